@@ -1,0 +1,3 @@
+//! The Jackfield server and its tools in one binary.
+
+fn main() {}

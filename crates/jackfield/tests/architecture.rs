@@ -1,0 +1,211 @@
+//! The arrows between crates, checked against `cargo metadata`.
+//!
+//! `ARCHITECTURE.md` shows the same table to people; a new crate or arrow is added in both places.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a test may panic on a shape it does not expect"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Which of our crates a crate may depend on, in its normal and build dependencies.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("jackfield-sansio", &[]),
+    ("jackfield-stun", &["jackfield-sansio"]),
+    ("jackfield-turn", &["jackfield-stun", "jackfield-sansio"]),
+    ("jackfield-nat", &["jackfield-sansio"]),
+    ("jackfield-websocket", &[]),
+    ("jackfield-socketio-proto", &[]),
+    ("jackfield-signal", &[]),
+    (
+        "jackfield-net",
+        &[
+            "jackfield-sansio",
+            "jackfield-stun",
+            "jackfield-turn",
+            "jackfield-nat",
+        ],
+    ),
+    (
+        "jackfield-socketio",
+        &["jackfield-socketio-proto", "jackfield-websocket"],
+    ),
+    (
+        "jackfield",
+        &[
+            "jackfield-sansio",
+            "jackfield-stun",
+            "jackfield-turn",
+            "jackfield-nat",
+            "jackfield-net",
+            "jackfield-websocket",
+            "jackfield-socketio-proto",
+            "jackfield-socketio",
+            "jackfield-signal",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// Arrows that only tests may use.
+const DEV_ARROWS: &[(&str, &str)] = &[("jackfield-turn", "jackfield-nat")];
+
+/// The crates that know protocols and nothing of sockets, tasks or clocks.
+const CORES: &[&str] = &[
+    "jackfield-sansio",
+    "jackfield-stun",
+    "jackfield-turn",
+    "jackfield-nat",
+    "jackfield-websocket",
+    "jackfield-socketio-proto",
+    "jackfield-signal",
+];
+
+/// What must not be reachable from a core, and why.
+const NOT_IN_A_CORE: &[(&str, &str)] = &[
+    ("tokio", "a core has no tasks"),
+    ("mio", "a core has no sockets"),
+    ("hyper", "a core does not speak HTTP"),
+    ("socket2", "a core has no sockets"),
+    ("libc", "a core makes no system calls"),
+    ("getrandom", "a core's randomness comes from its seed"),
+];
+
+#[test]
+fn arrows_between_crates_point_only_as_the_table_says() {
+    let metadata = Metadata::load();
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    for name in &metadata.members {
+        let allowed = arrows
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("{name} is not in the table of arrows"));
+        for (to, kind) in metadata.direct(name) {
+            if !metadata.members.contains(&to) {
+                continue;
+            }
+            let dev_arrow = kind == "dev" && DEV_ARROWS.contains(&(name.as_str(), to.as_str()));
+            assert!(
+                dev_arrow || allowed.contains(&to.as_str()),
+                "{name} -> {to} ({kind}) is not an arrow of the house"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_core_can_reach_a_socket_a_task_or_a_clock() {
+    let metadata = Metadata::load();
+    for core in CORES
+        .iter()
+        .filter(|core| metadata.members.contains(**core))
+    {
+        let reachable = metadata.reachable(core);
+        for (banned, why) in NOT_IN_A_CORE {
+            assert!(
+                !reachable.contains(*banned),
+                "{core} reaches {banned}: {why}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_core_forbids_clocks_and_sockets_by_lint() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for core in CORES {
+        let folder = root.join(core);
+        if !folder.exists() {
+            continue;
+        }
+        let lints = std::fs::read_to_string(folder.join("clippy.toml"))
+            .unwrap_or_else(|error| panic!("{core}/clippy.toml: {error}"));
+        for needed in [
+            "Instant::now",
+            "SystemTime::now",
+            "HashMap::iter",
+            "UdpSocket",
+        ] {
+            assert!(lints.contains(needed), "{core}/clippy.toml lacks {needed}");
+        }
+    }
+}
+
+struct Metadata {
+    members: BTreeSet<String>,
+    names: BTreeMap<String, String>,
+    /// Package name to the packages it depends on, with the kind of each dependency.
+    edges: BTreeMap<String, Vec<(String, String)>>,
+}
+
+impl Metadata {
+    fn load() -> Self {
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--offline", "--locked"])
+            .arg("--filter-platform=x86_64-unknown-linux-gnu")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(
+            output.status.success(),
+            "cargo metadata failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let json: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
+        let names: BTreeMap<String, String> = json["packages"]
+            .as_array()
+            .expect("packages")
+            .iter()
+            .map(|package| (text(&package["id"]), text(&package["name"])))
+            .collect();
+        let members = json["workspace_members"]
+            .as_array()
+            .expect("members")
+            .iter()
+            .map(|id| names[&text(id)].clone())
+            .collect();
+        let mut edges: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for node in json["resolve"]["nodes"].as_array().expect("nodes") {
+            let from = names[&text(&node["id"])].clone();
+            for dependency in node["deps"].as_array().expect("deps") {
+                let to = names[&text(&dependency["pkg"])].clone();
+                for kind in dependency["dep_kinds"].as_array().expect("kinds") {
+                    let kind = kind["kind"].as_str().unwrap_or("normal").to_owned();
+                    edges
+                        .entry(from.clone())
+                        .or_default()
+                        .push((to.clone(), kind));
+                }
+            }
+        }
+        Self {
+            members,
+            names,
+            edges,
+        }
+    }
+
+    fn direct(&self, name: &str) -> Vec<(String, String)> {
+        self.edges.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Everything that is linked into `name`.
+    fn reachable(&self, name: &str) -> BTreeSet<String> {
+        assert!(self.names.values().any(|known| known == name));
+        let mut seen = BTreeSet::new();
+        let mut queue = vec![name.to_owned()];
+        while let Some(next) = queue.pop() {
+            for (to, kind) in self.direct(&next) {
+                if kind == "normal" && seen.insert(to.clone()) {
+                    queue.push(to);
+                }
+            }
+        }
+        seen
+    }
+}
