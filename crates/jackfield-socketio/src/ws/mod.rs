@@ -1,0 +1,1 @@
+//! WebSocket connections on tokio and hyper, driving the cores of `jackfield-websocket`.

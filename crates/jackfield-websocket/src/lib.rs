@@ -1,0 +1,1 @@
+//! WebSocket for both sides, sans-IO: frames, messages, close rules, handshakes and permessage-deflate.
