@@ -1,3 +1,70 @@
-//! `cargo xtask test`: installs what the tests need, and runs them all.
+//! Sets up what Jackfield's tests need, and runs them all.
+//!
+//! `cargo xtask test` is what a developer and CI run; `cargo xtask test --only calls` runs a part of it, and
+//! `cargo xtask setup` only installs. `cargo xtask --help` lists the parts.
+//!
+//! A part whose needs this machine cannot meet is skipped and loudly said to be; with `CI=true` in the environment a
+//! skipped part is a failure, so a green CI means that everything ran.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a build tool talks to the terminal"
+)]
+
+mod args;
+mod command;
+mod need;
+mod part;
+mod report;
+mod workspace;
+
+use std::process::ExitCode;
+
+use args::{Args, Job};
+use report::Report;
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(message) => {
+            eprintln!("xtask: {message}\n\n{}", args::help());
+            return ExitCode::from(2);
+        }
+    };
+    match args.job {
+        Job::Help => {
+            println!("{}", args::help());
+            ExitCode::SUCCESS
+        }
+        Job::Setup => setup(&args),
+        Job::Test => test(&args),
+    }
+}
+
+fn setup(args: &Args) -> ExitCode {
+    let mut missing = false;
+    for need in need::of_all(&args.parts) {
+        if let Err(why) = need.meet() {
+            eprintln!("xtask: {need} is missing: {why}");
+            missing = true;
+        }
+    }
+    ExitCode::from(u8::from(missing))
+}
+
+fn test(args: &Args) -> ExitCode {
+    let mut report = Report::new(std::env::var("CI").is_ok_and(|ci| ci == "true"));
+    for part in &args.parts {
+        report.run(part);
+        if report.has_failed() && !args.keep_going {
+            break;
+        }
+    }
+    report.print();
+    if report.has_failed() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,137 @@
+//! The parts of the test run, in the order in which they run.
+
+use std::path::Path;
+
+use crate::command::{Run, cargo};
+use crate::need::Need;
+use crate::workspace;
+
+/// One line of the summary: a build step, or a suite.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// The parts that must have run before this one makes sense.
+    pub(crate) after: &'static [&'static str],
+    pub(crate) needs: &'static [Need],
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    /// Runs cargo once for each argument list.
+    Cargo(&'static [&'static [&'static str]]),
+    /// Checks that a file of the release build is smaller than a number of bytes.
+    SmallerThan(&'static str, u64),
+    /// Runs a file of `interop/` with Node's test runner.
+    Suite(&'static str),
+}
+
+impl Part {
+    /// Does the part's work; the error says what failed, its output is on the terminal already.
+    pub(crate) fn run(&self) -> Result<(), String> {
+        match self.action {
+            Action::Cargo(commands) => commands.iter().try_for_each(|args| cargo(args).run()),
+            Action::SmallerThan(file, limit) => check_size(&workspace::root().join(file), limit),
+            Action::Suite(file) => suite(file),
+        }
+    }
+}
+
+fn suite(file: &str) -> Result<(), String> {
+    Run::new("node")
+        .args([
+            "--test",
+            "--test-reporter=spec",
+            "--test-timeout=180000",
+            file,
+        ])
+        .folder(workspace::interop())
+        .run()
+}
+
+fn check_size(file: &Path, limit: u64) -> Result<(), String> {
+    let shown = file.display();
+    let size = std::fs::metadata(file)
+        .map_err(|error| format!("{shown}: {error}"))?
+        .len();
+    println!("{shown}: {size} bytes, limit {limit}");
+    if size < limit {
+        Ok(())
+    } else {
+        Err(format!("{shown} has {size} bytes, {limit} is the limit"))
+    }
+}
+
+const NODE: Need = Need::Program("node", "nodejs");
+
+/// Every part; `--only` picks from these, and the order stays.
+pub(crate) const PARTS: &[Part] = &[
+    Part {
+        name: "rust",
+        about: "cargo test --workspace, with the fuzz corpora replayed",
+        after: &[],
+        needs: &[],
+        action: Action::Cargo(&[&["test", "--workspace", "--locked"]]),
+    },
+    Part {
+        name: "build",
+        about: "the release build that the suites drive",
+        after: &[],
+        needs: &[],
+        action: Action::Cargo(&[&["build", "--release", "--locked"]]),
+    },
+    Part {
+        name: "size",
+        about: "the binary is under 20 MB",
+        after: &["build"],
+        needs: &[],
+        action: Action::SmallerThan("target/release/jackfield", 20_000_000),
+    },
+    Part {
+        name: "lab",
+        about: "the NAT routers that the calls run behind are what they are called",
+        after: &[],
+        needs: &[
+            Need::Root,
+            NODE,
+            Need::Program("ip", "iproute2"),
+            Need::Program("nft", "nftables"),
+            Need::NodePackages,
+        ],
+        action: Action::Suite("lab.test.mjs"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_what_a_part_builds_on_comes_before_it() {
+        let mut seen = BTreeSet::new();
+        for part in PARTS {
+            assert!(part.after.iter().all(|name| seen.contains(name)));
+            assert!(seen.insert(part.name), "{} is there twice", part.name);
+        }
+    }
+
+    #[test]
+    fn every_suite_of_the_interop_folder_is_a_part() {
+        let files: BTreeSet<String> = std::fs::read_dir(workspace::interop())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".test.mjs"))
+            .collect();
+        let parts: BTreeSet<String> = PARTS
+            .iter()
+            .filter_map(|part| match part.action {
+                Action::Suite(file) => Some(file.to_owned()),
+                Action::Cargo(_) | Action::SmallerThan(..) => None,
+            })
+            .collect();
+        assert_eq!(files, parts);
+    }
+}
