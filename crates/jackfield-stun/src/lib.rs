@@ -1,0 +1,3 @@
+//! STUN (RFC 8489) without sockets: messages, attributes, credentials, transactions, stream framing.
+
+pub mod framing;

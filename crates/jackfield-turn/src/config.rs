@@ -1,0 +1,182 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Credentials, PeerRules, Registry};
+
+/// How a [`Server`](crate::Server) behaves. Shards of one process get equal copies; `registry` joins them.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The realm that clients are asked for; at most 127 characters. Keep it short: it is in every answer to a stranger.
+    pub realm: String,
+    /// The SOFTWARE attribute of answers to authenticated requests; strangers never get it. Default: none.
+    pub software: Option<String>,
+    /// Who may allocate.
+    pub credentials: Credentials,
+    /// Signs nonces. All shards, and all servers behind one address, need the same.
+    pub nonce_key: NonceKey,
+    /// How long a nonce is good for; a client with an older one gets 438 (Stale Nonce) and a new one. Default: 1 hour.
+    pub nonce_lifetime: Duration,
+    /// Offer the SHA-256 mechanisms of RFC 8489 (PASSWORD-ALGORITHMS, MESSAGE-INTEGRITY-SHA256). Default: yes.
+    ///
+    /// Clients that know only RFC 5389 are served as ever; it adds 28 bytes to an answer to a stranger.
+    pub password_algorithms: bool,
+    /// What the shards of a process share: live relayed addresses, quotas, reservations.
+    pub registry: Arc<Registry>,
+    /// Where relay sockets are bound and what clients are told. Empty (the default): the address that the client's
+    /// packet came to is both.
+    pub relay_addresses: Vec<RelayAddress>,
+    /// The ports relay sockets get. Default: 49152 to 65535.
+    pub relay_ports: RangeInclusive<u16>,
+    /// The family of an allocation whose request names none. Default: [`DefaultFamily::Client`].
+    pub default_family: DefaultFamily,
+    /// Accept DONT-FRAGMENT; the driver must then honour [`Relay::ToPeer::dont_fragment`](crate::Relay::ToPeer).
+    /// Otherwise such a request is refused with 420 (Unknown Attribute). Default: accept.
+    pub dont_fragment: bool,
+    /// Which peers clients may reach.
+    pub peers: PeerRules,
+    /// Every cap.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Returns the defaults.
+    pub fn new(
+        realm: impl Into<String>,
+        credentials: Credentials,
+        nonce_key: NonceKey,
+        registry: Arc<Registry>,
+    ) -> Self {
+        Self {
+            realm: realm.into(),
+            software: None,
+            credentials,
+            nonce_key,
+            nonce_lifetime: Duration::from_secs(3600),
+            password_algorithms: true,
+            registry,
+            relay_addresses: Vec::new(),
+            relay_ports: 49_152..=65_535,
+            default_family: DefaultFamily::Client,
+            dont_fragment: true,
+            peers: PeerRules::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A key for signing nonces; its `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct NonceKey(pub(crate) [u8; 32]);
+
+impl NonceKey {
+    /// Makes a key of 32 secret random bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for NonceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NonceKey(..)")
+    }
+}
+
+/// An address for relay sockets. Both addresses are of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayAddress {
+    /// What sockets are bound to.
+    pub local: IpAddr,
+    /// What clients and peers see: `local`, or the public address of a 1:1 NAT in front of it.
+    pub advertised: IpAddr,
+}
+
+/// The family of an allocation whose request has no REQUESTED-ADDRESS-FAMILY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultFamily {
+    /// The family the client came by, if there is a relay address of it, else the other.
+    ///
+    /// This departs from RFC 8656 §7.2, as coturn and pion do: browsers never name a family, and in an IPv6-only
+    /// network IPv4 would always fail.
+    #[default]
+    Client,
+    /// IPv4, to the letter of RFC 8656 §7.2.
+    Ipv4,
+}
+
+/// Every cap of a server. When one is hit, a counter in [`Stats`](crate::Stats) says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Allocations of one user, over all shards; more get 486 (Allocation Quota Reached). Default: 256.
+    pub allocations_per_user: u32,
+    /// Allocations of all users, over all shards; more get 508 (Insufficient Capacity). Default: 16,000.
+    pub allocations: u32,
+    /// Permissions of one allocation; more get 508. Default: 64.
+    pub permissions: usize,
+    /// Channels of one allocation; more get 508. Default: 64.
+    pub channels: usize,
+    /// The lifetime of an allocation that asks for none or for less. Default: 10 minutes.
+    pub default_lifetime: Duration,
+    /// The longest lifetime granted; more is lowered. Default: 1 hour.
+    pub max_lifetime: Duration,
+    /// The most bytes of payload in one message, either way; longer ones are dropped. Default: 65,507.
+    pub payload: usize,
+    /// Packets of one allocation, both ways together; what is over is dropped. Default: none.
+    pub packets: Option<Rate>,
+    /// Bytes of payload of one allocation, both ways together; what is over is dropped. Default: none.
+    pub bytes: Option<Rate>,
+    /// Error answers to unauthenticated datagrams, for each source /24 or /56; over it we are silent.
+    /// Loopback is exempt: it cannot be spoofed from outside. Default: 500 a second, 2,000 at once.
+    pub strangers: Option<Rate>,
+    /// The same for Binding answers. Default: 2,000 a second, 4,000 at once.
+    pub bindings: Option<Rate>,
+    /// How many sources are tracked for those two; when full, the one closest to a full bucket is forgotten.
+    /// Default: 16,384.
+    pub sources: usize,
+    /// How many ports are tried before 508. Default: 16.
+    pub bind_attempts: u8,
+    /// How long a port reserved by EVEN-PORT is kept. Default: 30 seconds.
+    pub reservation_lifetime: Duration,
+    /// Ports kept for RESERVATION-TOKENs at one time, over all shards; more get 508. Default: 1,024.
+    pub reservations: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            allocations_per_user: 256,
+            allocations: 16_000,
+            permissions: 64,
+            channels: 64,
+            default_lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_secs(3600),
+            payload: 65_507,
+            packets: None,
+            bytes: None,
+            strangers: Some(Rate::new(500, 2_000)),
+            bindings: Some(Rate::new(2_000, 4_000)),
+            sources: 16_384,
+            bind_attempts: 16,
+            reservation_lifetime: Duration::from_secs(30),
+            reservations: 1_024,
+        }
+    }
+}
+
+/// A token bucket's size and how fast it fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How much is added each second.
+    pub per_second: u32,
+    /// How much it holds.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// Returns a rate of `per_second` that lets up to `burst` through at once.
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second, burst }
+    }
+}

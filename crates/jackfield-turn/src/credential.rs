@@ -1,0 +1,166 @@
+//! Long-term credentials of two kinds: static users, and time-limited ones that a shared secret mints.
+//!
+//! The time-limited kind is the "TURN REST API" that browsers' applications use: the username is `EXPIRY:USER`, where
+//! `EXPIRY` is in seconds since 1970, and the password is the base64 of HMAC-SHA1 over the username, keyed with the secret.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+
+/// Who may allocate: static users, and the secrets of time-limited credentials. Its `Debug` shows neither.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    pub(crate) users: Vec<(String, String)>,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Credentials {
+    /// Returns no credentials: nobody may allocate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a static user.
+    #[must_use]
+    pub fn with_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// Adds a secret for time-limited credentials; several may be good at a time, so that they can be rotated.
+    #[must_use]
+    pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
+        self.secrets.push(secret.into());
+        self
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Credentials({} users, {} secrets)",
+            self.users.len(),
+            self.secrets.len()
+        )
+    }
+}
+
+/// A username and password for a client, as [`mint`] makes them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Minted {
+    /// What goes into `iceServers[].username`.
+    pub username: String,
+    /// What goes into `iceServers[].credential`.
+    pub password: String,
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Minted({:?}, ..)", self.username)
+    }
+}
+
+/// Mints time-limited credentials for `user`, good until `now_unix + ttl` (whole seconds since 1970).
+///
+/// ```
+/// use std::time::Duration;
+/// use jackfield_turn::credential::mint;
+///
+/// let minted = mint("north-star", "alice", Duration::from_secs(3600), Duration::from_secs(1_700_000_000));
+/// assert_eq!(minted.username, "1700003600:alice");
+/// ```
+pub fn mint(secret: &str, user: &str, ttl: Duration, now_unix: Duration) -> Minted {
+    let expiry = now_unix.as_secs().saturating_add(ttl.as_secs());
+    let username = if user.is_empty() {
+        expiry.to_string()
+    } else {
+        format!("{expiry}:{user}")
+    };
+    let password = password(secret, &username);
+    Minted { username, password }
+}
+
+/// Returns the password that belongs to a time-limited username.
+pub fn password(secret: &str, username: &str) -> String {
+    let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(secret.as_bytes())
+        .expect("HMAC takes keys of any length");
+    mac.update(username.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// Returns when a time-limited username expires, in time since 1970, if it is one: digits alone or before a colon.
+pub fn expiry(username: &str) -> Option<Duration> {
+    let digits = username.split(':').next()?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().map(Duration::from_secs)
+}
+
+/// Returns what quotas count a username as: the part after the expiry of a time-limited one, else all of it.
+pub(crate) fn quota_key(username: &str) -> &str {
+    match username.split_once(':') {
+        Some((_, user)) if expiry(username).is_some() && !user.is_empty() => user,
+        _ => username,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minted_username_carries_its_expiry() {
+        let minted = mint(
+            "secret",
+            "alice:x",
+            Duration::from_secs(60),
+            Duration::from_secs(1_000),
+        );
+        assert_eq!(minted.username, "1060:alice:x");
+        assert_eq!(expiry(&minted.username), Some(Duration::from_secs(1_060)));
+        assert_eq!(quota_key(&minted.username), "alice:x");
+        assert_eq!(minted.password, password("secret", "1060:alice:x"));
+    }
+
+    #[test]
+    fn a_password_is_base64_of_hmac_sha1() {
+        // `printf 1700003600:alice | openssl dgst -sha1 -hmac secret -binary | base64`
+        assert_eq!(
+            password("secret", "1700003600:alice"),
+            "LLPLO4qjdVL2qZhwr3eImhn7J20="
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_number_has_no_expiry() {
+        for username in [
+            "alice",
+            "",
+            ":alice",
+            "12a:alice",
+            "+5:alice",
+            "99999999999999999999999:alice",
+        ] {
+            assert_eq!(expiry(username), None, "{username}");
+        }
+        assert_eq!(expiry("12"), Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let credentials = Credentials::new()
+            .with_user("u", "hunter2")
+            .with_secret("hunter3");
+        let shown = format!(
+            "{credentials:?} {:?}",
+            mint("hunter3", "u", Duration::ZERO, Duration::ZERO)
+        );
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+}

@@ -1,0 +1,148 @@
+/// Counters of one server, all since it was made. A driver adds up those of its shards.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Binding requests answered.
+    pub bindings: u64,
+    /// Allocations there are.
+    pub allocations: u64,
+    /// Allocations made so far.
+    pub allocated: u64,
+    /// Packets and bytes of payload from clients to peers.
+    pub packets_to_peers: u64,
+    /// Bytes of payload from clients to peers.
+    pub bytes_to_peers: u64,
+    /// Packets from peers to clients.
+    pub packets_to_clients: u64,
+    /// Bytes of payload from peers to clients.
+    pub bytes_to_clients: u64,
+    /// Success responses sent to TURN requests.
+    pub successes: u64,
+    errors: Counters<{ ERROR_CODES.len() }>,
+    dropped: Counters<{ DropReason::ALL.len() }>,
+}
+
+impl Stats {
+    /// Returns how many error responses with this code were sent.
+    pub fn errors(&self, code: u16) -> u64 {
+        ERROR_CODES
+            .iter()
+            .position(|known| *known == code)
+            .map_or(0, |index| self.errors.read(index))
+    }
+
+    /// Returns each error code and how many responses carried it.
+    pub fn all_errors(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        ERROR_CODES.iter().map(|code| (*code, self.errors(*code)))
+    }
+
+    /// Returns how much was dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.read(reason as usize)
+    }
+
+    /// Returns each reason and how much was dropped for it.
+    pub fn all_dropped(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL
+            .iter()
+            .map(|reason| (*reason, self.dropped(*reason)))
+    }
+
+    pub(crate) fn count_error(&mut self, code: u16) {
+        if let Some(index) = ERROR_CODES.iter().position(|known| *known == code) {
+            self.errors.add(index);
+        }
+    }
+
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        self.dropped.add(reason as usize);
+    }
+}
+
+/// Every error code a server sends.
+const ERROR_CODES: [u16; 12] = [400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 508];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Counters<const N: usize>([u64; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> Counters<N> {
+    fn read(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, index: usize) {
+        if let Some(counter) = self.0.get_mut(index) {
+            *counter += 1;
+        }
+    }
+}
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)+) => {
+        /// Why something was dropped without an answer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum DropReason {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason.
+            pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
+
+            /// Returns a name for metrics, in snake case.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// A message from a client that is neither STUN nor ChannelData.
+    NotStun => "not_stun",
+    /// A STUN message that breaks the format, or whose FINGERPRINT is wrong.
+    Malformed => "malformed",
+    /// A STUN message of a class or method that a server does not take.
+    Unexpected => "unexpected",
+    /// An indication with a comprehension-required attribute we do not know.
+    UnknownAttribute => "unknown_attribute",
+    /// Data from a client without an allocation.
+    NoAllocation => "no_allocation",
+    /// Data for a peer without a permission.
+    NoPermission => "no_permission",
+    /// ChannelData on a number that is not bound, or outside 0x4000 to 0x4FFF.
+    NoChannel => "no_channel",
+    /// ChannelData longer than what arrived.
+    Truncated => "truncated",
+    /// Data for a peer that the policy denies.
+    PeerDenied => "peer_denied",
+    /// Data for a peer of a family that the allocation has no relayed address of.
+    FamilyMismatch => "family_mismatch",
+    /// A payload longer than [`Limits::payload`](crate::Limits::payload).
+    TooLong => "too_long",
+    /// Over [`Limits::packets`](crate::Limits::packets).
+    PacketRate => "packet_rate",
+    /// Over [`Limits::bytes`](crate::Limits::bytes).
+    ByteRate => "byte_rate",
+    /// An answer to a stranger over [`Limits::strangers`](crate::Limits::strangers).
+    StrangerRate => "stranger_rate",
+    /// A Binding answer over [`Limits::bindings`](crate::Limits::bindings).
+    BindingRate => "binding_rate",
+    /// A packet at a relayed address that no allocation has.
+    UnknownRelayed => "unknown_relayed",
+    /// A packet from a peer without a permission.
+    PeerWithoutPermission => "peer_without_permission",
+    /// A repeated request whose first copy is still being worked on.
+    InProgress => "in_progress",
+    /// A response that did not fit into a message.
+    ResponseTooLong => "response_too_long",
+}
