@@ -1,0 +1,50 @@
+//! What a hub allows.
+
+/// The limits of a [`Hub`](crate::Hub). Each one that is hit is answered with an error and counted in [`Stats`](crate::Stats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Longest message in bytes. A session description with many media sections is about 50 KB.
+    pub max_message_bytes: usize,
+    /// Deepest nesting of arrays and objects in a message; deeper ones would only hurt whoever parses them.
+    pub max_depth: usize,
+    /// Longest name in characters.
+    pub max_name_chars: usize,
+    /// Longest room name in characters.
+    pub max_room_chars: usize,
+    /// Longest `token` in bytes.
+    pub max_token_bytes: usize,
+    /// Most members in one room. Everyone is told of everyone, so a room costs the square of this.
+    pub max_room_members: usize,
+    /// Most rooms one member can be in.
+    pub max_rooms_per_member: usize,
+    /// Most rooms in the hub.
+    pub max_rooms: usize,
+    /// Most members in the lobby, where clients of MDN's sample meet. Its user list goes to all of them at every change.
+    pub max_lobby_members: usize,
+    /// Most members in the hub; the next one is told `server-full` and closed.
+    pub max_members: usize,
+    /// Messages a second that a member can keep sending; zero means no limit.
+    pub messages_per_second: u32,
+    /// Messages a member can send at once before `messages_per_second` counts. A full mesh trickles many candidates at the start.
+    pub message_burst: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 128 * 1024,
+            max_depth: 64,
+            max_name_chars: 64,
+            max_room_chars: 128,
+            max_token_bytes: 8 * 1024,
+            max_room_members: 64,
+            max_rooms_per_member: 8,
+            max_rooms: 100_000,
+            max_lobby_members: 100,
+            max_members: 100_000,
+            messages_per_second: 50,
+            message_burst: 1000,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the hub asks of the program around it.
+
+use std::time::{Duration, Instant};
+
+/// Mints the ICE servers that a member is told.
+pub trait IceServers {
+    /// Returns servers and credentials for the member called `name`.
+    ///
+    /// `host` is the authority by which the client reached us (`example.org:3478`), if it said: the TURN server is most
+    /// likely reachable by the same name.
+    fn mint(&mut self, now: Instant, name: &str, host: Option<&str>) -> Minted;
+}
+
+/// ICE servers with fresh credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minted {
+    /// A JSON array of `RTCIceServer` objects.
+    pub json: String,
+    /// How long the credentials hold. The hub pushes new ones after three quarters of it; zero means for ever.
+    pub ttl: Duration,
+}
+
+/// Serves no ICE servers: enough for tests, and for hosts on one network.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoIceServers;
+
+impl IceServers for NoIceServers {
+    fn mint(&mut self, _now: Instant, _name: &str, _host: Option<&str>) -> Minted {
+        Minted {
+            json: "[]".to_owned(),
+            ttl: Duration::ZERO,
+        }
+    }
+}
+
+/// Decides who may join which room. Without one, everybody may join every room and tokens are ignored.
+pub trait Gate {
+    /// Returns whether `name` may join `room` with the `token` it sent.
+    fn admits(&mut self, now: Instant, room: &str, name: &str, token: Option<&str>) -> bool;
+}

@@ -1,0 +1,388 @@
+//! The hub: takes what members send and says what goes where.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::bucket::Bucket;
+use crate::config::Config;
+use crate::envelope::{Envelope, string};
+use crate::error::ErrorCode;
+use crate::hooks::{Gate, IceServers};
+use crate::member::{Member, NewMember};
+use crate::output::{AckId, CloseReason, MemberId, Output};
+use crate::scope::Scope;
+use crate::stats::Stats;
+use crate::write;
+
+/// Members, names and rooms, and the routing of messages between them.
+pub struct Hub {
+    pub(crate) config: Config,
+    pub(crate) ice: Box<dyn IceServers + Send>,
+    pub(crate) gate: Option<Box<dyn Gate + Send>>,
+    pub(crate) members: BTreeMap<MemberId, Member>,
+    pub(crate) rooms: BTreeMap<Arc<str>, Scope>,
+    /// Where those meet who are in no room and said their name, in MDN's dialect.
+    pub(crate) lobby: Scope,
+    /// When whose ICE servers are minted anew. In step with `Member::refresh_at`.
+    pub(crate) refreshes: BTreeSet<(Instant, MemberId)>,
+    pub(crate) stats: Stats,
+    outputs: VecDeque<Output>,
+    next_id: u64,
+}
+
+impl Hub {
+    /// Creates an empty hub. The seed decides where member numbers begin.
+    #[must_use]
+    pub fn new(config: Config, ice: Box<dyn IceServers + Send>, seed: [u8; 32]) -> Self {
+        let start = seed
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Self {
+            config,
+            ice,
+            gate: None,
+            members: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            lobby: Scope::default(),
+            refreshes: BTreeSet::new(),
+            stats: Stats::default(),
+            outputs: VecDeque::new(),
+            // Far below 2^53, so that a JavaScript number holds every id exactly.
+            next_id: start % FIRST_ID_BELOW,
+        }
+    }
+
+    /// Lets a gate decide who may join which room.
+    pub fn set_gate(&mut self, gate: Box<dyn Gate + Send>) {
+        self.gate = Some(gate);
+    }
+
+    /// Takes a new connection and tells it its `id`.
+    ///
+    /// If the hub is full the connection is told so and closed; its number then stands for nobody.
+    pub fn handle_connect(&mut self, now: Instant, new: NewMember) -> MemberId {
+        self.next_id += 1;
+        let member = MemberId(self.next_id);
+        if self.members.len() >= self.config.max_members {
+            self.stats.count_refusal(ErrorCode::ServerFull);
+            let json = write::error(ErrorCode::ServerFull, "");
+            self.send(member, "error", json.into());
+            let why = CloseReason::ServerFull;
+            self.outputs.push_back(Output::Close { member, why });
+            return member;
+        }
+        self.stats.connected += 1;
+        let host = new.host.filter(|host| host.len() <= MAX_HOST_BYTES);
+        self.members.insert(
+            member,
+            Member {
+                host: host.map(Arc::from),
+                name: None,
+                lobby: new.lobby,
+                rooms: Vec::new(),
+                calls: BTreeSet::new(),
+                bucket: Bucket::full(now, self.config.message_burst),
+                refresh_at: None,
+            },
+        );
+        self.send(member, "id", write::id(member).into());
+        if new.lobby && self.lobby.len() < self.config.max_lobby_members {
+            self.enter_lobby(member, None);
+        }
+        member
+    }
+
+    /// Takes a message that came over a WebSocket: a JSON object with its `type`.
+    pub fn handle_message(&mut self, now: Instant, member: MemberId, text: &str) {
+        self.handle(now, member, None, text, None);
+    }
+
+    /// Takes an event that came over Socket.IO: its name is the type, its one argument (`{}` if there was none) a JSON object.
+    ///
+    /// With `ack`, the answer or the error comes as [`Output::Ack`]; a message that has no answer is acknowledged with `ok`.
+    pub fn handle_event(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        kind: &str,
+        body: &str,
+        ack: Option<AckId>,
+    ) {
+        self.handle(now, member, Some(kind), body, ack);
+    }
+
+    /// Takes the end of a connection, whichever side ended it.
+    pub fn handle_disconnect(&mut self, _now: Instant, member: MemberId) {
+        self.forget(member);
+    }
+
+    /// Pushes ICE servers to those whose credentials come to their end.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.refresh_due(now);
+    }
+
+    /// Returns what to do next; drain it after every input until [`Output::Wait`].
+    #[must_use]
+    pub fn poll_output(&mut self) -> Output {
+        let next = || self.refreshes.first().map(|(at, _)| *at);
+        self.outputs
+            .pop_front()
+            .unwrap_or_else(|| Output::Wait(next()))
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Returns how many members there are.
+    #[must_use]
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Returns how many members are in the lobby.
+    #[must_use]
+    pub fn lobby_count(&self) -> usize {
+        self.lobby.len()
+    }
+
+    /// Returns how many rooms have somebody in them.
+    #[must_use]
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Returns the rooms by name, each with the number of its members.
+    pub fn rooms(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.rooms
+            .iter()
+            .map(|(name, scope)| (&**name, scope.len()))
+    }
+
+    /// Returns who is in a room, in the order of connection.
+    pub fn members_of(&self, room: &str) -> impl Iterator<Item = (MemberId, &str)> {
+        let seats = self.rooms.get(room).into_iter().flat_map(Scope::seats);
+        seats.map(|(member, name)| (member, name.unwrap_or_default()))
+    }
+
+    fn handle(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        kind: Option<&str>,
+        text: &str,
+        ack: Option<AckId>,
+    ) {
+        if !self.members.contains_key(&member) {
+            self.stats.late += 1;
+            return;
+        }
+        self.stats.received += 1;
+        let mut origin = Origin {
+            now,
+            member,
+            kind: kind.unwrap_or_default(),
+            ack,
+        };
+        if !self.takes(&origin, 1) {
+            return self.stop_flood(&origin);
+        }
+        let envelope = match self.open(kind, text) {
+            Ok(envelope) => envelope,
+            Err(code) => return self.refuse(&origin, code),
+        };
+        let Ok(written) = string(envelope.fields.kind) else {
+            return self.refuse(&origin, ErrorCode::TypeMissing);
+        };
+        match (kind, &written) {
+            (None, None) => return self.refuse(&origin, ErrorCode::TypeMissing),
+            (Some(event), Some(written)) if event != written => {
+                return self.refuse(&origin, ErrorCode::Malformed);
+            }
+            (None, Some(written)) => origin.kind = written,
+            (Some(_), _) => {}
+        }
+        if !self.takes(&origin, extra_cost(origin.kind)) {
+            return self.stop_flood(&origin);
+        }
+        match self.dispatch(&origin, &envelope) {
+            Ok(done) => self.answer(&origin, done),
+            Err(code) => self.refuse(&origin, code),
+        }
+    }
+
+    fn takes(&mut self, origin: &Origin<'_>, cost: u32) -> bool {
+        let (rate, burst) = (self.config.messages_per_second, self.config.message_burst);
+        let state = self.members.get_mut(&origin.member);
+        state.is_some_and(|state| state.bucket.take(origin.now, rate, burst, cost))
+    }
+
+    fn stop_flood(&mut self, origin: &Origin<'_>) {
+        self.refuse(origin, ErrorCode::RateLimited);
+        self.close(origin.member, CloseReason::RateLimited);
+    }
+
+    fn open<'a>(&self, kind: Option<&str>, text: &'a str) -> Result<Envelope<'a>, ErrorCode> {
+        if text.len() > self.config.max_message_bytes
+            || kind.is_some_and(|kind| kind.len() > MAX_KIND_BYTES)
+        {
+            return Err(ErrorCode::TooLarge);
+        }
+        Envelope::parse(text, self.config.max_depth)
+    }
+
+    fn dispatch(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        match origin.kind {
+            "username" => self.username(origin, envelope),
+            "join" => self.join(origin, envelope),
+            "leave" => self.leave(origin, envelope),
+            "userlist" => self.userlist(origin, envelope),
+            "ice-servers" => self.ice_servers(origin),
+            "message" => self.message(origin, envelope),
+            "video-offer" | "video-answer" | "new-ice-candidate" => self.call(origin, envelope),
+            "hang-up" => self.hang_up(origin, envelope),
+            "id" | "rejectusername" | "joined" | "user-joined" | "user-left" | "error" | "ok" => {
+                Err(ErrorCode::TypeReserved)
+            }
+            "" => Err(ErrorCode::TypeMissing),
+            _ => self.lobby_other(origin, envelope),
+        }
+    }
+
+    fn answer(&mut self, origin: &Origin<'_>, done: Done) {
+        match (done, origin.ack) {
+            (Done::Ok, None) => {}
+            (Done::Ok, Some(ack)) => self.acknowledge(origin, ack, write::ok(origin.kind)),
+            (Done::Answer(_, json), Some(ack)) => self.acknowledge(origin, ack, json),
+            (Done::Answer(kind, json), None) => self.send(origin.member, kind, json.into()),
+        }
+    }
+
+    fn refuse(&mut self, origin: &Origin<'_>, code: ErrorCode) {
+        self.stats.count_refusal(code);
+        // What is echoed goes back to who sent it and to nobody else; still, not without an end.
+        let re = if origin.kind.len() <= MAX_KIND_BYTES {
+            origin.kind
+        } else {
+            ""
+        };
+        let json = write::error(code, re);
+        match origin.ack {
+            Some(ack) => self.acknowledge(origin, ack, json),
+            None => self.send(origin.member, "error", json.into()),
+        }
+    }
+
+    fn acknowledge(&mut self, origin: &Origin<'_>, ack: AckId, json: String) {
+        self.stats.sent += 1;
+        let (to, json) = (origin.member, json.into());
+        self.outputs.push_back(Output::Ack { to, ack, json });
+    }
+
+    fn close(&mut self, member: MemberId, why: CloseReason) {
+        self.forget(member);
+        self.outputs.push_back(Output::Close { member, why });
+    }
+
+    pub(crate) fn send(&mut self, to: MemberId, kind: &'static str, json: Arc<str>) {
+        self.stats.sent += 1;
+        let kind = Cow::Borrowed(kind);
+        self.outputs.push_back(Output::Send { to, kind, json });
+    }
+
+    pub(crate) fn send_all(&mut self, to: &[MemberId], kind: &'static str, json: &Arc<str>) {
+        for member in to {
+            self.send(*member, kind, json.clone());
+        }
+    }
+
+    /// Sends what a member sent to others.
+    pub(crate) fn relay(&mut self, to: &[MemberId], kind: &str, json: &Arc<str>) {
+        self.stats.relayed += 1;
+        self.stats.sent += to.len() as u64;
+        for to in to {
+            let (kind, json) = (known_kind(kind), json.clone());
+            self.outputs.push_back(Output::Send {
+                to: *to,
+                kind,
+                json,
+            });
+        }
+    }
+
+    fn forget(&mut self, member: MemberId) {
+        if !self.members.contains_key(&member) {
+            return;
+        }
+        self.stats.disconnected += 1;
+        self.leave_every_room(member);
+        self.cancel_refresh(member);
+        self.leave_lobby(member);
+        self.end_calls(member);
+        self.members.remove(&member);
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("members", &self.members.len())
+            .field("rooms", &self.rooms.len())
+            .field("lobby", &self.lobby.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who sent what is being handled, and how it is answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) now: Instant,
+    pub(crate) member: MemberId,
+    pub(crate) kind: &'a str,
+    pub(crate) ack: Option<AckId>,
+}
+
+/// What a handled message is answered with.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Nothing, unless an acknowledgement is asked for.
+    Ok,
+    /// A message of this type.
+    Answer(&'static str, String),
+}
+
+fn known_kind(kind: &str) -> Cow<'static, str> {
+    const KNOWN: [&str; 5] = [
+        "message",
+        "new-ice-candidate",
+        "video-offer",
+        "video-answer",
+        "hang-up",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == kind);
+    known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed)
+}
+
+/// How many messages more than one a message counts for: these tell everybody, or mint credentials.
+fn extra_cost(kind: &str) -> u32 {
+    match kind {
+        "username" => 9,
+        "join" | "leave" | "ice-servers" => 4,
+        _ => 0,
+    }
+}
+
+/// Leaves 2^52 connections before the numbers stop fitting a JavaScript number.
+const FIRST_ID_BELOW: u64 = 1 << 52;
+/// A domain name has at most 253 characters, and a port with its colon 6.
+const MAX_HOST_BYTES: usize = 259;
+const MAX_KIND_BYTES: usize = 64;

@@ -1,0 +1,274 @@
+//! Coming and going: `join`, `leave`, `username`, `userlist`.
+
+use std::sync::Arc;
+
+use crate::envelope::{Envelope, string};
+use crate::hooks::Minted;
+use crate::hub::{Done, Hub, Origin};
+use crate::scope::Scope;
+use crate::{ErrorCode, MemberId, name, write};
+
+/// What somebody is called who did not say.
+const NAMELESS: &str = "guest";
+
+impl Hub {
+    /// Seats the sender in a room. Asked again for a room one is in, it answers again, with fresh ICE servers.
+    pub(crate) fn join(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        let room = string(envelope.fields.room)?.ok_or(ErrorCode::BadRoom)?;
+        name::room(&room, self.config.max_room_chars)?;
+        let wanted = self.wanted_name(origin.member, envelope)?;
+        let token = string(envelope.fields.token)?;
+        if token
+            .as_ref()
+            .is_some_and(|token| token.len() > self.config.max_token_bytes)
+        {
+            return Err(ErrorCode::TooLarge);
+        }
+        if !self.is_in(origin.member, &room) {
+            self.check_place(origin.member, &room)?;
+            if let Some(gate) = &mut self.gate
+                && !gate.admits(origin.now, &room, &wanted, token.as_deref())
+            {
+                return Err(ErrorCode::Refused);
+            }
+            self.enter_room(origin.member, room.as_str().into(), &wanted);
+        }
+        let scope = self.rooms.get(room.as_str());
+        let name = scope.and_then(|scope| scope.name_of(origin.member));
+        let name = name.unwrap_or_default().to_owned();
+        let ice = self.mint(origin.now, origin.member, &name);
+        Ok(self.joined(origin.member, &room, &ice))
+    }
+
+    /// Takes the sender out of a room. It is told of its own leaving as the others are.
+    pub(crate) fn leave(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
+        self.leave_room(origin.member, &room, true);
+        if self.rooms_of(origin.member).is_empty() {
+            self.cancel_refresh(origin.member);
+            self.return_to_lobby(origin.member);
+        }
+        Ok(Done::Ok)
+    }
+
+    /// Gives the sender a name: in the rooms it is in, or else in the lobby, which it enters by that.
+    pub(crate) fn username(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        let wanted = string(envelope.fields.name)?.ok_or(ErrorCode::BadName)?;
+        let wanted: Arc<str> = name::name(&wanted, self.config.max_name_chars)?.into();
+        let rooms = self.rooms_of(origin.member);
+        let lobby_is_full = self.lobby.len() >= self.config.max_lobby_members;
+        if rooms.is_empty() && !self.lobby.has(origin.member) && lobby_is_full {
+            return Err(ErrorCode::LobbyFull);
+        }
+        if let Some(member) = self.members.get_mut(&origin.member) {
+            member.name = Some(wanted.clone());
+            member.lobby = true;
+        }
+        if rooms.is_empty() {
+            self.enter_lobby(origin.member, Some(&wanted));
+            self.tell_lobby();
+        }
+        for room in rooms {
+            self.rename_in(origin.member, &room, &wanted);
+        }
+        Ok(Done::Ok)
+    }
+
+    /// Answers with who is in the room, or in the lobby.
+    pub(crate) fn userlist(
+        &self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        if self.lobby.has(origin.member) && envelope.fields.room.is_none() {
+            return Ok(Done::Answer("userlist", write::lobby_list(&self.lobby)));
+        }
+        let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
+        let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
+        Ok(Done::Answer(
+            "userlist",
+            write::room_list(&room, scope, origin.member),
+        ))
+    }
+
+    pub(crate) fn leave_every_room(&mut self, member: MemberId) {
+        for room in self.rooms_of(member) {
+            self.leave_room(member, &room, false);
+        }
+    }
+
+    /// Returns the room that is meant: the named one, or the only one.
+    pub(crate) fn meant_room(
+        &self,
+        member: MemberId,
+        named: Option<String>,
+    ) -> Result<Arc<str>, ErrorCode> {
+        let rooms = self
+            .members
+            .get(&member)
+            .map_or(&[][..], |member| &member.rooms);
+        match (named, rooms) {
+            (Some(named), rooms) => {
+                let room = rooms.iter().find(|room| ***room == *named);
+                room.cloned().ok_or(ErrorCode::NotInRoom)
+            }
+            (None, []) => Err(ErrorCode::NotInRoom),
+            (None, [room]) => Ok(room.clone()),
+            (None, _) => Err(ErrorCode::RoomRequired),
+        }
+    }
+
+    pub(crate) fn is_in(&self, member: MemberId, room: &str) -> bool {
+        self.members
+            .get(&member)
+            .is_some_and(|member| member.is_in(room))
+    }
+
+    pub(crate) fn rooms_of(&self, member: MemberId) -> Vec<Arc<str>> {
+        self.members
+            .get(&member)
+            .map_or_else(Vec::new, |member| member.rooms.clone())
+    }
+
+    fn wanted_name(
+        &self,
+        member: MemberId,
+        envelope: &Envelope<'_>,
+    ) -> Result<Arc<str>, ErrorCode> {
+        if let Some(wanted) = string(envelope.fields.name)? {
+            return Ok(name::name(&wanted, self.config.max_name_chars)?.into());
+        }
+        let known = self
+            .members
+            .get(&member)
+            .and_then(|member| member.name.clone());
+        Ok(known.unwrap_or_else(|| NAMELESS.into()))
+    }
+
+    fn check_place(&self, member: MemberId, room: &str) -> Result<(), ErrorCode> {
+        let joined = self
+            .members
+            .get(&member)
+            .map_or(0, |member| member.rooms.len());
+        if joined >= self.config.max_rooms_per_member {
+            return Err(ErrorCode::TooManyRooms);
+        }
+        match self.rooms.get(room) {
+            None if self.rooms.len() >= self.config.max_rooms => Err(ErrorCode::ServerFull),
+            Some(scope) if scope.len() >= self.config.max_room_members => Err(ErrorCode::RoomFull),
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_room(&mut self, member: MemberId, room: Arc<str>, wanted: &str) {
+        self.leave_lobby(member);
+        self.end_lost_calls(member);
+        let scope = self.rooms.entry(room.clone()).or_default();
+        let name = scope.free_name(wanted, member, self.config.max_name_chars);
+        scope.seat(member, Some(name.clone()));
+        if let Some(state) = self.members.get_mut(&member) {
+            state.rooms.push(room.clone());
+            state.name.get_or_insert_with(|| wanted.into());
+        }
+        self.stats.joined += 1;
+        self.tell_if_renamed(member, &room, wanted, &name);
+        self.tell_others(&room, member, "user-joined", |scope, reader| {
+            write::user_joined(&room, scope, member, reader)
+        });
+    }
+
+    fn joined(&self, member: MemberId, room: &str, ice: &Minted) -> Done {
+        let json = self
+            .rooms
+            .get(room)
+            .map(|scope| write::joined(room, scope, member, ice));
+        json.map_or(Done::Ok, |json| Done::Answer("joined", json))
+    }
+
+    fn leave_room(&mut self, member: MemberId, room: &Arc<str>, tell: bool) {
+        let Some(scope) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let Some(name) = scope.unseat(member) else {
+            return;
+        };
+        let mut readers: Vec<MemberId> = scope.members().collect();
+        if readers.is_empty() {
+            self.rooms.remove(room);
+        }
+        if tell {
+            readers.push(member);
+        }
+        if let Some(state) = self.members.get_mut(&member) {
+            state.rooms.retain(|joined| joined != room);
+        }
+        self.stats.left += 1;
+        self.end_lost_calls(member);
+        let json = write::user_left(room, member, name.as_deref().unwrap_or_default());
+        self.send_all(&readers, "user-left", &json.into());
+    }
+
+    fn return_to_lobby(&mut self, member: MemberId) {
+        let Some(state) = self.members.get(&member) else {
+            return;
+        };
+        if state.lobby && self.lobby.len() < self.config.max_lobby_members {
+            let name = state.name.clone();
+            self.enter_lobby(member, name.as_deref());
+            self.tell_lobby();
+        }
+    }
+
+    fn rename_in(&mut self, member: MemberId, room: &Arc<str>, wanted: &str) {
+        let Some(scope) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let name = scope.free_name(wanted, member, self.config.max_name_chars);
+        scope.rename(member, name.clone());
+        self.tell_if_renamed(member, room, wanted, &name);
+        self.tell_others(room, member, "userlist", |scope, reader| {
+            write::room_list(room, scope, reader)
+        });
+    }
+
+    fn tell_if_renamed(&mut self, member: MemberId, room: &str, wanted: &str, name: &str) {
+        if name != wanted {
+            self.stats.renamed += 1;
+            let json = write::reject_username(member, Some(room), name);
+            self.send(member, "rejectusername", json.into());
+        }
+    }
+
+    /// Tells everybody in a room but one, each in words of its own.
+    fn tell_others(
+        &mut self,
+        room: &Arc<str>,
+        but: MemberId,
+        kind: &'static str,
+        words: impl Fn(&Scope, MemberId) -> String,
+    ) {
+        let Some(scope) = self.rooms.get(room) else {
+            return;
+        };
+        let told: Vec<_> = scope
+            .members()
+            .filter(|reader| *reader != but)
+            .map(|reader| (reader, words(scope, reader)))
+            .collect();
+        for (reader, json) in told {
+            self.send(reader, kind, json.into());
+        }
+    }
+}

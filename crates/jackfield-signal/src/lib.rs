@@ -1,0 +1,105 @@
+//! WebRTC signaling without I/O: rooms, names, and the routing of offers, answers and candidates.
+//!
+//! A [`Hub`] is told who connected and what they sent, and says what to send to whom. It has no socket, no task, no clock
+//! and no global randomness: the driver brings `now` and a seed, and drains [`Hub::poll_output`] after every input.
+//!
+//! ```
+//! use std::time::Instant;
+//! use jackfield_signal::{Config, Hub, NewMember, NoIceServers, Output};
+//!
+//! let now = Instant::now();
+//! let mut hub = Hub::new(Config::default(), Box::new(NoIceServers), [7; 32]);
+//! let ann = hub.handle_connect(now, NewMember::default());
+//! let bob = hub.handle_connect(now, NewMember::default());
+//! hub.handle_message(now, ann, r#"{"type":"join","room":"demo","name":"ann"}"#);
+//! hub.handle_message(now, bob, r#"{"type":"join","room":"demo","name":"bob"}"#);
+//! hub.handle_message(now, ann, r#"{"type":"video-offer","target":"bob","sdp":{"type":"offer","sdp":"v=0"}}"#);
+//!
+//! let mut last = None;
+//! while let Output::Send { to, json, .. } = hub.poll_output() {
+//!     last = Some((to, json));
+//! }
+//! let (to, json) = last.expect("the offer was passed on");
+//! assert_eq!(to, bob);
+//! assert_eq!(
+//!     &*json,
+//!     r#"{"type":"video-offer","target":"bob","sdp":{"type":"offer","sdp":"v=0"},"name":"ann","room":"demo"}"#
+//! );
+//! ```
+//!
+//! # The vocabulary
+//!
+//! One vocabulary on every transport. Over WebSocket a message is a JSON object with a `type`; over Socket.IO the type is the
+//! event's name and the object its one argument, and an acknowledgement, where one is asked for, carries the answer: the
+//! same object that would have been sent, `{"type":"ok","re":TYPE}` where nothing would, or an `error`.
+//!
+//! | type | from | fields |
+//! |---|---|---|
+//! | `id` | server | `id`, a number: sent first |
+//! | `join` | client | `room`, `name?`, `token?` (for the [`Gate`]; without one it is ignored) |
+//! | `joined` | server | `room`, `self` (`name`, `id`), `users` (the others: `name`, `id`, `polite`), `iceServers`, `ttl` in seconds (0: for ever) |
+//! | `user-joined` | server | `room`, `user` (`name`, `id`, `polite`) |
+//! | `user-left` | server | `room`, `user` (`name`, `id`); who leaves is told too |
+//! | `leave` | client | `room?`, needed if the sender is in several |
+//! | `username` | client | `name`: in the rooms the sender is in (the others get a `userlist`), or else in the lobby, which it enters by this |
+//! | `rejectusername` | server | `id`, `room?`, `name`: the name was taken, this is the one given |
+//! | `userlist` | both | asked for with `room?`; answered, and sent after a rename, with `room` and `users` as in `joined` |
+//! | `message` | both | `text` or `data`, `room?`, `target?`; without a target the whole room gets it, the sender too |
+//! | `video-offer`, `video-answer` | both | `target`, `sdp`, `room?` |
+//! | `new-ice-candidate` | both | `target`, `candidate`, `room?` |
+//! | `hang-up` | both | `target?`, `room?`; without a target it ends the sender's calls, and only those |
+//! | `ice-servers` | both | asked for without fields; answered, and pushed after three quarters of `ttl`, with `iceServers`, `ttl` |
+//! | `error` | server | `code`, `message`, `re` (the type refused) |
+//!
+//! `polite` is the part that the *reader* plays toward that user in perfect negotiation: who came later is polite, and is
+//! also the one who should offer first. What is relayed carries the sender's true `name`, and in a room the `room`; every
+//! other byte is as it was sent: `sdp`, `candidate` and `data` are never parsed.
+//!
+//! # The lobby
+//!
+//! Members who said their `username` and are in no room meet in the lobby, in the dialect of MDN's `webrtc-from-chat` sample,
+//! whose unmodified client is at home there: user lists are arrays of names, a chat message loses its HTML tags, a type
+//! that is not in the table is passed on. A member that [`NewMember::lobby`] puts there is listed as `null` until it has a
+//! name. Who joins a room leaves the lobby, and comes back with the last room.
+//!
+//! # Standards
+//!
+//! - [x] [RFC 8829] offers, answers and candidates are carried as they are (JSEP leaves signaling open)
+//! - [x] [WebRTC perfect negotiation]: the hub deals out the polite part
+//! - [x] MDN's `webrtc-from-chat` messages, with its faults mended: see the lobby
+//! - [ ] `PeerJS` messages: not yet
+//! - [ ] Queues for absent members: left out on purpose; an offer is stale before its reader is there
+//!
+//! [RFC 8829]: https://www.rfc-editor.org/rfc/rfc8829
+//! [WebRTC perfect negotiation]: https://www.w3.org/TR/webrtc/#perfect-negotiation-example
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `fuzzing` | the module `fuzzing`: one function for each fuzz target |
+
+mod bucket;
+mod config;
+mod credentials;
+mod envelope;
+mod error;
+mod hooks;
+mod hub;
+mod join;
+mod lobby;
+mod member;
+mod name;
+mod output;
+mod relay;
+mod scope;
+mod stats;
+mod write;
+
+pub use config::Config;
+pub use error::ErrorCode;
+pub use hooks::{Gate, IceServers, Minted, NoIceServers};
+pub use hub::Hub;
+pub use member::NewMember;
+pub use output::{AckId, CloseReason, MemberId, Output};
+pub use stats::Stats;

@@ -1,0 +1,181 @@
+//! The lobby: where clients of MDN's `webrtc-from-chat` sample meet.
+//!
+//! It speaks the sample's dialect byte for byte and leaves its faults behind: the sender is who sent it, not who the
+//! message says; a hang-up without a target ends the sender's own calls and nobody else's; nothing makes the server fail.
+
+use std::sync::Arc;
+
+use crate::envelope::{Envelope, string};
+use crate::hub::{Done, Hub, Origin};
+use crate::scope::Scope;
+use crate::write::{self, quoted};
+use crate::{ErrorCode, MemberId};
+
+impl Hub {
+    /// Takes a chat message in the lobby: it goes to everybody, the sender included, or to its target.
+    pub(crate) fn lobby_message(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        let fields = &envelope.fields;
+        let name = self.lobby_name(origin.member)?;
+        let mut edit = envelope.edit().kind_first(origin.kind, fields.kind);
+        if let Some(text) = string(fields.text)? {
+            let stripped = without_tags(&text);
+            if stripped != text {
+                edit = edit.replace(fields.text, &quoted(&stripped));
+            }
+        } else if fields.data.is_none() {
+            return Err(ErrorCode::BadField);
+        }
+        let json = edit
+            .replace(fields.id, &origin.member.to_string())
+            .set("name", fields.name, &quoted(&name))
+            .finish();
+        self.send_in_lobby(origin, envelope, json.into())
+    }
+
+    /// Passes on a message of a type that is none of ours, as the sample's server does.
+    pub(crate) fn lobby_other(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Done, ErrorCode> {
+        if !self.lobby.has(origin.member) {
+            return Err(ErrorCode::TypeUnknown);
+        }
+        let name = self.lobby_name(origin.member)?;
+        let json = envelope
+            .edit()
+            .kind_first(origin.kind, envelope.fields.kind)
+            .replace(envelope.fields.name, &quoted(&name))
+            .finish();
+        self.send_in_lobby(origin, envelope, json.into())
+    }
+
+    pub(crate) fn enter_lobby(&mut self, member: MemberId, wanted: Option<&str>) {
+        let name = wanted.map(|wanted| self.free_lobby_name(member, wanted));
+        match name {
+            Some(name) if self.lobby.has(member) => self.lobby.rename(member, name),
+            name => self.lobby.seat(member, name),
+        }
+    }
+
+    pub(crate) fn leave_lobby(&mut self, member: MemberId) {
+        if self.lobby.unseat(member).is_some() {
+            self.tell_lobby();
+        }
+    }
+
+    /// Tells everybody in the lobby who is there.
+    pub(crate) fn tell_lobby(&mut self) {
+        let json: Arc<str> = write::lobby_list(&self.lobby).into();
+        let members: Vec<MemberId> = self.lobby.members().collect();
+        self.send_all(&members, "userlist", &json);
+    }
+
+    fn free_lobby_name(&mut self, member: MemberId, wanted: &str) -> Arc<str> {
+        let name = self
+            .lobby
+            .free_name(wanted, member, self.config.max_name_chars);
+        if &*name != wanted {
+            self.stats.renamed += 1;
+            let json = write::reject_username(member, None, &name);
+            self.send(member, "rejectusername", json.into());
+        }
+        name
+    }
+
+    fn lobby_name(&self, member: MemberId) -> Result<String, ErrorCode> {
+        let name = self.lobby.name_of(member);
+        name.map(str::to_owned).ok_or(ErrorCode::NameRequired)
+    }
+
+    fn send_in_lobby(
+        &mut self,
+        origin: &Origin<'_>,
+        envelope: &Envelope<'_>,
+        json: Arc<str>,
+    ) -> Result<Done, ErrorCode> {
+        let to = lobby_receivers(&self.lobby, string(envelope.fields.target)?.as_deref())?;
+        self.relay(&to, origin.kind, &json);
+        Ok(Done::Ok)
+    }
+}
+
+/// An empty target means everybody, as in the sample.
+fn lobby_receivers(lobby: &Scope, target: Option<&str>) -> Result<Vec<MemberId>, ErrorCode> {
+    match target {
+        None | Some("") => Ok(lobby.members().collect()),
+        Some(name) => Ok(vec![lobby.find(name).ok_or(ErrorCode::NoSuchUser)?]),
+    }
+}
+
+/// Removes what the sample removes: `/(<([^>]+)>)/ig`.
+fn without_tags(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('<') {
+        out.push_str(before);
+        match after.split_once('>') {
+            // No later tag is closed either.
+            None => {
+                out.push('<');
+                out.push_str(after);
+                return out;
+            }
+            Some(("", _)) => {
+                out.push('<');
+                rest = after;
+            }
+            Some((_, beyond)) => rest = beyond,
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn tags_are_removed_as_the_sample_removes_them() {
+        for (text, expected) in [
+            ("hi <b>there</b>", "hi there"),
+            ("1 < 2", "1 < 2"),
+            ("1 < 2 > 0", "1  0"),
+            ("<>", "<>"),
+            ("<>a>", "<>a>"),
+            ("<><b>", "<>"),
+            ("<<b>>", ">"),
+            ("<a\nb>c", "c"),
+            ("<", "<"),
+            (">", ">"),
+            ("a<b<c", "a<b<c"),
+            ("", ""),
+        ] {
+            assert_eq!(without_tags(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_stays_is_a_part_of_what_came_and_holds_no_tag(text in "[<>ab\n]{0,24}") {
+            let stripped = without_tags(&text);
+            let mut chars = text.chars();
+            prop_assert!(stripped.chars().all(|c| chars.any(|d| d == c)));
+            prop_assert_eq!(stripped == text, !has_tag(&text));
+        }
+    }
+
+    fn has_tag(text: &str) -> bool {
+        let bytes = text.as_bytes();
+        (0..bytes.len()).any(|at| {
+            let closes = bytes[at..].iter().position(|byte| *byte == b'>');
+            bytes[at] == b'<' && closes.is_some_and(|length| length > 1)
+        })
+    }
+}

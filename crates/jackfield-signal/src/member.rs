@@ -1,0 +1,41 @@
+//! One connection.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::MemberId;
+use crate::bucket::Bucket;
+
+/// What the driver knows of a connection when it comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewMember {
+    /// The authority by which the client reached us, as in its `Host` header.
+    pub host: Option<String>,
+    /// Whether it meets others in the lobby from the start, as a client of MDN's sample expects: true for a WebSocket that
+    /// offers the subprotocol `json`. Others enter the lobby with their first `username`.
+    pub lobby: bool,
+}
+
+/// A member as the hub keeps it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) host: Option<Arc<str>>,
+    /// The name it asked for last; each scope may add a suffix.
+    pub(crate) name: Option<Arc<str>>,
+    /// Whether it belongs in the lobby while it is in no room.
+    pub(crate) lobby: bool,
+    /// In the order of joining.
+    pub(crate) rooms: Vec<Arc<str>>,
+    /// With whom it exchanged an offer or an answer and not yet a hang-up. Symmetric.
+    pub(crate) calls: BTreeSet<MemberId>,
+    pub(crate) bucket: Bucket,
+    /// When its ICE servers are minted anew.
+    pub(crate) refresh_at: Option<Instant>,
+}
+
+impl Member {
+    pub(crate) fn is_in(&self, room: &str) -> bool {
+        self.rooms.iter().any(|name| &**name == room)
+    }
+}

@@ -1,0 +1,42 @@
+//! What a hub counts.
+
+use crate::ErrorCode;
+
+/// Counters since the hub began. They only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Connections that became members.
+    pub connected: u64,
+    /// Members that are gone, for whatever reason.
+    pub disconnected: u64,
+    /// Messages that came in, refused ones included.
+    pub received: u64,
+    /// Messages that went out, one for each receiver; acknowledgements included.
+    pub sent: u64,
+    /// Messages passed on from one member to one or more others.
+    pub relayed: u64,
+    /// Joins of a room.
+    pub joined: u64,
+    /// Times somebody left a room, disconnects included.
+    pub left: u64,
+    /// Times ICE servers were minted.
+    pub minted: u64,
+    /// Names that were taken and got a suffix.
+    pub renamed: u64,
+    /// Inputs for a member that the hub no longer has: they were on their way when it was closed.
+    pub late: u64,
+    refused: [u64; ErrorCode::ALL.len()],
+}
+
+impl Stats {
+    /// Returns how often each code was the reason for a refusal.
+    pub fn refused(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+        ErrorCode::ALL.into_iter().zip(self.refused)
+    }
+
+    pub(crate) fn count_refusal(&mut self, code: ErrorCode) {
+        if let Some(count) = self.refused.get_mut(code as usize) {
+            *count += 1;
+        }
+    }
+}

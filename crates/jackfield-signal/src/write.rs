@@ -1,0 +1,123 @@
+//! The messages that the hub itself writes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::hooks::Minted;
+use crate::scope::Scope;
+use crate::{ErrorCode, MemberId};
+
+/// Returns `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+pub(crate) fn id(member: MemberId) -> String {
+    format!(r#"{{"type":"id","id":{member}}}"#)
+}
+
+pub(crate) fn error(code: ErrorCode, re: &str) -> String {
+    format!(
+        r#"{{"type":"error","code":"{}","message":{},"re":{}}}"#,
+        code.as_str(),
+        quoted(code.message()),
+        quoted(re)
+    )
+}
+
+pub(crate) fn ok(re: &str) -> String {
+    format!(r#"{{"type":"ok","re":{}}}"#, quoted(re))
+}
+
+/// Tells a member that its name was taken and what it is called here; in the lobby with MDN's fields in MDN's order.
+pub(crate) fn reject_username(member: MemberId, room: Option<&str>, name: &str) -> String {
+    let name = quoted(name);
+    match room {
+        None => format!(r#"{{"id":{member},"type":"rejectusername","name":{name}}}"#),
+        Some(room) => {
+            let room = quoted(room);
+            format!(r#"{{"id":{member},"type":"rejectusername","room":{room},"name":{name}}}"#)
+        }
+    }
+}
+
+/// MDN's user list: names in the order of connection, `null` for who has none.
+pub(crate) fn lobby_list(lobby: &Scope) -> String {
+    let names: Vec<String> = lobby
+        .seats()
+        .map(|(_, name)| name.map_or_else(|| "null".to_owned(), quoted))
+        .collect();
+    format!(r#"{{"type":"userlist","users":[{}]}}"#, names.join(","))
+}
+
+pub(crate) fn room_list(room: &str, scope: &Scope, reader: MemberId) -> String {
+    format!(
+        r#"{{"type":"userlist","room":{},"users":{}}}"#,
+        quoted(room),
+        others(scope, reader)
+    )
+}
+
+pub(crate) fn joined(room: &str, scope: &Scope, reader: MemberId, ice: &Minted) -> String {
+    format!(
+        r#"{{"type":"joined","room":{},"self":{},"users":{},{}}}"#,
+        quoted(room),
+        person(scope, reader),
+        others(scope, reader),
+        ice_fields(ice)
+    )
+}
+
+pub(crate) fn user_joined(room: &str, scope: &Scope, user: MemberId, reader: MemberId) -> String {
+    format!(
+        r#"{{"type":"user-joined","room":{},"user":{}}}"#,
+        quoted(room),
+        other(scope, user, reader)
+    )
+}
+
+pub(crate) fn user_left(room: &str, user: MemberId, name: &str) -> String {
+    format!(
+        r#"{{"type":"user-left","room":{},"user":{{"name":{},"id":{user}}}}}"#,
+        quoted(room),
+        quoted(name)
+    )
+}
+
+pub(crate) fn ice_servers(ice: &Minted) -> String {
+    format!(r#"{{"type":"ice-servers",{}}}"#, ice_fields(ice))
+}
+
+fn ice_fields(ice: &Minted) -> String {
+    format!(
+        r#""iceServers":{},"ttl":{}"#,
+        ice.json,
+        whole_seconds(ice.ttl)
+    )
+}
+
+fn whole_seconds(ttl: Duration) -> u64 {
+    ttl.as_secs()
+}
+
+fn others(scope: &Scope, reader: MemberId) -> String {
+    let people: Vec<String> = scope
+        .members()
+        .filter(|user| *user != reader)
+        .map(|user| other(scope, user, reader))
+        .collect();
+    format!("[{}]", people.join(","))
+}
+
+fn person(scope: &Scope, user: MemberId) -> String {
+    let name = quoted(scope.name_of(user).unwrap_or_default());
+    format!(r#"{{"name":{name},"id":{user}}}"#)
+}
+
+/// Somebody else as `reader` is told of them: `polite` is the part that the *reader* plays toward that person.
+fn other(scope: &Scope, user: MemberId, reader: MemberId) -> String {
+    let name = quoted(scope.name_of(user).unwrap_or_default());
+    let polite = scope.arrived_after(reader, user);
+    format!(r#"{{"name":{name},"id":{user},"polite":{polite}}}"#)
+}
