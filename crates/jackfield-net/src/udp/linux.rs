@@ -1,0 +1,448 @@
+//! recvmmsg(2) with `UDP_GRO`, sendmmsg(2) with `UDP_SEGMENT`, and the packet information of both IP versions.
+
+#![expect(
+    unsafe_code,
+    reason = "message headers of recvmmsg(2) and sendmmsg(2) are raw pointers"
+)]
+
+use std::cell::RefCell;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+
+use super::TrainRefusal;
+use super::batch::{Received, RecvBatch};
+use super::egress::{Egress, Run};
+
+/// Prepares a socket that is not bound yet: coalesced receives if `gro`, and where each datagram came to if `wildcard`.
+/// Returns whether the kernel cuts trains into datagrams.
+pub(super) fn prepare(
+    socket: &socket2::Socket,
+    address: SocketAddr,
+    wildcard: bool,
+    gro: bool,
+) -> io::Result<bool> {
+    let fd = socket.as_raw_fd();
+    if wildcard {
+        match address {
+            SocketAddr::V4(_) => set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+            SocketAddr::V6(_) => set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
+        }
+    }
+    if gro && let Err(error) = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1) {
+        tracing::debug!(%error, "The kernel does not coalesce datagrams");
+    }
+    // To ask for segments of 0 bytes changes nothing; a kernel that does not know the option says so.
+    Ok(set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
+}
+
+fn set_option(
+    fd: RawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the pointer and the size describe `value`, which outlives the call.
+    let rc = unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Receives what is there, without waiting; returns how many messages.
+pub(super) fn receive(
+    socket: &impl AsRawFd,
+    bound: SocketAddr,
+    batch: &mut RecvBatch,
+) -> io::Result<usize> {
+    RECEIVE.with_borrow_mut(|scratch| {
+        let (rooms, received) = batch.refill();
+        let messages = scratch.fill(rooms);
+        // SAFETY: each of the `messages` headers points at a name, a control buffer and one room, all of the stated
+        // sizes, which live in `scratch` and `batch`; both are borrowed until after the last use of a header.
+        let got = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                scratch.headers.as_mut_ptr(),
+                messages as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+        for (header, name) in scratch.headers.iter().zip(&scratch.names).take(got) {
+            // A sender without an address cannot be answered; the slot stays, so that buffers and notes match.
+            let remote = to_socket_addr(name).unwrap_or(UNSPECIFIED);
+            let len = header.msg_len as usize;
+            let (local_ip, segment) = read_controls(&header.msg_hdr);
+            received.push(Received {
+                local: local_ip.map_or(bound, |ip| SocketAddr::new(ip, bound.port())),
+                remote,
+                len,
+                segment: segment.unwrap_or(len),
+            });
+        }
+        Ok(got)
+    })
+}
+
+/// Sends waiting runs, without waiting; returns how many.
+///
+/// # Errors
+/// What the first run met; those after it were not tried.
+pub(super) fn send(socket: &impl AsRawFd, bound: SocketAddr, egress: &Egress) -> io::Result<usize> {
+    SEND.with_borrow_mut(|scratch| {
+        let messages = scratch.fill(bound, egress);
+        // SAFETY: each of the `messages` headers points at a name, pieces and a control buffer of the stated sizes, which
+        // live in `scratch` and `egress`; both are borrowed until after the call, which only reads them.
+        let sent = unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                scratch.headers.as_mut_ptr(),
+                messages as libc::c_uint,
+                libc::MSG_DONTWAIT,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    })
+}
+
+/// Says whether a send that failed speaks against its train.
+pub(super) fn refuses_trains(error: &io::Error) -> TrainRefusal {
+    match error.raw_os_error() {
+        // The device has no checksum offload, so that it cannot cut trains.
+        Some(libc::EIO) => TrainRefusal::Always,
+        // One datagram of the train is larger than the path takes whole.
+        Some(libc::EINVAL | libc::EMSGSIZE) => TrainRefusal::ThisSize,
+        _ => TrainRefusal::No,
+    }
+}
+
+/// Returns whether the error is an earlier datagram's, told to us late (ICMP), so that this send is worth another try.
+pub(super) fn is_late_error(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECONNREFUSED)
+}
+
+thread_local! {
+    static RECEIVE: RefCell<ReceiveScratch> = RefCell::new(ReceiveScratch::default());
+    static SEND: RefCell<SendScratch> = RefCell::new(SendScratch::default());
+}
+
+/// Message headers for a receive and what they point at, apart from the rooms for bytes.
+#[derive(Default)]
+struct ReceiveScratch {
+    headers: Vec<libc::mmsghdr>,
+    names: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+    pieces: Vec<libc::iovec>,
+}
+
+impl ReceiveScratch {
+    /// Makes a header for each room; returns how many.
+    fn fill<'b>(&mut self, rooms: impl ExactSizeIterator<Item = &'b mut [u8]>) -> usize {
+        let messages = rooms.len();
+        if self.headers.len() < messages {
+            // SAFETY: both are plain data, for which zeroes are a value (null pointers, no address).
+            let (header, name) = unsafe { (zeroed(), zeroed()) };
+            self.headers.resize(messages, header);
+            self.names.resize(messages, name);
+            self.controls.resize(messages, Control::default());
+        }
+        self.pieces.clear();
+        self.pieces.extend(rooms.map(|room| libc::iovec {
+            iov_base: room.as_mut_ptr().cast(),
+            iov_len: room.len(),
+        }));
+        let parts = self
+            .names
+            .iter_mut()
+            .zip(&mut self.controls)
+            .zip(&mut self.pieces);
+        for (header, ((name, control), piece)) in self.headers.iter_mut().zip(parts) {
+            let header = &mut header.msg_hdr;
+            header.msg_name = ptr::from_mut(name).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = ptr::from_mut(piece);
+            header.msg_iovlen = 1;
+            header.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_controllen = size_of::<Control>();
+            header.msg_flags = 0;
+        }
+        messages
+    }
+}
+
+/// Message headers for a send and what they point at, apart from the bytes.
+#[derive(Default)]
+struct SendScratch {
+    headers: Vec<libc::mmsghdr>,
+    names: Vec<(libc::sockaddr_storage, libc::socklen_t)>,
+    controls: Vec<Control>,
+    pieces: Vec<libc::iovec>,
+    /// How many pieces each message has.
+    piece_counts: Vec<usize>,
+}
+
+impl SendScratch {
+    /// Makes a header for each of the first waiting runs; returns how many.
+    fn fill(&mut self, bound: SocketAddr, egress: &Egress) -> usize {
+        self.names.clear();
+        self.pieces.clear();
+        self.piece_counts.clear();
+        for run in egress.runs().iter().take(MESSAGES) {
+            if self.pieces.len() > PIECES {
+                break;
+            }
+            let before = self.pieces.len();
+            self.pieces
+                .extend(egress.pieces(run).map(|bytes| libc::iovec {
+                    iov_base: bytes.as_ptr().cast_mut().cast(),
+                    iov_len: bytes.len(),
+                }));
+            self.piece_counts.push(self.pieces.len() - before);
+            self.names.push(from_socket_addr(run.remote));
+        }
+        let messages = self.names.len();
+        if self.headers.len() < messages {
+            // SAFETY: plain data, for which zeroes are a value (null pointers).
+            self.headers.resize(messages, unsafe { zeroed() });
+            self.controls.resize(messages, Control::default());
+        }
+        let parts = self
+            .names
+            .iter_mut()
+            .zip(&mut self.controls)
+            .zip(&self.piece_counts);
+        let mut rest = self.pieces.as_mut_slice();
+        for ((header, run), ((name, control), pieces)) in
+            self.headers.iter_mut().zip(egress.runs()).zip(parts)
+        {
+            let (own, others) = rest.split_at_mut_checked(*pieces).unwrap_or_default();
+            rest = others;
+            let header = &mut header.msg_hdr;
+            header.msg_name = ptr::from_mut(&mut name.0).cast();
+            header.msg_namelen = name.1;
+            header.msg_iov = own.as_mut_ptr();
+            header.msg_iovlen = own.len();
+            header.msg_flags = 0;
+            write_controls(header, control, bound, run);
+        }
+        messages
+    }
+}
+
+/// Room for the control messages of one message, aligned as their headers have to be.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(8))]
+struct Control([u64; 16]);
+
+/// Returns the local address a message came to and the size of its datagrams, where the kernel says so.
+fn read_controls(header: &libc::msghdr) -> (Option<IpAddr>, Option<usize>) {
+    let mut local = None;
+    let mut segment = None;
+    // SAFETY: the kernel has filled the control buffer that `header` points at, and `CMSG_NXTHDR` stays within it.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: a pointer from `CMSG_FIRSTHDR` or `CMSG_NXTHDR` is null or that of a whole control header.
+    while let Some(control) = unsafe { next.as_ref() } {
+        // SAFETY: as above; the data follows the header.
+        let data = unsafe { libc::CMSG_DATA(control) };
+        match (control.cmsg_level, control.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // SAFETY: the kernel puts a whole `in_pktinfo` there, perhaps unaligned.
+                let info: libc::in_pktinfo = unsafe { ptr::read_unaligned(data.cast()) };
+                // The address to answer from, which differs from the one it was sent to for a broadcast.
+                local = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                // SAFETY: the kernel puts a whole `in6_pktinfo` there, perhaps unaligned.
+                let info: libc::in6_pktinfo = unsafe { ptr::read_unaligned(data.cast()) };
+                local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+            }
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                // SAFETY: the kernel puts an int there, perhaps unaligned.
+                let size: libc::c_int = unsafe { ptr::read_unaligned(data.cast()) };
+                segment = usize::try_from(size).ok().filter(|size| *size > 0);
+            }
+            _ => {}
+        }
+        // SAFETY: `control` came from this header's control buffer.
+        next = unsafe { libc::CMSG_NXTHDR(header, control) };
+    }
+    (local, segment)
+}
+
+/// Writes where a run is sent from and the size of its datagrams, where either has to be said.
+fn write_controls(header: &mut libc::msghdr, control: &mut Control, bound: SocketAddr, run: &Run) {
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = size_of::<Control>();
+    let mut used = 0;
+    // SAFETY: the control buffer is larger than the two control messages together, and aligned for their headers.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    match run.source {
+        Some(IpAddr::V4(ip)) if bound.is_ipv4() => {
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(ip.octets()),
+                },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            used += put_control(header, &mut next, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+        }
+        Some(IpAddr::V6(ip)) if bound.is_ipv6() => {
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr {
+                    s6_addr: ip.octets(),
+                },
+                ipi6_ifindex: 0,
+            };
+            used += put_control(
+                header,
+                &mut next,
+                libc::IPPROTO_IPV6,
+                libc::IPV6_PKTINFO,
+                info,
+            );
+        }
+        _ => {}
+    }
+    if run.count > 1 {
+        // A run never holds datagrams above 64 KiB.
+        let size = u16::try_from(run.segment).unwrap_or(u16::MAX);
+        used += put_control(header, &mut next, libc::SOL_UDP, libc::UDP_SEGMENT, size);
+    }
+    header.msg_controllen = used;
+    if used == 0 {
+        header.msg_control = ptr::null_mut();
+    }
+}
+
+/// Writes one control message at `next`, moves `next` behind it, and returns the bytes it takes.
+fn put_control<T: Copy>(
+    header: &libc::msghdr,
+    next: &mut *mut libc::cmsghdr,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) -> usize {
+    let size = size_of::<T>() as libc::c_uint;
+    // SAFETY: arithmetic only.
+    let (len, space) = unsafe {
+        (
+            libc::CMSG_LEN(size) as usize,
+            libc::CMSG_SPACE(size) as usize,
+        )
+    };
+    // SAFETY: `next` is null or that of a control header inside the buffer, which has room for all that is ever written:
+    // 128 bytes against at most 40 for an address and 24 for a segment size.
+    let Some(control) = (unsafe { next.as_mut() }) else {
+        return 0;
+    };
+    control.cmsg_level = level;
+    control.cmsg_type = kind;
+    control.cmsg_len = len;
+    // SAFETY: as above; the data follows the header.
+    unsafe { ptr::write_unaligned(libc::CMSG_DATA(control).cast(), value) };
+    // SAFETY: the buffer behind is zeroes or an old control message; only its position is used.
+    *next = unsafe { control_after(header, control, space) };
+    space
+}
+
+/// Returns the position `space` bytes behind `control`, or null if no header fits there.
+///
+/// `CMSG_NXTHDR` would read the length at that position, which holds what an earlier send left.
+///
+/// # Safety
+/// `control` lies in the control buffer of `header`.
+unsafe fn control_after(
+    header: &libc::msghdr,
+    control: *mut libc::cmsghdr,
+    space: usize,
+) -> *mut libc::cmsghdr {
+    let start = header.msg_control as usize;
+    let position = control as usize - start + space;
+    if position + size_of::<libc::cmsghdr>() > header.msg_controllen {
+        return ptr::null_mut();
+    }
+    // SAFETY: the position is inside the buffer, and a multiple of a control header's alignment as `space` is.
+    unsafe { header.msg_control.byte_add(position).cast() }
+}
+
+fn to_socket_addr(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    let name: *const libc::sockaddr_storage = name;
+    // SAFETY: the storage is large enough and aligned for either address; its family says which of them it holds.
+    match libc::c_int::from(unsafe { (*name).ss_family }) {
+        libc::AF_INET => {
+            // SAFETY: as above.
+            let v4 = unsafe { &*name.cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*name.cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            // The flow label is the sender's; an answer has its own.
+            Some(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), 0, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+fn from_socket_addr(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: plain data, for which zeroes are a value.
+    let mut name: libc::sockaddr_storage = unsafe { zeroed() };
+    let len = match address {
+        SocketAddr::V4(v4) => {
+            // SAFETY: the storage is large enough and aligned for this address.
+            let to = unsafe { &mut *ptr::from_mut(&mut name).cast::<libc::sockaddr_in>() };
+            to.sin_family = libc::AF_INET as libc::sa_family_t;
+            to.sin_port = v4.port().to_be();
+            to.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            // SAFETY: the storage is large enough and aligned for this address.
+            let to = unsafe { &mut *ptr::from_mut(&mut name).cast::<libc::sockaddr_in6>() };
+            to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            to.sin6_port = v6.port().to_be();
+            to.sin6_addr.s6_addr = v6.ip().octets();
+            to.sin6_scope_id = v6.scope_id();
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (name, len as libc::socklen_t)
+}
+
+const UNSPECIFIED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+
+/// Messages in one send.
+const MESSAGES: usize = 64;
+
+/// Pieces after which a send takes no further run.
+const PIECES: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_the_way_through_the_operating_system_s_form() {
+        let scoped = SocketAddrV6::new("fe80::1".parse().unwrap(), 3478, 0, 7);
+        for address in ["192.0.2.1:3478".parse().unwrap(), SocketAddr::V6(scoped)] {
+            assert_eq!(to_socket_addr(&from_socket_addr(address).0), Some(address));
+        }
+    }
+}
