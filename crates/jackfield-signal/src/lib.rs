@@ -84,6 +84,9 @@ mod config;
 mod credentials;
 mod envelope;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hooks;
 mod hub;
 mod join;

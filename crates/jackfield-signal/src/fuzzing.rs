@@ -1,0 +1,405 @@
+//! Fuzz targets: each takes bytes and asserts what must hold for all of them.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a fuzz target panics on purpose, and needs some moment to start from"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::envelope::Envelope;
+use crate::write::quoted;
+use crate::{AckId, Config, Hub, IceServers, MemberId, Minted, NewMember, Output};
+
+/// An envelope is read, or refused; what is written into it reads back, and nothing else changes.
+pub fn envelope(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(envelope) = Envelope::parse(text, 64) else {
+        return;
+    };
+    let fields = &envelope.fields;
+    let edited = envelope
+        .edit()
+        .kind_first("message", fields.kind)
+        .set("name", fields.name, &quoted("n\u{0}\"ä"))
+        .set("room", fields.room, "\"r\"")
+        .replace(fields.id, "7")
+        .finish();
+    // `Value` refuses numbers beyond every float, which the envelope only carries.
+    let Ok(mut expected) = serde_json::from_str::<Value>(text) else {
+        Envelope::parse(&edited, 64).unwrap();
+        return;
+    };
+    if fields.kind.is_none() {
+        expected["type"] = "message".into();
+    }
+    expected["name"] = "n\u{0}\"ä".into();
+    expected["room"] = "r".into();
+    if fields.id.is_some() {
+        expected["id"] = 7.into();
+    }
+    assert_eq!(serde_json::from_str::<Value>(&edited).unwrap(), expected);
+}
+
+/// Bytes are a play of connections, messages, events, time and ends. No message leaves a room for somebody who is not in
+/// it, nothing is sent to who is gone, nobody speaks under another's name, and when all have left nothing is kept.
+pub fn hub(data: &[u8]) {
+    let mut play = Play::new();
+    let mut rest = data;
+    while let Some((op, more)) = rest.split_first() {
+        rest = more;
+        let length = more
+            .first()
+            .map_or(0, |length| usize::from(*length))
+            .min(more.len());
+        let argument = more.get(1..length).unwrap_or_default();
+        if play.step(*op, argument) {
+            rest = more.get(length.max(1)..).unwrap_or_default();
+        }
+    }
+    play.end();
+}
+
+/// The hub, and what its outputs say about who is where.
+struct Play {
+    hub: Hub,
+    now: Instant,
+    alive: Vec<MemberId>,
+    /// By what the hub told the members themselves: their name in each room.
+    seats: BTreeMap<(MemberId, String), String>,
+    acks: BTreeSet<u64>,
+    asked: u64,
+}
+
+struct TenSeconds;
+
+impl IceServers for TenSeconds {
+    fn mint(&mut self, _now: Instant, name: &str, _host: Option<&str>) -> Minted {
+        let json = format!("[{{\"username\":{}}}]", quoted(name));
+        Minted {
+            json,
+            ttl: Duration::from_secs(10),
+        }
+    }
+}
+
+const NAMES: [&str; 4] = ["ann", "bob", "ann1", "\u{202e}"];
+const ROOMS: [&str; 4] = ["r", "s", "t", ""];
+
+impl Play {
+    fn new() -> Self {
+        let config = Config {
+            max_members: 6,
+            max_rooms: 2,
+            max_rooms_per_member: 2,
+            max_room_members: 3,
+            max_lobby_members: 3,
+            message_burst: 60,
+            messages_per_second: 10,
+            max_message_bytes: 200,
+            ..Config::default()
+        };
+        Self {
+            hub: Hub::new(config, Box::new(TenSeconds), [0; 32]),
+            now: Instant::now(),
+            alive: Vec::new(),
+            seats: BTreeMap::new(),
+            acks: BTreeSet::new(),
+            asked: 0,
+        }
+    }
+
+    /// Does one thing and returns whether it used the argument.
+    fn step(&mut self, op: u8, argument: &[u8]) -> bool {
+        let pick = usize::from(op >> 4);
+        let text = String::from_utf8_lossy(argument);
+        match op & 15 {
+            0 => self.connect(pick % 2 == 0),
+            1 => self.disconnect(pick),
+            2 => self.say(
+                pick,
+                &format!(
+                    r#"{{"type":"join","room":"{}","name":"{}"}}"#,
+                    ROOMS[pick % 4],
+                    NAMES[pick / 4]
+                ),
+            ),
+            3 => self.say(
+                pick,
+                &format!(r#"{{"type":"leave","room":"{}"}}"#, ROOMS[pick / 4]),
+            ),
+            4 => self.say(
+                pick,
+                &format!(r#"{{"type":"username","name":"{}"}}"#, NAMES[pick / 4]),
+            ),
+            5 => self.say(
+                pick,
+                &format!(
+                    r#"{{"type":"video-offer","target":"{}","name":"eve"}}"#,
+                    NAMES[pick / 4]
+                ),
+            ),
+            6 => self.say(
+                pick,
+                &format!(
+                    r#"{{"type":"message","text":"<b>","room":"{}"}}"#,
+                    ROOMS[pick / 4]
+                ),
+            ),
+            7 => self.say(
+                pick,
+                r#"{"type":"message","data":[],"name":"eve","room":null}"#,
+            ),
+            8 => self.say(pick, r#"{"type":"hang-up","target":null}"#),
+            9 => self.say(
+                pick,
+                &format!(
+                    r#"{{"type":"new-ice-candidate","target":"{}"}}"#,
+                    NAMES[pick / 4]
+                ),
+            ),
+            10 => self.pass(Duration::from_millis(1 << pick)),
+            11 => self.say(pick, r#"{"type":"userlist"}"#),
+            12 => self.say(pick, r#"{"type":"ice-servers"}"#),
+            13 => {
+                self.ask(pick, "join", &text);
+                return true;
+            }
+            14 => {
+                self.ask(pick, &text, r#"{"room":"r","target":"ann"}"#);
+                return true;
+            }
+            _ => {
+                self.say(pick, &text);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn connect(&mut self, lobby: bool) {
+        let full = self.alive.len() == 6;
+        let member = self
+            .hub
+            .handle_connect(self.now, NewMember { host: None, lobby });
+        self.alive.push(member);
+        self.drain();
+        assert_eq!(self.alive.contains(&member), !full);
+    }
+
+    fn disconnect(&mut self, pick: usize) {
+        if let Some(member) = self.member(pick) {
+            self.gone(member);
+            self.hub.handle_disconnect(self.now, member);
+            self.drain();
+        }
+    }
+
+    fn say(&mut self, pick: usize, text: &str) {
+        if let Some(member) = self.member(pick) {
+            self.hub.handle_message(self.now, member, text);
+            self.drain();
+        }
+    }
+
+    fn ask(&mut self, pick: usize, kind: &str, body: &str) {
+        if let Some(member) = self.member(pick) {
+            self.asked += 1;
+            self.acks.insert(self.asked);
+            let ack = Some(AckId(self.asked));
+            self.hub.handle_event(self.now, member, kind, body, ack);
+            self.drain();
+            assert!(self.acks.is_empty(), "every question is answered at once");
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.hub.handle_timeout(self.now);
+        let next = self.drain();
+        assert!(next.is_none_or(|at| at > self.now), "what is due is done");
+    }
+
+    fn end(mut self) {
+        for member in std::mem::take(&mut self.alive) {
+            self.gone(member);
+            self.hub.handle_disconnect(self.now, member);
+            // Those who are still there hear of it; that they are members is checked in `drain` of the other steps.
+            while !matches!(self.hub.poll_output(), Output::Wait(_)) {}
+        }
+        assert_eq!(self.hub.member_count(), 0);
+        assert_eq!(self.hub.room_count(), 0);
+        assert_eq!(self.hub.lobby_count(), 0);
+        assert_eq!(self.hub.poll_output(), Output::Wait(None));
+        let stats = self.hub.stats();
+        assert_eq!(stats.connected, stats.disconnected);
+        assert_eq!(stats.joined, stats.left);
+    }
+
+    fn member(&self, pick: usize) -> Option<MemberId> {
+        self.alive.get(pick % 4).copied()
+    }
+
+    fn gone(&mut self, member: MemberId) {
+        self.alive.retain(|alive| *alive != member);
+        self.seats.retain(|(seated, _), _| *seated != member);
+    }
+
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.hub.poll_output() {
+                Output::Send { to, kind, json } => self.hear(to, &kind, &json),
+                Output::Ack { to, ack, json } => {
+                    assert!(self.acks.remove(&ack.0));
+                    if let Ok(message) = serde_json::from_str::<Value>(&json) {
+                        let kind = message["type"].as_str().unwrap().to_owned();
+                        self.hear(to, &kind, &json);
+                    }
+                }
+                Output::Close { member, .. } => self.gone(member),
+                Output::Wait(at) => {
+                    self.check();
+                    return at;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, to: MemberId, kind: &str, json: &str) {
+        assert!(self.alive.contains(&to), "nothing is sent to who is gone");
+        let Ok(message) = serde_json::from_str::<Value>(json) else {
+            // Only a payload that is relayed can hold what `Value` refuses.
+            Envelope::parse(json, usize::MAX).unwrap();
+            return;
+        };
+        assert_eq!(message["type"], kind);
+        let room = message["room"].as_str().unwrap_or_default().to_owned();
+        let seat = (to, room.clone());
+        match kind {
+            "joined" => {
+                let name = message["self"]["name"].as_str().unwrap().to_owned();
+                self.seats.insert(seat, name);
+            }
+            "user-left" if message["user"]["id"] == to.number() => {
+                assert!(self.seats.remove(&seat).is_some());
+            }
+            "rejectusername" => {
+                if let Some(name) = self.seats.get_mut(&seat) {
+                    *name = message["name"].as_str().unwrap().to_owned();
+                }
+            }
+            "user-joined" | "user-left" | "userlist" if !room.is_empty() => {
+                assert!(self.seats.contains_key(&seat), "{json} left its room");
+            }
+            "message" | "video-offer" | "video-answer" | "new-ice-candidate" | "hang-up"
+                if !room.is_empty() =>
+            {
+                assert!(self.seats.contains_key(&seat), "{json} left its room");
+                let name = message["name"].as_str().unwrap();
+                let mut there = self.hub.members_of(&room);
+                assert!(
+                    there.any(|(_, seated)| seated == name),
+                    "{json} is nobody's"
+                );
+            }
+            _ => assert_ne!(message["name"], "eve"),
+        }
+    }
+
+    fn check(&self) {
+        let mut seated = 0;
+        for (room, count) in self.hub.rooms() {
+            assert!((1..=3).contains(&count));
+            seated += count;
+            for (member, _) in self.hub.members_of(room) {
+                assert!(self.seats.contains_key(&(member, room.to_owned())));
+            }
+        }
+        assert_eq!(seated, self.seats.len());
+        assert!(self.hub.room_count() <= 2 && self.hub.lobby_count() <= 3);
+        assert_eq!(self.hub.member_count(), self.alive.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn the_envelope_corpus_and_its_mutations_hold() {
+        replay("signal_envelope", envelope);
+    }
+
+    #[test]
+    fn the_hub_corpus_and_its_mutations_hold() {
+        replay("signal_hub", hub);
+    }
+
+    /// Runs each seed, and some hundreds of deterministic mutations of it.
+    fn replay(target: &str, run: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fuzz/corpus")
+            .join(target);
+        let mut paths: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        paths.sort();
+        assert!(paths.len() >= 10, "the corpus is there");
+        let seeds: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        for seed in &seeds {
+            run(seed);
+            for _ in 0..200 {
+                run(&mutate(seed, &seeds, &mut random));
+            }
+        }
+    }
+
+    fn mutate(seed: &[u8], seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len() + 1);
+            match random.below(5) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, random.next() as u8),
+                2 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
+                3 if at < bytes.len() => {
+                    bytes.remove(at);
+                }
+                _ => {
+                    let other = &seeds[random.below(seeds.len())];
+                    let from = random.below(other.len() + 1);
+                    bytes.truncate(at);
+                    bytes.extend_from_slice(&other[from..]);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// xorshift64*
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+        }
+
+        fn below(&mut self, end: usize) -> usize {
+            self.next() as usize % end
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A world with one hub, a clock that is moved by hand, and what each member received.
+
+#![expect(
+    dead_code,
+    clippy::disallowed_methods,
+    reason = "each test file uses its part, and a test needs some moment to start from"
+)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jackfield_signal::{
+    AckId, CloseReason, Config, Hub, IceServers, MemberId, Minted, NewMember, Output,
+};
+use serde_json::Value;
+
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) now: Instant,
+    inbox: BTreeMap<MemberId, Vec<String>>,
+    acks: BTreeMap<u64, String>,
+    pub(crate) closed: Vec<(MemberId, CloseReason)>,
+}
+
+/// Mints credentials that tell for whom, by which host, and the how many-th they are.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    pub(crate) ttl: Duration,
+    pub(crate) count: u32,
+}
+
+impl IceServers for Numbered {
+    fn mint(&mut self, _now: Instant, name: &str, host: Option<&str>) -> Minted {
+        self.count += 1;
+        let host = host.unwrap_or("?");
+        let (count, ttl) = (self.count, self.ttl);
+        let json =
+            format!(r#"[{{"urls":"turn:{host}","username":"{name}","credential":"{count}"}}]"#);
+        Minted { json, ttl }
+    }
+}
+
+/// Only the type: a payload may hold what `Value` cannot, as a number beyond every float.
+#[derive(serde::Deserialize)]
+struct Typed {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        Self::minting(config, Duration::from_secs(3600))
+    }
+
+    pub(crate) fn minting(config: Config, ttl: Duration) -> Self {
+        let ice = Numbered { ttl, count: 0 };
+        Self {
+            hub: Hub::new(config, Box::new(ice), [3; 32]),
+            now: Instant::now(),
+            inbox: BTreeMap::new(),
+            acks: BTreeMap::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    /// A member as the SDK is one.
+    pub(crate) fn connect(&mut self) -> MemberId {
+        self.connect_as(NewMember {
+            host: Some("example.org:3478".to_owned()),
+            lobby: false,
+        })
+    }
+
+    /// A client of MDN's sample.
+    pub(crate) fn connect_mdn(&mut self) -> MemberId {
+        self.connect_as(NewMember {
+            host: None,
+            lobby: true,
+        })
+    }
+
+    fn connect_as(&mut self, new: NewMember) -> MemberId {
+        let member = self.hub.handle_connect(self.now, new);
+        self.drain();
+        member
+    }
+
+    /// A member that is in a room, with what it was told so far thrown away.
+    pub(crate) fn in_room(&mut self, room: &str, name: &str) -> MemberId {
+        let member = self.connect();
+        self.join(member, room, name);
+        self.forget_all();
+        member
+    }
+
+    pub(crate) fn join(&mut self, member: MemberId, room: &str, name: &str) {
+        let json = serde_json::json!({ "type": "join", "room": room, "name": name });
+        self.say(member, &json.to_string());
+    }
+
+    pub(crate) fn say(&mut self, member: MemberId, text: &str) {
+        self.hub.handle_message(self.now, member, text);
+        self.drain();
+    }
+
+    /// Sends an event and returns what its acknowledgement carries.
+    pub(crate) fn ask(&mut self, member: MemberId, kind: &str, body: &str) -> Value {
+        let ack = AckId(self.acks.len() as u64);
+        self.hub
+            .handle_event(self.now, member, kind, body, Some(ack));
+        self.drain();
+        serde_json::from_str(&self.acks[&ack.0]).unwrap()
+    }
+
+    pub(crate) fn disconnect(&mut self, member: MemberId) {
+        self.hub.handle_disconnect(self.now, member);
+        self.drain();
+    }
+
+    /// Lets time pass and every timer fire at its moment.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.drain().filter(|at| *at <= end) {
+            self.now = at;
+            self.hub.handle_timeout(at);
+        }
+        self.now = end;
+    }
+
+    /// Returns what a member received since the last look, as text.
+    pub(crate) fn heard(&mut self, member: MemberId) -> Vec<String> {
+        self.inbox.remove(&member).unwrap_or_default()
+    }
+
+    pub(crate) fn heard_one(&mut self, member: MemberId) -> Value {
+        let heard = self.heard(member);
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        serde_json::from_str(&heard[0]).unwrap()
+    }
+
+    pub(crate) fn heard_types(&mut self, member: MemberId) -> Vec<String> {
+        let kind = |text: &String| {
+            let message: Value = serde_json::from_str(text).unwrap();
+            message["type"].as_str().unwrap().to_owned()
+        };
+        self.heard(member).iter().map(kind).collect()
+    }
+
+    pub(crate) fn refusal(&mut self, member: MemberId) -> String {
+        let message = self.heard_one(member);
+        assert_eq!(message["type"], "error", "{message}");
+        message["code"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn forget_all(&mut self) {
+        self.inbox.clear();
+    }
+
+    pub(crate) fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.hub.poll_output() {
+                Output::Send { to, kind, json } => {
+                    let message: Typed = serde_json::from_str(&json).unwrap();
+                    assert_eq!(message.kind, kind);
+                    self.inbox.entry(to).or_default().push(json.to_string());
+                }
+                Output::Ack { ack, json, .. } => {
+                    assert!(self.acks.insert(ack.0, json.to_string()).is_none());
+                }
+                Output::Close { member, why } => self.closed.push((member, why)),
+                Output::Wait(at) => return at,
+            }
+        }
+    }
+}
