@@ -1,10 +1,5 @@
 //! An unmodified client of MDN's `webrtc-from-chat` sample is at home in the lobby: recorded exchanges, key order and all.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a test may panic on a shape it does not expect"
-)]
-
 mod common;
 
 use common::World;

@@ -1,10 +1,5 @@
 //! Rooms: joining, talking, calling, leaving.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a test may panic on a shape it does not expect"
-)]
-
 mod common;
 
 use std::time::{Duration, Instant};

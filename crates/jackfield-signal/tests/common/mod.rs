@@ -3,7 +3,9 @@
 #![expect(
     dead_code,
     clippy::disallowed_methods,
-    reason = "each test file uses its part, and a test needs some moment to start from"
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "each test file uses its part; a test may panic, and needs some moment to start from"
 )]
 
 use std::collections::BTreeMap;
