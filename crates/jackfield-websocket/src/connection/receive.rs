@@ -1,0 +1,263 @@
+//! From the peer's bytes to events.
+
+use bytes::Bytes;
+
+use super::assembly::Assembly;
+use super::{Connection, Event, Payload, Stage};
+use crate::close::CloseFrame;
+use crate::deflate::{reclaim_inflater, take_inflater};
+use crate::frame::{Header, OpCode};
+use crate::{Kind, Violation, mask};
+
+impl Connection {
+    /// Takes bytes off the front of `input` until they make an event; `None` says that all of `input` is used.
+    ///
+    /// Call it until it returns `None`. After [`Event::Close`] or [`Event::Failed`] input is discarded.
+    pub fn receive(&mut self, input: &mut &[u8]) -> Option<Event> {
+        while !self.input_over {
+            let step = match self.stage {
+                Stage::Header => match self.read_header(input) {
+                    Ok(Some(header)) => self.start_frame(&header).map(|()| None),
+                    Ok(None) => return None,
+                    Err(violation) => Err(violation),
+                },
+                Stage::Control(payload) => self.read_control(payload, input),
+                Stage::Data(payload) => self.read_data(payload, input),
+            };
+            match step {
+                Ok(Some(event)) => return Some(event),
+                Ok(None) if input.is_empty() && !self.has_empty_payload() => return None,
+                Ok(None) => {}
+                Err(violation) => return Some(self.fail(violation)),
+            }
+        }
+        *input = &[];
+        None
+    }
+
+    /// Whether the frame at hand can be finished without further input.
+    fn has_empty_payload(&self) -> bool {
+        match self.stage {
+            Stage::Header => false,
+            Stage::Control(payload) | Stage::Data(payload) => payload.seen == payload.len,
+        }
+    }
+
+    fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Violation> {
+        if self.header.len == 0
+            && let Some((header, used)) = Header::parse(input)?
+        {
+            *input = input.get(used..).unwrap_or_default();
+            return Ok(Some(header));
+        }
+        while let Some((&byte, rest)) = input.split_first() {
+            *input = rest;
+            let at = usize::from(self.header.len);
+            if let Some(slot) = self.header.bytes.get_mut(at) {
+                *slot = byte;
+                self.header.len += 1;
+            }
+            let so_far = self.header.bytes.get(..=at).unwrap_or_default();
+            if let Some((header, _)) = Header::parse(so_far)? {
+                self.header.len = 0;
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Judges a header by the state of the connection and prepares for its payload.
+    fn start_frame(&mut self, header: &Header) -> Result<(), Violation> {
+        match (self.is_server(), header.mask) {
+            (true, None) => return Err(Violation::NotMasked),
+            (false, Some(_)) => return Err(Violation::Masked),
+            _ => {}
+        }
+        let starts_message = matches!(header.opcode, OpCode::Text | OpCode::Binary);
+        if header.compressed && !(starts_message && self.deflate.is_some()) {
+            return Err(Violation::ReservedBit);
+        }
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        if len > self.config.max_frame && !header.opcode.is_control() {
+            return Err(Violation::FrameTooLarge);
+        }
+        let payload = Payload {
+            opcode: header.opcode,
+            fin: header.fin,
+            mask: header.mask,
+            seen: 0,
+            len,
+        };
+        self.stage = match header.opcode {
+            OpCode::Close | OpCode::Ping | OpCode::Pong => Stage::Control(payload),
+            OpCode::Text => self.start_message(Kind::Text, header, payload)?,
+            OpCode::Binary => self.start_message(Kind::Binary, header, payload)?,
+            OpCode::Continuation => self.continue_message(payload)?,
+        };
+        Ok(())
+    }
+
+    fn start_message(
+        &mut self,
+        kind: Kind,
+        header: &Header,
+        payload: Payload,
+    ) -> Result<Stage, Violation> {
+        if self.assembly.is_some() {
+            return Err(Violation::InterruptedMessage);
+        }
+        self.assembly = Some(Assembly::new(kind, header.compressed));
+        self.continue_message(payload)
+    }
+
+    fn continue_message(&mut self, payload: Payload) -> Result<Stage, Violation> {
+        let Some(assembly) = &mut self.assembly else {
+            return Err(Violation::UnexpectedContinuation);
+        };
+        assembly.frames += 1;
+        if assembly.frames > self.config.max_fragments {
+            return Err(Violation::TooManyFragments);
+        }
+        let room = self.config.max_message.saturating_sub(assembly.len());
+        if !assembly.compressed && payload.len > room {
+            return Err(Violation::MessageTooLarge);
+        }
+        Ok(Stage::Data(payload))
+    }
+
+    fn read_data(
+        &mut self,
+        mut payload: Payload,
+        input: &mut &[u8],
+    ) -> Result<Option<Event>, Violation> {
+        let piece = payload.take(input);
+        let offset = payload.seen;
+        payload.seen += piece.len();
+        let Some(assembly) = &mut self.assembly else {
+            return Err(Violation::UnexpectedContinuation);
+        };
+        if assembly.compressed {
+            if let Some(deflate) = &mut self.deflate {
+                let inflater = deflate.inflater.get_or_insert_with(take_inflater);
+                let limit = self.config.max_message;
+                assembly.push_compressed(piece, payload.mask, offset, inflater, limit)?;
+                if payload.seen == payload.len && payload.fin {
+                    assembly.finish_compressed(inflater, limit)?;
+                }
+            }
+        } else {
+            let to_come = payload.len - payload.seen;
+            assembly.push_plain(piece, payload.mask, offset, to_come)?;
+        }
+        if payload.seen < payload.len {
+            self.stage = Stage::Data(payload);
+            return Ok(None);
+        }
+        self.stage = Stage::Header;
+        if payload.fin {
+            self.finish_message()
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn finish_message(&mut self) -> Result<Option<Event>, Violation> {
+        if let Some(deflate) = &mut self.deflate
+            && !deflate.inbound_takeover
+            && let Some(inflater) = deflate.inflater.take()
+        {
+            reclaim_inflater(inflater);
+        }
+        let Some(assembly) = self.assembly.take() else {
+            return Ok(None);
+        };
+        assembly
+            .finish()
+            .map(|message| Some(Event::Message(message)))
+    }
+
+    fn read_control(
+        &mut self,
+        mut payload: Payload,
+        input: &mut &[u8],
+    ) -> Result<Option<Event>, Violation> {
+        let piece = payload.take(input);
+        let offset = payload.seen;
+        payload.seen += piece.len();
+        let start = self.control.len();
+        self.control.extend_from_slice(piece);
+        if let Some(key) = payload.mask {
+            let new = self.control.get_mut(start..).unwrap_or_default();
+            mask::apply(key, offset, new);
+        }
+        if payload.seen < payload.len {
+            self.stage = Stage::Control(payload);
+            return Ok(None);
+        }
+        self.stage = Stage::Header;
+        let body = Bytes::from(std::mem::take(&mut self.control));
+        match payload.opcode {
+            OpCode::Ping => {
+                self.answer_ping(&body);
+                Ok(Some(Event::Ping(body)))
+            }
+            OpCode::Pong => Ok(Some(Event::Pong(body))),
+            OpCode::Close | OpCode::Continuation | OpCode::Text | OpCode::Binary => {
+                self.answer_close(&body).map(Some)
+            }
+        }
+    }
+
+    fn answer_ping(&mut self, body: &Bytes) {
+        if self.close_sent {
+            return;
+        }
+        if self.outgoing.pongs() < self.config.max_waiting_pongs {
+            self.queue_pong(body);
+        } else {
+            self.late_pong = Some(body.clone());
+        }
+    }
+
+    fn answer_close(&mut self, body: &Bytes) -> Result<Event, Violation> {
+        let frame = CloseFrame::decode(body)?;
+        self.input_over = true;
+        self.release();
+        let answer = frame.as_ref().map(|frame| CloseFrame {
+            code: frame.code,
+            reason: Bytes::new(),
+        });
+        self.queue_close(answer.as_ref());
+        Ok(Event::Close(frame))
+    }
+
+    fn fail(&mut self, violation: Violation) -> Event {
+        self.input_over = true;
+        self.release();
+        let frame = CloseFrame {
+            code: violation.close_code(),
+            reason: Bytes::new(),
+        };
+        self.queue_close(Some(&frame));
+        Event::Failed(violation)
+    }
+
+    /// Gives back what no further input needs.
+    fn release(&mut self) {
+        self.assembly = None;
+        self.control = Vec::new();
+        if let Some(deflate) = &mut self.deflate {
+            deflate.inflater = None;
+        }
+    }
+}
+
+impl Payload {
+    /// Takes what `input` holds of this payload.
+    fn take<'a>(&self, input: &mut &'a [u8]) -> &'a [u8] {
+        let len = input.len().min(self.len - self.seen);
+        let (piece, rest) = input.split_at_checked(len).unwrap_or((input, &[]));
+        *input = rest;
+        piece
+    }
+}
