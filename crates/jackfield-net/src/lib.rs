@@ -22,7 +22,7 @@
 //!                 () = shutdown.requested() => return,
 //!             }
 //!             for datagram in batch.datagrams() {
-//!                 socket.send(datagram.local, datagram.remote, b"", datagram.bytes);
+//!                 socket.send(datagram.local, datagram.remote, &[datagram.bytes]);
 //!             }
 //!             socket.flush();
 //!         }
@@ -37,10 +37,12 @@
 //! shards.join();
 //! ```
 
+pub mod demux;
 pub mod port;
 pub mod shard;
 mod stats;
 pub mod tcp;
+pub mod turn;
 pub mod udp;
 
 pub use stats::Counter;

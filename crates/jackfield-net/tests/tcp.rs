@@ -1,7 +1,5 @@
 //! Shared TCP listeners on a real loopback address.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::io;
 use std::sync::Arc;
 
@@ -52,7 +50,11 @@ fn a_port_that_cannot_be_bound_is_a_clear_error_of_the_start() {
             .map_err(|error| io::Error::new(error.kind(), format!("udp {address}: {error}")))
     })
     .unwrap_err();
-    let StartError::Build { shard: 0, source } = &error else {
+    let StartError::Build {
+        shard: 0,
+        error: source,
+    } = &error
+    else {
         panic!("{error}");
     };
     assert_eq!(source.kind(), io::ErrorKind::AddrInUse);

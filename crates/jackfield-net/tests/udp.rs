@@ -31,7 +31,7 @@ async fn a_wildcard_socket_answers_from_the_address_it_was_asked_at() {
             let datagram = batch.datagrams().next().unwrap();
             assert_eq!(datagram.local, server);
             assert_eq!(datagram.remote, client.local_addr().unwrap());
-            echo.send(datagram.local, datagram.remote, b"me: ", datagram.bytes);
+            echo.send(datagram.local, datagram.remote, &[b"me: ", datagram.bytes]);
             echo.flush();
             let (answer, from) = read(&client);
             assert_eq!((answer.as_slice(), from), (b"me: who?".as_slice(), server));
@@ -49,7 +49,7 @@ async fn a_train_arrives_as_the_datagrams_it_was_made_of() {
     expected.extend([vec![7; 300], vec![8; 1_200], vec![], vec![9; 2]]);
     for payload in &expected {
         let (header, rest) = payload.split_at(payload.len().min(4));
-        sender.send(sender.local_addr(), to, header, rest);
+        sender.send(sender.local_addr(), to, &[header, rest]);
     }
     sender.flush();
 
@@ -82,7 +82,7 @@ async fn a_plain_reader_sees_single_datagrams_with_and_without_trains() {
         let reader = StdSocket::bind("127.0.0.1:0").unwrap();
         let to = reader.local_addr().unwrap();
         for i in 0..20u8 {
-            sender.send(sender.local_addr(), to, &[i], &[i; 99]);
+            sender.send(sender.local_addr(), to, &[&[i], &[i; 99]]);
         }
         sender.flush();
         for i in 0..20u8 {
@@ -104,14 +104,34 @@ async fn what_the_kernel_refuses_is_counted_and_holds_nothing_up() {
         gone.local_addr().unwrap()
     };
     // Port 0 cannot be sent to, 65,508 bytes do not fit a datagram; nobody is not the kernel's matter.
-    sender.send(from, "127.0.0.1:0".parse().unwrap(), b"", b"x");
-    sender.send(from, reader.local_addr().unwrap(), b"", &[0; 65_508]);
-    sender.send(from, nobody, b"", b"x");
-    sender.send(from, reader.local_addr().unwrap(), b"", b"through");
+    sender.send(from, "127.0.0.1:0".parse().unwrap(), &[b"x"]);
+    sender.send(from, reader.local_addr().unwrap(), &[&[0; 65_508]]);
+    sender.send(from, nobody, &[b"x"]);
+    sender.send(from, reader.local_addr().unwrap(), &[b"through"]);
     sender.flush();
     assert_eq!(read(&reader).0, b"through");
     assert_eq!(stats.tx_dropped_refused.value(), 2);
     assert_eq!(stats.tx_datagrams.value(), 2);
+}
+
+#[tokio::test]
+async fn a_datagram_that_must_stay_whole_is_sent_so_or_not_at_all() {
+    let (sender, stats) = socket("127.0.0.1:0", &UdpConfig::relay());
+    let from = sender.local_addr();
+    let reader = StdSocket::bind("127.0.0.1:0").unwrap();
+    let to = reader.local_addr().unwrap();
+    for (whole, payload) in [(true, b"whole"), (false, b"usual"), (true, b"again")] {
+        if whole {
+            sender.send_whole(from, to, &[payload]);
+        } else {
+            sender.send(from, to, &[payload]);
+        }
+    }
+    sender.flush();
+    for expected in [b"whole", b"usual", b"again"] {
+        assert_eq!(read(&reader).0, expected);
+    }
+    assert_eq!(stats.tx_datagrams.value(), 3);
 }
 
 #[tokio::test]
@@ -126,8 +146,7 @@ async fn a_queue_has_a_limit_and_drops_above_it_are_counted() {
         sender.send(
             sender.local_addr(),
             reader.local_addr().unwrap(),
-            b"",
-            &[1; 100],
+            &[&[1; 100]],
         );
     }
     sender.flush();
@@ -151,7 +170,7 @@ async fn a_closed_loop_loses_nothing() {
     while stats.tx_datagrams.value() < DATAGRAMS as u64 {
         echo.receive(&mut batch).await;
         for datagram in batch.datagrams() {
-            echo.send(datagram.local, datagram.remote, b"", datagram.bytes);
+            echo.send(datagram.local, datagram.remote, &[datagram.bytes]);
         }
         echo.flush();
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 
 use super::ShardStats;
 
@@ -64,15 +65,22 @@ impl ShardContext {
     }
 
     /// Runs `task` on this shard. A panic ends the task alone: it is logged and counted. A graceful stop waits for it.
+    /// The handle ends it early; to drop the handle changes nothing.
     ///
     /// # Panics
     /// When called on another thread's runtime, which a context cannot reach.
-    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
+    pub fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + 'static,
+    ) -> AbortHandle {
         let running = Running::start(self.clone());
-        tokio::task::spawn_local(async move {
-            let _running = running;
-            running_task(name, &_running.0, task).await;
+        let task = tokio::task::spawn_local(async move {
+            // Moved in, so that it is dropped with the task however that ends.
+            let running = running;
+            survive(name, &running.0, task).await;
         });
+        task.abort_handle()
     }
 
     /// Waits until no task runs.
@@ -83,7 +91,8 @@ impl ShardContext {
     }
 }
 
-async fn running_task(name: &'static str, context: &ShardContext, task: impl Future<Output = ()>) {
+/// Runs a task to its end or its panic.
+async fn survive(name: &'static str, context: &ShardContext, task: impl Future<Output = ()>) {
     let mut task = pin!(task);
     let panicked = poll_fn(|cx| {
         // A task that panicked is never polled again, so no broken invariant of it can be seen.

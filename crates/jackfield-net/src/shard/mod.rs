@@ -79,12 +79,12 @@ pub enum StartError<E> {
         source: std::io::Error,
     },
     /// The code that builds a shard said no.
-    #[error("shard {shard} did not start: {source}")]
+    #[error("shard {shard} did not start: {error}")]
     Build {
         /// Which shard.
         shard: usize,
-        /// What it said.
-        source: E,
+        /// What it said; any kind of error, also one that does not implement [`std::error::Error`].
+        error: E,
     },
     /// The code that builds a shard panicked.
     #[error("shard {shard} panicked while it started")]
@@ -303,8 +303,8 @@ impl Plan {
                     let _caller_gone = report.send(Ok(value));
                     serve(context, inbox, self.grace).await;
                 }
-                Err(source) => {
-                    let _caller_gone = report.send(Err(StartError::Build { shard, source }));
+                Err(error) => {
+                    let _caller_gone = report.send(Err(StartError::Build { shard, error }));
                 }
             }
         });
@@ -318,7 +318,7 @@ async fn serve(context: ShardContext, mut inbox: mpsc::UnboundedReceiver<Job>, g
         tokio::select! {
             () = shutdown.requested() => break,
             job = inbox.recv() => match job {
-                Some(job) => context.spawn(job.name, (job.start)(context.clone())),
+                Some(job) => drop(context.spawn(job.name, (job.start)(context.clone()))),
                 None => shutdown.requested().await,
             },
         }

@@ -22,12 +22,20 @@ struct Queued {
     next: Option<usize>,
 }
 
-/// Datagrams between the same two addresses, all of the same size but the last, which may be shorter.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
+/// How a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Towards {
+    pub(super) remote: SocketAddr,
     /// The address to send from, where the socket has several.
     pub(super) source: Option<IpAddr>,
-    pub(super) remote: SocketAddr,
+    /// Whether it is rather lost than fragmented.
+    pub(super) whole: bool,
+}
+
+/// Datagrams that go the same way, all of the same size but the last, which may be shorter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) to: Towards,
     /// Bytes of each datagram but the last.
     pub(super) segment: usize,
     /// How many datagrams.
@@ -52,22 +60,16 @@ pub(super) struct Limits {
 }
 
 impl Egress {
-    /// Queues a datagram made of `header` and `payload`; returns false, with nothing queued, if it does not fit.
-    pub(super) fn push(
-        &mut self,
-        source: Option<IpAddr>,
-        remote: SocketAddr,
-        header: &[u8],
-        payload: &[u8],
-        limits: &Limits,
-    ) -> bool {
-        let len = header.len() + payload.len();
+    /// Queues a datagram made of `parts`; returns false, with nothing queued, if it does not fit.
+    pub(super) fn push(&mut self, to: Towards, parts: &[&[u8]], limits: &Limits) -> bool {
+        let len = parts.iter().map(|part| part.len()).sum();
         if self.arena.len() + len > limits.bytes {
             return false;
         }
         let start = self.arena.len();
-        self.arena.extend_from_slice(header);
-        self.arena.extend_from_slice(payload);
+        for part in parts {
+            self.arena.extend_from_slice(part);
+        }
         let index = self.datagrams.len();
         self.datagrams.push(Queued {
             start,
@@ -75,10 +77,9 @@ impl Egress {
             next: None,
         });
         self.waiting += 1;
-        if !self.lengthen(source, remote, index, len, limits) {
+        if !self.lengthen(to, index, len, limits) {
             self.runs.push(Run {
-                source,
-                remote,
+                to,
                 segment: len,
                 count: 1,
                 bytes: len,
@@ -91,23 +92,17 @@ impl Egress {
     }
 
     /// Adds a datagram to the newest run between the same addresses, if that keeps the run a train.
-    fn lengthen(
-        &mut self,
-        source: Option<IpAddr>,
-        remote: SocketAddr,
-        index: usize,
-        len: usize,
-        limits: &Limits,
-    ) -> bool {
+    fn lengthen(&mut self, to: Towards, index: usize, len: usize, limits: &Limits) -> bool {
         let open = self.runs.get_mut(self.sent..).unwrap_or_default();
         // The newest match only: to add to an older one would change the order of datagrams.
         let newest = open
             .iter_mut()
             .rev()
             .take(LOOK_BACK)
-            .find(|run| run.remote == remote && run.source == source);
+            .find(|run| run.to.remote == to.remote && run.to.source == to.source);
         let Some(run) = newest else { return false };
-        let fits = !run.closed
+        let fits = run.to == to
+            && !run.closed
             && len > 0
             && len <= run.segment
             && run.count < limits.train
@@ -239,7 +234,7 @@ mod tests {
     fn one_destination_and_size_make_one_train() {
         let mut egress = Egress::default();
         for payload in [b"1111", b"2222", b"3333"] {
-            assert!(egress.push(None, peer(1), b"h", payload, &LIMITS));
+            assert!(egress.push(peer(1), &[b"h", payload], &LIMITS));
         }
         let [run] = egress.runs() else {
             panic!("one run")
@@ -253,8 +248,8 @@ mod tests {
     fn interleaved_destinations_make_a_train_each() {
         let mut egress = Egress::default();
         for payload in [b"1", b"2"] {
-            egress.push(None, peer(1), b"a", payload, &LIMITS);
-            egress.push(None, peer(2), b"b", payload, &LIMITS);
+            egress.push(peer(1), &[b"a", payload], &LIMITS);
+            egress.push(peer(2), &[b"b", payload], &LIMITS);
         }
         assert_eq!(sent(&egress), [(1, "a1,a2".into()), (2, "b1,b2".into())]);
     }
@@ -263,7 +258,7 @@ mod tests {
     fn a_shorter_datagram_ends_its_train_and_a_longer_one_starts_another() {
         let mut egress = Egress::default();
         for payload in ["long", "sho", "sho", "longer", ""] {
-            egress.push(None, peer(1), b"", payload.as_bytes(), &LIMITS);
+            egress.push(peer(1), &[b"", payload.as_bytes()], &LIMITS);
         }
         let counts: Vec<_> = egress.runs().iter().map(|run| run.count).collect();
         assert_eq!(counts, [2, 1, 1, 1]);
@@ -274,21 +269,21 @@ mod tests {
     fn a_queue_that_is_full_takes_nothing_more() {
         let limits = Limits { bytes: 4, ..LIMITS };
         let mut egress = Egress::default();
-        assert!(egress.push(None, peer(1), b"", b"123", &limits));
-        assert!(!egress.push(None, peer(1), b"", b"45", &limits));
+        assert!(egress.push(peer(1), &[b"", b"123"], &limits));
+        assert!(!egress.push(peer(1), &[b"", b"45"], &limits));
         assert_eq!(egress.waiting, 1);
         egress.advance(1);
         assert!(egress.is_empty());
-        assert!(egress.push(None, peer(1), b"", b"45", &limits));
+        assert!(egress.push(peer(1), &[b"", b"45"], &limits));
     }
 
     #[test]
     fn a_refused_train_goes_as_single_datagrams_in_order() {
         let mut egress = Egress::default();
-        egress.push(None, peer(1), b"", b"0", &LIMITS);
-        egress.push(None, peer(2), b"", b"1", &LIMITS);
-        egress.push(None, peer(1), b"", b"2", &LIMITS);
-        egress.push(None, peer(2), b"", b"3", &LIMITS);
+        egress.push(peer(1), &[b"", b"0"], &LIMITS);
+        egress.push(peer(2), &[b"", b"1"], &LIMITS);
+        egress.push(peer(1), &[b"", b"2"], &LIMITS);
+        egress.push(peer(2), &[b"", b"3"], &LIMITS);
         egress.advance(1);
         egress.split_first();
         assert_eq!(sent(&egress), [(2, "1".into()), (2, "3".into())]);
@@ -302,8 +297,12 @@ mod tests {
         segment: 100,
     };
 
-    fn peer(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn peer(port: u16) -> Towards {
+        Towards {
+            remote: SocketAddr::from(([127, 0, 0, 1], port)),
+            source: None,
+            whole: false,
+        }
     }
 
     /// The port and the pieces of each run.
@@ -314,7 +313,7 @@ mod tests {
             .iter()
             .map(|run| {
                 let pieces: Vec<_> = egress.pieces(run).map(text).collect();
-                (run.remote.port(), pieces.join(","))
+                (run.to.remote.port(), pieces.join(","))
             })
             .collect()
     }

@@ -12,9 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
-use super::TrainRefusal;
 use super::batch::{Received, RecvBatch};
 use super::egress::{Egress, Run};
+use super::{Fragmenting, TrainRefusal};
 
 /// Prepares a socket that is not bound yet: coalesced receives if `gro`, and where each datagram came to if `wildcard`.
 /// Returns whether the kernel cuts trains into datagrams.
@@ -36,6 +36,25 @@ pub(super) fn prepare(
     }
     // To ask for segments of 0 bytes changes nothing; a kernel that does not know the option says so.
     Ok(set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
+}
+
+/// Says what becomes of datagrams that a path does not take whole.
+pub(super) fn set_fragmenting(
+    socket: &impl AsRawFd,
+    address: SocketAddr,
+    fragmenting: Fragmenting,
+) -> io::Result<()> {
+    let (level, name) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+    };
+    // The values are the same for both families.
+    let value = match fragmenting {
+        Fragmenting::Kernel => libc::IP_PMTUDISC_WANT,
+        Fragmenting::Always => libc::IP_PMTUDISC_DONT,
+        Fragmenting::Never => libc::IP_PMTUDISC_DO,
+    };
+    set_option(socket.as_raw_fd(), level, name, value)
 }
 
 fn set_option(
@@ -201,8 +220,9 @@ impl SendScratch {
         self.names.clear();
         self.pieces.clear();
         self.piece_counts.clear();
+        let whole = egress.runs().first().is_some_and(|run| run.to.whole);
         for run in egress.runs().iter().take(MESSAGES) {
-            if self.pieces.len() > PIECES {
+            if self.pieces.len() > PIECES || run.to.whole != whole {
                 break;
             }
             let before = self.pieces.len();
@@ -212,7 +232,7 @@ impl SendScratch {
                     iov_len: bytes.len(),
                 }));
             self.piece_counts.push(self.pieces.len() - before);
-            self.names.push(from_socket_addr(run.remote));
+            self.names.push(from_socket_addr(run.to.remote));
         }
         let messages = self.names.len();
         if self.headers.len() < messages {
@@ -290,7 +310,7 @@ fn write_controls(header: &mut libc::msghdr, control: &mut Control, bound: Socke
     let mut used = 0;
     // SAFETY: the control buffer is larger than the two control messages together, and aligned for their headers.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    match run.source {
+    match run.to.source {
         Some(IpAddr::V4(ip)) if bound.is_ipv4() => {
             let info = libc::in_pktinfo {
                 ipi_ifindex: 0,

@@ -17,7 +17,7 @@
 //! let mut batch = RecvBatch::new(32);
 //! echo.receive(&mut batch).await;
 //! for datagram in batch.datagrams() {
-//!     echo.send(datagram.local, datagram.remote, b"you said: ", datagram.bytes);
+//!     echo.send(datagram.local, datagram.remote, &[b"you said: ", datagram.bytes]);
 //! }
 //! echo.flush();
 //! # let mut room = [0; 64];
@@ -49,7 +49,7 @@ use tokio::io::Interest;
 use tokio::sync::Notify;
 
 pub use batch::{Datagram, RecvBatch};
-use egress::{Egress, Limits};
+use egress::{Egress, Limits, Towards};
 
 use crate::stats::counters;
 
@@ -96,6 +96,8 @@ pub struct UdpConfig {
     pub gro: bool,
     /// Whether to send trains (Linux `UDP_SEGMENT`).
     pub gso: bool,
+    /// Whether datagrams that a path does not take whole go in fragments, the DF bit clear; otherwise the kernel decides.
+    pub fragment: bool,
     /// Bytes that may wait in our own queue while the kernel takes none. Datagrams above it are dropped and counted.
     pub queue: usize,
 }
@@ -109,18 +111,23 @@ impl Default for UdpConfig {
             reuse_port: true,
             gro: true,
             gso: true,
+            fragment: false,
             queue: 4 * MIB,
         }
     }
 }
 
 impl UdpConfig {
-    /// Returns the set-up of a relayed transport address: one socket's own, with smaller buffers.
+    /// Returns the set-up of a relayed transport address: one socket's own, with smaller buffers, and the DF bit clear
+    /// as [RFC 8656 §15.1] prefers.
+    ///
+    /// [RFC 8656 §15.1]: https://www.rfc-editor.org/rfc/rfc8656#section-15.1
     pub fn relay() -> Self {
         Self {
             recv_buffer: MIB,
             send_buffer: MIB,
             reuse_port: false,
+            fragment: true,
             queue: MIB,
             ..Self::default()
         }
@@ -135,6 +142,10 @@ pub struct UdpSocket {
     /// Whether `local` is a wildcard, so that each datagram says which address it is sent from.
     wildcard: bool,
     limits: Cell<Limits>,
+    /// What becomes of datagrams that may be fragmented.
+    usually: Fragmenting,
+    /// Whether the socket is set to datagrams that go whole or not at all.
+    whole: Cell<bool>,
     /// What waits to be sent; nothing while the socket is idle.
     egress: RefCell<Option<Box<Egress>>>,
     /// Whether the kernel took no more at the last flush.
@@ -180,6 +191,12 @@ impl UdpSocket {
         socket.bind(&address.into())?;
         let io = tokio::net::UdpSocket::from_std(socket.into())?;
         let local = io.local_addr()?;
+        let usually = if config.fragment {
+            sys::set_fragmenting(&io, local, Fragmenting::Always)?;
+            Fragmenting::Always
+        } else {
+            Fragmenting::Kernel
+        };
         Ok(Self {
             io,
             local,
@@ -189,6 +206,8 @@ impl UdpSocket {
                 train: if trains { TRAIN } else { 1 },
                 segment: usize::from(u16::MAX),
             }),
+            usually,
+            whole: Cell::new(false),
             egress: RefCell::new(None),
             blocked: Cell::new(false),
             became_blocked: Notify::new(),
@@ -199,6 +218,12 @@ impl UdpSocket {
     /// Returns the address the socket is bound to, with the port that was chosen if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Returns whether a datagram can leave from `local` through this socket.
+    pub fn answers(&self, local: SocketAddr) -> bool {
+        let same_family = self.local.is_ipv4() == local.is_ipv4();
+        self.local == local || (self.wildcard && same_family && self.local.port() == local.port())
     }
 
     /// Waits for datagrams and puts them into `batch`.
@@ -272,16 +297,32 @@ impl UdpSocket {
         }
     }
 
-    /// Queues a datagram of `header` and `payload` from `local` to `remote`; [`flush`](Self::flush) sends it.
+    /// Queues a datagram made of `parts`, from `local` to `remote`; [`flush`](Self::flush) sends it.
     ///
+    /// Returns whether nothing waited before, so that a caller with many sockets can note which of them to flush.
     /// `local` matters only to a socket that is bound to a wildcard. A datagram that finds the queue full is dropped and counted.
-    pub fn send(&self, local: SocketAddr, remote: SocketAddr, header: &[u8], payload: &[u8]) {
-        let source = (self.wildcard && !local.ip().is_unspecified()).then(|| local.ip());
-        let mut egress = self.egress.borrow_mut();
-        let egress = egress.get_or_insert_with(Egress::from_pool);
-        if !egress.push(source, remote, header, payload, &self.limits.get()) {
+    pub fn send(&self, local: SocketAddr, remote: SocketAddr, parts: &[&[u8]]) -> bool {
+        self.queue(local, remote, parts, false)
+    }
+
+    /// Does what [`send`](Self::send) does, with a datagram that is rather lost than fragmented.
+    pub fn send_whole(&self, local: SocketAddr, remote: SocketAddr, parts: &[&[u8]]) -> bool {
+        self.queue(local, remote, parts, true)
+    }
+
+    fn queue(&self, local: SocketAddr, remote: SocketAddr, parts: &[&[u8]], whole: bool) -> bool {
+        let to = Towards {
+            remote,
+            source: (self.wildcard && !local.ip().is_unspecified()).then(|| local.ip()),
+            whole,
+        };
+        let mut slot = self.egress.borrow_mut();
+        let first = slot.is_none();
+        let egress = slot.get_or_insert_with(Egress::from_pool);
+        if !egress.push(to, parts, &self.limits.get()) {
             self.stats.tx_dropped_full.add(1);
         }
+        first
     }
 
     /// Hands what is queued to the kernel. What it does not take now stays queued, and goes when it does.
@@ -292,6 +333,7 @@ impl UdpSocket {
         };
         let mut late_errors = 0;
         while !egress.is_empty() {
+            self.set_whole(egress.runs().first().is_some_and(|run| run.to.whole));
             match sys::send(&self.io, self.local, egress) {
                 Ok(sent) => self.count_sent(egress, sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -311,6 +353,22 @@ impl UdpSocket {
         if let Some(egress) = slot.take() {
             egress.into_pool();
         }
+    }
+
+    /// Sets the socket to datagrams that go whole or not at all, or back to its usual way.
+    fn set_whole(&self, whole: bool) {
+        if whole == self.whole.get() {
+            return;
+        }
+        let fragmenting = if whole {
+            Fragmenting::Never
+        } else {
+            self.usually
+        };
+        if let Err(error) = sys::set_fragmenting(&self.io, self.local, fragmenting) {
+            tracing::debug!(local = %self.local, %error, "The kernel decides on fragments");
+        }
+        self.whole.set(whole);
     }
 
     /// Tries again what the kernel did not take; waits for its word if it still does not.
@@ -372,6 +430,17 @@ impl UdpSocket {
         }
         egress.advance(sent);
     }
+}
+
+/// What becomes of datagrams that a path does not take whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fragmenting {
+    /// The kernel fragments by what it has learned of the path.
+    Kernel,
+    /// They go in fragments.
+    Always,
+    /// They are dropped.
+    Never,
 }
 
 /// Whether an error speaks against a train rather than against its datagrams.

@@ -20,6 +20,16 @@ pub(super) fn prepare(
     Ok(false)
 }
 
+/// Says what becomes of datagrams that a path does not take whole, which here is the kernel's matter.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn set_fragmenting(
+    _socket: &UdpSocket,
+    _address: SocketAddr,
+    _fragmenting: super::Fragmenting,
+) -> io::Result<()> {
+    Ok(())
+}
+
 /// Receives what is there, without waiting; returns how many messages.
 pub(super) fn receive(
     socket: &UdpSocket,
@@ -53,7 +63,7 @@ pub(super) fn send(socket: &UdpSocket, _bound: SocketAddr, egress: &Egress) -> i
     };
     // A queue that makes no trains has one datagram in each run, and a datagram is one piece.
     let bytes = egress.pieces(run).next().unwrap_or_default();
-    socket.try_send_to(bytes, run.remote)?;
+    socket.try_send_to(bytes, run.to.remote)?;
     Ok(1)
 }
 
@@ -90,7 +100,7 @@ fn local_towards(bound: SocketAddr, remote: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::egress::Limits;
+    use super::super::egress::{Limits, Towards};
     use super::*;
 
     #[tokio::test]
@@ -116,7 +126,12 @@ mod tests {
             segment: 100,
         };
         for payload in [b"1", b"2"] {
-            egress.push(None, datagram.remote, b"pong", payload, &limits);
+            let to = Towards {
+                remote: datagram.remote,
+                source: None,
+                whole: false,
+            };
+            egress.push(to, &[b"pong", payload], &limits);
         }
         for expected in [b"pong1", b"pong2"] {
             assert_eq!(send(&server, bound, &egress).unwrap(), 1);
