@@ -1,0 +1,82 @@
+//! Who must be heard of by when.
+
+use std::time::Instant;
+
+use super::SessionConfig;
+use crate::engine::{Packet, Version};
+
+/// The heartbeat's next deadline.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Heartbeat {
+    /// Revision 4: a ping is due.
+    PingAt(Instant),
+    /// Revision 4: the answer to a ping is due.
+    PongBy {
+        deadline: Instant,
+        /// A packet other than the pong has put the deadline off; it does so once.
+        extended: bool,
+    },
+    /// Revision 3: the client's next ping is due.
+    ClientPingBy(Instant),
+}
+
+/// What a heartbeat asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    Ping,
+    Timeout,
+}
+
+impl Heartbeat {
+    pub(super) fn new(now: Instant, version: Version, config: &SessionConfig) -> Self {
+        match version {
+            Version::V4 => Self::PingAt(now + config.ping_interval),
+            Version::V3 => Self::ClientPingBy(now + config.ping_interval + config.ping_timeout),
+        }
+    }
+
+    pub(super) const fn deadline(&self) -> Instant {
+        match self {
+            Self::PingAt(at) | Self::PongBy { deadline: at, .. } | Self::ClientPingBy(at) => *at,
+        }
+    }
+
+    /// Moves on if the deadline has come.
+    pub(super) fn due(&mut self, now: Instant, config: &SessionConfig) -> Due {
+        if now < self.deadline() {
+            return Due::Nothing;
+        }
+        match self {
+            Self::PingAt(_) => {
+                *self = Self::PongBy {
+                    deadline: now + config.ping_timeout,
+                    extended: false,
+                };
+                Due::Ping
+            }
+            Self::PongBy { .. } | Self::ClientPingBy(_) => Due::Timeout,
+        }
+    }
+
+    /// Notes a heartbeat from the client: its pong in revision 4, its ping in revision 3.
+    pub(super) fn refresh(&mut self, now: Instant, config: &SessionConfig) {
+        *self = match self {
+            Self::PingAt(_) | Self::PongBy { .. } => Self::PingAt(now + config.ping_interval),
+            Self::ClientPingBy(_) => {
+                Self::ClientPingBy(now + config.ping_interval + config.ping_timeout)
+            }
+        };
+    }
+
+    /// Notes any packet: a client that is busy uploading gets one more period for its pong.
+    pub(super) fn note_packet(&mut self, now: Instant, packet: &Packet, config: &SessionConfig) {
+        if let Self::PongBy { deadline, extended } = self
+            && !*extended
+            && !matches!(packet, Packet::Pong(_))
+        {
+            *deadline = now + config.ping_timeout;
+            *extended = true;
+        }
+    }
+}

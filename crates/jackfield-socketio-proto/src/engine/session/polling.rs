@@ -1,0 +1,224 @@
+//! Long-polling: one GET that waits, one POST that sends.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{PostBody, PostFailure, RequestId, Response, Session, State};
+use crate::engine::session::Output;
+use crate::engine::{CloseReason, Outgoing, Packet, PacketError, RequestError, Version, payload};
+
+/// The requests of a polling session.
+#[derive(Debug, Default)]
+pub(super) struct Polling {
+    /// The GET that waits for packets.
+    get: Option<RequestId>,
+    /// The POST whose body is being read.
+    post: Option<RequestId>,
+    /// Whether answers may be binary bodies (revision 3 without `b64`).
+    pub(super) binary: bool,
+}
+
+impl Polling {
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.get.is_some()
+    }
+}
+
+impl Session {
+    /// Takes a GET: answers it with what is buffered, or lets it wait.
+    ///
+    /// A second GET beside a waiting one is refused and ends the session.
+    pub fn handle_poll(&mut self, now: Instant, request: RequestId) {
+        if let Some(error) = self.unfit_for_polling() {
+            self.refuse(request, error);
+            return;
+        }
+        if self.polling.get.is_some() {
+            self.abort(CloseReason::TransportError);
+            self.refuse(request, RequestError::BadRequest);
+            return;
+        }
+        self.polling.get = Some(request);
+        self.flush_to_poll();
+        self.hurry_poll(now);
+    }
+
+    /// Takes the news that the client gave up a GET before its answer: the session ends.
+    pub fn handle_poll_aborted(&mut self, request: RequestId) {
+        if self.polling.get == Some(request) {
+            self.polling.get = None;
+            self.abort(CloseReason::TransportError);
+        }
+    }
+
+    /// Takes the head of a POST and tells whether its body shall be read; if not, the answer is already out.
+    ///
+    /// A second POST beside an unfinished one, and `application/octet-stream` in revision 4, are refused and end the
+    /// session.
+    #[must_use]
+    pub fn handle_post_head(&mut self, request: RequestId, octet_stream: bool) -> bool {
+        if let Some(error) = self.unfit_for_polling() {
+            self.refuse(request, error);
+            return false;
+        }
+        if self.polling.post.is_some() || (octet_stream && self.version == Version::V4) {
+            self.abort(CloseReason::TransportError);
+            self.refuse(request, RequestError::BadRequest);
+            return false;
+        }
+        self.polling.post = Some(request);
+        true
+    }
+
+    /// Takes the body of a POST whose head was accepted.
+    pub fn handle_post(&mut self, now: Instant, request: RequestId, body: PostBody) {
+        if !self.finish_post(request) {
+            return;
+        }
+        match (self.version, body) {
+            (Version::V4, PostBody::Text(text)) => {
+                self.handle_payload(now, payload::V4Decoder::new(text));
+            }
+            (Version::V3, PostBody::Text(text)) if text.is_empty() => {
+                self.abort(CloseReason::ParseError);
+            }
+            (Version::V3, PostBody::Text(text)) => {
+                self.handle_payload(now, payload::TextDecoder::new(text));
+            }
+            (Version::V3, PostBody::Binary(bytes)) => {
+                self.handle_payload(now, payload::BinaryDecoder::new(bytes));
+            }
+            (Version::V4, PostBody::Binary(_)) => self.abort(CloseReason::TransportError),
+        }
+        // Only a body that the client could not have meant is refused; a close packet was understood.
+        let refused = matches!(
+            self.state,
+            State::Closed(CloseReason::ParseError | CloseReason::TransportError)
+        );
+        if refused {
+            self.refuse(request, RequestError::BadRequest);
+        } else {
+            let response = Response::ok();
+            self.outputs
+                .push_back(Output::Respond { request, response });
+        }
+    }
+
+    /// Takes the news that the body of an accepted POST could not be read.
+    ///
+    /// A body that is too large is answered with 413 and leaves the session open; the others end it.
+    pub fn handle_post_failed(&mut self, request: RequestId, failure: PostFailure) {
+        if !self.finish_post(request) {
+            return;
+        }
+        match failure {
+            PostFailure::TooLarge => {
+                let response = Response::too_large();
+                self.outputs
+                    .push_back(Output::Respond { request, response });
+            }
+            PostFailure::NotUtf8 => {
+                self.abort(CloseReason::ParseError);
+                self.refuse(request, RequestError::BadRequest);
+            }
+            PostFailure::Aborted => self.abort(CloseReason::TransportError),
+        }
+    }
+
+    /// Ends the POST in progress; false, with its answer out, if it is not the session's any more.
+    fn finish_post(&mut self, request: RequestId) -> bool {
+        if self.polling.post != Some(request) {
+            self.refuse(request, RequestError::BadRequest);
+            return false;
+        }
+        self.polling.post = None;
+        if self.is_closed() {
+            self.refuse(request, RequestError::BadRequest);
+            return false;
+        }
+        true
+    }
+
+    fn handle_payload(
+        &mut self,
+        now: Instant,
+        packets: impl Iterator<Item = Result<Packet, PacketError>>,
+    ) {
+        for packet in packets {
+            self.handle_packet(now, packet);
+            if self.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// Why the session takes no polling request, if so.
+    const fn unfit_for_polling(&self) -> Option<RequestError> {
+        match (self.state, self.link) {
+            (State::Closed(_), _) => Some(RequestError::UnknownSid),
+            (_, Some(_)) => Some(RequestError::BadRequest),
+            (_, None) => None,
+        }
+    }
+
+    pub(super) fn refuse(&mut self, request: RequestId, error: RequestError) {
+        let response = Response::error(error);
+        self.outputs
+            .push_back(Output::Respond { request, response });
+    }
+
+    /// Answers the waiting GET with the buffer, and with the close packet if the session is closing.
+    pub(super) fn flush_to_poll(&mut self) {
+        let closing = matches!(self.state, State::Closing(_));
+        if self.buffer.is_empty() && !closing {
+            return;
+        }
+        let Some(request) = self.polling.get.take() else {
+            return;
+        };
+        if closing {
+            self.enqueue(Outgoing::text("1"));
+        }
+        let response = self.encode_buffer();
+        self.clear_buffer();
+        self.outputs
+            .push_back(Output::Respond { request, response });
+        if closing {
+            self.end(CloseReason::ForcedClose);
+        }
+    }
+
+    fn encode_buffer(&self) -> Response {
+        let packets = &self.buffer;
+        match self.version {
+            Version::V4 => Response::payload(payload::encode_v4(packets), false),
+            Version::V3 if self.polling.binary && packets.iter().any(Outgoing::is_binary) => {
+                Response::payload(payload::encode_v3_binary(packets), true)
+            }
+            Version::V3 => Response::payload(payload::encode_v3_text(packets), false),
+        }
+    }
+
+    /// Answers the waiting GET with nothing, so that the client can go on.
+    pub(super) fn answer_poll_with_noop(&mut self) {
+        self.answer_poll(b"6", b"1:6");
+    }
+
+    /// Answers the waiting GET with the end of the session.
+    pub(super) fn answer_poll_with_close(&mut self) {
+        self.answer_poll(b"1", b"1:1");
+    }
+
+    fn answer_poll(&mut self, v4: &'static [u8], v3: &'static [u8]) {
+        if let Some(request) = self.polling.get.take() {
+            let body = match self.version {
+                Version::V4 => v4,
+                Version::V3 => v3,
+            };
+            let response = Response::payload(Bytes::from_static(body), false);
+            self.outputs
+                .push_back(Output::Respond { request, response });
+        }
+    }
+}

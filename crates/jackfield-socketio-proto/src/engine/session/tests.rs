@@ -1,0 +1,492 @@
+//! One life-cycle stage after the other, told the time.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::*;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const GET: RequestId = RequestId(1);
+const POST: RequestId = RequestId(2);
+const LATER: RequestId = RequestId(3);
+
+/// A session, its clock, and what it has put out since the last look.
+struct World {
+    now: Instant,
+    session: Session,
+    outputs: Vec<Output>,
+}
+
+impl World {
+    fn config() -> SessionConfig {
+        SessionConfig {
+            ping_interval: ms(300),
+            ping_timeout: ms(200),
+            max_buffered: 1000,
+            ..SessionConfig::default()
+        }
+    }
+
+    /// A polling session whose open packet has been fetched.
+    fn polling(version: Version) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
+        let now = Instant::now();
+        let session = Session::polling(now, Arc::new(Self::config()), version, "abc", false);
+        let mut world = Self {
+            now,
+            session,
+            outputs: Vec::new(),
+        };
+        assert!(world.poll(GET).unwrap().contains(r#"0{"sid":"abc""#));
+        world
+    }
+
+    fn websocket(version: Version) -> (Self, LinkId) {
+        #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
+        let now = Instant::now();
+        let (session, link) = Session::websocket(now, Arc::new(Self::config()), version, "abc");
+        let mut world = Self {
+            now,
+            session,
+            outputs: Vec::new(),
+        };
+        let open = world.frames(link).remove(0);
+        assert!(open.starts_with(r#"0{"sid":"abc","upgrades":[]"#), "{open}");
+        (world, link)
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.session.poll_output() {
+                Output::Wait(_) => return,
+                output => self.outputs.push(output),
+            }
+        }
+    }
+
+    /// Advances the clock step by step, as a driver with exact timers would.
+    fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        while let Some(at) = self.session.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.session.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn poll(&mut self, request: RequestId) -> Option<String> {
+        self.session.handle_poll(self.now, request);
+        self.answer(request).map(|(_, body)| body)
+    }
+
+    fn answer(&mut self, wanted: RequestId) -> Option<(u16, String)> {
+        self.drain();
+        let index = self.outputs.iter().position(
+            |output| matches!(output, Output::Respond { request, .. } if *request == wanted),
+        )?;
+        match self.outputs.remove(index) {
+            Output::Respond { response, .. } => Some((
+                response.status,
+                String::from_utf8_lossy(&response.body).into_owned(),
+            )),
+            _ => None,
+        }
+    }
+
+    fn post(&mut self, body: &str) -> u16 {
+        if self.session.handle_post_head(POST, false) {
+            let body = PostBody::Text(body.to_owned().into());
+            self.session.handle_post(self.now, POST, body);
+        }
+        self.answer(POST).unwrap().0
+    }
+
+    fn send(&mut self, text: &str) -> Result<(), SendError> {
+        let packets = [Outgoing::message(Message::Text(text.to_owned().into()))];
+        self.session.send(&packets)
+    }
+
+    fn frame(&mut self, link: LinkId, text: &str) {
+        let frame = Message::Text(text.to_owned().into());
+        self.session.handle_frame(self.now, link, frame);
+    }
+
+    fn frames(&mut self, link: LinkId) -> Vec<String> {
+        std::iter::from_fn(|| self.session.next_frame(link))
+            .map(|packet| String::from_utf8_lossy(packet.content()).into_owned())
+            .collect()
+    }
+
+    fn messages(&mut self) -> Vec<Message> {
+        self.drain();
+        let mut messages = Vec::new();
+        self.outputs.retain(|output| match output {
+            Output::Message(message) => {
+                messages.push(message.clone());
+                false
+            }
+            _ => true,
+        });
+        messages
+    }
+
+    fn closed(&mut self) -> Option<CloseReason> {
+        self.drain();
+        self.outputs.iter().find_map(|output| match output {
+            Output::Closed(reason) => Some(*reason),
+            _ => None,
+        })
+    }
+
+    fn link_closed(&mut self, link: LinkId) -> bool {
+        self.drain();
+        self.outputs.contains(&Output::CloseLink(link))
+    }
+}
+
+fn text(text: &'static str) -> Message {
+    Message::Text(ByteString::from_static(text))
+}
+
+// Polling
+
+#[test]
+fn a_poll_waits_until_something_is_sent() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.poll(GET), None);
+    assert!(world.session.is_writable());
+    world.send("a").unwrap();
+    assert_eq!(world.answer(GET), Some((200, "4a".into())));
+    assert!(!world.session.is_writable());
+    world.send("b").unwrap();
+    world
+        .session
+        .send(&[Outgoing::binary(Bytes::from_static(&[1]))])
+        .unwrap();
+    assert_eq!(world.poll(GET), Some("4b\x1ebAQ==".into()));
+    assert_eq!(world.session.buffered(), 0);
+}
+
+#[test]
+fn a_post_brings_messages_in_order() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.post("4a\x1ebAQ==\x1e4b"), 200);
+    let binary = Message::Binary(Bytes::from_static(&[1]));
+    assert_eq!(world.messages(), [text("a"), binary, text("b")]);
+}
+
+#[test]
+fn a_second_poll_beside_a_waiting_one_ends_the_session() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.poll(GET), None);
+    world.session.handle_poll(world.now, LATER);
+    assert_eq!(world.answer(GET), Some((200, "1".into())));
+    assert_eq!(world.answer(LATER).unwrap().0, 400);
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+    assert!(world.poll(LATER).unwrap().contains(r#""code":1"#));
+}
+
+#[test]
+fn a_second_post_beside_an_unfinished_one_ends_the_session() {
+    let mut world = World::polling(Version::V4);
+    assert!(world.session.handle_post_head(POST, false));
+    assert!(!world.session.handle_post_head(LATER, false));
+    assert_eq!(world.answer(LATER).unwrap().0, 400);
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+    let body = PostBody::Text("4a".into());
+    world.session.handle_post(world.now, POST, body);
+    assert_eq!(world.answer(POST).unwrap().0, 400);
+    assert!(world.messages().is_empty());
+}
+
+#[test]
+fn octet_stream_belongs_to_revision_3() {
+    let mut world = World::polling(Version::V4);
+    assert!(!world.session.handle_post_head(POST, true));
+    assert_eq!(world.answer(POST).unwrap().0, 400);
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+
+    let mut world = World::polling(Version::V3);
+    assert!(world.session.handle_post_head(POST, true));
+    let body = PostBody::Binary(Bytes::from_static(&[1, 2, 255, 4, 7]));
+    world.session.handle_post(world.now, POST, body);
+    assert_eq!(world.answer(POST).unwrap().0, 200);
+    assert_eq!(
+        world.messages(),
+        [Message::Binary(Bytes::from_static(&[7]))]
+    );
+}
+
+#[test]
+fn a_body_that_is_too_large_leaves_the_session_open() {
+    let mut world = World::polling(Version::V4);
+    assert!(world.session.handle_post_head(POST, false));
+    world
+        .session
+        .handle_post_failed(POST, PostFailure::TooLarge);
+    assert_eq!(world.answer(POST).unwrap().0, 413);
+    assert_eq!(world.closed(), None);
+    assert_eq!(world.post("4a"), 200);
+}
+
+#[test]
+fn a_body_that_is_no_payload_ends_the_session() {
+    for body in ["abc", "", "4a\x1e"] {
+        let mut world = World::polling(Version::V4);
+        assert_eq!(world.post(body), 400, "{body}");
+        assert_eq!(world.closed(), Some(CloseReason::ParseError));
+    }
+    let mut world = World::polling(Version::V3);
+    assert_eq!(world.post("4a"), 400);
+    assert_eq!(world.closed(), Some(CloseReason::ParseError));
+}
+
+#[test]
+fn a_poll_that_the_client_gives_up_ends_the_session() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.poll(GET), None);
+    world.session.handle_poll_aborted(GET);
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+}
+
+#[test]
+fn the_client_closes_by_a_packet() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.poll(GET), None);
+    assert_eq!(world.post("4last\x1e1\x1e4never"), 200);
+    assert_eq!(world.answer(GET), Some((200, "6".into())));
+    assert_eq!(world.messages(), [text("last")]);
+    assert_eq!(world.closed(), Some(CloseReason::TransportClose));
+}
+
+#[test]
+fn revision_3_answers_with_a_binary_body_only_if_it_must() {
+    let mut world = World::polling(Version::V3);
+    world.send("a").unwrap();
+    assert_eq!(world.poll(GET), Some("2:4a".into()));
+    world
+        .session
+        .send(&[Outgoing::binary(Bytes::from_static(b"x"))])
+        .unwrap();
+    world.session.handle_poll(world.now, GET);
+    world.drain();
+    assert!(matches!(
+        world.outputs.pop(),
+        Some(Output::Respond { response, .. })
+            if response.content_type == "application/octet-stream" && response.body == b"\x01\x02\xff\x04x"[..]
+    ));
+}
+
+// Heartbeat
+
+#[test]
+fn the_server_pings_in_revision_4() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.poll(GET), None);
+    world.advance(ms(300));
+    assert_eq!(world.answer(GET), Some((200, "2".into())));
+    world.advance(ms(199));
+    assert_eq!(world.post("3"), 200);
+    world.advance(ms(299));
+    assert_eq!(world.closed(), None);
+    assert_eq!(world.poll(GET), None);
+    world.advance(ms(1));
+    assert_eq!(world.answer(GET), Some((200, "2".into())));
+    world.advance(ms(200));
+    assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_busy_client_gets_one_more_period_for_its_pong() {
+    let (mut world, link) = World::websocket(Version::V4);
+    world.advance(ms(450));
+    world.frame(link, "4busy");
+    world.advance(ms(150));
+    world.frame(link, "4still busy");
+    assert_eq!(world.closed(), None);
+    world.advance(ms(50));
+    assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn the_client_pings_in_revision_3() {
+    let (mut world, link) = World::websocket(Version::V3);
+    world.advance(ms(499));
+    world.frame(link, "2");
+    assert_eq!(world.frames(link), ["3"]);
+    world.advance(ms(499));
+    assert_eq!(world.closed(), None);
+    world.advance(ms(1));
+    assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_heartbeat_in_the_wrong_direction_ends_the_session() {
+    let (mut world, link) = World::websocket(Version::V4);
+    world.frame(link, "2");
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+    let (mut world, link) = World::websocket(Version::V3);
+    world.frame(link, "3");
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+    assert!(world.link_closed(link));
+}
+
+// Upgrade
+
+#[test]
+fn a_session_moves_to_the_websocket_that_was_probed() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.poll(GET), None);
+    let link = world.session.handle_link(world.now);
+    world.frame(link, "2probe");
+    assert_eq!(world.frames(link), ["3probe"]);
+    assert_eq!(
+        world.answer(GET),
+        Some((200, "6".into())),
+        "the waiting poll ends"
+    );
+    world.send("during").unwrap();
+    assert_eq!(world.frames(link), [""; 0], "the probe carries nothing yet");
+    world.frame(link, "5");
+    world.drain();
+    assert!(world.outputs.contains(&Output::Upgraded(link)));
+    assert_eq!(world.frames(link), ["4during"]);
+    assert_eq!(world.session.transport(), Transport::WebSocket);
+    world.frame(link, "4hello");
+    assert_eq!(world.messages(), [text("hello")]);
+    assert!(world.poll(LATER).unwrap().contains(r#""code":3"#));
+    assert_eq!(world.post("4x"), 400);
+    let second = world.session.handle_link(world.now);
+    assert!(world.link_closed(second));
+    assert_eq!(world.closed(), None);
+}
+
+#[test]
+fn polls_during_a_probe_wait_a_moment_and_end() {
+    let mut world = World::polling(Version::V4);
+    let link = world.session.handle_link(world.now);
+    world.frame(link, "2probe");
+    assert_eq!(world.poll(GET), None);
+    world.advance(ms(100));
+    assert_eq!(world.answer(GET), Some((200, "6".into())));
+}
+
+#[test]
+fn an_upgrade_packet_before_the_probe_was_answered_is_enough() {
+    let mut world = World::polling(Version::V4);
+    let link = world.session.handle_link(world.now);
+    world.frame(link, "2probe");
+    world.frame(link, "5");
+    world.send("a").unwrap();
+    assert_eq!(world.frames(link), ["3probe", "4a"]);
+}
+
+#[test]
+fn a_probe_that_is_not_completed_is_closed_and_polling_goes_on() {
+    let mut world = World::polling(Version::V4);
+    world.session.config = Arc::new(SessionConfig {
+        upgrade_timeout: ms(50),
+        ..World::config()
+    });
+    let link = world.session.handle_link(world.now);
+    world.advance(ms(50));
+    assert!(world.link_closed(link));
+    world.send("a").unwrap();
+    assert_eq!(world.poll(GET), Some("4a".into()));
+}
+
+#[test]
+fn a_probe_that_sends_anything_else_is_closed_and_polling_goes_on() {
+    for frame in ["4hello", "2", "3probe", "1", "abc", ""] {
+        let mut world = World::polling(Version::V4);
+        let link = world.session.handle_link(world.now);
+        world.frame(link, frame);
+        assert!(world.link_closed(link), "{frame}");
+        assert_eq!(world.closed(), None);
+        assert!(world.messages().is_empty());
+    }
+}
+
+#[test]
+fn a_second_probe_is_closed() {
+    let mut world = World::polling(Version::V4);
+    let first = world.session.handle_link(world.now);
+    let second = world.session.handle_link(world.now);
+    assert!(world.link_closed(second));
+    assert!(!world.link_closed(first));
+}
+
+#[test]
+fn the_end_of_the_session_closes_the_probe() {
+    let mut world = World::polling(Version::V4);
+    let link = world.session.handle_link(world.now);
+    assert_eq!(world.post("1"), 200);
+    assert!(world.link_closed(link));
+}
+
+// Close
+
+#[test]
+fn a_closing_session_delivers_what_was_sent_before() {
+    let mut world = World::polling(Version::V4);
+    world.send("last").unwrap();
+    world.session.close(world.now);
+    assert_eq!(world.send("never"), Err(SendError::Closed));
+    assert_eq!(world.closed(), None);
+    assert_eq!(world.poll(GET), Some("4last\x1e1".into()));
+    assert_eq!(world.closed(), Some(CloseReason::ForcedClose));
+
+    let (mut world, link) = World::websocket(Version::V4);
+    world.send("last").unwrap();
+    world.session.close(world.now);
+    assert_eq!(world.closed(), Some(CloseReason::ForcedClose));
+    assert!(world.link_closed(link));
+    assert_eq!(world.frames(link), ["4last"]);
+}
+
+#[test]
+fn a_closing_session_does_not_wait_for_its_client_forever() {
+    let mut world = World::polling(Version::V4);
+    world.session.close(world.now);
+    world.advance(Duration::from_secs(30));
+    assert!(world.closed().is_some());
+    assert_eq!(world.session.poll_output(), Output::Wait(None));
+}
+
+#[test]
+fn the_end_of_the_websocket_is_the_end_of_the_session() {
+    let (mut world, link) = World::websocket(Version::V4);
+    world.session.handle_link_end(link, LinkEnd::Closed);
+    assert_eq!(world.closed(), Some(CloseReason::TransportClose));
+    let (mut world, link) = World::websocket(Version::V4);
+    world.session.handle_link_end(link, LinkEnd::Failed);
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+}
+
+// Limits
+
+#[test]
+fn the_buffer_has_a_limit_in_bytes() {
+    let mut world = World::polling(Version::V4);
+    assert_eq!(world.send(&"x".repeat(998)), Ok(()));
+    assert_eq!(world.send("y"), Err(SendError::Full));
+    assert_eq!(world.session.buffered(), 999);
+    assert_eq!(world.closed(), None);
+    assert!(world.poll(GET).is_some());
+    assert_eq!(world.send("y"), Ok(()));
+}
+
+#[test]
+fn packets_sent_together_are_queued_all_or_none() {
+    let mut world = World::polling(Version::V4);
+    let packets = [
+        Outgoing::text("4head"),
+        Outgoing::binary(Bytes::from(vec![0; 1000])),
+    ];
+    assert_eq!(world.session.send(&packets), Err(SendError::Full));
+    assert_eq!(world.session.buffered(), 0);
+}

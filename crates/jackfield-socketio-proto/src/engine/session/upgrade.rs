@@ -1,0 +1,128 @@
+//! The move from polling to a WebSocket: probe, noop, upgrade.
+
+use std::time::{Duration, Instant};
+
+use super::{LinkId, Output, Session, State};
+use crate::engine::{CloseReason, Outgoing, Packet, PacketError};
+
+/// Between two noops that end polls while a probe is under way; without a pause a client would poll in a tight loop.
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A WebSocket that a polling client tries.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) link: LinkId,
+    /// The client must have completed the upgrade by then.
+    deadline: Instant,
+    /// The probe was answered; polls are ended so that the client can pause polling.
+    answered: bool,
+    /// When a waiting poll is ended by a noop.
+    noop_at: Option<Instant>,
+    /// The answer to the probe, until the WebSocket takes it.
+    pub(super) outbox: Option<Outgoing>,
+}
+
+impl Session {
+    /// Takes a WebSocket that names this session; it becomes the probe of an upgrade.
+    ///
+    /// The WebSocket is closed at once, by [`Output::CloseLink`], if the session has another probe, has been upgraded,
+    /// is closed, or upgrades are switched off.
+    #[must_use]
+    pub fn handle_link(&mut self, now: Instant) -> LinkId {
+        let link = self.next_link();
+        let free = self.link.is_none() && self.probe.is_none() && self.state == State::Open;
+        if free && self.config.allow_upgrades {
+            self.probe = Some(Probe {
+                link,
+                deadline: now + self.config.upgrade_timeout,
+                answered: false,
+                noop_at: None,
+                outbox: None,
+            });
+        } else {
+            self.outputs.push_back(Output::CloseLink(link));
+        }
+        link
+    }
+
+    pub(super) fn handle_probe_packet(
+        &mut self,
+        now: Instant,
+        packet: Result<Packet, PacketError>,
+    ) {
+        match packet {
+            Ok(Packet::Ping(content)) if content == "probe" => self.answer_probe(now),
+            Ok(Packet::Upgrade) => self.complete_upgrade(),
+            Ok(_) | Err(_) => self.drop_probe(),
+        }
+    }
+
+    fn answer_probe(&mut self, now: Instant) {
+        let waiting = self.polling.is_waiting();
+        let Some(probe) = &mut self.probe else {
+            return;
+        };
+        probe.outbox = Some(Outgoing::text("3probe"));
+        probe.answered = true;
+        probe.noop_at = Some(now + NOOP_INTERVAL);
+        self.outputs.push_back(Output::Flush(probe.link));
+        if waiting {
+            self.answer_poll_with_noop();
+        }
+    }
+
+    fn complete_upgrade(&mut self) {
+        let Some(probe) = self.probe.take() else {
+            return;
+        };
+        self.answer_poll_with_noop();
+        self.link = Some(probe.link);
+        if let Some(answer) = probe.outbox {
+            // The client did not wait for the answer to its probe.
+            self.buffered += answer.held();
+            self.buffer.push_front(answer);
+        }
+        self.outputs.push_back(Output::Upgraded(probe.link));
+        self.flush();
+        if matches!(self.state, State::Closing(_)) {
+            self.end(CloseReason::ForcedClose);
+        }
+    }
+
+    /// Lets a poll that arrives during a probe wait no longer than the noop interval.
+    pub(super) fn hurry_poll(&mut self, now: Instant) {
+        if let Some(probe) = &mut self.probe
+            && probe.answered
+        {
+            probe.noop_at = Some(now + NOOP_INTERVAL);
+        }
+    }
+
+    pub(super) fn expire_probe(&mut self, now: Instant) {
+        let Some(probe) = &mut self.probe else {
+            return;
+        };
+        if probe.deadline <= now {
+            self.drop_probe();
+        } else if probe.noop_at.is_some_and(|at| at <= now) {
+            probe.noop_at = None;
+            self.answer_poll_with_noop();
+        }
+    }
+
+    pub(super) fn probe_deadline(&self) -> Option<Instant> {
+        let probe = self.probe.as_ref()?;
+        Some(
+            probe
+                .noop_at
+                .map_or(probe.deadline, |at| at.min(probe.deadline)),
+        )
+    }
+
+    /// Closes the probe; the session goes on polling.
+    pub(super) fn drop_probe(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            self.outputs.push_back(Output::CloseLink(probe.link));
+        }
+    }
+}
