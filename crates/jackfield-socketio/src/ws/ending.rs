@@ -117,10 +117,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     fn poll_step(&mut self, cx: &mut Context<'_>, step: Step) -> Poll<Step> {
         let next = match step {
-            Step::Write(then) => ready!(self.poll_write_out(cx)).map(|()| match then {
-                Then::Wait => Step::Linger,
-                Then::Close | Then::CloseAndWait => Step::Shutdown(then),
-            }),
+            Step::Write(then) => {
+                // The caller has had all messages before the end and could answer them.
+                self.core.finish();
+                ready!(self.poll_write_out(cx)).map(|()| match then {
+                    Then::Wait => Step::Linger,
+                    Then::Close | Then::CloseAndWait => Step::Shutdown(then),
+                })
+            }
             Step::Shutdown(then) => ready!(Pin::new(&mut self.io).poll_shutdown(cx))
                 .map(|()| match then {
                     Then::CloseAndWait => Step::Linger,

@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub use outgoing::Outgoing;
 pub use send::SendError;
 
-use crate::close::CloseFrame;
+use crate::close::{CloseCode, CloseFrame};
 use crate::config::{Config, Role};
 use crate::deflate::{self, Compressor, Inflater};
 use crate::frame::MAX_HEADER;
@@ -21,7 +21,8 @@ use crate::{Message, Violation};
 /// One side of an open WebSocket connection: takes bytes that arrived, holds bytes to write.
 ///
 /// An idle connection holds no buffer: bytes are kept only of a header or a message that is still on its way.
-/// Pongs and the answer to a Close are queued by themselves.
+/// Pongs are queued by themselves, the answer to a Close by [`finish`](Self::finish), so that what came before it can be
+/// answered before it.
 ///
 /// ```
 /// use jackfield_websocket::{Config, Connection, Event, Message, Role};
@@ -47,7 +48,8 @@ pub struct Connection {
     outgoing: Outgoing,
     late_pong: Option<Bytes>,
     close_sent: bool,
-    input_over: bool,
+    /// Set by the last event: the code that our Close carries, if it has one.
+    over: Option<Option<CloseCode>>,
 }
 
 /// What the peer's bytes amount to.
@@ -59,10 +61,10 @@ pub enum Event {
     Ping(Bytes),
     /// A Pong with this body.
     Pong(Bytes),
-    /// The peer's Close, the last event; the answer is queued if we had not sent ours.
+    /// The peer's Close, the last event; [`Connection::finish`] queues the answer.
     Close(Option<CloseFrame>),
-    /// The peer broke the protocol or a limit, the last event; a Close with
-    /// [`close_code`](Violation::close_code) is queued.
+    /// The peer broke the protocol or a limit, the last event; [`Connection::finish`] queues a Close with the
+    /// violation's [`close_code`](Violation::close_code).
     Failed(Violation),
 }
 
@@ -127,7 +129,7 @@ impl Connection {
             outgoing: Outgoing::default(),
             late_pong: None,
             close_sent: false,
-            input_over: false,
+            over: None,
         }
     }
 
@@ -170,7 +172,7 @@ impl Connection {
     /// Whether the last event was given: the peer closed, or the connection was failed.
     #[must_use]
     pub fn is_input_over(&self) -> bool {
-        self.input_over
+        self.over.is_some()
     }
 
     fn is_server(&self) -> bool {

@@ -14,7 +14,7 @@ impl Connection {
     ///
     /// Call it until it returns `None`. After [`Event::Close`] or [`Event::Failed`] input is discarded.
     pub fn receive(&mut self, input: &mut &[u8]) -> Option<Event> {
-        while !self.input_over {
+        while self.over.is_none() {
             let step = match self.stage {
                 Stage::Header => match self.read_header(input) {
                     Ok(Some(header)) => self.start_frame(&header).map(|()| None),
@@ -203,7 +203,7 @@ impl Connection {
             }
             OpCode::Pong => Ok(Some(Event::Pong(body))),
             OpCode::Close | OpCode::Continuation | OpCode::Text | OpCode::Binary => {
-                self.answer_close(&body).map(Some)
+                self.read_close(&body).map(Some)
             }
         }
     }
@@ -219,26 +219,16 @@ impl Connection {
         }
     }
 
-    fn answer_close(&mut self, body: &Bytes) -> Result<Event, Violation> {
+    fn read_close(&mut self, body: &Bytes) -> Result<Event, Violation> {
         let frame = CloseFrame::decode(body)?;
-        self.input_over = true;
+        self.over = Some(frame.as_ref().map(|frame| frame.code));
         self.release();
-        let answer = frame.as_ref().map(|frame| CloseFrame {
-            code: frame.code,
-            reason: Bytes::new(),
-        });
-        self.queue_close(answer.as_ref());
         Ok(Event::Close(frame))
     }
 
     fn fail(&mut self, violation: Violation) -> Event {
-        self.input_over = true;
+        self.over = Some(Some(violation.close_code()));
         self.release();
-        let frame = CloseFrame {
-            code: violation.close_code(),
-            reason: Bytes::new(),
-        };
-        self.queue_close(Some(&frame));
         Event::Failed(violation)
     }
 

@@ -105,7 +105,18 @@ impl Connection {
         self.queue_close(frame);
     }
 
-    pub(super) fn queue_close(&mut self, frame: Option<&CloseFrame>) {
+    /// Queues the Close that the last event calls for, unless ours is sent; without a last event nothing happens.
+    pub fn finish(&mut self) {
+        if let Some(code) = self.over {
+            let frame = code.map(|code| CloseFrame {
+                code,
+                reason: Bytes::new(),
+            });
+            self.queue_close(frame.as_ref());
+        }
+    }
+
+    fn queue_close(&mut self, frame: Option<&CloseFrame>) {
         if self.close_sent {
             return;
         }
