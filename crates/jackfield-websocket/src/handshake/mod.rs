@@ -17,7 +17,9 @@ pub use client::{ClientHandshake, Established, HandshakeError};
 pub use server::{Accepted, Refusal, accept};
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use extension::parse;
+pub(crate) use extension::{Extension, parse};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use negotiate::answer;
 
 use crate::deflate;
 
