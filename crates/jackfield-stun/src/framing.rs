@@ -26,7 +26,8 @@ pub enum FramingError {
 /// Returns how many bytes the message at the front of `stream` takes, padding included, or `None` when fewer than
 /// [`PREFIX`] bytes are there.
 ///
-/// The whole message need not be there yet. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
+/// The whole message need not be there yet. The first message of a stream is never ChannelData, whose first bytes `GET`
+/// and other HTTP methods share: a demultiplexer that has looked at it is assumed. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
 ///
 /// ```
 /// use jackfield_stun::framing::message_length;
@@ -34,7 +35,7 @@ pub enum FramingError {
 /// // ChannelData on channel 0x4000 with five bytes: four of header, five of data, three of padding.
 /// assert_eq!(message_length(&[0x40, 0x00, 0x00, 0x05, b'h'], 65_540), Ok(Some(12)));
 /// assert_eq!(message_length(&[0x40], 65_540), Ok(None));
-/// assert!(message_length(b"GET / HTTP/1.1\r\n", 65_540).is_err());
+/// assert!(message_length(b"POST / HTTP/1.1\r\n", 65_540).is_err());
 /// ```
 pub fn message_length(stream: &[u8], max: usize) -> Result<Option<usize>, FramingError> {
     let Some(&first) = stream.first() else {

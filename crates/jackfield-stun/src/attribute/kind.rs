@@ -1,0 +1,68 @@
+use std::fmt;
+
+/// The number that says what an attribute is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttributeType(u16);
+
+impl AttributeType {
+    /// Returns the type of this number.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number.
+    pub const fn value(self) -> u16 {
+        self.0
+    }
+
+    /// Returns whether a message with such an attribute is refused by whoever does not know it ([RFC 8489 §14]).
+    ///
+    /// [RFC 8489 §14]: https://www.rfc-editor.org/rfc/rfc8489#section-14
+    pub const fn is_comprehension_required(self) -> bool {
+        self.0 < 0x8000
+    }
+}
+
+macro_rules! types {
+    ($($name:ident = $number:literal, $text:literal;)+) => {
+        impl AttributeType {
+            $(#[doc = $text] pub const $name: Self = Self($number);)+
+        }
+
+        impl fmt::Display for AttributeType {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name => f.write_str($text),)+
+                    Self(number) => write!(f, "{number:#06x}"),
+                }
+            }
+        }
+    };
+}
+
+types! {
+    MAPPED_ADDRESS = 0x0001, "MAPPED-ADDRESS";
+    USERNAME = 0x0006, "USERNAME";
+    MESSAGE_INTEGRITY = 0x0008, "MESSAGE-INTEGRITY";
+    ERROR_CODE = 0x0009, "ERROR-CODE";
+    UNKNOWN_ATTRIBUTES = 0x000A, "UNKNOWN-ATTRIBUTES";
+    REALM = 0x0014, "REALM";
+    NONCE = 0x0015, "NONCE";
+    MESSAGE_INTEGRITY_SHA256 = 0x001C, "MESSAGE-INTEGRITY-SHA256";
+    PASSWORD_ALGORITHM = 0x001D, "PASSWORD-ALGORITHM";
+    USERHASH = 0x001E, "USERHASH";
+    XOR_MAPPED_ADDRESS = 0x0020, "XOR-MAPPED-ADDRESS";
+    PRIORITY = 0x0024, "PRIORITY";
+    USE_CANDIDATE = 0x0025, "USE-CANDIDATE";
+    PASSWORD_ALGORITHMS = 0x8002, "PASSWORD-ALGORITHMS";
+    ALTERNATE_DOMAIN = 0x8003, "ALTERNATE-DOMAIN";
+    SOFTWARE = 0x8022, "SOFTWARE";
+    ALTERNATE_SERVER = 0x8023, "ALTERNATE-SERVER";
+    FINGERPRINT = 0x8028, "FINGERPRINT";
+}
+
+impl fmt::Debug for AttributeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,8 @@
+use crate::attribute::text::text_attribute;
+
+text_attribute! {
+    /// REALM: what a long-term credential is for ([RFC 8489 §14.9]).
+    ///
+    /// [RFC 8489 §14.9]: https://www.rfc-editor.org/rfc/rfc8489#section-14.9
+    Realm, REALM, 763
+}

@@ -1,0 +1,97 @@
+//! The server's answer to a Binding request ([RFC 8489 §6.3.1]); it keeps no state.
+//!
+//! [RFC 8489 §6.3.1]: https://www.rfc-editor.org/rfc/rfc8489#section-6.3.1
+
+use std::net::SocketAddr;
+
+use crate::attribute::{AttributeType, ErrorCode, UnknownAttributes, XorMappedAddress};
+use crate::{Class, Message, MessageTooLong, MessageWriter, Method};
+
+/// What a Binding request may carry without being refused. Those of ICE are here because agents probe servers with them.
+const KNOWN: &[AttributeType] = &[
+    AttributeType::USERNAME,
+    AttributeType::REALM,
+    AttributeType::NONCE,
+    AttributeType::USERHASH,
+    AttributeType::PASSWORD_ALGORITHM,
+    AttributeType::PRIORITY,
+    AttributeType::USE_CANDIDATE,
+];
+
+/// Appends the answer to `request`, which came from `remote`, to `out`; returns its length.
+///
+/// It is an answer for strangers, so it is as small as can be: 32 bytes for IPv4, 44 for IPv6, and 8 more if the
+/// request had a FINGERPRINT. What is not a Binding request is the caller's to sort out.
+pub fn answer(
+    request: &Message<'_>,
+    remote: SocketAddr,
+    out: &mut Vec<u8>,
+) -> Result<usize, MessageTooLong> {
+    let unknown: Vec<AttributeType> = request.unknown(KNOWN).take(MAX_UNKNOWN).collect();
+    let class = if unknown.is_empty() {
+        Class::Success
+    } else {
+        Class::Error
+    };
+    let mut writer = MessageWriter::new(out, class, Method::BINDING, request.transaction());
+    if unknown.is_empty() {
+        writer.attribute(&XorMappedAddress(remote));
+    } else {
+        writer.attribute(&ErrorCode::new(420, ""));
+        writer.attribute(&UnknownAttributes::new(unknown));
+    }
+    if request.has_fingerprint() {
+        writer.fingerprint();
+    }
+    writer.finish()
+}
+
+/// An answer names no more unknown attributes than these, so that it stays smaller than the request.
+const MAX_UNKNOWN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TransactionId;
+    use crate::attribute::Software;
+
+    const REMOTE: &str = "192.0.2.1:32853";
+
+    #[test]
+    fn a_request_is_told_its_address_and_nothing_else() {
+        let mut request = Vec::new();
+        let id = TransactionId::new(*b"abcdefghijkl");
+        let mut writer = MessageWriter::new(&mut request, Class::Request, Method::BINDING, id);
+        writer.attribute(&Software("a client"));
+        writer.finish().unwrap();
+        let mut bytes = Vec::new();
+        let length = answer(
+            &Message::parse(&request).unwrap(),
+            REMOTE.parse().unwrap(),
+            &mut bytes,
+        );
+        assert_eq!(length, Ok(32));
+        let answer = Message::parse(&bytes).unwrap();
+        assert_eq!(answer.class(), Class::Success);
+        assert_eq!(answer.transaction(), id);
+        assert_eq!(answer.attributes().count(), 1);
+        let mapped: XorMappedAddress = answer.get().unwrap().unwrap();
+        assert_eq!(mapped.0, REMOTE.parse().unwrap());
+    }
+
+    #[test]
+    fn an_attribute_that_must_be_understood_and_is_not_gets_420() {
+        let request = b"\0\x01\0\x04\x21\x12\xa4\x42abcdefghijkl\x7f\x01\0\0";
+        let mut bytes = Vec::new();
+        answer(
+            &Message::parse(request).unwrap(),
+            REMOTE.parse().unwrap(),
+            &mut bytes,
+        )
+        .unwrap();
+        let answer = Message::parse(&bytes).unwrap();
+        assert_eq!(answer.get::<ErrorCode<'_>>().unwrap().unwrap().code(), 420);
+        let unknown: UnknownAttributes = answer.get().unwrap().unwrap();
+        assert_eq!(unknown.types(), [AttributeType::new(0x7F01)]);
+    }
+}
