@@ -46,7 +46,7 @@ pub(crate) fn check_sha1(covered: &[u8], key: &Key, value: &[u8]) -> Result<(), 
 pub(crate) fn check_sha256(covered: &[u8], key: &Key, value: &[u8]) -> Result<(), IntegrityError> {
     //= https://www.rfc-editor.org/rfc/rfc8489#section-14.6
     //# The value will be at most 32 bytes, but it MUST be at least 16 bytes and MUST be a multiple of 4 bytes.
-    if !(16..=32).contains(&value.len()) || value.len() % 4 != 0 {
+    if !(16..=32).contains(&value.len()) || !value.len().is_multiple_of(4) {
         return Err(IntegrityError::Length);
     }
     let expected = sha256(covered, value.len(), key);

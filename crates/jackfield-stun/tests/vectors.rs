@@ -1,5 +1,10 @@
 //! The published test vectors: RFC 5769, and RFC 8489 appendix B.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may panic on a shape it does not expect"
+)]
+
 use jackfield_stun::attribute::{
     Algorithm, Nonce, PasswordAlgorithm, Realm, Software, Userhash, Username, XorMappedAddress,
 };

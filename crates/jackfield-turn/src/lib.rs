@@ -2,15 +2,26 @@
 //!
 //! [RFC 8656]: https://www.rfc-editor.org/rfc/rfc8656
 
+mod allocation;
+mod allocations;
+pub mod attribute;
+mod authenticator;
+mod bucket;
 mod channel_number;
+mod channels;
 mod cidr;
 mod config;
 pub mod credential;
+mod hash;
+mod nonce;
 mod output;
 mod peer_policy;
+mod permissions;
 mod registry;
 mod relay;
+mod relay_addresses;
 mod server;
+mod source_limiter;
 mod stats;
 
 pub use channel_number::ChannelNumber;

@@ -48,6 +48,13 @@ impl Registry {
         self.ports_of(address.ip()).live.insert(address.port());
     }
 
+    /// Says that the socket on a claimed address is about to be closed.
+    pub(crate) fn set_dead(&self, address: SocketAddr) {
+        if let Some(ports) = self.find(address.ip()) {
+            ports.live.remove(address.port());
+        }
+    }
+
     /// Gives a claimed address back.
     pub(crate) fn release(&self, address: SocketAddr) {
         if let Some(ports) = self.find(address.ip()) {
@@ -114,14 +121,6 @@ impl Registry {
         book.reservations
             .remove(&token)
             .map(|reservation| reservation.address)
-    }
-
-    /// Gives back what is reserved under `token`, if it still is.
-    pub(crate) fn cancel_reservation(&self, token: [u8; 8]) {
-        let reservation = self.book().reservations.remove(&token);
-        if let Some(reservation) = reservation {
-            self.release(reservation.address);
-        }
     }
 
     /// Gives back the ports whose reservations ran out.

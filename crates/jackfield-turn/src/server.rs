@@ -1,10 +1,36 @@
+mod allocate;
+mod answer;
+mod bind;
+mod channel_bind;
+mod create_permission;
+mod data;
+mod pending;
+mod refresh;
+
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use jackfield_sansio::{Epoch, FiveTuple};
+use jackfield_sansio::{Epoch, FiveTuple, Timers};
+use jackfield_stun::attribute::AttributeType;
+use jackfield_stun::{Class, Message, Method, binding};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::{AllocationId, BindError, Config, Output, Relay, Stats};
+use self::answer::Asked;
+use self::pending::PendingAllocations;
+use crate::allocations::Allocations;
+use crate::attribute::{kind, method};
+use crate::authenticator::{Authenticated, Authenticator, Rejection};
+use crate::hash::Seed;
+use crate::relay_addresses::RelayAddresses;
+use crate::source_limiter::SourceLimiter;
+use crate::{
+    AllocationId, BindError, Config, DropReason, EndReason, Event, Output, PeerPolicy, Registry,
+    Relay, Stats, credential,
+};
 
 /// A TURN and STUN server for the clients of one shard ([RFC 8656], [RFC 8489]), without sockets.
 ///
@@ -13,10 +39,41 @@ use crate::{AllocationId, BindError, Config, Output, Relay, Stats};
 ///
 /// [RFC 8656]: https://www.rfc-editor.org/rfc/rfc8656
 /// [RFC 8489]: https://www.rfc-editor.org/rfc/rfc8489
-#[derive(Debug)]
 pub struct Server {
+    config: Config,
+    epoch: Epoch,
+    /// When this server's own time began, which rates are counted in.
+    start: Option<Instant>,
+    authenticator: Authenticator,
+    policy: PeerPolicy,
+    registry: Arc<Registry>,
+    relay_addresses: RelayAddresses,
+    allocations: Allocations,
+    pending: PendingAllocations,
+    timers: Timers<Due>,
+    /// Limits errors to sources that could be forged.
+    strangers: SourceLimiter,
+    /// Limits Binding answers to such sources.
+    bindings: SourceLimiter,
+    random: ChaCha12Rng,
     outputs: VecDeque<Output>,
     stats: Stats,
+}
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// Something of this allocation ends.
+    Allocation(AllocationId),
+    /// Reservations end.
+    Reservations,
+}
+
+/// An authenticated request on its way to its handler.
+struct Request<'m, 'b> {
+    now: Instant,
+    message: &'m Message<'b>,
+    asked: Asked,
 }
 
 impl Server {
@@ -24,16 +81,31 @@ impl Server {
     ///
     /// `seed` is for relay ports, reservation tokens and hash tables: 32 random bytes, different for each shard.
     pub fn new(config: Config, epoch: Epoch, seed: [u8; 32]) -> Self {
-        let _ = (config, epoch, seed);
+        let mut random = ChaCha12Rng::from_seed(seed);
+        let mut table_seed = || Seed([random.next_u64(), random.next_u64()]);
+        let limits = &config.limits;
         Self {
+            epoch,
+            start: None,
+            authenticator: Authenticator::new(&config),
+            policy: PeerPolicy::new(&config.peers, Arc::clone(&config.registry)),
+            registry: Arc::clone(&config.registry),
+            relay_addresses: RelayAddresses::new(&config.relay_addresses),
+            allocations: Allocations::new(table_seed()),
+            pending: PendingAllocations::new(table_seed()),
+            timers: Timers::new(),
+            strangers: SourceLimiter::new(limits.strangers, limits.sources, table_seed()),
+            bindings: SourceLimiter::new(limits.bindings, limits.sources, table_seed()),
+            random,
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            config,
         }
     }
 
     /// Replaces the tie between monotonic and calendar time, after the wall clock was stepped.
     pub fn set_epoch(&mut self, epoch: Epoch) {
-        let _ = epoch;
+        self.epoch = epoch;
     }
 
     /// Takes what a client sent: one datagram, or one message of a stream as `jackfield_stun::framing` cuts it.
@@ -45,13 +117,22 @@ impl Server {
         path: FiveTuple,
         bytes: &'b [u8],
     ) -> Option<Relay<'b>> {
-        let _ = (now, path, bytes);
-        None
+        let relayed = match bytes.first() {
+            Some(0x40..=0x4F) => self.channel_data(now, path, bytes).map(Some),
+            Some(0x00..=0x03) => self.stun(now, path, bytes),
+            _ => Err(DropReason::NotStun),
+        };
+        self.or_count(relayed)
     }
 
     /// Takes the end of a client's connection (TCP, TLS, DTLS): its allocation ends with it.
     pub fn handle_client_closed(&mut self, now: Instant, path: FiveTuple) {
-        let _ = (now, path);
+        let _ = now;
+        self.pending.abandon(&path);
+        if let Some(allocation) = self.allocations.by_path(&path) {
+            let id = allocation.id;
+            self.end_allocation(id, EndReason::Disconnected);
+        }
     }
 
     /// Takes a datagram that `peer` sent to the relay socket bound to `relayed`.
@@ -62,8 +143,8 @@ impl Server {
         peer: SocketAddr,
         bytes: &'b [u8],
     ) -> Option<Relay<'b>> {
-        let _ = (now, relayed, peer, bytes);
-        None
+        let relayed = self.relay_to_client(now, plain(relayed), plain(peer), bytes);
+        self.or_count(relayed.map(Some))
     }
 
     /// Takes the answer to [`Output::Bind`]: the address bound to, which is the one asked for, or why not.
@@ -73,27 +154,280 @@ impl Server {
         id: AllocationId,
         relayed: Result<SocketAddr, BindError>,
     ) {
-        let _ = (now, id, relayed);
+        self.continue_allocate(now, id, relayed.map(plain));
     }
 
     /// Ends what is due by `now`: allocations, permissions, channels, reservations.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        while let Some(due) = self.timers.expire(now) {
+            match due {
+                Due::Allocation(id) => self.sweep_allocation(now, id),
+                Due::Reservations => self.registry.expire_reservations(now),
+            }
+        }
     }
 
-    /// Ends an allocation for the operator.
-    pub fn deallocate(&mut self, now: Instant, id: AllocationId) {
-        let _ = (now, id);
+    /// Ends an allocation for the operator; returns whether there was one.
+    pub fn deallocate(&mut self, id: AllocationId) -> bool {
+        self.end_allocation(id, EndReason::Revoked)
     }
 
     /// Returns the next thing to do; call it until it returns [`Output::Wait`].
     #[must_use]
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or(Output::Wait(None))
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            None => Output::Wait(self.timers.next()),
+        }
     }
 
     /// Returns the counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
+
+    fn or_count<'b>(
+        &mut self,
+        relayed: Result<Option<Relay<'b>>, DropReason>,
+    ) -> Option<Relay<'b>> {
+        relayed.unwrap_or_else(|reason| {
+            tracing::trace!(reason = reason.name(), "Dropped");
+            self.stats.count_drop(reason);
+            None
+        })
+    }
+
+    /// Takes a STUN message from a client.
+    fn stun<'b>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        bytes: &'b [u8],
+    ) -> Result<Option<Relay<'b>>, DropReason> {
+        let message = Message::parse(bytes).map_err(|_| DropReason::Malformed)?;
+        match (message.class(), message.method()) {
+            (Class::Indication, method::SEND) => {
+                self.send_indication(now, path, &message).map(Some)
+            }
+            (Class::Request, Method::BINDING) => self.binding(now, path, &message).map(|()| None),
+            (Class::Indication, Method::BINDING) => Ok(None), // a keepalive; it wants nothing
+            (
+                Class::Request,
+                method::ALLOCATE
+                | method::REFRESH
+                | method::CREATE_PERMISSION
+                | method::CHANNEL_BIND,
+            ) => self.request(now, path, &message).map(|()| None),
+            _ => Err(DropReason::Unexpected),
+        }
+    }
+
+    fn binding(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let time = self.own_time(now);
+        if answer::may_be_forged(path) && !self.bindings.allows(time, path.remote.ip()) {
+            return Err(DropReason::BindingRate);
+        }
+        let mut bytes = Vec::with_capacity(64);
+        binding::answer(message, plain(path.remote), &mut bytes)
+            .map_err(|_| DropReason::ResponseTooLong)?;
+        self.stats.bindings += 1;
+        self.transmit(path, bytes);
+        Ok(())
+    }
+
+    /// Takes a TURN request: who is it, and does it ask only what we understand?
+    fn request(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let unix = self.epoch.unix(now);
+        let user = self
+            .authenticator
+            .authenticate(message, path.remote.ip(), unix);
+        let asked = Asked::new(path, message);
+        let user = match user {
+            Ok(user) if self.is_welcome(path, message.method(), &user) => user,
+            Ok(_) => return self.challenge(now, &asked, 401),
+            Err(Rejection::Unauthenticated) => return self.challenge(now, &asked, 401),
+            Err(Rejection::StaleNonce) => return self.challenge(now, &asked, 438),
+            Err(Rejection::BadRequest) => return self.refuse_stranger(now, &asked, 400),
+        };
+        let asked = asked.by(user);
+        let unknown = self.unknown_attributes(message);
+        if !unknown.is_empty() {
+            return self.refuse_unknown(&asked, unknown);
+        }
+        let request = Request {
+            now,
+            message,
+            asked,
+        };
+        match message.method() {
+            method::ALLOCATE => self.allocate(&request),
+            method::REFRESH => self.refresh(&request),
+            method::CREATE_PERMISSION => self.create_permission(&request),
+            method::CHANNEL_BIND => self.channel_bind(&request),
+            _ => Err(DropReason::Unexpected),
+        }
+    }
+
+    /// Returns whether a credential whose time may be over is still good for this request.
+    ///
+    /// It is for the permissions and channels of an allocation that lives, and for one Refresh, so that a call does
+    /// not break while its application fetches a new credential.
+    fn is_welcome(&mut self, path: FiveTuple, asked: Method, user: &Authenticated) -> bool {
+        if !user.expired {
+            return true;
+        }
+        match self.allocations.by_path(&path) {
+            Some(allocation) => {
+                allocation.username == user.username
+                    && (asked != method::REFRESH || !allocation.used_grace)
+            }
+            None => false,
+        }
+    }
+
+    fn unknown_attributes(&self, message: &Message<'_>) -> Vec<AttributeType> {
+        message
+            .unknown(KNOWN)
+            .filter(|unknown| !(self.config.dont_fragment && *unknown == kind::DONT_FRAGMENT))
+            .take(MAX_UNKNOWN)
+            .collect()
+    }
+
+    /// Ends an allocation and all it has; returns whether there was one.
+    fn end_allocation(&mut self, id: AllocationId, reason: EndReason) -> bool {
+        let Some(allocation) = self.allocations.remove(id) else {
+            return false;
+        };
+        self.timers.cancel(&Due::Allocation(id));
+        for relay in allocation.relays.iter() {
+            self.unbind(relay.local);
+        }
+        self.registry
+            .dismiss(credential::quota_key(&allocation.username));
+        self.stats.allocations = self.allocations.len();
+        tracing::debug!(%id, ?reason, "Ended allocation");
+        self.outputs.push_back(Output::Event(Event::Deallocated {
+            id,
+            path: allocation.path,
+            username: allocation.username,
+            reason,
+            traffic: allocation.traffic,
+        }));
+        true
+    }
+
+    /// Closes a relay socket and lets others have its address.
+    fn unbind(&mut self, local: SocketAddr) {
+        // Last moment of life first: nobody may be let through to whoever binds the port next.
+        self.registry.set_dead(local);
+        self.outputs.push_back(Output::Unbind(local));
+        self.registry.release(local);
+    }
+
+    /// Forgets what of an allocation has run out, and sets its next deadline.
+    fn sweep_allocation(&mut self, now: Instant, id: AllocationId) {
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        allocation.permissions.expire(now);
+        let outputs = &mut self.outputs;
+        allocation.channels.expire(now, |number| {
+            outputs.push_back(Output::Event(Event::ChannelUnbound { id, number }));
+        });
+        let expired: Vec<SocketAddr> = allocation
+            .relays
+            .iter()
+            .filter(|relay| relay.expires <= now)
+            .map(|relay| relay.local)
+            .collect();
+        if expired.len() == allocation.relays.iter().count() {
+            self.end_allocation(id, EndReason::Expired);
+            return;
+        }
+        for local in expired {
+            self.end_relay(id, local);
+        }
+        self.schedule(id);
+    }
+
+    /// Ends one relayed address of an allocation that has another.
+    fn end_relay(&mut self, id: AllocationId, local: SocketAddr) {
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        let family = crate::attribute::AddressFamily::of(local.ip());
+        *allocation.relays.slot(family) = None;
+        let outputs = &mut self.outputs;
+        allocation.channels.remove_peers(
+            |peer| peer.is_ipv4() == local.is_ipv4(),
+            |number| outputs.push_back(Output::Event(Event::ChannelUnbound { id, number })),
+        );
+        self.allocations.remove_relayed(local);
+        self.unbind(local);
+    }
+
+    /// Sets the deadline of an allocation to when something of it ends next.
+    fn schedule(&mut self, id: AllocationId) {
+        let next = self
+            .allocations
+            .get_mut(id)
+            .and_then(|allocation| allocation.next_expiry());
+        match next {
+            Some(deadline) => self.timers.set(Due::Allocation(id), deadline),
+            None => {
+                self.timers.cancel(&Due::Allocation(id));
+            }
+        }
+    }
+
+    /// Returns the time since the first input, in nanoseconds.
+    fn own_time(&mut self, now: Instant) -> u64 {
+        let start = *self.start.get_or_insert(now);
+        let time: Duration = now.saturating_duration_since(start);
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    }
 }
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("allocations", &self.allocations.len())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns an address as its family has it: IPv4-mapped ones of dual-stack sockets become IPv4, without scope or flow.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// What requests may carry without being refused.
+const KNOWN: &[AttributeType] = &[
+    AttributeType::USERNAME,
+    AttributeType::USERHASH,
+    AttributeType::REALM,
+    AttributeType::NONCE,
+    AttributeType::PASSWORD_ALGORITHM,
+    kind::CHANNEL_NUMBER,
+    kind::LIFETIME,
+    kind::XOR_PEER_ADDRESS,
+    kind::DATA,
+    kind::REQUESTED_ADDRESS_FAMILY,
+    kind::EVEN_PORT,
+    kind::REQUESTED_TRANSPORT,
+    kind::RESERVATION_TOKEN,
+];
+
+/// An answer names no more unknown attributes than these.
+const MAX_UNKNOWN: usize = 16;

@@ -1,0 +1,99 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jackfield_sansio::FiveTuple;
+use jackfield_stun::TransactionId;
+
+use crate::attribute::AddressFamily;
+use crate::bucket::Bucket;
+use crate::channels::Channels;
+use crate::permissions::Permissions;
+use crate::{AllocationId, Relayed, Traffic};
+
+/// What one client has: relayed addresses, permissions, channels ([RFC 8656 §5]).
+///
+/// [RFC 8656 §5]: https://www.rfc-editor.org/rfc/rfc8656#section-5
+#[derive(Debug)]
+pub(crate) struct Allocation {
+    pub(crate) id: AllocationId,
+    pub(crate) path: FiveTuple,
+    /// Only this user may change it.
+    pub(crate) username: Arc<str>,
+    /// Of the request that made it, so that a repeated one gets the same answer.
+    pub(crate) transaction: TransactionId,
+    pub(crate) reservation: Option<[u8; 8]>,
+    /// At most one of each family.
+    pub(crate) relays: Relays,
+    pub(crate) permissions: Permissions,
+    pub(crate) channels: Channels,
+    pub(crate) packets: Bucket,
+    pub(crate) bytes: Bucket,
+    pub(crate) traffic: Traffic,
+    /// Whether it was refreshed once after its credential had expired.
+    pub(crate) used_grace: bool,
+}
+
+impl Allocation {
+    /// Returns when something of it ends next.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let relays = self.relays.iter().map(|relay| relay.expires).min();
+        [
+            relays,
+            self.permissions.next_expiry(),
+            self.channels.next_expiry(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// A bound relay socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RelaySocket {
+    pub(crate) local: SocketAddr,
+    pub(crate) advertised: SocketAddr,
+    pub(crate) expires: Instant,
+}
+
+/// The relay sockets of an allocation, by family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Relays {
+    v4: Option<RelaySocket>,
+    v6: Option<RelaySocket>,
+}
+
+impl Relays {
+    pub(crate) fn get(&self, family: AddressFamily) -> Option<&RelaySocket> {
+        match family {
+            AddressFamily::V4 => self.v4.as_ref(),
+            AddressFamily::V6 => self.v6.as_ref(),
+        }
+    }
+
+    /// Returns the place of the socket that reaches peers of this family.
+    pub(crate) fn slot(&mut self, family: AddressFamily) -> &mut Option<RelaySocket> {
+        match family {
+            AddressFamily::V4 => &mut self.v4,
+            AddressFamily::V6 => &mut self.v6,
+        }
+    }
+
+    /// Returns the socket for `peer` if it lives at `now`.
+    pub(crate) fn towards(&self, peer: IpAddr, now: Instant) -> Option<&RelaySocket> {
+        self.get(AddressFamily::of(peer))
+            .filter(|relay| relay.expires > now)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RelaySocket> + use<> {
+        [self.v4, self.v6].into_iter().flatten()
+    }
+
+    pub(crate) fn advertised(&self) -> Relayed {
+        Relayed {
+            v4: self.v4.map(|relay| relay.advertised),
+            v6: self.v6.map(|relay| relay.advertised),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackfield_stun::attribute::{
+    Algorithm, Attribute, AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm,
+    SecurityFeatures, Userhash, Username,
+};
+use jackfield_stun::credential::userhash;
+use jackfield_stun::{Key, Message, MessageWriter};
+
+use crate::nonce::Nonces;
+use crate::{Config, credential};
+
+/// Says who sent a request: the long-term credential mechanism ([RFC 8489 §9.2.4]).
+///
+/// [RFC 8489 §9.2.4]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2.4
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    realm: String,
+    users: Vec<User>,
+    secrets: Vec<String>,
+    nonces: Nonces,
+    password_algorithms: bool,
+}
+
+#[derive(Debug)]
+struct User {
+    name: String,
+    hash: [u8; 32],
+    md5: Key,
+    sha256: Key,
+}
+
+/// A user whose request's integrity was shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticated {
+    pub(crate) username: Arc<str>,
+    /// Signs the answer.
+    pub(crate) key: Key,
+    /// Which integrity attribute the request had, and the answer gets.
+    pub(crate) sha256: bool,
+    /// Whether the credential's time is over.
+    pub(crate) expired: bool,
+}
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// 400: it breaks the rules of authentication.
+    BadRequest,
+    /// 401: it is told how to authenticate.
+    Unauthenticated,
+    /// 438: it is told a new nonce.
+    StaleNonce,
+}
+
+impl Authenticator {
+    pub(crate) fn new(config: &Config) -> Self {
+        let realm = config.realm.clone();
+        // A username that is hashed away can be found again only among those known beforehand.
+        let username_anonymity = config.credentials.secrets.is_empty();
+        let features = config.password_algorithms.then_some(SecurityFeatures {
+            password_algorithms: true,
+            username_anonymity,
+        });
+        let users = config.credentials.users.iter();
+        Self {
+            users: users
+                .map(|(name, password)| User::new(name, &realm, password))
+                .collect(),
+            secrets: config.credentials.secrets.clone(),
+            nonces: Nonces::new(config.nonce_key.clone(), config.nonce_lifetime, features),
+            password_algorithms: config.password_algorithms,
+            realm,
+        }
+    }
+
+    /// Writes what a client needs for its next try: REALM, NONCE and what else is offered.
+    pub(crate) fn challenge(&self, writer: &mut MessageWriter<'_>, client: IpAddr, unix: Duration) {
+        writer.attribute(&Realm(&self.realm));
+        writer.attribute(&Nonce(&self.nonces.make(client, unix)));
+        if self.password_algorithms {
+            writer.attribute(&PasswordAlgorithms::ALL);
+        }
+    }
+
+    /// Says who sent `request`, by the steps of RFC 8489 §9.2.4.
+    pub(crate) fn authenticate(
+        &self,
+        request: &Message<'_>,
+        client: IpAddr,
+        unix: Duration,
+    ) -> Result<Authenticated, Rejection> {
+        if !request.has_sha1() && !request.has_sha256() {
+            return Err(Rejection::Unauthenticated);
+        }
+        let name = claimed_name(request)?;
+        let realm: Realm<'_> = required(request)?;
+        let nonce: Nonce<'_> = required(request)?;
+        let algorithm = self.algorithm(request, &nonce)?;
+        if !self.nonces.check(nonce.0, client, unix) {
+            return Err(Rejection::StaleNonce);
+        }
+        if realm.0 != self.realm {
+            return Err(Rejection::Unauthenticated);
+        }
+        let (username, key) = self
+            .find_key(request, &name, algorithm)
+            .ok_or(Rejection::Unauthenticated)?;
+        let is_static = self.users.iter().any(|user| user.name == username);
+        let expiry = credential::expiry(&username).filter(|_| !is_static);
+        Ok(Authenticated {
+            username: username.into(),
+            key,
+            sha256: request.has_sha256(),
+            expired: expiry.is_some_and(|expiry| expiry <= unix),
+        })
+    }
+
+    /// Returns the algorithm of the request's key, and refuses what hints at a stripped offer.
+    fn algorithm(&self, request: &Message<'_>, nonce: &Nonce<'_>) -> Result<Algorithm, Rejection> {
+        let offered = nonce
+            .security_features()
+            .is_some_and(|features| features.password_algorithms);
+        let chosen: Option<PasswordAlgorithm> = optional(request)?;
+        let echoed = request.has(AttributeType::PASSWORD_ALGORITHMS);
+        match (offered && self.password_algorithms, chosen, echoed) {
+            (true, Some(PasswordAlgorithm(chosen)), true) => {
+                let echo: PasswordAlgorithms<'_> = required(request)?;
+                if echo == PasswordAlgorithms::ALL {
+                    Ok(chosen)
+                } else {
+                    Err(Rejection::BadRequest)
+                }
+            }
+            (true, None, false) | (false, ..) => Ok(Algorithm::Md5),
+            (true, Some(_), false) | (true, None, true) => Err(Rejection::BadRequest),
+        }
+    }
+
+    /// Returns whose request it is, and the key that proves it.
+    fn find_key(
+        &self,
+        request: &Message<'_>,
+        name: &ClaimedName<'_>,
+        algorithm: Algorithm,
+    ) -> Option<(String, Key)> {
+        let user = self.users.iter().find(|user| user.is(name));
+        if let Some(user) = user {
+            let key = user.key(algorithm);
+            return shows(request, key).then(|| (user.name.clone(), key.clone()));
+        }
+        let ClaimedName::Plain(username) = name else {
+            return None;
+        };
+        credential::expiry(username)?;
+        self.secrets.iter().find_map(|secret| {
+            let password = credential::password(secret, username);
+            let key = Key::long_term(algorithm, username, &self.realm, &password);
+            shows(request, &key).then(|| ((*username).to_owned(), key))
+        })
+    }
+}
+
+impl User {
+    fn new(name: &str, realm: &str, password: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            hash: userhash(name, realm),
+            md5: Key::long_term(Algorithm::Md5, name, realm, password),
+            sha256: Key::long_term(Algorithm::Sha256, name, realm, password),
+        }
+    }
+
+    fn is(&self, name: &ClaimedName<'_>) -> bool {
+        match name {
+            ClaimedName::Plain(name) => self.name == *name,
+            ClaimedName::Hashed(hash) => self.hash == *hash,
+        }
+    }
+
+    fn key(&self, algorithm: Algorithm) -> &Key {
+        match algorithm {
+            Algorithm::Md5 => &self.md5,
+            Algorithm::Sha256 => &self.sha256,
+        }
+    }
+}
+
+/// Who a request says it is from.
+enum ClaimedName<'a> {
+    Plain(&'a str),
+    Hashed([u8; 32]),
+}
+
+fn claimed_name<'a>(request: &Message<'a>) -> Result<ClaimedName<'a>, Rejection> {
+    if let Some(Username(name)) = optional(request)? {
+        return Ok(ClaimedName::Plain(name));
+    }
+    required(request).map(|Userhash(hash)| ClaimedName::Hashed(hash))
+}
+
+/// Returns whether the key fits the request: the stronger of its integrity attributes counts.
+fn shows(request: &Message<'_>, key: &Key) -> bool {
+    if request.has_sha256() {
+        request.check_sha256(key).is_ok()
+    } else {
+        request.check_sha1(key).is_ok()
+    }
+}
+
+fn optional<'a, A: Attribute<'a>>(request: &Message<'a>) -> Result<Option<A>, Rejection> {
+    request.get().map_err(|_| Rejection::BadRequest)
+}
+
+fn required<'a, A: Attribute<'a>>(request: &Message<'a>) -> Result<A, Rejection> {
+    optional(request)?.ok_or(Rejection::BadRequest)
+}

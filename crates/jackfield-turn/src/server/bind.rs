@@ -1,0 +1,222 @@
+//! Getting relay sockets bound: which port to try, and what to do when it is taken.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use rand_chacha::rand_core::Rng;
+
+use super::allocate::with_port;
+use super::pending::{Pending, PortWish};
+use super::{Due, Server};
+use crate::allocation::RelaySocket;
+use crate::attribute::AddressFamily;
+use crate::registry::Reservation;
+use crate::{AllocationId, BindError, DropReason, Output, credential};
+
+/// How many random ports are tried before the free ones are searched in order.
+const RANDOM_TRIES: usize = 32;
+
+impl Server {
+    /// Asks for the socket of the next family, or ends the request when there is none left.
+    pub(super) fn bind_next(&mut self, now: Instant, mut pending: Pending) {
+        while let Some(family) = pending.families.first().copied() {
+            match self.claim(family, &mut pending) {
+                Ok(local) => {
+                    pending.binding = Some(local);
+                    self.outputs.push_back(Output::Bind {
+                        id: pending.id,
+                        local,
+                    });
+                    self.pending.insert(pending);
+                    return;
+                }
+                Err(code) => {
+                    pending.failure = Some((family, code));
+                    pending.families.remove(0);
+                }
+            }
+        }
+        let answered = if pending.relays.iter().next().is_some() {
+            self.reserve_and_finish(now, pending)
+        } else {
+            self.give_up(pending)
+        };
+        if let Err(reason) = answered {
+            self.stats.count_drop(reason);
+        }
+    }
+
+    /// Takes the answer to [`Output::Bind`].
+    pub(super) fn continue_allocate(
+        &mut self,
+        now: Instant,
+        id: AllocationId,
+        bound: Result<SocketAddr, BindError>,
+    ) {
+        let Some(mut pending) = self.pending.take(id) else {
+            return;
+        };
+        let asked_for = pending.binding.take();
+        match bound {
+            Ok(local) => {
+                if let Some(asked_for) = asked_for.filter(|asked_for| *asked_for != local) {
+                    self.registry.release(asked_for);
+                    self.registry.claim(local);
+                }
+                self.add_relay(now, &mut pending, local);
+            }
+            Err(error) => self.note_failure(&mut pending, asked_for, error),
+        }
+        if pending.abandoned {
+            self.drop_pending(pending);
+            return;
+        }
+        self.bind_next(now, pending);
+    }
+
+    fn add_relay(&self, now: Instant, pending: &mut Pending, local: SocketAddr) {
+        self.registry.set_live(local);
+        let family = AddressFamily::of(local.ip());
+        *pending.relays.slot(family) = Some(RelaySocket {
+            local,
+            advertised: self.relay_addresses.advertised(local),
+            expires: now + pending.lifetime,
+        });
+        pending.families.retain(|wanted| *wanted != family);
+        pending.attempts = self.config.limits.bind_attempts;
+    }
+
+    /// Gives the ports back, and the family up when another try is not worth it.
+    fn note_failure(&self, pending: &mut Pending, asked_for: Option<SocketAddr>, error: BindError) {
+        tracing::debug!(id = %pending.id, %error, "Could not bind a relay socket");
+        for address in [asked_for, pending.next_port.take()].into_iter().flatten() {
+            self.registry.release(address);
+        }
+        pending.attempts = pending.attempts.saturating_sub(1);
+        let again = error == BindError::InUse
+            && pending.attempts > 0
+            && !matches!(pending.port, PortWish::Reserved(_));
+        if !again && !pending.families.is_empty() {
+            pending.failure = Some((pending.families.remove(0), 508));
+        }
+    }
+
+    /// Claims a port for a socket of this family; the error is the code to refuse with.
+    fn claim(&mut self, family: AddressFamily, pending: &mut Pending) -> Result<SocketAddr, u16> {
+        if let PortWish::Reserved(address) = pending.port {
+            return Ok(address); // claimed since it was reserved
+        }
+        let relay = self
+            .relay_addresses
+            .choose(family, pending.asked.path)
+            .ok_or(440u16)?;
+        let wish = pending.port;
+        let (address, next) = self.claim_port(relay.local, wish).ok_or(508u16)?;
+        pending.next_port = next;
+        Ok(address)
+    }
+
+    /// Claims a random free port, and the one above it if that is to be reserved.
+    fn claim_port(
+        &mut self,
+        ip: IpAddr,
+        wish: PortWish,
+    ) -> Option<(SocketAddr, Option<SocketAddr>)> {
+        let (low, high) = self.config.relay_ports.clone().into_inner();
+        let size = u32::from(high.checked_sub(low)?) + 1;
+        for _ in 0..RANDOM_TRIES {
+            let offset = self.random_below(size);
+            if let Some(claimed) = self.try_port(ip, low, size, offset, wish) {
+                return Some(claimed);
+            }
+        }
+        // Nearly all are taken: look at each, from a random one on.
+        let start = self.random_below(size);
+        (0..size).find_map(|step| self.try_port(ip, low, size, (start + step) % size, wish))
+    }
+
+    fn try_port(
+        &self,
+        ip: IpAddr,
+        low: u16,
+        size: u32,
+        offset: u32,
+        wish: PortWish,
+    ) -> Option<(SocketAddr, Option<SocketAddr>)> {
+        let port = low.checked_add(u16::try_from(offset).ok()?)?;
+        let address = SocketAddr::new(ip, port);
+        let (even, reserve_next) = match wish {
+            PortWish::Any | PortWish::Reserved(_) => (false, false),
+            PortWish::Even { reserve_next } => (true, reserve_next),
+        };
+        if port == 0 || even && port % 2 != 0 || reserve_next && offset + 1 >= size {
+            return None;
+        }
+        if !self.registry.claim(address) {
+            return None;
+        }
+        if !reserve_next {
+            return Some((address, None));
+        }
+        let next = with_port(address, port.checked_add(1)?);
+        if !self.registry.claim(next) {
+            self.registry.release(address);
+            return None;
+        }
+        Some((address, Some(next)))
+    }
+
+    /// Returns a uniform number below `size`, which is at most 65,536.
+    fn random_below(&mut self, size: u32) -> u32 {
+        let wide = u64::from(self.random.next_u32()) * u64::from(size.max(1));
+        (wide >> 32) as u32
+    }
+
+    /// Keeps the next port under a token if that was asked, and puts the allocation into force.
+    fn reserve_and_finish(&mut self, now: Instant, mut pending: Pending) -> Result<(), DropReason> {
+        let Some(next) = pending.next_port.take() else {
+            return self.finish_allocate(now, pending, None);
+        };
+        let mut token = [0; 8];
+        self.random.fill_bytes(&mut token);
+        let expires = now + self.config.limits.reservation_lifetime;
+        let reservation = Reservation {
+            address: next,
+            username: pending.asked.username().into(),
+            expires,
+        };
+        if !self
+            .registry
+            .reserve(token, reservation, now, &self.config.limits)
+        {
+            self.registry.release(next);
+            return self.give_up(pending);
+        }
+        // The first deadline suffices: reservations that remain are found by the next request that needs ports.
+        if self.timers.deadline(&Due::Reservations).is_none() {
+            self.timers.set(Due::Reservations, expires);
+        }
+        self.finish_allocate(now, pending, Some(token))
+    }
+
+    /// Refuses a request for which no socket could be had.
+    fn give_up(&mut self, pending: Pending) -> Result<(), DropReason> {
+        let code = pending.failure.map_or(508, |(_, code)| code);
+        let asked = pending.asked.clone();
+        self.drop_pending(pending);
+        self.refuse(&asked, code)
+    }
+
+    /// Undoes what was done for a request that came to nothing.
+    fn drop_pending(&mut self, pending: Pending) {
+        for relay in pending.relays.iter() {
+            self.unbind(relay.local);
+        }
+        for claimed in [pending.binding, pending.next_port].into_iter().flatten() {
+            self.registry.release(claimed);
+        }
+        self.registry
+            .dismiss(credential::quota_key(pending.asked.username()));
+        self.allocations.release_id(pending.id);
+    }
+}

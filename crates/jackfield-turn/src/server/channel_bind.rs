@@ -1,0 +1,67 @@
+//! ChannelBind requests ([RFC 8656 §12.2]).
+//!
+//! [RFC 8656 §12.2]: https://www.rfc-editor.org/rfc/rfc8656#section-12.2
+
+use super::{Request, Server};
+use crate::attribute::XorPeerAddress;
+use crate::channels::Conflict;
+use crate::{AllocationId, ChannelNumber, DropReason, Event, Output};
+
+impl Server {
+    /// Binds a channel and makes the permission that goes with it, or prolongs both.
+    pub(super) fn channel_bind(&mut self, request: &Request<'_, '_>) -> Result<(), DropReason> {
+        let Some(id) = self.own_allocation(request)? else {
+            return Ok(());
+        };
+        match self.try_channel_bind(request, id) {
+            Ok(event) => {
+                self.schedule(id);
+                self.outputs.push_back(Output::Event(event));
+                self.succeed(&request.asked, |_| {})
+            }
+            Err(code) => self.refuse(&request.asked, code),
+        }
+    }
+
+    fn try_channel_bind(
+        &mut self,
+        request: &Request<'_, '_>,
+        id: AllocationId,
+    ) -> Result<Event, u16> {
+        let now = request.now;
+        let number: ChannelNumber = request.message.get().or(Err(400u16))?.ok_or(400u16)?;
+        let peer: Option<XorPeerAddress> = request.message.get().or(Err(400u16))?;
+        let XorPeerAddress(peer) = peer.ok_or(400u16)?;
+        let allocation = self.allocations.get_mut(id).ok_or(437u16)?;
+        let relay = *allocation.relays.towards(peer.ip(), now).ok_or(443u16)?;
+        let target = self.relay_addresses.to_local(peer, &self.registry);
+        self.policy.judge(target).or(Err(403u16))?;
+        let limits = &self.config.limits;
+        // What has run out must not stand in the way; the sweep may come a moment later.
+        let outputs = &mut self.outputs;
+        allocation.channels.expire(now, |number| {
+            outputs.push_back(Output::Event(Event::ChannelUnbound { id, number }));
+        });
+        allocation.permissions.expire(now);
+        if !allocation
+            .permissions
+            .has_room_for(&[peer.ip()], limits.permissions)
+        {
+            return Err(508);
+        }
+        let expires = match allocation.channels.bind(number, peer, now, limits.channels) {
+            Ok(expires) => expires,
+            Err(Conflict::Taken) => return Err(400),
+            Err(Conflict::Full) => return Err(508),
+        };
+        allocation.permissions.grant(peer.ip(), now);
+        Ok(Event::ChannelBound {
+            id,
+            path: allocation.path,
+            relayed: relay.local,
+            number,
+            peer,
+            expires,
+        })
+    }
+}

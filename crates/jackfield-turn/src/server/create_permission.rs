@@ -1,0 +1,59 @@
+//! CreatePermission requests ([RFC 8656 §10.2]).
+//!
+//! [RFC 8656 §10.2]: https://www.rfc-editor.org/rfc/rfc8656#section-10.2
+
+use std::net::IpAddr;
+
+use super::{Request, Server};
+use crate::DropReason;
+use crate::attribute::XorPeerAddress;
+
+/// No honest request names more peers.
+const MAX_PEERS: usize = 64;
+
+impl Server {
+    /// Makes or prolongs permissions for all the peers named, or for none.
+    pub(super) fn create_permission(
+        &mut self,
+        request: &Request<'_, '_>,
+    ) -> Result<(), DropReason> {
+        let asked = &request.asked;
+        let Some(id) = self.own_allocation(request)? else {
+            return Ok(());
+        };
+        let peers: Result<Vec<IpAddr>, _> = request
+            .message
+            .all::<XorPeerAddress>()
+            .take(MAX_PEERS + 1)
+            .map(|peer| peer.map(|XorPeerAddress(address)| address.ip()))
+            .collect();
+        let peers = match peers {
+            Ok(peers) if (1..=MAX_PEERS).contains(&peers.len()) => peers,
+            _ => return self.refuse(asked, 400),
+        };
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return Ok(());
+        };
+        let reachable = |ip: &IpAddr| allocation.relays.towards(*ip, request.now).is_some();
+        if !peers.iter().all(reachable) {
+            return self.refuse(asked, 443);
+        }
+        let allowed = |ip: &IpAddr| {
+            self.relay_addresses.advertises(*ip) || self.policy.judge_permission(*ip).is_ok()
+        };
+        if !peers.iter().all(allowed) {
+            return self.refuse(asked, 403);
+        }
+        if !allocation
+            .permissions
+            .has_room_for(&peers, self.config.limits.permissions)
+        {
+            return self.refuse(asked, 508);
+        }
+        for peer in peers {
+            allocation.permissions.grant(peer, request.now);
+        }
+        self.schedule(id);
+        self.succeed(asked, |_| {})
+    }
+}

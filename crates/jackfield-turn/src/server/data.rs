@@ -1,0 +1,255 @@
+//! The data plane: Send and Data indications ([RFC 8656 §11]) and ChannelData ([RFC 8656 §12]); nothing here allocates.
+//!
+//! [RFC 8656 §11]: https://www.rfc-editor.org/rfc/rfc8656#section-11
+//! [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use jackfield_sansio::FiveTuple;
+use jackfield_stun::attribute::{AttributeType, address};
+use jackfield_stun::{MAGIC_COOKIE, Message, TransactionId};
+use rand_chacha::rand_core::Rng;
+
+use super::Server;
+use crate::allocation::Allocation;
+use crate::attribute::{Data, DontFragment, XorPeerAddress, kind};
+use crate::{ChannelNumber, DropReason, Header, Limits, Relay};
+
+/// Where a client wants data to go.
+enum Towards {
+    Channel(ChannelNumber),
+    Peer(SocketAddr),
+}
+
+impl Server {
+    /// Takes a ChannelData message from a client.
+    pub(super) fn channel_data<'b>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        bytes: &'b [u8],
+    ) -> Result<Relay<'b>, DropReason> {
+        let (&[n0, n1, l0, l1], rest) = bytes
+            .split_first_chunk::<4>()
+            .ok_or(DropReason::Truncated)?;
+        let number = u16::from_be_bytes([n0, n1]);
+        let number = ChannelNumber::new(number).ok_or(DropReason::NoChannel)?;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        // What follows the data is padding, which even datagrams may have.
+        let payload = rest.get(..length).ok_or(DropReason::Truncated)?;
+        self.relay_to_peer(now, path, Towards::Channel(number), payload, false)
+    }
+
+    /// Takes a Send indication from a client.
+    pub(super) fn send_indication<'b>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'b>,
+    ) -> Result<Relay<'b>, DropReason> {
+        if message.unknown(KNOWN_IN_SEND).next().is_some() {
+            return Err(DropReason::UnknownAttribute);
+        }
+        let malformed = |_| DropReason::Malformed;
+        let peer: Option<XorPeerAddress> = message.get().map_err(malformed)?;
+        let data: Option<Data<'b>> = message.get().map_err(malformed)?;
+        let dont_fragment: Option<DontFragment> = message.get().map_err(malformed)?;
+        let (Some(XorPeerAddress(peer)), Some(Data(payload))) = (peer, data) else {
+            return Err(DropReason::Malformed);
+        };
+        if dont_fragment.is_some() && !self.config.dont_fragment {
+            return Err(DropReason::UnknownAttribute);
+        }
+        let towards = Towards::Peer(peer);
+        self.relay_to_peer(now, path, towards, payload, dont_fragment.is_some())
+    }
+
+    fn relay_to_peer<'b>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        towards: Towards,
+        payload: &'b [u8],
+        dont_fragment: bool,
+    ) -> Result<Relay<'b>, DropReason> {
+        let time = self.own_time(now);
+        let allocation = self
+            .allocations
+            .by_path(&path)
+            .ok_or(DropReason::NoAllocation)?;
+        let peer = match towards {
+            Towards::Channel(number) => allocation.channels.peer(number, now),
+            Towards::Peer(peer) => Some(peer),
+        };
+        let peer = peer.ok_or(DropReason::NoChannel)?;
+        let relay = allocation
+            .relays
+            .towards(peer.ip(), now)
+            .ok_or(DropReason::FamilyMismatch)?;
+        let relayed = relay.local;
+        let needs_permission = matches!(towards, Towards::Peer(_));
+        if needs_permission && !allocation.permissions.has(peer.ip(), now) {
+            return Err(DropReason::NoPermission);
+        }
+        let peer = self.relay_addresses.to_local(peer, &self.registry);
+        self.policy.judge(peer).or(Err(DropReason::PeerDenied))?;
+        meter(allocation, &self.config.limits, time, payload.len())?;
+        allocation.traffic.packets_to_peers += 1;
+        allocation.traffic.bytes_to_peers += payload.len() as u64;
+        self.stats.packets_to_peers += 1;
+        self.stats.bytes_to_peers += payload.len() as u64;
+        Ok(Relay::ToPeer {
+            relayed,
+            peer,
+            payload,
+            dont_fragment,
+        })
+    }
+
+    pub(super) fn relay_to_client<'b>(
+        &mut self,
+        now: Instant,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        payload: &'b [u8],
+    ) -> Result<Relay<'b>, DropReason> {
+        let time = self.own_time(now);
+        let source = self.relay_addresses.to_advertised(peer, &self.registry);
+        let allocation = self
+            .allocations
+            .by_relayed(&relayed)
+            .ok_or(DropReason::UnknownRelayed)?;
+        if allocation.relays.towards(source.ip(), now).is_none() {
+            return Err(DropReason::UnknownRelayed);
+        }
+        if !allocation.permissions.has(source.ip(), now) {
+            return Err(DropReason::PeerWithoutPermission);
+        }
+        // A peer that may not be sent to may not send either: its answers would come from where nothing should come.
+        self.policy.judge(peer).or(Err(DropReason::PeerDenied))?;
+        let path = allocation.path;
+        let channel = allocation.channels.number(source, now);
+        let (header, padding) = match channel {
+            Some(number) => {
+                let length = u16::try_from(payload.len()).or(Err(DropReason::TooLong))?;
+                let padded = path.transport.is_stream();
+                (
+                    Header::channel_data(number.value(), length),
+                    if padded { padding(payload.len()) } else { 0 },
+                )
+            }
+            None => {
+                let mut id = [0; 12];
+                self.random.fill_bytes(&mut id);
+                let header = data_header(source, TransactionId::new(id), payload.len());
+                (header.ok_or(DropReason::TooLong)?, padding(payload.len()))
+            }
+        };
+        meter(allocation, &self.config.limits, time, payload.len())?;
+        allocation.traffic.packets_to_client += 1;
+        allocation.traffic.bytes_to_client += payload.len() as u64;
+        self.stats.packets_to_clients += 1;
+        self.stats.bytes_to_clients += payload.len() as u64;
+        Ok(Relay::ToClient {
+            path,
+            header,
+            payload,
+            padding,
+        })
+    }
+}
+
+/// Takes one packet out of an allocation's buckets.
+fn meter(
+    allocation: &mut Allocation,
+    limits: &Limits,
+    time: u64,
+    length: usize,
+) -> Result<(), DropReason> {
+    if length > limits.payload {
+        return Err(DropReason::TooLong);
+    }
+    if let Some(rate) = limits.packets
+        && !allocation.packets.take(time, rate, 1)
+    {
+        return Err(DropReason::PacketRate);
+    }
+    if let Some(rate) = limits.bytes
+        && !allocation.bytes.take(time, rate, length as u64)
+    {
+        return Err(DropReason::ByteRate);
+    }
+    Ok(())
+}
+
+/// Returns a Data indication up to its data, if the length fits.
+fn data_header(peer: SocketAddr, id: TransactionId, length: usize) -> Option<Header> {
+    let peer = address::xor(peer, &id);
+    let (family, ip_length): (u8, u16) = if peer.is_ipv4() { (1, 4) } else { (2, 16) };
+    let address_length = 4 + ip_length;
+    let data_length = u16::try_from(length).ok()?;
+    let padded = u16::try_from(length.next_multiple_of(4)).ok()?;
+    let total = (4 + address_length + 4).checked_add(padded)?;
+    let mut header = Header::empty();
+    header.push(&DATA_INDICATION.to_be_bytes());
+    header.push(&total.to_be_bytes());
+    header.push(&MAGIC_COOKIE);
+    header.push(id.as_bytes());
+    header.push(&kind::XOR_PEER_ADDRESS.value().to_be_bytes());
+    header.push(&address_length.to_be_bytes());
+    header.push(&[0, family]);
+    header.push(&peer.port().to_be_bytes());
+    match peer.ip() {
+        IpAddr::V4(ip) => header.push(&ip.octets()),
+        IpAddr::V6(ip) => header.push(&ip.octets()),
+    }
+    header.push(&kind::DATA.value().to_be_bytes());
+    header.push(&data_length.to_be_bytes());
+    Some(header)
+}
+
+/// Returns how many bytes bring a length to a multiple of four.
+fn padding(length: usize) -> u8 {
+    match length % 4 {
+        0 => 0,
+        1 => 3,
+        2 => 2,
+        _ => 1,
+    }
+}
+
+/// The class and method of a Data indication.
+const DATA_INDICATION: u16 = 0x0017;
+
+const KNOWN_IN_SEND: &[AttributeType] = &[kind::XOR_PEER_ADDRESS, kind::DATA, kind::DONT_FRAGMENT];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_stun::Class;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_data_indication_is_read_back_as_a_message(ip: IpAddr, port: u16, id: [u8; 12], data in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let peer = SocketAddr::new(ip, port);
+            let header = data_header(peer, TransactionId::new(id), data.len()).unwrap();
+            let mut bytes = header.as_bytes().to_vec();
+            bytes.extend_from_slice(&data);
+            bytes.resize(bytes.len() + usize::from(padding(data.len())), 0);
+            let message = Message::parse(&bytes).unwrap();
+            prop_assert_eq!((message.class(), message.method()), (Class::Indication, crate::attribute::method::DATA));
+            prop_assert_eq!(message.get(), Ok(Some(XorPeerAddress(peer))));
+            prop_assert_eq!(message.get(), Ok(Some(Data(&data))));
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_no_indication_can_hold_has_no_header() {
+        let peer = "[2001:db8::1]:1".parse().unwrap();
+        let id = TransactionId::new([0; 12]);
+        assert!(data_header(peer, id, 65_504).is_some());
+        assert!(data_header(peer, id, 65_505).is_none());
+    }
+}

@@ -1,0 +1,85 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jackfield_sansio::FiveTuple;
+
+use super::answer::Asked;
+use crate::AllocationId;
+use crate::allocation::Relays;
+use crate::attribute::AddressFamily;
+use crate::hash::{FastMap, Seed};
+
+/// An allocation that waits for its sockets.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) id: AllocationId,
+    pub(super) asked: Asked,
+    pub(super) lifetime: Duration,
+    /// The families still to bind; the first is being bound.
+    pub(super) families: Vec<AddressFamily>,
+    /// The address being bound, which is claimed.
+    pub(super) binding: Option<SocketAddr>,
+    /// How often another port may be tried.
+    pub(super) attempts: u8,
+    pub(super) port: PortWish,
+    /// The next higher port, claimed for a reservation.
+    pub(super) next_port: Option<SocketAddr>,
+    pub(super) relays: Relays,
+    /// Why a family failed, of two that were asked for.
+    pub(super) failure: Option<(AddressFamily, u16)>,
+    /// Whether the client has gone meanwhile.
+    pub(super) abandoned: bool,
+}
+
+/// Which port is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PortWish {
+    /// Any.
+    Any,
+    /// An even one, and maybe the next one kept.
+    Even { reserve_next: bool },
+    /// The one kept for this client, already claimed.
+    Reserved(SocketAddr),
+}
+
+/// Allocations that wait for their sockets, at most one for each path.
+#[derive(Debug)]
+pub(super) struct PendingAllocations {
+    by_id: FastMap<AllocationId, Pending>,
+    by_path: FastMap<FiveTuple, AllocationId>,
+}
+
+impl PendingAllocations {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            by_id: FastMap::with_hasher(seed),
+            by_path: FastMap::with_hasher(seed),
+        }
+    }
+
+    pub(super) fn insert(&mut self, pending: Pending) {
+        self.by_path.insert(pending.asked.path, pending.id);
+        self.by_id.insert(pending.id, pending);
+    }
+
+    pub(super) fn take(&mut self, id: AllocationId) -> Option<Pending> {
+        let pending = self.by_id.remove(&id)?;
+        if self.by_path.get(&pending.asked.path) == Some(&id) {
+            self.by_path.remove(&pending.asked.path);
+        }
+        Some(pending)
+    }
+
+    pub(super) fn has_path(&self, path: &FiveTuple) -> bool {
+        self.by_path.contains_key(path)
+    }
+
+    /// Notes that the client has gone; its path may be used anew at once.
+    pub(super) fn abandon(&mut self, path: &FiveTuple) {
+        if let Some(id) = self.by_path.remove(path)
+            && let Some(pending) = self.by_id.get_mut(&id)
+        {
+            pending.abandoned = true;
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Refresh requests ([RFC 8656 §8.2]).
+//!
+//! [RFC 8656 §8.2]: https://www.rfc-editor.org/rfc/rfc8656#section-8.2
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::allocate::{family_error, granted, lifetime_attribute};
+use super::{Request, Server};
+use crate::attribute::{AddressFamily, Lifetime, RequestedAddressFamily};
+use crate::{AllocationId, DropReason, EndReason, Event, Output};
+
+impl Server {
+    /// Prolongs or deletes an allocation, or one family of it.
+    ///
+    /// A lifetime above the maximum is lowered, never refused; zero deletes.
+    pub(super) fn refresh(&mut self, request: &Request<'_, '_>) -> Result<(), DropReason> {
+        let asked = &request.asked;
+        let Some(id) = self.own_allocation(request)? else {
+            return Ok(());
+        };
+        let wish = request.message.get::<Lifetime>();
+        let family = request.message.get::<RequestedAddressFamily>();
+        let (wish, family) = match (wish, family) {
+            (Ok(wish), Ok(family)) => (wish, family.map(|RequestedAddressFamily(family)| family)),
+            (Err(_), _) => return self.refuse(asked, 400),
+            (_, Err(error)) => {
+                let code = if family_error(error) == 440 { 443 } else { 400 };
+                return self.refuse(asked, code);
+            }
+        };
+        let chosen = self.chosen_relays(id, family);
+        if chosen.is_empty() {
+            return self.refuse(asked, 443);
+        }
+        let lifetime = if wish == Some(Lifetime(0)) {
+            self.delete(id, &chosen);
+            Duration::ZERO
+        } else {
+            let lifetime = granted(wish, &self.config.limits);
+            self.prolong(request, id, &chosen, lifetime);
+            lifetime
+        };
+        self.succeed(asked, |writer| {
+            writer.attribute(&lifetime_attribute(lifetime));
+        })
+    }
+
+    /// Returns the allocation of the request's path, or answers why the client may not touch it (437, 441).
+    pub(super) fn own_allocation(
+        &mut self,
+        request: &Request<'_, '_>,
+    ) -> Result<Option<AllocationId>, DropReason> {
+        let now = request.now;
+        let allocation = self.allocations.by_path(&request.asked.path);
+        let living = allocation
+            .filter(|allocation| allocation.relays.iter().any(|relay| relay.expires > now));
+        let code = match living {
+            Some(allocation) if *allocation.username == *request.asked.username() => {
+                return Ok(Some(allocation.id));
+            }
+            Some(_) => 441,
+            None => 437,
+        };
+        self.refuse(&request.asked, code).map(|()| None)
+    }
+
+    /// Returns the relay sockets that a Refresh is about: those of one family, or all.
+    fn chosen_relays(
+        &mut self,
+        id: AllocationId,
+        family: Option<AddressFamily>,
+    ) -> Vec<SocketAddr> {
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return Vec::new();
+        };
+        allocation
+            .relays
+            .iter()
+            .map(|relay| relay.local)
+            .filter(|local| family.is_none_or(|family| AddressFamily::of(local.ip()) == family))
+            .collect()
+    }
+
+    fn delete(&mut self, id: AllocationId, chosen: &[SocketAddr]) {
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        if chosen.len() == allocation.relays.iter().count() {
+            self.end_allocation(id, EndReason::Deleted);
+            return;
+        }
+        for local in chosen {
+            self.end_relay(id, *local);
+        }
+        self.schedule(id);
+    }
+
+    fn prolong(
+        &mut self,
+        request: &Request<'_, '_>,
+        id: AllocationId,
+        chosen: &[SocketAddr],
+        lifetime: Duration,
+    ) {
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        for local in chosen {
+            let slot = allocation.relays.slot(AddressFamily::of(local.ip()));
+            if let Some(relay) = slot {
+                relay.expires = request.now + lifetime;
+            }
+        }
+        allocation.used_grace |= request.asked.user().is_some_and(|user| user.expired);
+        self.schedule(id);
+        self.outputs
+            .push_back(Output::Event(Event::Refreshed { id, lifetime }));
+    }
+}
