@@ -1,0 +1,268 @@
+import { Client } from "./sdk-client.js";
+import { Chat } from "./ui-chat.js";
+import { bindDevices } from "./ui-devices.js";
+import { action, all, html, icon, one, setIcon } from "./ui-dom.js";
+import { Grid } from "./ui-grid.js";
+import { LocalMedia } from "./ui-media.js";
+import { memory } from "./ui-memory.js";
+import { meter } from "./ui-meter.js";
+import { Patchbay } from "./ui-patchbay.js";
+import { PeerTile, SelfTile } from "./ui-tile.js";
+import { toast } from "./ui-toast.js";
+
+const query = new URLSearchParams(location.search);
+const roomName = decodeRoom();
+const link = new URL(`/r/${encodeURIComponent(roomName)}`, location.href).href;
+const nameField = one('[data-field="name"]');
+const relayField = one('[data-field="relay"]');
+const media = new LocalMedia();
+const self = new SelfTile();
+const tiles = new Map();
+const patchbay = new Patchbay(one("[data-patchbay]"));
+const nobody = makeNobody();
+const grid = one("[data-grid]");
+const chat = new Chat({ onsend: (text) => room?.send(text) });
+let client = null;
+let room = null;
+
+start();
+
+function start() {
+  document.title = `${roomName} · Jackfield`;
+  one("[data-room-name]").textContent = roomName;
+  nameField.value = query.get("name") ?? memory.name;
+  relayField.checked = query.get("relay") === "1";
+  new Grid(grid);
+  grid.append(self.element, nobody);
+  bindButtons();
+  bindDevices(media, setSpeakers);
+  media.on("change", showMedia);
+  media.on("trouble", (text) => {
+    if (document.body.dataset.view === "call") toast(text);
+    else one("[data-preview-note]").textContent = text;
+  });
+  // A page that comes back from the browser's cache has lost its connections.
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+  // For scripts that drive the page.
+  window.jackfield = { media, get room() { return room; }, get client() { return client; } };
+  const opened = openMedia();
+  if (query.get("auto") === "1") opened.then(join);
+}
+
+async function openMedia() {
+  await media.open();
+  showMedia();
+  meter(media, one("[data-meter]"), () => document.body.dataset.view === "prejoin");
+}
+
+async function join() {
+  const button = action("join");
+  if (button.disabled) return;
+  button.disabled = true;
+  problem("");
+  const name = nameField.value.trim();
+  if (!query.has("name")) memory.name = name;
+  memory.remember(roomName);
+  client ??= connectClient();
+  try {
+    room = await client.join(roomName, { name, relay: relayField.checked, token: query.get("token") ?? undefined });
+  } catch (error) {
+    problem(error.code === "room-full" ? "The room is full." : `That did not work: ${error.message}`);
+    return;
+  } finally {
+    button.disabled = false;
+  }
+  for (const peer of room.peers.values()) addPeer(peer);
+  listen(room);
+  self.setName(room.self.name);
+  showMedia();
+  view("call");
+  if (matchMedia("(min-width: 1100px)").matches && !chat.open && query.get("chat") === "1") chat.toggle(true);
+}
+
+function connectClient() {
+  const transports = query.get("transport")?.split(",");
+  const made = new Client(undefined, transports && { transports });
+  made.on("state", (state) => showSignaling(state, made.transport));
+  showSignaling(made.state, made.transport);
+  return made;
+}
+
+function listen(joined) {
+  joined.on("self", ({ name }) => self.setName(name));
+  joined.on("peer", (peer) => {
+    addPeer(peer);
+    toast(`${peer.name} is here`);
+    chat.note(`${peer.name} came in`);
+  });
+  joined.on("peer-left", (peer) => {
+    removePeer(peer);
+    toast(`${peer.name} left`);
+    chat.note(`${peer.name} left`);
+  });
+  joined.on("message", (message) => {
+    if (typeof message.text !== "string") return;
+    chat.say(message);
+    if (!message.own && !chat.open) toast(`${message.name}: ${message.text}`);
+  });
+}
+
+function addPeer(peer) {
+  if (tiles.has(peer)) return;
+  const tile = new PeerTile(peer, { onpath: showPatchbay, onblocked, speaker: media.chosen("audiooutput") || undefined });
+  tiles.set(peer, tile);
+  grid.append(tile.element);
+  nobody.remove();
+  showPatchbay();
+}
+
+function removePeer(peer) {
+  tiles.get(peer)?.element.remove();
+  tiles.delete(peer);
+  if (tiles.size === 0) grid.append(nobody);
+  showPatchbay();
+}
+
+/** The browser keeps quiet until the person has touched the page. */
+function onblocked() {
+  const button = action("hear");
+  button.hidden = false;
+  button.onclick = () => {
+    button.hidden = true;
+    for (const tile of tiles.values()) tile.hear().catch(() => {});
+  };
+}
+
+function leave() {
+  room?.leave();
+  room = null;
+  client?.close();
+  client = null;
+  for (const peer of [...tiles.keys()]) removePeer(peer);
+  media.close();
+  chat.toggle(false);
+  view("left");
+  showSignaling("idle");
+  action("rejoin").focus();
+}
+
+async function rejoin() {
+  await openMedia();
+  await join();
+  if (!room) view("prejoin");
+}
+
+function showMedia() {
+  const preview = one("[data-preview]");
+  if (preview.srcObject?.getVideoTracks()[0] !== media.camera) preview.srcObject = media.camera ? new MediaStream([media.camera]) : null;
+  one('[data-tile="preview"]').dataset.cam = media.camera ? "on" : "off";
+  if (media.camera && media.audio) one("[data-preview-note]").textContent = "";
+  self.show(media);
+  for (const [names, on, shown, hidden] of [
+    [["mute", "preview-mic"], media.micOn, "mic", "mic-off"],
+    [["camera", "preview-cam"], !!media.camera, "cam", "cam-off"],
+  ]) {
+    for (const button of names.map((name) => action(name))) {
+      button.setAttribute("aria-pressed", String(on));
+      setIcon(button, on ? shown : hidden);
+    }
+  }
+  action("screen").setAttribute("aria-pressed", String(!!media.screen));
+  room?.setMedia({ audio: media.audio, video: media.video }, { screen: !!media.screen });
+}
+
+function showPatchbay() {
+  patchbay.show([...tiles.keys()].map(({ name, path, state }) => ({ name, path, state })));
+}
+
+function showSignaling(state, transport) {
+  const { dataset } = document.body;
+  const words = { idle: "", closed: "", connecting: dataset.signaling === "open" ? "Reconnecting…" : "Connecting…" };
+  const before = dataset.signaling;
+  if (state !== "connecting" || before !== "connecting") {
+    one("[data-signaling-text]").textContent = words[state] ?? (transport === "polling" ? "Connected by polling" : "Connected");
+  }
+  dataset.signaling = state === "closed" ? "idle" : state;
+  if (transport) dataset.transport = transport;
+  else delete dataset.transport;
+}
+
+function bindButtons() {
+  const on = (name, run) => action(name).addEventListener("click", run);
+  one('.prejoin [data-form="join"]').addEventListener("submit", (event) => {
+    event.preventDefault();
+    join();
+  });
+  for (const name of ["mute", "preview-mic"]) on(name, () => media.setMic(!media.micOn));
+  for (const name of ["camera", "preview-cam"]) on(name, () => media.setCam(!media.camera));
+  on("screen", toggleScreen);
+  on("leave", leave);
+  on("rejoin", rejoin);
+  for (const button of all('[data-action="copy-link"]')) button.addEventListener("click", () => copyLink(button));
+  action("copy-link", nobody).addEventListener("click", ({ currentTarget }) => copyLink(currentTarget));
+  if (!navigator.mediaDevices?.getDisplayMedia) action("screen").hidden = true;
+  addEventListener("keydown", shortcut);
+}
+
+/** Ctrl+D and Ctrl+E, as people know them from other calls. */
+function shortcut(event) {
+  if (document.body.dataset.view !== "call" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+  const run = { d: () => media.setMic(!media.micOn), e: () => media.setCam(!media.camera) }[event.key.toLowerCase()];
+  if (!run) return;
+  event.preventDefault();
+  run();
+}
+
+async function toggleScreen() {
+  if (media.screen) return media.stopScreen();
+  try {
+    await media.shareScreen();
+  } catch (error) {
+    if (error.name !== "NotAllowedError") toast("The screen could not be shared.");
+  }
+}
+
+async function copyLink(button) {
+  try {
+    await navigator.clipboard.writeText(link);
+  } catch {
+    // Without HTTPS there is no clipboard; the person can copy by hand.
+    prompt("Copy this link:", link);
+    return;
+  }
+  toast("Link copied");
+  setIcon(button, "check");
+  setTimeout(() => setIcon(button, "link"), 2000);
+}
+
+function setSpeakers(deviceId) {
+  for (const tile of tiles.values()) tile.setSpeaker(deviceId);
+}
+
+function makeNobody() {
+  const copy = html("button", { class: "quiet", type: "button", "data-action": "copy-link" }, icon("link"), html("span", {}, "Copy link"));
+  return html("li", {}, html("section", { class: "nobody", "data-nobody": true },
+    html("h2", {}, "Nobody else yet"),
+    html("p", {}, "Send this link to whom you want to talk to."),
+    html("code", {}, link), copy));
+}
+
+function problem(text) {
+  const line = one("[data-problem]");
+  line.textContent = text;
+  line.hidden = !text;
+  if (text) view("prejoin");
+}
+
+function view(name) {
+  document.body.dataset.view = name;
+}
+
+function decodeRoom() {
+  const raw = location.pathname.replace(/^.*\/r\//, "").replace(/\/$/, "");
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw;
+  }
+}

@@ -1,0 +1,259 @@
+import { Emitter } from "./sdk-emitter.js";
+import { Peer } from "./sdk-peer.js";
+
+/** How long the call with somebody outlives their place in the room: time enough to reconnect to the server. */
+const LINGER_MS = 15_000;
+const ANSWER_WITHIN_MS = 10_000;
+const CALL_TYPES = ["video-offer", "video-answer", "new-ice-candidate", "hang-up"];
+
+/**
+ * A room one is in: the people, a call with each of them, and the chat.
+ *
+ * Events: `self` (one's own name is known or has changed), `peer` (somebody is there), `peer-left`, `message`
+ * (`{ name, own, text, data }`), `refused` (the server's `error`), `left`.
+ */
+export class Room extends Emitter {
+  /** One's own `name` and `id` in this room. */
+  self = null;
+  /** The people, by their `id`. */
+  peers = new Map();
+  /** What is sent to everybody: `audio` and `video` tracks, or `null`. */
+  media = { audio: null, video: null };
+  /** What others are told of what is sent. */
+  facts = { mic: false, cam: false, screen: false };
+  iceServers = [];
+  /** Groups our tracks for the receiver. */
+  outgoing = new MediaStream();
+  #stops = [];
+  #entering = null;
+  #left = false;
+  #late = null;
+
+  constructor(client, name, { name: person, token, relay = false } = {}) {
+    super();
+    this.client = client;
+    this.name = name;
+    this.wanted = person;
+    this.token = token;
+    this.relay = relay;
+    const on = (event, listener) => this.#stops.push(client.on(event, listener));
+    const here = (listener) => (message) => message.room === this.name && listener(message);
+    on("joined", here((message) => this.#joined(message)));
+    on("user-joined", here(({ user }) => this.#userJoined(user)));
+    on("user-left", here(({ user }) => this.#userLeft(user)));
+    on("userlist", here(({ users }) => this.#renamed(users)));
+    on("rejectusername", here(({ name }) => this.#named(name)));
+    on("message", here((message) => this.#heard(message)));
+    for (const type of CALL_TYPES) on(type, here((message) => this.#call(message)));
+    on("ice-servers", ({ iceServers }) => this.#refresh(iceServers));
+    on("error", (error) => this.#refused(error));
+    on("state", (state) => state === "open" && this.#ask());
+    on("network", () => this.#eachPeer((peer) => peer.networkChanged()));
+  }
+
+  /** Asks to be let in; resolves when we are. `Client.join` calls it. */
+  enter() {
+    return new Promise((resolve, reject) => {
+      this.#entering = { resolve, reject };
+      this.#ask();
+    });
+  }
+
+  /** Sends chat text, or any JSON value as `data`, to everybody, or to the one called `target`. */
+  send(text, { data, target } = {}) {
+    const message = { ...(data === undefined ? { text } : { data }), ...(target && { target }) };
+    if (this.client.send("message", { ...message, room: this.name })) {
+      if (target) this.#say({ ...message, name: this.self?.name });
+      return;
+    }
+    // The server is out of reach; those we have a call with are not.
+    this.#eachPeer((peer) => (!target || peer.name === target) && peer.tell({ t: "chat", ...message }));
+    this.#say({ ...message, name: this.self?.name });
+  }
+
+  /** Sends the tracks of a stream, or of `{ audio, video }`; `screen` says that the video is a screen. */
+  setMedia(media, { screen = false } = {}) {
+    const tracks = media instanceof MediaStream
+      ? { audio: media.getAudioTracks()[0] ?? null, video: media.getVideoTracks()[0] ?? null }
+      : media;
+    this.media = { ...this.media, ...tracks };
+    this.announce({ cam: !!this.media.video && !screen, screen: !!this.media.video && screen });
+    this.#eachPeer((peer) => peer.attach());
+  }
+
+  /** Tells everybody what is sent: `{ mic, cam, screen }`. */
+  announce(facts = {}) {
+    const mic = this.media.audio?.enabled ?? false;
+    this.facts = { ...this.facts, mic, ...facts };
+    this.#eachPeer((peer) => peer.tell({ t: "media", ...this.facts }));
+  }
+
+  /** Ends every call and leaves. */
+  leave() {
+    if (this.#left) return;
+    this.#left = true;
+    this.#eachPeer((peer) => peer.tell({ t: "bye" }));
+    this.client.send("hang-up", { room: this.name });
+    this.client.send("leave", { room: this.name });
+    this.#forgetEverybody();
+    for (const stop of this.#stops) stop();
+    this.client.rooms.delete(this);
+    this.emit("left");
+  }
+
+  /** Sends a message of a call. */
+  signal(type, peer, fields) {
+    const to = { name: this.self?.name, target: peer.name, room: this.name };
+    return this.client.send(type, { ...to, ...fields });
+  }
+
+  /** What a peer says over its data channel about the room rather than the call. */
+  heardDirectly(peer, message) {
+    if (message.t === "chat") this.#say({ text: message.text, data: message.data, name: peer.name });
+    if (message.t === "bye") this.drop(peer);
+  }
+
+  drop(peer) {
+    if (this.peers.get(peer.id) !== peer) return;
+    this.peers.delete(peer.id);
+    peer.close();
+    this.emit("peer-left", peer);
+  }
+
+  #ask() {
+    if (this.#left) return;
+    const { name: room, wanted: name, token } = this;
+    const asked = this.client.send("join", { room, ...(name && { name }), ...(token && { token }) });
+    clearTimeout(this.#late);
+    if (asked && this.#entering) {
+      this.#late = setTimeout(() => this.#give(new Error("the server did not answer")), ANSWER_WITHIN_MS);
+    }
+  }
+
+  #joined({ self, users, iceServers }) {
+    const before = this.self?.id;
+    this.iceServers = iceServers;
+    this.self = self;
+    this.wanted ??= self.name;
+    this.emit("self", self);
+    const there = new Map(users.map((user) => [user.id, user]));
+    // The server may not know yet that our earlier connection is gone.
+    there.delete(before);
+    for (const peer of [...this.peers.values()]) {
+      const user = there.get(peer.id);
+      if (!user) this.#linger(peer);
+      else if (before === self.id) peer.become(user);
+      else peer.resume(user);
+      there.delete(peer.id);
+    }
+    for (const user of there.values()) this.#meet(user, true);
+    this.#give();
+  }
+
+  #give(error) {
+    clearTimeout(this.#late);
+    const entering = this.#entering;
+    this.#entering = null;
+    if (error && entering) {
+      this.#left = true;
+      for (const stop of this.#stops) stop();
+      entering.reject(error);
+    } else entering?.resolve(this);
+  }
+
+  #refused(error) {
+    if (error.re === "join" && this.#entering) {
+      this.#give(Object.assign(new Error(error.message), { code: error.code }));
+    } else this.emit("refused", error);
+  }
+
+  #userJoined(user) {
+    if (user.id === this.self?.id) return;
+    this.#meet(user, false);
+  }
+
+  /** The one who came later offers first. */
+  #meet(user, offers) {
+    const earlier = [...this.peers.values()].find(({ gone, name }) => gone && name === user.name);
+    if (earlier) {
+      this.#welcomeBack(earlier, user);
+      if (offers) earlier.resume(user);
+      return;
+    }
+    const peer = new Peer(this, user);
+    this.peers.set(user.id, peer);
+    this.emit("peer", peer);
+    peer.begin(offers);
+  }
+
+  /** Somebody is back on a new connection to the server, and the call with them never ended. */
+  #welcomeBack(peer, user) {
+    clearTimeout(peer.lingering);
+    peer.gone = false;
+    this.peers.delete(peer.id);
+    peer.become(user);
+    this.peers.set(user.id, peer);
+  }
+
+  #userLeft(user) {
+    const peer = this.peers.get(user.id);
+    if (peer) this.#linger(peer);
+    // The name we asked for may be free now: it was held by our own earlier connection.
+    if (user.name === this.wanted && this.self && this.self.name !== this.wanted) {
+      this.client.send("username", { name: this.wanted });
+      this.#named(this.wanted);
+    }
+  }
+
+  /** A call that works goes on for a while: perhaps only the way to the server is lost. */
+  #linger(peer) {
+    if (peer.state !== "connected") return this.drop(peer);
+    peer.gone = true;
+    peer.lingering = setTimeout(() => peer.gone && this.drop(peer), LINGER_MS);
+    peer.on("state", (state) => peer.gone && state !== "connected" && this.drop(peer));
+  }
+
+  #renamed(users) {
+    for (const user of users) this.peers.get(user.id)?.become(user);
+  }
+
+  #named(name) {
+    if (!this.self) return;
+    this.self = { ...this.self, name };
+    this.emit("self", this.self);
+  }
+
+  #heard(message) {
+    if (message.type === "message") this.#say(message);
+  }
+
+  #say({ name, text, data }) {
+    this.emit("message", { name, own: name === this.self?.name, text, data });
+  }
+
+  #call(message) {
+    let peer = [...this.peers.values()].find(({ name, gone }) => name === message.name && !gone);
+    const earlier = [...this.peers.values()].find(({ gone, remote }) => gone && remote && remote === message.from);
+    if (peer && earlier && message.type === "video-offer") {
+      // Back under another name: the old one was not free yet.
+      const { id, name, polite } = peer;
+      this.drop(peer);
+      this.#welcomeBack(earlier, { id, name, polite });
+      peer = earlier;
+    }
+    peer?.handle(message);
+  }
+
+  #refresh(iceServers) {
+    this.iceServers = iceServers;
+    this.#eachPeer((peer) => peer.refresh());
+  }
+
+  #eachPeer(visit) {
+    for (const peer of this.peers.values()) visit(peer);
+  }
+
+  #forgetEverybody() {
+    for (const peer of [...this.peers.values()]) this.drop(peer);
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * The Jackfield browser SDK: signaling and calls, with no dependency and no build step.
+ *
+ *     import { connect } from "/sdk.js";
+ *
+ *     const client = await connect();                       // the server this file came from
+ *     const room = await client.join("demo", { name: "ann" });
+ *     room.setMedia(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
+ *     room.on("peer", (peer) => {
+ *       document.querySelector("video").srcObject = peer.stream;
+ *       peer.on("path", () => console.log(peer.name, "is connected", peer.path)); // "direct", "relay-udp", ...
+ *     });
+ *     room.on("message", ({ name, text }) => console.log(name, text));
+ *     room.send("hello");
+ *
+ * Signaling goes over a WebSocket, or by long-polling where none gets through; it comes back by itself, and calls outlive
+ * its absence. Each call negotiates perfectly, restarts ICE when the network changes, and gets fresh relay credentials
+ * before the old ones expire.
+ */
+export { Client, connect } from "./assets/sdk-client.js";
+export { Room } from "./assets/sdk-room.js";
+export { Peer } from "./assets/sdk-peer.js";
