@@ -111,7 +111,8 @@ function addPeer(peer) {
   if (tiles.has(peer)) return;
   const tile = new PeerTile(peer, { onpath: showPatchbay, onblocked, speaker: media.chosen("audiooutput") || undefined });
   tiles.set(peer, tile);
-  grid.append(tile.element);
+  // Oneself comes last.
+  grid.insertBefore(tile.element, self.element);
   nobody.remove();
   showPatchbay();
 }

@@ -23,8 +23,8 @@ export async function connect(url, options) {
 /**
  * The connection to the server. It opens by itself, and again whenever it is lost.
  *
- * Events: `state` (`"connecting"`, `"open"`, `"closed"`), `message` (every object the server sends), and each message again under
- * its `type`; `network` when the machine's network may have changed.
+ * Events: `state` (`"connecting"`, `"open"`, `"closed"`); each object that the server sends, under its `type` and under `*`;
+ * `network` when the machine's network may have changed.
  */
 export class Client extends Emitter {
   state = "connecting";
@@ -133,7 +133,7 @@ export class Client extends Emitter {
   #receive(message) {
     this.#heard();
     if (message.type === "id") this.id = message.id;
-    this.emit("message", message);
+    this.emit("*", message);
     this.emit(message.type, message);
   }
 

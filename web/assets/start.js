@@ -65,5 +65,5 @@ async function showOffers() {
   one('[data-list="offers"]').append(...offers.map(([offer, text, on]) =>
     html("li", { "data-offer": offer, "data-on": on ? "yes" : "no" },
       html("i", { class: on ? "lamp on" : "lamp", "aria-hidden": "true" }),
-      html("span", {}, text, on ? null : " – not here"))));
+      html("span", {}, text, on ? null : html("small", {}, " (not here)")))));
 }

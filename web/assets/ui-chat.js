@@ -1,4 +1,5 @@
 import { action, all, html, one } from "./ui-dom.js";
+import { clearToasts } from "./ui-toast.js";
 
 const KEPT = 500;
 
@@ -34,6 +35,7 @@ export class Chat {
     this.button.setAttribute("aria-expanded", String(open));
     if (open) {
       this.#count(0);
+      clearToasts();
       this.#scroll();
       this.input.focus();
     } else this.button.focus();

@@ -1,6 +1,10 @@
 import { svg } from "./ui-dom.js";
 import { PATHS } from "./ui-words.js";
 
+/** From one jack to the next, in pixels. */
+const PITCH = 54;
+const WIDEST_STEP = 230;
+
 /** Returns a jack socket seen from the front. */
 export function jack(x, y, size = 1) {
   const ring = (name, radius) => svg("circle", { class: name, cx: x, cy: y, r: radius * size });
@@ -25,24 +29,26 @@ export class Patchbay {
     const people = this.people ?? [];
     if (!width) return;
     this.element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const y = height * 0.34;
-    const spread = Math.min(width / (people.length + 1), 230);
-    const left = (width - spread * people.length) / 2;
-    const at = (index) => left + spread * index;
-    const label = (x, name, style) => svg("text", { class: style, x, y: 13 + y + 22 }, shortened(name, spread));
+    const y = height * 0.36;
+    const count = Math.max(people.length + 1, Math.floor((width - PITCH / 2) / PITCH));
+    const pitch = width / count;
+    const x = (index) => pitch * (index + 0.5);
+    const { first, step } = spread(people.length, count, pitch);
+    const taken = new Map([[first, "You"], ...people.map(({ name }, index) => [first + step * (index + 1), name])]);
+    const ends = people.map((person, index) => [x(first), x(first + step * (index + 1)), y, person]);
+    const size = Math.min(0.85, pitch / 36);
     this.element.replaceChildren(
-      ...people.map((person, index) => this.#cord(at(0), at(index + 1), y, height, person)).reverse(),
-      jack(at(0), y, 0.85),
-      label(at(0), "You", "pb-name pb-you"),
-      ...people.flatMap(({ name }, index) => [jack(at(index + 1), y, 0.85), label(at(index + 1), name, "pb-name")]),
-      ...(people.length ? [] : [svg("text", { class: "pb-empty", x: at(0) + 34, y: y + 5 }, "Nobody else is plugged in")]),
-      ...people.map((person, index) => this.#plugs(at(0), at(index + 1), y, person)),
+      ...Array.from({ length: count }, (_, index) => svg("g", { class: taken.has(index) ? null : "pb-free" }, jack(x(index), y, size))),
+      ...ends.map((end) => this.#cord(...end, height)).reverse(),
+      ...ends.map((end) => this.#plugs(...end)),
+      ...[...taken].map(([index, name]) =>
+        svg("text", { class: name === "You" ? "pb-name pb-you" : "pb-name", x: x(index), y: y + 34 }, shortened(name, pitch * Math.max(step, 1)))),
     );
   }
 
-  #cord(from, to, y, height, { path, state }) {
+  #cord(from, to, y, { path, state }, height) {
     const known = state === "connected" && PATHS[path];
-    const sag = Math.min(height - 12, y + 24 + (to - from) * 0.13);
+    const sag = Math.min(height - 14, y + 24 + (to - from) * 0.13);
     const curve = `M${from} ${y}C${from + (to - from) * 0.2} ${sag + 12} ${to - (to - from) * 0.2} ${sag + 12} ${to} ${y}`;
     const group = svg("g", { class: known ? null : "pb-waiting" },
       svg("path", { class: "pb-shade", d: curve }),
@@ -62,6 +68,13 @@ export class Patchbay {
     const plug = (x) => svg("circle", { class: `plug on-${path}`, cx: x, cy: y, r: 7.5 });
     return svg("g", {}, plug(from), plug(to));
   }
+}
+
+/** Seats everybody around the middle, at most some places apart, so that cords hang as cords do. */
+function spread(people, count, pitch) {
+  const most = Math.max(2, Math.round(WIDEST_STEP / pitch));
+  const step = people === 0 ? 0 : Math.max(1, Math.min(most, Math.floor((count - 1) / people)));
+  return { first: Math.floor((count - 1 - step * people) / 2), step };
 }
 
 function shortened(name, width) {

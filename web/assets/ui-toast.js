@@ -8,3 +8,8 @@ export function toast(text) {
   one("[data-toasts]").append(shown);
   setTimeout(() => shown.remove(), SHOWN_MS);
 }
+
+/** Takes away what is still shown. */
+export function clearToasts() {
+  one("[data-toasts]").replaceChildren();
+}

@@ -35,7 +35,7 @@ export function explainPath(path, name) {
     case "direct":
       return `You and ${name} are connected directly. Nothing in between carries the call.`;
     case "relay-udp":
-      return `No direct line to ${name} was found, so a relay passes the call on, over UDP. It cannot see or hear it.`;
+      return `No direct line to ${name} was found, so a relay passes the call on, over UDP. What it carries is encrypted.`;
     case "relay-tcp":
       return `A network on the way lets no UDP through, so a relay passes the call with ${name} on, over TCP. It may lag when the line is poor.`;
     case "relay-tls":
