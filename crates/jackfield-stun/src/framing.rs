@@ -12,7 +12,7 @@ pub const MAX_MESSAGE: usize = 4 + 65_536;
 /// Why bytes at the front of a stream cannot be a message; the stream cannot be followed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// The first byte starts neither a STUN message (0 to 3) nor ChannelData (64 to 79).
+    /// The first byte starts neither a STUN message (0 to 3) nor ChannelData (64 to 127, as RFC 5766 has it).
     #[error("byte {0:#04x} starts neither a STUN message nor ChannelData")]
     NotStun(u8),
     /// A STUN length that is not a multiple of four.
@@ -26,8 +26,8 @@ pub enum FramingError {
 /// Returns how many bytes the message at the front of `stream` takes, padding included, or `None` when fewer than
 /// [`PREFIX`] bytes are there.
 ///
-/// The whole message need not be there yet. The first message of a stream is never ChannelData, whose first bytes `GET`
-/// and other HTTP methods share: a demultiplexer that has looked at it is assumed. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
+/// The whole message need not be there yet. The first message of a stream is never ChannelData, whose first bytes HTTP
+/// methods share: the caller has looked at it. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
 ///
 /// ```
 /// use jackfield_stun::framing::message_length;
@@ -35,13 +35,13 @@ pub enum FramingError {
 /// // ChannelData on channel 0x4000 with five bytes: four of header, five of data, three of padding.
 /// assert_eq!(message_length(&[0x40, 0x00, 0x00, 0x05, b'h'], 65_540), Ok(Some(12)));
 /// assert_eq!(message_length(&[0x40], 65_540), Ok(None));
-/// assert!(message_length(b"POST / HTTP/1.1\r\n", 65_540).is_err());
+/// assert!(message_length(b"\x16\x03\x01", 65_540).is_err());
 /// ```
 pub fn message_length(stream: &[u8], max: usize) -> Result<Option<usize>, FramingError> {
     let Some(&first) = stream.first() else {
         return Ok(None);
     };
-    if !matches!(first, 0x00..=0x03 | 0x40..=0x4F) {
+    if !matches!(first, 0x00..=0x03 | 0x40..=0x7F) {
         return Err(FramingError::NotStun(first));
     }
     let Some(&[_, _, high, low]) = stream.first_chunk::<PREFIX>() else {

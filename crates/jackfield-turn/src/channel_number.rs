@@ -1,9 +1,12 @@
 use std::fmt;
 
-/// A channel number: 0x4000 to 0x4FFF ([RFC 8656 §12]).
+/// A channel number: 0x4000 to 0x7FFE ([RFC 5766 §11]).
 ///
-/// The upper range of RFC 5766 (to 0x7FFF) is refused: RFC 7983 gives those first bytes to other protocols on one port.
+/// [RFC 8656 §12] ends the range at 0x4FFF, so that other protocols can share a port. Clients of its forerunner, such as
+/// coturn's tools up to 4.15, still choose from all of it, and lose nothing here: a first byte from 0x50 on counts as
+/// ChannelData only on the five-tuple of a client that has bound that number.
 ///
+/// [RFC 5766 §11]: https://www.rfc-editor.org/rfc/rfc5766#section-11
 /// [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
@@ -12,7 +15,7 @@ impl ChannelNumber {
     /// The lowest.
     pub const MIN: Self = Self(0x4000);
     /// The highest.
-    pub const MAX: Self = Self(0x4FFF);
+    pub const MAX: Self = Self(0x7FFE);
 
     /// Returns `number` as a channel number if it is one.
     ///
@@ -20,7 +23,7 @@ impl ChannelNumber {
     /// use jackfield_turn::ChannelNumber;
     ///
     /// assert!(ChannelNumber::new(0x4000).is_some());
-    /// assert!(ChannelNumber::new(0x5000).is_none());
+    /// assert!(ChannelNumber::new(0x7FFF).is_none());
     /// ```
     pub fn new(number: u16) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0)

@@ -118,7 +118,7 @@ impl Server {
         bytes: &'b [u8],
     ) -> Option<Relay<'b>> {
         let relayed = match bytes.first() {
-            Some(0x40..=0x4F) => self.channel_data(now, path, bytes).map(Some),
+            Some(0x40..=0x7F) => self.channel_data(now, path, bytes).map(Some),
             Some(0x00..=0x03) => self.stun(now, path, bytes),
             _ => Err(DropReason::NotStun),
         };
@@ -167,9 +167,10 @@ impl Server {
         }
     }
 
-    /// Ends an allocation for the operator; returns whether there was one.
-    pub fn deallocate(&mut self, id: AllocationId) -> bool {
-        self.end_allocation(id, EndReason::Revoked)
+    /// Ends an allocation for the operator, if it still is.
+    pub fn deallocate(&mut self, now: Instant, id: AllocationId) {
+        let _ = now;
+        self.end_allocation(id, EndReason::Revoked);
     }
 
     /// Returns the next thing to do; call it until it returns [`Output::Wait`].
