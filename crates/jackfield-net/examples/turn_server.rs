@@ -24,7 +24,7 @@ use jackfield_turn::{Cidr, Config, Credentials, NonceKey, Registry, Server};
 use tokio::net::TcpStream;
 
 const USAGE: &str = "usage: turn_server [--listen ADDR]... [--user NAME:PASSWORD]... [--secret SECRET]... \
-[--allow-peer CIDR]... [--realm REALM] [--shards N] [--stats]";
+[--allow-peer CIDR]... [--realm REALM] [--shards N] [--quota ALLOCATIONS_PER_USER] [--stats]";
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -146,6 +146,7 @@ struct Options {
     allow: Vec<Cidr>,
     realm: String,
     shards: usize,
+    quota: Option<u32>,
     stats: bool,
 }
 
@@ -157,6 +158,7 @@ impl Options {
             allow: Vec::new(),
             realm: "jackfield".into(),
             shards: 1,
+            quota: None,
             stats: false,
         };
         while let Some(word) = words.next() {
@@ -174,6 +176,7 @@ impl Options {
                 "--secret" => options.credentials = options.credentials.with_secret(value),
                 "--allow-peer" => options.allow.push(value.parse()?),
                 "--realm" => options.realm = value,
+                "--quota" => options.quota = Some(value.parse()?),
                 "--shards" => options.shards = value.parse()?,
                 _ => return Err(USAGE.into()),
             }
@@ -195,6 +198,9 @@ impl Options {
         );
         config.peers.allow.clone_from(&self.allow);
         config.peers.own_listeners.clone_from(&self.listen);
+        if let Some(quota) = self.quota {
+            config.limits.allocations_per_user = quota;
+        }
         config
     }
 }

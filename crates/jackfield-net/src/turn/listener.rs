@@ -51,18 +51,24 @@ impl<'a> Listener<'a> {
         let now = Instant::now();
         for datagram in batch.datagrams() {
             match classify(datagram.bytes) {
-                DatagramKind::Stun | DatagramKind::ChannelData => {
-                    let path = FiveTuple {
-                        transport: Transport::Udp,
-                        local: datagram.local,
-                        remote: datagram.remote,
-                    };
-                    self.engine.client(now, path, datagram.bytes);
+                DatagramKind::Stun | DatagramKind::ChannelData => self.client(now, &datagram),
+                // RFC 5766's channel numbers went on to here; the core knows whether this client has bound one.
+                DatagramKind::Quic if datagram.bytes.first() < Some(&0x80) => {
+                    self.client(now, &datagram);
                 }
                 kind => other(kind, datagram),
             }
         }
         messages == batch.capacity()
+    }
+
+    fn client(&self, now: Instant, datagram: &Datagram<'_>) {
+        let path = FiveTuple {
+            transport: Transport::Udp,
+            local: datagram.local,
+            remote: datagram.remote,
+        };
+        self.engine.client(now, path, datagram.bytes);
     }
 }
 

@@ -184,7 +184,7 @@ impl TurnHandle {
         stats.await.ok()
     }
 
-    /// Ends an allocation for the operator.
+    /// Ends an allocation for the operator, if this shard has it.
     pub fn deallocate(&self, id: AllocationId) {
         // A shard that has stopped has no allocations.
         let _stopped = self.requests.send(Request::Deallocate(id));

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -28,6 +29,7 @@ where
         path,
         queue: Rc::clone(&guard.queue),
         unread: Vec::new(),
+        spoke: Cell::new(false),
         unflushed: false,
         paused: false,
     };
@@ -97,6 +99,8 @@ struct Connection<'a, S> {
     queue: Rc<WriteQueue>,
     /// What was read and is not yet a whole message.
     unread: Vec<u8>,
+    /// Whether the client has sent anything.
+    spoke: Cell<bool>,
     /// Whether the stream may hold back what was written to it, as TLS does.
     unflushed: bool,
     /// Whether reading waits until the client has read.
@@ -107,7 +111,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn run(&mut self, already_read: &[u8]) -> End {
         let idle = self.engine.config.stream_idle;
         let mut silence = pin!(sleep(idle));
-        if let Err(error) = self.take(already_read) {
+        if !already_read.is_empty()
+            && let Err(error) = self.take(already_read)
+        {
             return End::NotStun(error);
         }
         loop {
@@ -213,6 +219,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let now = Instant::now();
         let max = self.engine.config.stream_message;
         let mut rest = bytes;
+        if !self.spoke.replace(true)
+            && let Some(&first) = bytes.first()
+            && first > 3
+        {
+            // No client starts with ChannelData, whose first bytes HTTP shares.
+            return Err(FramingError::NotStun(first));
+        }
         while let Some(length) = message_length(rest, max)? {
             let Some((message, behind)) = rest.split_at_checked(length) else {
                 break;

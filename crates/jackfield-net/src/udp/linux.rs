@@ -16,10 +16,10 @@ use super::batch::{Received, RecvBatch};
 use super::egress::{Egress, Run};
 use super::{Fragmenting, TrainRefusal};
 
-/// Prepares a socket that is not bound yet: coalesced receives if `gro`, and where each datagram came to if `wildcard`.
+/// Prepares a socket: coalesced receives if `gro`, and where each datagram came to if `wildcard`.
 /// Returns whether the kernel cuts trains into datagrams.
 pub(super) fn prepare(
-    socket: &socket2::Socket,
+    socket: &impl AsRawFd,
     address: SocketAddr,
     wildcard: bool,
     gro: bool,

@@ -44,7 +44,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::sync::Notify;
 
@@ -164,7 +164,6 @@ impl UdpSocket {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn bind(address: SocketAddr, config: &UdpConfig, stats: Arc<UdpStats>) -> io::Result<Self> {
-        let wildcard = address.ip().is_unspecified();
         let socket = Socket::new(
             Domain::for_address(address),
             Type::DGRAM,
@@ -177,20 +176,37 @@ impl UdpSocket {
         if config.reuse_port {
             socket.set_reuse_port(true)?;
         }
+        socket.bind(&address.into())?;
+        Self::from_std(socket.into(), config, stats)
+    }
+
+    /// Takes over a socket that is bound, by this process or by who started it; `reuse_port` is no longer asked for.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn from_std(
+        socket: std::net::UdpSocket,
+        config: &UdpConfig,
+        stats: Arc<UdpStats>,
+    ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let wildcard = local.ip().is_unspecified();
         // A system may cap or refuse sizes; datagrams pass all the same.
+        let sizes = SockRef::from(&socket);
         for sized in [
-            socket.set_recv_buffer_size(config.recv_buffer),
-            socket.set_send_buffer_size(config.send_buffer),
+            sizes.set_recv_buffer_size(config.recv_buffer),
+            sizes.set_send_buffer_size(config.send_buffer),
         ] {
             if let Err(error) = sized {
                 tracing::debug!(%error, "The kernel refuses the size of a socket buffer");
             }
         }
-        let trains = sys::prepare(&socket, address, wildcard, config.gro)? && config.gso;
-        socket.bind(&address.into())?;
-        let io = tokio::net::UdpSocket::from_std(socket.into())?;
-        let local = io.local_addr()?;
+        let io = tokio::net::UdpSocket::from_std(socket)?;
+        let trains = sys::prepare(&io, local, wildcard, config.gro)? && config.gso;
         let usually = if config.fragment {
             sys::set_fragmenting(&io, local, Fragmenting::Always)?;
             Fragmenting::Always

@@ -9,10 +9,10 @@ use tokio::net::UdpSocket;
 use super::batch::{Received, RecvBatch};
 use super::egress::Egress;
 
-/// Prepares a socket that is not bound yet, which here is nothing; returns that there are no trains.
+/// Prepares a socket, which here is nothing; returns that there are no trains.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn prepare(
-    _socket: &socket2::Socket,
+    _socket: &UdpSocket,
     _address: SocketAddr,
     _wildcard: bool,
     _gro: bool,
