@@ -409,7 +409,7 @@ fn channel_numbers_end_at_7ffe() {
         (0x7FFE, 0),
         (0x7FFF, 400),
     ] {
-        let peer = format!("198.41.0.4:{}", number & 0xFFF | 1);
+        let peer = format!("198.41.0.4:{number}");
         let answer = client.ask(&mut world, method::CHANNEL_BIND, |writer| {
             writer.attribute(&XorPeerAddress(address(&peer)));
             writer.attribute(&RawChannelNumber(number));
