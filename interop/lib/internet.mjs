@@ -10,6 +10,9 @@ export const SERVER = '198.18.0.1';
 export const SERVER_SECOND = '198.18.0.2';
 export const NETWORK = '198.18.0.0/15';
 
+/** The way to the rest of the internet, where nobody is. */
+const ELSEWHERE = '198.19.255.254';
+
 /** The public network, with whatever has been plugged into it. */
 export class Internet {
   #everything = [];
@@ -23,6 +26,9 @@ export class Internet {
       await exchange.ip('link', 'add', 'net', 'type', 'bridge');
       await exchange.address('net', `${SERVER}/15`);
       await exchange.address('net', `${SERVER_SECOND}/15`);
+      // What is sent to anyone else is lost on the way, as in the real one, and not an error of the sender.
+      await exchange.ip('neigh', 'add', ELSEWHERE, 'lladdr', '02:00:00:00:00:01', 'dev', 'net', 'nud', 'permanent');
+      await exchange.ip('route', 'add', 'default', 'via', ELSEWHERE);
       return internet;
     } catch (error) {
       internet.remove();

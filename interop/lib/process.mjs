@@ -18,6 +18,8 @@ export async function run(command, args, { timeout = 60_000, ...options } = {}) 
   try {
     const code = await within(child.ended, `${child.line} to end`, timeout);
     return { code, output: child.output };
+  } catch (error) {
+    throw new Error(`${error.message}\n${child.output}`);
   } finally {
     await child.stop();
   }

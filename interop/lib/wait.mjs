@@ -5,12 +5,13 @@ export const PATIENCE = 20_000;
 
 /**
  * Resolves with the first truthy value that `condition` gives; rejects with what it waited for, and with the error
- * of the last try if that threw.
+ * of the last try if that threw. An aborted `signal` rejects with its reason, at once.
  */
-export async function until(condition, what, { timeout = PATIENCE, every = 50 } = {}) {
+export async function until(condition, what, { timeout = PATIENCE, every = 50, signal } = {}) {
   const deadline = Date.now() + timeout;
   let last;
   for (;;) {
+    signal?.throwIfAborted();
     try {
       const value = await condition();
       if (value) return value;

@@ -64,6 +64,12 @@ fn check_size(file: &Path, limit: u64) -> Result<(), String> {
 }
 
 const NODE: Need = Need::Program("node", "nodejs");
+const CHROMIUM: Need = Need::Program("chromium", "chromium");
+
+/// What network namespaces with NAT routers need.
+const IP: Need = Need::Program("ip", "iproute2");
+const NFT: Need = Need::Program("nft", "nftables");
+const SYSCTL: Need = Need::Program("sysctl", "procps");
 
 /// Every part; `--only` picks from these, and the order stays.
 pub(crate) const PARTS: &[Part] = &[
@@ -79,7 +85,17 @@ pub(crate) const PARTS: &[Part] = &[
         about: "the release build that the suites drive",
         after: &[],
         needs: &[],
-        action: Action::Cargo(&[&["build", "--release", "--locked"]]),
+        action: Action::Cargo(&[
+            &["build", "--release", "--locked"],
+            &[
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "jackfield-socketio",
+                "--examples",
+            ],
+        ]),
     },
     Part {
         name: "size",
@@ -92,14 +108,70 @@ pub(crate) const PARTS: &[Part] = &[
         name: "lab",
         about: "the NAT routers that the calls run behind are what they are called",
         after: &[],
+        needs: &[Need::Root, NODE, IP, NFT, SYSCTL, Need::NodePackages],
+        action: Action::Suite("lab.test.mjs"),
+    },
+    Part {
+        name: "socketio",
+        about: "stock socket.io-client 4 and 2",
+        after: &["build"],
+        needs: &[NODE, Need::NodePackages],
+        action: Action::Suite("socketio.test.mjs"),
+    },
+    Part {
+        name: "mdn",
+        about: "the client of MDN's chat sample",
+        after: &["build"],
+        needs: &[NODE, Need::NodePackages],
+        action: Action::Suite("mdn.test.mjs"),
+    },
+    Part {
+        name: "turn",
+        about: "coturn's test programs and aioice",
+        after: &["build"],
+        needs: &[
+            NODE,
+            Need::NodePackages,
+            Need::PythonPackages,
+            Need::Program("turnutils_uclient", "coturn"),
+        ],
+        action: Action::Suite("turn.test.mjs"),
+    },
+    Part {
+        name: "hostile",
+        about: "malformed, truncated and oversized input at every entry",
+        after: &["build"],
+        needs: &[NODE, Need::NodePackages],
+        action: Action::Suite("hostile.test.mjs"),
+    },
+    Part {
+        name: "demo",
+        about: "two browser windows and a server without any set-up",
+        after: &["build"],
+        needs: &[NODE, CHROMIUM, Need::NodePackages],
+        action: Action::Suite("demo.test.mjs"),
+    },
+    Part {
+        name: "calls",
+        about: "calls between browsers behind NATs and firewalls",
+        after: &["build"],
         needs: &[
             Need::Root,
             NODE,
-            Need::Program("ip", "iproute2"),
-            Need::Program("nft", "nftables"),
+            IP,
+            NFT,
+            SYSCTL,
+            CHROMIUM,
             Need::NodePackages,
         ],
-        action: Action::Suite("lab.test.mjs"),
+        action: Action::Suite("calls.test.mjs"),
+    },
+    Part {
+        name: "websocket",
+        about: "the Autobahn cases",
+        after: &["build"],
+        needs: &[NODE, Need::NodePackages, Need::PythonPackages],
+        action: Action::Suite("websocket.test.mjs"),
     },
 ];
 

@@ -1,0 +1,74 @@
+// Calls between two browsers, each in a network of its own behind a NAT of its own: they connect as well as those
+// networks allow, pictures move on both sides, and the page says truly how it is connected.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { Call } from './lib/call.mjs';
+import { FIREWALL, NAT } from './lib/nat.mjs';
+
+const restricted = { nat: NAT.portRestricted };
+const symmetric = { nat: NAT.symmetric };
+
+describe('a call', () => {
+  test('between port-restricted NATs is direct', async () => {
+    await Call.between(restricted, restricted, async (call) => {
+      await call.showsVideo();
+      assert.equal(await call.path(), 'direct');
+      const { ann, bob } = await call.traffic();
+      for (const side of [ann, bob]) {
+        assert.ok(side.udp_elsewhere > 10 * side.udp_server, 'the media goes past the server');
+      }
+    });
+  });
+
+  test('between symmetric NATs is relayed over UDP', async () => {
+    await Call.between(symmetric, symmetric, async (call) => {
+      await call.showsVideo();
+      assert.equal(await call.path(), 'relay-udp');
+      const { ann, bob } = await call.traffic();
+      for (const side of [ann, bob]) {
+        assert.ok(side.udp_server > 10 * side.udp_elsewhere, 'the media goes through the server');
+      }
+    });
+  });
+
+  test('with UDP blocked on one side is relayed over TCP', async () => {
+    const office = { ...restricted, firewall: FIREWALL.noUdp };
+    await Call.between(office, restricted, async (call) => {
+      await call.showsVideo();
+      assert.equal(await call.path(), 'relay-tcp');
+      const traffic = await call.traffic();
+      assert.ok(traffic.ann.tcp_server > 0);
+      assert.equal(traffic.ann.udp_server + traffic.ann.udp_elsewhere, 0);
+      assert.ok(traffic.bob.udp_server > 10 * traffic.bob.udp_elsewhere, 'the media goes through the server');
+    });
+  });
+
+  test('with only TCP 443 open on one side is relayed over TLS', async () => {
+    const bank = { ...restricted, firewall: FIREWALL.onlyTcp443 };
+    await Call.between(bank, restricted, { secure: true }, async (call) => {
+      await call.showsVideo();
+      assert.equal(await call.path(), 'relay-tls');
+      const traffic = await call.traffic();
+      assert.ok(traffic.ann.tcp_server > 0);
+      assert.equal(traffic.ann.udp_server + traffic.ann.udp_elsewhere + traffic.ann.tcp_elsewhere, 0);
+      assert.ok(traffic.bob.udp_server > 10 * traffic.bob.udp_elsewhere, 'the media goes through the server');
+    });
+  });
+
+  test('is set up by polling alone where WebSockets are refused', async () => {
+    const school = { ...restricted, firewall: FIREWALL.noTcp, proxy: true };
+    await Call.between(school, restricted, async (call) => {
+      await call.showsVideo();
+      assert.equal(await call.path(), 'direct');
+      const proxied = call.proxyLog('ann');
+      assert.match(proxied, /polling GET/);
+      assert.match(proxied, /polling POST/);
+      assert.match(proxied, /refused (CONNECT|upgrade)/);
+      assert.equal(await call.signalingOf('ann'), 'polling');
+      assert.equal(await call.signalingOf('bob'), 'websocket');
+      assert.equal((await call.traffic()).ann.tcp_server, 0);
+    });
+  });
+});

@@ -1,0 +1,113 @@
+// Headless Chromium, in a namespace or on this machine, driven from the test.
+
+import { fileURLToPath } from 'node:url';
+
+import { Child } from './process.mjs';
+import { temporaryFolder } from './temp.mjs';
+import { PATIENCE, until, within } from './wait.mjs';
+
+const DRIVER = fileURLToPath(new URL('browser_driver.mjs', import.meta.url));
+
+/** A running browser. The driver beside it, a process of its own, takes orders as lines of JSON. */
+export class Browser {
+  #driver;
+  #profile = temporaryFolder('chromium');
+  #waiting = new Map();
+  #orders = 0;
+
+  /**
+   * Starts Chromium, in `namespace` if one is given. `origin` is a plain-http origin to treat as secure, and `proxy` the
+   * HTTP proxy that everything but WebRTC's UDP has to go through.
+   */
+  static async start({ namespace, origin, proxy, size = { width: 1280, height: 800 } } = {}) {
+    const browser = new Browser(namespace);
+    try {
+      await browser.order('launch', { origin, proxy, size, profile: browser.#profile.path });
+      return browser;
+    } catch (error) {
+      await browser.stop();
+      throw error;
+    }
+  }
+
+  constructor(namespace) {
+    const options = { stdin: 'pipe', onLine: (line) => this.#answered(line) };
+    this.#driver = namespace
+      ? namespace.start(process.execPath, [DRIVER], options)
+      : new Child(process.execPath, [DRIVER], options);
+    this.#driver.ended.then(() => this.#fail(`the browser's driver ended:\n${this.#driver.output}`));
+  }
+
+  /** Opens a page. */
+  async open(url) {
+    return new Page(this, await this.order('open', { url }));
+  }
+
+  /** Ends the browser and its driver. */
+  async stop() {
+    await this.#driver.stop();
+    this.#profile.remove();
+  }
+
+  /** Has the driver do something, and resolves with what comes of it. */
+  order(name, params) {
+    this.#orders += 1;
+    const id = this.#orders;
+    const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.#driver.process.stdin.write(`${JSON.stringify({ id, name, params })}\n`);
+    return within(answer, `the browser to ${name}`, 2 * PATIENCE);
+  }
+
+  #answered(line) {
+    const { id, result, error } = JSON.parse(line);
+    const { resolve, reject } = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) resolve(result);
+    else reject(new Error(error));
+  }
+
+  #fail(why) {
+    for (const { reject } of this.#waiting.values()) reject(new Error(why));
+    this.#waiting.clear();
+  }
+}
+
+/** One page of a browser. */
+export class Page {
+  #browser;
+  #id;
+
+  constructor(browser, id) {
+    this.#browser = browser;
+    this.#id = id;
+  }
+
+  /** Runs a function in the page with one argument, both plain data, and resolves with what it returns. */
+  evaluate(run, argument = null) {
+    return this.#browser.order('evaluate', { page: this.#id, source: String(run), argument });
+  }
+
+  /** Waits until a function in the page gives something that `accept` says yes to, and resolves with that. */
+  until(run, argument, what, { accept = Boolean, ...options } = {}) {
+    const look = async () => {
+      const value = await this.evaluate(run, argument);
+      return accept(value) && value;
+    };
+    return until(look, what, { every: 200, ...options });
+  }
+
+  /** What the page has logged, for the message of a failure. */
+  log() {
+    return this.#browser.order('log', { page: this.#id });
+  }
+
+  /** Takes a picture of the page into a PNG file. */
+  screenshot(path) {
+    return this.#browser.order('screenshot', { page: this.#id, path });
+  }
+
+  /** Closes the page. */
+  close() {
+    return this.#browser.order('close', { page: this.#id });
+  }
+}

@@ -1,0 +1,48 @@
+// The stock Socket.IO server in the roles of our examples: `socketio.mjs ROLE [--eio3] --listen ADDRESS:PORT`, where the
+// role is `protocol_fixture` or `bench_server`. What the suite asks of our server it asks of this one too, so a wrong
+// expectation shows as a failure of the stock server.
+
+import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
+
+import { Server } from 'socket.io';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { listen: { type: 'string' }, eio3: { type: 'boolean', default: false } },
+});
+
+const fixture = (io) => {
+  for (const namespace of ['/', '/custom']) {
+    io.of(namespace).on('connection', (socket) => {
+      socket.emit('auth', socket.handshake.auth);
+      socket.on('message', (...args) => socket.emit('message-back', ...args));
+      socket.on('message-with-ack', (...args) => args.pop()(...args));
+    });
+  }
+};
+
+const bench = (io) => {
+  io.on('connection', (socket) => {
+    socket.on('echo', (data) => socket.emit('echo', data));
+    socket.on('ack', (data, answer) => answer(data));
+    socket.on('join', (room, answer) => {
+      socket.join(room);
+      answer();
+    });
+    socket.on('bcast', (room, data) => io.to(room).emit('msg', data));
+  });
+};
+
+const http = createServer();
+const io = new Server(http, {
+  pingInterval: 300,
+  pingTimeout: 200,
+  maxPayload: 1e6,
+  connectTimeout: 1000,
+  cors: { origin: '*' },
+  allowEIO3: values.eio3,
+});
+({ protocol_fixture: fixture, bench_server: bench })[positionals[0]](io);
+const [address, port] = values.listen.split(':');
+http.listen(Number(port), address);

@@ -1,0 +1,23 @@
+// coturn's test programs and aioice against our TURN server, and against coturn's: both have to pass.
+
+import { describe } from 'node:test';
+
+import { LOOPBACK, startJackfield } from './lib/server.mjs';
+import { REALM, SECRET, USER, turnContract } from './lib/turn_contract.mjs';
+import { startCoturn } from './stock/coturn.mjs';
+
+const CREDENTIALS = {
+  rest: ['--secret', SECRET],
+  static: ['--user', `${USER.name}:${USER.password}`],
+};
+
+describe("coturn's tools and aioice against coturn's server", () => {
+  turnContract(startCoturn);
+});
+
+describe("coturn's tools and aioice against our server", () => {
+  turnContract(({ kind, allowPeers = true }) => {
+    const peers = allowPeers ? ['--allow-peer', '127.0.0.0/8', '--allow-peer', '::1/128'] : [];
+    return startJackfield(['--realm', REALM, ...CREDENTIALS[kind], ...peers], { addresses: [LOOPBACK, '[::1]'] });
+  });
+});
