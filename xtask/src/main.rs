@@ -12,6 +12,7 @@
     reason = "a build tool talks to the terminal"
 )]
 
+mod apt;
 mod args;
 mod command;
 mod need;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::command::{Run, is_installed};
+use crate::apt;
+use crate::command::{Run, is_installed, is_root};
 use crate::part::Part;
 use crate::workspace;
 
@@ -27,7 +28,7 @@ impl Need {
             Self::Root if is_root() => Ok(()),
             Self::Root => Err("needs root, to make network namespaces".to_owned()),
             Self::Program(program, _) if is_installed(program) => Ok(()),
-            Self::Program(_, package) => apt_install(&[package]),
+            Self::Program(_, package) => apt::install(package),
             Self::NodePackages => node_packages(&workspace::interop()),
             Self::PythonPackages => python_packages(&workspace::interop()),
         }
@@ -56,47 +57,6 @@ pub(crate) fn of_all(parts: &[&Part]) -> Vec<Need> {
     needs
 }
 
-fn is_root() -> bool {
-    // The owner of a process's own folder is its effective user.
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-fn apt_install(packages: &[&str]) -> Result<(), String> {
-    if !is_installed("apt-get") {
-        return Err(format!(
-            "install {} with this system's package manager",
-            packages.join(", ")
-        ));
-    }
-    if !is_root() {
-        return Err(format!("run: sudo apt-get install {}", packages.join(" ")));
-    }
-    let known = Run::new("apt-cache")
-        .args(["show"])
-        .args(packages.iter().copied());
-    if !known.succeeds() {
-        apt_get(&["update"])?;
-    }
-    // The list may be older than the archive it was taken from: refresh it once before giving up.
-    let install: Vec<&str> = ["install", "-y", "--no-install-recommends"]
-        .into_iter()
-        .chain(packages.iter().copied())
-        .collect();
-    apt_get(&install).or_else(|_| {
-        apt_get(&["update"])?;
-        apt_get(&install)
-    })
-}
-
-fn apt_get(args: &[&str]) -> Result<(), String> {
-    Run::new("apt-get")
-        .args(["-q"])
-        .args(args.iter().copied())
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .run()
-}
-
 fn node_packages(folder: &Path) -> Result<(), String> {
     let (lock, stamp) = (
         folder.join("package-lock.json"),
@@ -123,7 +83,7 @@ fn python_packages(folder: &Path) -> Result<(), String> {
     Need::Program("python3", "python3").meet()?;
     let has_venv = Run::new("python3").args(["-c", "import ensurepip, venv"]);
     if !has_venv.succeeds() {
-        apt_install(&["python3-venv"])?;
+        apt::install("python3-venv")?;
     }
     Run::new("python3")
         .args(["-m", "venv", "--clear", ".venv"])
