@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
 
-use crate::engine::{Message, Version, query_pairs};
+use crate::engine::{Message, Version, query_map};
 use crate::packet::{AckPacket, Content, DecodeError, Decoder, DecoderConfig, EventPacket, Packet};
 
 /// Times and limits of a connection.
@@ -184,11 +184,9 @@ impl Connection {
 
 /// Writes a query string as a JSON object; the first of a repeated key wins.
 fn query_as_json(query: &str) -> ByteString {
-    let mut object = serde_json::Map::new();
-    for (key, value) in query_pairs(query) {
-        object.entry(key).or_insert_with(|| value.into());
-    }
-    serde_json::Value::Object(object).to_string().into()
+    serde_json::to_string(&query_map(query))
+        .unwrap_or_default()
+        .into()
 }
 
 #[cfg(test)]

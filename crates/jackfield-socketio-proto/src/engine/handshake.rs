@@ -1,5 +1,6 @@
 //! What an Engine.IO request asks for, what is wrong with it, and the open packet that answers it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytestring::ByteString;
@@ -54,7 +55,7 @@ impl Query {
 }
 
 /// Splits a query string into decoded keys and values, in order.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -62,6 +63,16 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ 
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode_component(key), decode_component(value))
         })
+}
+
+/// Reads a query string (without its `?`) as a map; the first of a repeated key wins.
+#[must_use]
+pub fn query_map(query: &str) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    for (key, value) in pairs(query) {
+        map.entry(key).or_insert(value);
+    }
+    map
 }
 
 /// Decodes `+` and percent escapes; what is not UTF-8 afterwards becomes U+FFFD.

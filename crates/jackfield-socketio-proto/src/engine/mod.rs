@@ -8,8 +8,7 @@ pub mod payload;
 mod session;
 
 pub use close_reason::CloseReason;
-pub(crate) use handshake::pairs as query_pairs;
-pub use handshake::{Open, Query, RequestError};
+pub use handshake::{Open, Query, RequestError, query_map};
 pub use outgoing::Outgoing;
 pub use packet::{Message, Packet, PacketError};
 pub use session::{

@@ -131,6 +131,8 @@ pub enum Output {
     Message(Message),
     /// The session moved from polling to this WebSocket.
     Upgraded(LinkId),
+    /// A WebSocket that was to take the session over did not complete the upgrade in time.
+    UpgradeTimedOut,
     /// The session ended; nothing but answers to late requests follows.
     Closed(CloseReason),
     /// Nothing to do until this time, or until the next input.

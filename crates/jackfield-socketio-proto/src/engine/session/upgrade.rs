@@ -104,6 +104,7 @@ impl Session {
         };
         if probe.deadline <= now {
             self.drop_probe();
+            self.outputs.push_back(Output::UpgradeTimedOut);
         } else if probe.noop_at.is_some_and(|at| at <= now) {
             probe.noop_at = None;
             self.answer_poll_with_noop();

@@ -1,0 +1,68 @@
+//! Reading the body of a POST within limits.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::Body;
+use http_body_util::BodyExt;
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyError {
+    TooLarge,
+    TooSlow,
+    Broken,
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub(super) async fn read<B: Body>(
+    headers: &HeaderMap,
+    body: B,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, BodyError> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(BodyError::TooLarge);
+    }
+    tokio::time::timeout(timeout, collect(body, limit))
+        .await
+        .unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+    let mut body = pin!(body);
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| BodyError::Broken)?;
+        let Ok(mut data) = frame.into_data() else {
+            continue;
+        };
+        let held = first.len() + all.len();
+        if held + data.remaining() > limit {
+            return Err(BodyError::TooLarge);
+        }
+        if held == 0 {
+            // Most bodies come in one piece, which needs no copy.
+            first = data.copy_to_bytes(data.remaining());
+            continue;
+        }
+        if !first.is_empty() {
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            all.extend_from_slice(chunk);
+            let length = chunk.len();
+            data.advance(length);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}

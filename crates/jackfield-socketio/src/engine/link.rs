@@ -1,0 +1,129 @@
+//! The task of one WebSocket: reads, writes and closes, all in one place.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use bytestring::ByteString;
+use jackfield_socketio_proto::engine::{LinkEnd, LinkId, Message, Outgoing};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Socket;
+use super::socket::Link;
+use crate::ws::{Error, Kind, WebSocket};
+
+/// Packets are taken out of a session's buffer while fewer bytes than this wait in the WebSocket.
+const WRITE_AHEAD: usize = 64 << 10;
+
+/// What woke the task.
+enum Wake {
+    Received(Option<Result<crate::ws::Message, Error>>),
+    /// The session has packets, or the WebSocket has room for more of them.
+    Flush,
+    /// Handlers have caught up.
+    CaughtUp,
+}
+
+/// Serves a WebSocket of a session until either ends.
+pub(super) async fn run<S>(socket: &Socket, id: LinkId, link: &Arc<Link>, ws: &mut WebSocket<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut closing = false;
+    let end = loop {
+        let more = !closing && feed(socket, id, ws);
+        if !closing && !more && link.closing.load(Ordering::Acquire) {
+            closing = true;
+            ws.start_close(None);
+        }
+        match wait(socket, link, ws, more, closing).await {
+            Wake::Flush | Wake::CaughtUp => {}
+            Wake::Received(Some(Ok(_))) if closing => {}
+            Wake::Received(Some(Ok(message))) => socket.frame(id, convert(message)),
+            Wake::Received(Some(Err(Error::Protocol(_)))) => break LinkEnd::Failed,
+            Wake::Received(Some(Err(_)) | None) => break LinkEnd::Closed,
+        }
+    };
+    socket.link_ended(id, end);
+}
+
+async fn wait<S>(
+    socket: &Socket,
+    link: &Link,
+    ws: &mut WebSocket<S>,
+    more: bool,
+    closing: bool,
+) -> Wake
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut flush = pin!(link.wake.notified());
+    if !closing && socket.is_paused() {
+        let mut caught_up = pin!(socket.caught_up());
+        return poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = ws.poll_flush(cx) {
+                return Poll::Ready(Wake::Received(Some(Err(error))));
+            }
+            if caught_up.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Wake::CaughtUp);
+            }
+            flush.as_mut().poll(cx).map(|()| Wake::Flush)
+        })
+        .await;
+    }
+    poll_fn(|cx| {
+        if let Poll::Ready(received) = ws.poll_recv(cx) {
+            return Poll::Ready(Wake::Received(received));
+        }
+        if more && ws.queued_bytes() < WRITE_AHEAD {
+            return Poll::Ready(Wake::Flush);
+        }
+        if closing {
+            return Poll::Pending;
+        }
+        flush.as_mut().poll(cx).map(|()| Wake::Flush)
+    })
+    .await
+}
+
+/// Moves packets from the session to the WebSocket; tells whether some are left for later.
+fn feed<S>(socket: &Socket, id: LinkId, ws: &mut WebSocket<S>) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if ws.queued_bytes() >= WRITE_AHEAD {
+        return true;
+    }
+    socket.take_frames(id, |packet| {
+        feed_packet(ws, &packet);
+        ws.queued_bytes() < WRITE_AHEAD
+    })
+}
+
+fn feed_packet<S>(ws: &mut WebSocket<S>, packet: &Outgoing)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let result = match packet.frame() {
+        Some(frame) => ws.feed_encoded(frame.clone()),
+        None if packet.is_binary() => ws.feed_parts(Kind::Binary, &[packet.content()]),
+        None => ws.feed_parts(Kind::Text, &[packet.content()]),
+    };
+    if let Err(error) = result {
+        // The peer has closed in the meantime; reading will tell.
+        tracing::trace!(%error, "A packet came after the end of its WebSocket");
+    }
+}
+
+fn convert(message: crate::ws::Message) -> Message {
+    match message.kind {
+        Kind::Text => match ByteString::try_from(message.data) {
+            Ok(text) => Message::Text(text),
+            // The frame reader has checked that a text message is UTF-8.
+            Err(_) => Message::Text(ByteString::new()),
+        },
+        Kind::Binary => Message::Binary(message.data),
+    }
+}

@@ -1,0 +1,55 @@
+//! The HTTP request that opened a session.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use http::request::Parts;
+
+/// What a listener knows about a connection and HTTP does not say. Put it into a request's extensions before the
+/// request reaches the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+/// The HTTP request that opened a session.
+#[derive(Debug, Clone)]
+pub struct RequestInfo {
+    /// The headers; empty if [`Config::keep_headers`](crate::Config::keep_headers) is off.
+    pub headers: HeaderMap,
+    /// Path and query.
+    pub url: String,
+    /// The query's parameters; the first of a repeated one.
+    pub query: BTreeMap<String, String>,
+    /// The client's address, if the listener told it by [`ConnectionInfo`].
+    pub address: Option<SocketAddr>,
+    /// Whether the connection is encrypted, as far as the listener told it.
+    pub secure: bool,
+    /// When the session was opened.
+    pub issued: SystemTime,
+}
+
+impl RequestInfo {
+    pub(super) fn new(parts: &Parts, keep_headers: bool) -> Self {
+        let info = parts.extensions.get::<ConnectionInfo>();
+        Self {
+            headers: if keep_headers {
+                parts.headers.clone()
+            } else {
+                HeaderMap::new()
+            },
+            url: parts.uri.to_string(),
+            query: jackfield_socketio_proto::engine::query_map(
+                parts.uri.query().unwrap_or_default(),
+            ),
+            address: info.map(|info| info.peer),
+            secure: info.is_some_and(|info| info.secure),
+            issued: SystemTime::now(),
+        }
+    }
+}

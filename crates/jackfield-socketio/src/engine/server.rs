@@ -1,0 +1,254 @@
+//! The sessions of a server and what they share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use jackfield_socketio_proto::engine::{CloseReason, LinkId, Session, SessionConfig, Version};
+use tokio::sync::Notify;
+
+use super::rate::Rates;
+use super::registry::Registry;
+use super::timers::Timers;
+use super::{Handler, RequestInfo, Service, Socket};
+use crate::config::Config;
+use crate::id::Id;
+use crate::stats::Stats;
+use crate::ws;
+
+/// An Engine.IO server. Clones are the same server.
+///
+/// ```
+/// use jackfield_socketio::Config;
+/// use jackfield_socketio::engine::{CloseReason, Handler, Message, Peer, Server, Socket};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn open(&self, socket: &Socket) -> Box<dyn Peer> {
+///         Box::new(EchoPeer(socket.clone()))
+///     }
+/// }
+///
+/// struct EchoPeer(Socket);
+///
+/// impl Peer for EchoPeer {
+///     fn message(&mut self, message: Message) {
+///         self.0.send(message).ok();
+///     }
+///
+///     fn close(&mut self, reason: CloseReason) {
+///         println!("closed: {reason}");
+///     }
+/// }
+///
+/// let server = Server::new(Config { path: "/engine.io/".into(), ..Config::default() }, Echo);
+/// let service = server.service(); // for hyper or axum
+/// # let _ = service;
+/// ```
+#[derive(Clone)]
+pub struct Server(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) config: Config,
+    pub(super) session_config: Arc<SessionConfig>,
+    pub(super) ws_config: Arc<ws::Config>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) timers: Arc<Timers>,
+    pub(super) rates: Rates,
+    handler: Box<dyn Handler>,
+    closing: AtomicBool,
+    /// Wakes a graceful shutdown when a session or a WebSocket has ended.
+    ended: Notify,
+}
+
+impl Server {
+    /// Makes a server; it serves once its [`Self::service`] gets requests.
+    pub fn new(config: Config, handler: impl Handler) -> Self {
+        Self::with_stats(config, handler, Arc::default())
+    }
+
+    pub(crate) fn with_stats(config: Config, handler: impl Handler, stats: Arc<Stats>) -> Self {
+        Self(Arc::new(Inner {
+            session_config: Arc::new(session_config(&config)),
+            ws_config: Arc::new(ws_config(&config)),
+            config,
+            stats,
+            registry: Arc::default(),
+            timers: Arc::default(),
+            rates: Rates::default(),
+            handler: Box::new(handler),
+            closing: AtomicBool::new(false),
+            ended: Notify::new(),
+        }))
+    }
+
+    /// Returns the service that answers HTTP requests.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        Service::new(self.clone())
+    }
+
+    /// Returns what the server has counted.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// Returns the server's configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Closes every session and refuses new ones, for good.
+    ///
+    /// Clients get what was sent before; those that have not taken it after
+    /// [`Config::shutdown_timeout`] are cut off.
+    pub async fn close(&self) {
+        self.0.closing.store(true, Ordering::Release);
+        for socket in self.0.registry.all() {
+            socket.close();
+        }
+        let deadline = Instant::now() + self.0.config.shutdown_timeout;
+        while self.0.is_busy() {
+            let ended = self.0.ended.notified();
+            if !self.0.is_busy() {
+                break;
+            }
+            if tokio::time::timeout_at(deadline.into(), ended)
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        for socket in self.0.registry.all() {
+            socket.abort(CloseReason::ForcedClose);
+        }
+    }
+}
+
+/// A session that was opened on a WebSocket, with its first link.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    pub(super) link: Option<LinkId>,
+}
+
+impl Inner {
+    /// Opens a session; the caller has checked that it may.
+    pub(super) fn open(self: &Arc<Self>, parts: &Parts, transport: OpenBy) -> Opened {
+        let sid = Id::random();
+        let now = Instant::now();
+        let config = Arc::clone(&self.session_config);
+        let (core, link) = match transport {
+            OpenBy::Polling {
+                version,
+                base64_only,
+            } => {
+                let core = Session::polling(now, config, version, sid.as_str(), base64_only);
+                (core, None)
+            }
+            OpenBy::WebSocket { version } => {
+                let (core, link) = Session::websocket(now, config, version, sid.as_str());
+                (core, Some(link))
+            }
+        };
+        let info = RequestInfo::new(parts, self.config.keep_headers);
+        let socket = Socket::new(Arc::clone(self), sid, core, info);
+        self.timers.ensure_running(&self.registry);
+        self.registry.insert(&socket);
+        self.stats.handshakes.increment();
+        Opened { socket, link }
+    }
+
+    /// Lets the application take a session that [`Self::open`] has made.
+    pub(super) fn start(&self, socket: &Socket) {
+        socket.start(self.handler.open(socket));
+    }
+
+    /// Reserves a place for a session, unless all are taken or the server closes.
+    pub(super) fn reserve(self: &Arc<Self>) -> bool {
+        let limit = self.config.max_connections;
+        let free = !self.closing.load(Ordering::Acquire) && self.stats.sessions.add_below(limit);
+        if !free {
+            self.stats.too_many_connections.increment();
+        }
+        free
+    }
+
+    /// Gives a reserved place back.
+    pub(super) fn release(&self) {
+        self.stats.sessions.decrement();
+        self.ended.notify_waiters();
+    }
+
+    /// Takes a closed session out.
+    pub(super) fn forget(&self, socket: &Socket) {
+        if self.registry.remove(socket.sid()) {
+            self.release();
+        }
+    }
+
+    pub(super) fn websocket_opened(&self) {
+        self.stats.websockets.increment();
+    }
+
+    pub(super) fn websocket_closed(&self) {
+        self.stats.websockets.decrement();
+        self.ended.notify_waiters();
+    }
+
+    fn is_busy(&self) -> bool {
+        self.stats.sessions.get() > 0 || self.stats.websockets.get() > 0
+    }
+}
+
+/// The transport that a session is opened by.
+pub(super) enum OpenBy {
+    Polling { version: Version, base64_only: bool },
+    WebSocket { version: Version },
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.timers.stop();
+    }
+}
+
+fn session_config(config: &Config) -> SessionConfig {
+    SessionConfig {
+        ping_interval: config.ping_interval,
+        ping_timeout: config.ping_timeout,
+        upgrade_timeout: config.upgrade_timeout,
+        close_timeout: config.close_timeout,
+        allow_upgrades: config.allow_upgrades && config.websocket,
+        max_payload: config.max_payload,
+        max_buffered: config.max_buffered,
+    }
+}
+
+fn ws_config(config: &Config) -> ws::Config {
+    let mut ws = ws::Config {
+        // The session has its own heartbeat.
+        ping_interval: None,
+        max_queued: usize::MAX,
+        close_timeout: Duration::from_secs(5),
+        ..ws::Config::default()
+    };
+    // A packet of revision 3 has its type in front.
+    ws.limits.max_frame = config.max_payload + 1;
+    ws.limits.max_message = config.max_payload + 1;
+    ws
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
+    }
+}

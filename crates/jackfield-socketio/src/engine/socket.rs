@@ -1,0 +1,482 @@
+//! A session's handle: shared by requests, WebSocket tasks, timers and the application.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use jackfield_socketio_proto::engine::{
+    self as core, CloseReason, LinkEnd, LinkId, Message, Outgoing, Output, PostBody, PostFailure,
+    RequestId, Response, SendError, Transport, Version,
+};
+use tokio::sync::{Notify, oneshot};
+
+use super::server::Inner;
+use super::{Peer, RequestInfo, Wire};
+use crate::config::SlowConsumer;
+use crate::id::Id;
+use crate::sync::lock;
+
+/// An Engine.IO session. Clones are the same session.
+#[derive(Clone)]
+pub struct Socket(Arc<Shared>);
+
+pub(super) struct Shared {
+    sid: Id,
+    server: Arc<Inner>,
+    request: Arc<RequestInfo>,
+    state: Mutex<State>,
+    inbox: Mutex<Inbox>,
+    /// Bytes of events that wait for handlers; above the limit nothing more is read from the client.
+    inbound: AtomicUsize,
+    /// Wakes those who wait for `inbound` to fall.
+    drained: Notify,
+}
+
+struct State {
+    core: core::Session,
+    next_request: u64,
+    /// Requests that wait for their answer.
+    waiting: Vec<(RequestId, oneshot::Sender<Response>)>,
+    links: Vec<(LinkId, Arc<Link>)>,
+    /// When the peer wants to be called.
+    peer_deadline: Option<Instant>,
+    /// The earliest entry among the server's timers.
+    scheduled: Option<Instant>,
+}
+
+/// What a session tells the task that serves one of its WebSockets.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    pub(super) wake: Notify,
+    pub(super) closing: AtomicBool,
+}
+
+/// What waits for the peer, and the peer itself while nobody calls it.
+#[derive(Default)]
+struct Inbox {
+    queue: VecDeque<Inbound>,
+    peer: Option<Box<dyn Peer>>,
+}
+
+enum Inbound {
+    Message(Message),
+    Deadline,
+    Close(CloseReason),
+}
+
+/// What the session's lock must be free for.
+#[derive(Default)]
+struct After {
+    deliver: bool,
+    closed: bool,
+}
+
+impl Socket {
+    /// Registers a session; its peer gets nothing before [`Self::start`].
+    pub(super) fn new(
+        server: Arc<Inner>,
+        sid: Id,
+        core: core::Session,
+        request: RequestInfo,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            sid,
+            server,
+            request: Arc::new(request),
+            state: Mutex::new(State {
+                core,
+                next_request: 0,
+                waiting: Vec::new(),
+                links: Vec::new(),
+                peer_deadline: None,
+                scheduled: None,
+            }),
+            inbox: Mutex::default(),
+            inbound: AtomicUsize::new(0),
+            drained: Notify::new(),
+        }))
+    }
+
+    /// Gives the session its peer.
+    pub(super) fn start(&self, peer: Box<dyn Peer>) {
+        lock(&self.0.inbox).peer = Some(peer);
+        self.with(|_, _| ());
+        self.deliver();
+    }
+
+    pub(super) fn sid(&self) -> Id {
+        self.0.sid
+    }
+
+    /// Returns the session's id, which is a secret between the server and this client.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.0.sid.to_string()
+    }
+
+    /// Returns the request that opened the session.
+    #[must_use]
+    pub fn request(&self) -> &Arc<RequestInfo> {
+        &self.0.request
+    }
+
+    /// Returns the protocol revision that the client speaks.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        lock(&self.0.state).core.version()
+    }
+
+    /// Returns the transport that carries the session at the moment.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        lock(&self.0.state).core.transport()
+    }
+
+    /// Tells whether messages can be sent.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        lock(&self.0.state).core.is_open()
+    }
+
+    /// Returns how many bytes wait for the client to read them.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        lock(&self.0.state).core.buffered()
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the session is closed or its buffer is full; what a full buffer means for the session is
+    /// [`Config::slow_consumer`](crate::Config::slow_consumer).
+    pub fn send(&self, message: Message) -> Result<(), SendError> {
+        let wire = match message {
+            Message::Text(text) => Wire::text(&text),
+            Message::Binary(bytes) => {
+                let packet = super::wire::frame_binary(self.version(), &bytes);
+                return self.send_packets(std::iter::once(&packet), 1);
+            }
+        };
+        self.send_wire(&wire)
+    }
+
+    /// Sends a message and its attachments: all or nothing.
+    pub(crate) fn send_wire(&self, wire: &Wire) -> Result<(), SendError> {
+        self.send_packets(wire.packets(self.version()), wire.len())
+    }
+
+    /// Sends a packet if it can leave at once; else counts it as dropped.
+    pub(crate) fn send_volatile(&self, wire: &Wire) -> Result<(), SendError> {
+        let writable = lock(&self.0.state).core.is_writable();
+        if writable {
+            self.send_wire(wire)
+        } else {
+            self.0.server.stats.volatile_dropped.increment();
+            Ok(())
+        }
+    }
+
+    fn send_packets<'a>(
+        &self,
+        packets: impl Iterator<Item = &'a Outgoing> + Clone,
+        count: usize,
+    ) -> Result<(), SendError> {
+        let result = self.with(|core, _| core.send(packets));
+        let stats = &self.0.server.stats;
+        match result {
+            Ok(()) => stats.packets_out.add(count),
+            Err(SendError::Closed) => {}
+            Err(SendError::Full) => {
+                stats.buffer_full.increment();
+                if self.0.server.config.slow_consumer == SlowConsumer::Disconnect {
+                    self.abort(CloseReason::SlowConsumer);
+                }
+            }
+        }
+        result
+    }
+
+    /// Closes the session once the client has taken what was sent before.
+    pub fn close(&self) {
+        self.with(|core, now| core.close(now));
+    }
+
+    /// Ends the session at once.
+    pub(crate) fn abort(&self, reason: CloseReason) {
+        self.with(|core, _| core.abort(reason));
+    }
+
+    /// Has [`Peer::deadline`] called at `at`; `None` takes that back.
+    pub fn set_deadline(&self, at: Option<Instant>) {
+        lock(&self.0.state).peer_deadline = at;
+        self.with(|_, _| ());
+    }
+
+    /// Counts bytes that begin to wait for handlers.
+    pub(crate) fn add_inbound(&self, bytes: usize) {
+        self.0.inbound.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Counts bytes that handlers are done with.
+    pub(crate) fn remove_inbound(&self, bytes: usize) {
+        let before = self.0.inbound.fetch_sub(bytes, Ordering::AcqRel);
+        let limit = self.0.server.config.max_inbound;
+        if before > limit && before.saturating_sub(bytes) <= limit {
+            self.0.drained.notify_waiters();
+        }
+    }
+
+    /// Tells whether nothing more shall be read from the client for now.
+    pub(super) fn is_paused(&self) -> bool {
+        self.0.inbound.load(Ordering::Acquire) > self.0.server.config.max_inbound
+    }
+
+    /// Waits until handlers have caught up.
+    pub(super) async fn caught_up(&self) {
+        if !self.is_paused() {
+            return;
+        }
+        self.0.server.stats.inbound_paused.increment();
+        loop {
+            let drained = self.0.drained.notified();
+            if !self.is_paused() || !self.is_open() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    pub(super) fn handle_timeout(&self, entry: Instant) {
+        let mut due = false;
+        {
+            let mut state = lock(&self.0.state);
+            if state.scheduled.is_some_and(|scheduled| scheduled <= entry) {
+                state.scheduled = None;
+            }
+            if state.peer_deadline.is_some_and(|at| at <= entry) {
+                state.peer_deadline = None;
+                due = true;
+            }
+        }
+        if due {
+            lock(&self.0.inbox).queue.push_back(Inbound::Deadline);
+        }
+        self.with(|core, now| core.handle_timeout(now));
+        if due {
+            self.deliver();
+        }
+    }
+
+    pub(super) fn poll(&self) -> (RequestId, oneshot::Receiver<Response>) {
+        let (id, answer) = self.register();
+        self.with(|core, now| core.handle_poll(now, id));
+        (id, answer)
+    }
+
+    pub(super) fn poll_aborted(&self, id: RequestId) {
+        self.with(|core, _| core.handle_poll_aborted(id));
+        lock(&self.0.state)
+            .waiting
+            .retain(|(waiting, _)| *waiting != id);
+    }
+
+    /// Announces a POST; the flag tells whether its body shall be read.
+    pub(super) fn post_head(
+        &self,
+        octet_stream: bool,
+    ) -> (RequestId, oneshot::Receiver<Response>, bool) {
+        let (id, answer) = self.register();
+        let read = self.with(|core, _| core.handle_post_head(id, octet_stream));
+        (id, answer, read)
+    }
+
+    pub(super) fn post(&self, id: RequestId, body: PostBody) {
+        self.with(|core, now| core.handle_post(now, id, body));
+    }
+
+    pub(super) fn post_failed(&self, id: RequestId, failure: PostFailure) {
+        self.with(|core, _| core.handle_post_failed(id, failure));
+    }
+
+    fn register(&self) -> (RequestId, oneshot::Receiver<Response>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = lock(&self.0.state);
+        let id = RequestId(state.next_request);
+        state.next_request += 1;
+        state.waiting.push((id, sender));
+        (id, receiver)
+    }
+
+    /// Adds the WebSocket that the session was opened on.
+    pub(super) fn add_link(&self, id: LinkId) -> Arc<Link> {
+        let link = Arc::new(Link::default());
+        lock(&self.0.state).links.push((id, Arc::clone(&link)));
+        link
+    }
+
+    /// Adds a WebSocket that wants to take the session over.
+    pub(super) fn probe(&self) -> (LinkId, Arc<Link>) {
+        let link = Arc::new(Link::default());
+        let added = Arc::clone(&link);
+        let mut id = None;
+        self.with_state(|state, now| {
+            let new = state.core.handle_link(now);
+            state.links.push((new, added));
+            id = Some(new);
+        });
+        (id.expect("the closure has run"), link)
+    }
+
+    pub(super) fn frame(&self, link: LinkId, message: Message) {
+        self.with(|core, now| core.handle_frame(now, link, message));
+    }
+
+    pub(super) fn link_ended(&self, link: LinkId, end: LinkEnd) {
+        self.with_state(|state, _| {
+            state.links.retain(|(id, _)| *id != link);
+            state.core.handle_link_end(link, end);
+        });
+    }
+
+    /// Takes packets for a WebSocket until `take` wants no more; tells whether some are left.
+    pub(super) fn take_frames(&self, link: LinkId, mut take: impl FnMut(Outgoing) -> bool) -> bool {
+        let mut state = lock(&self.0.state);
+        while let Some(packet) = state.core.next_frame(link) {
+            if !take(packet) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut core::Session, Instant) -> T) -> T {
+        self.with_state(|state, now| act(&mut state.core, now))
+    }
+
+    /// Acts on the session under its lock, does what it puts out, and delivers what came for the peer.
+    fn with_state<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let (value, after) = {
+            let mut state = lock(&self.0.state);
+            let value = act(&mut state, Instant::now());
+            (value, self.0.drain(&mut state))
+        };
+        if after.closed {
+            self.0.server.forget(self);
+            self.0.drained.notify_waiters();
+        }
+        if after.deliver {
+            self.deliver();
+        }
+        value
+    }
+
+    /// Calls the peer with what waits for it, unless another thread does so already: then that one goes on with it.
+    fn deliver(&self) {
+        let mut inbox = lock(&self.0.inbox);
+        let Some(mut peer) = inbox.peer.take() else {
+            return;
+        };
+        while let Some(inbound) = inbox.queue.pop_front() {
+            drop(inbox);
+            let last = matches!(inbound, Inbound::Close(_));
+            let result = catch_unwind(AssertUnwindSafe(|| match inbound {
+                Inbound::Message(message) => peer.message(message),
+                Inbound::Deadline => peer.deadline(),
+                Inbound::Close(reason) => peer.close(reason),
+            }));
+            if result.is_err() {
+                self.0.server.stats.handler_panics.increment();
+                tracing::error!("A session's handler panicked");
+                if !last {
+                    self.abort(CloseReason::ForcedClose);
+                }
+            }
+            if last {
+                return;
+            }
+            inbox = lock(&self.0.inbox);
+        }
+        inbox.peer = Some(peer);
+    }
+}
+
+impl Shared {
+    /// Does what the core has put out.
+    fn drain(&self, state: &mut State) -> After {
+        let mut after = After::default();
+        loop {
+            match state.core.poll_output() {
+                Output::Respond { request, response } => state.respond(request, response),
+                Output::Flush(link) => state.wake(link, false),
+                Output::CloseLink(link) => state.wake(link, true),
+                Output::Message(message) => {
+                    self.server.stats.messages_in.increment();
+                    self.server.stats.bytes_in.add(message.len());
+                    lock(&self.inbox).queue.push_back(Inbound::Message(message));
+                    after.deliver = true;
+                }
+                Output::Upgraded(_) => self.server.stats.upgrades.increment(),
+                Output::UpgradeTimedOut => self.server.stats.upgrade_timeouts.increment(),
+                Output::Closed(reason) => {
+                    self.count_close(reason);
+                    lock(&self.inbox).queue.push_back(Inbound::Close(reason));
+                    after.deliver = true;
+                    after.closed = true;
+                }
+                Output::Wait(deadline) => {
+                    self.schedule(state, deadline);
+                    return after;
+                }
+            }
+        }
+    }
+
+    fn schedule(&self, state: &mut State, deadline: Option<Instant>) {
+        let peer = state.peer_deadline.filter(|_| !state.core.is_closed());
+        let Some(at) = deadline.into_iter().chain(peer).min() else {
+            return;
+        };
+        if state.scheduled.is_none_or(|scheduled| at < scheduled) {
+            state.scheduled = Some(at);
+            self.server.timers.schedule(at, self.sid);
+        }
+    }
+
+    fn count_close(&self, reason: CloseReason) {
+        let stats = &self.server.stats;
+        match reason {
+            CloseReason::ParseError => stats.protocol_errors.increment(),
+            CloseReason::PingTimeout => stats.ping_timeouts.increment(),
+            CloseReason::SlowConsumer => stats.slow_consumers.increment(),
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    fn respond(&mut self, request: RequestId, response: Response) {
+        if let Some(index) = self.waiting.iter().position(|(id, _)| *id == request) {
+            let (_, sender) = self.waiting.swap_remove(index);
+            // A client that has gone meanwhile has said so by dropping its request.
+            let _gone = sender.send(response);
+        }
+    }
+
+    fn wake(&self, link: LinkId, close: bool) {
+        if let Some((_, link)) = self.links.iter().find(|(id, _)| *id == link) {
+            if close {
+                link.closing.store(true, Ordering::Release);
+            }
+            link.wake.notify_one();
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").finish_non_exhaustive()
+    }
+}

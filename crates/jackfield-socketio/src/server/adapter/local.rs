@@ -1,0 +1,209 @@
+//! Sockets and rooms in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use super::{Adapter, Selection};
+use crate::server::broadcast::{BroadcastPacket, Delivery};
+use crate::server::{Room, Socket, SocketId};
+use crate::sync::lock;
+
+/// The sockets and rooms of one process.
+///
+/// The lock is held to find a broadcast's sockets, never while it is sent: a room that stays as it is keeps the list of
+/// its members ready, and a broadcast takes that list as it is.
+#[derive(Default)]
+pub struct LocalAdapter(Mutex<Rooms>);
+
+#[derive(Default)]
+struct Rooms {
+    sockets: HashMap<SocketId, Entry>,
+    rooms: HashMap<Room, Members>,
+    everyone: Option<Arc<[Socket]>>,
+}
+
+struct Entry {
+    socket: Socket,
+    rooms: Vec<Room>,
+}
+
+/// The members of a room, and the list of them while it is current.
+#[derive(Default)]
+struct Members {
+    sockets: HashMap<SocketId, Socket>,
+    list: Option<Arc<[Socket]>>,
+}
+
+impl Members {
+    fn list(&mut self) -> Arc<[Socket]> {
+        let sockets = &self.sockets;
+        let list = self
+            .list
+            .get_or_insert_with(|| sockets.values().cloned().collect());
+        Arc::clone(list)
+    }
+}
+
+/// The sockets that a broadcast goes to.
+struct Targets {
+    lists: Vec<Arc<[Socket]>>,
+    /// A socket may be in several of the lists.
+    overlapping: bool,
+    excluded: HashSet<SocketId>,
+}
+
+impl Rooms {
+    fn everyone(&mut self) -> Arc<[Socket]> {
+        let sockets = &self.sockets;
+        let list = self
+            .everyone
+            .get_or_insert_with(|| sockets.values().map(|entry| entry.socket.clone()).collect());
+        Arc::clone(list)
+    }
+
+    /// The list of a room; a socket's id is the name of its own room.
+    fn list(&mut self, room: &Room) -> Option<Arc<[Socket]>> {
+        if let Some(members) = self.rooms.get_mut(room) {
+            return Some(members.list());
+        }
+        let entry = self.sockets.get(room.as_str())?;
+        Some(Arc::new([entry.socket.clone()]))
+    }
+
+    fn targets(&mut self, selection: &Selection) -> Targets {
+        let lists: Vec<_> = if selection.rooms.is_empty() {
+            vec![self.everyone()]
+        } else {
+            let rooms = selection.rooms.iter();
+            rooms.filter_map(|room| self.list(room)).collect()
+        };
+        let mut excluded = HashSet::new();
+        for room in &selection.except {
+            match self.rooms.get(room) {
+                Some(members) => excluded.extend(members.sockets.keys().cloned()),
+                None => excluded.extend(
+                    self.sockets
+                        .get_key_value(room.as_str())
+                        .map(|(id, _)| Arc::clone(id)),
+                ),
+            }
+        }
+        let overlapping = lists.len() > 1;
+        Targets {
+            lists,
+            overlapping,
+            excluded,
+        }
+    }
+
+    fn leave(&mut self, id: &SocketId, room: &Room) {
+        if let Some(members) = self.rooms.get_mut(room) {
+            members.sockets.remove(id);
+            members.list = None;
+            if members.sockets.is_empty() {
+                self.rooms.remove(room);
+            }
+        }
+    }
+}
+
+impl Targets {
+    fn for_each(self, mut act: impl FnMut(&Socket)) {
+        let mut seen = self.excluded;
+        for socket in self.lists.iter().flat_map(|list| list.iter()) {
+            let skip = if self.overlapping {
+                !seen.insert(Arc::clone(socket.id()))
+            } else {
+                !seen.is_empty() && seen.contains(socket.id())
+            };
+            if !skip {
+                act(socket);
+            }
+        }
+    }
+}
+
+impl Adapter for LocalAdapter {
+    fn add(&self, socket: &Socket) -> bool {
+        let mut rooms = lock(&self.0);
+        rooms.everyone = None;
+        let entry = Entry {
+            socket: socket.clone(),
+            rooms: Vec::new(),
+        };
+        rooms
+            .sockets
+            .insert(Arc::clone(socket.id()), entry)
+            .is_none()
+    }
+
+    fn remove(&self, socket: &Socket) -> bool {
+        let mut rooms = lock(&self.0);
+        let Some(entry) = rooms.sockets.remove(socket.id()) else {
+            return false;
+        };
+        rooms.everyone = None;
+        for room in &entry.rooms {
+            rooms.leave(socket.id(), room);
+        }
+        true
+    }
+
+    fn join(&self, socket: &Socket, names: &[Room]) {
+        let mut rooms = lock(&self.0);
+        let Rooms { sockets, rooms, .. } = &mut *rooms;
+        let Some(entry) = sockets.get_mut(socket.id()) else {
+            return;
+        };
+        for name in names {
+            if name.as_str() == &**socket.id() || entry.rooms.contains(name) {
+                continue;
+            }
+            entry.rooms.push(name.clone());
+            let members = rooms.entry(name.clone()).or_default();
+            members
+                .sockets
+                .insert(Arc::clone(socket.id()), socket.clone());
+            members.list = None;
+        }
+    }
+
+    fn leave(&self, socket: &Socket, room: &Room) {
+        let mut rooms = lock(&self.0);
+        if let Some(entry) = rooms.sockets.get_mut(socket.id()) {
+            entry.rooms.retain(|joined| joined != room);
+            rooms.leave(socket.id(), room);
+        }
+    }
+
+    fn rooms(&self, socket: &Socket) -> Vec<Room> {
+        let rooms = lock(&self.0);
+        let entry = rooms.sockets.get(socket.id());
+        entry.map(|entry| entry.rooms.clone()).unwrap_or_default()
+    }
+
+    fn select(&self, selection: &Selection) -> Vec<Socket> {
+        let targets = lock(&self.0).targets(selection);
+        let mut selected = Vec::new();
+        targets.for_each(|socket| selected.push(socket.clone()));
+        selected
+    }
+
+    fn broadcast(&self, packet: &BroadcastPacket, selection: &Selection) -> Delivery {
+        let targets = lock(&self.0).targets(selection);
+        let mut delivery = Delivery::default();
+        targets.for_each(|socket| packet.send_to(socket, &mut delivery));
+        delivery
+    }
+}
+
+impl fmt::Debug for LocalAdapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rooms = lock(&self.0);
+        f.debug_struct("LocalAdapter")
+            .field("sockets", &rooms.sockets.len())
+            .field("rooms", &rooms.rooms.len())
+            .finish()
+    }
+}

@@ -1,0 +1,229 @@
+//! One session's sockets: packets in, sockets made and ended.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use bytestring::ByteString;
+use jackfield_socketio_proto::packet::{self, DecoderConfig};
+use jackfield_socketio_proto::{Connection, ConnectionConfig, Event, Violation};
+
+use super::io::IoInner;
+use super::{ConnectError, DisconnectReason, Socket, SocketId};
+use crate::engine::{self, CloseReason, Message, Peer, Version, Wire};
+use crate::id::Id;
+use crate::sync::lock;
+
+/// What a session's sockets share.
+pub(crate) struct ClientState {
+    engine: engine::Socket,
+    connection: Mutex<Connection>,
+    sockets: Mutex<BTreeMap<ByteString, Socket>>,
+    /// Why the server closes the session, if it does.
+    reason: Mutex<Option<DisconnectReason>>,
+}
+
+/// Takes what a session brings.
+pub(crate) struct Client {
+    io: Arc<IoInner>,
+    state: Arc<ClientState>,
+}
+
+impl Client {
+    pub(crate) fn open(io: &Arc<IoInner>, engine: &engine::Socket) -> Self {
+        let config = ConnectionConfig {
+            decoder: DecoderConfig {
+                max_attachments: io.config.max_attachments,
+                max_packet: io
+                    .config
+                    .max_payload
+                    .saturating_mul(1 + io.config.max_attachments),
+            },
+            connect_timeout: io.config.connect_timeout,
+        };
+        let version = engine.version();
+        let mut connection = Connection::new(Instant::now(), version, &config);
+        if version == Version::V3 {
+            connection.ask("/".into());
+        }
+        engine.set_deadline(connection.deadline());
+        let client = Self {
+            io: Arc::clone(io),
+            state: Arc::new(ClientState {
+                engine: engine.clone(),
+                connection: Mutex::new(connection),
+                sockets: Mutex::default(),
+                reason: Mutex::default(),
+            }),
+        };
+        if version == Version::V3 {
+            // Protocol 4 joins the main namespace unasked.
+            client.connect("/".into(), None);
+        }
+        client
+    }
+
+    fn handle(&self, event: Event) {
+        match event {
+            Event::Connect { namespace, auth } => self.connect(namespace, auth),
+            Event::Event { namespace, event } => {
+                if let Some(socket) = self.state.socket(&namespace) {
+                    socket.handle_event(event);
+                }
+            }
+            Event::Ack { namespace, ack } => {
+                if let Some(socket) = self.state.socket(&namespace) {
+                    socket.handle_ack(ack);
+                }
+            }
+            Event::Disconnect { namespace } => {
+                let socket = lock(&self.state.sockets).remove(&namespace);
+                if let Some(socket) = socket {
+                    socket.end(DisconnectReason::ClientNamespaceDisconnect, false);
+                }
+            }
+            Event::Violation(violation) => self.violated(violation),
+        }
+    }
+
+    fn connect(&self, name: ByteString, auth: Option<ByteString>) {
+        let Some(namespace) = self.io.namespace(&name) else {
+            self.io.stats.invalid_namespaces.increment();
+            self.state
+                .refuse(&name, &ConnectError::new("Invalid namespace"));
+            return;
+        };
+        let socket = Socket::new(
+            self.new_id(&name),
+            namespace.0,
+            self.state.engine.clone(),
+            Arc::clone(&self.state),
+            auth,
+        );
+        lock(&self.state.sockets).insert(name, socket.clone());
+        socket.begin();
+    }
+
+    /// Clients of protocol 4 make their ids from the session's, and so must we.
+    fn new_id(&self, namespace: &str) -> SocketId {
+        match (self.state.engine.version(), namespace) {
+            (Version::V4, _) => Id::random().as_str().into(),
+            (Version::V3, "/") => self.state.engine.id().into(),
+            (Version::V3, name) => format!("{name}#{}", self.state.engine.id()).into(),
+        }
+    }
+
+    fn violated(&self, violation: Violation) {
+        tracing::debug!(%violation, "A client broke the protocol");
+        self.io.stats.protocol_errors.increment();
+        self.state.close(match violation {
+            Violation::Decode(_) => DisconnectReason::ForcedClose,
+            _ => DisconnectReason::ForcedServerClose,
+        });
+    }
+}
+
+impl Peer for Client {
+    fn message(&mut self, message: Message) {
+        let event = lock(&self.state.connection).handle_message(message);
+        if let Some(event) = event {
+            self.handle(event);
+        }
+    }
+
+    fn deadline(&mut self) {
+        if lock(&self.state.connection).is_overdue(Instant::now()) {
+            self.io.stats.connect_timeouts.increment();
+            self.state.close(DisconnectReason::ForcedServerClose);
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        let own = lock(&self.state.reason).take();
+        let reason = match reason {
+            CloseReason::ForcedClose if self.io.is_closing() => {
+                DisconnectReason::ServerShuttingDown
+            }
+            CloseReason::ForcedClose => own.unwrap_or(DisconnectReason::ForcedClose),
+            reason => reason.into(),
+        };
+        for socket in self.state.take_sockets() {
+            socket.end(reason, false);
+        }
+    }
+}
+
+impl ClientState {
+    fn socket(&self, namespace: &str) -> Option<Socket> {
+        lock(&self.sockets).get(namespace).cloned()
+    }
+
+    fn take_sockets(&self) -> Vec<Socket> {
+        std::mem::take(&mut *lock(&self.sockets))
+            .into_values()
+            .collect()
+    }
+
+    /// Notes that a socket's middlewares have let it in; false if the client has left meanwhile.
+    pub(crate) fn accept(&self, socket: &Socket) -> bool {
+        let accepted = lock(&self.connection).accept(socket.namespace_name());
+        if accepted {
+            self.engine.set_deadline(None);
+        }
+        accepted && self.engine.is_open()
+    }
+
+    /// Tells the client that a middleware has refused it.
+    pub(crate) fn refused(&self, socket: &Socket, error: &ConnectError) {
+        if self.take(socket) {
+            self.refuse(socket.namespace_name(), error);
+        }
+    }
+
+    fn refuse(&self, namespace: &str, error: &ConnectError) {
+        lock(&self.connection).leave(namespace);
+        let plain = self.engine.version() == Version::V3;
+        let text = packet::connect_error(namespace, &error.json(plain));
+        self.send(&text);
+    }
+
+    /// Takes a client out of one namespace.
+    pub(crate) fn disconnect(&self, socket: &Socket) {
+        if self.take(socket) {
+            let name = socket.namespace_name();
+            lock(&self.connection).leave(name);
+            self.send(&packet::disconnect(name));
+        }
+        socket.end(DisconnectReason::ServerNamespaceDisconnect, true);
+    }
+
+    /// Takes a client out of all namespaces and closes its session.
+    pub(crate) fn disconnect_all(&self) {
+        for socket in self.take_sockets() {
+            self.send(&packet::disconnect(socket.namespace_name()));
+            socket.end(DisconnectReason::ServerNamespaceDisconnect, true);
+        }
+        self.engine.close();
+    }
+
+    fn close(&self, reason: DisconnectReason) {
+        lock(&self.reason).get_or_insert(reason);
+        self.engine.close();
+    }
+
+    /// Takes a socket out, if it is there still.
+    fn take(&self, socket: &Socket) -> bool {
+        let mut sockets = lock(&self.sockets);
+        let there = sockets.get(socket.namespace_name()) == Some(socket);
+        if there {
+            sockets.remove(socket.namespace_name());
+        }
+        there
+    }
+
+    fn send(&self, text: &str) {
+        if let Err(error) = self.engine.send_wire(&Wire::text(text)) {
+            tracing::trace!(%error, "A packet did not reach its client");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What happens on one socket, one thing after the other.
+//!
+//! Connecting, events and the disconnect of a socket run in the order in which they came, each awaited before the next.
+//! A handler that finishes without waiting runs where its event was read, with no task; one that waits goes on in a task
+//! of its own, which then also takes what came meanwhile.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use jackfield_socketio_proto::packet::EventPacket;
+
+use super::{BoxFuture, DisconnectReason, Socket};
+use crate::sync::lock;
+
+/// The queue of one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// Somebody takes from the queue.
+    running: bool,
+}
+
+/// What happens on a socket.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Connect,
+    Event(EventPacket),
+    Disconnect(DisconnectReason),
+}
+
+impl Inbox {
+    pub(crate) fn push(&self, item: Item) {
+        lock(&self.0).items.push_back(item);
+    }
+
+    /// Drops the events that have not been handled and returns how many bytes they held.
+    pub(crate) fn drop_events(&self) -> usize {
+        let mut queue = lock(&self.0);
+        let mut held = 0;
+        queue.items.retain(|item| match item {
+            Item::Event(event) => {
+                held += event.args.held();
+                false
+            }
+            Item::Connect | Item::Disconnect(_) => true,
+        });
+        held
+    }
+
+    /// Takes the next item; `None` means that the queue is empty and nobody takes from it any more.
+    fn next(&self) -> Option<Item> {
+        let mut queue = lock(&self.0);
+        let item = queue.items.pop_front();
+        queue.running = item.is_some();
+        if item.is_none() && queue.items.capacity() > 16 {
+            queue.items = VecDeque::new();
+        }
+        item
+    }
+
+    /// Claims the queue; false if somebody takes from it already.
+    fn claim(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.0).running, true)
+    }
+}
+
+/// Works a socket's queue off, unless somebody does so already.
+pub(crate) fn pump(socket: &Socket) {
+    if !socket.inbox().claim() {
+        return;
+    }
+    while let Some(item) = socket.inbox().next() {
+        let mut running = socket.clone().run(item);
+        // A future may be polled by another task later: only the last waker counts.
+        let mut context = Context::from_waker(Waker::noop());
+        if poll(socket, &mut running, &mut context).is_pending() {
+            tokio::spawn(go_on(socket.clone(), running));
+            return;
+        }
+    }
+}
+
+/// Finishes what waits, then works the queue off.
+async fn go_on(socket: Socket, mut running: BoxFuture<()>) {
+    loop {
+        std::future::poll_fn(|context| poll(&socket, &mut running, context)).await;
+        match socket.inbox().next() {
+            Some(item) => running = socket.clone().run(item),
+            None => return,
+        }
+    }
+}
+
+/// Polls a handler; one that panics is done.
+fn poll(socket: &Socket, running: &mut BoxFuture<()>, context: &mut Context<'_>) -> Poll<()> {
+    match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(_) => {
+            socket.count_panic();
+            tracing::error!("A handler panicked");
+            Poll::Ready(())
+        }
+    }
+}

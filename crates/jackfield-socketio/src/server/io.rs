@@ -1,0 +1,187 @@
+//! The server.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
+
+use bytestring::ByteString;
+use serde::Serialize;
+
+use super::broadcast::Delivery;
+use super::client::Client;
+use super::operator::BroadcastOperator;
+use super::{Adapter, ConnectError, EmitError, LocalAdapter, Namespace, Room, Socket};
+use crate::config::Config;
+use crate::engine::{self, Handler, Peer};
+use crate::stats::Stats;
+use crate::sync::{read, write};
+
+type MakeAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
+
+/// A Socket.IO server. Clones are the same server; it works on current-thread and multi-thread tokio runtimes, on
+/// several at once too.
+///
+/// Sessions are shared: the requests of one client may arrive at any thread. A handler runs on the thread that its
+/// event came to.
+#[derive(Clone)]
+pub struct Io {
+    inner: Arc<IoInner>,
+    engine: engine::Server,
+}
+
+pub(crate) struct IoInner {
+    pub(crate) config: Arc<Config>,
+    pub(crate) stats: Arc<Stats>,
+    namespaces: RwLock<BTreeMap<ByteString, Namespace>>,
+    make_adapter: MakeAdapter,
+    closing: AtomicBool,
+}
+
+impl Io {
+    /// Makes a server whose rooms are in this process.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self::with_adapter(config, |_| Arc::new(LocalAdapter::default()))
+    }
+
+    /// Makes a server with an adapter for each namespace, made by its name.
+    pub fn with_adapter(
+        config: Config,
+        make_adapter: impl Fn(&str) -> Arc<dyn Adapter> + Send + Sync + 'static,
+    ) -> Self {
+        let stats = Arc::<Stats>::default();
+        let inner = Arc::new(IoInner {
+            config: Arc::new(config.clone()),
+            stats: Arc::clone(&stats),
+            namespaces: RwLock::default(),
+            make_adapter: Box::new(make_adapter),
+            closing: AtomicBool::new(false),
+        });
+        let handler = OpenClients(Arc::clone(&inner));
+        let io = Self {
+            inner,
+            engine: engine::Server::with_stats(config, handler, stats),
+        };
+        io.of("/");
+        io
+    }
+
+    /// Returns the service that answers HTTP requests.
+    #[must_use]
+    pub fn service(&self) -> engine::Service {
+        self.engine.service()
+    }
+
+    /// Returns a namespace, making it if it does not exist: clients can join those that exist. A missing leading
+    /// slash is added.
+    pub fn of(&self, name: &str) -> Namespace {
+        let name: ByteString = if name.starts_with('/') {
+            name.into()
+        } else {
+            format!("/{name}").into()
+        };
+        if let Some(namespace) = self.inner.namespace(&name) {
+            return namespace;
+        }
+        let mut namespaces = write(&self.inner.namespaces);
+        namespaces
+            .entry(name.clone())
+            .or_insert_with(|| {
+                let adapter = (self.inner.make_adapter)(&name);
+                Namespace::new(
+                    name,
+                    Arc::clone(&self.inner.config),
+                    Arc::clone(&self.inner.stats),
+                    adapter,
+                )
+            })
+            .clone()
+    }
+
+    /// Returns what the server has counted.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.inner.stats
+    }
+
+    /// Returns the server's configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Closes every session and refuses new ones, for good. Sockets are disconnected with the reason
+    /// `server shutting down`; clients get what was sent before, and try to reconnect.
+    pub async fn close(&self) {
+        self.inner.closing.store(true, Ordering::Release);
+        self.engine.close().await;
+    }
+
+    /// As [`Namespace::on_connect`] of the main namespace.
+    pub fn on_connect<F, R>(&self, handler: F)
+    where
+        F: Fn(Socket) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.of("/").on_connect(handler);
+    }
+
+    /// As [`Namespace::use_middleware`] of the main namespace.
+    pub fn use_middleware<F, R>(&self, middleware: F)
+    where
+        F: Fn(Socket) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
+        self.of("/").use_middleware(middleware);
+    }
+
+    /// As [`Namespace::emit`] of the main namespace.
+    ///
+    /// # Errors
+    /// As [`Namespace::emit`].
+    pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
+        self.of("/").emit(name, args)
+    }
+
+    /// As [`Namespace::to`] of the main namespace.
+    pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.of("/").to(room)
+    }
+
+    /// As [`Namespace::in_`] of the main namespace.
+    pub fn in_(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.to(room)
+    }
+
+    /// As [`Namespace::except`] of the main namespace.
+    pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.of("/").except(room)
+    }
+}
+
+impl IoInner {
+    pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {
+        read(&self.namespaces).get(name).cloned()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+struct OpenClients(Arc<IoInner>);
+
+impl Handler for OpenClients {
+    fn open(&self, socket: &engine::Socket) -> Box<dyn Peer> {
+        Box::new(Client::open(&self.0, socket))
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}

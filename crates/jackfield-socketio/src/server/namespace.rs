@@ -1,0 +1,194 @@
+//! A namespace: its middlewares, handlers, sockets and rooms.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use bytestring::ByteString;
+use serde::Serialize;
+
+use super::broadcast::Delivery;
+use super::handlers::{Handlers, OnDisconnect, OnEvent};
+use super::operator::BroadcastOperator;
+use super::{
+    Adapter, BoxFuture, ConnectError, DisconnectReason, EmitError, Event, Room, Selection, Socket,
+};
+use crate::config::Config;
+use crate::stats::Stats;
+use crate::sync::{read, write};
+
+type Middleware = Arc<dyn Fn(Socket) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
+type OnConnect = Arc<dyn Fn(Socket) -> BoxFuture<()> + Send + Sync>;
+
+/// A namespace: clients join it, and what is sent in it stays in it. Clones are the same namespace.
+#[derive(Clone)]
+pub struct Namespace(pub(crate) Arc<NamespaceInner>);
+
+pub(crate) struct NamespaceInner {
+    pub(crate) name: ByteString,
+    pub(crate) config: Arc<Config>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) adapter: Arc<dyn Adapter>,
+    middlewares: RwLock<Vec<Middleware>>,
+    on_connect: RwLock<Vec<OnConnect>>,
+    handlers: RwLock<Handlers>,
+    /// Acknowledgement ids are the namespace's, so that one packet can go to many sockets.
+    ack_ids: AtomicU64,
+}
+
+impl Namespace {
+    pub(crate) fn new(
+        name: ByteString,
+        config: Arc<Config>,
+        stats: Arc<Stats>,
+        adapter: Arc<dyn Adapter>,
+    ) -> Self {
+        Self(Arc::new(NamespaceInner {
+            name,
+            config,
+            stats,
+            adapter,
+            middlewares: RwLock::default(),
+            on_connect: RwLock::default(),
+            handlers: RwLock::default(),
+            ack_ids: AtomicU64::new(0),
+        }))
+    }
+
+    /// Returns the namespace's name, `/` for the main one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Has each client that asks for the namespace judged, after the middlewares that were added before.
+    ///
+    /// An error refuses the client, which gets its message and data as a `connect_error`. The socket is not connected
+    /// yet: nothing can be sent to it, but handlers and values can be attached.
+    pub fn use_middleware<F, R>(&self, middleware: F)
+    where
+        F: Fn(Socket) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
+        let middleware: Middleware = Arc::new(move |socket| Box::pin(middleware(socket)));
+        write(&self.0.middlewares).push(middleware);
+    }
+
+    /// Handles each new socket. Its events are handled once this is done: spawn a task for what takes long.
+    pub fn on_connect<F, R>(&self, handler: F)
+    where
+        F: Fn(Socket) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let handler: OnConnect = Arc::new(move |socket| Box::pin(handler(socket)));
+        write(&self.0.on_connect).push(handler);
+    }
+
+    /// Handles the event `name` of every socket in the namespace, before the sockets' own handlers. It costs a socket
+    /// nothing, where [`Socket::on`] costs each socket some memory.
+    pub fn on<F, R>(&self, name: &str, handler: F)
+    where
+        F: Fn(Socket, Event) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let handler: OnEvent = Arc::new(move |socket, event| Box::pin(handler(socket, event)));
+        write(&self.0.handlers).on(name, handler, false);
+    }
+
+    /// Handles every event of every socket in the namespace, before all other handlers.
+    pub fn on_any<F, R>(&self, handler: F)
+    where
+        F: Fn(Socket, Event) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let handler: OnEvent = Arc::new(move |socket, event| Box::pin(handler(socket, event)));
+        write(&self.0.handlers).on_any(handler);
+    }
+
+    /// Handles the end of every socket in the namespace, as [`Socket::on_disconnect`].
+    pub fn on_disconnect<F, R>(&self, handler: F)
+    where
+        F: Fn(Socket, DisconnectReason) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let handler: OnDisconnect =
+            Arc::new(move |socket, reason| Box::pin(handler(socket, reason)));
+        write(&self.0.handlers).on_disconnect(handler);
+    }
+
+    /// Sends an event to every client in the namespace. Arguments are as in [`Socket::emit`].
+    ///
+    /// # Errors
+    /// When the event cannot be a packet; clients that could not be reached are counted in the [`Delivery`].
+    pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
+        self.operator().emit(name, args)
+    }
+
+    /// Addresses the clients in a room.
+    pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.operator().to(room)
+    }
+
+    /// As [`Self::to`].
+    pub fn in_(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.to(room)
+    }
+
+    /// Addresses the clients that are not in a room.
+    pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.operator().except(room)
+    }
+
+    /// Addresses every client in the namespace.
+    pub fn operator(&self) -> BroadcastOperator {
+        BroadcastOperator::new(Arc::clone(&self.0))
+    }
+
+    /// Returns the sockets of this process in the namespace.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.0.adapter.select(&Selection::default())
+    }
+}
+
+impl NamespaceInner {
+    pub(crate) fn middlewares(&self) -> Vec<Middleware> {
+        read(&self.middlewares).clone()
+    }
+
+    pub(crate) fn connect_handlers(&self) -> Vec<OnConnect> {
+        read(&self.on_connect).clone()
+    }
+
+    pub(crate) fn disconnect_handlers(&self) -> Vec<OnDisconnect> {
+        read(&self.handlers).disconnects()
+    }
+
+    pub(crate) fn list_handlers(&self, name: &str, out: &mut Vec<OnEvent>) {
+        read(&self.handlers).list(name, out);
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, socket: &Socket) {
+        if self.adapter.add(socket) {
+            self.stats.sockets.increment();
+        }
+    }
+
+    pub(crate) fn remove(&self, socket: &Socket) {
+        if self.adapter.remove(socket) {
+            self.stats.sockets.decrement();
+        }
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace")
+            .field("name", &self.0.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What the server sends to one socket.
+
+use jackfield_socketio_proto::Args;
+use jackfield_socketio_proto::packet::{self, AckPacket};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::Socket;
+use crate::engine::Wire;
+use crate::server::ack::{Forget, Waiter};
+use crate::server::{AckError, EmitError, EmitWithAck};
+use crate::sync::lock;
+
+impl Socket {
+    /// Sends an event to the client.
+    ///
+    /// A tuple gives several arguments, `()` none, any other value one; a [`Binary`](crate::Binary) among them travels
+    /// as bytes.
+    ///
+    /// # Errors
+    /// When the socket is not connected, its buffer is full, or the event cannot be a packet.
+    pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<(), EmitError> {
+        self.send_wire(&self.encode(name, None, args)?)
+    }
+
+    /// Sends an event that may be lost: only if the client is ready to take it at once.
+    ///
+    /// # Errors
+    /// As [`Self::emit`]; that the client is not ready is no error.
+    pub fn emit_volatile<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        self.send_volatile(&self.encode(name, None, args)?)
+    }
+
+    pub(crate) fn send_volatile(&self, wire: &Wire) -> Result<(), EmitError> {
+        if !self.is_connected() {
+            return Err(EmitError::Disconnected);
+        }
+        Ok(self.0.engine.send_volatile(wire)?)
+    }
+
+    /// Sends an event and waits for the client's acknowledgement: `socket.emit_with_ack("ask", &1).await`.
+    pub fn emit_with_ack<'a, T: Serialize + ?Sized>(
+        &self,
+        name: &'a str,
+        args: &'a T,
+    ) -> EmitWithAck<'a, T> {
+        EmitWithAck {
+            socket: self.clone(),
+            name,
+            args,
+            timeout: self.0.namespace.config.ack_timeout,
+        }
+    }
+
+    fn encode<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        ack: Option<u64>,
+        args: &T,
+    ) -> Result<Wire, EmitError> {
+        let encoded = packet::event(self.namespace_name(), ack, name, args)?;
+        Ok(Wire::with_attachments(&encoded.text, encoded.attachments))
+    }
+
+    pub(crate) fn send_wire(&self, wire: &Wire) -> Result<(), EmitError> {
+        if !self.is_connected() {
+            return Err(EmitError::Disconnected);
+        }
+        Ok(self.0.engine.send_wire(wire)?)
+    }
+
+    /// Sends an event and registers for its acknowledgement.
+    pub(crate) fn ask<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<(oneshot::Receiver<Args>, Forget), AckError> {
+        let id = self.0.namespace.next_ack_id();
+        let wire = self.encode(name, Some(id), args)?;
+        let (sender, receiver) = oneshot::channel();
+        let forget = self.expect_ack(id, Waiter::One(sender));
+        self.send_wire(&wire)?;
+        Ok((receiver, forget))
+    }
+
+    /// Registers for an acknowledgement until the guard is dropped.
+    pub(crate) fn expect_ack(&self, id: u64, waiter: Waiter) -> Forget {
+        lock(&self.0.acks).insert(id, waiter);
+        if !self.is_connected() {
+            lock(&self.0.acks).clear();
+        }
+        let socket = self.clone();
+        Forget { socket, id }
+    }
+
+    pub(crate) fn forget_ack(&self, id: u64) {
+        lock(&self.0.acks).remove(id);
+    }
+
+    pub(crate) fn handle_ack(&self, ack: AckPacket) {
+        if !lock(&self.0.acks).resolve(ack.ack_id, ack.args) {
+            self.0.namespace.stats.unknown_acks.increment();
+        }
+    }
+
+    pub(crate) fn count_ack_timeout(&self) {
+        self.0.namespace.stats.ack_timeouts.increment();
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.0.namespace.stats.handler_panics.increment();
+    }
+}
