@@ -1,3 +1,7 @@
 //! The Jackfield server and its tools in one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jackfield::cli::run(std::env::args_os())
+}

@@ -1,0 +1,109 @@
+//! The command line: which subcommand, with what, and the exit code.
+
+mod args;
+mod credentials;
+mod explain;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+pub use args::command;
+
+use crate::config::{Config, ConfigError, Low};
+
+/// Runs a command line; returns 0 when it did what was asked, 1 when it ran and failed, 2 when it was wrongly used.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let wrong = error.use_stderr();
+            // A closed pipe behind `--help` is nobody's failure.
+            let _ = error.print();
+            return ExitCode::from(if wrong { 2 } else { 0 });
+        }
+    };
+    match matches.subcommand() {
+        None => serve(&matches),
+        Some(("serve", matches)) => serve(matches),
+        Some(("credentials", matches)) => credentials::run(matches),
+        Some(("config", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => check(matches),
+            Some(("explain", matches)) => explain::run(matches),
+            _ => wrong_use("config needs a subcommand"),
+        },
+        Some((name, _)) => wrong_use(&format!("unknown subcommand {name}")),
+    }
+}
+
+fn serve(matches: &ArgMatches) -> ExitCode {
+    let config = match load(matches) {
+        Ok(config) => config,
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    match crate::serve::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn check(matches: &ArgMatches) -> ExitCode {
+    match load(matches) {
+        Ok(config) => match crate::serve::check(&config) {
+            Ok(()) => {
+                say("the configuration is accepted");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error),
+        },
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Merges file, environment and flags, and resolves them.
+fn load(matches: &ArgMatches) -> Result<Config, ConfigError> {
+    let mut low = Low::default();
+    if let Some(path) = matches.get_one::<String>("config") {
+        let path = Path::new(path);
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: path.to_owned(),
+            error,
+        })?;
+        low.read_file(path, &text)?;
+    }
+    low.read_environment(
+        std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    )?;
+    args::read_flags(matches, &mut low);
+    Config::resolve(&low)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("{error:#}"));
+    ExitCode::from(1)
+}
+
+fn wrong_use(text: &str) -> ExitCode {
+    complain(text);
+    ExitCode::from(2)
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a command line speaks to its user there"
+)]
+fn complain(text: &str) {
+    eprintln!("jackfield: {text}");
+}
+
+#[expect(clippy::print_stdout, reason = "results go there")]
+fn say(text: &str) {
+    println!("{text}");
+}

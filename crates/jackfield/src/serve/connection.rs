@@ -1,0 +1,191 @@
+//! One TCP connection, from its first bytes to the protocol that serves it.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use jackfield_net::turn::TurnShard;
+use jackfield_sansio::{FiveTuple, Transport};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::app::App;
+use super::demux::Protocol;
+use super::http::{self, Origin};
+use super::prefixed::{Prefixed, first_bytes};
+
+/// What the connections of one shard need.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) app: Arc<App>,
+    pub(super) turn: TurnShard,
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Lets requests under way finish; gone once the server stops.
+    pub(super) graceful: Rc<RefCell<Option<GracefulShutdown>>>,
+}
+
+/// What a listener expects of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// Anything in the clear; TLS too, where there is a certificate.
+    Plain,
+    /// TLS alone.
+    Tls,
+}
+
+impl Connections {
+    /// Serves a connection to its end.
+    pub(super) async fn serve(self, stream: TcpStream, remote: SocketAddr, listener: Listener) {
+        let Some(_admitted) = self.app.admission.admit(remote.ip()) else {
+            tracing::debug!(%remote, "Refused a connection over the limit");
+            return;
+        };
+        let Ok(local) = stream.local_addr() else {
+            return; // It is gone already.
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "Cannot turn Nagle's algorithm off");
+        }
+        let path = FiveTuple {
+            transport: Transport::Tcp,
+            local,
+            remote,
+        };
+        self.demux(stream, path, listener).await;
+    }
+
+    async fn demux(&self, mut stream: TcpStream, path: FiveTuple, listener: Listener) {
+        let Some((protocol, prefix)) = self.in_time(first_bytes(&mut stream)).await else {
+            return;
+        };
+        match (listener, protocol, &self.tls) {
+            (_, Protocol::Tls, Some(tls)) => {
+                let handshake = tls.accept(Prefixed::new(prefix, stream));
+                let Some(inner) = self.in_time(handshake).await else {
+                    return;
+                };
+                self.inside_tls(inner, path).await;
+            }
+            (Listener::Tls, Protocol::Http, _) => refuse_plain_http(stream).await,
+            (Listener::Plain, Protocol::Http, _) => self.http(prefix, stream, path, false).await,
+            (Listener::Plain, Protocol::Stun, _) => {
+                self.turn.serve_stream(stream, path, prefix).await;
+            }
+            (_, Protocol::Tls, None)
+            | (Listener::Tls, Protocol::Stun, _)
+            | (_, Protocol::Unknown, _) => self.unknown(path),
+        }
+    }
+
+    async fn inside_tls<S>(&self, mut stream: S, path: FiveTuple)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let path = FiveTuple {
+            transport: Transport::Tls,
+            ..path
+        };
+        let Some((protocol, prefix)) = self.in_time(first_bytes(&mut stream)).await else {
+            return;
+        };
+        match protocol {
+            Protocol::Http => self.http(prefix, stream, path, true).await,
+            Protocol::Stun => self.turn.serve_stream(stream, path, prefix).await,
+            Protocol::Tls | Protocol::Unknown => self.unknown(path),
+        }
+    }
+
+    async fn http<S>(&self, prefix: Bytes, stream: S, path: FiveTuple, secure: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let origin = Origin {
+            remote: path.remote,
+            secure,
+        };
+        let app = Arc::clone(&self.app);
+        let service = hyper::service::service_fn(move |request| {
+            http::answer(Arc::clone(&app), origin, request)
+        });
+        let limit = self.app.config.connections.first_bytes_timeout;
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limit)
+            .max_buf_size(HEADER_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(HTTP2_STREAMS)
+            .max_header_list_size(HEADER_BYTES as u32)
+            .keep_alive_interval(limit)
+            .keep_alive_timeout(limit);
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(Prefixed::new(prefix, stream)), service)
+            .into_owned();
+        let Some(watcher) = self
+            .graceful
+            .borrow()
+            .as_ref()
+            .map(GracefulShutdown::watcher)
+        else {
+            return; // It came in the moment the server stopped.
+        };
+        if let Err(error) = watcher.watch(connection).await {
+            self.app.counters.http_errors.inc();
+            tracing::debug!(%error, remote = %path.remote, "An HTTP connection failed");
+        }
+    }
+
+    /// Waits for what the peer must do first, within the limit for silent peers; `None` if it fails or is late.
+    async fn in_time<T>(&self, work: impl Future<Output = std::io::Result<T>>) -> Option<T> {
+        let limit = self.app.config.connections.first_bytes_timeout;
+        match timeout(limit, work).await {
+            Ok(Ok(done)) => Some(done),
+            Ok(Err(error)) => {
+                self.app.counters.connection_failures.inc();
+                tracing::debug!(%error, "A connection failed before it said what it wants");
+                None
+            }
+            Err(_) => {
+                self.app.counters.connection_timeouts.inc();
+                None
+            }
+        }
+    }
+
+    fn unknown(&self, path: FiveTuple) {
+        self.app.counters.unknown_protocols.inc();
+        tracing::debug!(%path, "Closed a connection that speaks none of our protocols");
+    }
+}
+
+/// Tells a browser that was sent to the TLS port without TLS what is wrong.
+async fn refuse_plain_http(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
+        content-length: 40\r\nconnection: close\r\n\r\nthis port speaks TLS: use https or wss\r\n";
+    if let Err(error) = stream.write_all(ANSWER).await {
+        tracing::trace!(%error, "The peer left before it was told");
+    }
+}
+
+/// Bytes of a request's header, and of an HTTP/1 read buffer.
+const HEADER_BYTES: usize = 32 << 10;
+/// Requests at a time on one HTTP/2 connection.
+const HTTP2_STREAMS: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_answer_to_plain_http_has_the_length_it_says() {
+        assert_eq!("this port speaks TLS: use https or wss\r\n".len(), 40);
+    }
+}

@@ -1,0 +1,30 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the server itself counts, beside what its parts count.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// HTTP requests.
+    pub(super) http_requests: Counter,
+    /// HTTP connections that ended in an error: a malformed request, a broken connection.
+    pub(super) http_errors: Counter,
+    /// Connections that ended before their first bytes or TLS handshake were complete.
+    pub(super) connection_failures: Counter,
+    /// Connections that took too long for that.
+    pub(super) connection_timeouts: Counter,
+    /// Connections that began with bytes of no protocol of ours.
+    pub(super) unknown_protocols: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn inc(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

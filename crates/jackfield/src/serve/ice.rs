@@ -1,0 +1,245 @@
+//! The ICE servers that clients are told: where STUN and TURN are, with fresh credentials.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::config::Config;
+
+/// Knows this server's ports and secret, and makes `RTCIceServer` lists from them.
+#[derive(Debug, Clone)]
+pub struct IceMinter {
+    secret: String,
+    ttl: Duration,
+    public_host: Option<String>,
+    ports: Vec<u16>,
+    tls_ports: Vec<u16>,
+}
+
+/// An `RTCIceServer`, as browsers take it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IceServer {
+    /// Where it is (RFC 7064, RFC 7065).
+    pub urls: Vec<String>,
+    /// The user name of time-limited credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// What `GET /ice` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IceAnswer {
+    /// The servers.
+    #[serde(rename = "iceServers")]
+    pub ice_servers: Vec<IceServer>,
+    /// Seconds that the credentials last.
+    pub ttl: u64,
+}
+
+/// How a client reached us: which host it named and whether inside TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The `Host` header or `:authority`, with or without a port.
+    pub authority: String,
+    /// Whether the client came inside TLS.
+    pub secure: bool,
+}
+
+impl Reached {
+    /// Reads `http://AUTHORITY` or `https://AUTHORITY`.
+    pub fn from_url(url: &str) -> Option<Self> {
+        let (secure, authority) = match url.strip_prefix("https://") {
+            Some(authority) => (true, authority),
+            None => (false, url.strip_prefix("http://")?),
+        };
+        Some(Self {
+            authority: authority.to_owned(),
+            secure,
+        })
+    }
+
+    /// Writes what [`Reached::from_url`] reads.
+    pub fn to_url(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
+}
+
+impl IceMinter {
+    /// Returns a minter for the listeners of `config`; `secret` is the first of the shared ones.
+    pub fn new(config: &Config, secret: String) -> Self {
+        let ports = |addresses: &[std::net::SocketAddr]| {
+            let mut ports: Vec<u16> = Vec::new();
+            for port in addresses.iter().map(std::net::SocketAddr::port) {
+                if !ports.contains(&port) {
+                    ports.push(port);
+                }
+            }
+            ports
+        };
+        let mut tls_ports = ports(&config.listen_tls);
+        if tls_ports.is_empty() && config.certificate.is_some() {
+            tls_ports = ports(&config.listen);
+        }
+        Self {
+            secret,
+            ttl: config.credentials_ttl,
+            public_host: config.public_host.clone(),
+            ports: ports(&config.listen),
+            tls_ports,
+        }
+    }
+
+    /// Makes the list for a client called `user`; `unix` is the time since 1970.
+    pub fn mint(&self, unix: Duration, user: &str, reached: Option<&Reached>) -> IceAnswer {
+        let credentials = jackfield_turn::credential::mint(&self.secret, user, self.ttl, unix);
+        let authority = match (&self.public_host, reached) {
+            (Some(host), _) => host.as_str(),
+            (None, Some(reached)) => reached.authority.as_str(),
+            (None, None) => "localhost",
+        };
+        let (host, port) = split_authority(authority);
+        let secure = reached.is_some_and(|reached| reached.secure);
+        let port = port.or_else(|| secure.then_some(443));
+        let choose = |ports: &[u16]| match port {
+            // A port that we do not listen on is a proxy's; it forwards HTTP, hardly TURN.
+            Some(port) if ports.contains(&port) || self.public_host.is_some() => Some(port),
+            _ => ports.first().copied(),
+        };
+        let mut stun = Vec::new();
+        let mut turn = Vec::new();
+        if let Some(port) = choose(&self.ports) {
+            stun.push(format!("stun:{host}:{port}"));
+            turn.push(format!("turn:{host}:{port}?transport=udp"));
+            turn.push(format!("turn:{host}:{port}?transport=tcp"));
+        }
+        if let Some(port) = choose(&self.tls_ports) {
+            turn.push(format!("turns:{host}:{port}?transport=tcp"));
+        }
+        let mut ice_servers = Vec::new();
+        if !stun.is_empty() {
+            ice_servers.push(IceServer {
+                urls: stun,
+                username: None,
+                credential: None,
+            });
+        }
+        if !turn.is_empty() {
+            ice_servers.push(IceServer {
+                urls: turn,
+                username: Some(credentials.username),
+                credential: Some(credentials.password),
+            });
+        }
+        IceAnswer {
+            ice_servers,
+            ttl: self.ttl.as_secs(),
+        }
+    }
+}
+
+/// Parts `HOST:PORT`; the brackets of an IPv6 address stay.
+fn split_authority(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if host.ends_with(']') || !host.contains(':') => {
+            (host, port.parse().ok())
+        }
+        _ => (authority, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Key, Low, Source};
+
+    #[test]
+    fn urls_name_the_host_that_the_client_used() {
+        let minter = minter(&[("listen", "0.0.0.0:3478")]);
+        let urls = urls(&minter, "call.example.org:3478", false);
+        assert_eq!(
+            urls,
+            [
+                "stun:call.example.org:3478",
+                "turn:call.example.org:3478?transport=udp",
+                "turn:call.example.org:3478?transport=tcp",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tls_listener_adds_turns_at_its_port() {
+        let minter = minter(&[
+            ("listen", "0.0.0.0:3478"),
+            ("listen-tls", "0.0.0.0:443"),
+            ("tls-self-signed", "true"),
+        ]);
+        let urls = urls(&minter, "call.example.org", true);
+        assert_eq!(
+            urls.last().unwrap(),
+            "turns:call.example.org:443?transport=tcp"
+        );
+        assert_eq!(urls.first().unwrap(), "stun:call.example.org:3478");
+    }
+
+    #[test]
+    fn the_port_of_a_proxy_in_front_is_not_taken_for_ours() {
+        let minter = minter(&[("listen", "0.0.0.0:3478")]);
+        assert_eq!(
+            urls(&minter, "call.example.org:8443", true)[0],
+            "stun:call.example.org:3478"
+        );
+    }
+
+    #[test]
+    fn a_public_host_is_believed_with_its_port() {
+        let minter = minter(&[
+            ("listen", "0.0.0.0:3478"),
+            ("public-host", "turn.example.org:5000"),
+        ]);
+        assert_eq!(
+            urls(&minter, "localhost:3478", false)[0],
+            "stun:turn.example.org:5000"
+        );
+    }
+
+    #[test]
+    fn ipv6_hosts_keep_their_brackets() {
+        let minter = minter(&[("listen", "[::]:3478")]);
+        assert_eq!(
+            urls(&minter, "[2001:db8::1]:3478", false)[0],
+            "stun:[2001:db8::1]:3478"
+        );
+    }
+
+    fn minter(pairs: &[(&str, &str)]) -> IceMinter {
+        let mut low = Low::default();
+        for (name, value) in pairs {
+            low.set(
+                Key::find(name).unwrap(),
+                Source::Flag,
+                vec![(*value).to_owned()],
+            );
+        }
+        IceMinter::new(
+            &Config::resolve(&low).unwrap(),
+            "0123456789abcdef".to_owned(),
+        )
+    }
+
+    fn urls(minter: &IceMinter, authority: &str, secure: bool) -> Vec<String> {
+        let reached = Reached {
+            authority: authority.to_owned(),
+            secure,
+        };
+        let answer = minter.mint(Duration::from_secs(1_000), "ann", Some(&reached));
+        answer
+            .ice_servers
+            .into_iter()
+            .flat_map(|server| server.urls)
+            .collect()
+    }
+}

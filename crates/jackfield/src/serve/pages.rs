@@ -1,0 +1,160 @@
+//! The pages of `web/`, inside the binary.
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
+use rust_embed::RustEmbed;
+
+use super::http::{Body, full};
+
+#[derive(RustEmbed)]
+#[folder = "../../web/"]
+#[exclude = "*.md"]
+#[exclude = ".gitkeep"]
+struct Web;
+
+/// What pages may load and talk to: themselves, and signaling and TURN anywhere.
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
+                      media-src 'self' blob: mediastream:; style-src 'self'; script-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+
+/// Which file answers for a path of the URL, if it is a page's.
+pub(super) fn file_for(path: &str) -> Option<String> {
+    match path {
+        "/" => Some("index.html".to_owned()),
+        "/sdk.js" => Some("sdk.js".to_owned()),
+        "/favicon.ico" => Some("assets/icon.svg".to_owned()),
+        _ => match path.strip_prefix("/assets/") {
+            Some(name) => Some(format!("assets/{name}")),
+            None => room_of(path).map(|_| "room.html".to_owned()),
+        },
+    }
+}
+
+/// Returns the room that `/r/ROOM` names, still percent-encoded.
+fn room_of(path: &str) -> Option<&str> {
+    let room = path.strip_prefix("/r/")?;
+    (!room.is_empty() && !room.contains('/')).then_some(room)
+}
+
+/// Answers with a file of `web/`; `None` if there is no such file.
+pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option<Response<Body>> {
+    let name = file_for(path)?;
+    let file = Web::get(&name)?;
+    if method != Method::GET && method != Method::HEAD {
+        return Some(super::http::method_not_allowed("GET, HEAD"));
+    }
+    let etag = etag(&file.metadata.sha256_hash());
+    let unchanged = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let body = if unchanged || method == Method::HEAD {
+        Bytes::new()
+    } else {
+        Bytes::from(file.data.into_owned())
+    };
+    let mut response = Response::new(full(body));
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag);
+    headers.insert(header::CONTENT_TYPE, content_type(&name));
+    // A new binary has new pages: they are asked for each time, and answered 304 while they are the same.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    if name == "sdk.js" {
+        // The SDK is a library for other sites' pages as well.
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        );
+    }
+    Some(response)
+}
+
+fn etag(hash: &[u8; 32]) -> HeaderValue {
+    let mut text = String::from("\"");
+    for byte in hash.iter().take(12) {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text.push('"');
+    HeaderValue::try_from(text).expect("hexadecimal digits in quotes are a header value")
+}
+
+fn content_type(name: &str) -> HeaderValue {
+    HeaderValue::from_static(match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("json" | "webmanifest") => "application/json",
+        _ => "application/octet-stream",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_files() {
+        let file = |path| file_for(path);
+        assert_eq!(file("/").as_deref(), Some("index.html"));
+        assert_eq!(file("/r/demo").as_deref(), Some("room.html"));
+        assert_eq!(file("/r/%C3%A9t%C3%A9").as_deref(), Some("room.html"));
+        assert_eq!(file("/r/"), None);
+        assert_eq!(file("/r/a/b"), None);
+        assert_eq!(
+            file("/assets/style.css").as_deref(),
+            Some("assets/style.css")
+        );
+        assert_eq!(file("/Cargo.toml"), None);
+    }
+
+    #[test]
+    fn every_page_is_inside_and_has_a_policy_and_a_tag() {
+        for path in ["/", "/r/demo", "/sdk.js"] {
+            let response = answer(&Method::GET, &HeaderMap::new(), path)
+                .unwrap_or_else(|| panic!("{path} is missing"));
+            assert_eq!(response.status(), StatusCode::OK);
+            assert!(
+                response
+                    .headers()
+                    .contains_key(header::CONTENT_SECURITY_POLICY)
+            );
+            let tag = response.headers()[header::ETAG].clone();
+            let mut again = HeaderMap::new();
+            again.insert(header::IF_NONE_MATCH, tag);
+            let response = answer(&Method::GET, &again, path).unwrap();
+            assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+        }
+    }
+
+    #[test]
+    fn nothing_outside_the_web_folder_is_served() {
+        for path in [
+            "/assets/../README.md",
+            "/assets/../../Cargo.toml",
+            "/assets//etc/passwd",
+            "/assets/none",
+        ] {
+            assert!(
+                answer(&Method::GET, &HeaderMap::new(), path).is_none(),
+                "{path}"
+            );
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Signaling over WebSocket, at `/signal` and for clients of MDN's sample at `/`: a JSON object a message.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use jackfield_signal::NewMember;
+use jackfield_socketio::ws::{self, CloseCode, CloseFrame, Message, WebSocket};
+
+use super::switchboard::{Delivery, Patch};
+use crate::config::Config;
+use crate::serve::app::App;
+use crate::serve::http::{Body, full};
+use crate::serve::ice::Reached;
+
+type Socket = WebSocket<TokioIo<Upgraded>>;
+
+/// Returns the limits of signaling's WebSockets.
+pub(in crate::serve) fn ws_config(config: &Config) -> ws::Config {
+    let mut ws = ws::Config::default();
+    ws.limits.max_message = config.signal.max_message;
+    ws.limits.max_frame = config.signal.max_message;
+    ws.max_queued = config.signal.max_queue;
+    ws.options.subprotocols = vec![SUBPROTOCOL.to_owned()];
+    ws
+}
+
+/// Answers a request that opens a WebSocket, and serves it in a task of its own.
+pub(in crate::serve) fn upgrade(
+    app: &Arc<App>,
+    request: &mut Request<Incoming>,
+    reached: Option<Reached>,
+) -> Response<Body> {
+    match ws::upgrade(request, &app.websocket) {
+        Ok((response, upgrade)) => {
+            let member = NewMember {
+                host: reached.map(|reached| reached.to_url()),
+                lobby: upgrade.subprotocol() == Some(SUBPROTOCOL),
+            };
+            tokio::spawn(serve(Arc::clone(app), upgrade, member));
+            response.map(|()| full(bytes::Bytes::new()))
+        }
+        Err(refusal) => {
+            tracing::debug!(%refusal, "Refused a WebSocket handshake");
+            refusal.response().map(|text| full(text.into()))
+        }
+    }
+}
+
+/// The subprotocol that clients of MDN's sample offer.
+const SUBPROTOCOL: &str = "json";
+
+async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
+    let mut socket = match upgrade.await {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::debug!(%error, "A WebSocket was lost before it began");
+            return;
+        }
+    };
+    let mut patch = app.switchboard.connect(member);
+    let mut stop = app.stop.subscribe();
+    loop {
+        let go_on = tokio::select! {
+            message = socket.recv() => receive(&patch, message),
+            delivery = patch.next() => deliver(&mut socket, delivery),
+            _ = stop.wait_for(|stop| *stop) => {
+                socket.start_close(Some(&CloseFrame::new(CloseCode::RESTART, "the server stops")));
+                false
+            }
+        };
+        if !go_on {
+            break;
+        }
+    }
+    drop(patch);
+    // The other side may be gone; the close is then over at once.
+    if let Err(error) = socket.close(None).await {
+        tracing::trace!(%error, "A WebSocket ended without a closing handshake");
+    }
+}
+
+/// Passes a message on; returns whether there may be more.
+fn receive(patch: &Patch, message: Option<Result<Message, ws::Error>>) -> bool {
+    match message {
+        Some(Ok(message)) => {
+            // A binary message may be JSON as well; what is not UTF-8 is refused as malformed by the hub.
+            match std::str::from_utf8(&message.data) {
+                Ok(text) => patch.message(text),
+                Err(_) => patch.message(""),
+            }
+            true
+        }
+        Some(Err(error)) => {
+            tracing::debug!(%error, "A signaling client broke off");
+            false
+        }
+        None => false,
+    }
+}
+
+/// Queues a delivery; returns whether there may be more.
+fn deliver(socket: &mut Socket, delivery: Option<Delivery>) -> bool {
+    match delivery {
+        Some(Delivery::Message { json, .. } | Delivery::Ack { json, .. }) => socket
+            .feed_parts(ws::Kind::Text, &[json.as_bytes()])
+            .is_ok(),
+        Some(Delivery::Close { code, reason }) => {
+            socket.start_close(Some(&frame(code, reason)));
+            false
+        }
+        None => false,
+    }
+}
+
+fn frame(code: u16, reason: &str) -> CloseFrame {
+    CloseFrame::new(
+        CloseCode::new(code).unwrap_or(CloseCode::GOING_AWAY),
+        reason,
+    )
+}

@@ -1,0 +1,214 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use jackfield_net::shard::{Shards, ShardsConfig};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::app::App;
+use super::listeners::{self, Bindings};
+use super::{addresses, tls};
+use crate::config::Config;
+
+/// A server that runs until it is stopped.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    bindings: Bindings,
+    shards: Shards,
+}
+
+impl Server {
+    /// Starts every shard; the server answers when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Fails when an address cannot be listened on, a certificate not be read, or a secret not be made.
+    pub fn start(mut config: Config) -> Result<Self> {
+        let tls_config = config
+            .certificate
+            .as_ref()
+            .map(tls::server_config)
+            .transpose()?;
+        config.listen = claim(&config.listen, config.listen_is_default)?;
+        config.listen_tls = claim(&config.listen_tls, false)?;
+        let bindings = Bindings {
+            plain: config.listen.clone(),
+            tls: config.listen_tls.clone(),
+            tls_config,
+        };
+        let shards_config = ShardsConfig {
+            count: config.shards,
+            grace: config.connections.shutdown_timeout,
+            ..ShardsConfig::default()
+        };
+        let app = App::new(config)?;
+        let (for_shards, their_bindings) = (Arc::clone(&app), bindings.clone());
+        let (shards, parts) = Shards::start(&shards_config, move |context| {
+            let parts = listeners::start(&context, &for_shards, &their_bindings);
+            if context.index() == 0 {
+                keep_time(&context, &for_shards);
+            }
+            std::future::ready(parts.map_err(Failure))
+        })?;
+        app.shards
+            .set(parts)
+            .map_err(|_| anyhow::anyhow!("the shards have started before"))?;
+        app.set_ready(true);
+        tracing::info!(shards = shards.handles().len(), "Serving");
+        Ok(Self {
+            app,
+            bindings,
+            shards,
+        })
+    }
+
+    /// Returns the addresses served in the clear.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.bindings.plain
+    }
+
+    /// Returns what to tell whoever started the server: each URL, one a line.
+    pub fn announcement(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for address in &self.bindings.plain {
+            for host in hosts(*address) {
+                lines.push(format!("http://{}/", authority(&host, address.port(), 80)));
+            }
+        }
+        for address in &self.bindings.tls {
+            for host in hosts(*address) {
+                lines.push(format!(
+                    "https://{}/",
+                    authority(&host, address.port(), 443)
+                ));
+            }
+        }
+        for address in &self.bindings.plain {
+            for host in hosts(*address) {
+                lines.push(format!("turn:{host}:{}", address.port()));
+            }
+        }
+        for address in &self.bindings.tls {
+            for host in hosts(*address) {
+                lines.push(format!("turns:{host}:{}", address.port()));
+            }
+        }
+        if let Some(first) = lines.first() {
+            lines.push(format!(
+                "Open {first}r/demo in two windows to call yourself; Ctrl-C stops."
+            ));
+        }
+        lines
+    }
+
+    /// Serves until SIGINT or SIGTERM, then lets open requests finish; a second signal ends them.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the system cannot tell of signals.
+    pub fn run_until_signal(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("no event queue to wait for signals")?;
+        runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("Stopping; a second signal stops at once");
+            let stopped = tokio::task::spawn_blocking(move || self.stop());
+            tokio::select! {
+                done = stopped => done.context("the server did not stop in order"),
+                _ = interrupt.recv() => std::process::exit(1),
+                _ = terminate.recv() => std::process::exit(1),
+            }
+        })
+    }
+
+    /// Takes no more clients, lets open requests finish within the configured time, and ends.
+    pub fn stop(self) {
+        self.app.set_ready(false);
+        self.app.stop.send_replace(true);
+        self.shards.stop();
+        self.shards.join();
+    }
+}
+
+/// Runs the signaling hub's deadlines on one shard.
+fn keep_time(context: &jackfield_net::shard::ShardContext, app: &Arc<App>) {
+    let switchboard = Arc::clone(&app.switchboard);
+    let mut shutdown = context.shutdown();
+    context.spawn("signal-time", async move {
+        tokio::select! {
+            () = switchboard.keep_time() => {}
+            () = shutdown.requested() => {}
+        }
+    });
+}
+
+/// Finds out that each address is free; with `lenient`, leaves out those that this machine does not have.
+fn claim(addresses: &[SocketAddr], lenient: bool) -> Result<Vec<SocketAddr>> {
+    let mut claimed = Vec::new();
+    let mut last = None;
+    for address in addresses {
+        match jackfield_net::port::claim(*address) {
+            Ok(address) => claimed.push(address),
+            Err(error) if lenient && error.kind() != std::io::ErrorKind::AddrInUse => {
+                tracing::debug!(%address, %error, "Passed over a default address");
+                last = Some((*address, error));
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot listen on {address}"));
+            }
+        }
+    }
+    match last {
+        Some((address, error)) if claimed.is_empty() => {
+            Err(error).with_context(|| format!("cannot listen on {address}"))
+        }
+        _ => Ok(claimed),
+    }
+}
+
+/// Returns the names under which an address can be reached; a wildcard stands for localhost and every address of its
+/// family.
+fn hosts(address: SocketAddr) -> Vec<String> {
+    if !address.ip().is_unspecified() {
+        return vec![host(address.ip())];
+    }
+    let own = addresses::local().into_iter();
+    let family = own.filter(|ip| ip.is_ipv4() == address.is_ipv4());
+    let loopback = address.is_ipv4().then(|| "localhost".to_owned());
+    loopback.into_iter().chain(family.map(host)).collect()
+}
+
+fn host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+fn authority(host: &str, port: u16, default: u16) -> String {
+    if port == default {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// An error of a shard's start, with all of its causes in one line.
+#[derive(Debug)]
+struct Failure(anyhow::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Failure {}

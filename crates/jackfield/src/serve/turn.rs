@@ -1,0 +1,102 @@
+//! From our configuration to the TURN core's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use jackfield_turn::{
+    Config as CoreConfig, Credentials, Limits, NonceKey, PeerRules, Rate, Registry, RelayAddress,
+};
+
+use super::{addresses, secret};
+use crate::config::Config;
+
+/// Returns the configuration that every shard's TURN core gets a copy of.
+///
+/// # Errors
+///
+/// Fails without randomness, and when an external address has no local one to stand for.
+pub(super) fn config(config: &Config, secrets: &[String]) -> Result<CoreConfig> {
+    let credentials = config
+        .users
+        .iter()
+        .fold(Credentials::new(), |all, (name, password)| {
+            all.with_user(name, password)
+        });
+    let credentials = secrets
+        .iter()
+        .fold(credentials, |all, secret| all.with_secret(secret));
+    let mut core = CoreConfig::new(
+        &config.realm,
+        credentials,
+        NonceKey::new(secret::random_bytes()?),
+        Arc::new(Registry::new()),
+    );
+    let own = addresses::all();
+    core.software = Some(concat!("jackfield ", env!("CARGO_PKG_VERSION")).to_owned());
+    core.relay_ports = config.relay_ports.0..=config.relay_ports.1;
+    core.relay_addresses = relay_addresses(config, &own)?;
+    core.peers = peers(config, own);
+    core.limits = limits(config);
+    Ok(core)
+}
+
+fn limits(config: &Config) -> Limits {
+    let turn = &config.turn;
+    Limits {
+        allocations: turn.max_allocations,
+        allocations_per_user: turn.max_allocations_per_user,
+        permissions: turn.max_permissions,
+        channels: turn.max_channels,
+        max_lifetime: turn.max_lifetime,
+        bytes: turn
+            .max_bytes_per_second
+            .map(|bytes| Rate::new(bytes, bytes.max(1 << 16))),
+        ..Limits::default()
+    }
+}
+
+fn peers(config: &Config, mut own: Vec<IpAddr>) -> PeerRules {
+    own.extend(config.external_ips.iter().map(|(public, _)| *public));
+    PeerRules {
+        allow: config.allow_peers.clone(),
+        own_addresses: own,
+        own_listeners: listeners(config),
+        ..PeerRules::default()
+    }
+}
+
+fn listeners(config: &Config) -> Vec<SocketAddr> {
+    let both = config.listen.iter().chain(&config.listen_tls);
+    both.copied().collect()
+}
+
+/// Pairs each public address with the local ones that it stands for.
+fn relay_addresses(config: &Config, own: &[IpAddr]) -> Result<Vec<RelayAddress>> {
+    let mut relays = Vec::new();
+    for (advertised, local) in &config.external_ips {
+        let Some(local) = local.or_else(|| local_for(*advertised, config, own)) else {
+            bail!(
+                "no local address for `external-ip` {advertised}: write it as {advertised}/LOCAL"
+            );
+        };
+        relays.push(RelayAddress {
+            local,
+            advertised: *advertised,
+        });
+    }
+    Ok(relays)
+}
+
+/// Guesses the local address behind a public one: itself, the one we listen on, or the only one of its family.
+fn local_for(advertised: IpAddr, config: &Config, own: &[IpAddr]) -> Option<IpAddr> {
+    if own.contains(&advertised) {
+        return Some(advertised);
+    }
+    let family = |ip: &IpAddr| ip.is_ipv4() == advertised.is_ipv4();
+    let listened = listeners(config)
+        .into_iter()
+        .map(|address| address.ip())
+        .find(|ip| family(ip) && !ip.is_unspecified());
+    listened.or_else(|| addresses::local().into_iter().find(family))
+}
