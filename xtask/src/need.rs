@@ -15,6 +15,8 @@ pub(crate) enum Need {
     Root,
     /// A program, and the Debian package that brings it.
     Program(&'static str, &'static str),
+    /// Node, new enough for the suites.
+    Node,
     /// The packages that `interop/package-lock.json` pins.
     NodePackages,
     /// The packages that `interop/requirements.txt` pins, in a virtual environment.
@@ -29,6 +31,7 @@ impl Need {
             Self::Root => Err("needs root, to make network namespaces".to_owned()),
             Self::Program(program, _) if is_installed(program) => Ok(()),
             Self::Program(_, package) => apt::install(package),
+            Self::Node => node(),
             Self::NodePackages => node_packages(&workspace::interop()),
             Self::PythonPackages => python_packages(&workspace::interop()),
         }
@@ -40,6 +43,7 @@ impl fmt::Display for Need {
         match self {
             Self::Root => f.write_str("root"),
             Self::Program(program, package) => write!(f, "{program} (Debian package {package})"),
+            Self::Node => write!(f, "Node {NODE_VERSION}"),
             Self::NodePackages => f.write_str("the node packages of interop/"),
             Self::PythonPackages => f.write_str("the python packages of interop/"),
         }
@@ -57,6 +61,16 @@ pub(crate) fn of_all(parts: &[&Part]) -> Vec<Need> {
     needs
 }
 
+fn node() -> Result<(), String> {
+    Need::Program("node", "nodejs").meet()?;
+    let check = format!("process.exit(Number(parseInt(process.versions.node) < {NODE_VERSION}))");
+    if Run::new("node").args(["-e", &check]).succeeds() {
+        Ok(())
+    } else {
+        Err(format!("the suites need Node {NODE_VERSION} or newer"))
+    }
+}
+
 fn node_packages(folder: &Path) -> Result<(), String> {
     let (lock, stamp) = (
         folder.join("package-lock.json"),
@@ -65,9 +79,7 @@ fn node_packages(folder: &Path) -> Result<(), String> {
     if same_content(&lock, &stamp) {
         return Ok(());
     }
-    for (program, package) in [("node", "nodejs"), ("npm", "npm")] {
-        Need::Program(program, package).meet()?;
-    }
+    Need::Program("npm", "npm").meet()?;
     Run::new("npm").args(["ci"]).folder(folder).run()?;
     copy(&lock, &stamp)
 }
@@ -117,6 +129,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
         .map(drop)
         .map_err(|error| format!("{}: {error}", to.display()))
 }
+
+/// The oldest Node that has what the suites use.
+const NODE_VERSION: u32 = 20;
 
 #[cfg(test)]
 mod tests {

@@ -63,7 +63,6 @@ fn check_size(file: &Path, limit: u64) -> Result<(), String> {
     }
 }
 
-const NODE: Need = Need::Program("node", "nodejs");
 const CHROMIUM: Need = Need::Program("chromium", "chromium");
 
 /// What network namespaces with NAT routers need.
@@ -108,21 +107,21 @@ pub(crate) const PARTS: &[Part] = &[
         name: "lab",
         about: "the NAT routers that the calls run behind are what they are called",
         after: &[],
-        needs: &[Need::Root, NODE, IP, NFT, SYSCTL, Need::NodePackages],
+        needs: &[Need::Root, Need::Node, IP, NFT, SYSCTL, Need::NodePackages],
         action: Action::Suite("lab.test.mjs"),
     },
     Part {
         name: "socketio",
         about: "stock socket.io-client 4 and 2",
         after: &["build"],
-        needs: &[NODE, Need::NodePackages],
+        needs: &[Need::Node, Need::NodePackages],
         action: Action::Suite("socketio.test.mjs"),
     },
     Part {
         name: "mdn",
         about: "the client of MDN's chat sample",
         after: &["build"],
-        needs: &[NODE, Need::NodePackages],
+        needs: &[Need::Node, Need::NodePackages],
         action: Action::Suite("mdn.test.mjs"),
     },
     Part {
@@ -130,7 +129,7 @@ pub(crate) const PARTS: &[Part] = &[
         about: "coturn's test programs and aioice",
         after: &["build"],
         needs: &[
-            NODE,
+            Need::Node,
             Need::NodePackages,
             Need::PythonPackages,
             Need::Program("turnutils_uclient", "coturn"),
@@ -141,14 +140,14 @@ pub(crate) const PARTS: &[Part] = &[
         name: "hostile",
         about: "malformed, truncated and oversized input at every entry",
         after: &["build"],
-        needs: &[NODE, Need::NodePackages],
+        needs: &[Need::Node, Need::NodePackages],
         action: Action::Suite("hostile.test.mjs"),
     },
     Part {
         name: "demo",
         about: "two browser windows and a server without any set-up",
         after: &["build"],
-        needs: &[NODE, CHROMIUM, Need::NodePackages],
+        needs: &[Need::Node, CHROMIUM, Need::NodePackages],
         action: Action::Suite("demo.test.mjs"),
     },
     Part {
@@ -157,7 +156,7 @@ pub(crate) const PARTS: &[Part] = &[
         after: &["build"],
         needs: &[
             Need::Root,
-            NODE,
+            Need::Node,
             IP,
             NFT,
             SYSCTL,
@@ -170,7 +169,7 @@ pub(crate) const PARTS: &[Part] = &[
         name: "websocket",
         about: "the Autobahn cases",
         after: &["build"],
-        needs: &[NODE, Need::NodePackages, Need::PythonPackages],
+        needs: &[Need::Node, Need::NodePackages, Need::PythonPackages],
         action: Action::Suite("websocket.test.mjs"),
     },
 ];
