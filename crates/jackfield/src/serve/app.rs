@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use jackfield_sansio::Epoch;
 use jackfield_signal::{IceServers, Minted};
-use jackfield_socketio::ws;
+use jackfield_socketio::{Io, ws};
 use tokio::sync::watch;
 
 use super::admission::Admission;
@@ -23,6 +23,9 @@ pub(super) struct App {
     pub(super) clock: Clock,
     pub(super) ice: IceMinter,
     pub(super) switchboard: Arc<Switchboard>,
+    pub(super) io: Io,
+    /// The HTTP side of `io`.
+    pub(super) socketio: jackfield_socketio::engine::Service,
     pub(super) admission: Arc<Admission>,
     pub(super) counters: Counters,
     /// Each shard, set once all have started.
@@ -57,9 +60,12 @@ impl App {
             secret::random_bytes()?,
             signal.max_queue,
         ));
+        let io = signal::socketio::serve(&config, &switchboard);
         let connections = &config.connections;
         Ok(Arc::new(Self {
             clock,
+            socketio: io.service(),
+            io,
             switchboard,
             admission: Arc::new(Admission::new(connections.max, connections.max_per_ip)),
             counters: Counters::default(),

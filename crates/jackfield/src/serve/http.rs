@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use jackfield_socketio::engine::ConnectionInfo;
 use jackfield_socketio::ws;
 
 use super::app::App;
@@ -36,6 +37,14 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     app.counters.http_requests.inc();
     let path = request.uri().path();
+    if app.socketio.serves(path) {
+        request.extensions_mut().insert(ConnectionInfo {
+            peer: origin.remote,
+            secure: origin.secure,
+        });
+        let response = app.socketio.handle(request).await;
+        return Ok(response.map(BodyExt::boxed_unsync));
+    }
     if matches!(path, "/" | "/signal") && ws::is_upgrade(&request) {
         let reached = reached(&request, origin);
         return Ok(signal::websocket::upgrade(&app, &mut request, reached));
@@ -63,13 +72,7 @@ fn reached(request: &Request<Incoming>, origin: Origin) -> Option<Reached> {
         None => request.headers().get(header::HOST)?.to_str().ok()?,
     };
     let authority: http::uri::Authority = authority.parse().ok()?;
-    let port = authority
-        .port()
-        .map_or_else(String::new, |port| format!(":{port}"));
-    Some(Reached {
-        authority: format!("{}{port}", authority.host()),
-        secure: origin.secure,
-    })
+    Some(Reached::new(&authority, origin.secure))
 }
 
 fn ice(app: &App, origin: Origin, request: &Request<Incoming>) -> Response<Body> {

@@ -49,6 +49,17 @@ pub struct Reached {
 }
 
 impl Reached {
+    /// Returns how a client reached us that named `authority`; user information in it is left out.
+    pub fn new(authority: &http::uri::Authority, secure: bool) -> Self {
+        let port = authority
+            .port()
+            .map_or_else(String::new, |port| format!(":{port}"));
+        Self {
+            authority: format!("{}{port}", authority.host()),
+            secure,
+        }
+    }
+
     /// Reads `http://AUTHORITY` or `https://AUTHORITY`.
     pub fn from_url(url: &str) -> Option<Self> {
         let (secure, authority) = match url.strip_prefix("https://") {

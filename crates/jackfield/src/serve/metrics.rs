@@ -127,6 +127,15 @@ async fn collect(app: &App) -> Samples {
     let mut samples = Samples::default();
     server(app, &mut samples);
     signaling(app, &mut samples);
+    for (name, value) in app.io.stats().all() {
+        samples.add_labelled(
+            Kind::Gauge,
+            "socketio",
+            "What the Socket.IO server has counted, and how many there are at present",
+            ("what", name),
+            value,
+        );
+    }
     for shard in app.shards.get().into_iter().flatten() {
         shard.shard.visit(|name, value| {
             samples.add_labelled(

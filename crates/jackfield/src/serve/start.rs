@@ -119,8 +119,12 @@ impl Server {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
+            self.refuse_newcomers();
             tracing::info!("Stopping; a second signal stops at once");
-            let stopped = tokio::task::spawn_blocking(move || self.stop());
+            let stopped = async {
+                self.app.io.close().await;
+                tokio::task::spawn_blocking(move || self.end()).await
+            };
             tokio::select! {
                 done = stopped => done.context("the server did not stop in order"),
                 _ = interrupt.recv() => std::process::exit(1),
@@ -129,12 +133,28 @@ impl Server {
         })
     }
 
-    /// Takes no more clients, lets open requests finish within the configured time, and ends.
-    pub fn stop(self) {
+    /// Says that the server is not ready, and tells signaling clients to come again.
+    fn refuse_newcomers(&self) {
         self.app.set_ready(false);
         self.app.stop.send_replace(true);
+    }
+
+    /// Ends the shards, with as much time for open requests as is configured.
+    fn end(self) {
         self.shards.stop();
         self.shards.join();
+    }
+
+    /// Takes no more clients, lets open requests finish within the configured time, and ends.
+    pub async fn stop(self) {
+        self.refuse_newcomers();
+        self.app.io.close().await;
+        if tokio::task::spawn_blocking(move || self.end())
+            .await
+            .is_err()
+        {
+            tracing::error!("The server did not stop in order");
+        }
     }
 }
 

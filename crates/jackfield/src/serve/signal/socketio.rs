@@ -1,0 +1,148 @@
+//! Signaling over Socket.IO: a message's `type` is the event's name, its fields are the one argument, and an
+//! acknowledgement is answered where one is asked for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jackfield_signal::{AckId, NewMember};
+use jackfield_socketio::{Ack, Config as IoConfig, Cors, Event, Io, Socket};
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use super::switchboard::{Delivery, Inlet, Patch, Switchboard};
+use crate::config::Config;
+use crate::serve::ice::Reached;
+
+/// Returns a Socket.IO server whose main namespace leads to the switchboard.
+pub(in crate::serve) fn serve(config: &Config, switchboard: &Arc<Switchboard>) -> Io {
+    let io = Io::new(io_config(config));
+    let switchboard = Arc::clone(switchboard);
+    io.on_connect(move |socket: Socket| {
+        patch_in(&switchboard, &socket);
+        std::future::ready(())
+    });
+    io
+}
+
+fn io_config(config: &Config) -> IoConfig {
+    let limits = &config.socketio;
+    let cors = match config.cors_origins.as_slice() {
+        [] => None,
+        origins if origins.iter().any(|origin| origin == "*") => Some(Cors::any()),
+        origins => Some(Cors::origins(origins)),
+    };
+    IoConfig {
+        ping_interval: limits.ping_interval,
+        ping_timeout: limits.ping_timeout,
+        max_payload: limits.max_payload,
+        max_buffered: config.signal.max_queue,
+        max_connections: config.signal.max_members,
+        allow_eio3: true,
+        cors,
+        ..IoConfig::default()
+    }
+}
+
+/// Makes a socket a member of the hub for as long as it is connected.
+fn patch_in(switchboard: &Arc<Switchboard>, socket: &Socket) {
+    let patch = switchboard.connect(NewMember {
+        host: reached(socket).map(|reached| reached.to_url()),
+        lobby: false,
+    });
+    let events = Arc::new(Events {
+        inlet: patch.inlet(),
+        waiting: Mutex::default(),
+        next_ack: AtomicU64::new(0),
+    });
+    let gone = watch::Sender::new(false);
+    tokio::spawn(forward(
+        patch,
+        socket.clone(),
+        Arc::clone(&events),
+        gone.subscribe(),
+    ));
+    socket.on_any(move |_, event| {
+        events.take(&event);
+        std::future::ready(())
+    });
+    socket.on_disconnect(move |_, _| {
+        gone.send_replace(true);
+        std::future::ready(())
+    });
+}
+
+fn reached(socket: &Socket) -> Option<Reached> {
+    let handshake = socket.handshake();
+    let host = handshake.headers.get(http::header::HOST)?;
+    let authority: http::uri::Authority = host.to_str().ok()?.parse().ok()?;
+    Some(Reached::new(&authority, handshake.secure))
+}
+
+/// The events of one socket on their way to the hub.
+#[derive(Debug)]
+struct Events {
+    inlet: Inlet,
+    /// Acknowledgements that the hub has not answered yet.
+    waiting: Mutex<HashMap<AckId, Ack>>,
+    next_ack: AtomicU64,
+}
+
+impl Events {
+    fn take(&self, event: &Event) {
+        let ack = event.ack_handle().map(|handle| {
+            let id = AckId(self.next_ack.fetch_add(1, Ordering::Relaxed));
+            self.waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(id, handle.clone());
+            id
+        });
+        let arguments = event.raw();
+        let body = arguments.first().map_or("{}", |argument| argument.get());
+        self.inlet.event(event.name(), body, ack);
+    }
+
+    fn answered(&self, ack: AckId) -> Option<Ack> {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&ack)
+    }
+}
+
+/// Sends what the hub has for a socket until either ends.
+async fn forward(
+    mut patch: Patch,
+    socket: Socket,
+    events: Arc<Events>,
+    mut gone: watch::Receiver<bool>,
+) {
+    loop {
+        let delivery = tokio::select! {
+            delivery = patch.next() => delivery,
+            _ = gone.wait_for(|gone| *gone) => return,
+        };
+        let sent = match delivery {
+            Some(Delivery::Message { kind, json }) => {
+                raw(&json).is_some_and(|json| socket.emit(&kind, &*json).is_ok())
+            }
+            Some(Delivery::Ack { ack, json }) => match (events.answered(ack), raw(&json)) {
+                (Some(ack), Some(json)) => ack.send(&*json).is_ok(),
+                _ => true,
+            },
+            Some(Delivery::Close { .. }) | None => false,
+        };
+        if !sent {
+            socket.disconnect(true);
+            return;
+        }
+    }
+}
+
+/// Takes JSON that the hub wrote as it is.
+fn raw(json: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(json.to_owned())
+        .inspect_err(|error| tracing::error!(%error, "The signaling hub wrote what is not JSON"))
+        .ok()
+}
