@@ -235,11 +235,11 @@ pub fn request(data: &[u8]) {
             assert_eq!(response.status(), 101);
             assert_eq!(
                 response.headers().contains_key("sec-websocket-extensions"),
-                accepted.deflate.is_some()
+                accepted.established.deflate.is_some()
             );
             assert_eq!(
                 response.headers().contains_key("sec-websocket-protocol"),
-                accepted.subprotocol.is_some()
+                accepted.established.subprotocol.is_some()
             );
         }
         Err(refusal) => {

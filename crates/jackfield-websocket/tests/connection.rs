@@ -233,6 +233,7 @@ fn of_a_flood_of_pings_the_first_few_and_the_last_are_answered() {
     }
     assert_eq!(receive(&mut server, &wire).len(), 1000);
     assert_eq!(server.queued_bytes(), 16 * 4);
+    assert_eq!(server.take_skipped_pongs(), 1000 - 17);
     let queued = server.outgoing().remaining();
     server.outgoing().advance(queued);
     assert_eq!(

@@ -54,11 +54,10 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
             break answer?;
         }
     };
-    let agreed = (established.subprotocol, established.deflate);
     Ok(WebSocket::new(
         stream,
         role,
-        agreed,
+        established,
         Arc::clone(config),
         &early,
     ))

@@ -26,6 +26,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How long the closing handshake may take (5 s).
     pub close_timeout: Duration,
+    /// Most bytes of a peer that broke the protocol that are read and dropped, so that it gets our Close before a reset (4 MiB).
+    pub max_linger: usize,
     /// How long a server may take to answer our opening handshake (10 s).
     pub handshake_timeout: Duration,
     /// What went wrong, counted over all connections that share it.
@@ -43,6 +45,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
+            max_linger: 4 << 20,
             handshake_timeout: Duration::from_secs(10),
             counters: Arc::default(),
         }
@@ -62,6 +65,10 @@ pub struct Counters {
     pub messages_too_large: AtomicU64,
     /// Connections failed for `limits.max_fragments`.
     pub too_many_fragments: AtomicU64,
+    /// Pings left unanswered for `limits.max_waiting_pongs`.
+    pub pongs_skipped: AtomicU64,
+    /// Times that reading stopped for `pause_reading_above`.
+    pub reading_paused: AtomicU64,
     /// Messages refused for `max_queued`.
     pub queue_full: AtomicU64,
     /// Peers that fell silent for `ping_interval` and `ping_timeout`.
@@ -70,6 +77,8 @@ pub struct Counters {
     pub stalled: AtomicU64,
     /// Peers that did not finish the closing handshake within `close_timeout`.
     pub close_timeouts: AtomicU64,
+    /// Peers that sent more than `max_linger` after they were failed.
+    pub lingered_too_much: AtomicU64,
 }
 
 impl Counters {

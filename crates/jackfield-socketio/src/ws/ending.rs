@@ -10,9 +10,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::reading::{Last, poll_read_shared};
 use super::{Counters, Error, WebSocket};
 
-/// Most bytes that are read and dropped after the end, so that the peer gets our Close before a reset.
-const MAX_LINGER: usize = 4 << 20;
-
 /// How far the end of a connection is.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -144,7 +141,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             return Poll::Ready(Ok(Step::Over));
         };
         ending.dropped += dropped;
-        Poll::Ready(Ok(if dropped == 0 || ending.dropped > MAX_LINGER {
+        if ending.dropped > self.config.max_linger {
+            Counters::add(&self.config.counters.lingered_too_much);
+            return Poll::Ready(Ok(Step::Over));
+        }
+        Poll::Ready(Ok(if dropped == 0 {
             Step::Over
         } else {
             Step::Linger

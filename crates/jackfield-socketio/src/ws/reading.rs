@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use jackfield_websocket::{CloseFrame, Connection, Event, Message, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::timer::Beat;
-use super::{Error, WebSocket};
+use super::{Counters, Error, WebSocket};
 
 /// Bytes per read; all connections of a thread share one buffer.
 const READ: usize = 64 << 10;
@@ -49,9 +50,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
         self.keep_alive(cx)?;
         if self.core.queued_bytes() > self.config.pause_reading_above {
+            if !std::mem::replace(&mut self.paused, true) {
+                Counters::add(&self.config.counters.reading_paused);
+            }
             // The write that is pending wakes this task.
             return Poll::Pending;
         }
+        self.paused = false;
         let mut inbox = Inbox {
             core: &mut self.core,
             messages: &mut self.messages,
@@ -67,6 +72,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.heard();
+        }
+        let skipped = self.core.take_skipped_pongs();
+        if skipped > 0 {
+            let counter = &self.config.counters.pongs_skipped;
+            counter.fetch_add(skipped, Ordering::Relaxed);
         }
         if let Some(event) = last {
             self.begin_ending(event);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use jackfield_websocket::{CloseFrame, Connection, Frame, Kind, Message, Role, SendError, deflate};
+use jackfield_websocket::handshake::Established;
+use jackfield_websocket::{CloseFrame, Connection, Frame, Kind, Message, Role, SendError};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ending::Ending;
@@ -29,6 +30,8 @@ pub struct WebSocket<S> {
     pub(super) close_frame: Option<CloseFrame>,
     /// Bytes were written since the stream was last flushed.
     pub(super) unflushed: bool,
+    /// Reading waits for writing.
+    pub(super) paused: bool,
     pub(super) is_server: bool,
     pub(super) heartbeat: Option<Heartbeat>,
     /// Runs while the peer takes nothing.
@@ -40,17 +43,10 @@ pub struct WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// A connection whose handshake is done; `early` are bytes that came with the handshake.
-    pub fn new(
-        io: S,
-        role: Role,
-        agreed: (Option<String>, Option<deflate::Params>),
-        config: Arc<Config>,
-        early: &[u8],
-    ) -> Self {
+    pub fn new(io: S, role: Role, agreed: Established, config: Arc<Config>, early: &[u8]) -> Self {
         let is_server = role == Role::Server;
-        let (subprotocol, deflate) = agreed;
         let mut core = Connection::new(role, config.limits);
-        if let Some(params) = deflate {
+        if let Some(params) = agreed.deflate {
             core = core.with_deflate(params);
         }
         let heartbeat = config
@@ -64,11 +60,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             ending: None,
             close_frame: None,
             unflushed: false,
+            paused: false,
             is_server,
             heartbeat,
             stall: Timer::default(),
             closing: Timer::default(),
-            subprotocol: subprotocol.map(Into::into),
+            subprotocol: agreed.subprotocol.map(Into::into),
         };
         socket.take_input(early);
         socket

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use jackfield_websocket::Role;
-use jackfield_websocket::handshake::{self, Accepted, Refusal};
+use jackfield_websocket::handshake::{self, Established, Refusal};
 
 use super::{Config, Counters, Error, WebSocket};
 
@@ -46,7 +46,7 @@ pub fn upgrade<B>(
     let response = accepted.response();
     let upgrade = Upgrade {
         stream: hyper::upgrade::on(request),
-        accepted: Some(accepted),
+        agreed: accepted.established,
         config: Arc::clone(config),
     };
     Ok((response, upgrade))
@@ -57,14 +57,14 @@ pub fn upgrade<B>(
 #[must_use = "the connection exists once this is awaited"]
 pub struct Upgrade {
     stream: OnUpgrade,
-    accepted: Option<Accepted>,
+    agreed: Established,
     config: Arc<Config>,
 }
 
 impl Upgrade {
     /// The subprotocol that the response agrees to.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.accepted.as_ref()?.subprotocol.as_deref()
+        self.agreed.subprotocol.as_deref()
     }
 }
 
@@ -73,9 +73,7 @@ impl Future for Upgrade {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let stream = ready!(Pin::new(&mut self.stream).poll(cx)).map_err(Error::Upgrade)?;
-        let agreed = self.accepted.take().map_or((None, None), |accepted| {
-            (accepted.subprotocol, accepted.deflate)
-        });
+        let agreed = std::mem::take(&mut self.agreed);
         Poll::Ready(Ok(WebSocket::new(
             TokioIo::new(stream),
             Role::Server,

@@ -47,6 +47,7 @@ pub struct Connection {
     control: Vec<u8>,
     outgoing: Outgoing,
     late_pong: Option<Bytes>,
+    skipped_pongs: u64,
     close_sent: bool,
     /// Set by the last event: the code that our Close carries, if it has one.
     over: Option<Option<CloseCode>>,
@@ -128,6 +129,7 @@ impl Connection {
             control: Vec::new(),
             outgoing: Outgoing::default(),
             late_pong: None,
+            skipped_pongs: 0,
             close_sent: false,
             over: None,
         }
@@ -161,6 +163,11 @@ impl Connection {
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.outgoing.bytes()
+    }
+
+    /// Pings since the last call that are not answered because [`Config::max_waiting_pongs`] Pongs waited.
+    pub fn take_skipped_pongs(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped_pongs)
     }
 
     /// Whether our Close is sent or queued; nothing can be sent after it.

@@ -215,7 +215,8 @@ impl Connection {
         if self.outgoing.pongs() < self.config.max_waiting_pongs {
             self.queue_pong(body);
         } else {
-            self.late_pong = Some(body.clone());
+            let unanswered = self.late_pong.replace(body.clone());
+            self.skipped_pongs += u64::from(unanswered.is_some());
         }
     }
 

@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderMap, Request, StatusCode};
 
 use super::extension::parse_headers;
-use super::{Options, accept_key, lists_token, negotiate};
+use super::{Established, Options, accept_key, lists_token, negotiate};
 use crate::deflate;
 
 /// The most bytes and header lines of an answer.
@@ -44,15 +44,6 @@ pub enum HandshakeError {
     /// An extension, or parameters, that were not offered.
     #[error("the server chose an extension that was not offered")]
     Extension,
-}
-
-/// What both sides agreed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Established {
-    /// The subprotocol the server chose.
-    pub subprotocol: Option<String>,
-    /// permessage-deflate, if the server agreed to it.
-    pub deflate: Option<deflate::Params>,
 }
 
 /// An opening handshake under way, on the client's side.
@@ -306,7 +297,7 @@ mod tests {
         });
         let established = handshake.receive(&mut &answer[..]).unwrap().unwrap();
         assert_eq!(established.subprotocol.as_deref(), Some("json"));
-        assert_eq!(established.deflate, accepted.deflate);
+        assert_eq!(established.deflate, accepted.established.deflate);
         assert!(established.deflate.is_some());
     }
 

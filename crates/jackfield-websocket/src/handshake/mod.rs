@@ -13,7 +13,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use sha1::{Digest, Sha1};
 
-pub use client::{ClientHandshake, Established, HandshakeError};
+pub use client::{ClientHandshake, HandshakeError};
 pub use server::{Accepted, Refusal, accept};
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -30,6 +30,15 @@ pub struct Options {
     pub subprotocols: Vec<String>,
     /// permessage-deflate, if it is supported.
     pub deflate: Option<deflate::Config>,
+}
+
+/// What both sides agreed on; by default plain messages without a subprotocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Established {
+    /// The subprotocol the server chose from the client's.
+    pub subprotocol: Option<String>,
+    /// permessage-deflate, if both sides support it.
+    pub deflate: Option<deflate::Params>,
 }
 
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).

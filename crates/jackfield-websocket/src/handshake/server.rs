@@ -7,8 +7,7 @@ use http::header::{
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 
 use super::extension::parse_headers;
-use super::{Options, accept_key, is_token, lists_token, negotiate};
-use crate::deflate;
+use super::{Established, Options, accept_key, is_token, lists_token, negotiate};
 
 /// Why a request opens no WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -82,10 +81,8 @@ impl Refusal {
 /// A request that opens a WebSocket, and what was agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// The subprotocol, if the client offered one that the server knows.
-    pub subprotocol: Option<String>,
-    /// permessage-deflate, if both sides support it.
-    pub deflate: Option<deflate::Params>,
+    /// What the answer agrees to.
+    pub established: Established,
     accept: HeaderValue,
     extensions: Option<HeaderValue>,
 }
@@ -130,8 +127,10 @@ pub fn accept(
         None => (None, None),
     };
     Ok(Accepted {
-        subprotocol: choose_subprotocol(headers, options)?,
-        deflate,
+        established: Established {
+            subprotocol: choose_subprotocol(headers, options)?,
+            deflate,
+        },
         accept: HeaderValue::try_from(accept_key(key)).map_err(|_| Refusal::Key)?,
         extensions,
     })
@@ -150,7 +149,7 @@ impl Accepted {
         if let Some(value) = &self.extensions {
             headers.insert(SEC_WEBSOCKET_EXTENSIONS, value.clone());
         }
-        if let Some(name) = &self.subprotocol
+        if let Some(name) = &self.established.subprotocol
             && let Ok(value) = HeaderValue::from_str(name)
         {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
@@ -238,7 +237,7 @@ mod tests {
     fn a_subprotocol_nobody_knows_is_left_out_of_the_answer() {
         let mut headers = headers();
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("other"));
-        assert_eq!(judge(&headers).unwrap().subprotocol, None);
+        assert_eq!(judge(&headers).unwrap().established.subprotocol, None);
     }
 
     #[test]
