@@ -9,7 +9,7 @@ const OFFER_WITHIN_MS = 6000;
 /** A pause in connectivity often mends itself. */
 const MEND_WITHIN_MS = 3000;
 /** After so many fruitless ICE restarts the connection is made anew. */
-const RESTARTS = 4;
+const RESTARTS = 2;
 
 /**
  * One other person in a room, and the call with them.
@@ -206,7 +206,7 @@ export class Peer extends Emitter {
   }
 
   #signal(type, fields) {
-    return this.#room.signal(type, this, { ...fields, from: this.#mark, to: this.remote });
+    return this.#room.signal(type, this, { from: this.#mark, to: this.remote, ...fields });
   }
 
   async #handle(message) {

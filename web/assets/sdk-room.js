@@ -141,9 +141,8 @@ export class Room extends Emitter {
     there.delete(before);
     for (const peer of [...this.peers.values()]) {
       const user = there.get(peer.id);
-      if (!user) this.#linger(peer);
-      else if (before === self.id) peer.become(user);
-      else peer.resume(user);
+      if (user) peer.resume(user);
+      else this.#linger(peer);
       there.delete(peer.id);
     }
     for (const user of there.values()) this.#meet(user, true);
