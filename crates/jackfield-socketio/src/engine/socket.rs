@@ -289,7 +289,7 @@ impl Socket {
         octet_stream: bool,
     ) -> (RequestId, oneshot::Receiver<Response>, bool) {
         let (id, answer) = self.register();
-        let read = self.with(|core, _| core.handle_post_head(id, octet_stream));
+        let read = self.with(|core, now| core.handle_post_head(now, id, octet_stream));
         (id, answer, read)
     }
 

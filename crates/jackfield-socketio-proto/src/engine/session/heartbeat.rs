@@ -1,9 +1,12 @@
 //! Who must be heard of by when.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::SessionConfig;
 use crate::engine::{Packet, Version};
+
+/// A driver that calls later than this was held up, and its clients could not have answered in time.
+const MAX_LATENESS: Duration = Duration::from_secs(1);
 
 /// The heartbeat's next deadline.
 #[derive(Debug, Clone, Copy)]
@@ -48,9 +51,12 @@ impl Heartbeat {
             return Due::Nothing;
         }
         match self {
-            Self::PingAt(_) => {
+            Self::PingAt(at) => {
+                // The period runs from when the ping was due, unless the driver itself was held up.
+                let late = now.saturating_duration_since(*at) > MAX_LATENESS;
+                let sent = if late { now } else { *at };
                 *self = Self::PongBy {
-                    deadline: now + config.ping_timeout,
+                    deadline: sent + config.ping_timeout,
                     extended: false,
                 };
                 Due::Ping

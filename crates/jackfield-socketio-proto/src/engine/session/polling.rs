@@ -30,6 +30,7 @@ impl Session {
     ///
     /// A second GET beside a waiting one is refused and ends the session.
     pub fn handle_poll(&mut self, now: Instant, request: RequestId) {
+        self.handle_timeout(now);
         if let Some(error) = self.unfit_for_polling() {
             self.refuse(request, error);
             return;
@@ -57,7 +58,13 @@ impl Session {
     /// A second POST beside an unfinished one, and `application/octet-stream` in revision 4, are refused and end the
     /// session.
     #[must_use]
-    pub fn handle_post_head(&mut self, request: RequestId, octet_stream: bool) -> bool {
+    pub fn handle_post_head(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        octet_stream: bool,
+    ) -> bool {
+        self.handle_timeout(now);
         if let Some(error) = self.unfit_for_polling() {
             self.refuse(request, error);
             return false;

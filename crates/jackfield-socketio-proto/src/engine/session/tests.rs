@@ -98,7 +98,7 @@ impl World {
     }
 
     fn post(&mut self, body: &str) -> u16 {
-        if self.session.handle_post_head(POST, false) {
+        if self.session.handle_post_head(self.now, POST, false) {
             let body = PostBody::Text(body.to_owned().into());
             self.session.handle_post(self.now, POST, body);
         }
@@ -193,8 +193,8 @@ fn a_second_poll_beside_a_waiting_one_ends_the_session() {
 #[test]
 fn a_second_post_beside_an_unfinished_one_ends_the_session() {
     let mut world = World::polling(Version::V4);
-    assert!(world.session.handle_post_head(POST, false));
-    assert!(!world.session.handle_post_head(LATER, false));
+    assert!(world.session.handle_post_head(world.now, POST, false));
+    assert!(!world.session.handle_post_head(world.now, LATER, false));
     assert_eq!(world.answer(LATER).unwrap().0, 400);
     assert_eq!(world.closed(), Some(CloseReason::TransportError));
     let body = PostBody::Text("4a".into());
@@ -206,12 +206,12 @@ fn a_second_post_beside_an_unfinished_one_ends_the_session() {
 #[test]
 fn octet_stream_belongs_to_revision_3() {
     let mut world = World::polling(Version::V4);
-    assert!(!world.session.handle_post_head(POST, true));
+    assert!(!world.session.handle_post_head(world.now, POST, true));
     assert_eq!(world.answer(POST).unwrap().0, 400);
     assert_eq!(world.closed(), Some(CloseReason::TransportError));
 
     let mut world = World::polling(Version::V3);
-    assert!(world.session.handle_post_head(POST, true));
+    assert!(world.session.handle_post_head(world.now, POST, true));
     let body = PostBody::Binary(Bytes::from_static(&[1, 2, 255, 4, 7]));
     world.session.handle_post(world.now, POST, body);
     assert_eq!(world.answer(POST).unwrap().0, 200);
@@ -224,7 +224,7 @@ fn octet_stream_belongs_to_revision_3() {
 #[test]
 fn a_body_that_is_too_large_leaves_the_session_open() {
     let mut world = World::polling(Version::V4);
-    assert!(world.session.handle_post_head(POST, false));
+    assert!(world.session.handle_post_head(world.now, POST, false));
     world
         .session
         .handle_post_failed(POST, PostFailure::TooLarge);
@@ -298,6 +298,28 @@ fn the_server_pings_in_revision_4() {
     assert_eq!(world.answer(GET), Some((200, "2".into())));
     world.advance(ms(200));
     assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_request_after_the_deadline_is_too_late_even_if_the_timer_is_late() {
+    let mut world = World::polling(Version::V4);
+    world.advance(ms(300));
+    world.now += ms(200);
+    assert!(world.poll(GET).unwrap().contains(r#""code":1"#));
+    assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_driver_that_was_held_up_gives_its_clients_time_to_answer() {
+    let (mut world, link) = World::websocket(Version::V4);
+    world.now += Duration::from_secs(60);
+    world.session.handle_timeout(world.now);
+    world.session.handle_timeout(world.now);
+    assert_eq!(world.frames(link), ["2"]);
+    assert_eq!(world.closed(), None);
+    world.frame(link, "3");
+    world.advance(ms(299));
+    assert_eq!(world.closed(), None);
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! The profile that the protocol documents describe for testing a server.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use jackfield_socketio::engine::{self, CloseReason, ConnectionInfo, Handler, Message, Peer};
+use jackfield_socketio::{Config, Cors, Io, Socket};
+use serde_json::value::RawValue;
+use tokio::net::TcpStream;
+
+/// The profile's times and limits.
+fn config(path: &str, eio3: bool) -> Config {
+    Config {
+        path: path.to_owned(),
+        ping_interval: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(200),
+        connect_timeout: Duration::from_secs(1),
+        max_payload: 1_000_000,
+        cors: Some(Cors::any()),
+        allow_eio3: eio3,
+        ..Config::default()
+    }
+}
+
+/// `/engine.io/` and `/socket.io/` on one listener.
+#[derive(Clone)]
+pub(crate) struct Profile {
+    engine: engine::Service,
+    socket: engine::Service,
+}
+
+impl Profile {
+    pub(crate) fn new(eio3: bool) -> Self {
+        Self {
+            engine: engine::Server::new(config("/engine.io/", eio3), Echo).service(),
+            socket: socket_io(eio3).service(),
+        }
+    }
+
+    /// Serves one TCP connection until it ends.
+    pub(crate) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            let profile = self.clone();
+            let secure = false;
+            request
+                .extensions_mut()
+                .insert(ConnectionInfo { peer, secure });
+            async move {
+                let service = if profile.engine.serves(request.uri().path()) {
+                    profile.engine
+                } else {
+                    profile.socket
+                };
+                Ok::<_, Infallible>(service.handle(request).await)
+            }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // Clients go away as they like.
+        connection.with_upgrades().await.ok();
+    }
+}
+
+/// Echoes every engine message.
+struct Echo;
+
+struct EchoPeer(engine::Socket);
+
+impl Handler for Echo {
+    fn open(&self, socket: &engine::Socket) -> Box<dyn Peer> {
+        Box::new(EchoPeer(socket.clone()))
+    }
+}
+
+impl Peer for EchoPeer {
+    fn message(&mut self, message: Message) {
+        // A client that closed before its echo does not miss it.
+        self.0.send(message).ok();
+    }
+
+    fn close(&mut self, _: CloseReason) {}
+}
+
+fn socket_io(eio3: bool) -> Io {
+    let io = Io::new(config("/socket.io/", eio3));
+    for name in ["/", "/custom"] {
+        let namespace = io.of(name);
+        namespace.on_connect(async |socket: Socket| {
+            let auth: Box<RawValue> = socket.handshake().auth().unwrap_or_default();
+            socket.emit("auth", &auth).ok();
+        });
+        namespace.on("message", async |socket, event| {
+            socket.emit("message-back", event.args()).ok();
+        });
+        namespace.on("message-with-ack", async |_, event| {
+            event.ack(event.args()).ok();
+        });
+    }
+    io
+}
