@@ -10,7 +10,7 @@
 )]
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,11 +20,11 @@ use jackfield_net::tcp::{self, TcpStats};
 use jackfield_net::turn::{TurnConfig, TurnHandle, TurnShard};
 use jackfield_net::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_turn::{Cidr, Config, Credentials, NonceKey, Registry, Server};
+use jackfield_turn::{Cidr, Config, Credentials, NonceKey, Registry, RelayAddress, Server};
 use tokio::net::TcpStream;
 
 const USAGE: &str = "usage: turn_server [--listen ADDR]... [--user NAME:PASSWORD]... [--secret SECRET]... \
-[--allow-peer CIDR]... [--realm REALM] [--shards N] [--quota ALLOCATIONS_PER_USER] [--stats]";
+[--allow-peer CIDR]... [--relay IP]... [--realm REALM] [--shards N] [--quota ALLOCATIONS_PER_USER] [--stats]";
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -144,6 +144,7 @@ struct Options {
     listen: Vec<SocketAddr>,
     credentials: Credentials,
     allow: Vec<Cidr>,
+    relay: Vec<IpAddr>,
     realm: String,
     shards: usize,
     quota: Option<u32>,
@@ -156,6 +157,7 @@ impl Options {
             listen: Vec::new(),
             credentials: Credentials::new(),
             allow: Vec::new(),
+            relay: Vec::new(),
             realm: "jackfield".into(),
             shards: 1,
             quota: None,
@@ -175,6 +177,7 @@ impl Options {
                 }
                 "--secret" => options.credentials = options.credentials.with_secret(value),
                 "--allow-peer" => options.allow.push(value.parse()?),
+                "--relay" => options.relay.push(value.parse()?),
                 "--realm" => options.realm = value,
                 "--quota" => options.quota = Some(value.parse()?),
                 "--shards" => options.shards = value.parse()?,
@@ -198,6 +201,12 @@ impl Options {
         );
         config.peers.allow.clone_from(&self.allow);
         config.peers.own_listeners.clone_from(&self.listen);
+        for ip in &self.relay {
+            config.relay_addresses.push(RelayAddress {
+                local: *ip,
+                advertised: *ip,
+            });
+        }
         if let Some(quota) = self.quota {
             config.limits.allocations_per_user = quota;
         }
