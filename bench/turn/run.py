@@ -59,8 +59,13 @@ def arguments():
     parser.add_argument("--coturn", default="turnserver", help="which coturn to run")
     parser.add_argument("--others", type=float, default=0.35, help="cores that others may use in a run")
     parser.add_argument("--retries", type=int, default=10, help="runs repeated in all because of others")
-    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], default=list(SCENARIOS))
-    return parser.parse_args()
+    parser.add_argument("scenario", nargs="*", help=", ".join(SCENARIOS))
+    options = parser.parse_args()
+    unknown = set(options.scenario) - set(SCENARIOS)
+    if unknown:
+        parser.error(f"no load is called {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    options.scenario = options.scenario or list(SCENARIOS)
+    return options
 
 
 def prioritise():
@@ -125,7 +130,7 @@ def generate(server, load, options):
         *("--user", f"{USER}:{PASSWORD}", "--pid", str(server.process.pid)),
         *("--seconds", str(options.seconds), *load.split()),
     ]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output)
 
 

@@ -48,7 +48,9 @@ async fn run(options: Options) -> Result<(), AnyError> {
     load.forget();
     let before = Usage::read(options.pid)?;
     load.send_for(options.duration, &options).await;
-    load.report(&Usage::read(options.pid)?.since(&before), &options);
+    let usage = Usage::read(options.pid)?.since(&before);
+    load.say_goodbye(&options);
+    load.report(&usage, &options);
     Ok(())
 }
 
@@ -56,6 +58,7 @@ async fn run(options: Options) -> Result<(), AnyError> {
 struct Load {
     routes: Vec<Route>,
     receivers: Vec<Rc<UdpSocket>>,
+    goodbyes: Vec<Goodbye>,
     start: Instant,
     sent: Cell<u64>,
     received: Cell<u64>,
@@ -74,6 +77,12 @@ struct Route {
     to: SocketAddr,
     /// What is before the payload.
     header: Vec<u8>,
+}
+
+/// What ends an allocation, and where it is sent from.
+struct Goodbye {
+    socket: Rc<UdpSocket>,
+    bytes: Vec<u8>,
 }
 
 impl Load {
@@ -97,6 +106,7 @@ impl Load {
         let relayed: Vec<_> = clients.iter().map(|(_, relayed)| *relayed).collect();
         let mut routes = Vec::new();
         let mut receivers = Vec::new();
+        let mut goodbyes = Vec::new();
         for (index, (mut client, own)) in clients.into_iter().enumerate() {
             let partner = match options.mode {
                 Mode::Pairs => *relayed.get(index ^ 1).ok_or("pairs need an even number")?,
@@ -107,10 +117,15 @@ impl Load {
                     .bind_channel(CHANNEL, partner)
                     .map_err(|error| format!("{error:?}"))?;
             }
+            let bytes = client.goodbye();
             let Link::Udp(socket) = client.link else {
                 return Err("clients use UDP".into());
             };
             let socket = adopt(socket)?;
+            goodbyes.push(Goodbye {
+                socket: Rc::clone(&socket),
+                bytes,
+            });
             routes.push(match options.mode {
                 Mode::Up | Mode::Pairs => Route {
                     to: options.server,
@@ -136,6 +151,7 @@ impl Load {
         Ok(Self {
             routes,
             receivers,
+            goodbyes,
             start: Instant::now(),
             sent: Cell::new(0),
             received: Cell::new(0),
@@ -205,6 +221,17 @@ impl Load {
         }
         self.sent.set(self.sent.get() + count);
         self.in_flight.set(self.in_flight.get() + count);
+    }
+
+    /// Ends the allocations, so that a server is as it was before.
+    fn say_goodbye(&self, options: &Options) {
+        if options.mode == Mode::Binding {
+            return;
+        }
+        for Goodbye { socket, bytes } in &self.goodbyes {
+            socket.send(socket.local_addr(), options.server, &[bytes]);
+            socket.flush();
+        }
     }
 
     fn forget(&self) {

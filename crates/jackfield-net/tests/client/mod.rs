@@ -67,8 +67,16 @@ impl Client {
     }
 
     pub(crate) fn delete(&mut self) -> Result<(), Refused> {
-        self.request(REFRESH, |writer| writer.attribute(&Lifetime(0)))
-            .map(drop)
+        let goodbye = self.goodbye();
+        self.link.send(&goodbye);
+        loop {
+            let answer = self.link.receive();
+            match Message::parse(&answer).map(|message| message.class()) {
+                Ok(Class::Success) => return Ok(()),
+                Ok(Class::Error) => return Err(Refused(0)),
+                _ => self.inbox.push_back(answer),
+            }
+        }
     }
 
     pub(crate) fn permit(&mut self, peer: SocketAddr) -> Result<(), Refused> {
@@ -155,8 +163,33 @@ impl Client {
         Err(Refused(401))
     }
 
-    /// Sends one request until it is answered, and returns the answer.
+    /// Sends a request and returns the answer; what else arrives is kept.
     fn exchange(&mut self, method: Method, attributes: impl Fn(&mut MessageWriter<'_>)) -> Vec<u8> {
+        let (transaction, bytes) = self.message(method, attributes);
+        self.link.send(&bytes);
+        loop {
+            let received = self.link.receive();
+            let answers =
+                Message::parse(&received).is_ok_and(|message| message.transaction() == transaction);
+            if answers {
+                return received;
+            }
+            self.inbox.push_back(received);
+        }
+    }
+
+    /// Returns a request that ends the allocation, for who sends it without this client.
+    pub(crate) fn goodbye(&mut self) -> Vec<u8> {
+        self.message(REFRESH, |writer| writer.attribute(&Lifetime(0)))
+            .1
+    }
+
+    /// Makes a request, authenticated once the server has asked for it.
+    fn message(
+        &mut self,
+        method: Method,
+        attributes: impl Fn(&mut MessageWriter<'_>),
+    ) -> (TransactionId, Vec<u8>) {
         let transaction = self.transaction();
         let mut bytes = Vec::new();
         let mut writer = MessageWriter::new(&mut bytes, Class::Request, method, transaction);
@@ -170,16 +203,7 @@ impl Client {
             writer.integrity_sha1(key);
         }
         writer.finish().unwrap();
-        self.link.send(&bytes);
-        loop {
-            let received = self.link.receive();
-            let answers =
-                Message::parse(&received).is_ok_and(|message| message.transaction() == transaction);
-            if answers {
-                return received;
-            }
-            self.inbox.push_back(received);
-        }
+        (transaction, bytes)
     }
 
     fn transaction(&mut self) -> TransactionId {
