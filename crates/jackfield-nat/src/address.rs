@@ -1,0 +1,228 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// An IPv4 or IPv6 address as one number, so that tables hash and compare it in one step.
+///
+/// IPv4 is kept as its IPv4-mapped form ([RFC 4291 §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2));
+/// such addresses are refused in IPv6 packets, so the two never meet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(u128);
+
+impl Address {
+    /// Returns the IPv4 address with these 32 bits.
+    pub const fn v4(bits: u32) -> Self {
+        Self(V4_MAPPED | bits as u128)
+    }
+
+    /// Returns the IPv6 address with these 128 bits.
+    pub const fn v6(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Returns whether this is an IPv4 address.
+    pub const fn is_v4(self) -> bool {
+        self.0 >> 32 == 0xffff
+    }
+
+    /// Returns the 32 bits of an IPv4 address.
+    pub fn to_v4(self) -> Option<u32> {
+        self.is_v4().then_some(self.0 as u32)
+    }
+
+    /// Returns all 128 bits; an IPv4 address is in its IPv4-mapped form.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// Returns the sum of the address's 16-bit words as they stand in a header.
+    pub(crate) fn word_sum(self) -> u32 {
+        let mut rest = if self.is_v4() {
+            self.0 & 0xffff_ffff
+        } else {
+            self.0
+        };
+        let mut sum = 0;
+        while rest != 0 {
+            sum += (rest & 0xffff) as u32;
+            rest >>= 16;
+        }
+        sum
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => ip.into(),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Address {
+    fn from(ip: Ipv4Addr) -> Self {
+        Self::v4(ip.to_bits())
+    }
+}
+
+impl From<Ipv6Addr> for Address {
+    fn from(ip: Ipv6Addr) -> Self {
+        Self::v6(ip.to_bits())
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        match address.to_v4() {
+            Some(bits) => Self::V4(Ipv4Addr::from_bits(bits)),
+            None => Self::V6(Ipv6Addr::from_bits(address.0)),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        IpAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        IpAddr::from(*self).fmt(f)
+    }
+}
+
+/// An address and a port; for ICMP queries the port is the query identifier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The IP address.
+    pub address: Address,
+    /// The UDP or TCP port, or the ICMP query identifier.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Returns the endpoint at `port` of `address`.
+    pub fn new(address: impl Into<Address>, port: u16) -> Self {
+        Self {
+            address: address.into(),
+            port,
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(socket: SocketAddr) -> Self {
+        Self::new(socket.ip(), socket.port())
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::new(endpoint.address.into(), endpoint.port)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::from(*self).fmt(f)
+    }
+}
+
+/// An address prefix, such as `192.168.0.0/16` or `2001:db8::/48`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    /// The first address.
+    address: Address,
+    /// How many leading bits are fixed: 0 to 32 for IPv4, 0 to 128 for IPv6.
+    length: u8,
+}
+
+impl Prefix {
+    /// Returns the prefix of `length` bits that `ip` is in; `None` when `length` is too long for the family.
+    pub fn new(ip: IpAddr, length: u8) -> Option<Self> {
+        let address = Address::from(ip);
+        let most = if address.is_v4() { 32 } else { 128 };
+        if length > most {
+            return None;
+        }
+        let mask = Self::mask(address.is_v4(), length);
+        Some(Self {
+            address: Address(address.0 & mask),
+            length,
+        })
+    }
+
+    /// Returns whether `address` is in the prefix.
+    pub fn contains(&self, address: Address) -> bool {
+        address.is_v4() == self.address.is_v4()
+            && address.0 & Self::mask(self.address.is_v4(), self.length) == self.address.0
+    }
+
+    /// Returns the first address of the prefix.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Returns the number of fixed bits.
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// Returns a mask over all 128 bits; an IPv4 prefix always fixes the IPv4-mapped marker.
+    fn mask(v4: bool, length: u8) -> u128 {
+        let length = u32::from(length) + if v4 { 96 } else { 0 };
+        u128::MAX.checked_shl(128 - length).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `::ffff:0:0`, under which IPv4 addresses are kept.
+const V4_MAPPED: u128 = 0xffff_0000_0000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_both_families_survive_the_round_trip() {
+        for text in [
+            "192.0.2.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "2001:db8::1",
+            "::",
+        ] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(IpAddr::from(Address::from(ip)), ip);
+        }
+    }
+
+    #[test]
+    fn a_prefix_contains_its_own_addresses_and_no_other_family() {
+        let lan = Prefix::new("192.168.7.9".parse().unwrap(), 16).unwrap();
+        assert_eq!(lan.to_string(), "192.168.0.0/16");
+        assert!(lan.contains(Address::v4(0xc0a8_ffff)));
+        assert!(!lan.contains(Address::v4(0xc0a9_0000)));
+        let all = Prefix::new("::".parse().unwrap(), 0).unwrap();
+        assert!(all.contains(Address::v6(7)) && !all.contains(Address::v4(7)));
+        assert_eq!(Prefix::new("10.0.0.0".parse().unwrap(), 33), None);
+    }
+}

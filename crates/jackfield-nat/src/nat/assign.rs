@@ -1,0 +1,399 @@
+//! Chooses external addresses and ports ([RFC 4787 §4.1, §4.2](https://www.rfc-editor.org/rfc/rfc4787#section-4.2)).
+
+use std::ops::RangeInclusive;
+use std::time::Instant;
+
+use rand_chacha::rand_core::Rng;
+
+use super::config::{Assignment, Conflict, Mapping, Pooling, Protocol};
+use super::key::Scope;
+use super::pool::{Parity, Pool};
+use super::queue::Due;
+use super::{DropReason, Nat};
+use crate::{Address, Endpoint};
+
+/// What a mapping shall be made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) protocol: Protocol,
+    pub(crate) internal: Endpoint,
+    /// Which remotes the external endpoint has to be unique for.
+    pub(crate) unique_for: Scope,
+}
+
+/// An external endpoint that was chosen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice {
+    pub(crate) external: Endpoint,
+    /// It has to be given back to its pool.
+    pub(crate) pooled: bool,
+    /// The mapping is for this one remote endpoint only, whatever the NAT's mapping behaviour.
+    pub(crate) one_remote: bool,
+}
+
+impl Choice {
+    fn plain(external: Endpoint) -> Self {
+        Self {
+            external,
+            pooled: false,
+            one_remote: false,
+        }
+    }
+
+    fn pooled(external: Endpoint) -> Self {
+        Self {
+            external,
+            pooled: true,
+            one_remote: false,
+        }
+    }
+}
+
+impl Nat {
+    /// Chooses an external endpoint for a wish, by the configured address pooling and port assignment.
+    pub(crate) fn assign(&mut self, wish: Wish) -> Result<Choice, DropReason> {
+        if let Some(external) = self.one_to_one_external(wish.internal.address) {
+            return Ok(Choice::plain(Endpoint::new(external, wish.internal.port)));
+        }
+        if !self.translates_ports() {
+            return Ok(Choice::plain(wish.internal));
+        }
+        if self.config.conntrack.is_some() {
+            return self.assign_tracked(wish);
+        }
+        match self.config.pooling {
+            Pooling::Paired => {
+                let index = self.paired_external(wish.internal.address)?;
+                self.assign_at(wish, index)
+            }
+            Pooling::Arbitrary => self.assign_anywhere(wish),
+        }
+    }
+
+    /// Tries every external address, from a random one on.
+    fn assign_anywhere(&mut self, wish: Wish) -> Result<Choice, DropReason> {
+        let usable = self.usable_externals(wish.internal.address);
+        let first = self.random_below(usable.len());
+        let mut reason = DropReason::WrongFamily;
+        for offset in 0..usable.len() {
+            let Some(index) = usable.get((first + offset) % usable.len()) else {
+                break;
+            };
+            match self.assign_at(wish, *index) {
+                Ok(choice) => return Ok(choice),
+                Err(why) => reason = why,
+            }
+        }
+        Err(reason)
+    }
+
+    /// Returns the one external address of a host.
+    fn paired_external(&mut self, internal: Address) -> Result<usize, DropReason> {
+        if let Some(index) = self.hosts.get(internal).and_then(|host| host.external) {
+            return Ok(index);
+        }
+        let usable = self.usable_externals(internal);
+        let turn = self.hosts_paired % usable.len().max(1);
+        let index = *usable.get(turn).ok_or(DropReason::WrongFamily)?;
+        self.hosts_paired += 1;
+        self.hosts.entry(internal).external = Some(index);
+        Ok(index)
+    }
+
+    /// Chooses a port of one external address.
+    fn assign_at(&mut self, wish: Wish, index: usize) -> Result<Choice, DropReason> {
+        let address = self.external(index)?;
+        let range = self.range_for(wish.internal.port);
+        let parity = self.parity_for(wish.internal.port);
+        let shared = self.config.ports.overlap && wish.unique_for != Scope::Everybody;
+        if shared {
+            return self.assign_shared(wish, address, &range, parity);
+        }
+        let port = match self.config.ports.assignment {
+            Assignment::Preserve => {
+                let port = wish.internal.port;
+                if range.contains(&port) && self.pool(wish.protocol, index).is_free(port) {
+                    Some(port)
+                } else {
+                    return self.resolve_conflict(wish, index, &range, parity);
+                }
+            }
+            Assignment::Sequential { step, per_host } => {
+                self.next_in_sequence(wish, index, step.max(1), per_host, &range, parity)
+            }
+            Assignment::Random => self.random_free(wish.protocol, index, &range, parity),
+            Assignment::Block { size } => {
+                let block = self.block(wish.internal.address, index, size.max(1))?;
+                self.random_free(wish.protocol, index, &block, parity)
+            }
+        };
+        self.take(wish.protocol, index, port)
+    }
+
+    /// Deals with a port that should be preserved and is taken.
+    fn resolve_conflict(
+        &mut self,
+        wish: Wish,
+        index: usize,
+        range: &RangeInclusive<u16>,
+        parity: Parity,
+    ) -> Result<Choice, DropReason> {
+        let port = match self.config.ports.conflict {
+            Conflict::Refuse => return Err(DropReason::PortConflict),
+            Conflict::Overload => {
+                let address = self.external(index)?;
+                return Ok(Choice::plain(Endpoint::new(address, wish.internal.port)));
+            }
+            Conflict::Next => {
+                let start = wish.internal.port.wrapping_add(1);
+                self.pool(wish.protocol, index)
+                    .next_free(start, range, parity)
+            }
+            Conflict::Random | Conflict::ChangeBehaviour => {
+                self.random_free(wish.protocol, index, range, parity)
+            }
+        };
+        let one_remote = self.config.ports.conflict == Conflict::ChangeBehaviour;
+        let choice = self.take(wish.protocol, index, port)?;
+        Ok(Choice {
+            one_remote,
+            ..choice
+        })
+    }
+
+    /// Chooses a port that need be unique only for some remotes.
+    fn assign_shared(
+        &mut self,
+        wish: Wish,
+        address: Address,
+        range: &RangeInclusive<u16>,
+        parity: Parity,
+    ) -> Result<Choice, DropReason> {
+        let is_free = |nat: &Self, port| {
+            let external = Endpoint::new(address, port);
+            nat.table
+                .mapping_outside(wish.protocol, external, wish.unique_for)
+                .is_none()
+        };
+        let preserved = wish.internal.port;
+        if self.config.ports.assignment == Assignment::Preserve
+            && range.contains(&preserved)
+            && is_free(self, preserved)
+        {
+            return Ok(Choice::plain(Endpoint::new(address, preserved)));
+        }
+        for _ in 0..SHARED_PORT_TRIES {
+            let port = self.random_in(range);
+            if parity.fits(port) && is_free(self, port) {
+                return Ok(Choice::plain(Endpoint::new(address, port)));
+            }
+        }
+        Err(DropReason::PortExhausted)
+    }
+
+    /// Chooses as Linux does: the endpoint that other connections of this source have, the same port, or any.
+    fn assign_tracked(&mut self, wish: Wish) -> Result<Choice, DropReason> {
+        let index = self.paired_external(wish.internal.address)?;
+        let address = self.external(index)?;
+        let earlier = self.table.source(wish.protocol, wish.internal);
+        let preserved = Endpoint::new(address, wish.internal.port);
+        for external in earlier.into_iter().chain([preserved]) {
+            if self.is_untracked(wish, external) {
+                return Ok(Choice::plain(external));
+            }
+        }
+        let range = self.range_for(wish.internal.port);
+        for _ in 0..SHARED_PORT_TRIES {
+            let external = Endpoint::new(address, self.random_in(&range));
+            if self.is_untracked(wish, external) {
+                return Ok(Choice::plain(external));
+            }
+        }
+        Err(DropReason::PortExhausted)
+    }
+
+    /// Returns whether no connection, of the hosts or of the router itself, has this pair of endpoints.
+    fn is_untracked(&self, wish: Wish, external: Endpoint) -> bool {
+        self.table
+            .mapping_outside(wish.protocol, external, wish.unique_for)
+            .is_none()
+            && !self.is_local_connection(wish.protocol, external, wish.unique_for)
+    }
+
+    fn next_in_sequence(
+        &mut self,
+        wish: Wish,
+        index: usize,
+        step: u16,
+        per_host: bool,
+        range: &RangeInclusive<u16>,
+        parity: Parity,
+    ) -> Option<u16> {
+        let last = if per_host {
+            self.hosts
+                .get(wish.internal.address)
+                .and_then(|host| host.cursor)
+        } else {
+            self.cursor
+        };
+        let start = last
+            .and_then(|last| last.checked_add(step))
+            .filter(|start| range.contains(start))
+            .unwrap_or_else(|| *range.start());
+        let port = self
+            .pool(wish.protocol, index)
+            .next_free(start, range, parity)?;
+        if per_host {
+            self.hosts.entry(wish.internal.address).cursor = Some(port);
+        } else {
+            self.cursor = Some(port);
+        }
+        Some(port)
+    }
+
+    fn random_free(
+        &mut self,
+        protocol: Protocol,
+        index: usize,
+        range: &RangeInclusive<u16>,
+        parity: Parity,
+    ) -> Option<u16> {
+        let start = self.random_in(range);
+        self.pool(protocol, index).next_free(start, range, parity)
+    }
+
+    /// Returns the ports of a host's block, which it gets with its first mapping.
+    fn block(
+        &mut self,
+        internal: Address,
+        index: usize,
+        size: u16,
+    ) -> Result<RangeInclusive<u16>, DropReason> {
+        let block = |start: u16| start..=start.saturating_add(size - 1);
+        if let Some((at, start)) = self.hosts.get(internal).and_then(|host| host.block)
+            && at == index
+        {
+            return Ok(block(start));
+        }
+        let range = self.config.ports.range.clone();
+        let blocks = (usize::from(*range.end() - *range.start()) + 1) / usize::from(size);
+        let first = self.random_below(blocks);
+        let start = (0..blocks)
+            .map(|offset| (first + offset) % blocks)
+            .map(|number| range.start() + (number * usize::from(size)) as u16)
+            .find(|start| !self.hosts.blocks.contains(&(index, *start)))
+            .ok_or(DropReason::PortExhausted)?;
+        self.hosts.blocks.insert((index, start));
+        self.hosts.entry(internal).block = Some((index, start));
+        Ok(block(start))
+    }
+
+    fn take(
+        &mut self,
+        protocol: Protocol,
+        index: usize,
+        port: Option<u16>,
+    ) -> Result<Choice, DropReason> {
+        let port = port.ok_or(DropReason::PortExhausted)?;
+        let address = self.external(index)?;
+        self.pool(protocol, index).take(port);
+        Ok(Choice::pooled(Endpoint::new(address, port)))
+    }
+
+    /// Returns the ports that may stand for an inside port.
+    fn range_for(&self, port: u16) -> RangeInclusive<u16> {
+        let range = &self.config.ports.range;
+        if !self.config.ports.keep_range {
+            return range.clone();
+        }
+        let class = if port < 1024 { 0..=1023 } else { 1024..=65535 };
+        let (low, high) = (
+            *range.start().max(class.start()),
+            *range.end().min(class.end()),
+        );
+        // A NAT without ports of the host's class takes others: RFC 4787 REQ-3a only recommends to keep the class.
+        if low <= high {
+            low..=high
+        } else {
+            range.clone()
+        }
+    }
+
+    fn parity_for(&self, port: u16) -> Parity {
+        if self.config.ports.parity {
+            Parity::of(port)
+        } else {
+            Parity::Any
+        }
+    }
+
+    pub(crate) fn pool(&mut self, protocol: Protocol, index: usize) -> &mut Pool {
+        let at = index * PROTOCOLS + protocol as usize;
+        self.pools.entry(at).or_insert_with(Pool::new)
+    }
+
+    /// Gives a port back, after its hold-down.
+    pub(crate) fn release(&mut self, at: Instant, protocol: Protocol, external: Endpoint) {
+        let Some(index) = self.external_index(external.address) else {
+            return;
+        };
+        let hold_down = self.config.ports.hold_down;
+        let pool = index * PROTOCOLS + protocol as usize;
+        let port = external.port;
+        if hold_down.is_zero() {
+            self.free_port(pool, port);
+        } else {
+            let due = Due::Port { pool, port };
+            self.queue.push(at + hold_down, due);
+        }
+    }
+
+    pub(crate) fn free_port(&mut self, pool: usize, port: u16) {
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            pool.free(port);
+        }
+    }
+
+    fn random_in(&mut self, range: &RangeInclusive<u16>) -> u16 {
+        let count = usize::from(range.end().saturating_sub(*range.start())) + 1;
+        range.start() + self.random_below(count) as u16
+    }
+
+    /// Returns a number below `count`; the bias of a 64-bit draw over so few values is beyond measuring.
+    pub(crate) fn random_below(&mut self, count: usize) -> usize {
+        (self.rng.next_u64() % count.max(1) as u64) as usize
+    }
+
+    /// Returns how far a protocol's mappings are for particular remotes.
+    pub(crate) fn scope(&self, protocol: Protocol, remote: Endpoint) -> Scope {
+        if self.config.conntrack.is_some() {
+            return Scope::Endpoint(remote);
+        }
+        let mapping = match protocol {
+            Protocol::Udp => self.config.udp.mapping,
+            Protocol::Tcp => self.config.tcp.mapping,
+            Protocol::Icmp => Mapping::EndpointIndependent,
+        };
+        match mapping {
+            Mapping::EndpointIndependent => Scope::Everybody,
+            Mapping::AddressDependent => Scope::Address(remote.address),
+            Mapping::AddressAndPortDependent => Scope::Endpoint(remote),
+        }
+    }
+
+    /// Returns for which remotes an external endpoint has to be unique when a mapping has `scope`.
+    pub(crate) fn external_scope(&self, scope: Scope) -> Scope {
+        let shared = self.config.ports.overlap || self.config.conntrack.is_some();
+        if shared && self.translates_ports() {
+            scope
+        } else {
+            Scope::Everybody
+        }
+    }
+}
+
+/// How many pools an external address has.
+const PROTOCOLS: usize = 3;
+
+/// How many random ports are tried where a bitmap cannot tell what is free; Linux gives up after as many.
+const SHARED_PORT_TRIES: usize = 128;

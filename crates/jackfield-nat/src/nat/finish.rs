@@ -1,0 +1,141 @@
+//! What every packet goes through before and after translation.
+
+use std::time::Instant;
+
+use super::config::Fragments;
+use super::{DropReason, Hold, Nat, Side, Verdict};
+use crate::packet::fragment::split;
+use crate::packet::rewrite::{End, decrement_ttl, rewrite, rewrite_id};
+use crate::packet::{Headers, IcmpError, Packet, Transport};
+use crate::{Address, Endpoint};
+
+impl Nat {
+    /// Reads a packet's headers and refuses what no router forwards.
+    #[inline]
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        from: Side,
+        packet: &mut Packet<'_>,
+    ) -> Result<Headers, DropReason> {
+        let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+        packet.truncate(headers.length);
+        if headers.fragment.is_some() && self.config.fragments == Fragments::Drop {
+            return Err(DropReason::FragmentPolicy);
+        }
+        if self.config.decrement_ttl && headers.ttl <= 1 {
+            self.send_error(now, from, IcmpError::TimeExceeded, packet.bytes());
+            return Err(DropReason::TtlExpired);
+        }
+        if let Some(mtu) = self.config.mtu
+            && headers.length > usize::from(mtu)
+            && headers.dont_fragment
+        {
+            self.send_error(now, from, IcmpError::TooBig { mtu }, packet.bytes());
+            return Err(DropReason::TooBig);
+        }
+        Ok(headers)
+    }
+
+    /// Gives a packet from inside its outside source.
+    #[inline]
+    pub(super) fn leave_outside(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+        external: Endpoint,
+    ) -> Result<Verdict, DropReason> {
+        let original = headers;
+        let mut headers = headers;
+        if self.config.alg {
+            self.translate_payload(
+                packet.bytes_mut(),
+                &headers,
+                original.source,
+                external.address,
+            );
+        }
+        rewrite(packet.bytes_mut(), &mut headers, End::Source, external);
+        if self.config.rewrite_ip_id && headers.is_v4() && !headers.dont_fragment {
+            self.last_id = self.last_id.wrapping_add(1);
+            let id = self.last_id;
+            rewrite_id(packet.bytes_mut(), &mut headers, id);
+        }
+        self.finish(now, Side::Inside, Side::Outside, packet, &original, headers)
+    }
+
+    /// Gives a packet from outside its inside destination.
+    #[inline]
+    pub(super) fn leave_inside(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+        internal: Endpoint,
+    ) -> Result<Verdict, DropReason> {
+        let original = headers;
+        let mut headers = headers;
+        if self.config.alg {
+            let external = original.destination;
+            self.translate_payload(packet.bytes_mut(), &headers, external, internal.address);
+        }
+        rewrite(packet.bytes_mut(), &mut headers, End::Destination, internal);
+        self.finish(now, Side::Outside, Side::Inside, packet, &original, headers)
+    }
+
+    /// Lowers the time to live, lets later fragments follow a first one, and cuts what is too large.
+    #[inline]
+    pub(super) fn finish(
+        &mut self,
+        now: Instant,
+        from: Side,
+        to: Side,
+        packet: &mut Packet<'_>,
+        original: &Headers,
+        mut headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        if self.config.decrement_ttl {
+            decrement_ttl(packet.bytes_mut(), &mut headers);
+        }
+        if headers.fragment.is_some() && headers.transport != Transport::Later {
+            self.first_fragment(now, from, to, original, &headers);
+        }
+        if let Some(mtu) = self.config.mtu
+            && headers.length > usize::from(mtu)
+            && let Some(pieces) = split(packet.bytes(), &headers, usize::from(mtu))
+        {
+            for piece in pieces {
+                self.transmit(to, piece);
+            }
+            return Ok(Verdict::Held(Hold::Fragmented));
+        }
+        Ok(if from == to {
+            Verdict::Hairpin
+        } else {
+            Verdict::Forward
+        })
+    }
+
+    /// Returns whether packets to and from a remote address pass as they are (RFC 6888 REQ-6).
+    #[inline]
+    pub(super) fn is_untranslated(&self, remote: Address) -> bool {
+        !self.config.untranslated.is_empty()
+            && self
+                .config
+                .untranslated
+                .iter()
+                .any(|prefix| prefix.contains(remote))
+    }
+
+    pub(super) fn pass_untranslated(
+        &self,
+        packet: &mut Packet<'_>,
+        mut headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        if self.config.decrement_ttl {
+            decrement_ttl(packet.bytes_mut(), &mut headers);
+        }
+        Ok(Verdict::Forward)
+    }
+}

@@ -1,0 +1,260 @@
+//! Makes mappings and flows, and keeps them alive.
+
+use std::time::{Duration, Instant};
+
+use super::assign::Wish;
+use super::config::{Conflict, Protocol, Refresh, Refusal};
+use super::key::{FlowKey, Scope};
+use super::queue::Due;
+use super::table::{Flow, Mapping};
+use super::tcp::TcpState;
+use super::{DropReason, Nat, Side};
+use crate::Endpoint;
+use crate::packet::{Headers, IcmpError, Transport};
+
+impl Nat {
+    /// Notes that a packet of a flow passes; returns the endpoint that it gets on the other side, and whether the
+    /// remote is an outside endpoint of this NAT.
+    #[inline]
+    pub(super) fn use_flow(
+        &mut self,
+        now: Instant,
+        id: u32,
+        from: Side,
+        headers: &Headers,
+    ) -> Option<(Endpoint, bool)> {
+        let flow = self.table.flows.get(id)?;
+        if from == Side::Inside && !flow.permits {
+            self.table.permit(id);
+        }
+        let flow = self.table.flows.get_mut(id)?;
+        let mapping = self.table.mappings.get_mut(flow.mapping)?;
+        if from == Side::Outside {
+            mapping.replied = true;
+        }
+        match (flow.tcp, headers.transport) {
+            (Some(before), Transport::Tcp { flags, .. }) => {
+                let state = before.step(from, flags);
+                flow.tcp = Some(state);
+                if state.is_refreshed(before, flags) {
+                    flow.expires = now + state.lifetime(&self.config.timers);
+                    if flow.expires < flow.armed {
+                        flow.armed = flow.expires;
+                        let due = Due::Flow(id, self.table.flows.generation(id));
+                        self.queue
+                            .push(now + state.lifetime(&self.config.timers), due);
+                        return self.other_end(id, from);
+                    }
+                }
+            }
+            _ if refreshes(self.config.refresh, from) => {
+                let (idle, filter) = lifetimes(&self.config.timers, mapping);
+                mapping.expires = Some(now + idle);
+                if flow.permits {
+                    flow.expires = now + filter;
+                }
+            }
+            _ => {}
+        }
+        let endpoint = match from {
+            Side::Inside => mapping.external,
+            Side::Outside => mapping.internal,
+        };
+        Some((endpoint, flow.hairpin))
+    }
+
+    fn other_end(&self, id: u32, from: Side) -> Option<(Endpoint, bool)> {
+        let flow = self.table.flows.get(id)?;
+        let mapping = self.table.mappings.get(flow.mapping)?;
+        let endpoint = match from {
+            Side::Inside => mapping.external,
+            Side::Outside => mapping.internal,
+        };
+        Some((endpoint, flow.hairpin))
+    }
+
+    /// Finds or makes the mapping for a flow from inside.
+    pub(super) fn outbound_mapping(
+        &mut self,
+        now: Instant,
+        key: FlowKey,
+    ) -> Result<u32, DropReason> {
+        let (protocol, internal) = (key.protocol, key.local);
+        let scope = self.scope(protocol, key.remote);
+        let mut found = self
+            .table
+            .mapping_inside(protocol, internal, scope)
+            .or_else(|| {
+                // A forward serves its inside endpoint's own flows as well.
+                self.table
+                    .mapping_inside(protocol, internal, Scope::Everybody)
+            });
+        if found.is_none() && self.config.ports.conflict == Conflict::ChangeBehaviour {
+            let one_remote = Scope::Endpoint(key.remote);
+            found = self.table.mapping_inside(protocol, internal, one_remote);
+        }
+        match found {
+            Some(id) => Ok(id),
+            None => self.make_mapping(now, protocol, internal, key.remote),
+        }
+    }
+
+    /// Makes a mapping, within the limits.
+    pub(super) fn make_mapping(
+        &mut self,
+        now: Instant,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+    ) -> Result<u32, DropReason> {
+        let limits = &self.config.limits;
+        let host = self.hosts.get(internal.address);
+        if host.is_some_and(|host| host.mappings >= limits.mappings_per_host) {
+            return Err(DropReason::HostMappings);
+        }
+        if self.table.mappings.len() >= limits.mappings {
+            return Err(DropReason::TableFull);
+        }
+        let scope = self.scope(protocol, remote);
+        let wish = Wish {
+            protocol,
+            internal,
+            unique_for: self.external_scope(scope),
+        };
+        let choice = match self.assign(wish) {
+            Ok(choice) => choice,
+            Err(reason) => {
+                self.hosts.release(internal.address);
+                return Err(reason);
+            }
+        };
+        let mut mapping = Mapping::new(protocol, internal, choice.external);
+        mapping.scope = if choice.one_remote {
+            Scope::Endpoint(remote)
+        } else {
+            scope
+        };
+        mapping.external_scope = wish.unique_for;
+        mapping.pooled = choice.pooled;
+        mapping.well_known = remote.port < 1024;
+        Ok(self.add_mapping(now, mapping))
+    }
+
+    /// Puts a mapping into the table and sets its timer.
+    pub(super) fn add_mapping(&mut self, now: Instant, mut mapping: Mapping) -> u32 {
+        let (idle, _) = lifetimes(&self.config.timers, &mapping);
+        let expires = now + idle;
+        mapping.expires = Some(expires);
+        mapping.armed = Some(expires);
+        let timed = !mapping.permanent && mapping.protocol != Protocol::Tcp;
+        self.hosts.entry(mapping.internal.address).mappings += 1;
+        tracing::debug!(protocol = ?mapping.protocol, internal = %mapping.internal, external = %mapping.external, "Made mapping");
+        let id = self.table.insert_mapping(mapping);
+        if timed {
+            let due = Due::Mapping(id, self.table.mappings.generation(id));
+            self.queue.push(expires, due);
+        }
+        id
+    }
+
+    /// Starts a flow of a mapping, within the limits.
+    pub(super) fn start_flow(
+        &mut self,
+        now: Instant,
+        from: Side,
+        headers: &Headers,
+        mapping_id: u32,
+        remote: Endpoint,
+    ) -> Result<u32, DropReason> {
+        let mapping = self
+            .table
+            .mappings
+            .get(mapping_id)
+            .ok_or(DropReason::NoMapping)?;
+        let internal = mapping.internal.address;
+        let (_, filter) = lifetimes(&self.config.timers, mapping);
+        let limits = &self.config.limits;
+        let host = self.hosts.get(internal);
+        let full = if host.is_some_and(|host| host.flows >= limits.flows_per_host) {
+            Some(DropReason::HostFlows)
+        } else {
+            (self.table.flows.len() >= limits.flows).then_some(DropReason::TableFull)
+        };
+        if let Some(reason) = full {
+            self.drop_mapping_if_unused(now, mapping_id);
+            return Err(reason);
+        }
+        let mut flow = Flow::new(mapping_id, remote, now + filter);
+        flow.permits = from == Side::Inside;
+        flow.hairpin = self.is_external(remote.address);
+        if let Transport::Tcp { flags, .. } = headers.transport {
+            let state = if flags.opens() {
+                TcpState::Opening(from)
+            } else {
+                TcpState::Established
+            };
+            flow.tcp = Some(state);
+            flow.expires = now + state.lifetime(&self.config.timers);
+        }
+        flow.armed = flow.expires;
+        let expires = flow.expires;
+        let id = self.table.insert_flow(flow).ok_or(DropReason::NoMapping)?;
+        self.hosts.entry(internal).flows += 1;
+        let due = Due::Flow(id, self.table.flows.generation(id));
+        self.queue.push(expires, due);
+        Ok(id)
+    }
+
+    /// A TCP mapping without connections has no timer that would end it.
+    fn drop_mapping_if_unused(&mut self, now: Instant, id: u32) {
+        let unused = self.table.mappings.get(id).is_some_and(|mapping| {
+            mapping.flows == 0 && !mapping.permanent && mapping.protocol == Protocol::Tcp
+        });
+        if unused {
+            self.end_mapping(now, id);
+        }
+    }
+
+    /// Tells an inside host that it gets no mapping.
+    pub(super) fn refuse_mapping(&mut self, now: Instant, reason: DropReason, about: &[u8]) {
+        let refused = matches!(
+            reason,
+            DropReason::PortExhausted
+                | DropReason::PortConflict
+                | DropReason::HostMappings
+                | DropReason::HostFlows
+                | DropReason::TableFull
+        );
+        let error = match self.config.refusal {
+            Refusal::Silent => return,
+            Refusal::Prohibited => IcmpError::Prohibited,
+            Refusal::HostUnreachable => IcmpError::HostUnreachable,
+        };
+        if refused {
+            self.send_error(now, Side::Inside, error, about);
+        }
+    }
+}
+
+/// Returns how long a mapping and its flows may stay idle.
+fn lifetimes(timers: &super::config::Timers, mapping: &Mapping) -> (Duration, Duration) {
+    match mapping.protocol {
+        Protocol::Icmp => (timers.icmp, timers.icmp),
+        Protocol::Udp | Protocol::Tcp => {
+            let well_known = timers.udp_well_known.filter(|_| mapping.well_known);
+            let unreplied = timers.udp_unreplied.filter(|_| !mapping.replied);
+            (
+                well_known.or(unreplied).unwrap_or(timers.udp),
+                timers.udp_filter,
+            )
+        }
+    }
+}
+
+fn refreshes(refresh: Refresh, from: Side) -> bool {
+    match refresh {
+        Refresh::Outbound => from == Side::Inside,
+        Refresh::Inbound => from == Side::Outside,
+        Refresh::Both => true,
+    }
+}

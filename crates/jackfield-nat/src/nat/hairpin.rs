@@ -1,0 +1,48 @@
+use std::time::Instant;
+
+use super::config::Hairpinning;
+use super::key::FlowKey;
+use super::outbound::outbound_key;
+use super::{DropReason, Nat, Side, Verdict};
+use crate::Endpoint;
+use crate::packet::rewrite::{End, rewrite};
+use crate::packet::{Headers, Packet};
+
+impl Nat {
+    /// Sends a packet from inside back inside, since its destination is an outside endpoint of this NAT
+    /// ([RFC 4787 §6](https://www.rfc-editor.org/rfc/rfc4787#section-6)).
+    pub(super) fn hairpin(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+        sender: Endpoint,
+    ) -> Result<Verdict, DropReason> {
+        if self.config.hairpinning == Hairpinning::Off {
+            return Err(DropReason::HairpinOff);
+        }
+        let there = outbound_key(&headers).ok_or(DropReason::Malformed)?;
+        // An ICMP query has one identifier for both ends: the receiver knows the sender's.
+        let key = FlowKey {
+            local: headers
+                .destination_endpoint()
+                .ok_or(DropReason::Malformed)?,
+            remote: match there.protocol {
+                super::config::Protocol::Icmp => Endpoint::new(sender.address, 0),
+                _ => sender,
+            },
+            ..there
+        };
+        let id = self.accept(now, &headers, key)?;
+        let (receiver, _) = self
+            .use_flow(now, id, Side::Outside, &headers)
+            .ok_or(DropReason::NoMapping)?;
+        let original = headers;
+        let mut headers = headers;
+        if self.config.hairpinning == Hairpinning::ExternalSource {
+            rewrite(packet.bytes_mut(), &mut headers, End::Source, sender);
+        }
+        rewrite(packet.bytes_mut(), &mut headers, End::Destination, receiver);
+        self.finish(now, Side::Inside, Side::Inside, packet, &original, headers)
+    }
+}

@@ -1,0 +1,63 @@
+use std::collections::BTreeSet;
+
+use super::key::{Map, Seeded};
+use crate::Address;
+
+/// What an inside host has, as long as it has a mapping.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Host {
+    pub(crate) mappings: usize,
+    pub(crate) flows: usize,
+    /// Which external address all its mappings use.
+    pub(crate) external: Option<usize>,
+    /// The external address and first port of the block that it alone draws from.
+    pub(crate) block: Option<(usize, u16)>,
+    /// The last port it was given, if hosts have sequences of their own.
+    pub(crate) cursor: Option<u16>,
+}
+
+/// All hosts with a mapping.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosts {
+    hosts: Map<Address, Host>,
+    /// Blocks that belong to a host.
+    pub(crate) blocks: BTreeSet<(usize, u16)>,
+}
+
+impl Hosts {
+    pub(crate) fn new(seeded: Seeded) -> Self {
+        Self {
+            hosts: seeded.map(),
+            blocks: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn get(&self, address: Address) -> Option<&Host> {
+        self.hosts.get(&host_of(address))
+    }
+
+    /// Returns the host that `address` is of, new if need be.
+    pub(crate) fn entry(&mut self, address: Address) -> &mut Host {
+        self.hosts.entry(host_of(address)).or_default()
+    }
+
+    /// Forgets a host that has no mapping.
+    pub(crate) fn release(&mut self, address: Address) {
+        let key = host_of(address);
+        if self.hosts.get(&key).is_some_and(|host| host.mappings == 0)
+            && let Some(host) = self.hosts.remove(&key)
+            && let Some(block) = host.block
+        {
+            self.blocks.remove(&block);
+        }
+    }
+}
+
+/// Returns what counts as one host: an IPv4 address, or an IPv6 /64, of which a host may use every address.
+fn host_of(address: Address) -> Address {
+    if address.is_v4() {
+        address
+    } else {
+        Address::v6(address.bits() & !u128::from(u64::MAX))
+    }
+}

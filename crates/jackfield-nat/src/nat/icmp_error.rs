@@ -1,0 +1,160 @@
+//! ICMP errors and the packets quoted in them ([RFC 5508 §4](https://www.rfc-editor.org/rfc/rfc5508#section-4)).
+//!
+//! None of this refreshes or ends a mapping (REQ-6), unless the NAT is configured to do the forbidden.
+
+use std::time::Instant;
+
+use super::config::{Hairpinning, IcmpErrors};
+use super::key::Scope;
+use super::outbound::{inbound_key, outbound_key};
+use super::{DropReason, Nat, Verdict};
+use crate::Endpoint;
+use crate::packet::bytes::{put_u16, u16_at};
+use crate::packet::checksum::{Delta, sum};
+use crate::packet::rewrite::{End, decrement_ttl, rewrite, rewrite_address};
+use crate::packet::verify::{ip_header_is_right, transport_is_right};
+use crate::packet::{Headers, Packet};
+
+impl Nat {
+    /// Translates an error from outside about a packet that went out.
+    pub(super) fn inbound_error(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        let quoted = self.check_error(packet.bytes(), &headers)?;
+        self.error_to_inside(now, packet, headers, quoted)?;
+        Ok(Verdict::Forward)
+    }
+
+    /// Translates an error from inside about a packet that came in.
+    pub(super) fn outbound_error(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        let quoted = self.check_error(packet.bytes(), &headers)?;
+        // The quoted packet went the other way: its destination is the inside endpoint.
+        let key = inbound_key(&quoted).ok_or(DropReason::IcmpNoFlow)?;
+        let flow = self.table.flow_inside(&key).ok_or(DropReason::IcmpNoFlow)?;
+        let mapping = self.mapping_of(flow).ok_or(DropReason::IcmpNoFlow)?;
+        let external = self
+            .table
+            .mappings
+            .get(mapping)
+            .ok_or(DropReason::IcmpNoFlow)?
+            .external;
+        self.kill_if_evil(now, mapping);
+        let mut headers = headers;
+        let mut quoted = quoted;
+        let bytes = packet.bytes_mut();
+        rewrite_quoted(bytes, &headers, &mut quoted, End::Destination, external);
+        rewrite_address(bytes, &mut headers, End::Source, external.address);
+        if self.is_external(headers.destination) {
+            if self.config.hairpinning == Hairpinning::Off {
+                return Err(DropReason::HairpinOff);
+            }
+            self.error_to_inside(now, packet, headers, quoted)?;
+            return Ok(Verdict::Hairpin);
+        }
+        self.age(packet, headers);
+        Ok(Verdict::Forward)
+    }
+
+    /// Gives an error the inside destination that the quoted packet came from.
+    fn error_to_inside(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        mut headers: Headers,
+        mut quoted: Headers,
+    ) -> Result<(), DropReason> {
+        let (mapping, internal) = self.quoted_source(&quoted).ok_or(DropReason::IcmpNoFlow)?;
+        self.kill_if_evil(now, mapping);
+        let bytes = packet.bytes_mut();
+        rewrite_quoted(bytes, &headers, &mut quoted, End::Source, internal);
+        rewrite_address(bytes, &mut headers, End::Destination, internal.address);
+        self.age(packet, headers);
+        Ok(())
+    }
+
+    /// Returns the mapping, and the inside endpoint, that a quoted packet's outside source stands for.
+    fn quoted_source(&self, quoted: &Headers) -> Option<(u32, Endpoint)> {
+        let key = outbound_key(quoted)?;
+        let mapping = match self.table.flow_outside(&key) {
+            Some(flow) => self.mapping_of(flow)?,
+            // The mapping may have outlived its permission for this remote.
+            None => self
+                .table
+                .mapping_outside(key.protocol, key.local, Scope::Everybody)?,
+        };
+        Some((mapping, self.table.mappings.get(mapping)?.internal))
+    }
+
+    fn mapping_of(&self, flow: u32) -> Option<u32> {
+        self.table.flows.get(flow).map(|flow| flow.mapping)
+    }
+
+    /// Reads the packet quoted in an error, if the error is worth translating (REQ-3).
+    fn check_error(&self, bytes: &[u8], headers: &Headers) -> Result<Headers, DropReason> {
+        if self.config.icmp_errors == IcmpErrors::Drop {
+            return Err(DropReason::IcmpPolicy);
+        }
+        if headers.fragment.is_some() {
+            return Err(DropReason::FragmentPolicy);
+        }
+        let quote = bytes
+            .get(headers.transport_at + 8..headers.length)
+            .unwrap_or_default();
+        let quoted = Headers::parse_quoted(quote).map_err(|_| DropReason::Malformed)?;
+        if quoted.is_v4() != headers.is_v4() {
+            return Err(DropReason::Malformed);
+        }
+        if !transport_is_right(bytes, headers) || !ip_header_is_right(quote, &quoted) {
+            return Err(DropReason::IcmpChecksum);
+        }
+        Ok(quoted)
+    }
+
+    /// Ends a mapping because of an error about it, in NATs that do the forbidden.
+    fn kill_if_evil(&mut self, now: Instant, id: u32) {
+        let mapping = self.table.mappings.get(id);
+        let mortal = mapping.is_some_and(|mapping| !mapping.permanent);
+        if self.config.icmp_errors == IcmpErrors::KillMapping && mortal {
+            self.end_mapping(now, id);
+        }
+    }
+
+    fn age(&self, packet: &mut Packet<'_>, mut headers: Headers) {
+        if self.config.decrement_ttl {
+            decrement_ttl(packet.bytes_mut(), &mut headers);
+        }
+    }
+}
+
+/// Changes one end of a quoted packet, and the error's checksum, which covers it.
+fn rewrite_quoted(
+    bytes: &mut [u8],
+    headers: &Headers,
+    quoted: &mut Headers,
+    end: End,
+    to: Endpoint,
+) {
+    let at = headers.transport_at + 8;
+    let Some(quote) = bytes.get_mut(at..headers.length) else {
+        return;
+    };
+    let before = sum(quote);
+    rewrite(quote, quoted, end, to);
+    let after = sum(quote);
+    let field = headers.transport_at + 2;
+    if let Some(old) = u16_at(bytes, field) {
+        put_u16(
+            bytes,
+            field,
+            Delta::default().sums(before, after).apply(old),
+        );
+    }
+}

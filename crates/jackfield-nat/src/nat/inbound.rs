@@ -1,0 +1,198 @@
+use std::time::Instant;
+
+use super::config::{Filtering, Protocol, UnsolicitedSyn};
+use super::key::{FlowKey, Scope};
+use super::outbound::inbound_key;
+use super::table::Mapping;
+use super::{DropReason, Hold, Nat, Side, Verdict};
+use crate::Endpoint;
+use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport};
+
+impl Nat {
+    /// Decides what becomes of a packet from outside, and translates it.
+    pub(super) fn translate_inbound(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+    ) -> Result<Verdict, DropReason> {
+        let headers = self.admit(now, Side::Outside, packet)?;
+        if self.is_untranslated(headers.source) {
+            return self.pass_untranslated(packet, headers);
+        }
+        if self.translates_ports() && !self.is_external(headers.destination) {
+            return Err(DropReason::NotForUs);
+        }
+        match headers.transport {
+            Transport::Later => self.later_fragment(now, Side::Outside, packet, headers),
+            Transport::Error => self.inbound_error(now, packet, headers),
+            Transport::OtherIcmp => Err(DropReason::IcmpOther),
+            Transport::Unknown => Err(DropReason::UnknownProtocol),
+            Transport::Udp { .. } | Transport::Tcp { .. } | Transport::Query { .. } => {
+                self.inbound_session(now, packet, headers)
+            }
+        }
+    }
+
+    fn inbound_session(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        let key = inbound_key(&headers).ok_or(DropReason::Malformed)?;
+        match self.accept(now, &headers, key) {
+            Ok(id) => {
+                let (internal, _) = self
+                    .use_flow(now, id, Side::Outside, &headers)
+                    .ok_or(DropReason::NoMapping)?;
+                self.leave_inside(now, packet, headers, internal)
+            }
+            Err(reason) => self.unsolicited(now, packet, &headers, key, reason),
+        }
+    }
+
+    /// Returns the flow of a packet from outside, or from inside by way of the outside, if it may come in.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        headers: &Headers,
+        key: FlowKey,
+    ) -> Result<u32, DropReason> {
+        match self.table.flow_outside(&key) {
+            Some(id) if self.still_permitted(id) => Ok(id),
+            Some(_) => Err(DropReason::Filtered),
+            None => self.open_inbound(now, headers, key),
+        }
+    }
+
+    /// Returns whether a flow that the remote started may still go on.
+    fn still_permitted(&self, id: u32) -> bool {
+        let Some(flow) = self.table.flows.get(id) else {
+            return false;
+        };
+        flow.permits
+            || self
+                .table
+                .mappings
+                .get(flow.mapping)
+                .is_some_and(|mapping| self.permits(flow.mapping, mapping, flow.remote))
+    }
+
+    /// Starts a flow that the outside asks for, if the mapping's filter lets it.
+    #[cold]
+    fn open_inbound(
+        &mut self,
+        now: Instant,
+        headers: &Headers,
+        key: FlowKey,
+    ) -> Result<u32, DropReason> {
+        let id = self.inbound_mapping(now, key)?;
+        let mapping = self.table.mappings.get(id).ok_or(DropReason::NoMapping)?;
+        if !self.permits(id, mapping, key.remote) {
+            return Err(DropReason::Filtered);
+        }
+        let port = mapping.internal.port;
+        self.may_start(Side::Outside, headers, key.protocol, port)?;
+        self.start_flow(now, Side::Outside, headers, id, key.remote)
+    }
+
+    /// Finds the mapping that an outside endpoint belongs to, or makes it where all ports of an address are mapped.
+    fn inbound_mapping(&mut self, now: Instant, key: FlowKey) -> Result<u32, DropReason> {
+        let (protocol, external) = (key.protocol, key.local);
+        let scope = self.external_scope(self.scope(protocol, key.remote));
+        let found = self
+            .table
+            .mapping_outside(protocol, external, scope)
+            .or_else(|| {
+                self.table
+                    .mapping_outside(protocol, external, Scope::Everybody)
+            });
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        match self.one_to_one_internal(external.address) {
+            Some(internal) => {
+                let internal = Endpoint::new(internal, external.port);
+                self.make_mapping(now, protocol, internal, key.remote)
+            }
+            None if self.translates_ports() => Err(DropReason::NoMapping),
+            None => Err(DropReason::Filtered),
+        }
+    }
+
+    /// Returns whether a mapping lets a remote endpoint send to it that it may not have a flow with.
+    fn permits(&self, id: u32, mapping: &Mapping, remote: Endpoint) -> bool {
+        mapping.open
+            || match self.filtering(mapping.protocol) {
+                Filtering::EndpointIndependent => true,
+                Filtering::AddressDependent => self.table.permits(id, remote.address),
+                Filtering::AddressAndPortDependent => false,
+            }
+    }
+
+    fn filtering(&self, protocol: Protocol) -> Filtering {
+        match protocol {
+            Protocol::Udp => self.config.udp.filtering,
+            Protocol::Tcp => self.config.tcp.filtering,
+            Protocol::Icmp => self.config.icmp_filtering,
+        }
+    }
+
+    /// Deals with a packet from outside that may not come in.
+    #[cold]
+    fn unsolicited(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        headers: &Headers,
+        key: FlowKey,
+        reason: DropReason,
+    ) -> Result<Verdict, DropReason> {
+        if reason == DropReason::NoMapping {
+            self.note_local_connection(now, key);
+        }
+        let filtered = matches!(reason, DropReason::NoMapping | DropReason::Filtered);
+        match headers.transport {
+            Transport::Tcp { flags, .. } if flags.opens() && filtered => {
+                self.unsolicited_syn(now, packet, key, reason)
+            }
+            _ => Err(reason),
+        }
+    }
+
+    fn unsolicited_syn(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        key: FlowKey,
+        reason: DropReason,
+    ) -> Result<Verdict, DropReason> {
+        match self.config.unsolicited_syn {
+            UnsolicitedSyn::Drop => Err(reason),
+            UnsolicitedSyn::Refuse => {
+                let about = packet.bytes();
+                self.send_error(now, Side::Outside, IcmpError::PortUnreachable, about);
+                Err(DropReason::TcpUnsolicited)
+            }
+            UnsolicitedSyn::Wait(wait) => {
+                if self.hold_syn(now + wait, key, packet.bytes()) {
+                    Ok(Verdict::Held(Hold::UnsolicitedSyn))
+                } else {
+                    Err(reason)
+                }
+            }
+        }
+    }
+}
+
+impl TcpFlags {
+    /// Returns whether a segment asks for a new connection.
+    pub(super) fn opens(self) -> bool {
+        self.has(Self::SYN) && !self.has(Self::ACK) && !self.has(Self::RST)
+    }
+
+    /// Returns whether a segment ends a connection at once.
+    pub(super) fn resets(self) -> bool {
+        self.has(Self::RST)
+    }
+}

@@ -1,0 +1,185 @@
+//! What an operator sees and does: the table of mappings, forwards, reboot, renumbering.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::Nat;
+use super::config::{Config, Forward, Protocol};
+use super::hosts::Hosts;
+use super::key::{Scope, Seeded};
+use super::queue::Queue;
+use super::syn::HeldSyns;
+use super::table::{Mapping, Table};
+use crate::{Address, Endpoint};
+use rand_chacha::rand_core::Rng;
+
+/// A mapping, for people to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MappingView {
+    /// Which protocol.
+    pub protocol: Protocol,
+    /// The inside endpoint.
+    pub internal: Endpoint,
+    /// The outside endpoint.
+    pub external: Endpoint,
+    /// The only remote address it is for, if it is for one.
+    pub remote: Option<Address>,
+    /// The only remote port it is for, if it is for one.
+    pub remote_port: Option<u16>,
+    /// Remote endpoints that it has a flow with.
+    pub flows: u32,
+    /// When it ends unless something refreshes it; `None` when it stays, or lives by its TCP connections.
+    pub expires: Option<Instant>,
+}
+
+/// Why a forward cannot be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForwardError {
+    /// The outside endpoint is mapped already.
+    #[error("the outside endpoint is mapped already")]
+    Taken,
+    /// The outside address is none of the NAT's.
+    #[error("the outside address is none of this NAT's")]
+    NotExternal,
+    /// The host has all the mappings it may have.
+    #[error("the host has all the mappings it may have")]
+    HostMappings,
+}
+
+impl Nat {
+    /// Returns every mapping, oldest place first.
+    pub fn mappings(&self) -> impl Iterator<Item = MappingView> {
+        self.table.mappings.iter().map(|(_, mapping)| view(mapping))
+    }
+
+    /// Returns how many mappings there are.
+    pub fn mapping_count(&self) -> usize {
+        self.table.mappings.len()
+    }
+
+    /// Returns how many flows there are, that is pairs of a mapping and a remote endpoint.
+    pub fn flow_count(&self) -> usize {
+        self.table.flows.len()
+    }
+
+    /// Adds a mapping that stays until it is removed and lets everybody in.
+    ///
+    /// Port mapping protocols call this for each mapping that a host asks for, and keep its lifetime themselves.
+    ///
+    /// # Errors
+    /// Says why the outside endpoint cannot be had; nothing changes then.
+    pub fn add_forward(&mut self, now: Instant, forward: Forward) -> Result<(), ForwardError> {
+        let index = self
+            .external_index(forward.external.address)
+            .ok_or(ForwardError::NotExternal)?;
+        let limit = self.config.limits.mappings_per_host;
+        let host = self.hosts.get(forward.internal.address);
+        if host.is_some_and(|host| host.mappings >= limit) {
+            return Err(ForwardError::HostMappings);
+        }
+        let (protocol, port) = (forward.protocol, forward.external.port);
+        if !self.pool(protocol, index).is_free(port) {
+            return Err(ForwardError::Taken);
+        }
+        self.pool(protocol, index).take(port);
+        self.add_mapping(now, Mapping::forward(forward));
+        Ok(())
+    }
+
+    /// Removes what [`Nat::add_forward`] added at an outside endpoint; returns whether there was anything.
+    pub fn remove_forward(&mut self, now: Instant, protocol: Protocol, external: Endpoint) -> bool {
+        let id = self
+            .table
+            .mapping_outside(protocol, external, Scope::Everybody);
+        let forward = id.filter(|id| {
+            let mapping = self.table.mappings.get(*id);
+            mapping.is_some_and(|mapping| mapping.permanent)
+        });
+        if let Some(id) = forward {
+            self.end_mapping(now, id);
+        }
+        forward.is_some()
+    }
+
+    /// Forgets everything but the configuration, as a reboot does. Counters go on.
+    pub fn reboot(&mut self) {
+        let seeded = Seeded::new([self.rng.next_u64(), self.rng.next_u64()]);
+        self.table = Table::new(seeded);
+        self.hosts = Hosts::new(seeded);
+        self.hosts_paired = 0;
+        self.pools = BTreeMap::new();
+        self.cursor = None;
+        self.queue = Queue::default();
+        self.held_syns = HeldSyns::new(seeded);
+        self.local = seeded.map();
+        self.transmits.clear();
+        self.forget_fragments();
+        self.install_forwards();
+    }
+
+    /// Reboots with other external addresses, as a provider's forced reconnect does; forwards move along.
+    pub fn renumber(&mut self, externals: Vec<IpAddr>) {
+        let old = std::mem::replace(&mut self.config.externals, externals);
+        for forward in &mut self.config.forwards {
+            let index = old
+                .iter()
+                .position(|ip| Address::from(*ip) == forward.external.address);
+            if let Some(new) = index.and_then(|index| self.config.externals.get(index)) {
+                forward.external.address = Address::from(*new);
+            }
+        }
+        let externals = self.config.externals.iter().copied();
+        self.externals = externals.map(Address::from).collect();
+        self.reboot();
+    }
+
+    /// Reboots as another kind of NAT.
+    pub fn reconfigure(&mut self, config: Config) {
+        let pairs = config.one_to_one.iter();
+        self.one_to_one = pairs
+            .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
+            .collect();
+        let externals = config.externals.clone();
+        self.config = config;
+        self.config.externals.clone_from(&externals);
+        self.renumber(externals);
+    }
+
+    /// Makes the configured forwards; one that clashes with an earlier one is left out.
+    pub(super) fn install_forwards(&mut self) {
+        for forward in self.config.forwards.clone() {
+            let Some(index) = self.external_index(forward.external.address) else {
+                continue;
+            };
+            let port = forward.external.port;
+            if !self.pool(forward.protocol, index).is_free(port) {
+                continue;
+            }
+            self.pool(forward.protocol, index).take(port);
+            let mapping = Mapping::forward(forward);
+            self.hosts.entry(forward.internal.address).mappings += 1;
+            self.table.insert_mapping(mapping);
+        }
+    }
+}
+
+fn view(mapping: &Mapping) -> MappingView {
+    let (remote, remote_port) = match mapping.scope {
+        Scope::Everybody => (None, None),
+        Scope::Address(address) => (Some(address), None),
+        Scope::Endpoint(endpoint) => (Some(endpoint.address), Some(endpoint.port)),
+    };
+    MappingView {
+        protocol: mapping.protocol,
+        internal: mapping.internal,
+        external: mapping.external,
+        remote,
+        remote_port,
+        flows: mapping.flows,
+        expires: mapping
+            .expires
+            .filter(|_| !mapping.permanent && mapping.protocol != Protocol::Tcp),
+    }
+}

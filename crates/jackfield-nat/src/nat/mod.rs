@@ -1,0 +1,264 @@
+//! The NAT itself: what [`Nat::outbound`] and [`Nat::inbound`] do with a packet, file by file.
+
+mod alg;
+mod assign;
+pub(crate) mod config;
+mod expiry;
+mod finish;
+mod flow;
+mod fragments;
+mod hairpin;
+mod hosts;
+mod icmp_error;
+mod inbound;
+mod inspect;
+mod key;
+mod limiter;
+mod outbound;
+mod policy;
+mod pool;
+mod queue;
+mod slab;
+mod syn;
+mod table;
+mod tcp;
+mod translation;
+mod verdict;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::Address;
+use crate::packet::{IcmpError, Packet};
+
+pub use inspect::{ForwardError, MappingView};
+pub use policy::{Policy, Rule};
+pub use translation::Translation;
+pub use verdict::{Counters, DropReason, Hold, Side, Verdict};
+
+use config::Config;
+use fragments::Datagrams;
+use hosts::Hosts;
+use key::{Map, Seeded};
+use limiter::Limiter;
+use pool::Pool;
+use queue::Queue;
+use syn::HeldSyns;
+use table::Table;
+
+/// A network address translator: two sides, packets in, the same packets out with other addresses, or a reason why not.
+///
+/// It has no sockets and no clock. A driver hands it each packet with the time, sends it on as the [`Verdict`] says,
+/// sends what [`Nat::poll_transmit`] gives, and calls [`Nat::handle_timeout`] at [`Nat::next_timeout`]. The same
+/// config, seed and packets give the same bytes. A clone is a snapshot: both go on from the same state.
+#[derive(Debug, Clone)]
+pub struct Nat {
+    config: Config,
+    /// The config's external addresses, as packets carry them.
+    externals: Vec<Address>,
+    /// One-to-one pairs, inside first.
+    one_to_one: Vec<(Address, Address)>,
+    table: Table,
+    hosts: Hosts,
+    /// How many hosts have been given an external address of their own, so that they take turns.
+    hosts_paired: usize,
+    /// Ports in use, by external address and protocol.
+    pools: BTreeMap<usize, Pool>,
+    /// The last port given out in sequence.
+    cursor: Option<u16>,
+    /// The last IPv4 identification given out.
+    last_id: u16,
+    queue: Queue,
+    datagrams: Datagrams,
+    held_syns: HeldSyns,
+    /// Connections to the router itself, which conntrack keeps apart from those of the hosts, and when they end.
+    local: Map<key::FlowKey, Instant>,
+    errors: Limiter,
+    transmits: VecDeque<Transmit>,
+    rng: ChaCha8Rng,
+    counters: Counters,
+}
+
+/// A packet that the NAT sends of its own accord, or had held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// The side it leaves on.
+    pub side: Side,
+    /// The whole packet.
+    pub bytes: Vec<u8>,
+}
+
+impl Nat {
+    /// Returns a NAT without any mapping but the configured ones.
+    ///
+    /// The seed decides every random port; keep it secret where the ports have to be hard to guess.
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        let seeded = Seeded::new([rng.next_u64(), rng.next_u64()]);
+        let externals = config.externals.iter().copied().map(Address::from);
+        let pairs = config.one_to_one.iter();
+        let mut nat = Self {
+            externals: externals.collect(),
+            one_to_one: pairs
+                .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
+                .collect(),
+            table: Table::new(seeded),
+            hosts: Hosts::new(seeded),
+            hosts_paired: 0,
+            pools: BTreeMap::new(),
+            cursor: None,
+            last_id: rng.next_u32() as u16,
+            queue: Queue::default(),
+            datagrams: Datagrams::new(),
+            held_syns: HeldSyns::new(seeded),
+            local: seeded.map(),
+            errors: Limiter::default(),
+            transmits: VecDeque::new(),
+            rng,
+            counters: Counters::new(),
+            config,
+        };
+        nat.install_forwards();
+        nat
+    }
+
+    /// Translates a packet from inside.
+    pub fn outbound(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
+        self.expire(now);
+        let verdict = self
+            .translate_outbound(now, packet)
+            .unwrap_or_else(Verdict::Drop);
+        self.count(Side::Inside, verdict);
+        verdict
+    }
+
+    /// Translates a packet from outside.
+    pub fn inbound(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
+        self.expire(now);
+        let verdict = self
+            .translate_inbound(now, packet)
+            .unwrap_or_else(Verdict::Drop);
+        self.count(Side::Outside, verdict);
+        verdict
+    }
+
+    /// Ends what has been idle for too long by `now` and answers what has waited long enough.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire(now);
+    }
+
+    /// Returns when [`Nat::handle_timeout`] has something to look at; it may then find that nothing is due yet.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.queue.next()
+    }
+
+    /// Takes the next packet that the NAT sends of its own accord; drain it after every other call.
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// Returns how many packets met which end.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns what makes this NAT differ from others.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn count(&mut self, from: Side, verdict: Verdict) {
+        self.counters.count(from, verdict);
+        if let Verdict::Drop(reason) = verdict {
+            tracing::trace!(?from, reason = reason.name(), "Dropped packet");
+        }
+    }
+
+    fn transmit(&mut self, side: Side, bytes: Vec<u8>) {
+        self.counters.transmitted += 1;
+        self.transmits.push_back(Transmit { side, bytes });
+    }
+
+    /// Tells the sender of `about`, a packet that came from `side`, what is wrong with it.
+    fn send_error(&mut self, now: Instant, side: Side, error: IcmpError, about: &[u8]) {
+        if !self
+            .errors
+            .passes(now, self.config.limits.errors_per_second)
+        {
+            self.counters.errors_suppressed += 1;
+            return;
+        }
+        if let Some(bytes) = self
+            .own_address(side, about)
+            .and_then(|from| error.about(from, about))
+        {
+            self.transmit(side, bytes);
+        }
+    }
+
+    /// Returns the address that the NAT speaks from on a side, in the family of `about`.
+    fn own_address(&self, side: Side, about: &[u8]) -> Option<Address> {
+        let v4 = about.first().map(|byte| byte >> 4) == Some(4);
+        let inside = self.config.inside.map(Address::from);
+        let outside = self.externals.iter().copied();
+        let mut candidates = inside
+            .filter(|_| side == Side::Inside)
+            .into_iter()
+            .chain(outside);
+        candidates.find(|address| address.is_v4() == v4)
+    }
+
+    /// Returns whether inside endpoints get ports of the NAT's own.
+    fn translates_ports(&self) -> bool {
+        match self.config.translation {
+            Translation::Ports => true,
+            Translation::None => false,
+        }
+    }
+
+    fn external(&self, index: usize) -> Result<Address, DropReason> {
+        self.externals
+            .get(index)
+            .copied()
+            .ok_or(DropReason::WrongFamily)
+    }
+
+    fn external_index(&self, address: Address) -> Option<usize> {
+        self.externals.iter().position(|mine| *mine == address)
+    }
+
+    /// Returns whether packets from outside to `address` are for this NAT to translate.
+    fn is_external(&self, address: Address) -> bool {
+        self.translates_ports()
+            && (self.externals.contains(&address) || self.one_to_one_internal(address).is_some())
+    }
+
+    /// Returns which external addresses an inside address may be mapped to.
+    fn usable_externals(&self, internal: Address) -> Vec<usize> {
+        let fits = |address: &Address| address.is_v4() == internal.is_v4();
+        let numbered = self.externals.iter().enumerate();
+        numbered
+            .filter(|(_, address)| fits(address))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn one_to_one_external(&self, internal: Address) -> Option<Address> {
+        let mut pairs = self.one_to_one.iter();
+        pairs
+            .find(|(inside, _)| *inside == internal)
+            .map(|(_, outside)| *outside)
+    }
+
+    fn one_to_one_internal(&self, external: Address) -> Option<Address> {
+        let mut pairs = self.one_to_one.iter();
+        pairs
+            .find(|(_, outside)| *outside == external)
+            .map(|(inside, _)| *inside)
+    }
+}

@@ -1,0 +1,137 @@
+use std::time::Instant;
+
+use super::config::Protocol;
+use super::key::FlowKey;
+use super::{DropReason, Nat, Side, Verdict};
+use crate::Endpoint;
+use crate::packet::{Headers, Packet, Transport};
+
+impl Nat {
+    /// Decides what becomes of a packet from inside, and translates it.
+    pub(super) fn translate_outbound(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+    ) -> Result<Verdict, DropReason> {
+        let headers = self.admit(now, Side::Inside, packet)?;
+        if self.is_untranslated(headers.destination) {
+            return self.pass_untranslated(packet, headers);
+        }
+        match headers.transport {
+            Transport::Later => self.later_fragment(now, Side::Inside, packet, headers),
+            Transport::Error => self.outbound_error(now, packet, headers),
+            Transport::OtherIcmp => Err(DropReason::IcmpOther),
+            Transport::Unknown => Err(DropReason::UnknownProtocol),
+            Transport::Udp { .. } | Transport::Tcp { .. } | Transport::Query { .. } => {
+                self.outbound_session(now, packet, headers)
+            }
+        }
+    }
+
+    fn outbound_session(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        let key = outbound_key(&headers).ok_or(DropReason::Malformed)?;
+        let id = match self.table.flow_inside(&key) {
+            Some(id) => id,
+            None => self.open_outbound(now, packet.bytes(), &headers, key)?,
+        };
+        let (external, hairpin) = self
+            .use_flow(now, id, Side::Inside, &headers)
+            .ok_or(DropReason::NoMapping)?;
+        if hairpin {
+            self.hairpin(now, packet, headers, external)
+        } else {
+            self.leave_outside(now, packet, headers, external)
+        }
+    }
+
+    /// Starts a flow that the inside asks for, and its mapping if there is none.
+    #[cold]
+    fn open_outbound(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        headers: &Headers,
+        key: FlowKey,
+    ) -> Result<u32, DropReason> {
+        self.may_start(Side::Inside, headers, key.protocol, key.remote.port)?;
+        let opened = self
+            .outbound_mapping(now, key)
+            .and_then(|mapping| self.start_flow(now, Side::Inside, headers, mapping, key.remote));
+        match opened {
+            Ok(id) => {
+                self.forget_held_syn(id);
+                Ok(id)
+            }
+            Err(reason) => {
+                self.refuse_mapping(now, reason, bytes);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Returns whether the first packet of a flow may be this one: by firewall, TCP flags and ICMP type.
+    pub(super) fn may_start(
+        &self,
+        from: Side,
+        headers: &Headers,
+        protocol: Protocol,
+        port: u16,
+    ) -> Result<(), DropReason> {
+        if !self.config.policy.allows(from, protocol, port) {
+            return Err(DropReason::Policy);
+        }
+        match headers.transport {
+            Transport::Tcp { flags, .. } if !flags.opens() => {
+                if self.config.tcp_loose && !flags.resets() {
+                    Ok(())
+                } else {
+                    Err(DropReason::TcpOutOfState)
+                }
+            }
+            Transport::Query { response, .. } if response == (from == Side::Inside) => {
+                Err(DropReason::NoMapping)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the flow that a packet from inside belongs to.
+pub(super) fn outbound_key(headers: &Headers) -> Option<FlowKey> {
+    Some(FlowKey {
+        protocol: protocol(headers)?,
+        local: headers.source_endpoint()?,
+        remote: remote(headers, headers.destination_endpoint()?),
+    })
+}
+
+/// Returns the flow that a packet from outside belongs to.
+pub(super) fn inbound_key(headers: &Headers) -> Option<FlowKey> {
+    Some(FlowKey {
+        protocol: protocol(headers)?,
+        local: headers.destination_endpoint()?,
+        remote: remote(headers, headers.source_endpoint()?),
+    })
+}
+
+fn protocol(headers: &Headers) -> Option<Protocol> {
+    match headers.transport {
+        Transport::Udp { .. } => Some(Protocol::Udp),
+        Transport::Tcp { .. } => Some(Protocol::Tcp),
+        Transport::Query { .. } => Some(Protocol::Icmp),
+        _ => None,
+    }
+}
+
+/// An ICMP query's identifier belongs to the inside host; the remote has no port.
+fn remote(headers: &Headers, endpoint: Endpoint) -> Endpoint {
+    match headers.transport {
+        Transport::Query { .. } => Endpoint::new(endpoint.address, 0),
+        _ => endpoint,
+    }
+}

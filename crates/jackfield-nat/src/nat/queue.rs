@@ -1,0 +1,80 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use super::fragments::DatagramKey;
+use super::key::FlowKey;
+
+/// What a timer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// A flow may have been idle for too long; the number is its place's generation.
+    Flow(u32, u32),
+    /// A mapping may have been idle for too long.
+    Mapping(u32, u32),
+    /// A port's hold-down is over.
+    Port { pool: usize, port: u16 },
+    /// Nothing more is expected of a fragmented datagram.
+    Datagram(DatagramKey),
+    /// An unsolicited SYN is to be refused.
+    Syn(FlowKey),
+    /// A connection to the router itself may be over.
+    Local(FlowKey),
+}
+
+/// What is due when, soonest first, and first come first served at the same instant.
+///
+/// Refreshing a flow does not touch the queue: a flow that comes up too early is queued again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Queue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    next_number: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    at: Instant,
+    number: u64,
+    due: Due,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, at: Instant, due: Due) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.heap.push(Reverse(Entry { at, number, due }));
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// Takes the next thing that is due by `now`, with the instant it was due.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Due)> {
+        if self.next()? > now {
+            return None;
+        }
+        let Reverse(entry) = self.heap.pop()?;
+        Some((entry.at, entry.due))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}

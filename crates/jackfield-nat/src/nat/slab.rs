@@ -1,0 +1,69 @@
+/// Values in numbered places; a place is used again once it is empty, lowest number first is not promised.
+#[derive(Debug, Clone)]
+pub(crate) struct Slab<T> {
+    places: Vec<Place<T>>,
+    empty: Vec<u32>,
+}
+
+#[derive(Debug, Clone)]
+struct Place<T> {
+    /// Counts the values that were here, so that a timer knows whether its value still is.
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Slab<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            empty: Vec::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.empty.len()
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
+        if let Some(id) = self.empty.pop()
+            && let Some(place) = self.places.get_mut(id as usize)
+        {
+            place.value = Some(value);
+            return id;
+        }
+        self.places.push(Place {
+            generation: 0,
+            value: Some(value),
+        });
+        (self.places.len() - 1) as u32
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&T> {
+        self.places.get(id as usize)?.value.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
+        self.places.get_mut(id as usize)?.value.as_mut()
+    }
+
+    pub(crate) fn generation(&self, id: u32) -> u32 {
+        self.places
+            .get(id as usize)
+            .map_or(0, |place| place.generation)
+    }
+
+    pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
+        let place = self.places.get_mut(id as usize)?;
+        let value = place.value.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.empty.push(id);
+        Some(value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.places
+            .iter()
+            .enumerate()
+            .filter_map(|(id, place)| Some((id as u32, place.value.as_ref()?)))
+    }
+}

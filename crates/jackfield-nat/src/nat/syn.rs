@@ -1,0 +1,97 @@
+//! Unsolicited SYNs, and the conversations of the router itself.
+
+use std::time::{Duration, Instant};
+
+use super::Nat;
+use super::config::Protocol;
+use super::key::{FlowKey, Map, Scope, Seeded};
+use super::queue::Due;
+use crate::Endpoint;
+
+/// SYNs from outside that nothing inside asked for, yet ([RFC 5382 §4.3](https://www.rfc-editor.org/rfc/rfc5382#section-4.3)).
+#[derive(Debug, Clone)]
+pub(crate) struct HeldSyns {
+    /// By outside endpoint and remote: when it is to be refused, and the packet.
+    syns: Map<FlowKey, (Instant, Vec<u8>)>,
+}
+
+impl HeldSyns {
+    pub(crate) fn new(seeded: Seeded) -> Self {
+        Self { syns: seeded.map() }
+    }
+
+    /// Takes the SYN whose wait ends at `at`.
+    pub(crate) fn take_due(&mut self, key: &FlowKey, at: Instant) -> Option<Vec<u8>> {
+        if self.syns.get(key)?.0 != at {
+            return None;
+        }
+        self.syns.remove(key).map(|(_, packet)| packet)
+    }
+}
+
+impl Nat {
+    /// Keeps a SYN until it is refused at `until`; a repeated one changes nothing. `false` when there are too many.
+    pub(super) fn hold_syn(&mut self, until: Instant, key: FlowKey, packet: &[u8]) -> bool {
+        if self.held_syns.syns.contains_key(&key) {
+            return true;
+        }
+        if self.held_syns.syns.len() >= self.config.limits.held_syns {
+            return false;
+        }
+        let quoted = packet
+            .get(..packet.len().min(SYN_BYTES))
+            .unwrap_or_default();
+        self.held_syns.syns.insert(key, (until, quoted.to_vec()));
+        self.queue.push(until, Due::Syn(key));
+        true
+    }
+
+    /// Drops a held SYN in silence, for the inside has sent its own: a simultaneous open.
+    pub(super) fn forget_held_syn(&mut self, flow: u32) {
+        let Some(flow) = self.table.flows.get(flow) else {
+            return;
+        };
+        if let Some(mapping) = self.table.mappings.get(flow.mapping) {
+            let key = FlowKey {
+                protocol: mapping.protocol,
+                local: mapping.external,
+                remote: flow.remote,
+            };
+            self.held_syns.syns.remove(&key);
+        }
+    }
+
+    /// Notes a conversation with the router itself, which connection tracking keeps apart from those of the hosts.
+    pub(super) fn note_local_connection(&mut self, now: Instant, key: FlowKey) {
+        let accepts = self.config.conntrack.is_some_and(|it| it.accepts_input);
+        if !accepts || self.local.len() >= self.config.limits.flows_per_host {
+            return;
+        }
+        let end = now + LOCAL_LIFETIME;
+        self.local.insert(key, end);
+        self.queue.push(end, Due::Local(key));
+    }
+
+    /// Returns whether the router itself has a conversation with the remote that `scope` names.
+    pub(super) fn is_local_connection(
+        &self,
+        protocol: Protocol,
+        external: Endpoint,
+        scope: Scope,
+    ) -> bool {
+        match scope {
+            Scope::Endpoint(remote) => self.local.contains_key(&FlowKey {
+                protocol,
+                local: external,
+                remote,
+            }),
+            Scope::Everybody | Scope::Address(_) => false,
+        }
+    }
+}
+
+/// How much of a SYN is kept: enough for the error to quote IP and TCP headers with options.
+const SYN_BYTES: usize = 120;
+
+/// How long conntrack keeps a UDP conversation that has seen one direction only.
+const LOCAL_LIFETIME: Duration = Duration::from_secs(30);

@@ -1,0 +1,104 @@
+use crate::Address;
+
+/// A change to some 16-bit words of a packet, as the Internet checksum over them sees it.
+///
+/// Adding up `!old + new` for each changed word and applying the sum once is equation 3 of
+/// [RFC 1624 §3](https://www.rfc-editor.org/rfc/rfc1624#section-3).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Delta(u64);
+
+impl Delta {
+    /// Says that a word changed.
+    pub(crate) fn word(mut self, old: u16, new: u16) -> Self {
+        self.0 += u64::from(!old) + u64::from(new);
+        self
+    }
+
+    /// Says that an address changed.
+    pub(crate) fn address(mut self, old: Address, new: Address) -> Self {
+        self.0 += u64::from(8 * 0xffff - old.word_sum()) + u64::from(new.word_sum());
+        self
+    }
+
+    /// Says that a checksum covers words summing up to `new` where it covered words summing up to `old`.
+    pub(crate) fn sums(mut self, old: u32, new: u32) -> Self {
+        self.0 += u64::from(!fold(u64::from(old))) + u64::from(new);
+        self
+    }
+
+    /// Returns `checksum` after the change.
+    pub(crate) fn apply(self, checksum: u16) -> u16 {
+        !fold(self.0 + u64::from(!checksum))
+    }
+}
+
+/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero.
+pub(crate) fn sum(bytes: &[u8]) -> u32 {
+    let mut total: u64 = 0;
+    let mut words = bytes.chunks_exact(2);
+    for word in &mut words {
+        if let [high, low] = word {
+            total += u64::from(u16::from_be_bytes([*high, *low]));
+        }
+    }
+    if let [odd] = words.remainder() {
+        total += u64::from(*odd) << 8;
+    }
+    u32::from(fold(total))
+}
+
+/// Returns the Internet checksum over words that sum up to `total`.
+pub(crate) fn finish(total: u32) -> u16 {
+    !fold(u64::from(total))
+}
+
+/// Returns the sum of a pseudo-header ([RFC 9293 §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1),
+/// [RFC 8200 §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
+pub(crate) fn pseudo_header(
+    source: Address,
+    destination: Address,
+    protocol: u8,
+    length: usize,
+) -> u32 {
+    let length = length as u32;
+    source.word_sum()
+        + destination.word_sum()
+        + u32::from(protocol)
+        + (length >> 16)
+        + (length & 0xffff)
+}
+
+fn fold(mut total: u64) -> u16 {
+    while total > 0xffff {
+        total = (total >> 16) + (total & 0xffff);
+    }
+    total as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_checksum_of_rfc_1071_section_3_comes_out() {
+        let words = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(finish(sum(&words)), !0xddf2);
+    }
+
+    proptest! {
+        #[test]
+        fn an_incremental_update_equals_a_computed_checksum(
+            mut bytes in proptest::collection::vec(any::<u8>(), 40),
+            word in 0_usize..20,
+            new in any::<u16>(),
+        ) {
+            bytes[39] |= 1; // a real packet is never all zero
+            let before = finish(sum(&bytes));
+            let at = word * 2;
+            let old = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+            bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
+            prop_assert_eq!(Delta::default().word(old, new).apply(before), finish(sum(&bytes)));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use super::bytes::u8_at;
+use super::{Headers, Transport, build, protocol};
+use crate::Address;
+
+/// The ICMP errors that a NAT or router sends of its own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IcmpError {
+    /// The time to live ran out in transit.
+    TimeExceeded,
+    /// Nothing listens at the port.
+    PortUnreachable,
+    /// The host cannot be reached; a carrier-grade NAT's answer to an exhausted quota.
+    HostUnreachable,
+    /// Communication is administratively prohibited; a NAT's answer when it cannot make a mapping.
+    Prohibited,
+    /// The packet does not fit and may not be fragmented.
+    TooBig {
+        /// What would have fitted, in bytes.
+        mtu: u16,
+    },
+}
+
+impl IcmpError {
+    /// Builds the error from `from` about the packet `about`, back to its source.
+    ///
+    /// Returns `None` where [RFC 1122 §3.2.2](https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2) and
+    /// [RFC 4443 §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an answer: to ICMP errors, to
+    /// fragments other than the first, and to sources that are not one host.
+    pub fn about(self, from: Address, about: &[u8]) -> Option<Vec<u8>> {
+        let headers = Headers::parse_quoted(about).ok()?;
+        let silent = matches!(
+            headers.transport,
+            Transport::Error | Transport::Later | Transport::OtherIcmp
+        );
+        if silent || !is_one_host(headers.source) || from.is_v4() != headers.is_v4() {
+            return None;
+        }
+        let (protocol, most) = if headers.is_v4() {
+            (protocol::ICMP, 576 - 28)
+        } else {
+            (protocol::ICMPV6, 1280 - 48)
+        };
+        let (kind, code) = self.type_and_code(headers.is_v4());
+        let mut message = vec![kind, code, 0, 0];
+        message.extend(self.rest_of_header());
+        let end = headers.length.min(about.len()).min(most);
+        message.extend(about.get(..end)?);
+        Some(build::ip(
+            from.into(),
+            headers.source.into(),
+            protocol,
+            &message,
+        ))
+    }
+
+    fn type_and_code(self, v4: bool) -> (u8, u8) {
+        match (self, v4) {
+            (Self::TimeExceeded, true) => (11, 0),
+            (Self::PortUnreachable, true) => (3, 3),
+            (Self::HostUnreachable, true) => (3, 1),
+            (Self::Prohibited, true) => (3, 13),
+            (Self::TooBig { .. }, true) => (3, 4),
+            (Self::TimeExceeded, false) => (3, 0),
+            (Self::PortUnreachable, false) => (1, 4),
+            (Self::HostUnreachable, false) => (1, 3),
+            (Self::Prohibited, false) => (1, 1),
+            (Self::TooBig { .. }, false) => (2, 0),
+        }
+    }
+
+    /// Both families keep the MTU in the last bytes of the header, IPv4 in 16 bits and IPv6 in 32.
+    fn rest_of_header(self) -> [u8; 4] {
+        match self {
+            Self::TooBig { mtu } => u32::from(mtu).to_be_bytes(),
+            _ => [0; 4],
+        }
+    }
+}
+
+/// Returns whether an error may be sent to `address`: not unspecified, multicast, broadcast or loopback.
+fn is_one_host(address: Address) -> bool {
+    match address.to_v4() {
+        Some(bits) => {
+            let first = u8_at(&bits.to_be_bytes(), 0).unwrap_or(0);
+            first != 0 && first != 127 && first < 224
+        }
+        None => address.bits() > 1 && address.bits() >> 120 != 0xff,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::verify;
+
+    #[test]
+    fn an_error_quotes_the_packet_and_goes_back_to_its_source() {
+        let about = build::udp(
+            "10.0.0.1:5".parse().unwrap(),
+            "192.0.2.1:7".parse().unwrap(),
+            b"x",
+        );
+        let error = IcmpError::TooBig { mtu: 1400 }
+            .about(Address::v4(0x0a00_00fe), &about)
+            .unwrap();
+        verify(&error).unwrap();
+        assert_eq!(
+            &error[20..28],
+            [3, 4, error[22], error[23], 0, 0, 0x05, 0x78]
+        );
+        assert_eq!(&error[28..], about);
+    }
+
+    #[test]
+    fn an_error_is_never_answered_by_an_error() {
+        let about = build::udp(
+            "10.0.0.1:5".parse().unwrap(),
+            "192.0.2.1:7".parse().unwrap(),
+            b"x",
+        );
+        let from = Address::v4(0x0a00_00fe);
+        let error = IcmpError::TimeExceeded.about(from, &about).unwrap();
+        assert_eq!(IcmpError::TimeExceeded.about(from, &error), None);
+    }
+
+    #[test]
+    fn a_multicast_source_gets_no_answer() {
+        let about = build::udp(
+            "224.0.0.5:5".parse().unwrap(),
+            "192.0.2.1:7".parse().unwrap(),
+            b"x",
+        );
+        let from = Address::v4(0x0a00_00fe);
+        assert_eq!(IcmpError::TimeExceeded.about(from, &about), None);
+    }
+}

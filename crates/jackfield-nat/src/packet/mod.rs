@@ -1,0 +1,70 @@
+//! IPv4 and IPv6 packets as bytes: read, changed in place with incremental checksum updates, built, described.
+
+pub mod build;
+pub(crate) mod bytes;
+pub(crate) mod checksum;
+mod describe;
+mod error;
+pub(crate) mod fragment;
+mod headers;
+pub mod protocol;
+pub(crate) mod rewrite;
+pub(crate) mod verify;
+
+pub use describe::describe;
+pub use error::IcmpError;
+pub use headers::{Fragment, Headers, ParseError, TcpFlags, Transport};
+pub use verify::{ChecksumError, verify};
+
+/// A packet in the caller's buffer, with room around it for headers to grow.
+///
+/// Only NAT64 changes a packet's length: IPv4 to IPv6 needs [`Packet::HEADROOM`] bytes before the packet.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    buffer: &'a mut [u8],
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Packet<'a> {
+    /// How much room before a packet is enough for every translation, in bytes: a longer IP header and a fragment
+    /// header, twice in ICMP errors.
+    pub const HEADROOM: usize = 56;
+
+    /// Takes a packet that fills its buffer.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        let end = bytes.len();
+        Self {
+            buffer: bytes,
+            start: 0,
+            end,
+        }
+    }
+
+    /// Takes a packet that starts `headroom` bytes into its buffer and fills the rest.
+    pub fn with_headroom(buffer: &'a mut [u8], headroom: usize) -> Self {
+        let end = buffer.len();
+        Self {
+            buffer,
+            start: headroom.min(end),
+            end,
+        }
+    }
+
+    /// Returns the packet's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Returns the packet's bytes, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buffer
+            .get_mut(self.start..self.end)
+            .unwrap_or_default()
+    }
+
+    /// Cuts off what lies behind `length`, such as an Ethernet frame's padding.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.end = self.end.min(self.start + length);
+    }
+}

@@ -1,0 +1,54 @@
+use std::fmt;
+
+/// A document that binds NATs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rfc {
+    /// UDP.
+    Rfc4787,
+    /// TCP.
+    Rfc5382,
+    /// ICMP.
+    Rfc5508,
+    /// Carrier-grade NATs.
+    Rfc6888,
+    /// Updates to the first three; its requirements have no numbers, so its headings name them.
+    Rfc7857,
+}
+
+/// One requirement, by the name that its document has for it, such as `REQ-1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Requirement(pub Rfc, pub &'static str);
+
+/// A requirement that a profile breaks on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deviation {
+    /// Which.
+    pub requirement: Requirement,
+    /// What the NAT does instead.
+    pub instead: &'static str,
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = match self.0 {
+            Rfc::Rfc4787 => 4787,
+            Rfc::Rfc5382 => 5382,
+            Rfc::Rfc5508 => 5508,
+            Rfc::Rfc6888 => 6888,
+            Rfc::Rfc7857 => 7857,
+        };
+        write!(f, "RFC {number} {}", self.1)
+    }
+}
+
+/// Shortens the tables of deviations.
+pub(super) const fn breaks(
+    rfc: Rfc,
+    requirement: &'static str,
+    instead: &'static str,
+) -> Deviation {
+    Deviation {
+        requirement: Requirement(rfc, requirement),
+        instead,
+    }
+}

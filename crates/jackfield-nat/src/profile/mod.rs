@@ -1,0 +1,121 @@
+//! NATs by name, each with the requirements it breaks on purpose.
+//!
+//! A [`Profile`] makes a [`Config`] from the external addresses it shall have. What a profile does differently from the
+//! RFCs is data, not prose: [`Profile::deviations`], and a test per requirement skips a profile only if it lists it.
+//!
+//! ```
+//! use jackfield_nat::profile::Profile;
+//!
+//! let home = Profile::LINUX.config(&["203.0.113.1".parse()?]);
+//! assert!(home.conntrack.is_some());
+//! assert_eq!("symmetric".parse::<Profile>()?, Profile::SYMMETRIC);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod classical;
+mod deviation;
+mod device;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::Config;
+
+pub use deviation::{Deviation, Requirement, Rfc};
+
+/// A NAT by name.
+#[derive(Clone, Copy)]
+pub struct Profile {
+    name: &'static str,
+    about: &'static str,
+    configure: fn(&mut Config),
+    deviations: &'static [Deviation],
+}
+
+impl Profile {
+    /// Returns the name that the command line knows the profile by.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Says in one line what the profile stands for.
+    pub const fn about(&self) -> &'static str {
+        self.about
+    }
+
+    /// Returns the requirements that the profile breaks on purpose.
+    pub const fn deviations(&self) -> &'static [Deviation] {
+        self.deviations
+    }
+
+    /// Returns whether the profile breaks a requirement on purpose.
+    pub fn deviates(&self, wanted: Requirement) -> bool {
+        self.deviations
+            .iter()
+            .any(|deviation| deviation.requirement == wanted)
+    }
+
+    /// Returns the config of such a NAT with these external addresses.
+    pub fn config(&self, externals: &[IpAddr]) -> Config {
+        let mut config = Config {
+            externals: externals.to_vec(),
+            ..Config::default()
+        };
+        (self.configure)(&mut config);
+        config
+    }
+}
+
+impl PartialEq for Profile {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Profile {}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Profile").field(&self.name).finish()
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// No profile has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no NAT profile is called that; there are {}", names())]
+pub struct UnknownProfile;
+
+impl FromStr for Profile {
+    type Err = UnknownProfile;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProfile> {
+        let found = Self::ALL.iter().find(|profile| profile.name == name);
+        found.copied().ok_or(UnknownProfile)
+    }
+}
+
+fn names() -> String {
+    let names: Vec<&str> = Profile::ALL.iter().map(Profile::name).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_is_found_by_its_name_and_no_two_share_one() {
+        for profile in Profile::ALL {
+            assert_eq!(profile.name().parse(), Ok(*profile));
+        }
+        let error = "fullcone".parse::<Profile>().unwrap_err().to_string();
+        assert!(error.contains("full-cone"), "{error}");
+    }
+}

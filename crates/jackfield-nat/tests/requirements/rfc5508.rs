@@ -1,0 +1,260 @@
+//! RFC 5508: ICMP. REQ-9 and REQ-11 allow and bind to nothing.
+
+use jackfield_nat::packet::{Headers, IcmpError, build, verify};
+use jackfield_nat::profile::{Profile, Requirement, Rfc};
+use jackfield_nat::{DropReason, Forward, Protocol, Side, Verdict};
+
+use crate::rig::*;
+
+fn check(requirement: &'static str, check: fn(Profile) -> Outcome) {
+    check_all(Requirement(Rfc::Rfc5508, requirement), Profile::ALL, check);
+}
+
+#[test]
+fn req_1_queries_and_their_responses_pass_and_keep_one_identifier() {
+    check("REQ-1", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.ping_out(A, C, 77).ok_or("query refused")?;
+        ensure!(
+            rig.pong_in(C, external) == Some(at(A, 77)),
+            "response refused"
+        );
+        ensure!(
+            rig.ping_out(A, D, 77) == Some(external),
+            "REQ-1a: another identifier"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn req_2_a_query_session_lives_for_a_minute() {
+    check("REQ-2", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.ping_out(A, C, 77).ok_or("query refused")?;
+        rig.wait(secs(59));
+        ensure!(
+            rig.pong_in(C, external) == Some(at(A, 77)),
+            "gone within a minute"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn req_3_errors_with_wrong_checksums_are_dropped() {
+    check("REQ-3", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.udp_out((A, 5000), (C, 7)).ok_or("no mapping")?;
+        let about = build::udp(external, at(C, 7), DATA);
+        let error = IcmpError::PortUnreachable
+            .about(ip(C).into(), &about)
+            .unwrap();
+        let mut wrong = error.clone();
+        wrong[22] ^= 1;
+        ensure!(
+            matches!(rig.inbound(&mut wrong), Verdict::Drop(_)),
+            "wrong checksum"
+        );
+        // REQ-3a: the header of the embedded packet.
+        let mut broken = about;
+        broken[11] ^= 1;
+        let mut wrong = IcmpError::PortUnreachable
+            .about(ip(C).into(), &broken)
+            .unwrap();
+        ensure!(
+            matches!(rig.inbound(&mut wrong), Verdict::Drop(_)),
+            "REQ-3a"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn req_3b_options_of_the_embedded_packet_are_passed_over() {
+    let mut rig = Rig::new(Profile::FULL_CONE);
+    let external = rig.udp_out((A, 5000), (C, 7)).unwrap();
+    let plain = build::udp(external, at(C, 7), DATA);
+    let mut about = plain[..20].to_vec();
+    about[0] = 0x46;
+    about[3] += 4;
+    about.extend([1, 1, 1, 1]);
+    about.extend(&plain[20..]);
+    let (mut header, rest) = etherparse::Ipv4Header::from_slice(&about).unwrap();
+    header.header_checksum = header.calc_header_checksum();
+    let rest = rest.to_vec();
+    about = header.to_bytes().to_vec();
+    about.extend(rest);
+    let mut error = IcmpError::PortUnreachable
+        .about(ip(C).into(), &about)
+        .unwrap();
+    assert_eq!(rig.inbound(&mut error), Verdict::Forward);
+    let quoted = Headers::parse_quoted(&error[28..]).unwrap();
+    assert_eq!(quoted.source_endpoint(), Some(endpoint(A, 5000)));
+}
+
+#[test]
+fn req_4_errors_from_outside_show_the_inside_its_own_packet() {
+    check("REQ-4", |profile| {
+        let mut rig = Rig::new(profile);
+        let mut sent = build::udp(at(A, 5000), at(C, 7), DATA);
+        let original = sent.clone();
+        ensure!(rig.outbound(&mut sent) == Verdict::Forward, "no mapping");
+        let mut error = IcmpError::Prohibited.about(ip(D).into(), &sent).unwrap();
+        let verdict = rig.inbound(&mut error);
+        ensure!(verdict == Verdict::Forward, "{verdict}");
+        let quoted = &error[28..];
+        ensure!(
+            quoted[12..] == original[12..],
+            "REQ-4a: quotes something else"
+        );
+        ensure!(error[20..22] == [3, 13], "REQ-4b: type and code changed");
+        let headers = Headers::parse(&error).unwrap();
+        ensure!(
+            headers.destination == ip(A).into(),
+            "REQ-4c: went elsewhere"
+        );
+        ensure!(headers.source == ip(D).into(), "the source changed");
+        Ok(())
+    });
+}
+
+#[test]
+fn req_4_an_error_about_nothing_is_dropped_in_silence() {
+    for profile in Profile::ALL {
+        let mut rig = Rig::new(*profile);
+        let about = build::udp(at(EXTERNALS[0], 5000), at(C, 7), DATA);
+        let mut error = IcmpError::Prohibited.about(ip(C).into(), &about).unwrap();
+        assert!(
+            matches!(rig.inbound(&mut error), Verdict::Drop(_)),
+            "{profile}"
+        );
+        assert_eq!(rig.sent, [], "{profile}");
+    }
+}
+
+#[test]
+fn req_5_errors_from_inside_show_the_outside_its_own_packet() {
+    check("REQ-5", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.udp_out((A, 5000), (C, 7)).ok_or("no mapping")?;
+        let mut received = build::udp(at(C, 7), external, DATA);
+        let original = received.clone();
+        ensure!(
+            rig.inbound(&mut received) == Verdict::Forward,
+            "not answered"
+        );
+        // A router inside sends it, not the host: REQ-5c.
+        let router = ip("192.168.1.200").into();
+        let mut error = IcmpError::PortUnreachable.about(router, &received).unwrap();
+        let verdict = rig.outbound(&mut error);
+        ensure!(verdict == Verdict::Forward, "{verdict}");
+        ensure!(
+            error[28 + 12..] == original[12..],
+            "REQ-5a: quotes something else"
+        );
+        ensure!(error[20..22] == [3, 3], "REQ-5b: type and code changed");
+        let headers = Headers::parse(&error).unwrap();
+        ensure!(
+            headers.source == external.ip().into(),
+            "REQ-5c: came from {}",
+            headers.source
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn req_6_errors_refresh_nothing() {
+    check("REQ-6", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.ping_out(A, C, 77).ok_or("query refused")?;
+        let lifetime = rig.nat.config().timers.icmp;
+        for _ in 0..4 {
+            rig.wait(lifetime / 4 - std::time::Duration::from_millis(1));
+            let about = build::echo(external.ip(), ip(C), external.port(), 1, false, DATA);
+            let mut error = IcmpError::TimeExceeded.about(ip(D).into(), &about).unwrap();
+            let _ = rig.inbound(&mut error);
+        }
+        ensure!(
+            rig.pong_in(C, external).is_some(),
+            "the session was deleted"
+        );
+        rig.wait(lifetime);
+        rig.wait(secs(1));
+        ensure!(
+            rig.pong_in(C, external).is_none(),
+            "the session was refreshed"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn req_7_errors_about_hairpinned_packets_find_their_way() {
+    check("REQ-7", |profile| {
+        let mut rig = Rig::new(profile);
+        let forward = Forward {
+            protocol: Protocol::Udp,
+            external: endpoint(EXTERNALS[0], 7777),
+            internal: endpoint(B, 9000),
+        };
+        rig.nat
+            .add_forward(rig.now, forward)
+            .map_err(|e| e.to_string())?;
+        let mut sent = build::udp(at(A, 5000), at(EXTERNALS[0], 7777), DATA);
+        let original = sent.clone();
+        let verdict = rig.outbound(&mut sent);
+        ensure!(verdict == Verdict::Hairpin, "{verdict}");
+        let mut error = IcmpError::PortUnreachable
+            .about(ip(B).into(), &sent)
+            .unwrap();
+        let verdict = rig.outbound(&mut error);
+        ensure!(verdict == Verdict::Hairpin, "the error: {verdict}");
+        ensure!(error[28 + 12..] == original[12..], "quotes something else");
+        let headers = Headers::parse(&error).unwrap();
+        ensure!(
+            headers.destination == ip(A).into(),
+            "REQ-7a: went elsewhere"
+        );
+        verify(&error).map_err(|e| e.to_string())?;
+        Ok(())
+    });
+}
+
+#[test]
+fn req_8_a_host_over_its_quota_is_told_so() {
+    check("REQ-8", |profile| {
+        let mut rig = Rig::with(profile, |config| config.limits.mappings_per_host = 1);
+        rig.udp_out((A, 5000), (C, 7)).ok_or("no mapping")?;
+        let mut bytes = build::udp(at(A, 5001), at(C, 7), DATA);
+        let verdict = rig.outbound(&mut bytes);
+        ensure!(
+            verdict == Verdict::Drop(DropReason::HostMappings),
+            "{verdict}"
+        );
+        let error = rig.sent.first().ok_or("in silence")?;
+        ensure!(error.side == Side::Inside, "told the outside");
+        ensure!(error.bytes[20..22] == [3, 13], "not code 13");
+        Ok(())
+    });
+}
+
+#[test]
+fn req_10_a_packet_without_time_to_live_is_answered() {
+    check("REQ-10", |profile| {
+        let mut rig = Rig::new(profile);
+        let mut bytes = build::udp(at(A, 5000), at(C, 7), DATA);
+        bytes[8] = 1;
+        fix_ip_checksum(&mut bytes);
+        let verdict = rig.outbound(&mut bytes);
+        ensure!(
+            verdict == Verdict::Drop(DropReason::TtlExpired),
+            "{verdict}"
+        );
+        let error = rig.sent.first().ok_or("no answer")?;
+        ensure!(error.bytes[20..22] == [11, 0], "not «time exceeded»");
+        ensure!(rig.nat.mapping_count() == 0, "made a mapping");
+        Ok(())
+    });
+}
