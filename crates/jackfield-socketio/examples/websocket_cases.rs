@@ -47,7 +47,8 @@ fn config(compress: bool) -> ws::Config {
     config.options.deflate = compress.then(|| deflate::Config {
         threshold: 0,
         server_no_context_takeover: false,
-        client_no_context_takeover: false,
+        // An offer that says so lets the server ask for it, which some cases do.
+        client_no_context_takeover: true,
         ..deflate::Config::default()
     });
     config
