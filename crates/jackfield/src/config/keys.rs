@@ -339,6 +339,14 @@ pub const KEYS: &[Key] = &[
         "The largest Socket.IO packet or polling body.",
     ),
     key(
+        "socketio-allow-eio3",
+        "",
+        Kind::Switch,
+        "false",
+        "true or false",
+        "Lets Socket.IO 2 clients connect (Engine.IO 3).",
+    ),
+    key(
         "signal-max-message",
         "SIZE",
         Kind::One,
@@ -388,7 +396,9 @@ mod tests {
     fn names_are_unique_kebab_case_and_found() {
         for (index, key) in KEYS.iter().enumerate() {
             assert!(
-                key.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                key.name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
                 "{}",
                 key.name
             );

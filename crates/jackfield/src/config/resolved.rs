@@ -116,6 +116,8 @@ pub struct SocketIoLimits {
     pub ping_timeout: Duration,
     /// Bytes in a packet or polling body.
     pub max_payload: usize,
+    /// Whether Engine.IO 3 is spoken too.
+    pub allow_eio3: bool,
 }
 
 /// Limits of signaling.
@@ -198,6 +200,7 @@ impl Config {
                 ping_interval: read.time("socketio-ping-interval")?,
                 ping_timeout: read.time("socketio-ping-timeout")?,
                 max_payload: read.size("socketio-max-payload")?,
+                allow_eio3: read.one("socketio-allow-eio3", |text| text.parse().ok())?,
             },
             signal: SignalLimits {
                 max_message: read.size("signal-max-message")?,

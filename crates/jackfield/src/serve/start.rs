@@ -68,6 +68,11 @@ impl Server {
         &self.bindings.plain
     }
 
+    /// Returns the addresses served inside TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.bindings.tls
+    }
+
     /// Returns what to tell whoever started the server: each URL, one a line.
     pub fn announcement(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -38,7 +38,7 @@ fn io_config(config: &Config) -> IoConfig {
         max_payload: limits.max_payload,
         max_buffered: config.signal.max_queue,
         max_connections: config.signal.max_members,
-        allow_eio3: true,
+        allow_eio3: limits.allow_eio3,
         cors,
         ..IoConfig::default()
     }

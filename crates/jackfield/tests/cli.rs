@@ -1,0 +1,148 @@
+//! The command line as a person types it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+#[test]
+fn a_wrong_flag_is_wrong_use() {
+    let output = jackfield(&["--lisen", "127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--listen"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_what_is_accepted() {
+    let output = jackfield(&["serve", "--relay-ports", "many"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output),
+        "jackfield: `relay-ports` = \"many\" in the command line is refused; accepted is two ports from 1024 to 65535 \
+         with MIN <= MAX, such as 49152-65535\n"
+    );
+}
+
+#[test]
+fn a_wrong_variable_is_refused_with_the_nearest_right_one() {
+    let output = command(&["serve"])
+        .env("JACKFIELD_RELAY_PORT", "50000-50001")
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("did you mean `relay-ports`?"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_file_is_checked_and_its_mistakes_are_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("jackfield.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("a file");
+        jackfield(&["config", "check", "--config", path(&file)])
+    };
+    let output = check("listen = ['127.0.0.1:3478']\n[turn]\nmax-lifetime = '30m'\n");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = check("[turn]\nmax-livetime = '30m'\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("did you mean `turn-max-lifetime`?"),
+        "{}",
+        stderr(&output)
+    );
+    let output =
+        check("listen-tls = ['127.0.0.1:443']\ntls-cert = 'none.pem'\ntls-key = 'none.pem'\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("none.pem"), "{}", stderr(&output));
+}
+
+#[test]
+fn every_key_is_explained_also_as_json() {
+    let output = jackfield(&["config", "explain", "relay-ports"]);
+    assert_eq!(output.status.code(), Some(0));
+    for part in ["relay-ports", "49152-65535", "JACKFIELD_RELAY_PORTS"] {
+        assert!(stdout(&output).contains(part), "{}", stdout(&output));
+    }
+    let output = jackfield(&["config", "explain", "--json"]);
+    let keys: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert!(keys.as_array().is_some_and(|keys| keys.len() > 20));
+    assert_eq!(
+        jackfield(&["config", "explain", "nothing"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn credentials_are_those_of_the_rest_scheme() {
+    let arguments = [
+        "credentials",
+        "--secret",
+        "0123456789abcdef",
+        "--user",
+        "ann",
+        "--json",
+    ];
+    let output = jackfield(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let turn = answer.pointer("/iceServers/1").expect("a TURN server");
+    let text = |name: &str| {
+        turn.get(name)
+            .and_then(|value| value.as_str())
+            .expect("a text")
+    };
+    let (expiry, user) = text("username").split_once(':').expect("expiry:user");
+    assert_eq!(user, "ann");
+    assert!(expiry.parse::<u64>().is_ok());
+    assert_eq!(
+        text("credential"),
+        jackfield_turn::credential::password("0123456789abcdef", text("username"))
+    );
+}
+
+#[test]
+fn the_secret_of_the_data_directory_mints_when_none_is_given() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = jackfield(&["credentials", "--data-dir", path(dir.path())]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(dir.path().join("turn-secret").exists());
+}
+
+#[test]
+fn every_subcommand_has_help_with_examples() {
+    for subcommand in [
+        &["serve"][..],
+        &["credentials"],
+        &["config", "check"],
+        &["config", "explain"],
+    ] {
+        let output = jackfield(&[subcommand, &["--help"]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("Examples:"), "{subcommand:?}");
+    }
+}
+
+fn jackfield(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the binary runs")
+}
+
+/// The binary, without this process's variables.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jackfield"));
+    command.env_clear().args(arguments);
+    command
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -1,0 +1,205 @@
+//! The server in this process, on loopback: what shares one port, and what is refused.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use jackfield::config::{Config, Key, Low, Source};
+use jackfield::serve::Server;
+
+/// A Binding request without attributes.
+const BINDING: [u8; 20] = [
+    0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+];
+
+#[test]
+fn one_port_serves_stun_over_udp_and_tcp_and_http() {
+    let server = Running::start(&[]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(&BINDING, server.address).unwrap();
+    let mut answer = [0; 100];
+    let (length, _) = socket.recv_from(&mut answer).unwrap();
+    assert!(is_binding_success(answer.get(..length).unwrap()));
+
+    let mut stream = server.connect();
+    stream.write_all(&BINDING).unwrap();
+    let mut answer = [0; 32];
+    stream.read_exact(&mut answer).unwrap();
+    assert!(is_binding_success(&answer));
+
+    assert!(server.get("/").contains("<!doctype html>"));
+    assert!(server.get("/ice").contains("\"iceServers\""));
+    assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(
+        server
+            .get("/socket.io/?EIO=4&transport=polling")
+            .contains("\"upgrades\":[\"websocket\"]")
+    );
+    assert!(server.get("/nothing").starts_with("HTTP/1.1 404"));
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.contains("jackfield_turn_total{what=\"bindings\"} 2"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn the_first_bytes_may_come_one_by_one() {
+    let server = Running::start(&[]);
+    let mut stream = server.connect();
+    for byte in BINDING {
+        stream.write_all(&[byte]).unwrap();
+    }
+    let mut answer = [0; 32];
+    stream.read_exact(&mut answer).unwrap();
+    assert!(is_binding_success(&answer));
+}
+
+#[test]
+fn a_silent_client_is_closed_and_counted() {
+    let server = Running::start(&[("first-bytes-timeout", "1s")]);
+    let mut stream = server.connect();
+    stream.write_all(b"GET").unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    let mut silent = server.connect();
+    assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.contains("what=\"connection_timeouts\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn connections_over_the_limit_are_closed() {
+    let server = Running::start(&[("max-connections-per-ip", "2")]);
+    let mut first = server.connect();
+    first.write_all(&BINDING).unwrap();
+    first.read_exact(&mut [0; 32]).unwrap();
+    let mut second = server.connect();
+    second.write_all(&BINDING).unwrap();
+    second.read_exact(&mut [0; 32]).unwrap();
+    let mut third = server.connect();
+    assert!(matches!(third.read(&mut [0; 1]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let server = Running::start(&[]);
+    let error = start(&[("listen", &server.address.to_string())])
+        .err()
+        .unwrap();
+    let text = format!("{error:#}");
+    assert!(text.contains(&server.address.to_string()), "{text}");
+}
+
+#[test]
+fn pages_of_other_origins_get_credentials_only_where_configured() {
+    let server = Running::start(&[("cors-origin", "https://app.example.org")]);
+    let ask = |origin: &str| {
+        server.request(&format!(
+            "GET /ice HTTP/1.1\r\nhost: x\r\norigin: {origin}\r\nconnection: close\r\n\r\n"
+        ))
+    };
+    assert!(
+        ask("https://app.example.org")
+            .contains("access-control-allow-origin: https://app.example.org")
+    );
+    assert!(!ask("https://other.example.org").contains("access-control-allow-origin"));
+}
+
+#[test]
+fn a_plain_request_to_the_tls_port_is_told_so() {
+    let server = Running::start(&[("listen-tls", "127.0.0.1:0"), ("tls-self-signed", "true")]);
+    let tls = server.server().tls_addresses().first().copied().unwrap();
+    let mut stream = TcpStream::connect(tls).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    // What was not read is answered by a reset, which may come before the end of the answer was read.
+    let _reset = stream.read_to_string(&mut answer);
+    assert!(answer.contains("this port speaks TLS"), "{answer}");
+}
+
+fn is_binding_success(message: &[u8]) -> bool {
+    message.starts_with(&[1, 1]) && message.get(8..20) == BINDING.get(8..20)
+}
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server of the test's own, stopped at its end.
+struct Running {
+    server: Option<Server>,
+    address: SocketAddr,
+    _data: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(pairs: &[(&str, &str)]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let dir = data.path().to_str().unwrap();
+        let all = [&[("data-dir", dir), ("listen", "127.0.0.1:0")], pairs].concat();
+        let server = start(&all).unwrap();
+        let address = server.addresses().first().copied().unwrap();
+        Self {
+            server: Some(server),
+            address,
+            _data: data,
+        }
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.request(&format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        ))
+    }
+
+    fn request(&self, text: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        if let Some(server) = self.server.take() {
+            runtime.block_on(server.stop());
+        }
+    }
+}
+
+fn start(pairs: &[(&str, &str)]) -> anyhow::Result<Server> {
+    let mut low = Low::default();
+    for (name, value) in pairs {
+        low.set(
+            Key::find(name).unwrap(),
+            Source::Flag,
+            vec![(*value).to_owned()],
+        );
+    }
+    Server::start(Config::resolve(&low)?)
+}
