@@ -10,7 +10,7 @@
 )]
 
 #[expect(dead_code, reason = "the tests use the rest of it")]
-#[path = "../tests/client/mod.rs"]
+#[path = "../tests/turn/client.rs"]
 mod client;
 
 use std::cell::{Cell, RefCell};

@@ -32,6 +32,7 @@ mod egress;
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
+mod watched;
 
 #[cfg(target_os = "linux")]
 use linux as sys;
@@ -45,11 +46,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::Interest;
 use tokio::sync::Notify;
 
 pub use batch::{Datagram, RecvBatch};
 use egress::{Egress, Limits, Towards};
+use watched::Watched;
 
 use crate::stats::counters;
 
@@ -137,7 +138,7 @@ impl UdpConfig {
 /// A UDP socket of one shard.
 #[derive(Debug)]
 pub struct UdpSocket {
-    io: tokio::net::UdpSocket,
+    io: Watched,
     local: SocketAddr,
     /// Whether `local` is a wildcard, so that each datagram says which address it is sent from.
     wildcard: bool,
@@ -205,16 +206,15 @@ impl UdpSocket {
                 tracing::debug!(%error, "The kernel refuses the size of a socket buffer");
             }
         }
-        let io = tokio::net::UdpSocket::from_std(socket)?;
-        let trains = sys::prepare(&io, local, wildcard, config.gro)? && config.gso;
+        let trains = sys::prepare(&socket, local, wildcard, config.gro)? && config.gso;
         let usually = if config.fragment {
-            sys::set_fragmenting(&io, local, Fragmenting::Always)?;
+            sys::set_fragmenting(&socket, local, Fragmenting::Always)?;
             Fragmenting::Always
         } else {
             Fragmenting::Kernel
         };
         Ok(Self {
-            io,
+            io: Watched::new(socket)?,
             local,
             wildcard,
             limits: Cell::new(Limits {
@@ -260,26 +260,22 @@ impl UdpSocket {
     /// Waits until there may be something to receive; sends meanwhile what the kernel did not take earlier.
     pub async fn readable(&self) {
         loop {
-            let blocked = self.blocked.get();
-            let interest = if blocked {
-                Interest::READABLE | Interest::WRITABLE
-            } else {
-                Interest::READABLE
+            let retry = async {
+                if self.blocked.get() {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                    self.flush();
+                } else {
+                    self.became_blocked.notified().await;
+                }
             };
-            let ready = tokio::select! {
+            tokio::select! {
                 biased;
-                ready = self.io.ready(interest) => ready,
-                () = self.became_blocked.notified() => continue,
-            };
-            let Ok(ready) = ready else {
-                // The runtime shuts down, and this task with it.
-                return std::future::pending().await;
-            };
-            if blocked && ready.is_writable() {
-                self.flush_blocked();
-            }
-            if ready.is_readable() {
-                return;
+                ready = self.io.readable() => match ready {
+                    Ok(()) => return,
+                    // The runtime shuts down, and this task with it.
+                    Err(_) => return std::future::pending().await,
+                },
+                () = retry => {}
             }
         }
     }
@@ -290,8 +286,8 @@ impl UdpSocket {
     /// [`io::ErrorKind::WouldBlock`] when there is nothing; others, which are counted, say something about an earlier send.
     pub fn try_receive(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         let mut received = 0;
-        let tried = self.io.try_io(Interest::READABLE, || {
-            received = sys::receive(&self.io, self.local, batch)?;
+        let tried = self.io.try_read(|socket| {
+            received = sys::receive(socket, self.local, batch)?;
             if received < batch.capacity() {
                 // The kernel had no more, and tells when there is: saves the call that would only say so.
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -350,7 +346,7 @@ impl UdpSocket {
         let mut late_errors = 0;
         while !egress.is_empty() {
             self.set_whole(egress.runs().first().is_some_and(|run| run.to.whole));
-            match sys::send(&self.io, self.local, egress) {
+            match sys::send(self.io.socket(), self.local, egress) {
                 Ok(sent) => self.count_sent(egress, sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.blocked.replace(true) {
@@ -381,21 +377,10 @@ impl UdpSocket {
         } else {
             self.usually
         };
-        if let Err(error) = sys::set_fragmenting(&self.io, self.local, fragmenting) {
+        if let Err(error) = sys::set_fragmenting(self.io.socket(), self.local, fragmenting) {
             tracing::debug!(local = %self.local, %error, "The kernel decides on fragments");
         }
         self.whole.set(whole);
-    }
-
-    /// Tries again what the kernel did not take; waits for its word if it still does not.
-    fn flush_blocked(&self) {
-        let _still_blocked = self.io.try_io(Interest::WRITABLE, || {
-            self.flush();
-            if self.blocked.get() {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(())
-        });
     }
 
     /// Takes the first run for what the kernel said of it: sends it as single datagrams, or drops it.
@@ -492,6 +477,9 @@ const NARROWEST: usize = 1_200;
 
 /// Late errors that one flush puts up with before it drops a datagram for one.
 const LATE_ERRORS: u32 = 8;
+
+/// How long a socket that the kernel takes nothing from waits before it tries again.
+const RETRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a receive waits after an error that nothing explains.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);

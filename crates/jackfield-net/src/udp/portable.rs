@@ -2,9 +2,7 @@
 //! too.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use tokio::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::batch::{Received, RecvBatch};
 use super::egress::Egress;
@@ -38,7 +36,7 @@ pub(super) fn receive(
 ) -> io::Result<usize> {
     let (rooms, received) = batch.refill();
     for room in rooms {
-        let (len, remote) = match socket.try_recv_from(room) {
+        let (len, remote) = match socket.recv_from(room) {
             Ok(message) => message,
             Err(_) if !received.is_empty() => break,
             Err(error) => return Err(error),
@@ -63,7 +61,7 @@ pub(super) fn send(socket: &UdpSocket, _bound: SocketAddr, egress: &Egress) -> i
     };
     // A queue that makes no trains has one datagram in each run, and a datagram is one piece.
     let bytes = egress.pieces(run).next().unwrap_or_default();
-    socket.try_send_to(bytes, run.to.remote)?;
+    socket.send_to(bytes, run.to.remote)?;
     Ok(1)
 }
 
@@ -91,7 +89,7 @@ fn local_towards(bound: SocketAddr, remote: SocketAddr) -> SocketAddr {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let routed = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
+    let routed = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect(remote)?;
         socket.local_addr()
     });
@@ -103,22 +101,20 @@ mod tests {
     use super::super::egress::{Limits, Towards};
     use super::*;
 
-    #[tokio::test]
-    async fn datagrams_pass_one_at_a_time_and_a_wildcard_learns_its_address() {
-        let server = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    #[test]
+    fn datagrams_pass_one_at_a_time_and_a_wildcard_learns_its_address() {
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
         let bound = server.local_addr().unwrap();
-        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client
             .send_to(b"ping", ("127.0.0.1", bound.port()))
             .unwrap();
-        server.readable().await.unwrap();
         let mut batch = RecvBatch::new(1);
         assert_eq!(receive(&server, bound, &mut batch).unwrap(), 1);
         let datagram = batch.datagrams().next().unwrap();
         assert_eq!(datagram.bytes, b"ping");
         assert_eq!(datagram.local.ip(), Ipv4Addr::LOCALHOST);
 
-        server.writable().await.unwrap();
         let mut egress = Egress::default();
         let limits = Limits {
             bytes: 100,

@@ -1,22 +1,9 @@
-//! A TURN server on real loopback sockets, and clients that relay through it.
+//! What clients and peers send reaches the other side.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod client;
-
-use std::error::Error;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use client::{Client, Incoming, Link, Refused};
-use jackfield_net::shard::{ShardContext, Shards, ShardsConfig};
-use jackfield_net::tcp::{self, TcpStats};
-use jackfield_net::turn::{TurnConfig, TurnHandle, TurnShard, TurnStats};
-use jackfield_net::udp::{UdpConfig, UdpSocket};
-use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_turn::{Config, Credentials, NonceKey, Registry, Server};
+use super::client::{Client, Incoming, Link, Refused};
+use super::server::{LOOPBACK, Peer, TestServer};
 
 #[test]
 fn channels_and_indications_relay_both_ways_over_udp_and_tcp() {
@@ -181,7 +168,7 @@ fn strangers_and_nonsense_get_nothing_and_change_nothing() {
 fn relay_ports_in_use_are_passed_over() {
     let taken = StdSocket::bind(LOOPBACK).unwrap();
     let port = taken.local_addr().unwrap().port();
-    let server = TestServer::start_with(1, |config| config.relay_ports = port..=port);
+    let server = TestServer::with_core(|config| config.relay_ports = port..=port);
     let mut client = Client::new(Link::udp(LOOPBACK, server.address), "alice", "secret");
     assert_eq!(client.allocate(), Err(Refused(508)));
     assert!(server.total(|stats| stats.driver.bind_errors.value()) > 0);
@@ -189,138 +176,4 @@ fn relay_ports_in_use_are_passed_over() {
     let relayed = client.allocate().unwrap();
     assert_eq!(relayed, SocketAddr::new(LOOPBACK.ip(), port));
     server.stop();
-}
-
-const LOOPBACK: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-
-/// A server whose clients may reach loopback peers.
-struct TestServer {
-    shards: Shards,
-    handles: Vec<TurnHandle>,
-    address: SocketAddr,
-}
-
-impl TestServer {
-    fn start(count: usize) -> Self {
-        Self::start_with(count, |_| {})
-    }
-
-    fn start_with(count: usize, change: impl FnOnce(&mut Config)) -> Self {
-        let address = jackfield_net::port::claim(LOOPBACK).unwrap();
-        let users = Credentials::new()
-            .with_user("alice", "secret")
-            .with_user("bob", "secret");
-        let registry = Arc::new(Registry::new());
-        let mut config = Config::new("realm", users, NonceKey::new([1; 32]), registry);
-        config.peers.allow = vec!["127.0.0.0/8".parse().unwrap()];
-        config.peers.own_listeners = vec![address];
-        change(&mut config);
-        let shards = ShardsConfig {
-            count,
-            ..ShardsConfig::default()
-        };
-        let (shards, handles) = Shards::start(&shards, move |context| {
-            let config = config.clone();
-            async move { build(&context, config, address).map_err(|error| error.to_string()) }
-        })
-        .unwrap();
-        Self {
-            shards,
-            handles,
-            address,
-        }
-    }
-
-    /// Sums a counter over the shards.
-    fn total(&self, counter: impl Fn(&TurnStats) -> u64) -> u64 {
-        self.handles
-            .iter()
-            .map(|handle| counter(handle.driver_stats()))
-            .sum()
-    }
-
-    fn stop(self) {
-        self.shards.stop();
-        let stats: Vec<_> = self
-            .shards
-            .handles()
-            .iter()
-            .map(|h| h.stats().clone())
-            .collect();
-        self.shards.join();
-        for stats in stats {
-            assert_eq!(stats.panics.value(), 0);
-            assert_eq!(stats.abandoned.value(), 0);
-        }
-    }
-}
-
-fn build(
-    context: &ShardContext,
-    config: Config,
-    address: SocketAddr,
-) -> Result<TurnHandle, Box<dyn Error>> {
-    let epoch = Epoch::new(Instant::now(), Duration::from_secs(1_800_000_000));
-    let seed = [u8::try_from(context.index())?; 32];
-    let turn = TurnShard::new(
-        context,
-        Server::new(config, epoch, seed),
-        TurnConfig::default(),
-    );
-    let stats = Arc::clone(&turn.stats().listeners);
-    let socket = UdpSocket::bind(address, &UdpConfig::default(), stats)?;
-    let server = turn.clone();
-    context.spawn("udp", async move { server.serve_udp(socket).await });
-
-    let listener = tcp::listen(address, 128)?;
-    let (server, tasks) = (turn.clone(), context.clone());
-    context.spawn("tcp", async move {
-        let shutdown = tasks.shutdown();
-        tcp::accept(
-            listener,
-            &TcpStats::default(),
-            shutdown,
-            |stream, remote| {
-                let path = FiveTuple {
-                    transport: Transport::Tcp,
-                    local: stream.local_addr().unwrap(),
-                    remote,
-                };
-                let server = server.clone();
-                tasks.spawn("connection", async move {
-                    server.serve_stream(stream, path, Bytes::new()).await;
-                });
-            },
-        )
-        .await;
-    });
-    Ok(turn.handle())
-}
-
-/// Someone on the other side of the relay.
-struct Peer(StdSocket);
-
-impl Peer {
-    fn new() -> Self {
-        let socket = StdSocket::bind(LOOPBACK).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        Self(socket)
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
-    }
-
-    fn send(&self, to: SocketAddr, payload: &[u8]) {
-        self.0.send_to(payload, to).unwrap();
-    }
-
-    fn receive(&self) -> (Vec<u8>, SocketAddr) {
-        let mut room = [0; 2_048];
-        let (length, from) = self.0.recv_from(&mut room).unwrap();
-        (room.get(..length).unwrap().to_vec(), from)
-    }
 }

@@ -1,0 +1,8 @@
+//! A TURN server on real loopback sockets, and clients that relay through it.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod client;
+mod relaying;
+mod server;
+mod stream;
