@@ -27,6 +27,11 @@
 //!   same for ASCII
 //! - [ ] RFC 3489 messages without a magic cookie: left out on purpose; no living client needs them
 //!
+//! # Features
+//! | feature | what |
+//! |---|---|
+//! | `fuzzing` | the bodies of the fuzz targets |
+//!
 //! [RFC 5769]: https://www.rfc-editor.org/rfc/rfc5769
 //! [RFC 5780]: https://www.rfc-editor.org/rfc/rfc5780
 //! [RFC 7064]: https://www.rfc-editor.org/rfc/rfc7064

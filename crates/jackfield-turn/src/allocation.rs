@@ -86,6 +86,13 @@ impl Relays {
             .filter(|relay| relay.expires > now)
     }
 
+    /// Sets when all end.
+    pub(crate) fn expire_at(&mut self, expires: Instant) {
+        for relay in [&mut self.v4, &mut self.v6].into_iter().flatten() {
+            relay.expires = expires;
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = RelaySocket> + use<> {
         [self.v4, self.v6].into_iter().flatten()
     }

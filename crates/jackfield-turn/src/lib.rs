@@ -1,5 +1,61 @@
 //! A TURN server core ([RFC 8656]) without sockets, clocks or tasks, and the credentials that go with it.
 //!
+//! A [`Server`] is told the time and given bytes; it answers with [`Output`]s, and data goes straight through as a
+//! borrowed [`Relay`]. Which peers clients may reach is decided in one place, [`PeerPolicy::judge`], and by default that
+//! is the public internet and nothing else.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::{Duration, Instant};
+//! use jackfield_sansio::{Epoch, FiveTuple, Transport};
+//! use jackfield_turn::{Config, Credentials, NonceKey, Output, Registry, Server};
+//!
+//! let credentials = Credentials::new().with_secret("north star");
+//! let config = Config::new("example.org", credentials, NonceKey::new([7; 32]), Arc::new(Registry::new()));
+//! let now = Instant::now();
+//! let epoch = Epoch::new(now, Duration::from_secs(1_700_000_000));
+//! let mut server = Server::new(config, epoch, [42; 32]);
+//!
+//! let path = FiveTuple {
+//!     transport: Transport::Udp,
+//!     local: "198.51.100.1:3478".parse().unwrap(),
+//!     remote: "203.0.113.5:4000".parse().unwrap(),
+//! };
+//! // A Binding request; an Allocate request goes the same way, and asks for a socket by `Output::Bind` on its way.
+//! let request = b"\x00\x01\x00\x00\x21\x12\xa4\x42twelve bytes";
+//! if let Some(relay) = server.handle_client(now, path, request) {
+//!     unreachable!("{relay:?} would be sent at once");
+//! }
+//! let Output::Transmit(answer) = server.poll_output() else { panic!("no answer") };
+//! assert_eq!(answer.path, path);
+//! assert_eq!(answer.bytes.len(), 32);
+//! assert_eq!(server.poll_output(), Output::Wait(None));
+//! ```
+//!
+//! # Standards
+//! - [x] [RFC 8656] TURN over datagrams and streams: IPv4, IPv6 and both at once (ADDITIONAL-ADDRESS-FAMILY),
+//!   EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT (the driver sets the bit)
+//! - [x] [RFC 8489] long-term credentials: MD5 and SHA-256, USERHASH where no secret mints names, nonce cookie
+//! - [x] Time-limited credentials of the "TURN REST API" ([`credential`]), several secrets at a time
+//! - [x] [RFC 5766] channel numbers above 0x4FFF, which Debian's coturn tools use (can be switched off)
+//! - [ ] [RFC 6062] TCP allocations: left out on purpose for now; they make a server a general proxy
+//! - [ ] [RFC 8016] mobility, RFC 7635 OAuth, the ICMP attribute of RFC 8656
+//!
+//! # Where we differ
+//! - An Allocate request that names no family gets the client's own if it can, else the other ([`DefaultFamily`]).
+//! - The nonce is bound to the client's IP address and not to its port, which NATs change.
+//! - After a minted credential has expired, its allocation may be refreshed once, and used until it ends.
+//! - A message from a client that would cost an answer to a source it may have forged is limited by source network.
+//!
+//! # Features
+//! | feature | what |
+//! |---|---|
+//! | `fuzzing` | the bodies of the fuzz targets |
+//!
+//! [RFC 5766]: https://www.rfc-editor.org/rfc/rfc5766
+//! [RFC 6062]: https://www.rfc-editor.org/rfc/rfc6062
+//! [RFC 8016]: https://www.rfc-editor.org/rfc/rfc8016
+//! [RFC 8489]: https://www.rfc-editor.org/rfc/rfc8489
 //! [RFC 8656]: https://www.rfc-editor.org/rfc/rfc8656
 
 mod allocation;
@@ -12,6 +68,9 @@ mod channels;
 mod cidr;
 mod config;
 pub mod credential;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
 mod nonce;
 mod output;

@@ -154,6 +154,7 @@ impl Server {
             attempts: self.config.limits.bind_attempts,
             port,
             next_port: None,
+            probing: false,
             relays: Relays::default(),
             failure: None,
             abandoned: false,
@@ -210,8 +211,13 @@ impl Server {
         reservation: Option<[u8; 8]>,
     ) -> Result<(), DropReason> {
         let Pending {
-            id, asked, relays, ..
+            id,
+            asked,
+            mut relays,
+            ..
         } = pending;
+        // Two sockets may have been bound at different times; both live from here on.
+        relays.expire_at(now + pending.lifetime);
         let username = match asked.user() {
             Some(user) => user.username.clone(),
             None => "".into(),

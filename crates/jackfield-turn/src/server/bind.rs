@@ -8,7 +8,7 @@ use rand_chacha::rand_core::Rng;
 use super::allocate::with_port;
 use super::pending::{Pending, PortWish};
 use super::{Due, Server};
-use crate::allocation::RelaySocket;
+use crate::allocation::{RelaySocket, Relays};
 use crate::attribute::AddressFamily;
 use crate::registry::Reservation;
 use crate::{AllocationId, BindError, DropReason, Output, credential};
@@ -21,15 +21,7 @@ impl Server {
     pub(super) fn bind_next(&mut self, now: Instant, mut pending: Pending) {
         while let Some(family) = pending.families.first().copied() {
             match self.claim(family, &mut pending) {
-                Ok(local) => {
-                    pending.binding = Some(local);
-                    self.outputs.push_back(Output::Bind {
-                        id: pending.id,
-                        local,
-                    });
-                    self.pending.insert(pending);
-                    return;
-                }
+                Ok(local) => return self.ask_to_bind(pending, local),
                 Err(code) => {
                     pending.failure = Some((family, code));
                     pending.families.remove(0);
@@ -37,6 +29,10 @@ impl Server {
             }
         }
         let answered = if pending.relays.iter().next().is_some() {
+            if let Some(next) = pending.next_port.filter(|_| !pending.probing) {
+                pending.probing = true;
+                return self.ask_to_bind(pending, next);
+            }
             self.reserve_and_finish(now, pending)
         } else {
             self.give_up(pending)
@@ -44,6 +40,15 @@ impl Server {
         if let Err(reason) = answered {
             self.stats.count_drop(reason);
         }
+    }
+
+    fn ask_to_bind(&mut self, mut pending: Pending, local: SocketAddr) {
+        pending.binding = Some(local);
+        self.outputs.push_back(Output::Bind {
+            id: pending.id,
+            local,
+        });
+        self.pending.insert(pending);
     }
 
     /// Takes the answer to [`Output::Bind`].
@@ -58,6 +63,8 @@ impl Server {
         };
         let asked_for = pending.binding.take();
         match bound {
+            Ok(local) if pending.probing => self.outputs.push_back(Output::Unbind(local)),
+            Err(error) if pending.probing => self.probe_failed(&mut pending, error),
             Ok(local) => {
                 if let Some(asked_for) = asked_for.filter(|asked_for| *asked_for != local) {
                     self.registry.release(asked_for);
@@ -83,7 +90,17 @@ impl Server {
             expires: now + pending.lifetime,
         });
         pending.families.retain(|wanted| *wanted != family);
-        pending.attempts = self.config.limits.bind_attempts;
+    }
+
+    /// Lets go of a pair of ports of which another process has the second, and tries another pair.
+    fn probe_failed(&mut self, pending: &mut Pending, error: BindError) {
+        pending.probing = false;
+        for relay in pending.relays.iter() {
+            self.unbind(relay.local);
+            pending.families.push(AddressFamily::of(relay.local.ip()));
+        }
+        pending.relays = Relays::default();
+        self.note_failure(pending, None, error);
     }
 
     /// Gives the ports back, and the family up when another try is not worth it.

@@ -24,6 +24,8 @@ pub(super) struct Pending {
     pub(super) port: PortWish,
     /// The next higher port, claimed for a reservation.
     pub(super) next_port: Option<SocketAddr>,
+    /// Whether what is being bound is that next port, to see that no other process has it.
+    pub(super) probing: bool,
     pub(super) relays: Relays,
     /// Why a family failed, of two that were asked for.
     pub(super) failure: Option<(AddressFamily, u16)>,

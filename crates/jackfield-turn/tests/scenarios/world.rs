@@ -3,8 +3,7 @@
 #![expect(
     unreachable_pub,
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a test has an instant of its own and may panic on a shape it does not expect"
+    reason = "a test has an instant of its own"
 )]
 
 use std::collections::{BTreeSet, VecDeque};
@@ -241,6 +240,12 @@ impl Client {
     pub fn named(mut self, username: &str, password: &str) -> Self {
         self.username = username.into();
         self.password = password.into();
+        self
+    }
+
+    /// Returns the same client on another port.
+    pub fn at(mut self, port: u16) -> Self {
+        self.path.remote.set_port(port);
         self
     }
 
