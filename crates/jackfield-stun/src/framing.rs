@@ -12,7 +12,7 @@ pub const MAX_MESSAGE: usize = 4 + 65_536;
 /// Why bytes at the front of a stream cannot be a message; the stream cannot be followed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// The first byte starts neither a STUN message (0 to 3) nor ChannelData (64 to 127, as RFC 5766 has it).
+    /// The first byte starts neither a STUN message (0 to 3) nor ChannelData (64 to 127).
     #[error("byte {0:#04x} starts neither a STUN message nor ChannelData")]
     NotStun(u8),
     /// A STUN length that is not a multiple of four.
@@ -27,7 +27,7 @@ pub enum FramingError {
 /// [`PREFIX`] bytes are there.
 ///
 /// The whole message need not be there yet. The first message of a stream is never ChannelData, whose first bytes HTTP
-/// methods share: the caller has looked at it. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
+/// methods share: a demultiplexer that has looked at it is assumed. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
 ///
 /// ```
 /// use jackfield_stun::framing::message_length;
@@ -35,7 +35,7 @@ pub enum FramingError {
 /// // ChannelData on channel 0x4000 with five bytes: four of header, five of data, three of padding.
 /// assert_eq!(message_length(&[0x40, 0x00, 0x00, 0x05, b'h'], 65_540), Ok(Some(12)));
 /// assert_eq!(message_length(&[0x40], 65_540), Ok(None));
-/// assert!(message_length(b"\x16\x03\x01", 65_540).is_err());
+/// assert!(message_length(b"\x16\x03\x01\x00\xf4", 65_540).is_err()); // a TLS ClientHello
 /// ```
 pub fn message_length(stream: &[u8], max: usize) -> Result<Option<usize>, FramingError> {
     let Some(&first) = stream.first() else {

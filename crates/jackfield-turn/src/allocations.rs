@@ -108,6 +108,11 @@ impl Allocations {
             .as_deref_mut()
     }
 
+    pub(crate) fn at_path(&self, path: &FiveTuple) -> Option<&Allocation> {
+        let index = *self.by_path.get(path)?;
+        self.slots.get(index as usize)?.allocation.as_deref()
+    }
+
     pub(crate) fn by_relayed(&mut self, local: &SocketAddr) -> Option<&mut Allocation> {
         let index = *self.by_relayed.get(local)?;
         self.slots

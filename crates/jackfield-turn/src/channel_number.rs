@@ -1,12 +1,7 @@
 use std::fmt;
 
-/// A channel number: 0x4000 to 0x7FFE ([RFC 5766 §11]).
+/// A channel number: 0x4000 to 0x4FFF by [RFC 8656 §12], and to 0x7FFF by RFC 5766 before it.
 ///
-/// [RFC 8656 §12] ends the range at 0x4FFF, so that other protocols can share a port. Clients of its forerunner, such as
-/// coturn's tools up to 4.15, still choose from all of it, and lose nothing here: a first byte from 0x50 on counts as
-/// ChannelData only on the five-tuple of a client that has bound that number.
-///
-/// [RFC 5766 §11]: https://www.rfc-editor.org/rfc/rfc5766#section-11
 /// [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
@@ -14,21 +9,29 @@ pub struct ChannelNumber(u16);
 impl ChannelNumber {
     /// The lowest.
     pub const MIN: Self = Self(0x4000);
-    /// The highest.
-    pub const MAX: Self = Self(0x7FFE);
+    /// The highest of RFC 8656.
+    pub const MAX: Self = Self(0x4FFF);
+    /// The highest of RFC 5766.
+    pub const MAX_RFC5766: Self = Self(0x7FFF);
 
-    /// Returns `number` as a channel number if it is one.
+    /// Returns `number` as a channel number if it is one by either RFC.
     ///
     /// ```
     /// use jackfield_turn::ChannelNumber;
     ///
-    /// assert!(ChannelNumber::new(0x4000).is_some());
-    /// assert!(ChannelNumber::new(0x7FFF).is_none());
+    /// assert!(ChannelNumber::new(0x4000).is_some_and(ChannelNumber::is_rfc8656));
+    /// assert!(ChannelNumber::new(0x5000).is_some_and(|number| !number.is_rfc8656()));
+    /// assert!(ChannelNumber::new(0x8000).is_none());
     /// ```
     pub fn new(number: u16) -> Option<Self> {
-        (Self::MIN.0..=Self::MAX.0)
+        (Self::MIN.0..=Self::MAX_RFC5766.0)
             .contains(&number)
             .then_some(Self(number))
+    }
+
+    /// Returns whether it is one by RFC 8656, whose first byte no other protocol on a shared port has (RFC 7983).
+    pub fn is_rfc8656(self) -> bool {
+        self <= Self::MAX
     }
 
     /// Returns the number.

@@ -35,6 +35,11 @@ pub struct Config {
     /// Accept DONT-FRAGMENT; the driver must then honour [`Relay::ToPeer::dont_fragment`](crate::Relay::ToPeer).
     /// Otherwise such a request is refused with 420 (Unknown Attribute). Default: accept.
     pub dont_fragment: bool,
+    /// Accept channel numbers of RFC 5766 (0x5000 to 0x7FFF) beside those of RFC 8656. Default: accept.
+    ///
+    /// Debian's coturn tools pick such numbers. Their first bytes are QUIC's on a shared port (RFC 9443), so a driver
+    /// asks [`Server::has_channel`](crate::Server::has_channel) before it takes such a datagram for QUIC.
+    pub rfc5766_channels: bool,
     /// Which peers clients may reach.
     pub peers: PeerRules,
     /// Every cap.
@@ -61,6 +66,7 @@ impl Config {
             relay_ports: 49_152..=65_535,
             default_family: DefaultFamily::Client,
             dont_fragment: true,
+            rfc5766_channels: true,
             peers: PeerRules::default(),
             limits: Limits::default(),
         }

@@ -28,8 +28,8 @@ use crate::hash::Seed;
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
-    AllocationId, BindError, Config, DropReason, EndReason, Event, Output, PeerPolicy, Registry,
-    Relay, Stats, credential,
+    AllocationId, BindError, ChannelNumber, Config, DropReason, EndReason, Event, Output,
+    PeerPolicy, Registry, Relay, Stats, credential,
 };
 
 /// A TURN and STUN server for the clients of one shard ([RFC 8656], [RFC 8489]), without sockets.
@@ -185,6 +185,19 @@ impl Server {
     /// Returns the counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Returns whether these bytes are ChannelData on a channel that this client has bound.
+    ///
+    /// For datagrams whose first byte, 80 to 127, says either QUIC or a channel of RFC 5766.
+    pub fn has_channel(&self, now: Instant, path: &FiveTuple, bytes: &[u8]) -> bool {
+        let Some(&[n0, n1]) = bytes.first_chunk::<2>() else {
+            return false;
+        };
+        let number = ChannelNumber::new(u16::from_be_bytes([n0, n1]));
+        number
+            .zip(self.allocations.at_path(path))
+            .is_some_and(|(number, allocation)| allocation.channels.peer(number, now).is_some())
     }
 
     fn or_count<'b>(

@@ -119,7 +119,7 @@ drop_reasons! {
     NoAllocation => "no_allocation",
     /// Data for a peer without a permission.
     NoPermission => "no_permission",
-    /// ChannelData on a number that is not bound, or outside 0x4000 to 0x7FFE.
+    /// ChannelData on a number that is not bound.
     NoChannel => "no_channel",
     /// ChannelData longer than what arrived.
     Truncated => "truncated",

@@ -30,6 +30,9 @@ impl Server {
     ) -> Result<Event, u16> {
         let now = request.now;
         let number: ChannelNumber = request.message.get().or(Err(400u16))?.ok_or(400u16)?;
+        if !number.is_rfc8656() && !self.config.rfc5766_channels {
+            return Err(400);
+        }
         let peer: Option<XorPeerAddress> = request.message.get().or(Err(400u16))?;
         let XorPeerAddress(peer) = peer.ok_or(400u16)?;
         let allocation = self.allocations.get_mut(id).ok_or(437u16)?;

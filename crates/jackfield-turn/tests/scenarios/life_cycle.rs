@@ -398,23 +398,41 @@ fn a_channel_stands_for_one_peer_and_a_peer_for_one_channel() {
 }
 
 #[test]
-fn channel_numbers_end_at_7ffe() {
-    let mut world = World::new(config());
-    let mut client = Client::new("203.0.113.5:4000");
-    client.allocate(&mut world);
-    for (number, code) in [
-        (0x3FFFu16, 400),
-        (0x4000, 0),
-        (0x4FFF, 0),
-        (0x7FFE, 0),
-        (0x7FFF, 400),
-    ] {
-        let peer = format!("198.41.0.4:{number}");
-        let answer = client.ask(&mut world, method::CHANNEL_BIND, |writer| {
-            writer.attribute(&XorPeerAddress(address(&peer)));
-            writer.attribute(&RawChannelNumber(number));
+fn channel_numbers_end_at_7fff_or_where_rfc_8656_ends_them() {
+    for (rfc5766_channels, above) in [(true, 0), (false, 400)] {
+        let mut world = World::new(jackfield_turn::Config {
+            rfc5766_channels,
+            ..config()
         });
-        assert_eq!(answer.code(), code, "{number:#x}");
+        let mut client = Client::new("203.0.113.5:4000");
+        client.allocate(&mut world);
+        for (number, code) in [
+            (0x3FFFu16, 400),
+            (0x4000, 0),
+            (0x4FFF, 0),
+            (0x5000, above),
+            (0x7FFF, above),
+            (0x8000, 400),
+        ] {
+            let peer = format!("198.41.0.4:{}", number | 1);
+            let answer = client.ask(&mut world, method::CHANNEL_BIND, |writer| {
+                writer.attribute(&XorPeerAddress(address(&peer)));
+                writer.attribute(&RawChannelNumber(number));
+            });
+            assert_eq!(answer.code(), code, "{number:#x}");
+        }
+        let bytes = channel_data(0x5000, b"hello");
+        assert_eq!(
+            world.server.has_channel(world.now, &client.path, &bytes),
+            rfc5766_channels
+        );
+        assert_eq!(world.send(client.path, &bytes).is_some(), rfc5766_channels);
+        assert!(
+            !world
+                .server
+                .has_channel(world.now, &client.path, b"\x50\x01")
+        );
+        assert!(!world.server.has_channel(world.now, &client.path, b"\x50"));
     }
 }
 
