@@ -10,6 +10,7 @@ export class Chat {
   constructor({ onsend, onopen }) {
     this.panel = one("[data-chat]");
     this.list = one('[data-list="messages"]');
+    this.log = one("[data-chat-log]");
     this.input = one('[data-field="chat-text"]');
     this.button = action("chat");
     this.onopen = onopen;
@@ -60,7 +61,7 @@ export class Chat {
   }
 
   #scroll() {
-    this.list.scrollTop = this.list.scrollHeight;
+    this.log.scrollTop = this.log.scrollHeight;
   }
 
   #count(unread) {

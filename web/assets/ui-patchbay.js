@@ -29,52 +29,63 @@ export class Patchbay {
     const people = this.people ?? [];
     if (!width) return;
     this.element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const y = height * 0.36;
+    const y = height * 0.3;
     const count = Math.max(people.length + 1, Math.floor((width - PITCH / 2) / PITCH));
     const pitch = width / count;
+    const step = stepFor(people.length, count, pitch);
+    const first = Math.floor((count - 1 - step * people.length) / 2);
     const x = (index) => pitch * (index + 0.5);
-    const { first, step } = spread(people.length, count, pitch);
-    const taken = new Map([[first, "You"], ...people.map(({ name }, index) => [first + step * (index + 1), name])]);
-    const ends = people.map((person, index) => [x(first), x(first + step * (index + 1)), y, person]);
-    const size = Math.min(0.85, pitch / 36);
+    // Oneself sits in the middle, so that no cord is longer than it must be.
+    const middle = Math.floor(people.length / 2);
+    const seats = [...people.slice(0, middle), null, ...people.slice(middle)].map((person, seat) => ({ person, index: first + step * seat, x: x(first + step * seat) }));
+    const own = seats[middle];
+    const others = seats.filter(({ person }) => person);
+    const taken = new Set(seats.map(({ index }) => index));
     this.element.replaceChildren(
-      ...Array.from({ length: count }, (_, index) => svg("g", { class: taken.has(index) ? null : "pb-free" }, jack(x(index), y, size))),
-      ...ends.map((end) => this.#cord(...end, height)).reverse(),
-      ...ends.map((end) => this.#plugs(...end)),
-      ...[...taken].map(([index, name]) =>
-        svg("text", { class: name === "You" ? "pb-name pb-you" : "pb-name", x: x(index), y: y + 34 }, shortened(name, pitch * Math.max(step, 1)))),
+      ...Array.from({ length: count }, (_, index) => svg("g", { class: taken.has(index) ? null : "pb-free" }, jack(x(index), y, Math.min(0.85, pitch / 36)))),
+      ...others.map((seat) => cordBetween(own.x, seat, y, height)),
+      ...others.flatMap((seat) => plugs(own.x, seat, y)),
+      ...seats.map((seat) => caption(seat, y, pitch * Math.max(step, 1))),
     );
-  }
-
-  #cord(from, to, y, { path, state }, height) {
-    const known = state === "connected" && PATHS[path];
-    const sag = Math.min(height - 14, y + 24 + (to - from) * 0.13);
-    const curve = `M${from} ${y}C${from + (to - from) * 0.2} ${sag + 12} ${to - (to - from) * 0.2} ${sag + 12} ${to} ${y}`;
-    const group = svg("g", { class: known ? null : "pb-waiting" },
-      svg("path", { class: "pb-shade", d: curve }),
-      svg("path", { class: known ? `pb-cord to-${path}` : "pb-cord", d: curve }));
-    if (known) {
-      const wide = 13 + known.short.length * 7.6;
-      const [x, middle] = [(from + to) / 2 , y * 0.25 + (sag + 12) * 0.75];
-      group.append(
-        svg("rect", { class: `pb-tag on-${path}`, x: x - wide / 2, y: middle - 9, width: wide, height: 18, rx: path === "direct" ? 9 : 4 }),
-        svg("text", { class: "pb-how", x, y: middle + 3.5 }, known.short));
-    }
-    return group;
-  }
-
-  #plugs(from, to, y, { path, state }) {
-    if (state !== "connected" || !PATHS[path]) return svg("g");
-    const plug = (x) => svg("circle", { class: `plug on-${path}`, cx: x, cy: y, r: 7.5 });
-    return svg("g", {}, plug(from), plug(to));
   }
 }
 
-/** Seats everybody around the middle, at most some places apart, so that cords hang as cords do. */
-function spread(people, count, pitch) {
+/** How many jacks apart people sit: cords hang as cords do, and names have room. */
+function stepFor(people, count, pitch) {
+  if (people === 0) return 0;
   const most = Math.max(2, Math.round(WIDEST_STEP / pitch));
-  const step = people === 0 ? 0 : Math.max(1, Math.min(most, Math.floor((count - 1) / people)));
-  return { first: Math.floor((count - 1 - step * people) / 2), step };
+  return Math.max(1, Math.min(most, Math.floor((count - 1) / people)));
+}
+
+/** Returns the path of a person who is connected, or nothing. */
+function pathOf({ path, state }) {
+  return state === "connected" && PATHS[path] ? path : null;
+}
+
+function cordBetween(from, { person, x: to }, y, height) {
+  const path = pathOf(person);
+  const low = Math.min(height * 1.16, y + 34 + Math.abs(to - from) * 0.17);
+  const curve = `M${from} ${y}C${from} ${low} ${to} ${low} ${to} ${y}`;
+  return svg("g", { class: path ? null : "pb-waiting" },
+    svg("path", { class: "pb-shade", d: curve }),
+    svg("path", { class: path ? `pb-cord to-${path}` : "pb-cord", d: curve }));
+}
+
+function plugs(from, { person, x: to }, y) {
+  const path = pathOf(person);
+  return path ? [from, to].map((x) => svg("circle", { class: `plug on-${path}`, cx: x, cy: y, r: 7.5 })) : [];
+}
+
+/** The name below a jack, and below that how the call goes. */
+function caption({ person, x }, y, width) {
+  const name = svg("text", { class: person ? "pb-name" : "pb-name pb-you", x, y: y + 33 }, shortened(person?.name ?? "You", width));
+  const path = person && pathOf(person);
+  if (!path) return svg("g", {}, name);
+  const { short } = PATHS[path];
+  const wide = 15 + short.length * 7;
+  return svg("g", {}, name,
+    svg("rect", { class: `pb-tag on-${path}`, x: x - wide / 2, y: y + 40, width: wide, height: 17, rx: path === "direct" ? 8.5 : 4 }),
+    svg("text", { class: "pb-how", x, y: y + 52 }, short));
 }
 
 function shortened(name, width) {

@@ -45,8 +45,9 @@ export class PeerTile {
     this.label = html("b");
     this.face = html("span");
     this.state = html("p", { class: "tile-state", role: "status" });
-    this.badgeText = html("span", {}, "…");
-    this.badge = html("button", { class: "badge", type: "button", "data-badge": true, "aria-expanded": "false", "aria-describedby": tip }, icon("direct"), this.badgeText);
+    this.badgeText = html("span", { class: "long" }, "…");
+    this.badgeShort = html("span", { class: "short" }, "…");
+    this.badge = html("button", { class: "badge", type: "button", "data-badge": true, "aria-expanded": "false", "aria-describedby": tip }, icon("direct"), this.badgeText, this.badgeShort);
     this.words = html("p");
     this.rtt = html("dd", { "data-rtt": true });
     this.rateIn = html("dd", { "data-bitrate": "in" });
@@ -116,6 +117,7 @@ export class PeerTile {
     if (known) this.tile.dataset.path = path;
     else delete this.tile.dataset.path;
     this.badgeText.textContent = known?.label ?? "…";
+    this.badgeShort.textContent = known?.short ?? "…";
     setIcon(this.badge, known?.icon ?? "direct");
     this.badge.setAttribute("aria-label", known ? `${name}: ${known.label}` : `${name}: connecting`);
     this.words.textContent = explainPath(known && path, name);
