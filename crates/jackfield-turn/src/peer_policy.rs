@@ -23,7 +23,8 @@ pub struct PeerRules {
     pub allow: Vec<Cidr>,
     /// Ranges to deny although they are public; `allow` wins over it.
     pub deny: Vec<Cidr>,
-    /// The addresses of this machine's interfaces, and the public ones that lead to it.
+    /// The addresses of this machine's interfaces, and the public ones that lead to it. A server adds its configured
+    /// relay addresses.
     pub own_addresses: Vec<IpAddr>,
     /// Where this process listens; `allow` does not open these. A wildcard address stands for every own address.
     pub own_listeners: Vec<SocketAddr>,
@@ -88,6 +89,8 @@ impl PeerPolicy {
     }
 
     /// Returns whether a packet may go to `peer`: the line that decides it. Judged for each packet.
+    ///
+    /// Another client's relayed address is allowed although it is this machine's: that is how two clients meet.
     pub fn judge(&self, peer: SocketAddr) -> Result<(), PeerDenied> {
         if peer.port() == 0 {
             return Err(PeerDenied::PortZero);
@@ -95,23 +98,31 @@ impl PeerPolicy {
         if self.is_own_listener(peer) {
             return Err(PeerDenied::OwnListener);
         }
-        if self.registry.is_live(peer) {
-            return Ok(()); // another client's relayed address: how two clients of one relay meet
+        let verdict = self
+            .judge_ip(peer.ip())
+            .and_then(|()| self.judge_port(peer.port()));
+        match verdict {
+            // Shards share the registry, so it is asked only about what would be denied.
+            Err(_) if self.registry.is_live(peer) => Ok(()),
+            verdict => verdict,
         }
-        if self.deny_low_ports && peer.port() < 1024 {
+    }
+
+    fn judge_port(&self, port: u16) -> Result<(), PeerDenied> {
+        if self.deny_low_ports && port < 1024 {
             return Err(PeerDenied::LowPort);
         }
-        self.judge_ip(peer.ip())
+        Ok(())
     }
 
     /// Returns whether a permission may be made for `ip`, whose ports are judged with each packet.
     ///
     /// The addresses that relay sockets are bound to are allowed here for the sake of the relayed addresses on them.
     pub fn judge_permission(&self, ip: IpAddr) -> Result<(), PeerDenied> {
-        if self.registry.hosts_relays(ip) {
-            return Ok(());
+        match self.judge_ip(ip) {
+            Err(_) if self.registry.hosts_relays(ip) => Ok(()),
+            verdict => verdict,
         }
-        self.judge_ip(ip)
     }
 
     fn judge_ip(&self, ip: IpAddr) -> Result<(), PeerDenied> {

@@ -24,7 +24,9 @@ impl Registry {
 
     /// Returns whether a relay socket of this process is bound to `address`.
     pub fn is_live(&self, address: SocketAddr) -> bool {
-        self.find(address.ip())
+        let ports = self.ports.read().unwrap_or_else(PoisonError::into_inner);
+        ports
+            .get(&address.ip())
             .is_some_and(|ports| ports.live.contains(address.port()))
     }
 
@@ -123,12 +125,17 @@ impl Registry {
             .map(|reservation| reservation.address)
     }
 
-    /// Gives back the ports whose reservations ran out.
-    pub(crate) fn expire_reservations(&self, now: Instant) {
+    /// Gives back the ports whose reservations ran out; returns when the next one will.
+    pub(crate) fn expire_reservations(&self, now: Instant) -> Option<Instant> {
         let mut expired = Vec::new();
+        let mut next = None;
         self.book().reservations.retain(|_, reservation| {
             let keep = reservation.expires > now;
-            if !keep {
+            if keep {
+                next = Some(next.map_or(reservation.expires, |next: Instant| {
+                    next.min(reservation.expires)
+                }));
+            } else {
                 expired.push(reservation.address);
             }
             keep
@@ -136,6 +143,7 @@ impl Registry {
         for address in expired {
             self.release(address);
         }
+        next
     }
 
     fn find(&self, ip: IpAddr) -> Option<Arc<Ports>> {

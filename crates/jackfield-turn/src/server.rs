@@ -88,7 +88,7 @@ impl Server {
             epoch,
             start: None,
             authenticator: Authenticator::new(&config),
-            policy: PeerPolicy::new(&config.peers, Arc::clone(&config.registry)),
+            policy: policy(&config),
             registry: Arc::clone(&config.registry),
             relay_addresses: RelayAddresses::new(&config.relay_addresses),
             allocations: Allocations::new(table_seed()),
@@ -162,7 +162,11 @@ impl Server {
         while let Some(due) = self.timers.expire(now) {
             match due {
                 Due::Allocation(id) => self.sweep_allocation(now, id),
-                Due::Reservations => self.registry.expire_reservations(now),
+                Due::Reservations => {
+                    if let Some(next) = self.registry.expire_reservations(now) {
+                        self.timers.set(Due::Reservations, next);
+                    }
+                }
             }
         }
     }
@@ -419,6 +423,16 @@ impl fmt::Debug for Server {
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the judge of peers, which counts the relay addresses among this machine's own.
+fn policy(config: &Config) -> PeerPolicy {
+    let mut rules = config.peers.clone();
+    let relays = config.relay_addresses.iter();
+    rules
+        .own_addresses
+        .extend(relays.flat_map(|pair| [pair.local, pair.advertised]));
+    PeerPolicy::new(&rules, Arc::clone(&config.registry))
 }
 
 /// Returns an address as its family has it: IPv4-mapped ones of dual-stack sockets become IPv4, without scope or flow.

@@ -209,7 +209,7 @@ impl Server {
             self.registry.release(next);
             return self.give_up(pending);
         }
-        // The first deadline suffices: reservations that remain are found by the next request that needs ports.
+        // One deadline suffices: when it has come, the next one is set.
         if self.timers.deadline(&Due::Reservations).is_none() {
             self.timers.set(Due::Reservations, expires);
         }

@@ -205,6 +205,7 @@ fn an_allowed_range_opens_itself_and_nothing_around_it() {
         ("8.8.4.4:0", Err(PeerDenied::PortZero)),
         ("8.8.4.4:53", Err(PeerDenied::LowPort)),
         ("192.168.1.7:1023", Err(PeerDenied::LowPort)),
+        ("127.0.0.1:53", Err(PeerDenied::SpecialRange)),
         ("198.41.0.9:9000", Err(PeerDenied::OwnAddress)),
         ("198.41.0.9:3478", Err(PeerDenied::OwnListener)),
         ("127.0.0.1:3478", Err(PeerDenied::OwnListener)),
@@ -237,7 +238,11 @@ fn a_denied_peer_gets_403_whether_by_permission_or_by_channel() {
 #[test]
 fn an_address_of_ours_is_a_peer_only_where_a_relay_lives() {
     let mut config = config();
-    config.peers.own_addresses = vec!["198.41.0.77".parse().unwrap()];
+    let ip = "198.41.0.77".parse().unwrap();
+    config.relay_addresses = vec![RelayAddress {
+        local: ip,
+        advertised: ip,
+    }];
     config.peers.own_listeners = vec![address("0.0.0.0:3478")];
     let mut world = World::new(config);
     let local = "198.41.0.77:3478";

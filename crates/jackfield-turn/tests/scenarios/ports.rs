@@ -78,6 +78,32 @@ fn a_reservation_lasts_thirty_seconds() {
 }
 
 #[test]
+fn every_reservation_gives_its_port_back_in_time() {
+    let mut world = World::new(Config {
+        relay_ports: 50_000..=50_003,
+        ..config()
+    });
+    for port in 1..=2 {
+        let mut client = Client::new("203.0.113.5:1").at(port);
+        assert_eq!(
+            client.ask(&mut world, method::ALLOCATE, even(true)).code(),
+            0
+        );
+        world.pass(secs(10));
+    }
+    assert_eq!(
+        Client::new("203.0.113.5:3")
+            .ask(&mut world, method::ALLOCATE, udp)
+            .code(),
+        508
+    );
+    world.pass(secs(30));
+    for port in 3..=4 {
+        Client::new("203.0.113.5:1").at(port).allocate(&mut world);
+    }
+}
+
+#[test]
 fn an_even_port_without_reservation_leaks_nothing() {
     let mut world = World::new(two_ports());
     let mut client = Client::new("203.0.113.5:4000");
