@@ -42,7 +42,10 @@ where
             Wake::Flush | Wake::CaughtUp => {}
             Wake::Received(Some(Ok(_))) if closing => {}
             Wake::Received(Some(Ok(message))) => socket.frame(id, convert(message)),
-            Wake::Received(Some(Err(Error::Protocol(_)))) => break LinkEnd::Failed,
+            Wake::Received(Some(Err(Error::Protocol(violation)))) => {
+                socket.count_violation(violation);
+                break LinkEnd::Failed;
+            }
             Wake::Received(Some(Err(_)) | None) => break LinkEnd::Closed,
         }
     };

@@ -18,6 +18,7 @@ use super::{Peer, RequestInfo, Wire};
 use crate::config::SlowConsumer;
 use crate::id::Id;
 use crate::sync::lock;
+use crate::ws::Violation;
 
 /// An Engine.IO session. Clones are the same session.
 #[derive(Clone)]
@@ -339,6 +340,16 @@ impl Socket {
             state.links.retain(|(id, _)| *id != link);
             state.core.handle_link_end(link, end);
         });
+    }
+
+    /// Counts the end of a WebSocket that broke a limit or the protocol.
+    pub(super) fn count_violation(&self, violation: Violation) {
+        let stats = &self.0.server.stats;
+        if violation.is_limit() {
+            stats.payload_too_large.increment();
+        } else {
+            stats.protocol_errors.increment();
+        }
     }
 
     /// Takes packets for a WebSocket until `take` wants no more; tells whether some are left.

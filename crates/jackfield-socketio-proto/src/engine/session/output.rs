@@ -46,7 +46,7 @@ pub enum PostFailure {
     TooLarge,
     /// It is not UTF-8.
     NotUtf8,
-    /// The client closed the connection before its end.
+    /// It did not come to its end: the client closed the connection, or took too long.
     Aborted,
 }
 

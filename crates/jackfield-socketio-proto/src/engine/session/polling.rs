@@ -129,7 +129,10 @@ impl Session {
                 self.abort(CloseReason::ParseError);
                 self.refuse(request, RequestError::BadRequest);
             }
-            PostFailure::Aborted => self.abort(CloseReason::TransportError),
+            PostFailure::Aborted => {
+                self.abort(CloseReason::TransportError);
+                self.refuse(request, RequestError::BadRequest);
+            }
         }
     }
 
