@@ -299,7 +299,7 @@ mod tests {
         ("websocket_utf8", utf8),
         ("websocket_extensions", extensions),
         ("websocket_request", request),
-        ("websocket_answer", answer_head),
+        ("websocket_answer_head", answer_head),
     ];
 
     /// Mutations of each seed.
