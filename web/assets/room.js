@@ -100,6 +100,8 @@ function listen(joined) {
     toast(`${peer.name} left`);
     chat.note(`${peer.name} left`);
   });
+  // That somebody left while a candidate was on its way is no news.
+  joined.on("refused", ({ re, message }) => ["join", "message", "username"].includes(re) && toast(message));
   joined.on("message", (message) => {
     if (typeof message.text !== "string") return;
     chat.say(message);

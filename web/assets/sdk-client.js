@@ -121,7 +121,6 @@ export class Client extends Emitter {
   #use(link) {
     if (this.state === "closed") return link.leave();
     this.#link = link;
-    this.#attempt = 0;
     this.transport = link.transport;
     link.onmessage = (message) => this.#receive(message);
     link.onclose = () => this.#lost(link);
@@ -132,7 +131,10 @@ export class Client extends Emitter {
 
   #receive(message) {
     this.#heard();
-    if (message.type === "id") this.id = message.id;
+    if (message.type === "id") {
+      this.id = message.id;
+      this.#attempt = 0;
+    }
     this.emit("*", message);
     this.emit(message.type, message);
   }

@@ -76,7 +76,20 @@ export class PeerTile {
   }
 
   hear() {
+    this.video.muted = false;
     return this.video.play();
+  }
+
+  /** Where the browser lets no sound in before the person has touched the page, the picture moves all the same. */
+  async #play(onblocked) {
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (error.name !== "NotAllowedError") return;
+      this.video.muted = true;
+      onblocked();
+      await this.video.play().catch(() => {});
+    }
   }
 
   #listen(onblocked) {
@@ -88,7 +101,7 @@ export class PeerTile {
     peer.on("media", () => this.#told());
     peer.on("stream", () => {
       this.#told();
-      this.video.play().catch(({ name }) => name === "NotAllowedError" && onblocked(this));
+      this.#play(onblocked);
     });
   }
 
