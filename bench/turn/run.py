@@ -8,6 +8,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -96,6 +97,7 @@ def jackfield(port):
 
 
 def coturn(program, port):
+    folder = tempfile.mkdtemp(prefix="coturn-")
     # The realm comes before the user: coturn makes the user's key from it at once.
     return Server(
         port,
@@ -103,7 +105,7 @@ def coturn(program, port):
             *(program, "-n", "-m", "1", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"-p{port}"),
             *("-r", "jackfield", "-u", f"{USER}:{PASSWORD}", "--lt-cred-mech", "--allow-loopback-peers"),
             *("--no-tls", "--no-dtls", "--no-cli", "--log-file=/dev/null", "--simple-log"),
-            *(f"--pidfile=/tmp/coturn-bench-{port}.pid", f"--db=/tmp/coturn-bench-{port}.db"),
+            *(f"--pidfile={folder}/pid", f"--db={folder}/db"),
         ],
     )
 
