@@ -1,4 +1,5 @@
 import { html, icon, setIcon } from "./ui-dom.js";
+import { explainOnDemand } from "./ui-tip.js";
 import { PATHS, STATES, explainPath, hue, initials, milliseconds, rate } from "./ui-words.js";
 
 /** One's own place in the grid. */
@@ -52,7 +53,7 @@ export class PeerTile {
     this.rtt = html("dd", { "data-rtt": true });
     this.rateIn = html("dd", { "data-bitrate": "in" });
     this.rateOut = html("dd", { "data-bitrate": "out" });
-    this.tip = html("div", { class: "tip", role: "tooltip", id: tip }, this.words,
+    this.tip = html("div", { class: "tip", role: "tooltip", id: tip, popover: "manual" }, this.words,
       html("dl", {}, html("dt", {}, "There and back"), this.rtt, html("dt", {}, "Receiving"), this.rateIn, html("dt", {}, "Sending"), this.rateOut));
     this.tile = html("article", { class: "tile" },
       this.video,
@@ -60,9 +61,7 @@ export class PeerTile {
       this.state,
       html("div", { class: "tile-foot" }, html("span", { class: "name-strip" }, icon("mic-off"), this.label), this.badge, this.tip));
     this.element = html("li", {}, this.tile);
-    this.badge.addEventListener("click", () => this.#toggleTip());
-    this.badge.addEventListener("keydown", ({ key }) => key === "Escape" && this.#toggleTip(false));
-    this.badge.addEventListener("blur", () => this.#toggleTip(false));
+    explainOnDemand(this.badge, this.tip);
     this.#listen(onblocked);
     this.setSpeaker(speaker);
     this.#named();
@@ -151,9 +150,5 @@ export class PeerTile {
     this.tile.dataset.mic = mic ? "on" : "off";
     this.tile.dataset.cam = (cam || screen) && hasVideo ? "on" : "off";
     this.tile.dataset.screen = screen ? "on" : "off";
-  }
-
-  #toggleTip(open = this.badge.getAttribute("aria-expanded") !== "true") {
-    this.badge.setAttribute("aria-expanded", String(open));
   }
 }
