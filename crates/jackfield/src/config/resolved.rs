@@ -86,6 +86,8 @@ pub struct ConnectionLimits {
     pub max_per_ip: usize,
     /// Until the TLS handshake is done, and until the first bytes or the HTTP header have come.
     pub first_bytes_timeout: Duration,
+    /// Bytes of an HTTP header.
+    pub max_header: usize,
     /// Between a signal to stop and the end.
     pub shutdown_timeout: Duration,
 }
@@ -103,6 +105,16 @@ pub struct TurnLimits {
     pub max_channels: usize,
     /// The longest lifetime granted at once.
     pub max_lifetime: Duration,
+    /// Ports kept for later allocations.
+    pub max_reservations: usize,
+    /// Error answers a second to an unauthenticated network.
+    pub answers_per_second: u32,
+    /// Binding answers a second to a network.
+    pub bindings_per_second: u32,
+    /// Silence of a connection without an allocation.
+    pub connection_idle: Duration,
+    /// Bytes waiting for a client on a connection.
+    pub connection_queue: usize,
     /// Relayed bytes a second of one allocation.
     pub max_bytes_per_second: Option<u32>,
 }
@@ -116,6 +128,16 @@ pub struct SocketIoLimits {
     pub ping_timeout: Duration,
     /// Bytes in a packet or polling body.
     pub max_payload: usize,
+    /// Sessions.
+    pub max_connections: usize,
+    /// Binary attachments of a packet.
+    pub max_attachments: usize,
+    /// Bytes waiting for a client.
+    pub max_queue: usize,
+    /// Until the first namespace is joined.
+    pub connect_timeout: Duration,
+    /// For the move from polling to WebSocket.
+    pub upgrade_timeout: Duration,
     /// Whether Engine.IO 3 is spoken too.
     pub allow_eio3: bool,
 }
@@ -129,6 +151,12 @@ pub struct SignalLimits {
     pub max_members: usize,
     /// Clients in a room.
     pub max_members_per_room: usize,
+    /// Rooms.
+    pub max_rooms: usize,
+    /// Rooms of a client.
+    pub max_rooms_per_member: usize,
+    /// Clients of MDN's sample.
+    pub max_lobby_members: usize,
     /// Messages a second from a client.
     pub messages_per_second: u32,
     /// Bytes waiting for a client.
@@ -151,7 +179,6 @@ impl Config {
                     .to_owned(),
             ));
         }
-        let max_lifetime = read.time("turn-max-lifetime")?;
         let config = Self {
             listen: read.many("listen", value::address)?,
             listen_is_default: !read.is_set("listen"),
@@ -184,6 +211,7 @@ impl Config {
                 max: read.count("max-connections")?,
                 max_per_ip: read.count("max-connections-per-ip")?,
                 first_bytes_timeout: read.time("first-bytes-timeout")?,
+                max_header: read.size("max-header")?,
                 shutdown_timeout: read.time("shutdown-timeout")?,
             },
             turn: TurnLimits {
@@ -191,7 +219,12 @@ impl Config {
                 max_allocations_per_user: read.count("turn-max-allocations-per-user")?,
                 max_permissions: read.count("turn-max-permissions")?,
                 max_channels: read.count("turn-max-channels")?,
-                max_lifetime,
+                max_lifetime: read.time("turn-max-lifetime")?,
+                max_reservations: read.count("turn-max-reservations")?,
+                answers_per_second: read.count("turn-answers-per-second")?,
+                bindings_per_second: read.count("turn-bindings-per-second")?,
+                connection_idle: read.time("turn-connection-idle")?,
+                connection_queue: read.size("turn-connection-queue")?,
                 max_bytes_per_second: read.one("turn-max-bytes-per-second", |text| {
                     text.parse::<u32>().ok().map(|n| (n > 0).then_some(n))
                 })?,
@@ -200,15 +233,21 @@ impl Config {
                 ping_interval: read.time("socketio-ping-interval")?,
                 ping_timeout: read.time("socketio-ping-timeout")?,
                 max_payload: read.size("socketio-max-payload")?,
+                max_connections: read.count("socketio-max-connections")?,
+                max_attachments: read.count("socketio-max-attachments")?,
+                max_queue: read.size("socketio-max-queue")?,
+                connect_timeout: read.time("socketio-connect-timeout")?,
+                upgrade_timeout: read.time("socketio-upgrade-timeout")?,
                 allow_eio3: read.one("socketio-allow-eio3", |text| text.parse().ok())?,
             },
             signal: SignalLimits {
                 max_message: read.size("signal-max-message")?,
                 max_members: read.count("signal-max-members")?,
                 max_members_per_room: read.count("signal-max-members-per-room")?,
-                messages_per_second: read.one("signal-messages-per-second", |text| {
-                    text.parse().ok().filter(|n| *n > 0)
-                })?,
+                max_rooms: read.count("signal-max-rooms")?,
+                max_rooms_per_member: read.count("signal-max-rooms-per-member")?,
+                max_lobby_members: read.count("signal-max-lobby-members")?,
+                messages_per_second: read.count("signal-messages-per-second")?,
                 max_queue: read.size("signal-max-queue")?,
             },
         };

@@ -114,18 +114,19 @@ impl Connections {
         let service = hyper::service::service_fn(move |request| {
             http::answer(Arc::clone(&app), origin, request)
         });
-        let limit = self.app.config.connections.first_bytes_timeout;
+        let limits = &self.app.config.connections;
+        let (limit, header) = (limits.first_bytes_timeout, limits.max_header);
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(limit)
-            .max_buf_size(HEADER_BYTES);
+            .max_buf_size(header.max(HTTP1_BUFFER));
         builder
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(HTTP2_STREAMS)
-            .max_header_list_size(HEADER_BYTES as u32)
+            .max_header_list_size(u32::try_from(header).unwrap_or(u32::MAX))
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit);
         let connection = builder
@@ -177,8 +178,8 @@ async fn refuse_plain_http(mut stream: TcpStream) {
     }
 }
 
-/// Bytes of a request's header, and of an HTTP/1 read buffer.
-const HEADER_BYTES: usize = 32 << 10;
+/// The smallest HTTP/1 read buffer that hyper takes.
+const HTTP1_BUFFER: usize = 8 << 10;
 /// Requests at a time on one HTTP/2 connection.
 const HTTP2_STREAMS: u32 = 100;
 

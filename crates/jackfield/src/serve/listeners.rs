@@ -10,14 +10,14 @@ use anyhow::{Context, Result};
 use hyper_util::server::graceful::GracefulShutdown;
 use jackfield_net::shard::{ShardContext, ShardStats};
 use jackfield_net::tcp::{self, TcpStats};
-use jackfield_net::turn::{TurnConfig, TurnHandle, TurnShard};
+use jackfield_net::turn::{TurnHandle, TurnShard};
 use jackfield_net::udp::{UdpConfig, UdpSocket};
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 use super::app::App;
 use super::connection::{Connections, Listener};
-use super::secret;
+use super::{secret, turn};
 
 /// Where every shard listens: addresses that were found free.
 #[derive(Debug, Clone)]
@@ -53,17 +53,17 @@ pub(super) fn start(
         .copied()
         .collect();
     let server = jackfield_turn::Server::new(core, app.clock.epoch(), secret::random_bytes()?);
-    let turn = TurnShard::new(context, server, TurnConfig::default());
+    let turn_shard = TurnShard::new(context, server, turn::driver_config(&app.config));
     let tcp = Arc::new(TcpStats::default());
     let graceful = Rc::new(RefCell::new(Some(GracefulShutdown::new())));
     let connections = Connections {
         app: Arc::clone(app),
-        turn: turn.clone(),
+        turn: turn_shard.clone(),
         tls: bindings.tls_config.clone().map(TlsAcceptor::from),
         graceful: Rc::clone(&graceful),
     };
     for address in &bindings.plain {
-        udp(context, &turn, *address)?;
+        udp(context, &turn_shard, *address)?;
         listen(context, &connections, &tcp, *address, Listener::Plain)?;
     }
     for address in &bindings.tls {
@@ -72,7 +72,7 @@ pub(super) fn start(
     drain_on_stop(context, graceful);
     Ok(ShardParts {
         shard: Arc::clone(context.stats()),
-        turn: turn.handle(),
+        turn: turn_shard.handle(),
         tcp,
     })
 }

@@ -74,7 +74,7 @@ pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     );
-    if name == "sdk.js" {
+    if name == "sdk.js" || name.starts_with("assets/sdk-") {
         // The SDK is a library for other sites' pages as well.
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -141,6 +141,29 @@ mod tests {
             let response = answer(&Method::GET, &again, path).unwrap();
             assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
         }
+    }
+
+    #[test]
+    fn the_sdk_may_be_imported_by_pages_of_other_sites_with_all_that_it_imports() {
+        let sdk = Web::get("sdk.js").unwrap();
+        let text = String::from_utf8(sdk.data.into_owned()).unwrap();
+        let imports = text.split(['"', '\'']).filter(|part| part.ends_with(".js"));
+        let paths: Vec<_> = imports.map(|part| part.trim_start_matches('.')).collect();
+        assert!(!paths.is_empty());
+        for path in paths.into_iter().chain(["/sdk.js"]) {
+            let response = answer(&Method::GET, &HeaderMap::new(), path).expect(path);
+            assert_eq!(
+                response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+                "*",
+                "{path}"
+            );
+        }
+        let page = answer(&Method::GET, &HeaderMap::new(), "/").unwrap();
+        assert!(
+            !page
+                .headers()
+                .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use jackfield_net::turn::TurnConfig;
 use jackfield_turn::{
     Config as CoreConfig, Credentials, Limits, NonceKey, PeerRules, Rate, Registry, RelayAddress,
 };
@@ -41,6 +42,16 @@ pub(super) fn config(config: &Config, secrets: &[String]) -> Result<CoreConfig> 
     Ok(core)
 }
 
+/// Returns the configuration of each shard's driver.
+pub(super) fn driver_config(config: &Config) -> TurnConfig {
+    TurnConfig {
+        streams: config.connections.max,
+        stream_idle: config.turn.connection_idle,
+        stream_queue: config.turn.connection_queue,
+        ..TurnConfig::default()
+    }
+}
+
 fn limits(config: &Config) -> Limits {
     let turn = &config.turn;
     Limits {
@@ -49,6 +60,15 @@ fn limits(config: &Config) -> Limits {
         permissions: turn.max_permissions,
         channels: turn.max_channels,
         max_lifetime: turn.max_lifetime,
+        reservations: turn.max_reservations,
+        strangers: Some(Rate::new(
+            turn.answers_per_second,
+            turn.answers_per_second.saturating_mul(4),
+        )),
+        bindings: Some(Rate::new(
+            turn.bindings_per_second,
+            turn.bindings_per_second.saturating_mul(2),
+        )),
         bytes: turn
             .max_bytes_per_second
             .map(|bytes| Rate::new(bytes, bytes.max(1 << 16))),

@@ -36,8 +36,11 @@ fn io_config(config: &Config) -> IoConfig {
         ping_interval: limits.ping_interval,
         ping_timeout: limits.ping_timeout,
         max_payload: limits.max_payload,
-        max_buffered: config.signal.max_queue,
-        max_connections: config.signal.max_members,
+        max_buffered: limits.max_queue,
+        max_connections: limits.max_connections,
+        max_attachments: limits.max_attachments,
+        connect_timeout: limits.connect_timeout,
+        upgrade_timeout: limits.upgrade_timeout,
         allow_eio3: limits.allow_eio3,
         cors,
         ..IoConfig::default()
