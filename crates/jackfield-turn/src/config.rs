@@ -25,8 +25,8 @@ pub struct Config {
     pub password_algorithms: bool,
     /// What the shards of a process share: live relayed addresses, quotas, reservations.
     pub registry: Arc<Registry>,
-    /// Where relay sockets are bound and what clients are told. Empty (the default): the address that the client's
-    /// packet came to is both.
+    /// Where relay sockets are bound and what clients are told. Empty (the default): both are the address that
+    /// the client's packet came to, or for the other family one of [`PeerRules::own_addresses`] that reaches as far.
     pub relay_addresses: Vec<RelayAddress>,
     /// The ports relay sockets get. Default: 49152 to 65535.
     pub relay_ports: RangeInclusive<u16>,

@@ -9,14 +9,17 @@ use crate::{Registry, RelayAddress};
 #[derive(Debug)]
 pub(crate) struct RelayAddresses {
     configured: Vec<RelayAddress>,
+    /// This machine's addresses, of which one serves the family that a client did not come by.
+    own: Vec<IpAddr>,
     /// Whether any is seen as something else than it is bound to.
     translates: bool,
 }
 
 impl RelayAddresses {
-    pub(crate) fn new(configured: &[RelayAddress]) -> Self {
+    pub(crate) fn new(configured: &[RelayAddress], own: &[IpAddr]) -> Self {
         Self {
             configured: configured.to_vec(),
+            own: own.to_vec(),
             translates: configured.iter().any(|pair| pair.local != pair.advertised),
         }
     }
@@ -25,9 +28,9 @@ impl RelayAddresses {
     pub(crate) fn choose(&self, family: AddressFamily, path: FiveTuple) -> Option<RelayAddress> {
         let came_to = path.local.ip().to_canonical();
         if self.configured.is_empty() {
-            return (AddressFamily::of(came_to) == family).then_some(RelayAddress {
-                local: came_to,
-                advertised: came_to,
+            return self.choose_own(family, came_to).map(|ip| RelayAddress {
+                local: ip,
+                advertised: ip,
             });
         }
         let mut of_family = self
@@ -39,6 +42,19 @@ impl RelayAddresses {
             .find(|pair| pair.local == came_to)
             .or(first)
             .copied()
+    }
+
+    /// Returns the address a client came to, or one of ours in the other family that reaches as far.
+    fn choose_own(&self, family: AddressFamily, came_to: IpAddr) -> Option<IpAddr> {
+        if AddressFamily::of(came_to) == family {
+            return Some(came_to);
+        }
+        self.own.iter().copied().find(|ip| {
+            AddressFamily::of(*ip) == family
+                && ip.is_loopback() == came_to.is_loopback()
+                && !is_link_local(*ip)
+                && !ip.is_unspecified()
+        })
     }
 
     /// Returns what an address is advertised as.
@@ -75,5 +91,13 @@ impl RelayAddresses {
     /// Returns whether relay sockets are advertised at this address.
     pub(crate) fn advertises(&self, ip: IpAddr) -> bool {
         self.translates && self.configured.iter().any(|pair| pair.advertised == ip)
+    }
+}
+
+/// Returns whether an address is good on one link only.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }

@@ -90,7 +90,10 @@ impl Server {
             authenticator: Authenticator::new(&config),
             policy: policy(&config),
             registry: Arc::clone(&config.registry),
-            relay_addresses: RelayAddresses::new(&config.relay_addresses),
+            relay_addresses: RelayAddresses::new(
+                &config.relay_addresses,
+                &config.peers.own_addresses,
+            ),
             allocations: Allocations::new(table_seed()),
             pending: PendingAllocations::new(table_seed()),
             timers: Timers::new(),

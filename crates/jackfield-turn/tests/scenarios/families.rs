@@ -66,6 +66,27 @@ fn a_family_we_have_no_address_of_is_not_supported() {
 }
 
 #[test]
+fn a_machine_with_both_families_gives_both_without_being_configured() {
+    let mut config = config();
+    config.peers.own_addresses = ["::1", "fe80::1", "2a00::77", "127.0.0.1", "198.51.100.1"]
+        .map(|ip| ip.parse().unwrap())
+        .to_vec();
+    let mut world = World::new(config);
+    for (port, local, relayed) in [
+        (1, "198.51.100.1:3478", "2a00::77"),
+        (2, "127.0.0.1:3478", "::1"),
+    ] {
+        let mut client =
+            Client::on(jackfield_sansio::Transport::Udp, "203.0.113.5:1", local).at(port);
+        let answer = client.ask(&mut world, method::ALLOCATE, |writer| {
+            udp(writer);
+            writer.attribute(&RequestedAddressFamily(AddressFamily::V6));
+        });
+        assert_eq!(answer.relayed().ip().to_string(), relayed);
+    }
+}
+
+#[test]
 fn peers_are_reached_from_the_address_of_their_family() {
     let mut world = World::new(dual_stack());
     let mut client = Client::new("203.0.113.5:4000");
