@@ -175,10 +175,32 @@ impl Prefix {
         self.length
     }
 
+    /// Returns the first address that a machine may have: the one after the network's own.
+    pub fn first_host(&self) -> IpAddr {
+        let single = if self.address.is_v4() { 32 } else { 128 };
+        Address(self.address.0 | u128::from(self.length < single)).into()
+    }
+
     /// Returns a mask over all 128 bits; an IPv4 prefix always fixes the IPv4-mapped marker.
     fn mask(v4: bool, length: u8) -> u128 {
         let length = u32::from(length) + if v4 { 96 } else { 0 };
         u128::MAX.checked_shl(128 - length).unwrap_or(0)
+    }
+}
+
+/// Text is no prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an address, a slash and a number of bits, such as 192.168.0.0/16")]
+pub struct PrefixError;
+
+impl std::str::FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let (ip, length) = text.split_once('/').ok_or(PrefixError)?;
+        let ip = ip.parse().map_err(|_| PrefixError)?;
+        let length = length.parse().map_err(|_| PrefixError)?;
+        Self::new(ip, length).ok_or(PrefixError)
     }
 }
 

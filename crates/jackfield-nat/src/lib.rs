@@ -21,11 +21,12 @@
 
 mod address;
 mod nat;
+pub mod net;
 pub mod oracle;
 pub mod packet;
 pub mod profile;
 
-pub use address::{Address, Endpoint, Prefix};
+pub use address::{Address, Endpoint, Prefix, PrefixError};
 pub use nat::config::{
     Assignment, Behaviour, Config, Conflict, Conntrack, Filtering, Forward, Fragments, Hairpinning,
     IcmpErrors, Limits, Mapping, Pooling, Ports, Protocol, Refresh, Refusal, Timers,

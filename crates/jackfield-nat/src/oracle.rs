@@ -28,8 +28,10 @@ pub struct Traits {
     pub wanders: bool,
     /// A packet that comes too early makes the mapping towards its sender another one: Linux's conntrack.
     pub clashes: bool,
-    /// No UDP passes, or no second mapping of one inside endpoint can be made.
+    /// No UDP passes.
     pub blocked: bool,
+    /// No second mapping of one inside endpoint can be made: it sends nothing new, and only answers.
+    pub mute: bool,
     /// Chance decides whether the outside endpoint depends on the destination.
     pub varies: bool,
 }
@@ -43,6 +45,7 @@ impl Traits {
             wanders: false,
             clashes: false,
             blocked: false,
+            mute: false,
             varies: false,
         }
     }
@@ -61,12 +64,10 @@ impl Traits {
             traits.clashes = conntrack.accepts_input;
             return traits;
         }
-        let depends = traits.mapping != Mapping::EndpointIndependent;
-        if depends {
+        traits.wanders = config.pooling == Pooling::Arbitrary && config.externals.len() > 1;
+        if traits.mapping != Mapping::EndpointIndependent {
             traits.apply_port_assignment(config);
         }
-        traits.wanders =
-            depends && config.pooling == Pooling::Arbitrary && config.externals.len() > 1;
         traits
     }
 
@@ -75,23 +76,25 @@ impl Traits {
         let ports = &config.ports;
         let preserves = ports.assignment == Assignment::Preserve;
         let covers = *ports.range.start() <= 1024 && *ports.range.end() == u16::MAX;
-        if !preserves {
-            return;
-        }
-        if ports.overlap || ports.conflict == Conflict::Overload {
+        if ports.overlap {
             // Only the remotes that a mapping is for find it behind a shared port.
-            let least = match self.mapping {
+            self.filtering = self.filtering.max(match self.mapping {
                 Mapping::EndpointIndependent => Filtering::EndpointIndependent,
                 Mapping::AddressDependent => Filtering::AddressDependent,
                 Mapping::AddressAndPortDependent => Filtering::AddressAndPortDependent,
-            };
-            if ports.overlap {
-                self.filtering = self.filtering.max(least);
-                self.mapping = Mapping::EndpointIndependent;
+            });
+        }
+        if !preserves {
+            return;
+        }
+        match ports.conflict {
+            _ if ports.overlap && covers && !self.wanders => {
+                self.mapping = Mapping::EndpointIndependent
             }
-            self.varies = !covers || !ports.overlap;
-        } else if ports.conflict == Conflict::Refuse {
-            self.blocked = true;
+            _ if ports.overlap => self.varies = true,
+            Conflict::Overload => self.varies = true,
+            Conflict::Refuse => self.mute = true,
+            Conflict::Random | Conflict::Next | Conflict::ChangeBehaviour => {}
         }
     }
 }
@@ -136,25 +139,49 @@ pub fn oracle_behind(a: &[Traits], b: &[Traits], shared: &[Traits], hairpins: bo
     oracle(&chain(a), &chain(b))
 }
 
-/// Returns whether ICE over two chains succeeds in finding a direct pair, chance aside.
+/// Returns whether a first packet gets in on either side, chance aside: the answer to it then makes the pair.
 fn punch(a: &[Traits], b: &[Traits]) -> bool {
-    if a.iter().chain(b).any(|nat| nat.blocked) {
-        return false;
-    }
-    Game::new(&facing(a, b), &facing(b, a)).play()
+    !a.iter().chain(b).any(|nat| nat.blocked) && (gets_in(a, b) || gets_in(b, a))
 }
 
-/// Returns a chain as it behaves towards a peer: when the peer's address changes from mapping to mapping, what
-/// depends on the address changes as often as what depends on the port.
-fn facing(chain: &[Traits], peer: &[Traits]) -> Vec<Traits> {
-    let wanders = peer.iter().any(|nat| nat.wanders);
-    let mut chain = chain.to_vec();
-    for nat in &mut chain {
-        if wanders && nat.mapping == Mapping::AddressDependent {
-            nat.mapping = Mapping::AddressAndPortDependent;
-        }
+/// Returns whether what `sender` sends to the reflexive endpoint of `receiver` gets in, once `receiver` has sent to
+/// the reflexive endpoint of `sender`.
+fn gets_in(sender: &[Traits], receiver: &[Traits]) -> bool {
+    if is_mute(sender) {
+        return false;
     }
+    let same_port = !is_dependent(sender);
+    let same_address = !changes_address(sender);
+    (1..=receiver.len()).all(|depth| {
+        let chain = receiver.get(..depth).unwrap_or_default();
+        // A mapping that depends on the destination has sent to the STUN server only.
+        let has_sent = !is_dependent(chain);
+        match chain.last().map(|nat| nat.filtering) {
+            None | Some(Filtering::EndpointIndependent) => true,
+            Some(Filtering::AddressDependent) => has_sent && same_address,
+            Some(Filtering::AddressAndPortDependent) => has_sent && same_port,
+        }
+    })
+}
+
+/// Returns whether a chain's outside endpoint depends on the destination: whether that of any of its NATs does.
+fn is_dependent(chain: &[Traits]) -> bool {
     chain
+        .iter()
+        .any(|nat| nat.mapping != Mapping::EndpointIndependent)
+}
+
+/// Returns whether a chain's outside address may depend on the destination.
+fn changes_address(chain: &[Traits]) -> bool {
+    let mut nats = chain.iter().enumerate();
+    nats.any(|(depth, nat)| nat.wanders && is_dependent(chain.get(..=depth).unwrap_or_default()))
+}
+
+/// Returns whether a chain lets nothing new out: whether a NAT of it, asked for a second mapping of one inside
+/// endpoint, refuses.
+fn is_mute(chain: &[Traits]) -> bool {
+    let mut inner = chain.iter().enumerate();
+    inner.any(|(depth, nat)| nat.mute && !is_dependent(chain.get(..depth).unwrap_or_default()))
 }
 
 /// Replaces what depends on chance by each of its outcomes.
@@ -195,156 +222,17 @@ fn outcomes(nat: Traits) -> Vec<Traits> {
         });
     }
     if nat.wanders {
-        outcomes.push(Traits {
-            wanders: true,
-            ..sober
-        });
+        // Another address may have the port free that has to be preserved.
+        for wanders in [true, false] {
+            outcomes.push(Traits {
+                wanders,
+                mute: false,
+                ..sober
+            });
+        }
     }
     outcomes
 }
-
-/// An outside endpoint of a host, named by what made the NATs choose it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
-    /// The one that the STUN server saw, and everybody if the mapping is endpoint-independent.
-    Reflexive,
-    /// The one towards every port of the peer's address.
-    Peer,
-    /// The one towards one endpoint of the peer.
-    Towards(Box<Self>),
-}
-
-impl Name {
-    fn depth(&self) -> usize {
-        match self {
-            Self::Reflexive | Self::Peer => 1,
-            Self::Towards(name) => 1 + name.depth(),
-        }
-    }
-}
-
-/// One host with its chain, in the game of finding a pair of endpoints.
-#[derive(Debug)]
-struct Player<'a> {
-    chain: &'a [Traits],
-    /// The peer's endpoints it has heard of, each of which it sends to.
-    known: BTreeSet<Name>,
-}
-
-/// The game of learning endpoints until nothing new can be learned.
-struct Game<'a> {
-    players: [Player<'a>; 2],
-}
-
-impl<'a> Game<'a> {
-    fn new(a: &'a [Traits], b: &'a [Traits]) -> Self {
-        let player = |chain| Player {
-            chain,
-            known: BTreeSet::from([Name::Reflexive]),
-        };
-        Self {
-            players: [player(a), player(b)],
-        }
-    }
-
-    fn play(mut self) -> bool {
-        loop {
-            if self.pair_exists() {
-                return true;
-            }
-            let [a, b] = &self.players;
-            let to_b = learned(a, b);
-            let to_a = learned(b, a);
-            let [a, b] = &mut self.players;
-            let before = a.known.len() + b.known.len();
-            b.known.extend(to_b);
-            a.known.extend(to_a);
-            if a.known.len() + b.known.len() == before {
-                return false;
-            }
-        }
-    }
-
-    /// Returns whether both sides know a pair of endpoints that are each other's destination.
-    fn pair_exists(&self) -> bool {
-        let [a, b] = &self.players;
-        a.known.iter().any(|y| {
-            let x = source(a.chain, y);
-            b.known.contains(&x) && source(b.chain, &x) == *y
-        })
-    }
-}
-
-/// Returns the endpoints of `from` that `to` hears from, once both have sent to everything they know.
-fn learned(from: &Player<'_>, to: &Player<'_>) -> Vec<Name> {
-    from.known
-        .iter()
-        .filter_map(|y| {
-            let x = source(from.chain, y);
-            (x.depth() <= DEEPEST && admits(to, y, &x, from.chain)).then_some(x)
-        })
-        .collect()
-}
-
-/// Returns the outside endpoint from which packets to the peer's endpoint `y` leave a chain.
-fn source(chain: &[Traits], y: &Name) -> Name {
-    key(mapping(chain), y)
-}
-
-fn key(mapping: Mapping, y: &Name) -> Name {
-    match mapping {
-        Mapping::EndpointIndependent => Name::Reflexive,
-        Mapping::AddressDependent => Name::Peer,
-        Mapping::AddressAndPortDependent => Name::Towards(Box::new(y.clone())),
-    }
-}
-
-/// Returns how a chain maps as a whole: as its most dependent NAT does.
-fn mapping(chain: &[Traits]) -> Mapping {
-    chain
-        .iter()
-        .map(|nat| nat.mapping)
-        .max()
-        .unwrap_or(Mapping::EndpointIndependent)
-}
-
-/// Returns whether every NAT of `to` lets a packet from `x` in that is sent to the endpoint `y` of `to`.
-fn admits(to: &Player<'_>, y: &Name, x: &Name, senders: &[Traits]) -> bool {
-    (0..to.chain.len()).all(|index| {
-        let inner = to.chain.get(..=index).unwrap_or_default();
-        let Some(nat) = inner.last() else {
-            return true;
-        };
-        // What the host has sent to through the mapping of this NAT that `y` leads to.
-        let contacts = to.known.iter().filter(|z| at_level(mapping(inner), y, z));
-        match nat.filtering {
-            Filtering::EndpointIndependent => true,
-            Filtering::AddressDependent => {
-                contacts.into_iter().any(|z| same_address(senders, x, z))
-            }
-            Filtering::AddressAndPortDependent => contacts.into_iter().any(|z| z == x),
-        }
-    })
-}
-
-/// Returns whether packets to `z` share the mapping of a NAT, whose chain so far maps by `level`, with those that
-/// leave from `y`.
-fn at_level(level: Mapping, y: &Name, z: &Name) -> bool {
-    match level {
-        Mapping::EndpointIndependent => true,
-        // What the STUN server sees has only ever sent to the STUN server.
-        Mapping::AddressDependent => *y != Name::Reflexive,
-        Mapping::AddressAndPortDependent => *y == key(level, z),
-    }
-}
-
-/// Returns whether two endpoints of a chain have one address.
-fn same_address(chain: &[Traits], x: &Name, z: &Name) -> bool {
-    x == z || !chain.iter().any(|nat| nat.wanders)
-}
-
-/// Two endpoint-and-port-dependent sides go on naming new endpoints for ever; no pair is found deeper than this.
-const DEEPEST: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -354,20 +242,15 @@ mod tests {
     fn rule(a: Traits, b: Traits) -> Path {
         let dependent = |nat: Traits| nat.mapping != Mapping::EndpointIndependent;
         let strictest = Filtering::AddressAndPortDependent;
-        let direct = match (dependent(a), dependent(b)) {
-            (false, false) => true,
-            (true, false) => b.filtering != strictest,
-            (false, true) => a.filtering != strictest,
-            (true, true) => {
-                let open = Filtering::EndpointIndependent;
-                let both_change_per_port =
-                    a.mapping == b.mapping && a.mapping == Mapping::AddressAndPortDependent;
-                !both_change_per_port
-                    && a.filtering != strictest
-                    && b.filtering != strictest
-                    && (a.filtering == open || b.filtering == open)
-            }
-        };
+        let open = Filtering::EndpointIndependent;
+        let direct = a.filtering == open
+            || b.filtering == open
+            || match (dependent(a), dependent(b)) {
+                (false, false) => true,
+                (true, false) => b.filtering != strictest,
+                (false, true) => a.filtering != strictest,
+                (true, true) => false,
+            };
         if direct { Path::Direct } else { Path::Relay }
     }
 
@@ -380,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_game_agrees_with_the_rule_for_all_81_pairs() {
+    fn the_oracle_agrees_with_the_rule_for_all_81_pairs() {
         for a in all() {
             for b in all() {
                 assert_eq!(oracle(&[a], &[b]), rule(a, b), "{a:?} {b:?}");

@@ -262,7 +262,7 @@ impl Nat {
         self.pool(protocol, index).next_free(start, range, parity)
     }
 
-    /// Returns the ports of a host's block, which it gets with its first mapping.
+    /// Returns the ports of a host's block at an external address, which it gets with its first mapping there.
     fn block(
         &mut self,
         internal: Address,
@@ -270,10 +270,10 @@ impl Nat {
         size: u16,
     ) -> Result<RangeInclusive<u16>, DropReason> {
         let block = |start: u16| start..=start.saturating_add(size - 1);
-        if let Some((at, start)) = self.hosts.get(internal).and_then(|host| host.block)
-            && at == index
-        {
-            return Ok(block(start));
+        let host = self.hosts.get(internal);
+        let mut mine = host.into_iter().flat_map(|host| host.blocks.iter());
+        if let Some((_, start)) = mine.find(|(at, _)| *at == index) {
+            return Ok(block(*start));
         }
         let range = self.config.ports.range.clone();
         let blocks = (usize::from(*range.end() - *range.start()) + 1) / usize::from(size);
@@ -284,7 +284,7 @@ impl Nat {
             .find(|start| !self.hosts.blocks.contains(&(index, *start)))
             .ok_or(DropReason::PortExhausted)?;
         self.hosts.blocks.insert((index, start));
-        self.hosts.entry(internal).block = Some((index, start));
+        self.hosts.entry(internal).blocks.push((index, start));
         Ok(block(start))
     }
 

@@ -10,8 +10,8 @@ pub(crate) struct Host {
     pub(crate) flows: usize,
     /// Which external address all its mappings use.
     pub(crate) external: Option<usize>,
-    /// The external address and first port of the block that it alone draws from.
-    pub(crate) block: Option<(usize, u16)>,
+    /// The external address and first port of each block that it alone draws from.
+    pub(crate) blocks: Vec<(usize, u16)>,
     /// The last port it was given, if hosts have sequences of their own.
     pub(crate) cursor: Option<u16>,
 }
@@ -46,9 +46,10 @@ impl Hosts {
         let key = host_of(address);
         if self.hosts.get(&key).is_some_and(|host| host.mappings == 0)
             && let Some(host) = self.hosts.remove(&key)
-            && let Some(block) = host.block
         {
-            self.blocks.remove(&block);
+            for block in host.blocks {
+                self.blocks.remove(&block);
+            }
         }
     }
 }

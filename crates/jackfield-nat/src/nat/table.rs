@@ -213,6 +213,9 @@ impl Table {
         Some(mapping)
     }
 
+    /// Puts in a flow. From now on the inside's packets to the remote belong to it, even if they belonged to a flow of
+    /// another mapping: who was asked at one outside endpoint answers from there, or no connection that is asked for
+    /// from outside could be opened where mappings depend on the destination (RFC 5382 REQ-2).
     pub(crate) fn insert_flow(&mut self, mut flow: Flow) -> Option<u32> {
         let mapping_id = flow.mapping;
         let remote = flow.remote;

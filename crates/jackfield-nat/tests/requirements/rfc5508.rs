@@ -50,7 +50,7 @@ fn req_3_errors_with_wrong_checksums_are_dropped() {
         let error = IcmpError::PortUnreachable
             .about(ip(C).into(), &about)
             .unwrap();
-        let mut wrong = error.clone();
+        let mut wrong = error;
         wrong[22] ^= 1;
         ensure!(
             matches!(rig.inbound(&mut wrong), Verdict::Drop(_)),

@@ -123,7 +123,7 @@ fn ip_identifications_of_two_hosts_do_not_clash() {
 #[test]
 fn a_flow_from_a_stranger_counts_against_the_host() {
     let mut rig = Rig::with(Profile::FULL_CONE, |config| {
-        config.limits.flows_per_host = 10
+        config.limits.flows_per_host = 10;
     });
     let external = rig.udp_out((A, 5000), (C, 7)).unwrap();
     let in_all = (0..30).filter_map(|n| rig.udp_in((D, 100 + n), external));

@@ -200,7 +200,6 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 pub(crate) type Outcome = Result<(), String>;
 
 /// Fails a check.
-
 macro_rules! ensure {
     ($condition:expr, $($why:tt)*) => {
         if !$condition {

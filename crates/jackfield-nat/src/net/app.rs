@@ -1,0 +1,103 @@
+use std::any::Any;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::packet::Headers;
+
+/// A UDP datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// Where it comes from; an unspecified address stands for the host's own.
+    pub source: SocketAddr,
+    /// Where it goes.
+    pub destination: SocketAddr,
+    /// What it carries.
+    pub data: Vec<u8>,
+}
+
+/// A program on a host of the virtual internet: a sans-IO core with the few methods that a driver would call.
+///
+/// All have defaults, so that a program that only listens implements [`App::handle_datagram`] alone.
+pub trait App: Any + std::fmt::Debug + Send + CloneApp {
+    /// Takes a datagram that came to any port of the host.
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        data: &[u8],
+    );
+
+    /// Takes a whole IP packet that is not UDP, such as a TCP segment for a stack of the program's own.
+    fn handle_packet(&mut self, _now: Instant, _headers: &Headers, _bytes: &[u8]) {}
+
+    /// Does what is due by `now`.
+    fn handle_timeout(&mut self, _now: Instant) {}
+
+    /// Returns when [`App::handle_timeout`] has something to do.
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Returns the next datagram to send; drained after every other call.
+    fn poll_transmit(&mut self) -> Option<Datagram> {
+        None
+    }
+
+    /// Returns the next whole IP packet to send; drained after every other call.
+    fn poll_packet(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Lets a boxed [`App`] be cloned; every cloneable program has it.
+pub trait CloneApp {
+    /// Returns a copy in a box.
+    fn clone_app(&self) -> Box<dyn App>;
+}
+
+impl<T: App + Clone> CloneApp for T {
+    fn clone_app(&self) -> Box<dyn App> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn App> {
+    fn clone(&self) -> Self {
+        self.as_ref().clone_app()
+    }
+}
+
+/// A program that remembers what it hears, and sends back what comes to port 7, as [RFC 862](https://www.rfc-editor.org/rfc/rfc862) has it.
+#[derive(Debug, Clone, Default)]
+pub struct Echo {
+    /// What came, and from where.
+    pub heard: Vec<(SocketAddr, Vec<u8>)>,
+    answers: VecDeque<Datagram>,
+}
+
+impl App for Echo {
+    fn handle_datagram(
+        &mut self,
+        _now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        data: &[u8],
+    ) {
+        self.heard.push((source, data.to_vec()));
+        if destination.port() == ECHO_PORT {
+            self.answers.push_back(Datagram {
+                source: destination,
+                destination: source,
+                data: data.to_vec(),
+            });
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Datagram> {
+        self.answers.pop_front()
+    }
+}
+
+const ECHO_PORT: u16 = 7;

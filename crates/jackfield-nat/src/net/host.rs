@@ -1,0 +1,123 @@
+use std::net::{IpAddr, SocketAddr};
+
+use super::app::{App, Datagram};
+use super::reassembly::Reassembly;
+use super::world::{InterfaceId, Kind, NodeId, World};
+use crate::packet::{Headers, Transport, build, verify};
+
+/// A machine with a program.
+#[derive(Debug, Clone)]
+pub(super) struct Host {
+    pub(super) app: Box<dyn App>,
+    pub(super) reassembly: Reassembly,
+    /// Packets that were wrong, which no stack would hand to a program.
+    pub(super) refused: u64,
+}
+
+impl World {
+    /// Hands a packet to the program, as an IP stack would: whole, for one of the host's addresses, and right.
+    pub(super) fn host_receives(&mut self, node: NodeId, at: InterfaceId, bytes: Vec<u8>) {
+        let now = self.now;
+        let Some(interface) = self.interfaces.get(at.0) else {
+            return;
+        };
+        let addresses = interface.addresses.clone();
+        let Some(Kind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind) else {
+            return;
+        };
+        let Some(bytes) = host.reassembly.take(now, bytes) else {
+            return;
+        };
+        let headers = match Headers::parse(&bytes) {
+            Ok(headers) if verify(&bytes).is_ok() && addresses.contains(&headers.destination) => {
+                headers
+            }
+            _ => {
+                host.refused += 1;
+                return;
+            }
+        };
+        let data = bytes
+            .get(headers.data_at(&bytes)..headers.length)
+            .unwrap_or_default();
+        match headers.transport {
+            Transport::Udp { .. } => {
+                if let (Some(source), Some(destination)) =
+                    (headers.source_endpoint(), headers.destination_endpoint())
+                {
+                    host.app
+                        .handle_datagram(now, source.into(), destination.into(), data);
+                }
+            }
+            Transport::Query {
+                id,
+                response: false,
+            } => {
+                let (me, them) = (headers.destination.into(), headers.source.into());
+                let answer = build::echo(me, them, id, 0, true, data);
+                self.put_fitting(at, answer);
+            }
+            _ => host.app.handle_packet(now, &headers, &bytes),
+        }
+    }
+
+    /// Sends what the program has ready.
+    pub(super) fn drain_host(&mut self, node: NodeId) {
+        while let Some(bytes) = self.next_of_host(node) {
+            self.send_from_host(node, bytes);
+        }
+    }
+
+    fn next_of_host(&mut self, node: NodeId) -> Option<Vec<u8>> {
+        let Kind::Host(host) = &mut self.nodes.get_mut(node.0)?.kind else {
+            return None;
+        };
+        if let Some(packet) = host.app.poll_packet() {
+            return Some(packet);
+        }
+        let Datagram {
+            source,
+            destination,
+            data,
+        } = host.app.poll_transmit()?;
+        let source = self.own_source(node, source, destination.ip());
+        Some(build::udp(source, destination, &data))
+    }
+
+    /// Fills in the host's own address for an unspecified one.
+    fn own_source(&self, node: NodeId, source: SocketAddr, to: IpAddr) -> SocketAddr {
+        if !source.ip().is_unspecified() {
+            return source;
+        }
+        let mine = self
+            .interfaces
+            .iter()
+            .filter(|it| it.node == node && it.is_up);
+        let address = mine
+            .flat_map(|it| it.addresses.iter())
+            .find(|address| address.is_v4() == to.is_ipv4());
+        address.map_or(source, |address| {
+            SocketAddr::new((*address).into(), source.port())
+        })
+    }
+
+    /// Sends a packet on the interface that has its source address, else on the first that is up.
+    pub(super) fn send_from_host(&mut self, node: NodeId, bytes: Vec<u8>) {
+        let Ok(headers) = Headers::parse_quoted(&bytes) else {
+            return;
+        };
+        let up = |id: &usize| {
+            let interface = self.interfaces.get(*id);
+            interface.is_some_and(|it| it.node == node && it.is_up)
+        };
+        let owns = |id: &usize| {
+            let interface = self.interfaces.get(*id);
+            interface.is_some_and(|it| it.addresses.contains(&headers.source))
+        };
+        let mut all = (0..self.interfaces.len()).filter(up);
+        let out = all.clone().find(owns).or_else(|| all.next());
+        if let Some(out) = out {
+            self.put_fitting(InterfaceId(out), bytes);
+        }
+    }
+}

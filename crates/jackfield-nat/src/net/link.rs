@@ -1,0 +1,254 @@
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+/// What a packet meets between an interface and its network, one way.
+///
+/// Chances are parts of a million, so that no platform rounds them differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// How long a packet travels.
+    pub latency: Duration,
+    /// By how much longer it may travel; packets do not overtake each other for it.
+    pub jitter: Duration,
+    /// How packets get lost.
+    pub loss: Loss,
+    /// The chance that a packet overtakes those before it, in parts of a million.
+    pub reorder: u32,
+    /// The chance that a packet arrives twice, in parts of a million.
+    pub duplicate: u32,
+    /// Bits in a second; `None` is without limit.
+    pub rate: Option<u64>,
+    /// Bytes that may wait for their turn before packets are dropped.
+    pub queue: usize,
+    /// The largest packet, in bytes.
+    pub mtu: usize,
+}
+
+/// How packets get lost: the Gilbert-Elliott model, a good and a bad state with a chance of loss in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// The chance of loss in the good state, in parts of a million.
+    pub good: u32,
+    /// The chance of loss in the bad state.
+    pub bad: u32,
+    /// The chance to turn bad, with each packet.
+    pub to_bad: u32,
+    /// The chance to turn good again.
+    pub to_good: u32,
+}
+
+impl Loss {
+    /// No packet gets lost.
+    pub const NONE: Self = Self {
+        good: 0,
+        bad: 0,
+        to_bad: 0,
+        to_good: MILLION,
+    };
+
+    /// Each packet gets lost with the same chance, in parts of a million.
+    pub const fn even(parts: u32) -> Self {
+        Self {
+            good: parts,
+            ..Self::NONE
+        }
+    }
+
+    /// Losses come in bursts of about `length` packets and make up `parts` of a million.
+    pub fn bursts(parts: u32, length: u32) -> Self {
+        let to_good = MILLION / length.max(1);
+        let parts = parts.min(MILLION - 1);
+        let to_bad = u64::from(to_good) * u64::from(parts) / u64::from(MILLION - parts);
+        Self {
+            good: 0,
+            bad: MILLION,
+            to_bad: to_bad.min(u64::from(MILLION)) as u32,
+            to_good,
+        }
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            loss: Loss::NONE,
+            reorder: 0,
+            duplicate: 0,
+            rate: None,
+            queue: 64 * 1024,
+            mtu: 1500,
+        }
+    }
+}
+
+impl Link {
+    /// Returns a link that does nothing but delay.
+    pub fn latency(latency: Duration) -> Self {
+        Self {
+            latency,
+            ..Self::default()
+        }
+    }
+}
+
+/// A link at work, one way.
+#[derive(Debug, Clone)]
+pub(crate) struct Pipe {
+    pub(crate) link: Link,
+    /// The Gilbert-Elliott model is in its bad state.
+    bad: bool,
+    /// When the last bit of the last packet has left.
+    busy_until: Option<Instant>,
+    /// When the last packet arrives that may not be overtaken.
+    last_arrival: Option<Instant>,
+}
+
+/// What becomes of a packet that is put into a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    Arrives { at: Instant, again: Option<Instant> },
+    Lost,
+    QueueFull,
+}
+
+impl Pipe {
+    pub(crate) fn new(link: Link) -> Self {
+        Self {
+            link,
+            bad: false,
+            busy_until: None,
+            last_arrival: None,
+        }
+    }
+
+    /// Puts a packet in; draws the same numbers whatever becomes of it.
+    pub(crate) fn pass(&mut self, now: Instant, length: usize, rng: &mut ChaCha8Rng) -> Passage {
+        let [lost, reordered, duplicated] = [
+            self.draw_loss(rng),
+            chance(self.link.reorder, rng),
+            chance(self.link.duplicate, rng),
+        ];
+        let wander = rng.next_u64() % (self.link.jitter.as_nanos() as u64).saturating_add(1);
+        let Some(sent) = self.transmit(now, length) else {
+            return Passage::QueueFull;
+        };
+        if lost {
+            return Passage::Lost;
+        }
+        let due = sent + self.link.latency + Duration::from_nanos(wander);
+        let at = if reordered {
+            sent
+        } else {
+            let at = self.last_arrival.map_or(due, |last| last.max(due));
+            self.last_arrival = Some(at);
+            at
+        };
+        let again = duplicated.then_some(at);
+        Passage::Arrives { at, again }
+    }
+
+    /// Waits for the packet's turn and sends its bits; `None` when too many bytes wait already.
+    fn transmit(&mut self, now: Instant, length: usize) -> Option<Instant> {
+        let Some(rate) = self.link.rate else {
+            return Some(now);
+        };
+        let start = self.busy_until.map_or(now, |busy| busy.max(now));
+        let waiting = start.saturating_duration_since(now);
+        let queued = waiting.as_nanos() * u128::from(rate) / 8 / 1_000_000_000;
+        if queued + length as u128 > self.link.queue as u128 {
+            return None;
+        }
+        let bits = length as u64 * 8;
+        let took = bits.saturating_mul(1_000_000_000) / rate.max(1);
+        let end = start + Duration::from_nanos(took);
+        self.busy_until = Some(end);
+        Some(end)
+    }
+
+    fn draw_loss(&mut self, rng: &mut ChaCha8Rng) -> bool {
+        let loss = self.link.loss;
+        let turn = if self.bad { loss.to_good } else { loss.to_bad };
+        if chance(turn, rng) {
+            self.bad = !self.bad;
+        }
+        chance(if self.bad { loss.bad } else { loss.good }, rng)
+    }
+}
+
+fn chance(parts: u32, rng: &mut ChaCha8Rng) -> bool {
+    rng.next_u32() % MILLION < parts
+}
+
+const MILLION: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn a_rate_spaces_packets_and_a_full_queue_drops_them() {
+        let mut pipe = Pipe::new(Link {
+            rate: Some(8_000),
+            queue: 2_000,
+            ..Link::default()
+        });
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let now = epoch();
+        let mut arrivals = Vec::new();
+        for _ in 0..4 {
+            arrivals.push(pipe.pass(now, 1_000, &mut rng));
+        }
+        let arrives = |seconds| Passage::Arrives {
+            at: now + Duration::from_secs(seconds),
+            again: None,
+        };
+        let full = Passage::QueueFull;
+        assert_eq!(arrivals, [arrives(1), arrives(2), full, full]);
+    }
+
+    #[test]
+    fn bursts_lose_as_much_as_they_should_and_in_a_row() {
+        let mut pipe = Pipe::new(Link {
+            loss: Loss::bursts(100_000, 5),
+            ..Link::default()
+        });
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let now = epoch();
+        let lost: Vec<bool> = (0..100_000)
+            .map(|_| pipe.pass(now, 100, &mut rng) == Passage::Lost)
+            .collect();
+        let losses = lost.iter().filter(|lost| **lost).count();
+        let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+        assert!((8_000..12_000).contains(&losses), "{losses}");
+        assert!((4..7).contains(&(losses / bursts)), "{losses} in {bursts}");
+    }
+
+    #[test]
+    fn jitter_alone_never_reorders() {
+        let mut pipe = Pipe::new(Link {
+            jitter: Duration::from_millis(50),
+            ..Link::default()
+        });
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut last = epoch();
+        let start = last;
+        for n in 0..1000 {
+            let now = start + Duration::from_millis(n);
+            let Passage::Arrives { at, .. } = pipe.pass(now, 100, &mut rng) else {
+                panic!("lost");
+            };
+            assert!(at >= last);
+            last = at;
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn epoch() -> Instant {
+        Instant::now()
+    }
+}

@@ -1,0 +1,42 @@
+//! A virtual internet: hosts, NATs, firewalls and routers on networks with real packets and virtual time.
+//!
+//! Everything happens in [`World::step`]: the next packet arrives or the next timer fires, and the clock jumps there, so
+//! a day passes in milliseconds. One seed gives one trace, byte for byte. A world is `Clone`: a clone is a snapshot, and
+//! going back to it is an assignment.
+//!
+//! ```
+//! use std::time::Duration;
+//! use jackfield_nat::net::{Echo, Link, World};
+//! use jackfield_nat::profile::Profile;
+//!
+//! # #[expect(clippy::disallowed_methods)]
+//! let mut world = World::new(std::time::Instant::now(), 7);
+//! let internet = world.network("internet", Link::latency(Duration::from_millis(10)));
+//! let server = world.host("server", internet, "198.51.100.9".parse()?, Echo::default());
+//! let home = world.nat("home", internet, "192.168.1.0/24".parse()?, Profile::LINUX.config(&["203.0.113.1".parse()?]));
+//! let alice = world.host("alice", home.inside, "192.168.1.2".parse()?, Echo::default());
+//!
+//! world.send(alice, 5000, "198.51.100.9:7".parse()?, b"hello");
+//! world.run_for(Duration::from_secs(1));
+//! assert_eq!(world.app::<Echo>(server).unwrap().heard[0].0.to_string(), "203.0.113.1:5000");
+//! assert_eq!(world.app::<Echo>(alice).unwrap().heard.len(), 1);
+//! println!("{}", world.diagram());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod app;
+mod build;
+mod diagram;
+mod forward;
+mod host;
+mod link;
+mod pcapng;
+mod reassembly;
+mod trace;
+mod world;
+
+pub use app::{App, CloneApp, Datagram, Echo};
+pub use build::NatBox;
+pub use link::{Link, Loss};
+pub use trace::{Fate, Trace, TraceEvent, What};
+pub use world::{HostId, InterfaceId, NetworkId, NodeId, World};

@@ -1,0 +1,117 @@
+//! Captures for Wireshark ([pcapng](https://ietf-opsawg-wg.github.io/draft-ietf-opsawg-pcap/draft-ietf-opsawg-pcapng.html)).
+
+use std::time::Duration;
+
+use super::trace::{Fate, What};
+use super::world::World;
+
+impl World {
+    /// Writes everything that happened as a pcapng file, one capture interface for each interface of a machine.
+    ///
+    /// A packet is shown where it is sent, with its fate as a comment unless it arrives; at a NAT it is shown once more
+    /// with the verdict. `since_1970` is what the world's beginning is to be called.
+    pub fn pcapng(&self, since_1970: Duration) -> Vec<u8> {
+        let mut file = Vec::new();
+        block(&mut file, SECTION_HEADER, &section_header());
+        for interface in &self.interfaces {
+            let network = self.networks.get(interface.network.0);
+            let network = network.map_or("?", |network| network.name.as_str());
+            let name = format!("{} on {network}", self.name(interface.node));
+            block(&mut file, INTERFACE, &interface_description(&name));
+        }
+        for event in self.trace.events() {
+            let at = since_1970 + event.at;
+            let (interface, comment) = match event.what {
+                What::Hop { from, fate, .. } => (from.0, fate_comment(fate).map(str::to_owned)),
+                What::Judged { by, from, verdict } => {
+                    let mut mine = self.interfaces_of(by);
+                    let interface = match from {
+                        crate::Side::Inside => mine.next(),
+                        crate::Side::Outside => mine.nth(1),
+                    };
+                    let comment = format!("{}: {verdict}", self.name(by));
+                    (interface.map_or(0, |id| id.0), Some(comment))
+                }
+            };
+            let body = packet(interface as u32, at, &event.bytes, comment.as_deref());
+            block(&mut file, PACKET, &body);
+        }
+        file
+    }
+}
+
+fn fate_comment(fate: Fate) -> Option<&'static str> {
+    match fate {
+        Fate::Arrived(_) => None,
+        Fate::Lost => Some("lost on the way"),
+        Fate::QueueFull => Some("dropped: queue full"),
+        Fate::TooBig => Some("dropped: larger than the link's MTU"),
+        Fate::NoRoute => Some("dropped: no route"),
+        Fate::Down => Some("dropped: interface down"),
+    }
+}
+
+fn section_header() -> Vec<u8> {
+    let mut body = Vec::new();
+    body.extend(BYTE_ORDER.to_le_bytes());
+    body.extend([1, 0, 0, 0]); // version 1.0
+    body.extend((-1_i64).to_le_bytes()); // section length unknown
+    body
+}
+
+fn interface_description(name: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.extend(LINKTYPE_RAW.to_le_bytes());
+    body.extend([0; 2]);
+    body.extend([0; 4]); // no snap length
+    option(&mut body, IF_NAME, name.as_bytes());
+    option(&mut body, IF_TSRESOL, &[9]); // nanoseconds
+    option(&mut body, END_OF_OPTIONS, &[]);
+    body
+}
+
+fn packet(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
+    let mut body = Vec::new();
+    let nanos = at.as_nanos() as u64;
+    body.extend(interface.to_le_bytes());
+    body.extend(((nanos >> 32) as u32).to_le_bytes());
+    body.extend((nanos as u32).to_le_bytes());
+    body.extend((bytes.len() as u32).to_le_bytes());
+    body.extend((bytes.len() as u32).to_le_bytes());
+    padded(&mut body, bytes);
+    if let Some(comment) = comment {
+        option(&mut body, COMMENT, comment.as_bytes());
+        option(&mut body, END_OF_OPTIONS, &[]);
+    }
+    body
+}
+
+fn block(file: &mut Vec<u8>, kind: u32, body: &[u8]) {
+    let length = 12 + body.len() as u32;
+    file.extend(kind.to_le_bytes());
+    file.extend(length.to_le_bytes());
+    file.extend(body);
+    file.extend(length.to_le_bytes());
+}
+
+fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
+    body.extend(code.to_le_bytes());
+    body.extend((value.len() as u16).to_le_bytes());
+    padded(body, value);
+}
+
+fn padded(body: &mut Vec<u8>, value: &[u8]) {
+    body.extend(value);
+    let padding = value.len().wrapping_neg() % 4;
+    body.extend(std::iter::repeat_n(0, padding));
+}
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+const INTERFACE: u32 = 1;
+const PACKET: u32 = 6;
+const LINKTYPE_RAW: u16 = 101;
+const END_OF_OPTIONS: u16 = 0;
+const COMMENT: u16 = 1;
+const IF_NAME: u16 = 2;
+const IF_TSRESOL: u16 = 9;

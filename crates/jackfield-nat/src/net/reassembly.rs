@@ -1,0 +1,82 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::Address;
+use crate::packet::{Headers, build};
+
+/// Puts fragments together, as a host does ([RFC 791 §3.2](https://www.rfc-editor.org/rfc/rfc791#section-3.2)).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reassembly {
+    parts: BTreeMap<Key, Parts>,
+}
+
+type Key = (Address, Address, u8, u32);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    since: Instant,
+    /// Data by offset.
+    pieces: BTreeMap<usize, Vec<u8>>,
+    /// Length of the data, once the last fragment is here.
+    length: Option<usize>,
+}
+
+impl Reassembly {
+    /// Takes a packet; returns it, or the packet that it completes.
+    pub(super) fn take(&mut self, now: Instant, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let Ok(headers) = Headers::parse(&bytes) else {
+            return Some(bytes);
+        };
+        let Some(fragment) = headers.fragment else {
+            return Some(bytes);
+        };
+        self.parts
+            .retain(|_, parts| now.saturating_duration_since(parts.since) < LIFETIME);
+        let key = (
+            headers.source,
+            headers.destination,
+            headers.protocol,
+            fragment.id,
+        );
+        if !self.parts.contains_key(&key) && self.parts.len() >= MOST_DATAGRAMS {
+            return None;
+        }
+        let data = bytes.get(headers.transport_at..headers.length)?.to_vec();
+        let parts = self.parts.entry(key).or_insert_with(|| Parts {
+            since: now,
+            pieces: BTreeMap::new(),
+            length: None,
+        });
+        if !fragment.more {
+            parts.length = Some(fragment.offset + data.len());
+        }
+        parts.pieces.insert(fragment.offset, data);
+        let whole = parts.whole()?;
+        self.parts.remove(&key);
+        let mut packet = build::header(
+            headers.source,
+            headers.destination,
+            headers.protocol,
+            whole.len(),
+        );
+        packet.extend(whole);
+        Some(packet)
+    }
+}
+
+impl Parts {
+    fn whole(&self) -> Option<Vec<u8>> {
+        let length = self.length?;
+        let mut whole = Vec::with_capacity(length);
+        for (offset, piece) in &self.pieces {
+            if *offset != whole.len() {
+                return None; // a gap, or an overlap, which nobody honest sends
+            }
+            whole.extend(piece);
+        }
+        (whole.len() == length).then_some(whole)
+    }
+}
+
+const LIFETIME: Duration = Duration::from_secs(30);
+const MOST_DATAGRAMS: usize = 256;

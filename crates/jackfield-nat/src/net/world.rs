@@ -1,0 +1,377 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use jackfield_sansio::Timers;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::app::App;
+use super::host::Host;
+use super::link::{Link, Passage, Pipe};
+use super::trace::{Fate, Trace, TraceEvent, What};
+use crate::packet::{Headers, build};
+use crate::{Address, Nat, Prefix};
+
+/// A machine of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) usize);
+
+/// A machine that runs a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub(crate) NodeId);
+
+/// A network that machines are attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkId(pub(crate) usize);
+
+/// Where a machine is attached to a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceId(pub(crate) usize);
+
+impl From<HostId> for NodeId {
+    fn from(host: HostId) -> Self {
+        host.0
+    }
+}
+
+/// A virtual internet; see the [module](super).
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) nodes: Vec<Node>,
+    pub(super) networks: Vec<Network>,
+    pub(super) interfaces: Vec<Interface>,
+    /// Packets under way, soonest arrival first.
+    arrivals: BinaryHeap<Reverse<Arrival>>,
+    next_number: u64,
+    timers: Timers<NodeId>,
+    pub(super) trace: Trace,
+}
+
+/// A machine.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Host(Host),
+    /// Boxed, for a NAT is large.
+    Nat {
+        nat: Box<Nat>,
+        inside: InterfaceId,
+        outside: InterfaceId,
+    },
+    Router {
+        interfaces: Vec<InterfaceId>,
+    },
+}
+
+/// A network: whoever is attached reaches everybody else on it.
+#[derive(Debug, Clone)]
+pub(super) struct Network {
+    pub(super) name: String,
+    /// What its interfaces' links are like.
+    pub(super) link: Link,
+    pub(super) members: Vec<InterfaceId>,
+    /// Where packets to elsewhere go.
+    pub(super) gateway: Option<InterfaceId>,
+    /// Who leads to which other networks.
+    pub(super) routes: Vec<(Prefix, InterfaceId)>,
+}
+
+/// Where a machine is attached to a network.
+#[derive(Debug, Clone)]
+pub(super) struct Interface {
+    pub(super) node: NodeId,
+    pub(super) network: NetworkId,
+    pub(super) addresses: Vec<Address>,
+    /// From the machine to the network.
+    pub(super) up: Pipe,
+    /// From the network to the machine.
+    pub(super) down: Pipe,
+    pub(super) is_up: bool,
+}
+
+/// A packet under way.
+#[derive(Debug, Clone)]
+struct Arrival {
+    at: Instant,
+    number: u64,
+    to: InterfaceId,
+    bytes: Vec<u8>,
+}
+
+impl World {
+    /// Returns an empty world that begins at `start`; everything random in it comes from `seed`.
+    pub fn new(start: Instant, seed: u64) -> Self {
+        Self {
+            start,
+            now: start,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            nodes: Vec::new(),
+            networks: Vec::new(),
+            interfaces: Vec::new(),
+            arrivals: BinaryHeap::new(),
+            next_number: 0,
+            timers: Timers::new(),
+            trace: Trace::default(),
+        }
+    }
+
+    /// Returns the time in the world.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Lets the next thing happen; `false` when nothing ever will.
+    pub fn step(&mut self) -> bool {
+        let Some(at) = self.next_event() else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        let arrives = |Reverse(arrival): &Reverse<Arrival>| arrival.at <= at;
+        if self.arrivals.peek().is_some_and(arrives)
+            && let Some(Reverse(arrival)) = self.arrivals.pop()
+        {
+            self.arrive(arrival.to, arrival.bytes);
+        } else if let Some(node) = self.timers.expire(self.now) {
+            self.node_timeout(node);
+            self.settle(node);
+        }
+        true
+    }
+
+    /// Lets happen what happens by `end`, and sets the clock to it.
+    pub fn run_until(&mut self, end: Instant) {
+        while self.next_event().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Lets this much time pass.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_until(self.now + duration);
+    }
+
+    /// Lets time pass until `done` holds; `false` when it does not within `limit`.
+    pub fn run_until_true(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        while !done(self) {
+            if self.next_event().is_none_or(|at| at > end) {
+                self.now = end;
+                return done(self);
+            }
+            self.step();
+        }
+        true
+    }
+
+    /// Returns when the next thing happens.
+    pub fn next_event(&self) -> Option<Instant> {
+        let arrival = self.arrivals.peek().map(|Reverse(arrival)| arrival.at);
+        arrival.into_iter().chain(self.timers.next()).min()
+    }
+
+    /// Returns everything that happened.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Starts or stops recording what happens; it is on at first.
+    pub fn record(&mut self, on: bool) {
+        self.trace.off = !on;
+    }
+
+    /// Returns the program on a host, if it is a `T`.
+    pub fn app<T: App>(&self, host: HostId) -> Option<&T> {
+        let app: &dyn std::any::Any = self.host_of(host)?.app.as_ref();
+        app.downcast_ref()
+    }
+
+    /// Does something with the program on a host, and sends what it then wants to send.
+    pub fn with_app<T: App, R>(
+        &mut self,
+        host: HostId,
+        act: impl FnOnce(&mut T, Instant) -> R,
+    ) -> Option<R> {
+        let now = self.now;
+        let Kind::Host(inner) = &mut self.nodes.get_mut(host.0.0)?.kind else {
+            return None;
+        };
+        let app: &mut dyn std::any::Any = inner.app.as_mut();
+        let result = act(app.downcast_mut()?, now);
+        self.settle(host.0);
+        Some(result)
+    }
+
+    /// Sends a datagram from a port of a host.
+    pub fn send(&mut self, host: HostId, port: u16, to: SocketAddr, data: &[u8]) {
+        let family = |ip: &IpAddr| ip.is_ipv4() == to.is_ipv4();
+        if let Some(from) = self.addresses(host).into_iter().find(family) {
+            let bytes = build::udp(SocketAddr::new(from, port), to, data);
+            self.send_from_host(host.0, bytes);
+        }
+    }
+
+    /// Returns the addresses of a host, on all interfaces that are up.
+    pub fn addresses(&self, host: HostId) -> Vec<IpAddr> {
+        let mine = self
+            .interfaces
+            .iter()
+            .filter(|it| it.node == host.0 && it.is_up);
+        mine.flat_map(|it| it.addresses.iter().map(|address| IpAddr::from(*address)))
+            .collect()
+    }
+
+    /// Returns the name of a machine.
+    pub fn name(&self, node: impl Into<NodeId>) -> &str {
+        let node = self.nodes.get(node.into().0);
+        node.map_or("?", |node| node.name.as_str())
+    }
+
+    pub(super) fn host_of(&self, host: HostId) -> Option<&Host> {
+        match &self.nodes.get(host.0.0)?.kind {
+            Kind::Host(inner) => Some(inner),
+            Kind::Nat { .. } | Kind::Router { .. } => None,
+        }
+    }
+
+    /// Puts a packet on the link of an interface.
+    pub(super) fn put(&mut self, from: InterfaceId, bytes: Vec<u8>) {
+        let (fate, arrives, again) = self.carry(from, &bytes);
+        let at = self.now - self.start;
+        let length = arrives - self.start;
+        self.trace.record(|| TraceEvent {
+            at,
+            bytes: bytes.clone(),
+            what: What::Hop {
+                from,
+                fate,
+                arrives: length,
+            },
+        });
+        if let Fate::Arrived(to) = fate {
+            if let Some(again) = again {
+                self.schedule(again, to, bytes.clone());
+            }
+            self.schedule(arrives, to, bytes);
+        }
+    }
+
+    /// Decides where a packet goes on the network of an interface, and when it is there.
+    fn carry(&mut self, from: InterfaceId, bytes: &[u8]) -> (Fate, Instant, Option<Instant>) {
+        let fail = |fate| (fate, self.now, None);
+        let Some(interface) = self.interfaces.get(from.0).filter(|it| it.is_up) else {
+            return fail(Fate::Down);
+        };
+        let Some(to) = self.next_hop(interface.network, from, bytes) else {
+            return fail(Fate::NoRoute);
+        };
+        if !self.interfaces.get(to.0).is_some_and(|it| it.is_up) {
+            return fail(Fate::Down);
+        }
+        let mut at = self.now;
+        let mut again = None;
+        for (id, up) in [(from, true), (to, false)] {
+            let Some(interface) = self.interfaces.get_mut(id.0) else {
+                break;
+            };
+            let pipe = if up {
+                &mut interface.up
+            } else {
+                &mut interface.down
+            };
+            if bytes.len() > pipe.link.mtu {
+                return (Fate::TooBig, at, None);
+            }
+            match pipe.pass(at, bytes.len(), &mut self.rng) {
+                Passage::Arrives {
+                    at: then,
+                    again: twice,
+                } => {
+                    at = then;
+                    again = twice.or_else(|| again.map(|_| then));
+                }
+                Passage::Lost => return (Fate::Lost, at, None),
+                Passage::QueueFull => return (Fate::QueueFull, at, None),
+            }
+        }
+        (Fate::Arrived(to), at, again)
+    }
+
+    /// Returns who on a network takes a packet: the owner of its destination, who routes to it, or the gateway.
+    fn next_hop(&self, network: NetworkId, from: InterfaceId, bytes: &[u8]) -> Option<InterfaceId> {
+        let destination = Headers::parse_quoted(bytes).ok()?.destination;
+        let network = self.networks.get(network.0)?;
+        let owns = |id: &&InterfaceId| {
+            let interface = self.interfaces.get(id.0);
+            interface.is_some_and(|it| it.addresses.contains(&destination))
+        };
+        if let Some(owner) = network.members.iter().find(owns) {
+            return Some(*owner);
+        }
+        let leads = network
+            .routes
+            .iter()
+            .filter(|(prefix, via)| *via != from && prefix.contains(destination))
+            .max_by_key(|(prefix, _)| prefix.length());
+        leads
+            .map(|(_, via)| *via)
+            .or_else(|| network.gateway.filter(|gateway| *gateway != from))
+    }
+
+    fn schedule(&mut self, at: Instant, to: InterfaceId, bytes: Vec<u8>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.arrivals.push(Reverse(Arrival {
+            at,
+            number,
+            to,
+            bytes,
+        }));
+    }
+
+    /// Sends what a machine wants to send and sets its timer.
+    pub(super) fn settle(&mut self, node: NodeId) {
+        self.drain(node);
+        let next = match self.nodes.get(node.0).map(|node| &node.kind) {
+            Some(Kind::Host(host)) => host.app.next_timeout(),
+            Some(Kind::Nat { nat, .. }) => nat.next_timeout(),
+            _ => None,
+        };
+        match next {
+            Some(at) => self.timers.set(node, at.max(self.now)),
+            None => {
+                self.timers.cancel(&node);
+            }
+        }
+    }
+}
+
+impl PartialEq for Arrival {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Arrival {}
+
+impl PartialOrd for Arrival {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Arrival {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}

@@ -1,0 +1,11 @@
+//! The virtual internet, and what two hosts achieve in it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic on what it does not expect"
+)]
+
+mod punch;
+mod puncher;
+mod world;
