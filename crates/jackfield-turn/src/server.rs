@@ -4,6 +4,7 @@ mod bind;
 mod channel_bind;
 mod create_permission;
 mod data;
+mod expiry;
 mod pending;
 mod refresh;
 
@@ -322,93 +323,6 @@ impl Server {
             .filter(|unknown| !(self.config.dont_fragment && *unknown == kind::DONT_FRAGMENT))
             .take(MAX_UNKNOWN)
             .collect()
-    }
-
-    /// Ends an allocation and all it has; returns whether there was one.
-    fn end_allocation(&mut self, id: AllocationId, reason: EndReason) -> bool {
-        let Some(allocation) = self.allocations.remove(id) else {
-            return false;
-        };
-        self.timers.cancel(&Due::Allocation(id));
-        for relay in allocation.relays.iter() {
-            self.unbind(relay.local);
-        }
-        self.registry
-            .dismiss(credential::quota_key(&allocation.username));
-        self.stats.allocations = self.allocations.len();
-        tracing::debug!(%id, ?reason, "Ended allocation");
-        self.outputs.push_back(Output::Event(Event::Deallocated {
-            id,
-            path: allocation.path,
-            username: allocation.username,
-            reason,
-            traffic: allocation.traffic,
-        }));
-        true
-    }
-
-    /// Closes a relay socket and lets others have its address.
-    fn unbind(&mut self, local: SocketAddr) {
-        // Last moment of life first: nobody may be let through to whoever binds the port next.
-        self.registry.set_dead(local);
-        self.outputs.push_back(Output::Unbind(local));
-        self.registry.release(local);
-    }
-
-    /// Forgets what of an allocation has run out, and sets its next deadline.
-    fn sweep_allocation(&mut self, now: Instant, id: AllocationId) {
-        let Some(allocation) = self.allocations.get_mut(id) else {
-            return;
-        };
-        allocation.permissions.expire(now);
-        let outputs = &mut self.outputs;
-        allocation.channels.expire(now, |number| {
-            outputs.push_back(Output::Event(Event::ChannelUnbound { id, number }));
-        });
-        let expired: Vec<SocketAddr> = allocation
-            .relays
-            .iter()
-            .filter(|relay| relay.expires <= now)
-            .map(|relay| relay.local)
-            .collect();
-        if expired.len() == allocation.relays.iter().count() {
-            self.end_allocation(id, EndReason::Expired);
-            return;
-        }
-        for local in expired {
-            self.end_relay(id, local);
-        }
-        self.schedule(id);
-    }
-
-    /// Ends one relayed address of an allocation that has another.
-    fn end_relay(&mut self, id: AllocationId, local: SocketAddr) {
-        let Some(allocation) = self.allocations.get_mut(id) else {
-            return;
-        };
-        let family = crate::attribute::AddressFamily::of(local.ip());
-        *allocation.relays.slot(family) = None;
-        let outputs = &mut self.outputs;
-        allocation.channels.remove_peers(
-            |peer| peer.is_ipv4() == local.is_ipv4(),
-            |number| outputs.push_back(Output::Event(Event::ChannelUnbound { id, number })),
-        );
-        self.allocations.remove_relayed(local);
-        self.unbind(local);
-    }
-
-    /// Sets the deadline of an allocation to when something of it ends next.
-    fn schedule(&mut self, id: AllocationId) {
-        let next = self
-            .allocations
-            .get_mut(id)
-            .and_then(|allocation| allocation.next_expiry());
-        match next {
-            Some(deadline) => self.timers.set(Due::Allocation(id), deadline),
-            None => {
-                self.timers.cancel(&Due::Allocation(id));
-            }
-        }
     }
 
     /// Returns the time since the first input, in nanoseconds.
