@@ -75,6 +75,19 @@ fn a_silent_client_is_closed_and_counted() {
 }
 
 #[test]
+fn a_connection_that_is_kept_alive_for_nothing_is_closed() {
+    let server = Running::start(&[("first-bytes-timeout", "1s")]);
+    let mut stream = server.connect();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.1 200"), "{all}");
+    assert!(!all.to_lowercase().contains("connection: close"), "{all}");
+}
+
+#[test]
 fn connections_over_the_limit_are_closed() {
     let server = Running::start(&[("max-connections-per-ip", "2")]);
     let mut first = server.connect();

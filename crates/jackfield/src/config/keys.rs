@@ -259,6 +259,14 @@ pub const KEYS: &[Key] = &[
         "How long a new connection may take for its TLS handshake, and for its first bytes or HTTP header.",
     ),
     key(
+        "dead-peer-timeout",
+        "TIME",
+        Kind::One,
+        "60s",
+        TIME,
+        "How long a TCP peer may take none of what we send, or leave keep-alives unanswered.",
+    ),
+    key(
         "max-header",
         "SIZE",
         Kind::One,

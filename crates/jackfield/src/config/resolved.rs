@@ -86,6 +86,8 @@ pub struct ConnectionLimits {
     pub max_per_ip: usize,
     /// Until the TLS handshake is done, and until the first bytes or the HTTP header have come.
     pub first_bytes_timeout: Duration,
+    /// While a peer takes nothing, or answers no keep-alive.
+    pub dead_peer_timeout: Duration,
     /// Bytes of an HTTP header.
     pub max_header: usize,
     /// Between a signal to stop and the end.
@@ -211,6 +213,7 @@ impl Config {
                 max: read.count("max-connections")?,
                 max_per_ip: read.count("max-connections-per-ip")?,
                 first_bytes_timeout: read.time("first-bytes-timeout")?,
+                dead_peer_timeout: read.time("dead-peer-timeout")?,
                 max_header: read.size("max-header")?,
                 shutdown_timeout: read.time("shutdown-timeout")?,
             },

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,6 +12,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use jackfield_net::turn::TurnShard;
 use jackfield_sansio::{FiveTuple, Transport};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -50,8 +52,8 @@ impl Connections {
         let Ok(local) = stream.local_addr() else {
             return; // It is gone already.
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "Cannot turn Nagle's algorithm off");
+        if let Err(error) = self.watch_peer(&stream) {
+            tracing::debug!(%error, "Cannot have the system watch for a dead peer");
         }
         let path = FiveTuple {
             transport: Transport::Tcp,
@@ -59,6 +61,17 @@ impl Connections {
             remote,
         };
         self.demux(stream, path, listener).await;
+    }
+
+    /// Has the system end a connection whose peer is gone, or takes nothing of what we send.
+    fn watch_peer(&self, stream: &TcpStream) -> std::io::Result<()> {
+        let limit = self.app.config.connections.dead_peer_timeout;
+        let socket = SockRef::from(stream);
+        let probes = TcpKeepalive::new()
+            .with_time((limit / 2).max(SHORTEST_PROBE))
+            .with_interval((limit / 8).max(SHORTEST_PROBE));
+        socket.set_tcp_keepalive(&probes.with_retries(4))?;
+        socket.set_tcp_user_timeout(Some(limit))
     }
 
     async fn demux(&self, mut stream: TcpStream, path: FiveTuple, listener: Listener) {
@@ -180,6 +193,8 @@ async fn refuse_plain_http(mut stream: TcpStream) {
 
 /// The smallest HTTP/1 read buffer that hyper takes.
 const HTTP1_BUFFER: usize = 8 << 10;
+/// The shortest time that the system keeps for probes of a silent peer.
+const SHORTEST_PROBE: Duration = Duration::from_secs(1);
 /// Requests at a time on one HTTP/2 connection.
 const HTTP2_STREAMS: u32 = 100;
 
