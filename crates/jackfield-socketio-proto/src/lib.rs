@@ -36,6 +36,9 @@ mod args;
 mod binary;
 mod connection;
 pub mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod packet;
 
 pub use args::Args;
