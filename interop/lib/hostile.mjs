@@ -165,11 +165,12 @@ export async function packets(url) {
   await Promise.all(
     all.map(async (packet) => {
       const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
-      const closed = once(socket, 'close');
+      const closed = new Promise((resolve) => socket.on('close', resolve));
       socket.on('error', () => {});
-      await once(socket, 'open');
-      socket.send('40');
-      socket.send(packet);
+      socket.on('open', () => {
+        socket.send('40');
+        socket.send(packet);
+      });
       await within(closed, `the server to close after ${packet.slice(0, 40)}`, GIVEN_UP);
     }),
   );
@@ -203,8 +204,7 @@ export async function messages(url) {
         socket.on('close', resolve);
       });
       socket.on('error', () => {});
-      await once(socket, 'open');
-      socket.send(message);
+      socket.on('open', () => socket.send(message));
       await within(answer, `an error for ${String(message).slice(0, 60)}`);
       socket.terminate();
     }),
@@ -221,7 +221,7 @@ async function converse(port, bytes) {
   });
   // A reset is a way to close as well.
   socket.on('error', () => {});
-  const closed = once(socket, 'close');
+  const closed = new Promise((resolve) => socket.on('close', resolve));
   socket.write(bytes);
   try {
     await within(closed, `the server to hang up after ${bytes.subarray(0, 60).toString('latin1')}`, GIVEN_UP);

@@ -111,13 +111,13 @@ export async function startListener(command, args = []) {
   return server;
 }
 
-/** Starts `jackfield serve` on a free port of some addresses. */
-export async function startJackfield(args = [], { addresses = [LOOPBACK] } = {}) {
+/** Starts `jackfield serve` on a free loopback port. */
+export async function startJackfield(args = []) {
   const port = await freePort();
   const url = `http://${LOOPBACK}:${port}`;
   const server = await Server.start({
     command: JACKFIELD,
-    args: ['serve', ...addresses.flatMap((address) => ['--listen', `${address}:${port}`]), ...args],
+    args: ['serve', '--listen', `${LOOPBACK}:${port}`, ...args],
     isReady: async () => (await fetch(`${url}/readyz`)).status === 200,
   });
   server.port = port;

@@ -10,7 +10,7 @@ import { run, succeed } from './process.mjs';
 import { python } from './python.mjs';
 import { LOOPBACK } from './server.mjs';
 
-export const SECRET = 'a shared secret';
+export const SECRET = 'a secret that both share';
 export const REALM = 'interop.example';
 export const USER = Object.freeze({ name: 'ann', password: 'a static password' });
 
