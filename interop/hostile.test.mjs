@@ -8,6 +8,9 @@ import * as hostile from './lib/hostile.mjs';
 import { startJackfield } from './lib/server.mjs';
 import { Clients } from './lib/sockets.mjs';
 
+/** The silent are given up after two seconds: these tests are full of them. */
+const IMPATIENT = ['--first-bytes-timeout', '2s', '--turn-connection-idle', '2s'];
+
 /** How much memory the server may have taken for all of it, in KiB. */
 const MEMORY = 64 * 1024;
 
@@ -15,7 +18,7 @@ describe('hostile input', () => {
   let server;
   let memory;
   before(async () => {
-    server = await startJackfield();
+    server = await startJackfield(IMPATIENT);
     memory = residentKilobytes(server);
   });
   after(() => server?.stop());

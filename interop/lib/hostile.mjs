@@ -152,7 +152,6 @@ export async function packets(url) {
     '42[',
     '42{}',
     '42[]',
-    '42[7]',
     '45-["x"]',
     '4599999999999-["x"]',
     '451-["x",{"_placeholder":true,"num":7}]',

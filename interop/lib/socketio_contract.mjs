@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { Clients, TRANSPORTS, transportOf, upgraded } from './sockets.mjs';
-import { event } from './wait.mjs';
+import { event, within } from './wait.mjs';
 
 /** More bytes than the fixture's limit for one payload. */
 const TOO_LARGE = 1_100_000;
@@ -77,7 +77,7 @@ export function fixtureContract(start) {
     for (let i = 0; i < 500; i += 1) socket.emit('message', i);
     await upgraded(socket);
     for (let i = 500; i < 1_000; i += 1) socket.emit('message', i);
-    await all;
+    await within(all, 'all messages to come back');
     assert.deepEqual(numbers, Array.from({ length: 1_000 }, (_, i) => i));
   });
 

@@ -1,6 +1,7 @@
-// The stock Socket.IO server in the roles of our examples: `socketio.mjs ROLE [--eio3] --listen ADDRESS:PORT`, where the
-// role is `protocol_fixture` or `bench_server`. What the suite asks of our server it asks of this one too, so a wrong
-// expectation shows as a failure of the stock server.
+// The stock Socket.IO server in the roles of our examples, `protocol_fixture` and `bench_server`. What the suite asks of our
+// server it asks of this one too, so a wrong expectation shows as a failure of the stock server.
+//
+// `socketio.mjs ROLE [--eio3] [--ping-timeout MILLISECONDS] --listen ADDRESS:PORT`
 
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -9,10 +10,22 @@ import { Server } from 'socket.io';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { listen: { type: 'string' }, eio3: { type: 'boolean', default: false } },
+  options: {
+    listen: { type: 'string' },
+    eio3: { type: 'boolean', default: false },
+    'ping-timeout': { type: 'string', default: '200' },
+  },
 });
 
-const fixture = (io) => {
+const fixture = (http) => {
+  const io = new Server(http, {
+    pingInterval: 300,
+    pingTimeout: Number(values['ping-timeout']),
+    maxHttpBufferSize: 1e6,
+    connectTimeout: 1000,
+    cors: { origin: '*' },
+    allowEIO3: values.eio3,
+  });
   for (const namespace of ['/', '/custom']) {
     io.of(namespace).on('connection', (socket) => {
       socket.emit('auth', socket.handshake.auth);
@@ -22,27 +35,19 @@ const fixture = (io) => {
   }
 };
 
-const bench = (io) => {
-  io.on('connection', (socket) => {
+const bench = (http) => {
+  new Server(http).on('connection', (socket) => {
     socket.on('echo', (data) => socket.emit('echo', data));
     socket.on('ack', (data, answer) => answer(data));
     socket.on('join', (room, answer) => {
       socket.join(room);
       answer();
     });
-    socket.on('bcast', (room, data) => io.to(room).emit('msg', data));
+    socket.on('bcast', (room, data) => socket.nsp.to(room).emit('msg', data));
   });
 };
 
 const http = createServer();
-const io = new Server(http, {
-  pingInterval: 300,
-  pingTimeout: 200,
-  maxPayload: 1e6,
-  connectTimeout: 1000,
-  cors: { origin: '*' },
-  allowEIO3: values.eio3,
-});
-({ protocol_fixture: fixture, bench_server: bench })[positionals[0]](io);
+({ protocol_fixture: fixture, bench_server: bench })[positionals[0]](http);
 const [address, port] = values.listen.split(':');
 http.listen(Number(port), address);

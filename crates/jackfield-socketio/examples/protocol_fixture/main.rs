@@ -2,7 +2,7 @@
 //!
 //! On `/engine.io/` it echoes every message. On `/socket.io/` the namespaces `/` and `/custom` emit `auth` with the
 //! client's credentials, answer `message` with `message-back`, and acknowledge `message-with-ack` with its arguments.
-//! `--eio3` lets Socket.IO 2 clients in.
+//! `--eio3` lets Socket.IO 2 clients in; `--ping-timeout MILLISECONDS` forgives clients on a busy machine.
 //!
 //! ```sh
 //! cargo run --release -p jackfield-socketio --example protocol_fixture -- --listen 127.0.0.1:3000
@@ -13,26 +13,32 @@
 mod profile;
 
 use std::error::Error;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use self::profile::Profile;
+use self::profile::{PING_TIMEOUT, Profile};
 
-const USAGE: &str = "usage: protocol_fixture --listen ADDRESS:PORT [--eio3]";
+const USAGE: &str =
+    "usage: protocol_fixture --listen ADDRESS:PORT [--eio3] [--ping-timeout MILLISECONDS]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (mut listen, mut eio3) = (None, false);
+    let (mut listen, mut eio3, mut ping_timeout) = (None, false, PING_TIMEOUT);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--listen" => listen = arguments.next(),
             "--eio3" => eio3 = true,
+            "--ping-timeout" => {
+                let milliseconds = arguments.next().ok_or(USAGE)?.parse()?;
+                ping_timeout = Duration::from_millis(milliseconds);
+            }
             other => return Err(format!("unknown argument {other:?}; {USAGE}").into()),
         }
     }
     let listener = TcpListener::bind(listen.ok_or(USAGE)?).await?;
-    let profile = Profile::new(eio3);
+    let profile = Profile::new(eio3, ping_timeout);
     println!("listening on {}", listener.local_addr()?);
     loop {
         let (stream, peer) = listener.accept().await?;

@@ -12,12 +12,15 @@ use jackfield_socketio::{Config, Cors, Io, Socket};
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 
+/// How long the profile lets a client take to answer a ping.
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// The profile's times and limits.
-fn config(path: &str, eio3: bool) -> Config {
+fn config(path: &str, eio3: bool, ping_timeout: Duration) -> Config {
     Config {
         path: path.to_owned(),
         ping_interval: Duration::from_millis(300),
-        ping_timeout: Duration::from_millis(200),
+        ping_timeout,
         connect_timeout: Duration::from_secs(1),
         max_payload: 1_000_000,
         cors: Some(Cors::any()),
@@ -34,10 +37,11 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    pub(crate) fn new(eio3: bool) -> Self {
+    pub(crate) fn new(eio3: bool, ping_timeout: Duration) -> Self {
+        let config = |path| config(path, eio3, ping_timeout);
         Self {
-            engine: engine::Server::new(config("/engine.io/", eio3), Echo).service(),
-            socket: socket_io(eio3).service(),
+            engine: engine::Server::new(config("/engine.io/"), Echo).service(),
+            socket: socket_io(config("/socket.io/")).service(),
         }
     }
 
@@ -84,8 +88,8 @@ impl Peer for EchoPeer {
     fn close(&mut self, _: CloseReason) {}
 }
 
-fn socket_io(eio3: bool) -> Io {
-    let io = Io::new(config("/socket.io/", eio3));
+fn socket_io(config: Config) -> Io {
+    let io = Io::new(config);
     for name in ["/", "/custom"] {
         let namespace = io.of(name);
         namespace.on_connect(async |socket: Socket| {

@@ -22,14 +22,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use self::profile::Profile;
+use self::profile::{PING_TIMEOUT, Profile};
 
 /// Nothing in these tests takes that long unless it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Starts the protocol fixture and returns its address.
 pub(crate) async fn fixture(eio3: bool) -> SocketAddr {
-    let profile = Profile::new(eio3);
+    let profile = Profile::new(eio3, PING_TIMEOUT);
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         loop {
