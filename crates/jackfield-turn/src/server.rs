@@ -29,8 +29,8 @@ use crate::hash::Seed;
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
-    AllocationId, BindError, ChannelNumber, Config, DropReason, EndReason, Event, Output,
-    PeerPolicy, Registry, Relay, Stats, credential,
+    AllocationId, BindError, ChannelNumber, Config, DropReason, EndReason, Output, PeerPolicy,
+    Registry, Relay, Stats,
 };
 
 /// A TURN and STUN server for the clients of one shard ([RFC 8656], [RFC 8489]), without sockets.
