@@ -56,7 +56,7 @@ pub struct Config {
     pub cookie: Option<Cookie>,
     /// Decides about each handshake before a session exists; `None`, the default, lets all in.
     pub allow_request: Option<AllowRequest>,
-    /// Whether the handshake's HTTP headers are kept for [`Handshake::headers`](crate::Handshake::headers) (true); each
+    /// Whether the handshake's HTTP headers are kept for [`Handshake`](crate::Handshake) (true); each
     /// connection is about 1 KB smaller without them.
     pub keep_headers: bool,
 }

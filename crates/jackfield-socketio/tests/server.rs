@@ -646,6 +646,26 @@ async fn disconnect_reasons_have_the_words_of_javascript() {
 
 // Runtimes
 
+#[tokio::test]
+async fn a_thread_without_a_runtime_may_use_a_socket() {
+    let (_io, address, mut sockets) = server().await;
+    let (mut ws, socket) = join(address, &mut sockets).await;
+    let (journal, mut lines) = journal();
+    socket.on_disconnect(move |_, reason| {
+        let journal = journal.clone();
+        async move {
+            tokio::task::yield_now().await;
+            journal.note(reason.as_str());
+        }
+    });
+    std::thread::spawn(move || {
+        socket.emit("from afar", &1).unwrap();
+        socket.disconnect(true);
+    });
+    assert_eq!(ws.event().await, r#"42["from afar",1]"#);
+    assert_eq!(next(&mut lines).await, "server namespace disconnect");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sessions_are_shared_among_threads() {
     let (io, address, _sockets) = server().await;

@@ -1,12 +1,13 @@
 //! The sessions of a server and what they share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use jackfield_socketio_proto::engine::{CloseReason, LinkId, Session, SessionConfig, Version};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::rate::Rates;
@@ -60,6 +61,8 @@ pub(super) struct Inner {
     pub(super) timers: Arc<Timers>,
     pub(super) rates: Rates,
     handler: Box<dyn Handler>,
+    /// A runtime for handlers that begin on a thread without one.
+    runtime: OnceLock<Handle>,
     closing: AtomicBool,
     /// Wakes a graceful shutdown when a session or a WebSocket has ended.
     ended: Notify,
@@ -81,6 +84,7 @@ impl Server {
             timers: Arc::default(),
             rates: Rates::default(),
             handler: Box::new(handler),
+            runtime: OnceLock::new(),
             closing: AtomicBool::new(false),
             ended: Notify::new(),
         }))
@@ -159,10 +163,20 @@ impl Inner {
         };
         let info = RequestInfo::new(parts, self.config.keep_headers);
         let socket = Socket::new(Arc::clone(self), sid, core, info);
+        self.runtime.get_or_init(Handle::current);
         self.timers.ensure_running(&self.registry);
         self.registry.insert(&socket);
         self.stats.handshakes.increment();
         Opened { socket, link }
+    }
+
+    /// Runs a future on this thread's runtime, or on the one that the first session was opened on.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        match (Handle::try_current(), self.runtime.get()) {
+            (Ok(runtime), _) => _ = runtime.spawn(future),
+            (Err(_), Some(runtime)) => _ = runtime.spawn(future),
+            (Err(_), None) => tracing::error!("There is no runtime for a handler"),
+        }
     }
 
     /// Lets the application take a session that [`Self::open`] has made.

@@ -216,6 +216,11 @@ impl Socket {
         self.with(|_, _| ());
     }
 
+    /// Runs a future on this thread's runtime, or on the server's.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.server.spawn(future);
+    }
+
     /// Counts bytes that begin to wait for handlers.
     pub(crate) fn add_inbound(&self, bytes: usize) {
         self.0.inbound.fetch_add(bytes, Ordering::AcqRel);

@@ -79,7 +79,7 @@ pub(crate) fn pump(socket: &Socket) {
         // A future may be polled by another task later: only the last waker counts.
         let mut context = Context::from_waker(Waker::noop());
         if poll(socket, &mut running, &mut context).is_pending() {
-            tokio::spawn(go_on(socket.clone(), running));
+            socket.engine().spawn(go_on(socket.clone(), running));
             return;
         }
     }

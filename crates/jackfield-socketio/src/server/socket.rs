@@ -263,6 +263,10 @@ impl Socket {
         }
     }
 
+    pub(crate) fn engine(&self) -> &engine::Socket {
+        &self.0.engine
+    }
+
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.0.inbox
     }
