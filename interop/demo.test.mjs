@@ -41,5 +41,5 @@ test('two windows at /r/demo see and hear each other', async (t) => {
       connection.audioEnergy > audioEnergy;
     await page.until(look, other, `to see ${other} move and to hear them`, { accept });
   }
-  if (process.env.JACKFIELD_SCREENSHOT === '1') await ann.screenshot(PICTURE);
+  if (process.env.INTEROP_SCREENSHOT === '1') await ann.screenshot(PICTURE);
 });

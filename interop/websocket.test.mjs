@@ -11,8 +11,8 @@ import { LOOPBACK, example, startListener } from './lib/server.mjs';
 const UNCOMPRESSED = 301;
 
 // Every combination of the extension's parameters (13), on short messages (12.1) and on text in many frames (12.4). The rest
-// of 12 repeats these with other texts, and takes two minutes: JACKFIELD_ALL_CASES=1 runs it too.
-const COMPRESSED = process.env.JACKFIELD_ALL_CASES === '1' ? ['12.*', '13.*'] : ['12.1.*', '12.4.*', '13.*'];
+// of 12 repeats these with other texts, and takes two minutes: INTEROP_ALL_CASES=1 runs it too.
+const COMPRESSED = process.env.INTEROP_ALL_CASES === '1' ? ['12.*', '13.*'] : ['12.1.*', '12.4.*', '13.*'];
 
 describe('the WebSocket echo server', () => {
   test('passes every case without compression', async () => {
