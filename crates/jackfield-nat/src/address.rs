@@ -36,17 +36,11 @@ impl Address {
 
     /// Returns the sum of the address's 16-bit words as they stand in a header.
     pub(crate) fn word_sum(self) -> u32 {
-        let mut rest = if self.is_v4() {
-            self.0 & 0xffff_ffff
-        } else {
-            self.0
-        };
-        let mut sum = 0;
-        while rest != 0 {
-            sum += (rest & 0xffff) as u32;
-            rest >>= 16;
+        let words = |pair: u32| (pair >> 16) + (pair & 0xffff);
+        match self.to_v4() {
+            Some(bits) => words(bits),
+            None => (0..4).map(|n| words((self.0 >> (32 * n)) as u32)).sum(),
         }
-        sum
     }
 }
 

@@ -20,6 +20,9 @@
 //! ```
 
 mod address;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod nat;
 pub mod net;
 pub mod oracle;

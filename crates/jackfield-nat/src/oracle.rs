@@ -89,7 +89,7 @@ impl Traits {
         }
         match ports.conflict {
             _ if ports.overlap && covers && !self.wanders => {
-                self.mapping = Mapping::EndpointIndependent
+                self.mapping = Mapping::EndpointIndependent;
             }
             _ if ports.overlap => self.varies = true,
             Conflict::Overload => self.varies = true,

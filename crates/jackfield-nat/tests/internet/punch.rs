@@ -78,7 +78,7 @@ impl Duel {
             if let Some(peer) = reflexive[peer] {
                 self.world
                     .with_app(self.hosts[host], |app: &mut Puncher, now| {
-                        app.learn(now, peer)
+                        app.learn(now, peer);
                     });
             }
         }
@@ -178,7 +178,12 @@ fn two_homes_behind_one_carrier_meet_by_hairpinning() {
                 let internet = world.network("internet", Link::latency(Duration::from_millis(5)));
                 let prefix = "10.0.0.0/8".parse().unwrap();
                 let carrier = world.nat("carrier", internet, prefix, shared);
-                let mut duel = Duel::on(world, internet, carrier.inside, [&[own.clone()], &[own]]);
+                let mut duel = Duel::on(
+                    world,
+                    internet,
+                    carrier.inside,
+                    [std::slice::from_ref(&own), std::slice::from_ref(&own)],
+                );
                 let found = duel.play();
                 agree(path, found, &duel);
             }
@@ -208,7 +213,10 @@ fn an_early_packet_spoils_the_punch_through_linux_that_answers_for_itself() {
     ));
     let mut outcomes = Vec::new();
     for early in [false, true] {
-        let mut duel = Duel::new([&[linux.clone()], std::slice::from_ref(&strict)], 1);
+        let mut duel = Duel::new(
+            [std::slice::from_ref(&linux), std::slice::from_ref(&strict)],
+            1,
+        );
         duel.world.run_for(Duration::from_millis(200));
         let [a, b] = duel.hosts;
         let reflexive =

@@ -127,7 +127,7 @@ fn a_reboot_forgets_mappings_and_renumbering_moves_the_nat() {
     home.world.send(home.alice, 5000, server, b"one");
     home.world.run_for(Duration::from_secs(1));
     home.world.with_nat(home.nat, |nat| {
-        nat.renumber(vec!["203.0.113.77".parse().unwrap()])
+        nat.renumber(vec!["203.0.113.77".parse().unwrap()]);
     });
     home.world.send(home.alice, 5000, server, b"two");
     home.world.run_for(Duration::from_secs(1));
