@@ -42,6 +42,8 @@ pub mod port;
 pub mod shard;
 mod stats;
 pub mod tcp;
+#[cfg(target_os = "linux")]
+pub mod tun;
 pub mod turn;
 pub mod udp;
 

@@ -1,0 +1,97 @@
+use std::time::Instant;
+
+use jackfield_nat::{Config, Counters, MappingView};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Link, LinkCounters, PortCounters};
+
+/// What looks at a running [`super::Router`] and changes it; clones are handles of the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    orders: mpsc::Sender<Order>,
+}
+
+/// The router has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the router has ended")]
+pub struct Stopped;
+
+/// How a router is doing.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// When this was so.
+    pub at: Instant,
+    /// When the router started.
+    pub started: Instant,
+    /// Every mapping.
+    pub mappings: Vec<MappingView>,
+    /// How many flows there are, that is pairs of a mapping and a remote endpoint.
+    pub flows: usize,
+    /// What became of packets. A train counts as one.
+    pub nat: Counters,
+    /// What the link does.
+    pub link: Link,
+    /// What the link kept from crossing.
+    pub link_counters: LinkCounters,
+    /// What went through the inside interface.
+    pub inside: PortCounters,
+    /// What went through the outside interface.
+    pub outside: PortCounters,
+}
+
+#[derive(Debug)]
+pub(super) enum Order {
+    Report(oneshot::Sender<Box<Report>>),
+    Reboot(oneshot::Sender<()>),
+    Reconfigure(Box<Config>, oneshot::Sender<()>),
+    SetLink(Link, oneshot::Sender<()>),
+}
+
+impl Handle {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Order>) {
+        let (orders, receiver) = mpsc::channel(ORDERS_WAITING);
+        (Self { orders }, receiver)
+    }
+
+    /// Returns how the router is doing.
+    ///
+    /// # Errors
+    /// Fails when the router has ended.
+    pub async fn report(&self) -> Result<Report, Stopped> {
+        self.ask(Order::Report).await.map(|report| *report)
+    }
+
+    /// Has the NAT forget every mapping.
+    ///
+    /// # Errors
+    /// Fails when the router has ended.
+    pub async fn reboot(&self) -> Result<(), Stopped> {
+        self.ask(Order::Reboot).await
+    }
+
+    /// Makes it another kind of NAT, and has it forget every mapping.
+    ///
+    /// # Errors
+    /// Fails when the router has ended.
+    pub async fn reconfigure(&self, config: Config) -> Result<(), Stopped> {
+        self.ask(|done| Order::Reconfigure(Box::new(config), done))
+            .await
+    }
+
+    /// Changes what the way between the NAT and the outside does to packets; mappings stay.
+    ///
+    /// # Errors
+    /// Fails when the router has ended.
+    pub async fn set_link(&self, link: Link) -> Result<(), Stopped> {
+        self.ask(|done| Order::SetLink(link, done)).await
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Stopped> {
+        let (sender, answer) = oneshot::channel();
+        self.orders.send(order(sender)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+}
+
+/// How many orders may wait; who gives more waits with them.
+const ORDERS_WAITING: usize = 16;

@@ -1,0 +1,150 @@
+//! Addresses, routes and link state by rtnetlink(7): the four requests that a new interface needs.
+
+use std::io::{self, Read};
+use std::net::IpAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A way to the kernel's routing tables, in the network namespace of the thread that opens it.
+#[derive(Debug)]
+pub(super) struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netlink {
+    pub(super) fn open() -> io::Result<Self> {
+        let domain = Domain::from(libc::AF_NETLINK);
+        let protocol = Protocol::from(libc::NETLINK_ROUTE);
+        Ok(Self {
+            socket: Socket::new(domain, Type::RAW, Some(protocol))?,
+            sequence: 0,
+        })
+    }
+
+    /// Brings an interface up, with an MTU of its own if there is one.
+    pub(super) fn bring_up(&mut self, index: u32, mtu: Option<u16>) -> io::Result<()> {
+        let up = libc::IFF_UP as u32;
+        let mut body = vec![0; 4]; // family, padding and device type do not matter
+        for word in [index, up, up] {
+            body.extend(word.to_ne_bytes());
+        }
+        if let Some(mtu) = mtu {
+            attribute(&mut body, libc::IFLA_MTU, &u32::from(mtu).to_ne_bytes());
+        }
+        self.request(libc::RTM_NEWLINK, 0, &body)
+    }
+
+    /// Gives an interface an address.
+    pub(super) fn add_address(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
+        let mut body = vec![family(ip), length, 0, 0];
+        body.extend(index.to_ne_bytes());
+        attribute(&mut body, libc::IFA_LOCAL, &octets(ip));
+        attribute(&mut body, libc::IFA_ADDRESS, &octets(ip));
+        self.request(libc::RTM_NEWADDR, REPLACE, &body)
+    }
+
+    /// Sends what is for a prefix out of an interface.
+    pub(super) fn add_route(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
+        let mut body = vec![
+            family(ip),
+            length,
+            0,
+            0,
+            libc::RT_TABLE_MAIN,
+            libc::RTPROT_STATIC,
+            libc::RT_SCOPE_LINK,
+            libc::RTN_UNICAST,
+        ];
+        body.extend([0; 4]);
+        if length > 0 {
+            attribute(&mut body, libc::RTA_DST, &octets(ip));
+        }
+        attribute(&mut body, libc::RTA_OIF, &index.to_ne_bytes());
+        self.request(libc::RTM_NEWROUTE, REPLACE, &body)
+    }
+
+    fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence += 1;
+        let flags = flags | (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        let mut message = Vec::with_capacity(HEADER + body.len());
+        message.extend(((HEADER + body.len()) as u32).to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend(flags.to_ne_bytes());
+        message.extend(self.sequence.to_ne_bytes());
+        message.extend([0; 4]); // the kernel fills in who asks
+        message.extend(body);
+        self.socket.send(&message)?;
+        let mut answer = [0; 4096];
+        let length = self.socket.read(&mut answer)?;
+        verdict(answer.get(..length).unwrap_or_default())
+    }
+}
+
+/// Returns what an acknowledgement says.
+fn verdict(answer: &[u8]) -> io::Result<()> {
+    let kind = answer.get(4..6).and_then(|kind| kind.try_into().ok());
+    let code = answer.get(HEADER..HEADER + 4);
+    let code = code.and_then(|code| code.try_into().ok());
+    match (kind.map(u16::from_ne_bytes), code.map(i32::from_ne_bytes)) {
+        (Some(ERROR), Some(0)) => Ok(()),
+        (Some(ERROR), Some(code)) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
+        _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
+    }
+}
+
+/// Appends an attribute, padded to four bytes; the body before it always is.
+fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    body.extend((4 + value.len() as u16).to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+fn family(ip: IpAddr) -> u8 {
+    let family = match ip {
+        IpAddr::V4(_) => libc::AF_INET,
+        IpAddr::V6(_) => libc::AF_INET6,
+    };
+    family as u8
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
+/// Length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+const ERROR: u16 = libc::NLMSG_ERROR as u16;
+const REPLACE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_carries_the_kernels_error() {
+        let answer = |code: i32| {
+            let mut bytes = 20_u32.to_ne_bytes().to_vec();
+            bytes.extend(ERROR.to_ne_bytes());
+            bytes.resize(HEADER, 0);
+            bytes.extend(code.to_ne_bytes());
+            bytes
+        };
+        assert!(verdict(&answer(0)).is_ok());
+        let refused = verdict(&answer(-libc::EEXIST)).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
+        assert!(verdict(&[0; 3]).is_err());
+    }
+
+    #[test]
+    fn attributes_are_padded_and_say_their_length_without_it() {
+        let mut body = Vec::new();
+        attribute(&mut body, 7, &[1, 2, 3]);
+        assert_eq!(body.len(), 8);
+        assert_eq!(body[..2], 7_u16.to_ne_bytes());
+    }
+}

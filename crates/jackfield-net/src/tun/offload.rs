@@ -1,0 +1,221 @@
+use jackfield_nat::packet::{Headers, protocol};
+
+/// What the kernel leaves to do on a packet, and what it is asked to do on one: `struct virtio_net_hdr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Offload {
+    flags: u8,
+    train: u8,
+    header: u16,
+    segment: u16,
+    sum_from: u16,
+    sum_at: u16,
+}
+
+impl Offload {
+    /// Length of the header in front of each packet, in bytes.
+    pub(super) const LENGTH: usize = 10;
+
+    /// Reads the header, in the byte order of this machine.
+    pub(super) fn read(bytes: [u8; Self::LENGTH]) -> Self {
+        let [flags, train, a, b, c, d, e, f, g, h] = bytes;
+        Self {
+            flags,
+            train,
+            header: u16::from_ne_bytes([a, b]),
+            segment: u16::from_ne_bytes([c, d]),
+            sum_from: u16::from_ne_bytes([e, f]),
+            sum_at: u16::from_ne_bytes([g, h]),
+        }
+    }
+
+    /// Returns the header's bytes, in the byte order of this machine.
+    pub(super) fn bytes(self) -> [u8; Self::LENGTH] {
+        let [a, b] = self.header.to_ne_bytes();
+        let [c, d] = self.segment.to_ne_bytes();
+        let [e, f] = self.sum_from.to_ne_bytes();
+        let [g, h] = self.sum_at.to_ne_bytes();
+        [self.flags, self.train, a, b, c, d, e, f, g, h]
+    }
+
+    /// Returns whether the packet is several segments under one header.
+    pub(super) fn is_train(self) -> bool {
+        self.train & !TRAIN_ECN != 0
+    }
+
+    /// Returns how many packets this is on a wire.
+    pub(super) fn packets(self, length: usize) -> u64 {
+        let data = length.saturating_sub(usize::from(self.header));
+        match usize::from(self.segment) {
+            segment if segment > 0 && self.is_train() => data.div_ceil(segment).max(1) as u64,
+            _ => 1,
+        }
+    }
+
+    /// Computes the checksum that the kernel left out; a train keeps it left out, for its segments have one each.
+    pub(super) fn complete(&mut self, packet: &mut [u8]) {
+        if self.flags & NEEDS_CHECKSUM == 0 || self.is_train() {
+            return;
+        }
+        // The field holds the sum of the pseudo-header, so it is summed up with the rest.
+        let from = usize::from(self.sum_from);
+        let sum = !fold(sum(packet.get(from..).unwrap_or_default()));
+        put(
+            packet,
+            from + usize::from(self.sum_at),
+            if sum == 0 { 0xffff } else { sum },
+        );
+        *self = Self::default();
+    }
+
+    /// Fits the header, and the part of the checksum that it leaves to be summed up, to a packet that was translated.
+    ///
+    /// The translation updated the checksum as if it were complete, over ports too; what belongs there is the sum of
+    /// the pseudo-header alone.
+    pub(super) fn renew(&mut self, packet: &mut [u8]) {
+        self.flags &= NEEDS_CHECKSUM;
+        if self.flags == 0 {
+            return;
+        }
+        let Ok(headers) = Headers::parse(packet) else {
+            return;
+        };
+        let data_at = headers.data_at(packet);
+        if self.is_train() {
+            self.header = data_at as u16;
+            self.train = train_of_family(self.train, headers.is_v4());
+        }
+        self.sum_from = headers.transport_at as u16;
+        let at = headers.transport_at + usize::from(self.sum_at);
+        put(packet, at, pseudo_header(&headers));
+    }
+}
+
+/// A train of TCP says of which IP version it is; one of UDP does not.
+fn train_of_family(train: u8, v4: bool) -> u8 {
+    match (train & !TRAIN_ECN, v4) {
+        (TRAIN_TCP4 | TRAIN_TCP6, true) => TRAIN_TCP4 | train & TRAIN_ECN,
+        (TRAIN_TCP4 | TRAIN_TCP6, false) => TRAIN_TCP6 | train & TRAIN_ECN,
+        _ => train,
+    }
+}
+
+/// Returns the sum over a packet's pseudo-header; ICMP for IPv4 has none.
+fn pseudo_header(headers: &Headers) -> u16 {
+    if headers.protocol == protocol::ICMP {
+        return 0;
+    }
+    let addresses = [headers.source, headers.destination].map(|address| match address.to_v4() {
+        Some(bits) => sum(&bits.to_be_bytes()),
+        None => sum(&address.bits().to_be_bytes()),
+    });
+    let length = headers.length.saturating_sub(headers.transport_at) as u64;
+    fold(addresses.iter().sum::<u64>() + u64::from(headers.protocol) + length)
+}
+
+/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, odd) = bytes.as_chunks::<2>();
+    let sum: u64 = words
+        .iter()
+        .map(|word| u64::from(u16::from_be_bytes(*word)))
+        .sum();
+    sum + odd.first().map_or(0, |byte| u64::from(*byte) << 8)
+}
+
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    sum as u16
+}
+
+fn put(bytes: &mut [u8], at: usize, word: u16) {
+    if let Some(field) = bytes.get_mut(at..at + 2) {
+        field.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// The checksum is to be summed up from `sum_from` on and put `sum_at` bytes behind it.
+const NEEDS_CHECKSUM: u8 = 1;
+const TRAIN_TCP4: u8 = 1;
+const TRAIN_TCP6: u8 = 4;
+const TRAIN_ECN: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_nat::packet::{Packet, build, verify};
+    use jackfield_nat::{Config, Nat, Verdict};
+    use std::time::Instant;
+
+    /// A packet as the kernel hands it over: the sum of the pseudo-header in place of the checksum.
+    fn unfinished(source: &str, destination: &str) -> (Offload, Vec<u8>) {
+        let mut packet = build::udp(
+            source.parse().unwrap(),
+            destination.parse().unwrap(),
+            b"odd",
+        );
+        let headers = Headers::parse(&packet).unwrap();
+        put(
+            &mut packet,
+            headers.transport_at + 6,
+            pseudo_header(&headers),
+        );
+        assert!(verify(&packet).is_err());
+        let offload = Offload {
+            flags: NEEDS_CHECKSUM,
+            sum_from: headers.transport_at as u16,
+            sum_at: 6,
+            ..Offload::default()
+        };
+        (offload, packet)
+    }
+
+    #[test]
+    fn the_header_survives_the_round_trip() {
+        let bytes = [1, 4, 54, 0, 180, 5, 34, 0, 16, 0];
+        let offload = Offload::read(bytes);
+        assert_eq!(offload.bytes(), bytes);
+        assert!(offload.is_train());
+    }
+
+    #[test]
+    fn a_checksum_that_was_left_out_is_made_up_for() {
+        for (source, destination) in [
+            ("10.0.0.2:5000", "192.0.2.1:7"),
+            ("[2001:db8::2]:5000", "[2001:db8::7]:7"),
+        ] {
+            let (mut offload, mut packet) = unfinished(source, destination);
+            offload.complete(&mut packet);
+            assert_eq!(verify(&packet), Ok(()));
+            assert_eq!(offload, Offload::default());
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_is_left_out_fits_the_translated_packet() {
+        let config = Config {
+            externals: vec!["198.51.100.1".parse().unwrap()],
+            ..Config::default()
+        };
+        let mut nat = Nat::new(config, [7; 32]);
+        let (mut offload, mut bytes) = unfinished("10.0.0.2:5000", "192.0.2.1:7");
+        let verdict = nat.outbound(Instant::now(), &mut Packet::new(&mut bytes));
+        assert_eq!(verdict, Verdict::Forward);
+        offload.renew(&mut bytes);
+        offload.complete(&mut bytes);
+        assert_eq!(verify(&bytes), Ok(()));
+    }
+
+    #[test]
+    fn a_train_counts_as_the_packets_that_it_becomes() {
+        let train = Offload {
+            train: TRAIN_TCP4,
+            header: 40,
+            segment: 1000,
+            ..Offload::default()
+        };
+        assert_eq!(train.packets(40 + 2001), 3);
+        assert_eq!(Offload::default().packets(1500), 1);
+    }
+}
