@@ -2,8 +2,11 @@
 //!
 //! - [`cli`]: the command line.
 //! - [`config`]: what was typed becomes what is meant.
+//! - `nat`: a real NAT router between two TUN devices (Linux).
 //! - [`serve`]: the server: one port, demultiplexed to STUN and TURN, HTTP, Socket.IO and signaling.
 
 pub mod cli;
 pub mod config;
+#[cfg(target_os = "linux")]
+pub mod nat;
 pub mod serve;

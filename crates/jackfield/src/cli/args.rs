@@ -15,6 +15,8 @@ pub fn command() -> Command {
         .subcommand(serve())
         .subcommand(credentials())
         .subcommand(config());
+    #[cfg(target_os = "linux")]
+    let root = root.subcommand(super::nat::command());
     // `jackfield --listen ...` is `jackfield serve --listen ...`; help shows the flags at one place only.
     serve_arguments()
         .into_iter()

@@ -3,6 +3,8 @@
 mod args;
 mod credentials;
 mod explain;
+#[cfg(target_os = "linux")]
+mod nat;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -34,6 +36,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some(("explain", matches)) => explain::run(matches),
             _ => wrong_use("config needs a subcommand"),
         },
+        #[cfg(target_os = "linux")]
+        Some(("nat", matches)) => nat::run(matches),
         Some((name, _)) => wrong_use(&format!("unknown subcommand {name}")),
     }
 }

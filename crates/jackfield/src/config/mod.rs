@@ -16,3 +16,5 @@ pub use low::{Low, Source};
 pub use resolved::{
     Certificate, Config, ConnectionLimits, Log, SignalLimits, SocketIoLimits, TurnLimits,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use value::time;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Reads a time such as `500ms`, `30s`, `10m`, `2h`, `7d`, or a bare number of seconds, between `min` and `max`.
-pub(super) fn time(text: &str, min: Duration, max: Duration) -> Option<Duration> {
+pub(crate) fn time(text: &str, min: Duration, max: Duration) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;
     let millis = match unit {
         "ms" => number,

@@ -1,0 +1,39 @@
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Answer, Request};
+
+/// Asks the router that is controlled by the socket at `path`.
+///
+/// # Errors
+/// Fails when no router is there, when it does not answer, and with its own words when it refuses.
+pub fn ask(path: &Path, request: &Request) -> Result<Answer> {
+    let nobody = || {
+        format!(
+            "no router is controlled by {}: is `jackfield nat run` running, with the same --control?",
+            path.display()
+        )
+    };
+    let mut stream = UnixStream::connect(path).with_context(nobody)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream
+        .write_all(&line)
+        .context("the router does not listen")?;
+    let mut answer = String::new();
+    BufReader::new(stream)
+        .read_line(&mut answer)
+        .context("the router does not answer")?;
+    match serde_json::from_str(&answer).context("the router does not speak our language")? {
+        Answer::Error(text) => bail!(text),
+        answer => Ok(answer),
+    }
+}
+
+/// How long a router may think.
+const PATIENCE: Duration = Duration::from_secs(10);

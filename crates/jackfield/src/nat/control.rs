@@ -1,0 +1,312 @@
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use jackfield_net::tun::{Handle, Stopped};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, Semaphore};
+
+use super::{Change, Settings, View};
+
+/// What a router can be asked: one line of JSON over its control socket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// How are you? Answered by [`Answer::Report`].
+    List,
+    /// Forget every mapping.
+    Reboot,
+    /// Be different. A change of the NAT's behaviour is a reboot too; one of the link is not.
+    Set(Change),
+}
+
+/// What a router answers: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// How it is doing.
+    Report(Box<View>),
+    /// It is done.
+    Done,
+    /// It is not done, and why.
+    Error(String),
+}
+
+/// Returns where a router listens, and is looked for, unless told otherwise.
+pub fn default_path() -> PathBuf {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| "/run".into(), PathBuf::from);
+    folder.join("jackfield-nat.sock")
+}
+
+/// The control socket of a router; its file goes with it.
+#[derive(Debug)]
+pub(super) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Control {
+    /// Listens, for this user alone.
+    pub(super) async fn bind(path: &Path) -> Result<Self> {
+        remove_dead_socket(path).await?;
+        let listener = UnixListener::bind(path)
+            .with_context(|| format!("the control socket {} cannot be made", path.display()))?;
+        let control = Self {
+            listener,
+            path: path.to_owned(),
+        };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(
+            || {
+                format!(
+                    "the control socket {} cannot be kept private",
+                    path.display()
+                )
+            },
+        )?;
+        Ok(control)
+    }
+
+    /// Answers requests about a router for as long as it is polled.
+    pub(super) async fn serve(&self, desk: Arc<Desk>) {
+        let visitors = Arc::new(Semaphore::new(MOST_VISITORS));
+        loop {
+            let Ok(permit) = Arc::clone(&visitors).acquire_owned().await else {
+                return;
+            };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let desk = Arc::clone(&desk);
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        if let Err(error) = desk.attend(stream).await {
+                            tracing::debug!(%error, "Control connection ended early");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "Control socket accepts nobody");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, path = %self.path.display(), "Control socket stays behind");
+        }
+    }
+}
+
+/// Where requests about one router are answered.
+#[derive(Debug)]
+pub(super) struct Desk {
+    handle: Handle,
+    settings: Mutex<Settings>,
+}
+
+impl Desk {
+    pub(super) fn new(handle: Handle, settings: Settings) -> Self {
+        Self {
+            handle,
+            settings: Mutex::new(settings),
+        }
+    }
+
+    /// Returns what the router is at present.
+    pub(super) async fn settings(&self) -> Settings {
+        self.settings.lock().await.clone()
+    }
+
+    /// Answers one line after another until the visitor leaves, says too much, or nothing for too long.
+    async fn attend(&self, stream: UnixStream) -> io::Result<()> {
+        let (reading, mut writing) = stream.into_split();
+        let mut reading = BufReader::new(reading).take(LONGEST_REQUEST);
+        loop {
+            let mut line = String::new();
+            reading.set_limit(LONGEST_REQUEST);
+            let read = tokio::time::timeout(PATIENCE, reading.read_line(&mut line)).await??;
+            if read == 0 {
+                return Ok(());
+            }
+            let answer = match serde_json::from_str(&line) {
+                Ok(request) => self.answer(request).await,
+                Err(error) => Answer::Error(format!("no such request: {error}")),
+            };
+            let mut text = serde_json::to_vec(&answer)?;
+            text.push(b'\n');
+            tokio::time::timeout(PATIENCE, writing.write_all(&text)).await??;
+            if !line.ends_with('\n') {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn answer(&self, request: Request) -> Answer {
+        let done = match request {
+            Request::List => self.list().await,
+            Request::Reboot => self.handle.reboot().await.map(|()| Answer::Done),
+            Request::Set(change) => self.set(&change).await,
+        };
+        done.unwrap_or_else(|stopped| Answer::Error(stopped.to_string()))
+    }
+
+    async fn list(&self) -> std::result::Result<Answer, Stopped> {
+        let settings = self.settings.lock().await;
+        let report = self.handle.report().await?;
+        Ok(Answer::Report(Box::new(View::new(&settings, &report))))
+    }
+
+    async fn set(&self, change: &Change) -> std::result::Result<Answer, Stopped> {
+        let mut settings = self.settings.lock().await;
+        let new = match settings.changed(change) {
+            Ok(new) => new,
+            Err(error) => return Ok(Answer::Error(error.to_string())),
+        };
+        if new.config() != settings.config() {
+            self.handle.reconfigure(new.config()).await?;
+        }
+        if new.link != settings.link {
+            self.handle.set_link(new.link).await?;
+        }
+        *settings = new;
+        Ok(Answer::Done)
+    }
+}
+
+/// Makes room for a socket where a router that was killed has left its own; fails where one is listening.
+async fn remove_dead_socket(path: &Path) -> Result<()> {
+    match UnixStream::connect(path).await {
+        Ok(_) => bail!(
+            "another router is controlled by {}: give this one a --control of its own",
+            path.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).with_context(|| {
+                format!(
+                    "the dead control socket {} cannot be removed",
+                    path.display()
+                )
+            })
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+/// How many may talk to a router at the same time; others wait.
+const MOST_VISITORS: usize = 16;
+/// The longest request, in bytes.
+const LONGEST_REQUEST: u64 = 64 * 1024;
+/// How long a visitor may be silent.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long nobody is accepted after that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_nat::Nat;
+    use jackfield_net::tun::{Router, RouterConfig, Tun};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
+    /// A desk for a router whose interfaces are the ends of socket pairs.
+    fn desk() -> Desk {
+        let interface = || {
+            let (near, far) = UnixDatagram::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            // The far end stays open for as long as the router runs.
+            std::mem::forget(far);
+            Tun::from_fd(OwnedFd::from(near))
+        };
+        let settings = Settings::new(vec!["198.18.1.1".parse().unwrap()]);
+        let nat = Nat::new(settings.config(), [7; 32]);
+        let config = RouterConfig::default();
+        let (router, handle) = Router::new(nat, interface(), interface(), &config).unwrap();
+        tokio::spawn(router.run(std::future::pending()));
+        Desk::new(handle, settings)
+    }
+
+    async fn view(desk: &Desk) -> View {
+        match desk.answer(Request::List).await {
+            Answer::Report(view) => *view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_set_is_what_the_list_shows() {
+        let desk = desk();
+        let change = Change {
+            profile: Some("symmetric".into()),
+            latency: Some("20ms".into()),
+            block_udp: Some(true),
+            ..Change::default()
+        };
+        assert_eq!(desk.answer(Request::Set(change)).await, Answer::Done);
+        let view = view(&desk).await;
+        assert_eq!(view.profile, "symmetric");
+        assert_eq!(view.mapping, "address-and-port-dependent");
+        assert!((view.link.latency_ms - 20.0).abs() < 1e-9);
+        assert!(view.link.block_udp);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_change_is_refused_whole() {
+        let desk = desk();
+        let change = Change {
+            profile: Some("symmetric".into()),
+            loss: Some("a lot".into()),
+            ..Change::default()
+        };
+        let answer = desk.answer(Request::Set(change)).await;
+        assert!(matches!(answer, Answer::Error(text) if text.contains("percentage")));
+        assert_eq!(view(&desk).await.profile, "port-restricted-cone");
+    }
+
+    #[tokio::test]
+    async fn a_socket_answers_requests_and_junk_and_is_gone_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nat.sock");
+        let control = Control::bind(&path).await.unwrap();
+        assert!(Control::bind(&path).await.is_err(), "one is listening");
+        let desk = Arc::new(desk());
+        let visit = async {
+            let stream = UnixStream::connect(&path).await.unwrap();
+            let (reading, mut writing) = stream.into_split();
+            let mut lines = BufReader::new(reading).lines();
+            let mut answers = Vec::new();
+            for request in ["\"reboot\"\n", "{\"set\":{\"nope\":1}}\n", "\"list\"\n"] {
+                writing.write_all(request.as_bytes()).await.unwrap();
+                let line = lines.next_line().await.unwrap().unwrap();
+                answers.push(serde_json::from_str::<Answer>(&line).unwrap());
+            }
+            answers
+        };
+        let answers = tokio::select! {
+            answers = visit => answers,
+            () = control.serve(desk) => panic!("it stopped serving"),
+        };
+        assert_eq!(answers[0], Answer::Done);
+        assert!(matches!(&answers[1], Answer::Error(text) if text.contains("nope")));
+        assert!(matches!(&answers[2], Answer::Report(_)));
+        drop(control);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_killed_router_left_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nat.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        assert!(Control::bind(&path).await.is_ok());
+    }
+}

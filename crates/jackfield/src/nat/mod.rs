@@ -1,0 +1,19 @@
+//! `jackfield nat`: a router that acts as any NAT does, for programs that know nothing of it.
+//!
+//! What was asked for on the command line or over the control socket is a [`Change`]; [`Settings`] are what holds, and
+//! make the NAT's config. [`run()`] makes the interfaces and routes until it is told to stop; [`ask`] talks to one that
+//! runs.
+
+mod client;
+mod control;
+mod interface;
+mod run;
+mod settings;
+mod view;
+
+pub use client::ask;
+pub use control::{Answer, Request, default_path};
+pub use interface::{Interface, NoInterface};
+pub use run::{RunOptions, run};
+pub use settings::{Change, SettingError, Settings};
+pub use view::{LinkView, MappingLine, SideView, View};

@@ -1,0 +1,106 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use jackfield_nat::Nat;
+use jackfield_net::tun::{Router, RouterConfig, Tun};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::control::{Control, Desk};
+use super::{Interface, Settings, View};
+
+/// What a router needs besides its settings.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The interface of the hosts behind the NAT.
+    pub inside: Interface,
+    /// The interface of everybody else.
+    pub outside: Interface,
+    /// Whether the inside host sends everything through the NAT that it has no better route for.
+    pub default_route: bool,
+    /// Whether packets may come in trains.
+    pub offload: bool,
+    /// Where the control socket shall be.
+    pub control: PathBuf,
+    /// What decides random ports and losses; random itself when absent.
+    pub seed: Option<u64>,
+}
+
+/// Makes the interfaces and routes until SIGINT or SIGTERM; `ready` is called when all is in place. Returns how it went.
+///
+/// # Errors
+/// Fails when an interface or the control socket cannot be made, and when an interface is taken away.
+pub fn run(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -> Result<View> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no event queue to wait for packets")?;
+    runtime.block_on(route(settings, options, ready))
+}
+
+async fn route(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -> Result<View> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let inside = Tun::open(&options.inside.tun(default_routes(options), settings.mtu))?;
+    let outside = Tun::open(
+        &options
+            .outside
+            .tun(host_routes(&settings.externals), settings.mtu),
+    )?;
+    let (seed, loss_seed) = seeds(options.seed)?;
+    let config = RouterConfig {
+        link: settings.link,
+        trains: options.offload,
+        seed: loss_seed,
+        ..RouterConfig::default()
+    };
+    let nat = Nat::new(settings.config(), seed);
+    let (router, handle) = Router::new(nat, inside, outside, &config)
+        .context("the interfaces cannot be waited for")?;
+    let control = Control::bind(&options.control).await?;
+    let desk = Arc::new(Desk::new(handle, settings));
+    ready();
+    let stop = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            // Serving does not end by itself.
+            () = control.serve(Arc::clone(&desk)) => {}
+        }
+    };
+    let report = router.run(stop).await.context("an interface is gone")?;
+    Ok(View::new(&desk.settings().await, &report))
+}
+
+/// The way out of the inside host's namespace, for each family that it has an address of.
+fn default_routes(options: &RunOptions) -> Vec<(IpAddr, u8)> {
+    let address = options.inside.address.filter(|_| options.default_route);
+    let everything = address.map(|(ip, _)| match ip {
+        IpAddr::V4(_) => (IpAddr::from([0; 4]), 0),
+        IpAddr::V6(_) => (IpAddr::from([0; 16]), 0),
+    });
+    everything.into_iter().collect()
+}
+
+/// The ways to single addresses.
+fn host_routes(addresses: &[IpAddr]) -> Vec<(IpAddr, u8)> {
+    let route = |ip: &IpAddr| (*ip, if ip.is_ipv4() { 32 } else { 128 });
+    addresses.iter().map(route).collect()
+}
+
+/// Returns the seed of the NAT and the one of losses.
+fn seeds(given: Option<u64>) -> Result<([u8; 32], u64)> {
+    let mut seed = [0; 32];
+    match given {
+        Some(given) => {
+            for chunk in seed.chunks_mut(8) {
+                chunk.copy_from_slice(&given.to_le_bytes());
+            }
+        }
+        None => getrandom::fill(&mut seed)
+            .map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?,
+    }
+    let loss = given.unwrap_or_else(|| u64::from(std::process::id()));
+    Ok((seed, loss))
+}

@@ -1,0 +1,348 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jackfield_nat::profile::Profile;
+use jackfield_nat::{Config, Filtering, Hairpinning, Mapping};
+use jackfield_net::tun::Link;
+use serde::{Deserialize, Serialize};
+
+/// What is to be different, in the texts that people write; what is absent stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Change {
+    /// A profile's name; undoes earlier changes of single behaviours.
+    pub profile: Option<String>,
+    /// The mapping of UDP and TCP.
+    pub mapping: Option<String>,
+    /// The filtering of UDP and TCP.
+    pub filtering: Option<String>,
+    /// What happens to packets from inside to an outside address of the NAT.
+    pub hairpinning: Option<String>,
+    /// How long idle UDP mappings live.
+    pub udp_timeout: Option<String>,
+    /// How long a packet takes on the way between the NAT and the outside.
+    pub latency: Option<String>,
+    /// How many percent of packets get lost there.
+    pub loss: Option<String>,
+    /// Whether UDP is dropped.
+    pub block_udp: Option<bool>,
+}
+
+/// A value that is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} cannot be `{value}`: accepted is {accepted}")]
+pub struct SettingError {
+    /// Which setting.
+    pub key: &'static str,
+    /// What it was to be.
+    pub value: String,
+    /// What would do.
+    pub accepted: String,
+}
+
+/// What a router is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where the NAT's behaviour comes from.
+    pub profile: Profile,
+    /// The mapping, where it is not the profile's.
+    pub mapping: Option<Mapping>,
+    /// The filtering, where it is not the profile's.
+    pub filtering: Option<Filtering>,
+    /// The hairpinning, where it is not the profile's.
+    pub hairpinning: Option<Hairpinning>,
+    /// How long idle UDP mappings live, where it is not as long as the profile says.
+    pub udp_timeout: Option<Duration>,
+    /// What the way between the NAT and the outside does to packets.
+    pub link: Link,
+    /// The NAT's outside addresses.
+    pub externals: Vec<IpAddr>,
+    /// The NAT's own address inside.
+    pub gateway: Option<IpAddr>,
+    /// The NAT's MTU, in bytes, above which it cuts packets to pieces or refuses them.
+    pub mtu: Option<u16>,
+}
+
+impl Settings {
+    /// Returns a port-restricted cone NAT on a perfect link.
+    pub fn new(externals: Vec<IpAddr>) -> Self {
+        Self {
+            profile: Profile::PORT_RESTRICTED_CONE,
+            mapping: None,
+            filtering: None,
+            hairpinning: None,
+            udp_timeout: None,
+            link: Link::default(),
+            externals,
+            gateway: None,
+            mtu: None,
+        }
+    }
+
+    /// Returns the settings after a change.
+    ///
+    /// # Errors
+    /// Names the first value that is not accepted, and says what would be.
+    pub fn changed(&self, change: &Change) -> Result<Self, SettingError> {
+        let mut new = self.clone();
+        if let Some(name) = &change.profile {
+            new.profile = profile(name)?;
+            new.mapping = None;
+            new.filtering = None;
+            new.hairpinning = None;
+            new.udp_timeout = None;
+        }
+        if let Some(name) = &change.mapping {
+            new.mapping = Some(choice("mapping", name, MAPPINGS)?);
+        }
+        if let Some(name) = &change.filtering {
+            new.filtering = Some(choice("filtering", name, FILTERINGS)?);
+        }
+        if let Some(name) = &change.hairpinning {
+            new.hairpinning = Some(choice("hairpinning", name, HAIRPINNINGS)?);
+        }
+        if let Some(text) = &change.udp_timeout {
+            new.udp_timeout = Some(time(
+                "udp-timeout",
+                text,
+                SHORTEST_TIMEOUT,
+                LONGEST_TIMEOUT,
+            )?);
+        }
+        if let Some(text) = &change.latency {
+            new.link.latency = time("latency", text, Duration::ZERO, LONGEST_LATENCY)?;
+        }
+        if let Some(text) = &change.loss {
+            new.link.loss_per_million = loss(text)?;
+        }
+        if let Some(block) = change.block_udp {
+            new.link.block_udp = block;
+        }
+        Ok(new)
+    }
+
+    /// Returns the NAT that the settings ask for.
+    pub fn config(&self) -> Config {
+        let mut config = self.profile.config(&self.externals);
+        config.inside = self.gateway;
+        config.mtu = self.mtu;
+        if let Some(mapping) = self.mapping {
+            // Connection tracking has a mapping of its own.
+            config.conntrack = None;
+            config.udp.mapping = mapping;
+            config.tcp.mapping = mapping;
+        }
+        if let Some(filtering) = self.filtering {
+            config.udp.filtering = filtering;
+            config.tcp.filtering = filtering;
+        }
+        if let Some(hairpinning) = self.hairpinning {
+            config.hairpinning = hairpinning;
+        }
+        if let Some(timeout) = self.udp_timeout {
+            config.timers.udp = timeout;
+            config.timers.udp_filter = timeout;
+            config.timers.udp_unreplied = None;
+            config.timers.udp_well_known = None;
+        }
+        config
+    }
+}
+
+/// Returns the name of a mapping.
+pub(super) fn mapping_name(mapping: Mapping) -> &'static str {
+    name_of(mapping, MAPPINGS)
+}
+
+/// Returns the name of a filtering.
+pub(super) fn filtering_name(filtering: Filtering) -> &'static str {
+    name_of(filtering, FILTERINGS)
+}
+
+type Names<T> = &'static [(&'static str, &'static str, T)];
+
+const MAPPINGS: Names<Mapping> = &[
+    ("endpoint-independent", "eim", Mapping::EndpointIndependent),
+    ("address-dependent", "adm", Mapping::AddressDependent),
+    (
+        "address-and-port-dependent",
+        "apdm",
+        Mapping::AddressAndPortDependent,
+    ),
+];
+
+const FILTERINGS: Names<Filtering> = &[
+    (
+        "endpoint-independent",
+        "eif",
+        Filtering::EndpointIndependent,
+    ),
+    ("address-dependent", "adf", Filtering::AddressDependent),
+    (
+        "address-and-port-dependent",
+        "apdf",
+        Filtering::AddressAndPortDependent,
+    ),
+];
+
+const HAIRPINNINGS: Names<Hairpinning> = &[
+    ("off", "off", Hairpinning::Off),
+    (
+        "internal-source",
+        "internal-source",
+        Hairpinning::InternalSource,
+    ),
+    (
+        "external-source",
+        "external-source",
+        Hairpinning::ExternalSource,
+    ),
+];
+
+fn choice<T: Copy>(key: &'static str, text: &str, names: Names<T>) -> Result<T, SettingError> {
+    let found = names
+        .iter()
+        .find(|(long, short, _)| text == *long || text == *short);
+    found
+        .map(|(_, _, value)| *value)
+        .ok_or_else(|| SettingError {
+            key,
+            value: text.to_owned(),
+            accepted: names
+                .iter()
+                .map(|(long, short, _)| match long == short {
+                    true => (*long).to_owned(),
+                    false => format!("{long} ({short})"),
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+}
+
+fn name_of<T: PartialEq>(value: T, names: Names<T>) -> &'static str {
+    names
+        .iter()
+        .find(|(_, _, named)| *named == value)
+        .map_or("", |(long, _, _)| long)
+}
+
+fn profile(name: &str) -> Result<Profile, SettingError> {
+    name.parse().map_err(|_| SettingError {
+        key: "profile",
+        value: name.to_owned(),
+        accepted: Profile::ALL
+            .iter()
+            .map(Profile::name)
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+fn time(
+    key: &'static str,
+    text: &str,
+    min: Duration,
+    max: Duration,
+) -> Result<Duration, SettingError> {
+    crate::config::time(text, min, max).ok_or_else(|| SettingError {
+        key,
+        value: text.to_owned(),
+        accepted: format!("a time such as 500ms, 30s or 10m, from {min:?} to {max:?}"),
+    })
+}
+
+/// Reads a percentage as parts per million.
+fn loss(text: &str) -> Result<u32, SettingError> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    let percent: Option<f64> = number.parse().ok();
+    percent
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .map(|percent| (percent * 10_000.0).round() as u32)
+        .ok_or_else(|| SettingError {
+            key: "loss",
+            value: text.to_owned(),
+            accepted: "a percentage from 0 to 100, such as 0.5".to_owned(),
+        })
+}
+
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST_LATENCY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::new(vec!["198.18.1.1".parse().unwrap()])
+    }
+
+    #[test]
+    fn each_of_the_nine_types_can_be_asked_for() {
+        for mapping in MAPPINGS {
+            for filtering in FILTERINGS {
+                let change = Change {
+                    mapping: Some(mapping.0.into()),
+                    filtering: Some(filtering.1.into()),
+                    ..Change::default()
+                };
+                let config = settings().changed(&change).unwrap().config();
+                assert_eq!(config.udp.mapping, mapping.2);
+                assert_eq!(config.tcp.filtering, filtering.2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_profile_undoes_single_behaviours_and_leaves_the_link() {
+        let first = Change {
+            mapping: Some("apdm".into()),
+            udp_timeout: Some("2s".into()),
+            loss: Some("12.5%".into()),
+            ..Change::default()
+        };
+        let second = Change {
+            profile: Some("full-cone".into()),
+            ..Change::default()
+        };
+        let changed = settings().changed(&first).unwrap();
+        assert_eq!(changed.config().timers.udp, Duration::from_secs(2));
+        let changed = changed.changed(&second).unwrap();
+        assert_eq!(
+            changed.config().udp,
+            Profile::FULL_CONE.config(&settings().externals).udp
+        );
+        assert_eq!(changed.link.loss_per_million, 125_000);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_would_do() {
+        let wrong = |change: Change| settings().changed(&change).unwrap_err().to_string();
+        let text = wrong(Change {
+            mapping: Some("cone".into()),
+            ..Change::default()
+        });
+        assert!(
+            text.contains("mapping cannot be `cone`") && text.contains("apdm"),
+            "{text}"
+        );
+        let text = wrong(Change {
+            profile: Some("port-restricted".into()),
+            ..Change::default()
+        });
+        assert!(text.contains("port-restricted-cone"), "{text}");
+        for loss in ["101", "-1", "NaN", "x"] {
+            let text = wrong(Change {
+                loss: Some(loss.into()),
+                ..Change::default()
+            });
+            assert!(text.contains("percentage"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_change_with_a_key_that_there_is_not_is_refused() {
+        let typo = serde_json::from_str::<Change>(r#"{"udp-time-out": "3s"}"#);
+        assert!(typo.is_err());
+    }
+}

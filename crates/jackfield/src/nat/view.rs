@@ -1,0 +1,248 @@
+use std::fmt::{self, Display, Write};
+
+use jackfield_nat::{DropReason, MappingView, Protocol};
+use jackfield_net::tun::{LinkCounters, PortCounters, Report};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::Settings;
+use super::settings::{filtering_name, mapping_name};
+
+/// What `nat list` shows of a router; its JSON is a promise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The profile's name.
+    pub profile: String,
+    /// The mapping of UDP.
+    pub mapping: String,
+    /// The filtering of UDP.
+    pub filtering: String,
+    /// The outside addresses.
+    pub external: Vec<String>,
+    /// How long the router has run, in seconds.
+    pub uptime_s: f64,
+    /// The way between the NAT and the outside.
+    pub link: LinkView,
+    /// Every mapping.
+    pub mappings: Vec<MappingLine>,
+    /// Pairs of a mapping and a remote endpoint.
+    pub flows: usize,
+    /// What became of packets that were not dropped, by name. A train of packets counts as one.
+    pub packets: BTreeMap<String, u64>,
+    /// Why packets were dropped, and how many; reasons that did not occur are left out.
+    pub drops: BTreeMap<String, u64>,
+    /// The inside interface.
+    pub inside: SideView,
+    /// The outside interface.
+    pub outside: SideView,
+}
+
+/// What the link does to packets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LinkView {
+    /// Delay in each direction, in milliseconds.
+    pub latency_ms: f64,
+    /// Loss in each direction, in percent.
+    pub loss_percent: f64,
+    /// Whether UDP is dropped.
+    pub block_udp: bool,
+}
+
+/// A mapping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MappingLine {
+    /// `udp`, `tcp` or `icmp`.
+    pub protocol: String,
+    /// The inside endpoint.
+    pub internal: String,
+    /// The outside endpoint.
+    pub external: String,
+    /// The only remote address or endpoint it is for, if it is for one.
+    pub remote: Option<String>,
+    /// Remote endpoints that it has a flow with.
+    pub flows: u32,
+    /// When it ends unless something refreshes it, in seconds; absent when it lives by its TCP connections.
+    pub expires_in_s: Option<f64>,
+}
+
+/// What went through an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideView {
+    /// Packets that the host sent.
+    pub packets_in: u64,
+    /// Bytes that the host sent.
+    pub bytes_in: u64,
+    /// Packets and trains that they came in.
+    pub reads: u64,
+    /// Packets that the host was given.
+    pub packets_out: u64,
+    /// Bytes that the host was given.
+    pub bytes_out: u64,
+}
+
+impl View {
+    /// Returns what there is to see.
+    pub fn new(settings: &Settings, report: &Report) -> Self {
+        let config = settings.config();
+        Self {
+            profile: settings.profile.to_string(),
+            mapping: mapping_name(config.udp.mapping).to_owned(),
+            filtering: filtering_name(config.udp.filtering).to_owned(),
+            external: settings.externals.iter().map(ToString::to_string).collect(),
+            uptime_s: (report.at - report.started).as_secs_f64(),
+            link: LinkView {
+                latency_ms: report.link.latency.as_secs_f64() * 1000.0,
+                loss_percent: f64::from(report.link.loss_per_million) / 10_000.0,
+                block_udp: report.link.block_udp,
+            },
+            mappings: report
+                .mappings
+                .iter()
+                .map(|mapping| line(mapping, report))
+                .collect(),
+            flows: report.flows,
+            packets: packets(report),
+            drops: drops(report),
+            inside: side(&report.inside),
+            outside: side(&report.outside),
+        }
+    }
+}
+
+fn line(mapping: &MappingView, report: &Report) -> MappingLine {
+    let protocol = match mapping.protocol {
+        Protocol::Udp => "udp",
+        Protocol::Tcp => "tcp",
+        Protocol::Icmp => "icmp",
+    };
+    let remote = match (mapping.remote, mapping.remote_port) {
+        (Some(address), Some(port)) => {
+            Some(jackfield_nat::Endpoint::new(address, port).to_string())
+        }
+        (Some(address), None) => Some(address.to_string()),
+        (None, _) => None,
+    };
+    let left = |end: std::time::Instant| end.saturating_duration_since(report.at).as_secs_f64();
+    MappingLine {
+        protocol: protocol.to_owned(),
+        internal: mapping.internal.to_string(),
+        external: mapping.external.to_string(),
+        remote,
+        flows: mapping.flows,
+        expires_in_s: mapping.expires.map(left),
+    }
+}
+
+fn packets(report: &Report) -> BTreeMap<String, u64> {
+    let nat = &report.nat;
+    let counts = [
+        ("outbound", nat.outbound),
+        ("inbound", nat.inbound),
+        ("hairpinned", nat.hairpinned),
+        ("held", nat.held),
+        ("transmitted", nat.transmitted),
+        ("errors-suppressed", nat.errors_suppressed),
+        ("fragments-expired", nat.fragments_expired),
+    ];
+    counts
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+}
+
+fn drops(report: &Report) -> BTreeMap<String, u64> {
+    let LinkCounters {
+        udp_blocked,
+        lost,
+        queue_full,
+    } = report.link_counters;
+    let of_the_nat = DropReason::ALL
+        .iter()
+        .map(|reason| (reason.name(), report.nat.dropped(*reason)));
+    let of_the_router = [
+        ("link-udp-blocked", udp_blocked),
+        ("link-lost", lost),
+        ("link-queue-full", queue_full),
+        (
+            "interface-refused",
+            report.inside.refused + report.outside.refused,
+        ),
+    ];
+    of_the_nat
+        .chain(of_the_router)
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+}
+
+fn side(counters: &PortCounters) -> SideView {
+    SideView {
+        packets_in: counters.packets_in,
+        bytes_in: counters.bytes_in,
+        reads: counters.reads,
+        packets_out: counters.packets_out,
+        bytes_out: counters.bytes_out,
+    }
+}
+
+impl Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: UDP mapping {}, filtering {}; outside {}; up {:.0} s",
+            self.profile,
+            self.mapping,
+            self.filtering,
+            self.external.join(", "),
+            self.uptime_s,
+        )?;
+        let LinkView {
+            latency_ms,
+            loss_percent,
+            block_udp,
+        } = self.link;
+        let udp = if block_udp { "blocked" } else { "let through" };
+        writeln!(
+            f,
+            "link: {latency_ms} ms each way, {loss_percent} % lost, UDP {udp}"
+        )?;
+        table(f, &self.mappings)?;
+        writeln!(f, "packets: {}", list(&self.packets))?;
+        write!(f, "dropped: {}", list(&self.drops))
+    }
+}
+
+fn table(f: &mut fmt::Formatter<'_>, mappings: &[MappingLine]) -> fmt::Result {
+    writeln!(
+        f,
+        "{:5} {:22} {:22} {:22} {:>5} {:>8}",
+        "", "INSIDE", "OUTSIDE", "ONLY FOR", "FLOWS", "ENDS IN"
+    )?;
+    for mapping in mappings {
+        let ends = mapping.expires_in_s.map(|left| format!("{left:.0} s"));
+        writeln!(
+            f,
+            "{:5} {:22} {:22} {:22} {:>5} {:>8}",
+            mapping.protocol,
+            mapping.internal,
+            mapping.external,
+            mapping.remote.as_deref().unwrap_or("-"),
+            mapping.flows,
+            ends.as_deref().unwrap_or("-"),
+        )?;
+    }
+    Ok(())
+}
+
+fn list(counts: &BTreeMap<String, u64>) -> String {
+    let mut text = String::new();
+    for (name, count) in counts.iter().filter(|(_, count)| **count > 0) {
+        let comma = if text.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{comma}{name} {count}");
+    }
+    if text.is_empty() {
+        text.push_str("none");
+    }
+    text
+}
