@@ -69,6 +69,7 @@ const CHROMIUM: Need = Need::Program("chromium", "chromium");
 const IP: Need = Need::Program("ip", "iproute2");
 const NFT: Need = Need::Program("nft", "nftables");
 const SYSCTL: Need = Need::Program("sysctl", "procps");
+const PING: Need = Need::Program("ping", "iputils-ping");
 
 /// Every part; `--only` picks from these, and the order stays.
 pub(crate) const PARTS: &[Part] = &[
@@ -109,6 +110,13 @@ pub(crate) const PARTS: &[Part] = &[
         after: &[],
         needs: &[Need::Root, Need::Node, IP, NFT, SYSCTL, Need::NodePackages],
         action: Action::Suite("lab.test.mjs"),
+    },
+    Part {
+        name: "nat",
+        about: "the NAT router between namespaces is what it is told to be",
+        after: &["build"],
+        needs: &[Need::Root, Need::Node, IP, SYSCTL, PING, Need::NodePackages],
+        action: Action::Suite("nat.test.mjs"),
     },
     Part {
         name: "socketio",
