@@ -10,7 +10,7 @@ use http::request::Parts;
 /// [`Stats`](crate::Stats).
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The path that is served, with a leading and a trailing slash (`/socket.io/`).
+    /// The path that is served (`/socket.io/`); a missing slash at either end is added.
     pub path: String,
     /// Whether HTTP long-polling is offered (true).
     pub polling: bool,

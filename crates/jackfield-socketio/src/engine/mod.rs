@@ -16,8 +16,6 @@ mod socket;
 mod timers;
 mod wire;
 
-use std::any::Any;
-
 pub use jackfield_socketio_proto::engine::{CloseReason, Message, SendError, Transport, Version};
 
 pub use self::request::{ConnectionInfo, RequestInfo};
@@ -33,7 +31,7 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// Takes what one session brings, in order and one call at a time. Calls must not block.
-pub trait Peer: Send + Any {
+pub trait Peer: Send {
     /// Takes a message.
     fn message(&mut self, message: Message);
 

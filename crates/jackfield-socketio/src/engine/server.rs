@@ -74,7 +74,8 @@ impl Server {
         Self::with_stats(config, handler, Arc::default())
     }
 
-    pub(crate) fn with_stats(config: Config, handler: impl Handler, stats: Arc<Stats>) -> Self {
+    pub(crate) fn with_stats(mut config: Config, handler: impl Handler, stats: Arc<Stats>) -> Self {
+        config.path = with_slashes(&config.path);
         Self(Arc::new(Inner {
             session_config: Arc::new(session_config(&config)),
             ws_config: Arc::new(ws_config(&config)),
@@ -233,6 +234,14 @@ impl Drop for Inner {
     }
 }
 
+/// Clients ask for a path with a slash at both ends.
+fn with_slashes(path: &str) -> String {
+    match path.trim_matches('/') {
+        "" => "/".to_owned(),
+        path => format!("/{path}/"),
+    }
+}
+
 fn session_config(config: &Config) -> SessionConfig {
     SessionConfig {
         ping_interval: config.ping_interval,
@@ -264,5 +273,18 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("config", &self.0.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_a_slash_at_both_ends() {
+        for path in ["/a/b/", "a/b", "/a/b", "a/b/"] {
+            assert_eq!(with_slashes(path), "/a/b/");
+        }
+        assert_eq!(with_slashes(""), "/");
     }
 }

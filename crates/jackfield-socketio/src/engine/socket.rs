@@ -26,6 +26,7 @@ pub struct Socket(Arc<Shared>);
 
 pub(super) struct Shared {
     sid: Id,
+    version: Version,
     server: Arc<Inner>,
     request: Arc<RequestInfo>,
     state: Mutex<State>,
@@ -85,6 +86,7 @@ impl Socket {
     ) -> Self {
         Self(Arc::new(Shared {
             sid,
+            version: core.version(),
             server,
             request: Arc::new(request),
             state: Mutex::new(State {
@@ -127,7 +129,7 @@ impl Socket {
     /// Returns the protocol revision that the client speaks.
     #[must_use]
     pub fn version(&self) -> Version {
-        lock(&self.0.state).core.version()
+        self.0.version
     }
 
     /// Returns the transport that carries the session at the moment.
