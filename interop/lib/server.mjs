@@ -60,7 +60,7 @@ export class Server {
   async start() {
     const [command, args] = this.#command;
     const { path } = this.#home;
-    this.#child = this.startChild(command, args, { cwd: path, env: { ...process.env, HOME: path } });
+    this.#child = this.startChild(command, args, { cwd: path, env: environment(path) });
     const gone = new AbortController();
     this.#child.ended.then((code) => gone.abort(new Error(`${this.#child.line} ended by itself: ${code}`)));
     try {
@@ -152,6 +152,12 @@ export async function accepts(port) {
   } finally {
     socket.destroy();
   }
+}
+
+/** The environment of a newcomer: nothing of the reader's own configuration gets in. */
+function environment(home) {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(JACKFIELD_|XDG_)/.test(name));
+  return { ...Object.fromEntries(kept), HOME: home };
 }
 
 async function canBindUdp(port) {
