@@ -7,6 +7,7 @@ import { Internet, SERVER, SERVER_SECOND } from './lib/internet.mjs';
 import { JackfieldNat, nat } from './lib/jackfield_nat.mjs';
 import { UdpHost } from './lib/udp_host.mjs';
 import { until } from './lib/wait.mjs';
+import { discover, startTwoAddressCoturn } from './stock/natdiscovery.mjs';
 
 const MAPPINGS = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'];
 const FILTERINGS = MAPPINGS;
@@ -192,6 +193,37 @@ describe('a router with its hosts inside and outside', () => {
     assert.ok(last.packets.outbound > 20 && last.packets.inbound > 20);
     const links = await router.host.ip('-j', 'link');
     assert.doesNotMatch(links, /tun0/);
+  });
+});
+
+describe("Debian's turnutils_natdiscovery, behind a router of each type", () => {
+  let internet;
+  const running = [];
+
+  before(async () => {
+    internet = await Internet.create();
+    running.push(await startTwoAddressCoturn(internet));
+  });
+  after(async () => {
+    for (const each of running.reverse()) await each.stop();
+    internet?.remove();
+  });
+
+  // All at once, for it waits three seconds for each answer that does not come.
+  test('names all nine', async () => {
+    const types = MAPPINGS.flatMap((mapping) => FILTERINGS.map((filtering) => ({ mapping, filtering })));
+    const found = types.map(async ({ mapping, filtering }, index) => {
+      const args = ['--mapping', mapping, '--filtering', filtering];
+      const router = await JackfieldNat.start(internet, { site: 20 + index, args });
+      running.push(router);
+      return discover(router.host);
+    });
+    const inItsWords = { [MAPPINGS[0]]: 'Endpoint Independent', [MAPPINGS[1]]: 'Address Dependent' };
+    const words = (type) => inItsWords[type] ?? 'Address and Port Dependent';
+    assert.deepEqual(
+      await Promise.all(found),
+      types.map(({ mapping, filtering }) => ({ mapping: words(mapping), filtering: words(filtering) })),
+    );
   });
 });
 

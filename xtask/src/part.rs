@@ -115,7 +115,15 @@ pub(crate) const PARTS: &[Part] = &[
         name: "nat",
         about: "the NAT router between namespaces is what it is told to be",
         after: &["build"],
-        needs: &[Need::Root, Need::Node, IP, SYSCTL, PING, Need::NodePackages],
+        needs: &[
+            Need::Root,
+            Need::Node,
+            IP,
+            SYSCTL,
+            PING,
+            Need::Program("turnutils_natdiscovery", "coturn"),
+            Need::NodePackages,
+        ],
         action: Action::Suite("nat.test.mjs"),
     },
     Part {
