@@ -1,5 +1,8 @@
 //! A session's handle: shared by requests, WebSocket tasks, timers and the application.
 
+mod drain;
+mod transport;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use jackfield_socketio_proto::engine::{
-    self as core, CloseReason, LinkEnd, LinkId, Message, Outgoing, Output, PostBody, PostFailure,
-    RequestId, Response, SendError, Transport, Version,
+    self as core, CloseReason, LinkId, Message, Outgoing, RequestId, Response, SendError,
+    Transport, Version,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -18,7 +21,6 @@ use super::{Peer, RequestInfo, Wire};
 use crate::config::SlowConsumer;
 use crate::id::Id;
 use crate::sync::lock;
-use crate::ws::Violation;
 
 /// An Engine.IO session. Clones are the same session.
 #[derive(Clone)]
@@ -278,98 +280,6 @@ impl Socket {
         }
     }
 
-    pub(super) fn poll(&self) -> (RequestId, oneshot::Receiver<Response>) {
-        let (id, answer) = self.register();
-        self.with(|core, now| core.handle_poll(now, id));
-        (id, answer)
-    }
-
-    pub(super) fn poll_aborted(&self, id: RequestId) {
-        self.with(|core, _| core.handle_poll_aborted(id));
-        lock(&self.0.state)
-            .waiting
-            .retain(|(waiting, _)| *waiting != id);
-    }
-
-    /// Announces a POST; the flag tells whether its body shall be read.
-    pub(super) fn post_head(
-        &self,
-        octet_stream: bool,
-    ) -> (RequestId, oneshot::Receiver<Response>, bool) {
-        let (id, answer) = self.register();
-        let read = self.with(|core, now| core.handle_post_head(now, id, octet_stream));
-        (id, answer, read)
-    }
-
-    pub(super) fn post(&self, id: RequestId, body: PostBody) {
-        self.with(|core, now| core.handle_post(now, id, body));
-    }
-
-    pub(super) fn post_failed(&self, id: RequestId, failure: PostFailure) {
-        self.with(|core, _| core.handle_post_failed(id, failure));
-    }
-
-    fn register(&self) -> (RequestId, oneshot::Receiver<Response>) {
-        let (sender, receiver) = oneshot::channel();
-        let mut state = lock(&self.0.state);
-        let id = RequestId(state.next_request);
-        state.next_request += 1;
-        state.waiting.push((id, sender));
-        (id, receiver)
-    }
-
-    /// Adds the WebSocket that the session was opened on.
-    pub(super) fn add_link(&self, id: LinkId) -> Arc<Link> {
-        let link = Arc::new(Link::default());
-        lock(&self.0.state).links.push((id, Arc::clone(&link)));
-        link
-    }
-
-    /// Adds a WebSocket that wants to take the session over.
-    pub(super) fn probe(&self) -> (LinkId, Arc<Link>) {
-        let link = Arc::new(Link::default());
-        let added = Arc::clone(&link);
-        let mut id = None;
-        self.with_state(|state, now| {
-            let new = state.core.handle_link(now);
-            state.links.push((new, added));
-            id = Some(new);
-        });
-        (id.expect("the closure has run"), link)
-    }
-
-    pub(super) fn frame(&self, link: LinkId, message: Message) {
-        self.with(|core, now| core.handle_frame(now, link, message));
-    }
-
-    pub(super) fn link_ended(&self, link: LinkId, end: LinkEnd) {
-        self.with_state(|state, _| {
-            state.links.retain(|(id, _)| *id != link);
-            state.core.handle_link_end(link, end);
-        });
-    }
-
-    /// Counts the end of a WebSocket that broke a limit or the protocol.
-    pub(super) fn count_violation(&self, violation: Violation) {
-        let stats = &self.0.server.stats;
-        if violation.is_limit() {
-            stats.payload_too_large.increment();
-        } else {
-            stats.protocol_errors.increment();
-        }
-    }
-
-    /// Takes packets for a WebSocket until `take` wants no more; tells whether some are left.
-    pub(super) fn take_frames(&self, link: LinkId, mut take: impl FnMut(Outgoing) -> bool) -> bool {
-        let mut state = lock(&self.0.state);
-        while let Some(packet) = state.core.next_frame(link) {
-            if !take(packet) {
-                return true;
-            }
-        }
-        false
-    }
-
     fn with<T>(&self, act: impl FnOnce(&mut core::Session, Instant) -> T) -> T {
         self.with_state(|state, now| act(&mut state.core, now))
     }
@@ -418,78 +328,6 @@ impl Socket {
             inbox = lock(&self.0.inbox);
         }
         inbox.peer = Some(peer);
-    }
-}
-
-impl Shared {
-    /// Does what the core has put out.
-    fn drain(&self, state: &mut State) -> After {
-        let mut after = After::default();
-        loop {
-            match state.core.poll_output() {
-                Output::Respond { request, response } => state.respond(request, response),
-                Output::Flush(link) => state.wake(link, false),
-                Output::CloseLink(link) => state.wake(link, true),
-                Output::Message(message) => {
-                    self.server.stats.messages_in.increment();
-                    self.server.stats.bytes_in.add(message.len());
-                    lock(&self.inbox).queue.push_back(Inbound::Message(message));
-                    after.deliver = true;
-                }
-                Output::Upgraded(_) => self.server.stats.upgrades.increment(),
-                Output::UpgradeTimedOut => self.server.stats.upgrade_timeouts.increment(),
-                Output::Closed(reason) => {
-                    self.count_close(reason);
-                    lock(&self.inbox).queue.push_back(Inbound::Close(reason));
-                    after.deliver = true;
-                    after.closed = true;
-                }
-                Output::Wait(deadline) => {
-                    self.schedule(state, deadline);
-                    return after;
-                }
-            }
-        }
-    }
-
-    fn schedule(&self, state: &mut State, deadline: Option<Instant>) {
-        let peer = state.peer_deadline.filter(|_| !state.core.is_closed());
-        let Some(at) = deadline.into_iter().chain(peer).min() else {
-            return;
-        };
-        if state.scheduled.is_none_or(|scheduled| at < scheduled) {
-            state.scheduled = Some(at);
-            self.server.timers.schedule(at, self.sid);
-        }
-    }
-
-    fn count_close(&self, reason: CloseReason) {
-        let stats = &self.server.stats;
-        match reason {
-            CloseReason::ParseError => stats.protocol_errors.increment(),
-            CloseReason::PingTimeout => stats.ping_timeouts.increment(),
-            CloseReason::SlowConsumer => stats.slow_consumers.increment(),
-            _ => {}
-        }
-    }
-}
-
-impl State {
-    fn respond(&mut self, request: RequestId, response: Response) {
-        if let Some(index) = self.waiting.iter().position(|(id, _)| *id == request) {
-            let (_, sender) = self.waiting.swap_remove(index);
-            // A client that has gone meanwhile has said so by dropping its request.
-            let _gone = sender.send(response);
-        }
-    }
-
-    fn wake(&self, link: LinkId, close: bool) {
-        if let Some((_, link)) = self.links.iter().find(|(id, _)| *id == link) {
-            if close {
-                link.closing.store(true, Ordering::Release);
-            }
-            link.wake.notify_one();
-        }
     }
 }
 
