@@ -18,6 +18,35 @@
 //! assert_eq!(Headers::parse(&bytes)?.source.to_string(), "203.0.113.1");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Parts
+//!
+//! - [`Nat`] and its [`Config`]: the core. Every drop has a [`DropReason`] and a counter.
+//! - [`profile`]: NATs by name, each with the requirements it breaks on purpose.
+//! - [`oracle`]: whether two hosts behind given NATs must find a direct path, and why.
+//! - [`net`]: a virtual internet with virtual time, for tests.
+//! - [`packet`]: packets as bytes: reading, building, changing in place.
+//!
+//! # Standards
+//!
+//! - [x] [RFC 4787](https://www.rfc-editor.org/rfc/rfc4787) UDP, REQ-1 to REQ-14
+//! - [x] [RFC 5382](https://www.rfc-editor.org/rfc/rfc5382) TCP, REQ-1 to REQ-10
+//! - [x] [RFC 5508](https://www.rfc-editor.org/rfc/rfc5508) ICMP, REQ-1 to REQ-8; of REQ-10 the answer to an expired
+//!   time to live
+//! - [x] [RFC 6888](https://www.rfc-editor.org/rfc/rfc6888) carrier-grade NATs; of REQ-9 and REQ-10 the NAT's part
+//! - [x] [RFC 7857](https://www.rfc-editor.org/rfc/rfc7857) updates to the first three
+//! - [x] [RFC 6296](https://www.rfc-editor.org/rfc/rfc6296) NPTv6
+//! - [ ] [RFC 6146](https://www.rfc-editor.org/rfc/rfc6146) NAT64
+//! - [ ] PCP, NAT-PMP and UPnP: [`Nat::add_forward`] is what their servers call
+//!
+//! Left out on purpose: protocols without ports, which a NAT cannot share an address among; and application-level
+//! gateways but for the evil one, [`Config::alg`], which shows why they are a bad idea.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `fuzzing` | entries for fuzz targets |
 
 mod address;
 #[cfg(any(test, feature = "fuzzing"))]

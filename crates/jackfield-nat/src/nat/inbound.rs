@@ -4,7 +4,7 @@ use super::config::{Filtering, Protocol, UnsolicitedSyn};
 use super::key::{FlowKey, Scope};
 use super::outbound::inbound_key;
 use super::table::Mapping;
-use super::{DropReason, Hold, Nat, Side, Verdict};
+use super::{DropReason, Hold, Nat, Side, Translation, Verdict};
 use crate::Endpoint;
 use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport};
 
@@ -16,6 +16,9 @@ impl Nat {
         packet: &mut Packet<'_>,
     ) -> Result<Verdict, DropReason> {
         let headers = self.admit(now, Side::Outside, packet)?;
+        if let Translation::Prefixes { internal, external } = self.config.translation {
+            return self.translate_prefix(Side::Outside, packet, headers, internal, external);
+        }
         if self.is_untranslated(headers.source) {
             return self.pass_untranslated(packet, headers);
         }

@@ -14,6 +14,7 @@ mod inbound;
 mod inspect;
 mod key;
 mod limiter;
+mod nptv6;
 mod outbound;
 mod policy;
 mod pool;
@@ -217,7 +218,7 @@ impl Nat {
     fn translates_ports(&self) -> bool {
         match self.config.translation {
             Translation::Ports => true,
-            Translation::None => false,
+            Translation::None | Translation::Prefixes { .. } => false,
         }
     }
 

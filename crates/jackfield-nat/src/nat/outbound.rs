@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::config::Protocol;
 use super::key::FlowKey;
-use super::{DropReason, Nat, Side, Verdict};
+use super::{DropReason, Nat, Side, Translation, Verdict};
 use crate::Endpoint;
 use crate::packet::{Headers, Packet, Transport};
 
@@ -14,6 +14,9 @@ impl Nat {
         packet: &mut Packet<'_>,
     ) -> Result<Verdict, DropReason> {
         let headers = self.admit(now, Side::Inside, packet)?;
+        if let Translation::Prefixes { internal, external } = self.config.translation {
+            return self.translate_prefix(Side::Inside, packet, headers, internal, external);
+        }
         if self.is_untranslated(headers.destination) {
             return self.pass_untranslated(packet, headers);
         }

@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod rig;
+mod knobs;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;

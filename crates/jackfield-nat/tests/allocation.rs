@@ -1,0 +1,84 @@
+//! The hit path allocates nothing.
+
+#![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use jackfield_nat::packet::{Headers, Packet, TcpFlags, Transport, build};
+use jackfield_nat::profile::Profile;
+use jackfield_nat::{Nat, Verdict};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_packet_of_a_flow_that_exists_allocates_nothing() {
+    for profile in Profile::ALL {
+        for packet in packets() {
+            let mut nat = Nat::new(profile.config(&["203.0.113.1".parse().unwrap()]), [7; 32]);
+            let now = epoch();
+            let mut first = packet.clone();
+            let verdict = nat.outbound(now, &mut Packet::new(&mut first));
+            assert_eq!(verdict, Verdict::Forward);
+            let headers = Headers::parse(&first).unwrap();
+            let external = headers.source_endpoint().unwrap().into();
+            let mut answer = answer(&headers, external);
+            let mut again = packet;
+            let before = ALLOCATIONS.with(Cell::get);
+            let out = nat.outbound(now, &mut Packet::new(&mut again));
+            let back = nat.inbound(now, &mut Packet::new(&mut answer));
+            let allocations = ALLOCATIONS.with(Cell::get) - before;
+            assert_eq!(out, Verdict::Forward);
+            assert_eq!(back, Verdict::Forward);
+            assert_eq!(allocations, 0, "{profile}");
+        }
+    }
+}
+
+fn packets() -> [Vec<u8>; 2] {
+    let from = SocketAddr::from(([192, 168, 1, 2], 5000));
+    let syn = TcpFlags(TcpFlags::SYN);
+    [
+        build::udp(from, server(), b"hello"),
+        build::tcp(from, server(), syn, b""),
+    ]
+}
+
+fn answer(headers: &Headers, to: SocketAddr) -> Vec<u8> {
+    match headers.transport {
+        Transport::Udp { .. } => build::udp(server(), to, b"answer"),
+        _ => build::tcp(server(), to, TcpFlags(TcpFlags::SYN | TcpFlags::ACK), b""),
+    }
+}
+
+fn server() -> SocketAddr {
+    SocketAddr::from(([198, 51, 100, 9], 7))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+fn epoch() -> Instant {
+    Instant::now()
+}
