@@ -45,8 +45,8 @@ pub enum TunError {
     NoDevice,
     /// This user may not make interfaces.
     #[error(
-        "interface {0} may not be made: that takes CAP_NET_ADMIN; be root, or be so in namespaces of your own \
-         (unshare --user --map-root-user --net)"
+        "interface {0} may not be made: that takes CAP_NET_ADMIN, and {DEVICE} open to you; be root, or be so in \
+         namespaces of your own (unshare --user --map-root-user --net)"
     )]
     NotPermitted(String),
     /// The device that interfaces are made by cannot be opened.
