@@ -6,32 +6,43 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// IPv4 is kept as its IPv4-mapped form ([RFC 4291 §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2));
 /// such addresses are refused in IPv6 packets, so the two never meet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address(u128);
+pub struct Address {
+    // Two words pack tighter than one of 128 bits, which has to be aligned to 16 bytes; tables live by that.
+    high: u64,
+    low: u64,
+}
 
 impl Address {
+    const fn from_bits(bits: u128) -> Self {
+        Self {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+        }
+    }
+
     /// Returns the IPv4 address with these 32 bits.
     pub const fn v4(bits: u32) -> Self {
-        Self(V4_MAPPED | bits as u128)
+        Self::from_bits(V4_MAPPED | bits as u128)
     }
 
     /// Returns the IPv6 address with these 128 bits.
     pub const fn v6(bits: u128) -> Self {
-        Self(bits)
+        Self::from_bits(bits)
     }
 
     /// Returns whether this is an IPv4 address.
     pub const fn is_v4(self) -> bool {
-        self.0 >> 32 == 0xffff
+        self.high == 0 && self.low >> 32 == 0xffff
     }
 
     /// Returns the 32 bits of an IPv4 address.
     pub fn to_v4(self) -> Option<u32> {
-        self.is_v4().then_some(self.0 as u32)
+        self.is_v4().then_some(self.low as u32)
     }
 
     /// Returns all 128 bits; an IPv4 address is in its IPv4-mapped form.
     pub const fn bits(self) -> u128 {
-        self.0
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// Returns the sum of the address's 16-bit words as they stand in a header.
@@ -39,7 +50,10 @@ impl Address {
         let words = |pair: u32| (pair >> 16) + (pair & 0xffff);
         match self.to_v4() {
             Some(bits) => words(bits),
-            None => (0..4).map(|n| words((self.0 >> (32 * n)) as u32)).sum(),
+            None => [self.high, self.low]
+                .map(|word| words((word >> 32) as u32) + words(word as u32))
+                .iter()
+                .sum(),
         }
     }
 }
@@ -69,7 +83,7 @@ impl From<Address> for IpAddr {
     fn from(address: Address) -> Self {
         match address.to_v4() {
             Some(bits) => Self::V4(Ipv4Addr::from_bits(bits)),
-            None => Self::V6(Ipv6Addr::from_bits(address.0)),
+            None => Self::V6(Ipv6Addr::from_bits(address.bits())),
         }
     }
 }
@@ -148,7 +162,7 @@ impl Prefix {
         }
         let mask = Self::mask(address.is_v4(), length);
         Some(Self {
-            address: Address(address.0 & mask),
+            address: Address::from_bits(address.bits() & mask),
             length,
         })
     }
@@ -156,7 +170,7 @@ impl Prefix {
     /// Returns whether `address` is in the prefix.
     pub fn contains(&self, address: Address) -> bool {
         address.is_v4() == self.address.is_v4()
-            && address.0 & Self::mask(self.address.is_v4(), self.length) == self.address.0
+            && address.bits() & Self::mask(self.address.is_v4(), self.length) == self.address.bits()
     }
 
     /// Returns the first address of the prefix.
@@ -172,7 +186,7 @@ impl Prefix {
     /// Returns the first address that a machine may have: the one after the network's own.
     pub fn first_host(&self) -> IpAddr {
         let single = if self.address.is_v4() { 32 } else { 128 };
-        Address(self.address.0 | u128::from(self.length < single)).into()
+        Address::from_bits(self.address.bits() | u128::from(self.length < single)).into()
     }
 
     /// Returns a mask over all 128 bits; an IPv4 prefix always fixes the IPv4-mapped marker.

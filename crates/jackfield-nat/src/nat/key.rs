@@ -42,15 +42,38 @@ impl Scope {
     }
 }
 
-impl Hash for FlowKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.local.address.bits());
-        state.write_u128(self.remote.address.bits());
-        state.write_u64(
-            u64::from(self.local.port) << 32
+impl FlowKey {
+    /// Returns the key as few words, so that a table of flows stays in the cache.
+    pub(crate) fn pack(&self) -> PackedFlow {
+        PackedFlow {
+            local: self.local.address,
+            remote: self.remote.address,
+            rest: u64::from(self.local.port) << 32
                 | u64::from(self.remote.port) << 16
                 | self.protocol as u64,
-        );
+        }
+    }
+}
+
+/// A [`FlowKey`] as tables keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PackedFlow {
+    local: Address,
+    remote: Address,
+    rest: u64,
+}
+
+impl Hash for PackedFlow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.local.bits());
+        state.write_u128(self.remote.bits());
+        state.write_u64(self.rest);
+    }
+}
+
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pack().hash(state);
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use super::config::{Forward, Protocol};
-use super::key::{FlowKey, Map, MappingKey, Scope, Seeded};
+use super::key::{FlowKey, Map, MappingKey, PackedFlow, Scope, Seeded};
 use super::slab::Slab;
 use super::tcp::TcpState;
 use crate::{Address, Endpoint};
@@ -58,8 +58,8 @@ pub(crate) struct Flow {
 pub(crate) struct Table {
     pub(crate) mappings: Slab<Mapping>,
     pub(crate) flows: Slab<Flow>,
-    flow_inside: Map<FlowKey, u32>,
-    flow_outside: Map<FlowKey, u32>,
+    flow_inside: Map<PackedFlow, u32>,
+    flow_outside: Map<PackedFlow, u32>,
     mapping_inside: Map<MappingKey, u32>,
     mapping_outside: Map<MappingKey, u32>,
     /// How many flows let an address send to a mapping.
@@ -143,12 +143,12 @@ impl Table {
 
     /// Finds a flow by its inside endpoint.
     pub(crate) fn flow_inside(&self, key: &FlowKey) -> Option<u32> {
-        self.flow_inside.get(key).copied()
+        self.flow_inside.get(&key.pack()).copied()
     }
 
     /// Finds a flow by the outside endpoint it is mapped to.
     pub(crate) fn flow_outside(&self, key: &FlowKey) -> Option<u32> {
-        self.flow_outside.get(key).copied()
+        self.flow_outside.get(&key.pack()).copied()
     }
 
     /// Finds the mapping of an inside endpoint.
@@ -292,7 +292,7 @@ fn key(protocol: Protocol, endpoint: Endpoint, scope: Scope) -> MappingKey {
     }
 }
 
-fn flow_keys(mapping: &Mapping, remote: Endpoint) -> (FlowKey, FlowKey) {
+fn flow_keys(mapping: &Mapping, remote: Endpoint) -> (PackedFlow, PackedFlow) {
     let inside = FlowKey {
         protocol: mapping.protocol,
         local: mapping.internal,
@@ -302,7 +302,7 @@ fn flow_keys(mapping: &Mapping, remote: Endpoint) -> (FlowKey, FlowKey) {
         local: mapping.external,
         ..inside
     };
-    (inside, outside)
+    (inside.pack(), outside.pack())
 }
 
 /// Removes an index entry unless it points to something newer.

@@ -122,6 +122,7 @@ impl Headers {
     ///
     /// # Errors
     /// Says what is wrong with bytes that are no packet; a transport header that is cut short counts as wrong.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let headers = Self::parse_quoted(bytes)?;
         if headers.length > bytes.len() {
@@ -143,6 +144,7 @@ impl Headers {
     ///
     /// # Errors
     /// Says what is missing: the IP header and the first 8 bytes of the transport header have to be there.
+    #[inline]
     pub fn parse_quoted(bytes: &[u8]) -> Result<Self, ParseError> {
         match u8_at(bytes, 0).ok_or(ParseError::Truncated)? >> 4 {
             4 => parse_v4(bytes),
@@ -189,6 +191,7 @@ impl Headers {
     }
 }
 
+#[inline]
 fn parse_v4(bytes: &[u8]) -> Result<Headers, ParseError> {
     let fixed: &[u8; 20] = bytes.first_chunk().ok_or(ParseError::Truncated)?;
     let header = usize::from(fixed[0] & 0x0f) * 4;
@@ -314,6 +317,7 @@ impl Chain {
     }
 }
 
+#[inline]
 fn transport(
     bytes: &[u8],
     at: usize,
