@@ -7,10 +7,14 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Browser } from './lib/browser.mjs';
+import { PEOPLE } from './lib/camera.mjs';
 import { look, ownPath } from './lib/room_page.mjs';
 import { DEFAULT_PORT, JACKFIELD, Server, accepts } from './lib/server.mjs';
 
 const PICTURE = fileURLToPath(new URL('../docs/call.png', import.meta.url));
+
+/** Whether the documentation's picture is to be taken; the browser's test picture would not do it justice. */
+const IS_PICTURED = process.env.INTEROP_SCREENSHOT === '1';
 
 test('two windows at /r/demo see and hear each other', async (t) => {
   assert.equal(await accepts(DEFAULT_PORT), false, `port ${DEFAULT_PORT} is taken: what a newcomer would start fails`);
@@ -27,10 +31,12 @@ test('two windows at /r/demo see and hear each other', async (t) => {
     `it prints where it serves: ${server.output}`,
   );
 
-  const browser = await Browser.start();
-  t.after(() => browser.stop());
-  const ann = await browser.open(`${url}/r/demo?name=Ann&auto=1`);
-  const bob = await browser.open(`${url}/r/demo?name=Bob&auto=1`);
+  const enter = async (name) => {
+    const browser = await Browser.start({ camera: IS_PICTURED && PEOPLE[name.toLowerCase()] });
+    t.after(() => browser.stop());
+    return browser.open(`${url}/r/demo?name=${name}&auto=1`);
+  };
+  const [ann, bob] = [await enter('Ann'), await enter('Bob')];
   for (const [page, other] of [[ann, 'Bob'], [bob, 'Ann']]) {
     const isThere = (shown) => shown?.video.width > 0 && shown.video.frames > 0 && shown.path;
     const first = await page.until(look, other, `to see ${other}`, { accept: isThere });
@@ -43,7 +49,7 @@ test('two windows at /r/demo see and hear each other', async (t) => {
       connection.audioEnergy > audioEnergy;
     await page.until(look, other, `to see ${other} move and to hear them`, { accept });
   }
-  if (process.env.INTEROP_SCREENSHOT === '1') {
+  if (IS_PICTURED) {
     mkdirSync(dirname(PICTURE), { recursive: true });
     // What is said in passing would hide a badge.
     await ann.until(() => !document.querySelector('[data-toast]'), null, 'the page to have said all');

@@ -2,8 +2,8 @@
 
 import { describe } from 'node:test';
 
-import { LOOPBACK, startJackfield } from './lib/server.mjs';
-import { REALM, SECRET, USER, turnContract } from './lib/turn_contract.mjs';
+import { LOOPBACK, freePort, startJackfield } from './lib/server.mjs';
+import { REALM, SECRET, USER, tlsContract, turnContract } from './lib/turn_contract.mjs';
 import { startCoturn } from './stock/coturn.mjs';
 
 const CREDENTIALS = {
@@ -21,5 +21,14 @@ describe("coturn's tools and aioice against our server", () => {
     const relays = ['--external-ip', LOOPBACK, '--external-ip', '::1'];
     const peers = allowPeers ? ['--allow-peer', '127.0.0.0/8', '--allow-peer', '::1/128'] : [];
     return startJackfield(['--realm', REALM, ...CREDENTIALS[kind], ...relays, ...peers]);
+  });
+});
+
+describe("coturn's tools against our server inside TLS", () => {
+  tlsContract(async () => {
+    const tlsPort = await freePort();
+    const tls = ['--listen-tls', `${LOOPBACK}:${tlsPort}`, '--tls-self-signed'];
+    const server = await startJackfield(['--realm', REALM, ...CREDENTIALS.rest, '--allow-peer', '127.0.0.0/8', ...tls]);
+    return Object.assign(server, { tlsPort });
   });
 });

@@ -1,7 +1,9 @@
 // Headless Chromium, in a namespace or on this machine, driven from the test.
 
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { writeCamera } from './camera.mjs';
 import { Child } from './process.mjs';
 import { temporaryFolder } from './temp.mjs';
 import { PATIENCE, until, within } from './wait.mjs';
@@ -17,12 +19,15 @@ export class Browser {
 
   /**
    * Starts Chromium, in `namespace` if one is given. `origin` is a plain-http origin to treat as secure, and `proxy` the
-   * HTTP proxy that everything but WebRTC's UDP has to go through.
+   * HTTP proxy that everything but WebRTC's UDP has to go through; `camera` is somebody to see instead of a test picture.
    */
-  static async start({ namespace, origin, proxy, size = { width: 1280, height: 800 } } = {}) {
+  static async start({ namespace, origin, proxy, camera, size = { width: 1280, height: 800 } } = {}) {
     const browser = new Browser(namespace);
     try {
-      await browser.order('launch', { origin, proxy, size, profile: browser.#profile.path });
+      const { path } = browser.#profile;
+      const film = camera && join(path, 'camera.y4m');
+      if (camera) writeCamera(film, camera);
+      await browser.order('launch', { origin, proxy, size, film, profile: path });
       return browser;
     } catch (error) {
       await browser.stop();

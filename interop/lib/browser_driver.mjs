@@ -22,12 +22,13 @@ const pages = [];
 let context;
 
 const orders = {
-  async launch({ origin, proxy, size, profile }) {
+  async launch({ origin, proxy, size, film, profile }) {
     context = await chromium.launchPersistentContext(profile, {
       executablePath: '/usr/bin/chromium',
       args: [
         ...FLAGS,
         ...(origin ? [`--unsafely-treat-insecure-origin-as-secure=${origin}`] : []),
+        ...(film ? [`--use-file-for-fake-video-capture=${film}`] : []),
         ...(proxy ? [`--proxy-server=${proxy}`] : []),
         '--ignore-certificate-errors',
       ],

@@ -32,6 +32,25 @@ const WAYS = Object.freeze({
   'extra requests in between': ['-X', '-G'],
 });
 
+/** Tests a TURN server inside TLS; `start` resolves with one that has a `tlsPort`. */
+export function tlsContract(start) {
+  let server;
+  let echo;
+  before(async () => {
+    server = await start();
+    echo = await echoPeer(LOOPBACK);
+  });
+  after(async () => {
+    echo?.close();
+    await server?.stop();
+  });
+
+  for (const [name, way] of Object.entries({ channels: [], 'Send and Data indications': ['-s'] })) {
+    test(`relays without loss inside TLS: ${name}`, () =>
+      losesNothing({ port: server.tlsPort }, REST, ['-t', '-S', '-X', ...way, ...peer(LOOPBACK, [echo])]));
+  }
+}
+
 /** Tests a TURN server; `start({ kind, allowPeers })` resolves with one that takes credentials of that kind. */
 export function turnContract(start) {
   const servers = {};
