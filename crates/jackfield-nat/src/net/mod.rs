@@ -30,7 +30,7 @@ mod diagram;
 mod forward;
 mod host;
 mod link;
-mod pcapng;
+pub mod pcapng;
 mod reassembly;
 mod trace;
 mod world;

@@ -11,14 +11,12 @@ impl World {
     /// A packet is shown where it is sent, with its fate as a comment unless it arrives; at a NAT it is shown once more
     /// with the verdict. `since_1970` is what the world's beginning is to be called.
     pub fn pcapng(&self, since_1970: Duration) -> Vec<u8> {
-        let mut file = Vec::new();
-        block(&mut file, SECTION_HEADER, &section_header());
-        for interface in &self.interfaces {
+        let names = self.interfaces.iter().map(|interface| {
             let network = self.networks.get(interface.network.0);
             let network = network.map_or("?", |network| network.name.as_str());
-            let name = format!("{} on {network}", self.name(interface.node));
-            block(&mut file, INTERFACE, &interface_description(&name));
-        }
+            format!("{} on {network}", self.name(interface.node))
+        });
+        let mut file = beginning(names);
         for event in self.trace.events() {
             let at = since_1970 + event.at;
             let (interface, comment) = match event.what {
@@ -33,11 +31,37 @@ impl World {
                     (interface.map_or(0, |id| id.0), Some(comment))
                 }
             };
-            let body = packet(interface as u32, at, &event.bytes, comment.as_deref());
-            block(&mut file, PACKET, &body);
+            file.extend(packet(
+                interface as u32,
+                at,
+                &event.bytes,
+                comment.as_deref(),
+            ));
         }
         file
     }
+}
+
+/// Returns how a capture file begins that is to have these interfaces, numbered from 0.
+pub fn beginning<T: AsRef<str>>(interfaces: impl IntoIterator<Item = T>) -> Vec<u8> {
+    let mut file = Vec::new();
+    block(&mut file, SECTION_HEADER, &section_header());
+    for name in interfaces {
+        block(&mut file, INTERFACE, &interface_description(name.as_ref()));
+    }
+    file
+}
+
+/// Returns what goes into a capture file for a packet that an interface saw `at` a time since 1970, with a comment of
+/// up to 64 KiB.
+pub fn packet(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
+    let mut file = Vec::new();
+    block(
+        &mut file,
+        PACKET,
+        &packet_body(interface, at, bytes, comment),
+    );
+    file
 }
 
 fn fate_comment(fate: Fate) -> Option<&'static str> {
@@ -70,7 +94,7 @@ fn interface_description(name: &str) -> Vec<u8> {
     body
 }
 
-fn packet(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
+fn packet_body(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
     let nanos = at.as_nanos() as u64;
     body.extend(interface.to_le_bytes());
