@@ -10,7 +10,7 @@ use std::time::Duration;
 use jackfield_nat::packet::{Headers, build, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{DropReason, Nat};
-use jackfield_net::tun::{Handle, Link, Report, Router, RouterConfig, Tun};
+use jackfield_net::tun::{Handle, Link, Report, Router, RouterConfig, Tap, Tun};
 use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -201,4 +201,35 @@ async fn a_handle_of_a_router_that_has_ended_says_so() {
     rig.end().await;
     assert!(handle.report().await.is_err());
     assert!(handle.reboot().await.is_err());
+}
+
+#[tokio::test]
+async fn a_capture_shows_packets_before_and_after_with_the_verdict() {
+    let (inside, near) = cable();
+    let (outside, far) = cable();
+    let profile = Profile::PORT_RESTRICTED_CONE;
+    let nat = Nat::new(profile.config(&["198.51.100.1".parse().unwrap()]), [7; 32]);
+    let (mut router, handle) = Router::new(nat, near, far, &RouterConfig::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nat.pcapng");
+    router.capture(Tap::create(&path).unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(router.run(async {
+        let _ = stopped.await;
+    }));
+    send(&inside, HOST, PEER, b"caught out").await;
+    let (external, _) = receive(&outside).await;
+    send(&outside, STRANGER, &external.to_string(), b"refused").await;
+    while handle.report().await.unwrap().nat.dropped_in_total() == 0 {
+        tokio::task::yield_now().await;
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+
+    let file = std::fs::read(&path).unwrap();
+    let times = |what: &[u8]| file.windows(what.len()).filter(|at| *at == what).count();
+    assert_eq!(file.first_chunk(), Some(&[0x0a, 0x0d, 0x0d, 0x0a]));
+    assert_eq!(times(b"caught out"), 2);
+    assert_eq!(times(b"refused"), 1);
+    assert_eq!(times(b"drop: filtered"), 1);
 }

@@ -16,6 +16,7 @@ mod netns;
 mod offload;
 mod port;
 mod router;
+mod tap;
 
 pub use cable::{Link, LinkCounters};
 pub use device::{Tun, TunConfig, TunError};
@@ -23,3 +24,4 @@ pub use handle::{Handle, Report, Stopped};
 pub use netns::Netns;
 pub use port::PortCounters;
 pub use router::{Router, RouterConfig};
+pub use tap::Tap;

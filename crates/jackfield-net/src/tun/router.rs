@@ -10,7 +10,7 @@ use super::cable::{Cable, Fate};
 use super::handle::{Handle, Order, Report};
 use super::offload::Offload;
 use super::port::Port;
-use super::{Link, Tun};
+use super::{Link, Tap, Tun};
 
 /// How a router works.
 #[derive(Debug, Clone)]
@@ -49,6 +49,7 @@ pub struct Router {
     cable: Cable,
     orders: mpsc::Receiver<Order>,
     started: Instant,
+    tap: Option<Tap>,
     trains: bool,
     batch: usize,
     buffer: Box<[u8]>,
@@ -73,12 +74,18 @@ impl Router {
             cable: Cable::new(config.link, config.bytes_under_way, config.seed),
             orders,
             started: Instant::now(),
+            tap: None,
             trains: config.trains,
             batch: config.batch.max(1),
             buffer: vec![0; Packet::HEADROOM + LONGEST_PACKET].into_boxed_slice(),
         };
         router.set_trains();
         Ok((router, handle))
+    }
+
+    /// Captures packets from now on.
+    pub fn capture(&mut self, tap: Tap) {
+        self.tap = Some(tap);
     }
 
     /// Moves packets until `stop` resolves; returns how it went.
@@ -106,6 +113,9 @@ impl Router {
             self.pump(Side::Inside)?;
             self.pump(Side::Outside)?;
             self.keep_time();
+            if let Some(tap) = &mut self.tap {
+                tap.flush();
+            }
         }
     }
 
@@ -147,10 +157,14 @@ impl Router {
             // What the NAT cuts to pieces has to be complete before.
             offload.complete(packet.bytes_mut());
         }
+        let before = self.tap.is_some().then(|| packet.bytes().to_vec());
         let verdict = match from {
             Side::Inside => self.nat.outbound(now, &mut packet),
             Side::Outside => self.nat.inbound(now, &mut packet),
         };
+        if let (Some(tap), Some(before)) = (&mut self.tap, before) {
+            tap.record(from, &before, Some(&verdict.to_string()));
+        }
         let to = match (verdict, from) {
             (Verdict::Forward, Side::Inside) => Some(Side::Outside),
             (Verdict::Forward, Side::Outside) => Some(Side::Inside),
@@ -172,6 +186,9 @@ impl Router {
     }
 
     fn send(&mut self, now: Instant, to: Side, offload: Offload, packet: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            tap.record(to, packet, None);
+        }
         match to {
             Side::Inside => self.inside.write(offload, packet),
             Side::Outside => {

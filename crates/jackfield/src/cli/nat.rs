@@ -108,6 +108,11 @@ fn run_command() -> Command {
                 .long("no-offload")
                 .action(ArgAction::SetTrue)
                 .help("Takes packets one by one instead of in trains of up to 64 KiB."),
+            Arg::new("capture")
+                .long("capture")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Writes packets as they come and go to a pcapng file, with the NAT's verdicts as comments."),
             Arg::new("seed")
                 .long("seed")
                 .value_name("NUMBER")
@@ -214,6 +219,7 @@ fn start(matches: &ArgMatches) -> ExitCode {
         default_route: matches.get_flag("default-route"),
         offload: !matches.get_flag("no-offload"),
         control: control_path(matches),
+        capture: matches.get_one("capture").cloned(),
         seed: matches.get_one("seed").copied(),
     };
     let json = matches.get_flag("json");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jackfield_nat::Nat;
-use jackfield_net::tun::{Router, RouterConfig, Tun};
+use jackfield_net::tun::{Router, RouterConfig, Tap, Tun};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{Control, Desk};
@@ -23,6 +23,8 @@ pub struct RunOptions {
     pub offload: bool,
     /// Where the control socket shall be.
     pub control: PathBuf,
+    /// The capture file to write, if there is to be one.
+    pub capture: Option<PathBuf>,
     /// What decides random ports and losses; random itself when absent.
     pub seed: Option<u64>,
 }
@@ -56,8 +58,13 @@ async fn route(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -
         ..RouterConfig::default()
     };
     let nat = Nat::new(settings.config(), seed);
-    let (router, handle) = Router::new(nat, inside, outside, &config)
+    let (mut router, handle) = Router::new(nat, inside, outside, &config)
         .context("the interfaces cannot be waited for")?;
+    if let Some(path) = &options.capture {
+        let tap = Tap::create(path)
+            .with_context(|| format!("the capture {} cannot be written", path.display()))?;
+        router.capture(tap);
+    }
     let control = Control::bind(&options.control).await?;
     let desk = Arc::new(Desk::new(handle, settings));
     ready();
