@@ -9,6 +9,16 @@ export function atExit(undo) {
   return () => undoing.delete(key);
 }
 
+/** Whether a process is there: what belongs to one that is not may be removed. */
+export function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
 process.on('exit', () => {
   // The latest first: a process dies before the namespace it is in.
   for (const undo of [...undoing.values()].reverse()) {

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
-import { atExit } from './cleanup.mjs';
+import { atExit, isRunning } from './cleanup.mjs';
 import { Child, run, succeed } from './process.mjs';
 
 /** Every namespace of ours is called `jfPID-NAME`, by the id of the process that made it. */
@@ -97,15 +97,6 @@ function namespaces() {
     return readdirSync('/run/netns');
   } catch {
     return [];
-  }
-}
-
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
   }
 }
 

@@ -43,7 +43,7 @@ fn suite(file: &str) -> Result<(), String> {
         .args([
             "--test",
             "--test-reporter=spec",
-            "--test-timeout=180000",
+            "--test-timeout=600000",
             file,
         ])
         .folder(workspace::interop())
