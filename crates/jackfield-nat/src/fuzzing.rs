@@ -329,71 +329,31 @@ fn epoch() -> Instant {
 mod tests {
     use super::*;
     use crate::packet::{IcmpError, TcpFlags};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{Rng, SeedableRng};
-    use std::path::{Path, PathBuf};
+    use jackfield_corpus::{folder, replay};
 
     #[test]
     fn the_packet_corpus_and_mutations_of_it_hold() {
-        replay("nat_packet", packet, 4000);
+        replay("nat_packet", 40_000, packet);
     }
 
     #[test]
     fn the_scenario_corpus_and_mutations_of_it_hold() {
-        replay("nat_scenario", scenario, 4000);
+        replay("nat_scenario", 40_000, scenario);
     }
 
-    /// Writes the seed corpora; run by hand after a change of format, with `JACKFIELD_WRITE_CORPUS=1` set.
+    /// Writes the seed corpora; run by hand after a change of format, with `WRITE_CORPUS=1` set.
     #[test]
     fn the_seed_corpora_are_those_that_this_writes() {
         for (name, seeds) in [("nat_packet", packets()), ("nat_scenario", scenarios())] {
             for (seed, bytes) in seeds {
                 let path = folder(name).join(seed);
-                if std::env::var_os("JACKFIELD_WRITE_CORPUS").is_some() {
+                if std::env::var_os("WRITE_CORPUS").is_some() {
                     std::fs::create_dir_all(folder(name)).unwrap();
                     std::fs::write(&path, &bytes).unwrap();
                 }
                 assert_eq!(std::fs::read(&path).unwrap(), bytes, "{}", path.display());
             }
         }
-    }
-
-    fn replay(name: &str, target: fn(&[u8]), mutations: usize) {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(folder(name))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        assert!(files.len() >= 8, "{name} has lost its corpus");
-        let seeds: Vec<Vec<u8>> = files
-            .iter()
-            .map(|file| std::fs::read(file).unwrap())
-            .collect();
-        for seed in &seeds {
-            target(seed);
-        }
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        for round in 0..mutations {
-            target(&mutate(&seeds[round % seeds.len()], &mut rng));
-        }
-    }
-
-    fn mutate(seed: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
-        let mut bytes = seed.to_vec();
-        for _ in 0..=rng.next_u32() % 4 {
-            let at = rng.next_u32() as usize % (bytes.len() + 1);
-            match rng.next_u32() % 4 {
-                0 => bytes.insert(at, rng.next_u32() as u8),
-                1 => bytes.truncate(bytes.len().max(1) - 1),
-                2 => bytes.extend_from_within(..at.min(64)),
-                _ => {
-                    if let Some(byte) = bytes.get_mut(at) {
-                        *byte = rng.next_u32() as u8;
-                    }
-                }
-            }
-        }
-        bytes
     }
 
     fn packets() -> Vec<(&'static str, Vec<u8>)> {
@@ -487,11 +447,5 @@ mod tests {
             .zip(0_u8..)
             .map(|(name, choice)| (name, [&[choice], steps.concat().as_slice()].concat()))
             .collect()
-    }
-
-    fn folder(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fuzz/corpus")
-            .join(name)
     }
 }

@@ -331,75 +331,15 @@ impl Play {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::path::Path;
+    use jackfield_corpus::replay;
 
     #[test]
     fn the_envelope_corpus_and_its_mutations_hold() {
-        replay("signal_envelope", envelope);
+        replay("signal_envelope", 6_000, envelope);
     }
 
     #[test]
     fn the_hub_corpus_and_its_mutations_hold() {
-        replay("signal_hub", hub);
-    }
-
-    /// Runs each seed, and some hundreds of deterministic mutations of it.
-    fn replay(target: &str, run: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fuzz/corpus")
-            .join(target);
-        let mut paths: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        paths.sort();
-        assert!(paths.len() >= 10, "the corpus is there");
-        let seeds: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        for seed in &seeds {
-            run(seed);
-            for _ in 0..200 {
-                run(&mutate(seed, &seeds, &mut random));
-            }
-        }
-    }
-
-    fn mutate(seed: &[u8], seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-        let mut bytes = seed.to_vec();
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len() + 1);
-            match random.below(5) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, random.next() as u8),
-                2 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-                3 if at < bytes.len() => {
-                    bytes.remove(at);
-                }
-                _ => {
-                    let other = &seeds[random.below(seeds.len())];
-                    let from = random.below(other.len() + 1);
-                    bytes.truncate(at);
-                    bytes.extend_from_slice(&other[from..]);
-                }
-            }
-        }
-        bytes
-    }
-
-    /// xorshift64*
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u64 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
-        }
-
-        fn below(&mut self, end: usize) -> usize {
-            self.next() as usize % end
-        }
+        replay("signal_hub", 6_000, hub);
     }
 }

@@ -186,103 +186,37 @@ fn check_args(args: &Args, config: DecoderConfig) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
+    use jackfield_corpus::replay;
 
     use super::*;
 
-    /// Runs a target on its corpus and on mutations of it, the same ones each time.
-    fn replay(name: &str, target: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fuzz/corpus")
-            .join(name);
-        let mut paths: Vec<_> = fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        paths.sort();
-        let seeds: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
-        assert!(seeds.len() >= 5, "{name} has seeds");
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        for seed in &seeds {
-            target(seed);
-            for _ in 0..300 {
-                let mut data = seed.clone();
-                for _ in 0..=random.below(4) {
-                    mutate(&mut data, &seeds, &mut random);
-                }
-                target(&data);
-            }
-        }
-    }
-
-    fn mutate(data: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
-        let at = random.below(data.len() + 1);
-        match random.below(5) {
-            0 => data.truncate(at),
-            1 => data.insert(at, random.byte()),
-            2 if at < data.len() => data[at] = random.byte(),
-            3 if at < data.len() => drop(data.remove(at)),
-            _ => {
-                let other = &seeds[random.below(seeds.len())];
-                let from = random.below(other.len() + 1);
-                data.splice(at..at, other[from..].iter().take(32).copied());
-            }
-        }
-    }
-
-    /// xorshift64*, enough for mutations.
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u64 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-        }
-
-        fn below(&mut self, end: usize) -> usize {
-            usize::try_from(self.next() >> 32).unwrap() % end.max(1)
-        }
-
-        /// A byte that the formats care about, more often than not.
-        fn byte(&mut self) -> u8 {
-            let common = b"0123456789:-,/[]{}\"\x1eb\xff\x00\n#%&=_";
-            match self.below(3) {
-                0 => self.next().to_le_bytes()[0],
-                _ => common[self.below(common.len())],
-            }
-        }
-    }
-
     #[test]
     fn revision_4_payloads_hold_up() {
-        replay("socketio_payload_v4", payload_v4);
+        replay("socketio_payload_v4", 6_000, payload_v4);
     }
 
     #[test]
     fn revision_3_text_payloads_hold_up() {
-        replay("socketio_payload_v3_text", payload_v3_text);
+        replay("socketio_payload_v3_text", 6_000, payload_v3_text);
     }
 
     #[test]
     fn revision_3_binary_payloads_hold_up() {
-        replay("socketio_payload_v3_binary", payload_v3_binary);
+        replay("socketio_payload_v3_binary", 6_000, payload_v3_binary);
     }
 
     #[test]
     fn queries_hold_up() {
-        replay("socketio_query", query);
+        replay("socketio_query", 6_000, query);
     }
 
     #[test]
     fn packets_hold_up() {
-        replay("socketio_packets", packets);
+        replay("socketio_packets", 6_000, packets);
     }
 
     #[test]
     fn sessions_hold_up() {
-        replay("socketio_session", session);
+        replay("socketio_session", 6_000, session);
     }
 }

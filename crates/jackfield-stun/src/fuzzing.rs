@@ -108,81 +108,20 @@ pub fn uri(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
+    use jackfield_corpus::replay;
 
     #[test]
     fn the_corpus_of_message_holds() {
-        replay("stun_message", message);
+        replay("stun_message", 20_000, message);
     }
 
     #[test]
     fn the_corpus_of_framing_holds() {
-        replay("stun_framing", framing);
+        replay("stun_framing", 20_000, framing);
     }
 
     #[test]
     fn the_corpus_of_uri_holds() {
-        replay("stun_uri", uri);
-    }
-
-    /// Replays a target's corpus, and some thousands of mutations of it.
-    fn replay(name: &str, target: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fuzz/corpus")
-            .join(name);
-        let entries = std::fs::read_dir(&folder).unwrap();
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let seeds: Vec<Vec<u8>> = paths
-            .iter()
-            .map(|path| std::fs::read(path).unwrap())
-            .collect();
-        assert!(!seeds.is_empty(), "{} has no seeds", folder.display());
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        for seed in &seeds {
-            target(seed);
-            for _ in 0..MUTATIONS / seeds.len() {
-                target(&mutated(seed, &seeds, &mut random));
-            }
-        }
-    }
-
-    const MUTATIONS: usize = 20_000;
-
-    /// Changes a few bytes, cuts, repeats, or splices in a piece of another seed.
-    fn mutated(seed: &[u8], seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-        let mut bytes = seed.to_vec();
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len() + 1);
-            match random.below(6) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, random.below(256) as u8),
-                2 => {
-                    let other = &seeds[random.below(seeds.len())];
-                    let from = random.below(other.len() + 1);
-                    let to = from + random.below(other.len() - from + 1);
-                    bytes.splice(at..at, other[from..to].iter().copied());
-                }
-                3 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-                4 if at < bytes.len() => bytes[at] = [0, 1, 0x7F, 0x80, 0xFF][random.below(5)],
-                _ if at < bytes.len() => {
-                    bytes.remove(at);
-                }
-                _ => {}
-            }
-        }
-        bytes
-    }
-
-    /// A xorshift generator, so that a failure is found again.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, end: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 % end.max(1) as u64) as usize
-        }
+        replay("stun_uri", 20_000, uri);
     }
 }

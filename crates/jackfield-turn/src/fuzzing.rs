@@ -70,30 +70,28 @@ pub fn server(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
+    use jackfield_corpus::{replay, seeds};
 
     #[test]
     fn the_corpus_of_attributes_holds() {
-        replay("turn_attributes", attributes);
+        replay("turn_attributes", 6_000, attributes);
     }
 
     #[test]
     fn the_corpus_of_cidr_holds() {
-        replay("turn_cidr", cidr);
+        replay("turn_cidr", 6_000, cidr);
     }
 
     #[test]
     fn the_corpus_of_server_holds() {
-        replay("turn_server", server);
+        replay("turn_server", 6_000, server);
     }
 
     #[test]
     fn the_stories_of_the_corpus_reach_every_part() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/turn_server");
-        let stories: Vec<_> = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-            .map(|seed| model::World::new().run(input::Input::new(&seed)))
+        let stories: Vec<_> = seeds("turn_server")
+            .iter()
+            .map(|seed| model::World::new().run(input::Input::new(seed)))
             .collect();
         let sum = |of: fn(&crate::Stats) -> u64| stories.iter().map(of).sum::<u64>();
         assert!(sum(|stats| stats.allocated) > 20);
@@ -110,67 +108,6 @@ mod tests {
         ] {
             let dropped: u64 = stories.iter().map(|stats| stats.dropped(reason)).sum();
             assert!(dropped > 0, "no story leads to {reason:?}");
-        }
-    }
-
-    /// Replays a target's corpus, and some thousands of mutations of it.
-    fn replay(name: &str, target: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fuzz/corpus")
-            .join(name);
-        let entries = std::fs::read_dir(&folder).unwrap();
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let seeds: Vec<Vec<u8>> = paths
-            .iter()
-            .map(|path| std::fs::read(path).unwrap())
-            .collect();
-        assert!(!seeds.is_empty(), "{} has no seeds", folder.display());
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        for seed in &seeds {
-            target(seed);
-            for _ in 0..MUTATIONS / seeds.len() {
-                target(&mutated(seed, &seeds, &mut random));
-            }
-        }
-    }
-
-    const MUTATIONS: usize = 6_000;
-
-    /// Changes a few bytes, cuts, repeats, or splices in a piece of another seed.
-    fn mutated(seed: &[u8], seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-        let mut bytes = seed.to_vec();
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len() + 1);
-            match random.below(6) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, random.below(256) as u8),
-                2 => {
-                    let other = &seeds[random.below(seeds.len())];
-                    let from = random.below(other.len() + 1);
-                    let to = from + random.below(other.len() - from + 1);
-                    bytes.splice(at..at, other[from..to].iter().copied());
-                }
-                3 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-                4 if at < bytes.len() => bytes[at] = [0, 1, 0x7F, 0x80, 0xFF][random.below(5)],
-                _ if at < bytes.len() => {
-                    bytes.remove(at);
-                }
-                _ => {}
-            }
-        }
-        bytes
-    }
-
-    /// A xorshift generator, so that a failure is found again.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, end: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 % end.max(1) as u64) as usize
         }
     }
 }

@@ -287,82 +287,37 @@ pub fn answer_head(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use jackfield_corpus::replay;
 
     use super::*;
 
-    type Target = fn(&[u8]);
-
-    const TARGETS: [(&str, Target); 6] = [
-        ("websocket_frames", frames),
-        ("websocket_header", header),
-        ("websocket_utf8", utf8),
-        ("websocket_extensions", extensions),
-        ("websocket_request", request),
-        ("websocket_answer_head", answer_head),
-    ];
-
-    /// Mutations of each seed.
-    const MUTATIONS: u32 = 500;
-
     #[test]
-    fn the_corpus_and_its_mutations_hold() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-        for (name, target) in TARGETS {
-            let mut seeds: Vec<Vec<u8>> = std::fs::read_dir(corpus.join(name))
-                .expect("the corpus is part of the repository")
-                .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-                .collect();
-            assert!(seeds.len() > 5, "{name}");
-            seeds.sort();
-            for seed in &seeds {
-                target(seed);
-                for number in 0..MUTATIONS {
-                    target(&Mutator(u64::from(number) + 1).mutate(seed, &seeds));
-                }
-            }
-        }
+    fn frames_hold_up() {
+        replay("websocket_frames", 6_000, frames);
     }
 
-    /// A xorshift generator that changes bytes.
-    struct Mutator(u64);
+    #[test]
+    fn headers_hold_up() {
+        replay("websocket_header", 6_000, header);
+    }
 
-    impl Mutator {
-        fn next(&mut self, below: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 % below.max(1) as u64) as usize
-        }
+    #[test]
+    fn texts_hold_up() {
+        replay("websocket_utf8", 6_000, utf8);
+    }
 
-        fn mutate(&mut self, seed: &[u8], others: &[Vec<u8>]) -> Vec<u8> {
-            let mut bytes = seed.to_vec();
-            for _ in 0..=self.next(4) {
-                let at = self.next(bytes.len() + 1);
-                match self.next(6) {
-                    0 => bytes.truncate(at),
-                    1 => bytes.insert(at, self.next(256) as u8),
-                    2 => {
-                        let other = &others[self.next(others.len())];
-                        let from = self.next(other.len() + 1);
-                        bytes.splice(at..at, other[from..].iter().copied());
-                    }
-                    3 => {
-                        let end = at + self.next(bytes.len() - at + 1);
-                        bytes.drain(at..end);
-                    }
-                    _ if bytes.is_empty() => {}
-                    4 => {
-                        let at = self.next(bytes.len());
-                        bytes[at] ^= 1 << self.next(8);
-                    }
-                    _ => {
-                        let at = self.next(bytes.len());
-                        bytes[at] = self.next(256) as u8;
-                    }
-                }
-            }
-            bytes
-        }
+    #[test]
+    fn extensions_hold_up() {
+        replay("websocket_extensions", 6_000, extensions);
+    }
+
+    #[test]
+    fn requests_hold_up() {
+        replay("websocket_request", 6_000, request);
+    }
+
+    #[test]
+    fn answers_hold_up() {
+        replay("websocket_answer_head", 6_000, answer_head);
     }
 }
