@@ -24,11 +24,11 @@ describe("coturn's tools and aioice against our server", () => {
   });
 });
 
-describe("coturn's tools against our server inside TLS", () => {
+describe('aioice against our server inside TLS', () => {
   tlsContract(async () => {
     const tlsPort = await freePort();
     const tls = ['--listen-tls', `${LOOPBACK}:${tlsPort}`, '--tls-self-signed'];
-    const server = await startJackfield(['--realm', REALM, ...CREDENTIALS.rest, '--allow-peer', '127.0.0.0/8', ...tls]);
+    const server = await startJackfield(['--realm', REALM, ...CREDENTIALS.static, '--allow-peer', '127.0.0.0/8', ...tls]);
     return Object.assign(server, { tlsPort });
   });
 });

@@ -32,23 +32,19 @@ const WAYS = Object.freeze({
   'extra requests in between': ['-X', '-G'],
 });
 
-/** Tests a TURN server inside TLS; `start` resolves with one that has a `tlsPort`. */
+/**
+ * Tests a TURN server inside TLS; `start` resolves with one that has a `tlsPort`.
+ *
+ * coturn's client is not asked: it takes what is in one TLS record for one message, so it loses those that share one.
+ */
 export function tlsContract(start) {
   let server;
-  let echo;
   before(async () => {
     server = await start();
-    echo = await echoPeer(LOOPBACK);
   });
-  after(async () => {
-    echo?.close();
-    await server?.stop();
-  });
+  after(() => server?.stop());
 
-  for (const [name, way] of Object.entries({ channels: [], 'Send and Data indications': ['-s'] })) {
-    test(`relays without loss inside TLS: ${name}`, () =>
-      losesNothing({ port: server.tlsPort }, REST, ['-t', '-S', '-X', ...way, ...peer(LOOPBACK, [echo])]));
-  }
+  test('between two ICE agents over TLS', () => relaysBetweenAgents(server.tlsPort, 'tls'));
 }
 
 /** Tests a TURN server; `start({ kind, allowPeers })` resolves with one that takes credentials of that kind. */
@@ -77,11 +73,7 @@ export function turnContract(start) {
       losesNothing(servers.rest, REST, ['-x', '-c', ...peer('::1', echoes)]));
 
     for (const transport of ['udp', 'tcp']) {
-      test(`between two ICE agents over ${transport}`, async () => {
-        const script = fileURLToPath(new URL('aioice_relay.py', import.meta.url));
-        const args = [script, LOOPBACK, String(servers.static.port), USER.name, USER.password, transport];
-        assert.match(await succeed(python('python3'), args), /relayed both ways/);
-      });
+      test(`between two ICE agents over ${transport}`, () => relaysBetweenAgents(servers.static.port, transport));
     }
   });
 
@@ -112,6 +104,12 @@ async function losesNothing(server, credentials, options) {
   const [, sent, received] = /tot_send_msgs=(\d+), tot_recv_msgs=(\d+)/g.exec(last(output)) ?? [];
   assert.ok(Number(sent) > 0, output);
   assert.equal(received, sent);
+}
+
+async function relaysBetweenAgents(port, transport) {
+  const script = fileURLToPath(new URL('aioice_relay.py', import.meta.url));
+  const args = [script, LOOPBACK, String(port), USER.name, USER.password, transport];
+  assert.match(await succeed(python('python3'), args), /relayed both ways/);
 }
 
 async function isRefused(server, options, why) {

@@ -16,7 +16,7 @@ export async function startCoturn({ kind, allowPeers = true }) {
   const server = await Server.start({
     command: 'turnserver',
     args: [
-      ...['-n', '--log-file=stdout', '--pidfile=pid', '--userdb=users', '--no-tls', '--no-dtls', '--no-cli'],
+      ...['-n', '--log-file=stdout', '--pidfile=pid', '--userdb=users', '--no-tls', '--no-dtls', '--no-cli', '--no-rfc5780'],
       ...[`--listening-ip=${LOOPBACK}`, '--listening-ip=::1', `--listening-port=${port}`, `--realm=${REALM}`],
       ...(allowPeers ? ['--allow-loopback-peers'] : []),
       ...users[kind],
