@@ -3,7 +3,8 @@
 import { describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { example, startListener } from './lib/server.mjs';
+import { example, startJackfield, startListener } from './lib/server.mjs';
+import { signalContract } from './lib/signal_contract.mjs';
 import { fixtureContract, roomsContract } from './lib/socketio_contract.mjs';
 import { oldClientContract } from './lib/socketio_old_contract.mjs';
 
@@ -24,3 +25,7 @@ for (const [whose, start] of Object.entries({ 'the stock server': stock, 'our se
     oldClientContract((flags) => start('protocol_fixture')([...flags, ...PATIENT]));
   });
 }
+
+describe('socket.io-client 4 against jackfield serve', () => {
+  signalContract(startJackfield);
+});
