@@ -184,7 +184,7 @@ pub const KEYS: &[Key] = &[
         Kind::One,
         "",
         "a host name or address, with or without a port",
-        "The host that clients are told to find STUN and TURN at; by default the one they asked.",
+        "The host that clients are told to find STUN and TURN at, and the port if it is not the one listened on; by default the host they asked.",
     ),
     key(
         "credentials-ttl",

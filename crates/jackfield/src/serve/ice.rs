@@ -115,14 +115,18 @@ impl IceMinter {
         let (host, port) = split_authority(authority);
         let secure = reached.is_some_and(|reached| reached.secure);
         let port = port.or_else(|| secure.then_some(443));
+        // A port that we do not listen on is a proxy's; it forwards HTTP, hardly TURN.
         let choose = |ports: &[u16]| match port {
-            // A port that we do not listen on is a proxy's; it forwards HTTP, hardly TURN.
-            Some(port) if ports.contains(&port) || self.public_host.is_some() => Some(port),
+            Some(port) if ports.contains(&port) => Some(port),
             _ => ports.first().copied(),
+        };
+        let plain = match (&self.public_host, port) {
+            (Some(_), Some(port)) => Some(port),
+            _ => choose(&self.ports),
         };
         let mut stun = Vec::new();
         let mut turn = Vec::new();
-        if let Some(port) = choose(&self.ports) {
+        if let Some(port) = plain {
             stun.push(format!("stun:{host}:{port}"));
             turn.push(format!("turn:{host}:{port}?transport=udp"));
             turn.push(format!("turn:{host}:{port}?transport=tcp"));
@@ -214,6 +218,23 @@ mod tests {
         assert_eq!(
             urls(&minter, "localhost:3478", false)[0],
             "stun:turn.example.org:5000"
+        );
+    }
+
+    #[test]
+    fn turns_is_offered_where_there_is_tls_and_nowhere_else() {
+        let public = ("public-host", "turn.example.org:5000");
+        let all = urls(&minter(&[public]), "localhost:3478", false);
+        assert!(all.iter().all(|url| !url.starts_with("turns:")), "{all:?}");
+        let tls = [
+            public,
+            ("listen-tls", "0.0.0.0:5349"),
+            ("tls-self-signed", "true"),
+        ];
+        let all = urls(&minter(&tls), "localhost:3478", false);
+        assert_eq!(
+            all.last().unwrap(),
+            "turns:turn.example.org:5349?transport=tcp"
         );
     }
 
