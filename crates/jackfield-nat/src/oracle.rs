@@ -1,10 +1,14 @@
 #![doc = include_str!("docs/oracle.md")]
 
+mod why;
+
 use std::collections::BTreeSet;
 
 use crate::{
     Assignment, Config, Conflict, Filtering, Mapping, Pooling, Protocol, Side, Translation,
 };
+
+pub use why::why;
 
 /// What the path between two hosts will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
