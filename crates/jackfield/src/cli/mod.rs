@@ -5,6 +5,8 @@ mod credentials;
 mod explain;
 #[cfg(target_os = "linux")]
 mod nat;
+#[cfg(target_os = "linux")]
+mod oracle;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jackfield_nat::profile::Profile;
 
-use super::{failed, say, wrong_use};
+use super::{failed, oracle, say, wrong_use};
 use crate::nat::{
     Answer, Change, Interface, Request, RunOptions, Settings, ask, default_path, run as route,
 };
@@ -41,6 +41,7 @@ pub(super) fn command() -> Command {
                 .after_help("Examples:\n  jackfield nat reboot")
                 .arg(control()),
         )
+        .subcommand(oracle::command())
         .subcommand(
             Command::new("profiles")
                 .about("Lists the NATs that there are by name")
@@ -183,7 +184,7 @@ fn control() -> Arg {
         .help("The control socket. [default: jackfield-nat.sock in $XDG_RUNTIME_DIR or /run]")
 }
 
-fn json() -> Arg {
+pub(super) fn json() -> Arg {
     Arg::new("json")
         .long("json")
         .action(ArgAction::SetTrue)
@@ -197,6 +198,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         Some(("list", matches)) => request(matches, &Request::List),
         Some(("set", matches)) => set(matches),
         Some(("reboot", matches)) => request(matches, &Request::Reboot),
+        Some(("oracle", matches)) => oracle::run(matches),
         Some(("profiles", matches)) => profiles(matches),
         _ => wrong_use("nat needs a subcommand"),
     }

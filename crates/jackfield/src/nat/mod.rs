@@ -9,6 +9,7 @@ mod control;
 mod interface;
 mod run;
 mod settings;
+mod verdict;
 mod view;
 
 pub use client::ask;
@@ -16,4 +17,5 @@ pub use control::{Answer, Request, default_path};
 pub use interface::{Interface, NoInterface};
 pub use run::{RunOptions, run};
 pub use settings::{Change, SettingError, Settings};
+pub use verdict::{Chain, Table, Verdict};
 pub use view::{LinkView, MappingLine, SideView, View};

@@ -1,0 +1,149 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use jackfield_nat::oracle::{Path, Traits, oracle, why};
+
+use super::{Change, SettingError, Settings};
+
+/// What stands between a host and the internet, as written on the command line: `symmetric`, `eim/adf`,
+/// `linux-masquerade,cgn` from the host outwards, or `public`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    name: String,
+    traits: Vec<Traits>,
+}
+
+impl Chain {
+    /// Returns what was written.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl FromStr for Chain {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Self, SettingError> {
+        let nats = text.split(',').map(str::trim);
+        let nats = nats.filter(|name| *name != PUBLIC);
+        Ok(Self {
+            name: text.to_owned(),
+            traits: nats.map(traits).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Reads one NAT: a profile, or a mapping and a filtering with a slash between them.
+fn traits(text: &str) -> Result<Traits, SettingError> {
+    let change = match text.split_once('/') {
+        Some((mapping, filtering)) => Change {
+            mapping: Some(mapping.to_owned()),
+            filtering: Some(filtering.to_owned()),
+            ..Change::default()
+        },
+        None => Change {
+            profile: Some(text.to_owned()),
+            ..Change::default()
+        },
+    };
+    // Which address it is makes no difference to anybody.
+    let somewhere = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
+    let settings = Settings::new(vec![somewhere]).changed(&change)?;
+    Ok(Traits::of(&settings.config()))
+}
+
+/// Whether two hosts reach each other directly, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the path will be.
+    pub path: Path,
+    /// The reason, in which the hosts are called `A` and `B`.
+    pub why: String,
+}
+
+impl Verdict {
+    /// Asks the oracle.
+    pub fn of(a: &Chain, b: &Chain) -> Self {
+        Self {
+            path: oracle(&a.traits, &b.traits),
+            why: why("A", &a.traits, "B", &b.traits),
+        }
+    }
+
+    /// Returns the path as one word.
+    pub const fn word(&self) -> &'static str {
+        match self.path {
+            Path::Direct => "direct",
+            Path::Luck => "luck",
+            Path::Relay => "relay",
+        }
+    }
+}
+
+/// Who meets whom: a table of verdicts on each pair.
+#[derive(Debug, Clone)]
+pub struct Table(pub Vec<Chain>);
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(chains) = self;
+        let width = |chain: &Chain| chain.name.chars().count().max(6);
+        let widest = chains.iter().map(width).max().unwrap_or(0);
+        write!(f, "{:widest$}", "")?;
+        for chain in chains {
+            write!(f, "  {:<1$}", chain.name, width(chain))?;
+        }
+        for row in chains {
+            write!(f, "\n{:widest$}", row.name)?;
+            for column in chains {
+                let word = Verdict::of(row, column).word();
+                write!(f, "  {word:<0$}", width(column))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A host without a NAT.
+const PUBLIC: &str = "public";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(a: &str, b: &str) -> Verdict {
+        Verdict::of(&a.parse().unwrap(), &b.parse().unwrap())
+    }
+
+    #[test]
+    fn nats_are_written_as_profiles_as_behaviours_and_in_chains() {
+        assert_eq!(verdict("symmetric", "port-restricted-cone").word(), "relay");
+        assert_eq!(verdict("apdm/apdf", "eim/adf").word(), "direct");
+        assert_eq!(verdict("full-cone,symmetric", "eim/apdf").word(), "relay");
+        assert_eq!(verdict("symmetric", "public").word(), "direct");
+    }
+
+    #[test]
+    fn a_nat_that_there_is_not_is_refused_with_those_there_are() {
+        let error = "cone".parse::<Chain>().unwrap_err().to_string();
+        assert!(
+            error.contains("`cone`") && error.contains("full-cone"),
+            "{error}"
+        );
+        let error = "eim/cone".parse::<Chain>().unwrap_err().to_string();
+        assert!(error.contains("filtering cannot be `cone`"), "{error}");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_and_a_heading() {
+        let chains = ["public", "symmetric", "eim/apdf"].map(|name| name.parse().unwrap());
+        let table = Table(chains.to_vec()).to_string();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(
+            lines.get(2).unwrap().split_whitespace().collect::<Vec<_>>(),
+            ["symmetric", "direct", "relay", "relay"]
+        );
+    }
+}
