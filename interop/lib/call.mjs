@@ -41,6 +41,28 @@ export class Call {
     }
   }
 
+  /**
+   * Has two people who are at home already, each with a `browser`, meet at a room's address; has `check` look at their
+   * call, and closes their pages.
+   */
+  static async inRoom(address, homes, check) {
+    const call = new Call();
+    try {
+      await Promise.all(
+        Object.entries(homes).map(async ([name, home]) => {
+          const page = await home.browser.open(`${address}?name=${name}&auto=1`);
+          call.people[name] = { name, page };
+        }),
+      );
+      await check(call);
+    } catch (error) {
+      console.error(await call.#story());
+      throw error;
+    } finally {
+      await Promise.all(Object.values(call.people).map(({ page }) => page.close()));
+    }
+  }
+
   /** Waits until both see each other move. */
   async showsVideo() {
     await Promise.all(this.#sides().map((side) => this.#moves(side)));
@@ -134,12 +156,12 @@ export class Call {
 
   /** What there is to know when something went wrong. */
   async #story() {
-    const parts = [`server:\n${this.server?.output}`];
+    const parts = this.server ? [`server:\n${this.server.output}`] : [];
     for (const { name, page, router, other } of Object.keys(this.people).length === 2 ? this.#sides() : []) {
       const ask = (what) => what.catch((error) => error.message);
       parts.push(`${name} sees: ${JSON.stringify(await ask(page?.evaluate(look, other) ?? Promise.resolve()), null, 1)}`);
       parts.push(`${name}'s page logged:\n${await ask(page?.log() ?? Promise.resolve())}`);
-      parts.push(`${name}'s router: ${JSON.stringify(await ask(router.counters()))}`);
+      if (router) parts.push(`${name}'s router: ${JSON.stringify(await ask(router.counters()))}`);
     }
     return parts.join('\n');
   }

@@ -182,6 +182,21 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("calls.test.mjs"),
     },
     Part {
+        name: "natcalls",
+        about: "calls between browsers behind NATs of ours: direct exactly where the oracle says so",
+        after: &["build"],
+        needs: &[
+            Need::Root,
+            Need::Node,
+            IP,
+            NFT,
+            SYSCTL,
+            CHROMIUM,
+            Need::NodePackages,
+        ],
+        action: Action::Suite("natcalls.test.mjs"),
+    },
+    Part {
         name: "websocket",
         about: "the Autobahn cases",
         after: &["build"],

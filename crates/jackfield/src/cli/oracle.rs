@@ -18,7 +18,7 @@ pub(super) fn command() -> Command {
         .after_help(
             "Examples:\n  \
              jackfield nat oracle symmetric port-restricted-cone\n  \
-             jackfield nat oracle linux-masquerade,cgn-6888 eim/adf --json\n  \
+             jackfield nat oracle linux,cgn eim/adf --json\n  \
              jackfield nat oracle",
         )
         .arg(

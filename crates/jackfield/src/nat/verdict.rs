@@ -7,7 +7,7 @@ use jackfield_nat::oracle::{Path, Traits, oracle, why};
 use super::{Change, SettingError, Settings};
 
 /// What stands between a host and the internet, as written on the command line: `symmetric`, `eim/adf`,
-/// `linux-masquerade,cgn` from the host outwards, or `public`.
+/// `linux,cgn` from the host outwards, or `public`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     name: String,
@@ -90,16 +90,18 @@ impl fmt::Display for Table {
         let Self(chains) = self;
         let width = |chain: &Chain| chain.name.chars().count().max(6);
         let widest = chains.iter().map(width).max().unwrap_or(0);
-        write!(f, "{:widest$}", "")?;
+        let mut line = " ".repeat(widest);
         for chain in chains {
-            write!(f, "  {:<1$}", chain.name, width(chain))?;
+            line.push_str(&format!("  {:<1$}", chain.name, width(chain)));
         }
+        f.write_str(line.trim_end())?;
         for row in chains {
-            write!(f, "\n{:widest$}", row.name)?;
+            line = format!("\n{:widest$}", row.name);
             for column in chains {
                 let word = Verdict::of(row, column).word();
-                write!(f, "  {word:<0$}", width(column))?;
+                line.push_str(&format!("  {word:<0$}", width(column)));
             }
+            f.write_str(line.trim_end())?;
         }
         Ok(())
     }

@@ -1,0 +1,92 @@
+// Calls between two browsers behind `jackfield nat run` routers of the four classical types: a call is direct exactly
+// where the oracle says that it can be, and relayed where it cannot.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { Browser } from './lib/browser.mjs';
+import { Call } from './lib/call.mjs';
+import { Internet } from './lib/internet.mjs';
+import { JackfieldNat, nat } from './lib/jackfield_nat.mjs';
+import { startPublicJackfield } from './lib/server.mjs';
+
+const CLASSICAL = ['full-cone', 'restricted-cone', 'port-restricted-cone', 'symmetric'];
+
+const oracle = async (a, b) => {
+  const { code, output } = await nat(['oracle', a, b, '--json']);
+  assert.equal(code, 0, output);
+  return JSON.parse(output)[0].path;
+};
+
+describe('two browsers behind routers of ours', () => {
+  let internet;
+  let server;
+  /** By type: a home of each side's, with its router and its browser. */
+  const homes = { ann: {}, bob: {} };
+
+  before(async () => {
+    internet = await Internet.create();
+    // The namespace of the server is also what joins the routers, so it sees what goes past the server.
+    await internet.server.succeed('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
+    await internet.server.succeed('nft', [COUNTERS]);
+    server = await startPublicJackfield(internet);
+    const moveIn = async (name, profile, site) => {
+      const home = {};
+      homes[name][profile] = home;
+      home.router = await JackfieldNat.start(internet, { site, args: ['--profile', profile] });
+      home.browser = await Browser.start({ namespace: home.router.host, origin: server.url });
+    };
+    for (const [index, profile] of CLASSICAL.entries()) {
+      await Promise.all([moveIn('ann', profile, 2 * index + 1), moveIn('bob', profile, 2 * index + 2)]);
+    }
+  });
+  after(async () => {
+    const all = Object.values(homes).flatMap((side) => Object.values(side));
+    await Promise.all(all.map(({ browser }) => browser?.stop()));
+    await Promise.all(all.map(({ router }) => router?.stop()));
+    await server?.stop();
+    internet?.remove();
+  });
+
+  /** How many UDP packets went past the server and through it while something was done. */
+  const crossing = async (doing) => {
+    const before = await counters();
+    await doing();
+    const now = await counters();
+    return { past: now.past - before.past, through: now.through - before.through };
+  };
+
+  const counters = async () => {
+    const { nftables } = JSON.parse(await internet.server.succeed('nft', ['-j', 'list', 'counters']));
+    return Object.fromEntries(nftables.flatMap(({ counter }) => (counter ? [[counter.name, counter.packets]] : [])));
+  };
+
+  for (const ann of CLASSICAL) {
+    for (const bob of CLASSICAL) {
+      test(`${ann} calls ${bob}`, async () => {
+        const wanted = await oracle(ann, bob);
+        const room = `${server.url}/r/${ann}-${bob}`;
+        await Call.inRoom(room, { ann: homes.ann[ann], bob: homes.bob[bob] }, async (call) => {
+          await call.showsVideo();
+          assert.equal(await call.path(), wanted === 'relay' ? 'relay-udp' : 'direct');
+          const { past, through } = await crossing(() => call.showsVideo());
+          assert.ok(wanted === 'relay' ? through > 10 * past : past > 10 * through, `${past} past, ${through} through`);
+        });
+      });
+    }
+  }
+});
+
+const COUNTERS = `
+  table inet calls {
+    counter past { }
+    counter through { }
+    chain forward {
+      type filter hook forward priority filter
+      meta l4proto udp counter name past
+    }
+    chain input {
+      type filter hook input priority filter
+      meta l4proto udp counter name through
+    }
+  }`;
