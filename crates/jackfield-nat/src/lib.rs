@@ -65,6 +65,6 @@ pub use nat::config::{
     UnsolicitedSyn,
 };
 pub use nat::{
-    Counters, DropReason, ForwardError, Hold, MappingView, Nat, Policy, Rule, Side, Translation,
-    Transmit, Verdict,
+    Counters, DropReason, ForwardError, Hold, MappingView, Nat, Policy, RemoteFilter, Rule, Side,
+    Translation, Transmit, Verdict,
 };

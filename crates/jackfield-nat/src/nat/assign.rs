@@ -393,7 +393,7 @@ impl Nat {
 }
 
 /// How many pools an external address has.
-const PROTOCOLS: usize = 3;
+pub(super) const PROTOCOLS: usize = 3;
 
 /// How many random ports are tried where a bitmap cannot tell what is free; Linux gives up after as many.
 const SHARED_PORT_TRIES: usize = 128;

@@ -125,6 +125,9 @@ impl Nat {
 
     /// Returns whether a mapping lets a remote endpoint send to it that it may not have a flow with.
     fn permits(&self, id: u32, mapping: &Mapping, remote: Endpoint) -> bool {
+        if mapping.limited {
+            return self.filters_admit(id, mapping, remote);
+        }
         mapping.open
             || match self.filtering(mapping.protocol) {
                 Filtering::EndpointIndependent => true,
@@ -133,7 +136,7 @@ impl Nat {
             }
     }
 
-    fn filtering(&self, protocol: Protocol) -> Filtering {
+    pub(super) fn filtering(&self, protocol: Protocol) -> Filtering {
         match protocol {
             Protocol::Udp => self.config.udp.filtering,
             Protocol::Tcp => self.config.tcp.filtering,

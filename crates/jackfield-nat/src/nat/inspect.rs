@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Nat;
-use super::config::{Config, Forward, Protocol};
+use super::config::{Config, Protocol};
 use super::hosts::Hosts;
 use super::key::{Scope, Seeded};
 use super::queue::Queue;
@@ -33,21 +33,6 @@ pub struct MappingView {
     pub expires: Option<Instant>,
 }
 
-/// Why a forward cannot be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ForwardError {
-    /// The outside endpoint is mapped already.
-    #[error("the outside endpoint is mapped already")]
-    Taken,
-    /// The outside address is none of the NAT's.
-    #[error("the outside address is none of this NAT's")]
-    NotExternal,
-    /// The host has all the mappings it may have.
-    #[error("the host has all the mappings it may have")]
-    HostMappings,
-}
-
 impl Nat {
     /// Returns every mapping, oldest place first.
     pub fn mappings(&self) -> impl Iterator<Item = MappingView> {
@@ -64,45 +49,6 @@ impl Nat {
         self.table.flows.len()
     }
 
-    /// Adds a mapping that stays until it is removed and lets everybody in.
-    ///
-    /// Port mapping protocols call this for each mapping that a host asks for, and keep its lifetime themselves.
-    ///
-    /// # Errors
-    /// Says why the outside endpoint cannot be had; nothing changes then.
-    pub fn add_forward(&mut self, now: Instant, forward: Forward) -> Result<(), ForwardError> {
-        let index = self
-            .external_index(forward.external.address)
-            .ok_or(ForwardError::NotExternal)?;
-        let limit = self.config.limits.mappings_per_host;
-        let host = self.hosts.get(forward.internal.address);
-        if host.is_some_and(|host| host.mappings >= limit) {
-            return Err(ForwardError::HostMappings);
-        }
-        let (protocol, port) = (forward.protocol, forward.external.port);
-        if !self.pool(protocol, index).is_free(port) {
-            return Err(ForwardError::Taken);
-        }
-        self.pool(protocol, index).take(port);
-        self.add_mapping(now, Mapping::forward(forward));
-        Ok(())
-    }
-
-    /// Removes what [`Nat::add_forward`] added at an outside endpoint; returns whether there was anything.
-    pub fn remove_forward(&mut self, now: Instant, protocol: Protocol, external: Endpoint) -> bool {
-        let id = self
-            .table
-            .mapping_outside(protocol, external, Scope::Everybody);
-        let forward = id.filter(|id| {
-            let mapping = self.table.mappings.get(*id);
-            mapping.is_some_and(|mapping| mapping.permanent)
-        });
-        if let Some(id) = forward {
-            self.end_mapping(now, id);
-        }
-        forward.is_some()
-    }
-
     /// Forgets everything but the configuration, as a reboot does. Counters go on.
     pub fn reboot(&mut self) {
         let seeded = Seeded::new([self.rng.next_u64(), self.rng.next_u64()]);
@@ -112,6 +58,7 @@ impl Nat {
         self.pools = BTreeMap::new();
         self.cursor = None;
         self.queue = Queue::default();
+        self.forward_filters.clear();
         self.held_syns = HeldSyns::new(seeded);
         self.local = seeded.map();
         self.transmits.clear();
@@ -165,7 +112,7 @@ impl Nat {
     }
 }
 
-fn view(mapping: &Mapping) -> MappingView {
+pub(super) fn view(mapping: &Mapping) -> MappingView {
     let (remote, remote_port) = match mapping.scope {
         Scope::Everybody => (None, None),
         Scope::Address(address) => (Some(address), None),

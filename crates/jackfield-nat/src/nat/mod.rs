@@ -6,6 +6,7 @@ pub(crate) mod config;
 mod expiry;
 mod finish;
 mod flow;
+mod forwards;
 mod fragments;
 mod hairpin;
 mod hosts;
@@ -32,10 +33,11 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::Address;
 use crate::packet::{IcmpError, Packet};
+use crate::{Address, Endpoint};
 
-pub use inspect::{ForwardError, MappingView};
+pub use forwards::{ForwardError, RemoteFilter};
+pub use inspect::MappingView;
 pub use policy::{Policy, Rule};
 pub use translation::Translation;
 pub use verdict::{Counters, DropReason, Hold, Side, Verdict};
@@ -77,6 +79,8 @@ pub struct Nat {
     held_syns: HeldSyns,
     /// Connections to the router itself, which conntrack keeps apart from those of the hosts, and when they end.
     local: Map<key::FlowKey, Instant>,
+    /// Whom the forwards let in that do not let everybody in.
+    forward_filters: BTreeMap<(config::Protocol, Endpoint), Vec<RemoteFilter>>,
     errors: Limiter,
     transmits: VecDeque<Transmit>,
     rng: ChaCha8Rng,
@@ -116,6 +120,7 @@ impl Nat {
             datagrams: Datagrams::new(),
             held_syns: HeldSyns::new(seeded),
             local: seeded.map(),
+            forward_filters: BTreeMap::new(),
             errors: Limiter::default(),
             transmits: VecDeque::new(),
             rng,

@@ -54,7 +54,7 @@ impl Nat {
 
     /// Starts a flow that the inside asks for, and its mapping if there is none.
     #[cold]
-    fn open_outbound(
+    pub(super) fn open_outbound(
         &mut self,
         now: Instant,
         bytes: &[u8],

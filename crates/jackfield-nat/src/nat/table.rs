@@ -24,6 +24,8 @@ pub(crate) struct Mapping {
     pub(crate) permanent: bool,
     /// It lets everybody in, whatever the NAT's filtering.
     pub(crate) open: bool,
+    /// It lets in only whom its filters name.
+    pub(crate) limited: bool,
     /// Something has come in on it.
     pub(crate) replied: bool,
     /// It was made by a packet to a port below 1024.
@@ -80,6 +82,7 @@ impl Mapping {
             armed: None,
             permanent: false,
             open: false,
+            limited: false,
             replied: false,
             well_known: false,
             pooled: false,
