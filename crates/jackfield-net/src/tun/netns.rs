@@ -33,7 +33,7 @@ impl Netns {
     ///
     /// # Errors
     /// Fails when there is no such namespace or it may not be entered.
-    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         let namespace = File::open(self.path())?;
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || {
