@@ -156,6 +156,11 @@ fn change() -> Vec<Arg> {
             "How long idle UDP mappings live, such as 30s.",
         ),
         text(
+            "firewall",
+            "NAME",
+            "What is refused: none, no-udp, no-udp-no-incoming-tcp, or only-https, which lets TCP to 80 and 443 out.",
+        ),
+        text(
             "latency",
             "TIME",
             "How long packets take on the outside link, one way, such as 20ms.",
@@ -283,6 +288,7 @@ fn read_change(matches: &ArgMatches) -> Change {
         filtering: text("filtering"),
         hairpinning: text("hairpinning"),
         udp_timeout: text("udp-timeout"),
+        firewall: text("firewall"),
         latency: text("latency"),
         loss: text("loss"),
         block_udp: matches.get_one("block-udp").copied(),

@@ -6,6 +6,7 @@
 
 mod client;
 mod control;
+mod firewall;
 mod interface;
 mod run;
 mod settings;
@@ -14,6 +15,7 @@ mod view;
 
 pub use client::ask;
 pub use control::{Answer, Request, default_path};
+pub use firewall::Firewall;
 pub use interface::{Interface, NoInterface};
 pub use run::{RunOptions, run};
 pub use settings::{Change, SettingError, Settings};

@@ -2,9 +2,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Config, Filtering, Hairpinning, Mapping};
+use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Translation};
 use jackfield_net::tun::Link;
 use serde::{Deserialize, Serialize};
+
+use super::Firewall;
 
 /// What is to be different, in the texts that people write; what is absent stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub struct Change {
     pub hairpinning: Option<String>,
     /// How long idle UDP mappings live.
     pub udp_timeout: Option<String>,
+    /// What is refused, whatever the NAT would do.
+    pub firewall: Option<String>,
     /// How long a packet takes on the way between the NAT and the outside.
     pub latency: Option<String>,
     /// How many percent of packets get lost there.
@@ -53,6 +57,10 @@ pub struct Settings {
     pub hairpinning: Option<Hairpinning>,
     /// How long idle UDP mappings live, where it is not as long as the profile says.
     pub udp_timeout: Option<Duration>,
+    /// What is refused, whatever the NAT would do.
+    pub firewall: Firewall,
+    /// Hosts with public addresses, which stay as they are: where there are any, nothing is translated.
+    pub public: Vec<IpAddr>,
     /// What the way between the NAT and the outside does to packets.
     pub link: Link,
     /// The NAT's outside addresses.
@@ -72,6 +80,8 @@ impl Settings {
             filtering: None,
             hairpinning: None,
             udp_timeout: None,
+            firewall: Firewall::None,
+            public: Vec::new(),
             link: Link::default(),
             externals,
             gateway: None,
@@ -109,6 +119,9 @@ impl Settings {
                 LONGEST_TIMEOUT,
             )?);
         }
+        if let Some(name) = &change.firewall {
+            new.firewall = firewall(name)?;
+        }
         if let Some(text) = &change.latency {
             new.link.latency = time("latency", text, Duration::ZERO, LONGEST_LATENCY)?;
         }
@@ -126,6 +139,10 @@ impl Settings {
         let mut config = self.profile.config(&self.externals);
         config.inside = self.gateway;
         config.mtu = self.mtu;
+        config.policy = self.firewall.policy();
+        if !self.public.is_empty() {
+            return self.without_nat(config);
+        }
         if let Some(mapping) = self.mapping {
             // Connection tracking has a mapping of its own.
             config.conntrack = None;
@@ -145,6 +162,30 @@ impl Settings {
             config.timers.udp_unreplied = None;
             config.timers.udp_well_known = None;
         }
+        config
+    }
+
+    /// Returns the name of what it is.
+    pub fn kind(&self) -> &'static str {
+        if self.public.is_empty() {
+            self.profile.name()
+        } else {
+            "public"
+        }
+    }
+
+    /// Everybody may send to hosts with public addresses, as far as the firewall lets them.
+    fn without_nat(&self, mut config: Config) -> Config {
+        let open = Behaviour {
+            mapping: Mapping::EndpointIndependent,
+            filtering: Filtering::EndpointIndependent,
+        };
+        config.translation = Translation::None;
+        config.one_to_one = self.public.iter().map(|ip| (*ip, *ip)).collect();
+        config.conntrack = None;
+        config.udp = open;
+        config.tcp = open;
+        config.icmp_filtering = open.filtering;
         config
     }
 }
@@ -238,6 +279,14 @@ fn profile(name: &str) -> Result<Profile, SettingError> {
     })
 }
 
+fn firewall(name: &str) -> Result<Firewall, SettingError> {
+    Firewall::find(name).ok_or_else(|| SettingError {
+        key: "firewall",
+        value: name.to_owned(),
+        accepted: Firewall::ALL.map(Firewall::name).join(", "),
+    })
+}
+
 fn time(
     key: &'static str,
     text: &str,
@@ -272,6 +321,10 @@ const LONGEST_LATENCY: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_nat::packet::{Headers, Packet, build};
+    use jackfield_nat::{Nat, Policy, Verdict};
+    use std::net::SocketAddr;
+    use std::time::Instant;
 
     fn settings() -> Settings {
         Settings::new(vec!["198.18.1.1".parse().unwrap()])
@@ -338,6 +391,39 @@ mod tests {
             });
             assert!(text.contains("percentage"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_firewall_stays_when_the_nat_becomes_another_one() {
+        let with = |firewall: Option<&str>, profile: Option<&str>| Change {
+            firewall: firewall.map(Into::into),
+            profile: profile.map(Into::into),
+            ..Change::default()
+        };
+        let walled = settings().changed(&with(Some("no-udp"), None)).unwrap();
+        let symmetric = walled.changed(&with(None, Some("symmetric"))).unwrap();
+        assert_eq!(symmetric.config().policy, Policy::no_udp());
+        let error = settings().changed(&with(Some("all"), None)).unwrap_err();
+        assert!(error.to_string().contains("only-https"), "{error}");
+    }
+
+    #[test]
+    fn public_hosts_keep_their_addresses_and_let_everybody_in() {
+        let host: IpAddr = "198.18.9.1".parse().unwrap();
+        let mut settings = settings();
+        settings.public = vec![host];
+        let mut nat = Nat::new(settings.config(), [7; 32]);
+        let (stranger, host) = ("198.18.0.1:9".parse().unwrap(), SocketAddr::new(host, 7000));
+        let mut bytes = build::udp(stranger, host, b"hello");
+        let verdict = nat.inbound(Instant::now(), &mut Packet::new(&mut bytes));
+        assert_eq!(verdict, Verdict::Forward);
+        assert_eq!(
+            Headers::parse(&bytes)
+                .unwrap()
+                .destination_endpoint()
+                .map(SocketAddr::from),
+            Some(host)
+        );
     }
 
     #[test]

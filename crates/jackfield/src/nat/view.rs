@@ -17,6 +17,8 @@ pub struct View {
     pub mapping: String,
     /// The filtering of UDP.
     pub filtering: String,
+    /// What is refused, whatever the NAT would do.
+    pub firewall: String,
     /// The outside addresses.
     pub external: Vec<String>,
     /// How long the router has run, in seconds.
@@ -85,9 +87,10 @@ impl View {
     pub fn new(settings: &Settings, report: &Report) -> Self {
         let config = settings.config();
         Self {
-            profile: settings.profile.to_string(),
+            profile: settings.kind().to_owned(),
             mapping: mapping_name(config.udp.mapping).to_owned(),
             filtering: filtering_name(config.udp.filtering).to_owned(),
+            firewall: settings.firewall.name().to_owned(),
             external: settings.externals.iter().map(ToString::to_string).collect(),
             uptime_s: (report.at - report.started).as_secs_f64(),
             link: LinkView {
@@ -189,10 +192,11 @@ impl Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}: UDP mapping {}, filtering {}; outside {}; up {:.0} s",
+            "{}: UDP mapping {}, filtering {}; firewall {}; outside {}; up {:.0} s",
             self.profile,
             self.mapping,
             self.filtering,
+            self.firewall,
             self.external.join(", "),
             self.uptime_s,
         )?;
