@@ -38,6 +38,8 @@
 //! ```
 
 pub mod demux;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod port;
 pub mod shard;
 mod stats;

@@ -199,7 +199,7 @@ fn configure(config: &TunConfig, name: &CString) -> Result<(), TunError> {
     Ok(())
 }
 
-fn index(name: &CString) -> io::Result<u32> {
+pub(crate) fn index(name: &CString) -> io::Result<u32> {
     // SAFETY: the name is a string with its end marked, and outlives the call.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => Err(io::Error::last_os_error()),

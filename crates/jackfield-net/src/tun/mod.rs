@@ -9,9 +9,9 @@
 //! kernel's `Documentation/networking/tuntap.rst`).
 
 mod cable;
-mod device;
+pub(crate) mod device;
 mod handle;
-mod netlink;
+pub(crate) mod netlink;
 mod netns;
 mod offload;
 mod port;
@@ -21,7 +21,7 @@ mod tap;
 pub use cable::{Link, LinkCounters};
 pub use device::{Tun, TunConfig, TunError};
 pub use handle::{Handle, Report, Stopped};
-pub use netns::Netns;
+pub use netns::{HeldNetns, Netns};
 pub use port::PortCounters;
 pub use router::{Router, RouterConfig};
 pub use tap::Tap;

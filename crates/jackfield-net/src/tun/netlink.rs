@@ -1,19 +1,20 @@
-//! Addresses, routes and link state by rtnetlink(7): the four requests that a new interface needs.
+//! Links, addresses and routes by rtnetlink(7): the requests that new interfaces need.
 
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// A way to the kernel's routing tables, in the network namespace of the thread that opens it.
 #[derive(Debug)]
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     socket: Socket,
     sequence: u32,
 }
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let domain = Domain::from(libc::AF_NETLINK);
         let protocol = Protocol::from(libc::NETLINK_ROUTE);
         Ok(Self {
@@ -23,7 +24,7 @@ impl Netlink {
     }
 
     /// Brings an interface up, with an MTU of its own if there is one.
-    pub(super) fn bring_up(&mut self, index: u32, mtu: Option<u16>) -> io::Result<()> {
+    pub(crate) fn bring_up(&mut self, index: u32, mtu: Option<u16>) -> io::Result<()> {
         let up = libc::IFF_UP as u32;
         let mut body = vec![0; 4]; // family, padding and device type do not matter
         for word in [index, up, up] {
@@ -35,17 +36,58 @@ impl Netlink {
         self.request(libc::RTM_NEWLINK, 0, &body)
     }
 
+    /// Makes a cable: an interface here, and its other end in the namespace that `there` stands for.
+    pub(crate) fn add_cable(&mut self, here: &str, far_end: &str, there: RawFd) -> io::Result<()> {
+        let mut peer = vec![0; INTERFACE];
+        attribute(&mut peer, libc::IFLA_IFNAME, &c_string(far_end));
+        attribute(&mut peer, libc::IFLA_NET_NS_FD, &there.to_ne_bytes());
+        let mut data = Vec::new();
+        attribute(&mut data, VETH_INFO_PEER, &peer);
+        self.add_link(here, "veth", Some(&data))
+    }
+
+    /// Makes a bridge.
+    pub(crate) fn add_bridge(&mut self, name: &str) -> io::Result<()> {
+        self.add_link(name, "bridge", None)
+    }
+
+    fn add_link(&mut self, name: &str, kind: &str, data: Option<&[u8]>) -> io::Result<()> {
+        let mut info = Vec::new();
+        attribute(&mut info, libc::IFLA_INFO_KIND, &c_string(kind));
+        if let Some(data) = data {
+            attribute(&mut info, libc::IFLA_INFO_DATA, data);
+        }
+        let mut body = vec![0; INTERFACE];
+        attribute(&mut body, libc::IFLA_IFNAME, &c_string(name));
+        attribute(&mut body, libc::IFLA_LINKINFO, &info);
+        self.request(libc::RTM_NEWLINK, NEW, &body)
+    }
+
+    /// Makes an interface a port of a bridge.
+    pub(crate) fn plug_in(&mut self, index: u32, bridge: u32) -> io::Result<()> {
+        let mut body = vec![0; 4];
+        body.extend(index.to_ne_bytes());
+        body.extend([0; 8]);
+        attribute(&mut body, libc::IFLA_MASTER, &bridge.to_ne_bytes());
+        self.request(libc::RTM_NEWLINK, 0, &body)
+    }
+
     /// Gives an interface an address.
-    pub(super) fn add_address(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
+    pub(crate) fn add_address(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
         let mut body = vec![family(ip), length, 0, 0];
         body.extend(index.to_ne_bytes());
         attribute(&mut body, libc::IFA_LOCAL, &octets(ip));
         attribute(&mut body, libc::IFA_ADDRESS, &octets(ip));
+        if ip.is_ipv6() {
+            // Nobody else can have the address: there is nothing to wait for before it is used.
+            let flags = libc::IFA_F_NODAD.to_ne_bytes();
+            attribute(&mut body, libc::IFA_FLAGS, &flags);
+        }
         self.request(libc::RTM_NEWADDR, REPLACE, &body)
     }
 
     /// Sends what is for a prefix out of an interface.
-    pub(super) fn add_route(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
+    pub(crate) fn add_route(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
         let mut body = vec![
             family(ip),
             length,
@@ -61,6 +103,30 @@ impl Netlink {
             attribute(&mut body, libc::RTA_DST, &octets(ip));
         }
         attribute(&mut body, libc::RTA_OIF, &index.to_ne_bytes());
+        self.request(libc::RTM_NEWROUTE, REPLACE, &body)
+    }
+
+    /// Sends what is for a prefix to a neighbour.
+    pub(crate) fn add_route_via(
+        &mut self,
+        gateway: IpAddr,
+        (ip, length): (IpAddr, u8),
+    ) -> io::Result<()> {
+        let mut body = vec![
+            family(ip),
+            length,
+            0,
+            0,
+            libc::RT_TABLE_MAIN,
+            libc::RTPROT_STATIC,
+            libc::RT_SCOPE_UNIVERSE,
+            libc::RTN_UNICAST,
+        ];
+        body.extend([0; 4]);
+        if length > 0 {
+            attribute(&mut body, libc::RTA_DST, &octets(ip));
+        }
+        attribute(&mut body, libc::RTA_GATEWAY, &octets(gateway));
         self.request(libc::RTM_NEWROUTE, REPLACE, &body)
     }
 
@@ -101,6 +167,12 @@ fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     body.resize(body.len().next_multiple_of(4), 0);
 }
 
+fn c_string(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.push(0);
+    bytes
+}
+
 fn family(ip: IpAddr) -> u8 {
     let family = match ip {
         IpAddr::V4(_) => libc::AF_INET,
@@ -118,7 +190,12 @@ fn octets(ip: IpAddr) -> Vec<u8> {
 
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
+/// Length of `struct ifinfomsg`.
+const INTERFACE: usize = 16;
+/// From `linux/veth.h`.
+const VETH_INFO_PEER: u16 = 1;
 const ERROR: u16 = libc::NLMSG_ERROR as u16;
+const NEW: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 const REPLACE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16;
 
 #[cfg(test)]

@@ -1,12 +1,18 @@
-#![expect(unsafe_code, reason = "setns(2) has no safe wrapper here")]
+#![expect(
+    unsafe_code,
+    reason = "setns(2) and unshare(2) have no safe wrappers here"
+)]
 
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +23,64 @@ pub enum Netns {
     Path(PathBuf),
     /// The one that a process is in.
     Process(u32),
+    /// One without a name, which is gone when nobody holds it and nothing runs in it.
+    Held(HeldNetns),
+}
+
+/// What keeps a network namespace alive that has no name; clones hold the same one.
+#[derive(Debug, Clone)]
+pub struct HeldNetns(Arc<File>);
+
+impl PartialEq for HeldNetns {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for HeldNetns {}
+
+impl AsRawFd for HeldNetns {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }
 
 impl Netns {
-    /// Returns the file that stands for the namespace.
+    /// Makes a network namespace that has no name. Whatever happens to this process, the kernel removes it with all of
+    /// its interfaces.
+    ///
+    /// # Errors
+    /// Fails without CAP_SYS_ADMIN, and when there are as many namespaces as there may be.
+    pub fn create() -> io::Result<Self> {
+        on_its_own_thread(|| {
+            // SAFETY: it changes what this thread sees of the network, and no memory.
+            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let file = File::open("/proc/thread-self/ns/net")?;
+            Ok(Self::Held(HeldNetns(Arc::new(file))))
+        })
+    }
+
+    /// Returns the file that stands for the namespace, as this process can open it.
     pub fn path(&self) -> PathBuf {
         match self {
             Self::Named(name) => PathBuf::from("/run/netns").join(name),
             Self::Path(path) => path.clone(),
             Self::Process(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
+            Self::Held(held) => PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())),
         }
+    }
+
+    /// Has a program start inside; the namespace lives at least until it has.
+    ///
+    /// # Errors
+    /// Fails when there is no such namespace.
+    pub fn start_inside(&self, command: &mut Command) -> io::Result<()> {
+        let namespace = File::open(self.path())?;
+        // SAFETY: setns(2) is async-signal-safe, and the descriptor belongs to the closure.
+        unsafe { command.pre_exec(move || enter(&namespace)) };
+        Ok(())
     }
 
     /// Runs `work` inside, on a thread of its own that ends with it.
@@ -35,14 +89,9 @@ impl Netns {
     /// Fails when there is no such namespace or it may not be entered.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         let namespace = File::open(self.path())?;
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                enter(&namespace)?;
-                Ok(work())
-            });
-            thread
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the thread inside ended early")))
+        on_its_own_thread(move || {
+            enter(&namespace)?;
+            Ok(work())
         })
     }
 }
@@ -68,8 +117,18 @@ impl fmt::Display for Netns {
             Self::Named(name) => f.write_str(name),
             Self::Path(path) => path.display().fmt(f),
             Self::Process(pid) => pid.fmt(f),
+            Self::Held(held) => write!(f, "without a name (descriptor {})", held.as_raw_fd()),
         }
     }
+}
+
+fn on_its_own_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(work);
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread inside ended early")))
+    })
 }
 
 /// Moves this thread, and no other one, into a network namespace.

@@ -1,0 +1,164 @@
+//! Cables, bridges, addresses and routes between network namespaces.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+
+use crate::tun::device::index;
+use crate::tun::netlink::Netlink;
+use crate::tun::{HeldNetns, Netns};
+
+/// What could not be done, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {error}")]
+pub struct WiringError {
+    /// What was to be done.
+    what: String,
+    /// What the kernel says.
+    error: io::Error,
+}
+
+/// Makes a network namespace in which the loopback interface is up and IPv6 is as told.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn host(ipv6: bool) -> Result<Netns, WiringError> {
+    let netns = Netns::create().map_err(failed(|| "no network namespace can be made".into()))?;
+    at(
+        &netns,
+        || "the loopback interface does not come up".into(),
+        |netlink| {
+            if !ipv6 {
+                without_ipv6()?;
+            }
+            netlink.bring_up(number("lo")?, None)
+        },
+    )?;
+    Ok(netns)
+}
+
+/// Lays a cable between two namespaces: an interface called `name` in each.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn cable(a: (&Netns, &str), b: (&Netns, &str)) -> Result<(), WiringError> {
+    let what = || format!("no cable can be laid between {} and {}", a.1, b.1);
+    let there = File::open(b.0.path()).map_err(failed(what))?;
+    at(a.0, what, |netlink| {
+        netlink.add_cable(a.1, b.1, there.as_raw_fd())?;
+        netlink.bring_up(number(a.1)?, None)
+    })?;
+    at(b.0, what, |netlink| netlink.bring_up(number(b.1)?, None))
+}
+
+/// Makes a bridge and brings it up.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn bridge(netns: &Netns, name: &str) -> Result<(), WiringError> {
+    at(
+        netns,
+        || format!("no bridge {name} can be made"),
+        |netlink| {
+            netlink.add_bridge(name)?;
+            netlink.bring_up(number(name)?, None)
+        },
+    )
+}
+
+/// Makes an interface a port of a bridge in the same namespace.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn plug_in(netns: &Netns, name: &str, bridge: &str) -> Result<(), WiringError> {
+    let what = || format!("{name} cannot be a port of {bridge}");
+    at(netns, what, |netlink| {
+        netlink.plug_in(number(name)?, number(bridge)?)
+    })
+}
+
+/// Gives an interface an address, with the length of its prefix.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn address(netns: &Netns, name: &str, ip: IpAddr, length: u8) -> Result<(), WiringError> {
+    let what = || format!("{name} does not take the address {ip}/{length}");
+    at(netns, what, |netlink| {
+        netlink.add_address(number(name)?, ip, length)
+    })
+}
+
+/// Sends what is for a prefix to a neighbour; the prefix of length 0 is everything.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn route(netns: &Netns, prefix: (IpAddr, u8), gateway: IpAddr) -> Result<(), WiringError> {
+    let what = || {
+        format!(
+            "there can be no route to {}/{} by {gateway}",
+            prefix.0, prefix.1
+        )
+    };
+    at(netns, what, |netlink| {
+        netlink.add_route_via(gateway, prefix)
+    })
+}
+
+/// Has a namespace pass on packets that are for others.
+///
+/// # Errors
+/// Says which setting cannot be written, as where /proc/sys is mounted read-only.
+pub fn forward(netns: &Netns, ipv6: bool) -> Result<(), WiringError> {
+    let set = |path: &'static str| {
+        at(
+            netns,
+            || format!("{path} cannot be set"),
+            move |_| fs::write(path, "1"),
+        )
+    };
+    set("/proc/sys/net/ipv4/ip_forward")?;
+    if ipv6 {
+        set("/proc/sys/net/ipv6/conf/all/forwarding")?;
+    }
+    Ok(())
+}
+
+/// Returns the descriptor by which this process holds a namespace that [`host`] made.
+pub fn descriptor(netns: &Netns) -> Option<i32> {
+    match netns {
+        Netns::Held(held) => Some(HeldNetns::as_raw_fd(held)),
+        Netns::Named(_) | Netns::Path(_) | Netns::Process(_) => None,
+    }
+}
+
+fn at(
+    netns: &Netns,
+    what: impl Fn() -> String,
+    work: impl FnOnce(&mut Netlink) -> io::Result<()> + Send,
+) -> Result<(), WiringError> {
+    netns
+        .run(|| Netlink::open().and_then(|mut netlink| work(&mut netlink)))
+        .and_then(|result| result)
+        .map_err(failed(what))
+}
+
+/// Where there is no IPv6 at all, there is nothing to switch off.
+fn without_ipv6() -> io::Result<()> {
+    match fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn number(name: &str) -> io::Result<u32> {
+    index(&CString::new(name)?)
+}
+
+fn failed(what: impl Fn() -> String) -> impl FnOnce(io::Error) -> WiringError {
+    move |error| WiringError {
+        what: what(),
+        error,
+    }
+}
