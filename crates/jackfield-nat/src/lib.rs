@@ -25,6 +25,7 @@
 //! - [`profile`]: NATs by name, each with the requirements it breaks on purpose.
 //! - [`oracle`]: whether two hosts behind given NATs must find a direct path, and why.
 //! - [`net`]: a virtual internet with virtual time, for tests.
+//! - [`stack`]: a host's TCP over raw packets, for programs in the virtual internet and servers inside a NAT.
 //! - [`packet`]: packets as bytes: reading, building, changing in place.
 //!
 //! # Standards
@@ -57,6 +58,7 @@ pub mod net;
 pub mod oracle;
 pub mod packet;
 pub mod profile;
+pub mod stack;
 
 pub use address::{Address, Endpoint, Prefix, PrefixError};
 pub use nat::config::{

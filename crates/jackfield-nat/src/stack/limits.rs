@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+/// How much a [`Stack`](super::Stack) keeps, and for how long; each limit has a counter in [`Counters`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of all kinds; a SYN beyond it is ignored, so its sender tries again.
+    pub connections: usize,
+    /// Connections that a peer began and has not finished opening.
+    pub half_open: usize,
+    /// Connections of one remote address.
+    pub connections_per_address: usize,
+    /// Bytes that wait to be read, for each connection: the window its peer is offered. Up to 1 GiB.
+    pub receive_buffer: usize,
+    /// Bytes that wait to be sent or acknowledged, for each connection.
+    pub send_buffer: usize,
+    /// Packets that wait to be polled; more are dropped, and TCP sends them again.
+    pub packets: usize,
+    /// The largest packet, in bytes; from 576.
+    pub mtu: usize,
+    /// For how long a connection may take to open.
+    pub handshake: Duration,
+    /// For how long sent data may stay unacknowledged (RFC 9293 §3.8.3 calls it R2).
+    pub timeout: Duration,
+    /// For how long a connection may be silent in both directions.
+    pub idle: Duration,
+    /// Bytes of input that each connection remembers so that it can be cloned. A connection that has had more is not in
+    /// a clone, where it ends with [`Reason::NotCloned`](super::Reason::NotCloned); 0 is for stacks that nobody clones.
+    pub journal: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            half_open: 64,
+            connections_per_address: 64,
+            receive_buffer: 65_535,
+            send_buffer: 65_535,
+            packets: 4096,
+            mtu: 1500,
+            handshake: Duration::from_secs(60),
+            timeout: Duration::from_secs(120),
+            idle: Duration::from_secs(2 * 3600 + 240),
+            journal: 4 << 20,
+        }
+    }
+}
+
+/// What a [`Stack`](super::Stack) has done and refused to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that were handed in.
+    pub packets_in: u64,
+    /// Packets that were queued to be polled.
+    pub packets_out: u64,
+    /// Packets that are no TCP segments, or have a wrong checksum.
+    pub malformed: u64,
+    /// Packets for other addresses.
+    pub not_ours: u64,
+    /// Segments that belong to no connection, answered with a reset.
+    pub refused: u64,
+    /// SYNs ignored for [`Limits::connections`].
+    pub too_many_connections: u64,
+    /// SYNs ignored for [`Limits::half_open`].
+    pub too_many_half_open: u64,
+    /// SYNs ignored for [`Limits::connections_per_address`].
+    pub too_many_per_address: u64,
+    /// Packets dropped for [`Limits::packets`].
+    pub packets_dropped: u64,
+    /// Connections ended for [`Limits::handshake`].
+    pub handshake_timeouts: u64,
+    /// Connections ended for [`Limits::timeout`].
+    pub timeouts: u64,
+    /// Connections ended for [`Limits::idle`].
+    pub idle_timeouts: u64,
+    /// Connections that a clone is without for [`Limits::journal`].
+    pub not_cloned: u64,
+    /// Connections that opened.
+    pub connected: u64,
+    /// Connections that were reset by their peer or refused by an ICMP error.
+    pub reset: u64,
+}
