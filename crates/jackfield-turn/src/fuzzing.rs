@@ -1,5 +1,6 @@
 //! What the fuzz targets run: each asserts properties of any bytes.
 
+mod client_story;
 mod input;
 mod model;
 
@@ -67,6 +68,11 @@ pub fn server(data: &[u8]) {
     model::World::new().run(input::Input::new(data));
 }
 
+/// Turns bytes into what a server, a caller and the clock do to a client, and checks its limits all the way.
+pub fn client(data: &[u8]) {
+    client_story::Story::new().run(input::Input::new(data));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +91,26 @@ mod tests {
     #[test]
     fn the_corpus_of_server_holds() {
         replay("turn_server", 6_000, server);
+    }
+
+    #[test]
+    fn the_corpus_of_client_holds() {
+        replay("turn_client", 6_000, client);
+    }
+
+    #[test]
+    fn the_stories_of_clients_reach_every_part() {
+        let stories: Vec<_> = seeds("turn_client")
+            .iter()
+            .map(|seed| client_story::Story::new().run(input::Input::new(seed)))
+            .collect();
+        let sum = |of: fn(&crate::client::Stats) -> u64| stories.iter().map(of).sum::<u64>();
+        assert!(sum(|stats| stats.packets_to_peers) > 5);
+        assert!(sum(|stats| stats.packets_from_peers) > 2);
+        assert!(sum(|stats| stats.untrusted) > 2);
+        assert!(sum(|stats| stats.dropped_waiting) > 2);
+        assert!(sum(|stats| stats.keepalives) > 5);
+        assert!(sum(|stats| stats.malformed) > 2);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A TURN server core ([RFC 8656]) without sockets, clocks or tasks, and the credentials that go with it.
+//! TURN ([RFC 8656]) without sockets, clocks or tasks: a server core, a client core ([`client`]), and the credentials that go
+//! with them.
 //!
 //! A [`Server`] is told the time and given bytes; it answers with [`Output`]s, and data goes straight through as a
 //! borrowed [`Relay`]. Which peers clients may reach is decided in one place, [`PeerPolicy::judge`], and by default that
@@ -36,6 +37,8 @@
 //! - [x] [RFC 8656] TURN over datagrams and streams: IPv4, IPv6 and both at once (ADDITIONAL-ADDRESS-FAMILY),
 //!   EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT (the driver sets the bit)
 //! - [x] [RFC 8489] long-term credentials: MD5 and SHA-256, USERHASH where no secret mints names, nonce cookie
+//! - [x] The client's side of both: allocations, permissions and channels kept alive, ALTERNATE-SERVER, protection against
+//!   stripped offers
 //! - [x] Time-limited credentials of the "TURN REST API" ([`credential`]), several secrets at a time
 //! - [x] [RFC 5766] channel numbers above 0x4FFF, which Debian's coturn tools use (can be switched off)
 //! - [ ] [RFC 6062] TCP allocations: left out on purpose for now; they make a server a general proxy
@@ -66,6 +69,7 @@ mod bucket;
 mod channel_number;
 mod channels;
 mod cidr;
+pub mod client;
 mod config;
 pub mod credential;
 #[cfg(any(test, feature = "fuzzing"))]

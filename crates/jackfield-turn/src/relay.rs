@@ -1,7 +1,11 @@
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jackfield_sansio::FiveTuple;
+use jackfield_stun::attribute::address;
+use jackfield_stun::{MAGIC_COOKIE, TransactionId};
+
+use crate::attribute::kind;
 
 /// Data that goes straight through: what the driver sends at once, before it asks for outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub enum Relay<'b> {
     },
 }
 
-/// The bytes before the payload of a message to a client, held in place so that no packet allocates.
+/// The bytes before the payload of a message between client and server, held in place so that no packet allocates.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     bytes: [u8; Self::MAX],
@@ -41,7 +45,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The most bytes a header has: a Data indication (20) with an IPv6 XOR-PEER-ADDRESS (24) and DATA's own header (4).
+    /// The most bytes a header has: an indication (20) with an IPv6 XOR-PEER-ADDRESS (24) and DATA's own header (4).
     pub const MAX: usize = 48;
 
     /// Returns the header's bytes.
@@ -55,6 +59,37 @@ impl Header {
         header.push(&number.to_be_bytes());
         header.push(&length.to_be_bytes());
         header
+    }
+
+    /// Returns a Send or Data indication up to its data, if the length fits; `kind` is its class and method.
+    pub(crate) fn indication(
+        kind: u16,
+        peer: SocketAddr,
+        id: TransactionId,
+        length: usize,
+    ) -> Option<Self> {
+        let peer = address::xor(peer, &id);
+        let (family, ip_length): (u8, u16) = if peer.is_ipv4() { (1, 4) } else { (2, 16) };
+        let address_length = 4 + ip_length;
+        let data_length = u16::try_from(length).ok()?;
+        let padded = u16::try_from(length.next_multiple_of(4)).ok()?;
+        let total = (4 + address_length + 4).checked_add(padded)?;
+        let mut header = Self::empty();
+        header.push(&kind.to_be_bytes());
+        header.push(&total.to_be_bytes());
+        header.push(&MAGIC_COOKIE);
+        header.push(id.as_bytes());
+        header.push(&kind::XOR_PEER_ADDRESS.value().to_be_bytes());
+        header.push(&address_length.to_be_bytes());
+        header.push(&[0, family]);
+        header.push(&peer.port().to_be_bytes());
+        match peer.ip() {
+            IpAddr::V4(ip) => header.push(&ip.octets()),
+            IpAddr::V6(ip) => header.push(&ip.octets()),
+        }
+        header.push(&kind::DATA.value().to_be_bytes());
+        header.push(&data_length.to_be_bytes());
+        Some(header)
     }
 
     pub(crate) fn empty() -> Self {
@@ -75,6 +110,16 @@ impl Header {
         } else {
             debug_assert!(false, "a header takes at most {} bytes", Self::MAX);
         }
+    }
+}
+
+/// Returns how many bytes bring a length to a multiple of four.
+pub(crate) fn padding(length: usize) -> u8 {
+    match length % 4 {
+        0 => 0,
+        1 => 3,
+        2 => 2,
+        _ => 1,
     }
 }
 

@@ -3,17 +3,18 @@
 //! [RFC 8656 §11]: https://www.rfc-editor.org/rfc/rfc8656#section-11
 //! [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use jackfield_sansio::FiveTuple;
-use jackfield_stun::attribute::{AttributeType, address};
-use jackfield_stun::{MAGIC_COOKIE, Message, TransactionId};
+use jackfield_stun::attribute::AttributeType;
+use jackfield_stun::{Message, TransactionId};
 use rand_chacha::rand_core::Rng;
 
 use super::Server;
 use crate::allocation::Allocation;
 use crate::attribute::{Data, DontFragment, XorPeerAddress, kind};
+use crate::relay::padding;
 use crate::{ChannelNumber, DropReason, Header, Limits, Relay};
 
 /// Where a client wants data to go.
@@ -185,38 +186,7 @@ fn meter(
 
 /// Returns a Data indication up to its data, if the length fits.
 fn data_header(peer: SocketAddr, id: TransactionId, length: usize) -> Option<Header> {
-    let peer = address::xor(peer, &id);
-    let (family, ip_length): (u8, u16) = if peer.is_ipv4() { (1, 4) } else { (2, 16) };
-    let address_length = 4 + ip_length;
-    let data_length = u16::try_from(length).ok()?;
-    let padded = u16::try_from(length.next_multiple_of(4)).ok()?;
-    let total = (4 + address_length + 4).checked_add(padded)?;
-    let mut header = Header::empty();
-    header.push(&DATA_INDICATION.to_be_bytes());
-    header.push(&total.to_be_bytes());
-    header.push(&MAGIC_COOKIE);
-    header.push(id.as_bytes());
-    header.push(&kind::XOR_PEER_ADDRESS.value().to_be_bytes());
-    header.push(&address_length.to_be_bytes());
-    header.push(&[0, family]);
-    header.push(&peer.port().to_be_bytes());
-    match peer.ip() {
-        IpAddr::V4(ip) => header.push(&ip.octets()),
-        IpAddr::V6(ip) => header.push(&ip.octets()),
-    }
-    header.push(&kind::DATA.value().to_be_bytes());
-    header.push(&data_length.to_be_bytes());
-    Some(header)
-}
-
-/// Returns how many bytes bring a length to a multiple of four.
-fn padding(length: usize) -> u8 {
-    match length % 4 {
-        0 => 0,
-        1 => 3,
-        2 => 2,
-        _ => 1,
-    }
+    Header::indication(DATA_INDICATION, peer, id, length)
 }
 
 /// The class and method of a Data indication.
@@ -226,6 +196,8 @@ const KNOWN_IN_SEND: &[AttributeType] = &[kind::XOR_PEER_ADDRESS, kind::DATA, ki
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use jackfield_stun::Class;
     use proptest::prelude::*;

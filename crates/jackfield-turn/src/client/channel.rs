@@ -1,0 +1,176 @@
+//! Channels: four bytes in place of an indication's 36 ([RFC 8656 §12]).
+//!
+//! [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::allocation::ahead;
+use super::request::{Ask, RETRY};
+use super::{Client, Due, Event, Failure, SendError};
+use crate::ChannelNumber;
+
+/// Every channel that was asked for, by number and by peer.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    peers: BTreeMap<ChannelNumber, Channel>,
+    numbers: BTreeMap<SocketAddr, ChannelNumber>,
+    /// How many numbers were given out; none is given out twice, so none ever means another peer to the server.
+    used: u16,
+    /// Peers for which the server had no channel.
+    unavailable: BTreeSet<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    peer: SocketAddr,
+    /// Until when it is bound; `None` before the server has said so.
+    expires: Option<Instant>,
+}
+
+impl Channels {
+    /// Returns the channel that leads to a peer at `now`.
+    pub(super) fn towards(&self, peer: SocketAddr, now: Instant) -> Option<ChannelNumber> {
+        let number = *self.numbers.get(&peer)?;
+        let expires = self.peers.get(&number)?.expires?;
+        (expires > now).then_some(number)
+    }
+
+    /// Returns the peer of a channel. A number that is only asked for counts: its data may overtake the answer.
+    pub(super) fn peer(&self, number: ChannelNumber) -> Option<SocketAddr> {
+        self.peers.get(&number).map(|channel| channel.peer)
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Returns whether the server was asked for a channel to this peer and has not answered.
+    pub(super) fn is_asked(&self, peer: SocketAddr) -> bool {
+        let number = self.numbers.get(&peer);
+        let channel = number.and_then(|number| self.peers.get(number));
+        channel.is_some_and(|channel| channel.expires.is_none())
+    }
+
+    fn add(&mut self, peer: SocketAddr) -> Option<ChannelNumber> {
+        let number = ChannelNumber::new(ChannelNumber::MIN.value().checked_add(self.used)?)
+            .filter(|number| number.is_rfc8656())?;
+        self.used += 1;
+        let expires = None;
+        self.peers.insert(number, Channel { peer, expires });
+        self.numbers.insert(peer, number);
+        Some(number)
+    }
+
+    fn remove(&mut self, number: ChannelNumber) {
+        if let Some(channel) = self.peers.remove(&number) {
+            self.numbers.remove(&channel.peer);
+        }
+    }
+}
+
+impl Client {
+    /// Asks the server for a channel to this peer, which permits the peer's address as well, and keeps both alive.
+    ///
+    /// [`Client::send`] does so by itself unless [`Config::channels`](super::Config::channels) says no.
+    ///
+    /// # Errors
+    /// When there is no allocation, none of this family, or no room for another peer.
+    pub fn bind_channel(&mut self, now: Instant, peer: SocketAddr) -> Result<(), SendError> {
+        self.check_peer(peer.ip())?;
+        self.note_asked(peer.ip())?;
+        if self.channels.numbers.contains_key(&peer) {
+            return Ok(());
+        }
+        match self.channels.add(peer) {
+            Some(number) => self.ask(now, Ask::Bind(number, peer)),
+            None => self.permit(now, peer.ip())?,
+        }
+        Ok(())
+    }
+
+    /// Asks for a channel to a peer that is sent to, unless that was tried already.
+    pub(super) fn want_channel(&mut self, now: Instant, peer: SocketAddr) -> Result<(), SendError> {
+        if self.channels.unavailable.contains(&peer) {
+            return Ok(());
+        }
+        self.bind_channel(now, peer)
+    }
+
+    pub(super) fn refresh_channel(&mut self, now: Instant, number: ChannelNumber) {
+        if let Some(peer) = self.channels.peer(number) {
+            self.ask(now, Ask::Bind(number, peer));
+        }
+    }
+
+    /// Takes a success response to ChannelBind.
+    pub(super) fn bound(&mut self, now: Instant, number: ChannelNumber, peer: SocketAddr) {
+        let Some(channel) = self.channels.peers.get_mut(&number) else {
+            return;
+        };
+        let is_news = channel.expires.is_none();
+        channel.expires = Some(now + CHANNEL_LIFETIME);
+        self.timers
+            .set(Due::Channel(number), now + ahead(CHANNEL_LIFETIME));
+        if is_news {
+            self.event(Event::ChannelBound { number, peer });
+        }
+        self.permitted(now, peer.ip());
+    }
+
+    /// Takes a refusal of ChannelBind: the peer may still be reached by indications.
+    pub(super) fn channel_refused(
+        &mut self,
+        now: Instant,
+        number: ChannelNumber,
+        peer: SocketAddr,
+        why: Failure,
+    ) {
+        if self.channels.peer(number).is_none() {
+            return;
+        }
+        let is_passing = matches!(why, Failure::TimedOut | Failure::Untrusted);
+        if is_passing && self.channels.towards(peer, now).is_some() {
+            self.timers.set(Due::Channel(number), now + RETRY);
+            return;
+        }
+        self.timers.cancel(&Due::Channel(number));
+        self.channels.remove(number);
+        match why {
+            Failure::Refused(400 | 420 | 500..=599) => {
+                self.channels.unavailable.insert(peer);
+                if self.permissions.allows(peer.ip(), now) {
+                    self.send_waiting(now, peer.ip());
+                } else {
+                    self.ask(now, Ask::Permit(peer.ip()));
+                }
+            }
+            _ => self.permission_refused(now, peer.ip(), why),
+        }
+    }
+
+    pub(super) fn forget_channels(&mut self, peer: IpAddr) {
+        let of_peer = |channel: &&ChannelNumber| {
+            self.channels
+                .peer(**channel)
+                .is_some_and(|address| address.ip() == peer)
+        };
+        let numbers: Vec<_> = self
+            .channels
+            .peers
+            .keys()
+            .filter(of_peer)
+            .copied()
+            .collect();
+        for number in numbers {
+            self.timers.cancel(&Due::Channel(number));
+            self.channels.remove(number);
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc8656#section-12
+//# Channel bindings last for 10 minutes unless refreshed.
+const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);

@@ -1,0 +1,163 @@
+use std::fmt;
+use std::time::Duration;
+
+/// Why there is no allocation, or why a peer is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The server said no, with this error code (300 to 699).
+    Refused(u16),
+    /// The server wants a credential and we have none.
+    CredentialMissing,
+    /// The server does not know our credential: wrong name or password, or its time is over.
+    CredentialRefused,
+    /// The server can do better than MD5 by its nonce, and its offer is gone: someone on the path took it out.
+    Downgraded,
+    /// The server offers only password algorithms that we do not know.
+    UnknownAlgorithm,
+    /// The server said yes, and left out or broke what belongs to it.
+    Malformed,
+    /// The server sent us to others too often, or in circles.
+    TooManyRedirects,
+    /// No answer came.
+    TimedOut,
+    /// Answers came, and none of them was signed with our credential.
+    Untrusted,
+    /// The connection ended, or could not be made.
+    Disconnected,
+    /// The allocation's time was over before the server prolonged it.
+    Expired,
+}
+
+/// Whose fault a [`Failure`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// Ours: the configuration or the credential.
+    Caller,
+    /// The server's: it refuses, is full, or is broken.
+    Server,
+    /// Of what is between us and the server.
+    Network,
+}
+
+impl Failure {
+    /// Returns the error code of the server, if it gave one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused(code) => Some(*code),
+            Self::CredentialMissing | Self::CredentialRefused => Some(401),
+            Self::TooManyRedirects => Some(300),
+            Self::Downgraded
+            | Self::UnknownAlgorithm
+            | Self::Malformed
+            | Self::TimedOut
+            | Self::Untrusted
+            | Self::Disconnected
+            | Self::Expired => None,
+        }
+    }
+
+    /// Returns whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            // Transport, address family, quota of the user, peers that are not allowed.
+            Self::Refused(403 | 440 | 441 | 442 | 443 | 447 | 486) => Fault::Caller,
+            Self::CredentialMissing | Self::CredentialRefused => Fault::Caller,
+            Self::Refused(_)
+            | Self::UnknownAlgorithm
+            | Self::Malformed
+            | Self::TooManyRedirects => Fault::Server,
+            Self::Downgraded
+            | Self::TimedOut
+            | Self::Untrusted
+            | Self::Disconnected
+            | Self::Expired => Fault::Network,
+        }
+    }
+
+    /// Returns after which time another try may succeed; `None` if the same try will fail the same way.
+    ///
+    /// A server that is full is left alone for a minute ([RFC 8656 §7.4]).
+    ///
+    /// [RFC 8656 §7.4]: https://www.rfc-editor.org/rfc/rfc8656#section-7.4
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(486 | 508) => Some(Duration::from_secs(60)),
+            Self::Refused(437 | 500..=599)
+            | Self::TimedOut
+            | Self::Untrusted
+            | Self::Disconnected
+            | Self::Expired => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code) => write!(f, "the server answered {code} ({})", meaning(*code)),
+            Self::CredentialMissing => f.write_str("the server wants a username and a password"),
+            Self::CredentialRefused => {
+                f.write_str("the server does not accept this username and password")
+            }
+            Self::Downgraded => f.write_str(
+                "something on the way took the server's offer of stronger passwords out",
+            ),
+            Self::UnknownAlgorithm => {
+                f.write_str("the server offers only password algorithms that are unknown here")
+            }
+            Self::Malformed => f.write_str("the server's answer lacks what belongs to it"),
+            Self::TooManyRedirects => {
+                f.write_str("the server names other servers too often, or in circles")
+            }
+            Self::TimedOut => f.write_str("no answer came from the server"),
+            Self::Untrusted => f.write_str(
+                "answers came, but not signed with this password: the password is wrong, or they are forged",
+            ),
+            Self::Disconnected => f.write_str("the connection to the server ended"),
+            Self::Expired => f.write_str("the allocation ran out before the server prolonged it"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Returns what an error code means, in words of ours: those of the server are not to be trusted.
+fn meaning(code: u16) -> &'static str {
+    match code {
+        300 => "it names another server",
+        400 => "it does not understand the request",
+        403 => "this peer is not allowed",
+        420 => "it does not know an attribute of the request",
+        437 => "it knows no such allocation, or another one",
+        440 => "it has no address of this family",
+        441 => "the allocation belongs to another user",
+        442 => "it does not relay this transport",
+        443 => "the peer is of another address family than the relay",
+        446 => "the connection exists already",
+        447 => "the connection could not be made, or timed out",
+        486 => "this user has as many allocations as allowed",
+        487 => "the roles conflict",
+        500 => "it has an error of its own",
+        508 => "it is full",
+        _ => "an unusual code",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_and_whose_fault_in_our_own_words() {
+        let full = Failure::Refused(508);
+        assert_eq!(full.to_string(), "the server answered 508 (it is full)");
+        assert_eq!(full.code(), Some(508));
+        assert_eq!(full.fault(), Fault::Server);
+        assert_eq!(full.retry_after(), Some(Duration::from_secs(60)));
+        assert_eq!(Failure::CredentialRefused.fault(), Fault::Caller);
+        assert_eq!(Failure::CredentialRefused.retry_after(), None);
+        assert_eq!(Failure::TimedOut.fault(), Fault::Network);
+    }
+}

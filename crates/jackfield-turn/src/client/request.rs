@@ -1,0 +1,324 @@
+//! Requests on their way: sent again over datagrams, signed once the server has asked for it, answered once.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use jackfield_sansio::Transmit;
+use jackfield_stun::attribute::{AttributeType, ErrorCode, Software};
+use jackfield_stun::transaction::{Retransmission, Step, Transaction};
+use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
+
+use super::credential::{Challenge, Signer};
+use super::{Client, Due, Failure, Output};
+use crate::ChannelNumber;
+use crate::attribute::{
+    Lifetime, RequestedAddressFamily, RequestedTransport, XorPeerAddress, kind, method,
+};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    Allocate,
+    Refresh,
+    /// A Refresh with a lifetime of zero.
+    Delete,
+    Permit(IpAddr),
+    Bind(ChannelNumber, SocketAddr),
+}
+
+/// The requests that wait for their answers.
+#[derive(Debug, Default)]
+pub(super) struct Requests(BTreeMap<TransactionId, Request>);
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Request {
+    transaction: Transaction,
+    ask: Ask,
+    bytes: Vec<u8>,
+    /// What its answer has to be signed with; `None` if it was not signed itself.
+    signer: Option<Signer>,
+    /// How often this was asked before and met a challenge.
+    challenged: u32,
+    /// Whether something came for it that could not be trusted.
+    met_untrusted: bool,
+}
+
+impl Requests {
+    pub(super) fn is_asking(&self, ask: Ask) -> bool {
+        self.0.values().any(|request| request.ask == ask)
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Ask {
+    fn method(self) -> Method {
+        match self {
+            Self::Allocate => method::ALLOCATE,
+            Self::Refresh | Self::Delete => method::REFRESH,
+            Self::Permit(_) => method::CREATE_PERMISSION,
+            Self::Bind(..) => method::CHANNEL_BIND,
+        }
+    }
+}
+
+impl Client {
+    /// Asks the server for something, unless the same is being asked.
+    pub(super) fn ask(&mut self, now: Instant, ask: Ask) {
+        if !self.requests.is_asking(ask) {
+            self.start_request(now, ask, 0);
+        }
+    }
+
+    fn start_request(&mut self, now: Instant, ask: Ask, challenged: u32) {
+        let id = self.new_transaction();
+        let (bytes, signer) = self.write(ask, id);
+        let retransmission = Retransmission {
+            reliable: self.path.transport.is_stream(),
+            ..self.config.retransmission
+        };
+        let request = Request {
+            transaction: Transaction::new(now, id, retransmission),
+            ask,
+            bytes,
+            signer,
+            challenged,
+            met_untrusted: false,
+        };
+        self.stats.requests += 1;
+        self.requests.0.insert(id, request);
+        self.continue_request(now, id);
+    }
+
+    /// Sends a request, or sends it again, or gives it up.
+    pub(super) fn continue_request(&mut self, now: Instant, id: TransactionId) {
+        let Some(request) = self.requests.0.get_mut(&id) else {
+            return;
+        };
+        let mut again = request.transaction.poll(now);
+        if again == Step::Send {
+            let bytes = request.bytes.clone();
+            again = request.transaction.poll(now);
+            self.stats.transmissions += 1;
+            self.transmit(now, bytes);
+        }
+        match again {
+            Step::Wait(until) => self.timers.set(Due::Request(id), until),
+            // Only a schedule without any patience has nothing to wait for.
+            Step::Send | Step::TimedOut => self.give_up(now, id),
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, id: TransactionId) {
+        let Some(request) = self.requests.0.remove(&id) else {
+            return;
+        };
+        self.timers.cancel(&Due::Request(id));
+        let why = if request.met_untrusted {
+            Failure::Untrusted
+        } else {
+            Failure::TimedOut
+        };
+        self.refused(now, request.ask, why);
+    }
+
+    /// Takes a response: finds its request, checks who sent it, and hands it to whoever asked.
+    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>) {
+        let id = message.transaction();
+        let answered = self.requests.0.get(&id).is_some_and(|request| {
+            request.transaction.is_answered_by(message) && request.ask.method() == message.method()
+        });
+        if !answered {
+            self.stats.unexpected += 1;
+            return;
+        }
+        let code = error_code(message);
+        if !self.is_trusted(message, code) {
+            self.stats.untrusted += 1;
+            if let Some(request) = self.requests.0.get_mut(&id) {
+                request.met_untrusted = true;
+            }
+            return;
+        }
+        let Some(request) = self.requests.0.remove(&id) else {
+            return;
+        };
+        self.timers.cancel(&Due::Request(id));
+        match code {
+            // What must be understood and is not makes a success a failure (RFC 8489 §6.3.3).
+            Ok(None) if message.unknown(KNOWN).next().is_some() => {
+                self.refused(now, request.ask, Failure::Malformed);
+            }
+            Ok(None) => self.succeeded(now, request.ask, message),
+            Ok(Some(401 | 438)) => self.challenged(now, &request, message),
+            Ok(Some(300)) if request.ask == Ask::Allocate => self.redirected(message),
+            Ok(Some(code)) => self.refused(now, request.ask, Failure::Refused(code)),
+            Err(failure) => self.refused(now, request.ask, failure),
+        }
+    }
+
+    /// Returns whether a response may be believed: a challenge needs no signature, all else has the request's.
+    ///
+    /// A response that lacks it is as good as not received ([RFC 8489 §9.2.5]).
+    ///
+    /// [RFC 8489 §9.2.5]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
+    fn is_trusted(&self, message: &Message<'_>, code: Result<Option<u16>, Failure>) -> bool {
+        let request = self.requests.0.get(&message.transaction());
+        let signer = request.and_then(|request| request.signer.as_ref());
+        matches!(code, Ok(Some(401 | 438)))
+            || signer.is_none_or(|signer| signer.has_signed(message))
+    }
+
+    /// Answers a challenge, by asking the same once more.
+    fn challenged(&mut self, now: Instant, request: &Request, message: &Message<'_>) {
+        match self.read_challenge(request, message) {
+            Ok(challenge) => {
+                self.challenge = Some(challenge);
+                self.start_request(now, request.ask, request.challenged + 1);
+            }
+            Err(failure) => self.refused(now, request.ask, failure),
+        }
+    }
+
+    fn read_challenge(
+        &self,
+        request: &Request,
+        message: &Message<'_>,
+    ) -> Result<Challenge, Failure> {
+        let credential = self.config.credential.as_ref();
+        let credential = credential.ok_or(Failure::CredentialMissing)?;
+        let challenge = Challenge::read(message, credential, self.challenge.as_ref())?;
+        let is_stale = error_code(message) == Ok(Some(438));
+        let same_realm = |known: &Challenge| known.realm == challenge.realm;
+        // The same name and password would be refused again; only another realm makes another key.
+        let is_refused = request.signer.is_some()
+            && !is_stale
+            && self.challenge.as_ref().is_some_and(same_realm);
+        if is_refused {
+            return Err(Failure::CredentialRefused);
+        }
+        if request.challenged >= MAX_CHALLENGES {
+            return Err(error_code(message).map_or(Failure::Malformed, |code| {
+                code.map_or(Failure::Malformed, Failure::Refused)
+            }));
+        }
+        Ok(challenge)
+    }
+
+    /// Does what a success means.
+    fn succeeded(&mut self, now: Instant, ask: Ask, message: &Message<'_>) {
+        match ask {
+            Ask::Allocate => self.allocated(now, message),
+            Ask::Refresh => self.refreshed(now, message),
+            Ask::Delete => self.deleted(),
+            Ask::Permit(peer) => self.permitted(now, peer),
+            Ask::Bind(number, peer) => self.bound(now, number, peer),
+        }
+    }
+
+    /// Does what a refusal, or no answer, means.
+    fn refused(&mut self, now: Instant, ask: Ask, why: Failure) {
+        tracing::debug!(path = %self.path, ?ask, ?why, "Request failed");
+        match (ask, why) {
+            (Ask::Allocate, _) => self.allocation_refused(why),
+            // Whatever else it says, the server has ended it, or keeps no allocation of ours.
+            (Ask::Delete, _) => self.deleted(),
+            (_, Failure::Refused(437)) => self.fail(why),
+            (Ask::Refresh, _) => self.refresh_failed(now, why),
+            (Ask::Permit(peer), _) => self.permission_refused(now, peer, why),
+            (Ask::Bind(number, peer), _) => self.channel_refused(now, number, peer, why),
+        }
+    }
+
+    /// Gives out bytes for the server.
+    pub(super) fn transmit(&mut self, now: Instant, bytes: Vec<u8>) {
+        self.last_sent = now;
+        let path = self.path;
+        self.outputs
+            .push_back(Output::Transmit(Transmit { path, bytes }));
+    }
+
+    fn write(&self, ask: Ask, id: TransactionId) -> (Vec<u8>, Option<Signer>) {
+        let mut bytes = Vec::with_capacity(160);
+        let mut writer = MessageWriter::new(&mut bytes, Class::Request, ask.method(), id);
+        self.write_attributes(ask, &mut writer);
+        if let Some(software) = &self.config.software {
+            writer.attribute(&Software(software));
+        }
+        let signed = self.challenge.as_ref().zip(self.config.credential.as_ref());
+        if let Some((challenge, credential)) = signed {
+            challenge.sign(credential, &mut writer);
+        }
+        let finished = writer.finish();
+        debug_assert!(finished.is_ok(), "attributes of at most 763 bytes fit");
+        (bytes, signed.map(|(challenge, _)| challenge.signer()))
+    }
+
+    fn write_attributes(&self, ask: Ask, writer: &mut MessageWriter<'_>) {
+        match ask {
+            Ask::Allocate => {
+                writer.attribute(&RequestedTransport(UDP));
+                if let Some(family) = self.config.family {
+                    writer.attribute(&RequestedAddressFamily(family));
+                }
+                self.write_lifetime(writer);
+            }
+            Ask::Refresh => self.write_lifetime(writer),
+            Ask::Delete => writer.attribute(&Lifetime(0)),
+            Ask::Permit(peer) => writer.attribute(&XorPeerAddress(SocketAddr::new(peer, 0))),
+            Ask::Bind(number, peer) => {
+                writer.attribute(&number);
+                writer.attribute(&XorPeerAddress(peer));
+            }
+        }
+    }
+
+    fn write_lifetime(&self, writer: &mut MessageWriter<'_>) {
+        // A lifetime of zero would delete the allocation.
+        if let Some(lifetime) = self.config.lifetime {
+            let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+            writer.attribute(&Lifetime(seconds.max(1)));
+        }
+    }
+}
+
+/// Returns the code of an error response, `None` for a success.
+fn error_code(message: &Message<'_>) -> Result<Option<u16>, Failure> {
+    if message.class() != Class::Error {
+        return Ok(None);
+    }
+    let code: Option<ErrorCode<'_>> = message.get().map_err(|_| Failure::Malformed)?;
+    code.map(|code| Some(code.code())).ok_or(Failure::Malformed)
+}
+
+/// What a response may carry that has to be understood.
+const KNOWN: &[AttributeType] = &[
+    AttributeType::MAPPED_ADDRESS,
+    AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::USERNAME,
+    AttributeType::USERHASH,
+    AttributeType::REALM,
+    AttributeType::NONCE,
+    AttributeType::PASSWORD_ALGORITHM,
+    kind::CHANNEL_NUMBER,
+    kind::LIFETIME,
+    kind::XOR_PEER_ADDRESS,
+    kind::XOR_RELAYED_ADDRESS,
+    kind::REQUESTED_ADDRESS_FAMILY,
+    kind::REQUESTED_TRANSPORT,
+    kind::RESERVATION_TOKEN,
+];
+
+/// How often one request answers a challenge: a stranger's, and stale nonces while it is on its way.
+const MAX_CHALLENGES: u32 = 4;
+
+/// The number of UDP in the registry of protocols, the only transport of relays that RFC 8656 has.
+const UDP: u8 = 17;
+
+/// How long an unanswered refresh of any kind rests before it is tried again.
+pub(super) const RETRY: Duration = Duration::from_secs(5);
