@@ -127,6 +127,22 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("nat.test.mjs"),
     },
     Part {
+        name: "differential",
+        about: "the virtual internet, the NAT router and nftables say the same of every packet",
+        after: &[],
+        needs: &[Need::Root, IP, NFT, SYSCTL],
+        action: Action::Cargo(&[&[
+            "test",
+            "--locked",
+            "--package",
+            "jackfield-net",
+            "--test",
+            "differential",
+            "--",
+            "--required",
+        ]]),
+    },
+    Part {
         name: "socketio",
         about: "stock socket.io-client 4 and 2",
         after: &["build"],

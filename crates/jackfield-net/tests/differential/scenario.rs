@@ -1,0 +1,402 @@
+//! What is done to a NAT, and what can come of it.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use jackfield_nat::profile::Profile;
+use jackfield_nat::{Assignment, Config, Filtering, Hairpinning, Mapping};
+
+/// The NAT's outside address.
+pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(198, 18, 9, 1);
+
+/// The network behind it and its own address there.
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+const HOSTS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)];
+const PEERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)];
+const PEER_PORTS: [u16; 2] = [7000, 7001];
+
+/// A NAT to ask about.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) config: Config,
+    /// How Linux is made to be such a NAT, if it can be.
+    pub(crate) nftables: Option<Rules>,
+    /// Whether the hosts behind it use different ports: the rules that make Linux a full cone need that.
+    distinct_ports: bool,
+    /// Whether it is seen how its mappings end: idle ones do so after [`SHORT_LIFE`].
+    pub(crate) expires: bool,
+}
+
+/// What Linux is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    Masquerade,
+    MasqueradeOpenInput,
+    MasqueradeRandom,
+    FullCone,
+    RestrictedCone,
+}
+
+/// Somebody inside: a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Inside(pub(crate) usize);
+
+/// Somebody outside: a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Peer(pub(crate) usize);
+
+pub(crate) const INSIDERS: usize = 4;
+pub(crate) const OUTSIDERS: usize = 4;
+
+/// One packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// From inside to a peer.
+    Out(Inside, Peer),
+    /// From a peer to where another one last saw somebody inside.
+    In {
+        from: Peer,
+        to: Inside,
+        seen_by: Peer,
+    },
+    /// From a peer to the port outside that somebody inside has inside, whether anything was heard of them or not.
+    Early { from: Peer, to: Inside },
+    /// Nothing, for longer than a mapping lives that nobody uses.
+    Wait,
+    /// From inside to where a peer last saw somebody inside.
+    Hairpin {
+        from: Inside,
+        to: Inside,
+        seen_by: Peer,
+    },
+}
+
+/// Packets, one after the other.
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// There was nobody to send to.
+    Skipped,
+    /// It did not arrive.
+    Lost,
+    /// It arrived.
+    Arrived { at: Who, from: Who },
+}
+
+/// An endpoint by what it stands for, since ports may be chosen at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Inside(usize),
+    Peer(usize),
+    /// An outside endpoint of the NAT, numbered in the order in which they were first seen.
+    External(usize),
+    Nobody,
+}
+
+impl Subject {
+    fn new(name: &'static str, config: Config, nftables: Option<Rules>) -> Self {
+        Self {
+            name,
+            config: Config {
+                inside: Some(GATEWAY.into()),
+                ..config
+            },
+            nftables,
+            distinct_ports: matches!(nftables, Some(Rules::FullCone | Rules::RestrictedCone)),
+            expires: false,
+        }
+    }
+
+    /// Has idle mappings end early, and that be seen.
+    fn short_lived(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self.expires = true;
+        let timers = &mut self.config.timers;
+        timers.udp = SHORT_LIFE;
+        timers.udp_filter = SHORT_LIFE;
+        timers.udp_unreplied = None;
+        timers.udp_well_known = None;
+        self
+    }
+
+    /// Returns the endpoint of somebody inside.
+    pub(crate) fn inside(&self, Inside(number): Inside) -> SocketAddrV4 {
+        let (host, port) = (number / 2, number as u16 % 2);
+        let apart = if self.distinct_ports {
+            100 * host as u16
+        } else {
+            0
+        };
+        SocketAddrV4::new(HOSTS[host], 5000 + apart + port)
+    }
+
+    /// Returns who has an endpoint; what is not known yet is a new external one.
+    fn who(&self, endpoint: SocketAddr, externals: &mut Vec<SocketAddr>) -> Who {
+        let inside = (0..INSIDERS).find(|n| SocketAddr::from(self.inside(Inside(*n))) == endpoint);
+        let outside = (0..OUTSIDERS).find(|n| SocketAddr::from(peer(Peer(*n))) == endpoint);
+        match (inside, outside) {
+            (Some(n), _) => Who::Inside(n),
+            (None, Some(n)) => Who::Peer(n),
+            (None, None) if endpoint.ip() == EXTERNAL => {
+                let known = externals.iter().position(|known| *known == endpoint);
+                Who::External(known.unwrap_or_else(|| {
+                    externals.push(endpoint);
+                    externals.len() - 1
+                }))
+            }
+            (None, None) => Who::Nobody,
+        }
+    }
+
+    /// Runs a scenario in a lab.
+    pub(crate) fn play(&self, scenario: &Scenario, lab: &mut impl Lab) -> Vec<Verdict> {
+        let mut seen: HashMap<(Inside, Peer), SocketAddr> = HashMap::new();
+        let mut externals = Vec::new();
+        let mut verdicts = Vec::new();
+        for (number, step) in scenario.steps.iter().enumerate() {
+            if *step == Step::Wait {
+                lab.wait(2 * SHORT_LIFE);
+            }
+            let Some((from, to)) = self.ends(*step, &seen) else {
+                verdicts.push(Verdict::Skipped);
+                continue;
+            };
+            let arrival = lab.send(number as u32, from, to);
+            if let (Step::Out(inside, peer), Some(arrival)) = (*step, arrival) {
+                seen.insert((inside, peer), arrival.source);
+            }
+            verdicts.push(arrival.map_or(Verdict::Lost, |arrival| Verdict::Arrived {
+                at: self.who(arrival.at, &mut externals),
+                from: self.who(arrival.source, &mut externals),
+            }));
+        }
+        verdicts
+    }
+
+    fn ends(
+        &self,
+        step: Step,
+        seen: &HashMap<(Inside, Peer), SocketAddr>,
+    ) -> Option<(Sender, SocketAddr)> {
+        Some(match step {
+            Step::Wait => return None,
+            Step::Out(from, to) => (Sender::Inside(from), peer(to).into()),
+            Step::In { from, to, seen_by } => (Sender::Peer(from), *seen.get(&(to, seen_by))?),
+            Step::Early { from, to } => {
+                let port = self.inside(to).port();
+                (Sender::Peer(from), SocketAddr::from((EXTERNAL, port)))
+            }
+            Step::Hairpin { from, to, seen_by } => {
+                (Sender::Inside(from), *seen.get(&(to, seen_by))?)
+            }
+        })
+    }
+
+    /// Returns what this NAT is put through: stories that tell NATs apart, and random ones.
+    pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        if self.expires {
+            return vec![Scenario {
+                seed: 0,
+                steps: expiry(),
+            }];
+        }
+        let mut scenarios = vec![Scenario {
+            seed: 0,
+            steps: story(),
+        }];
+        // An early packet to a port chosen at random by the NAT hits nobody, or by chance somebody.
+        let early =
+            self.config.conntrack.is_some() || self.config.ports.assignment == Assignment::Preserve;
+        scenarios.extend((1..=RANDOM).map(|seed| Scenario {
+            seed,
+            steps: random(seed, early),
+        }));
+        scenarios
+    }
+}
+
+/// Returns the endpoint of somebody outside.
+pub(crate) fn peer(Peer(number): Peer) -> SocketAddrV4 {
+    SocketAddrV4::new(PEERS[number / 2], PEER_PORTS[number % 2])
+}
+
+/// Who sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Inside(Inside),
+    Peer(Peer),
+}
+
+/// A packet that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) at: SocketAddr,
+    pub(crate) source: SocketAddr,
+}
+
+/// Where scenarios are run.
+pub(crate) trait Lab {
+    /// Lets time pass.
+    fn wait(&mut self, time: Duration);
+
+    /// Sends a packet and says what becomes of it.
+    fn send(&mut self, tag: u32, from: Sender, to: SocketAddr) -> Option<Arrival>;
+}
+
+/// Returns the NATs that are compared.
+pub(crate) fn subjects() -> Vec<Subject> {
+    let external = [EXTERNAL.into()];
+    let profile = |profile: Profile| profile.config(&external);
+    let mut restricted = profile(Profile::RESTRICTED_CONE);
+    restricted.ports.assignment = Assignment::Preserve;
+    restricted.hairpinning = Hairpinning::Off;
+    let mut subjects = vec![
+        Subject::new("linux", profile(Profile::LINUX), Some(Rules::Masquerade)),
+        Subject::new(
+            "linux-open-input",
+            profile(Profile::LINUX_OPEN_INPUT),
+            Some(Rules::MasqueradeOpenInput),
+        ),
+        Subject::new(
+            "linux-random",
+            profile(Profile::LINUX_RANDOM),
+            Some(Rules::MasqueradeRandom),
+        ),
+        Subject::new(
+            "openwrt-full-cone",
+            profile(Profile::OPENWRT_FULL_CONE),
+            Some(Rules::FullCone),
+        ),
+        Subject::new("restricted-cone", restricted, Some(Rules::RestrictedCone)),
+    ];
+    let short_lived = [
+        Subject::new("", profile(Profile::LINUX), Some(Rules::Masquerade))
+            .short_lived("linux, idle"),
+        Subject::new("", profile(Profile::FULL_CONE), None).short_lived("full-cone, idle"),
+    ];
+    subjects.extend(short_lived);
+    for (index, mapping) in Mapping::ALL.into_iter().enumerate() {
+        for (filter, filtering) in Filtering::ALL.into_iter().enumerate() {
+            let mut config = profile(Profile::FULL_CONE);
+            config.udp.mapping = mapping;
+            config.udp.filtering = filtering;
+            subjects.push(Subject::new(NINE[index][filter], config, None));
+        }
+    }
+    subjects
+}
+
+/// What tells NATs apart, from the first packet to the hairpin.
+fn story() -> Vec<Step> {
+    let (a, b) = (Inside(0), Inside(2));
+    let [here, other_port, other_address, both] = [Peer(0), Peer(1), Peer(2), Peer(3)];
+    let sees = |from| Step::In {
+        from,
+        to: a,
+        seen_by: here,
+    };
+    vec![
+        Step::Early { from: here, to: a },
+        Step::Out(a, here),
+        sees(here),
+        sees(other_port),
+        sees(other_address),
+        Step::Out(a, other_address),
+        sees(other_address),
+        sees(both),
+        Step::Out(a, both),
+        sees(both),
+        Step::Out(a, other_port),
+        Step::Out(b, here),
+        Step::In {
+            from: here,
+            to: b,
+            seen_by: here,
+        },
+        Step::In {
+            from: other_address,
+            to: b,
+            seen_by: here,
+        },
+        Step::Hairpin {
+            from: a,
+            to: b,
+            seen_by: here,
+        },
+        Step::Hairpin {
+            from: b,
+            to: a,
+            seen_by: here,
+        },
+        sees(here),
+    ]
+}
+
+/// How a mapping ends that nobody uses, and begins again.
+fn expiry() -> Vec<Step> {
+    let (a, here) = (Inside(0), Peer(0));
+    let answer = Step::In {
+        from: here,
+        to: a,
+        seen_by: here,
+    };
+    vec![
+        Step::Out(a, here),
+        answer,
+        Step::Wait,
+        answer,
+        Step::Out(a, here),
+        answer,
+        Step::Wait,
+        Step::Out(Inside(2), here),
+        answer,
+    ]
+}
+
+fn random(seed: u64, early: bool) -> Vec<Step> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // SplitMix64: enough to choose packets by.
+    let mut below = move |end: u64| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end) as usize
+    };
+    let mut steps = Vec::new();
+    while steps.len() < STEPS {
+        let (from, to) = (Peer(below(4)), Inside(below(4)));
+        let (seen_by, host) = (Peer(below(4)), Inside(below(4)));
+        steps.push(match below(10) {
+            0..=3 => Step::Out(host, from),
+            4..=7 => Step::In { from, to, seen_by },
+            8 if early => Step::Early { from, to },
+            8 => continue,
+            _ if host.0 / 2 == to.0 / 2 => continue,
+            _ => Step::Hairpin {
+                from: host,
+                to,
+                seen_by,
+            },
+        });
+    }
+    steps
+}
+
+/// How long an idle mapping lives where it is to end.
+pub(crate) const SHORT_LIFE: Duration = Duration::from_secs(2);
+
+const RANDOM: u64 = 6;
+const STEPS: usize = 40;
+
+const NINE: [[&str; 3]; 3] = [
+    ["eim/eif", "eim/adf", "eim/apdf"],
+    ["adm/eif", "adm/adf", "adm/apdf"],
+    ["apdm/eif", "apdm/adf", "apdm/apdf"],
+];

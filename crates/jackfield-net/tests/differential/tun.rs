@@ -1,0 +1,54 @@
+//! (b): the router on TUN.
+
+use jackfield_nat::Nat;
+use jackfield_net::tun::{Router, RouterConfig, Tun, TunConfig};
+use tokio::sync::oneshot;
+
+use super::netns::Namespace;
+use super::real::{OUTSIDE, Real};
+use super::scenario::{EXTERNAL, Scenario, Subject, Verdict};
+
+/// Runs a scenario through a router of its own.
+pub(crate) fn run(subject: &Subject, scenario: &Scenario) -> Vec<Verdict> {
+    let (inside, outside) = (Namespace::new("inside"), Namespace::new("outside"));
+    let near = Tun::open(&TunConfig {
+        name: "tun0".into(),
+        netns: Some(inside.netns()),
+        addresses: ["10.0.0.2", "10.0.0.3"]
+            .map(|address| (address.parse().unwrap(), 24))
+            .to_vec(),
+        routes: vec![([0; 4].into(), 0)],
+        mtu: None,
+    });
+    let far = Tun::open(&TunConfig {
+        name: "tun1".into(),
+        netns: Some(outside.netns()),
+        addresses: OUTSIDE
+            .map(|address| (address.parse().unwrap(), 32))
+            .to_vec(),
+        routes: vec![(EXTERNAL.into(), 32)],
+        mtu: None,
+    });
+    let (near, far) = (near.unwrap(), far.unwrap());
+    let nat = Nat::new(subject.config.clone(), [scenario.seed as u8; 32]);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (router, handle) = Router::new(nat, near, far, &RouterConfig::default()).unwrap();
+            let stop = async {
+                let _ = stopped.await;
+            };
+            let report = router.run(stop).await.unwrap();
+            drop(handle);
+            report
+        })
+    });
+    let verdicts = subject.play(scenario, &mut Real::new(subject, &inside, &outside));
+    drop(stop);
+    router.join().unwrap();
+    verdicts
+}
