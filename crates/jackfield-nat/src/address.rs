@@ -45,6 +45,12 @@ impl Address {
         (self.high as u128) << 64 | self.low as u128
     }
 
+    /// Returns the upper and the lower 64 bits.
+    #[inline]
+    pub(crate) const fn halves(self) -> (u64, u64) {
+        (self.high, self.low)
+    }
+
     /// Returns the sum of the address's 16-bit words as they stand in a header.
     pub(crate) fn word_sum(self) -> u32 {
         let words = |pair: u32| (pair >> 16) + (pair & 0xffff);

@@ -12,13 +12,16 @@ use crate::{
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
 ///
-/// Nothing panics, and a packet that came in right leaves right. Input: a byte for the profile, then packets, each as a
+/// Nothing panics, a packet that came in right leaves right, and a NAT without the short way of its hit path does the
+/// same. Input: a byte for the profile, then packets, each as a
 /// byte of side and time, two bytes of length, and that many bytes.
 pub fn packet(data: &[u8]) {
     let Some((profile, mut rest)) = data.split_first() else {
         return;
     };
     let (mut nat, mut now) = any_nat(*profile);
+    let mut slow = nat.clone();
+    slow.never_hit();
     while let Some(([how, high, low], after)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
         let (bytes, after) = after.split_at_checked(length).unwrap_or_default();
@@ -29,11 +32,20 @@ pub fn packet(data: &[u8]) {
         } else {
             Side::Outside
         };
-        translate_and_check(&mut nat, now, side, bytes);
+        let fast = translate_and_check(&mut nat, now, side, bytes);
+        let slow = translate_and_check(&mut slow, now, side, bytes);
+        assert_eq!(fast, slow, "the short way differs");
     }
+    assert_eq!(nat.counters(), slow.counters());
+    assert!(nat.mappings().eq(slow.mappings()));
 }
 
-fn translate_and_check(nat: &mut Nat, now: Instant, side: Side, bytes: &[u8]) {
+fn translate_and_check(
+    nat: &mut Nat,
+    now: Instant,
+    side: Side,
+    bytes: &[u8],
+) -> (Verdict, Vec<u8>) {
     let was_right = verify(bytes).is_ok();
     let mut buffer = vec![0; Packet::HEADROOM];
     buffer.extend(bytes);
@@ -57,6 +69,7 @@ fn translate_and_check(nat: &mut Nat, now: Instant, side: Side, bytes: &[u8]) {
         nat.next_timeout().is_none_or(|at| at > now),
         "a timer is stuck"
     );
+    (verdict, packet.bytes().to_vec())
 }
 
 fn any_nat(choice: u8) -> (Nat, Instant) {

@@ -38,6 +38,10 @@ pub struct Traits {
     pub mute: bool,
     /// Chance decides whether the outside endpoint depends on the destination.
     pub varies: bool,
+    /// A mapping has the inside port wherever that is free.
+    pub preserves: bool,
+    /// One port of two inside hosts may look like one endpoint from outside, as long as their destinations differ.
+    pub merges: bool,
 }
 
 impl Traits {
@@ -51,6 +55,8 @@ impl Traits {
             blocked: false,
             mute: false,
             varies: false,
+            preserves: false,
+            merges: false,
         }
     }
 
@@ -62,12 +68,18 @@ impl Traits {
             traits.mapping = Mapping::EndpointIndependent;
             return traits;
         }
+        traits.preserves = config.ports.assignment == Assignment::Preserve;
         if let Some(conntrack) = config.conntrack {
+            traits.preserves = true;
+            traits.merges = true;
             traits.mapping = Mapping::EndpointIndependent;
             traits.filtering = Filtering::AddressAndPortDependent;
             traits.clashes = conntrack.accepts_input;
             return traits;
         }
+        let shares = config.ports.overlap && traits.mapping != Mapping::EndpointIndependent;
+        let overloads = config.ports.conflict == Conflict::Overload;
+        traits.merges = traits.preserves && (shares || overloads);
         traits.wanders = config.pooling == Pooling::Arbitrary && config.externals.len() > 1;
         if traits.mapping != Mapping::EndpointIndependent {
             traits.apply_port_assignment(config);
@@ -191,8 +203,18 @@ fn is_mute(chain: &[Traits]) -> bool {
 /// Replaces what depends on chance by each of its outcomes.
 fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
     let mut chains = vec![Vec::new()];
-    for nat in chain {
-        let outcomes = outcomes(*nat);
+    for (depth, nat) in chain.iter().enumerate() {
+        let mut outcomes = outcomes(*nat);
+        // A mapping that wanders to another address and keeps its port is the same again once a NAT further out has
+        // given both addresses one.
+        let outer = chain.get(depth + 1..).unwrap_or_default();
+        if nat.wanders && nat.preserves && outer.iter().any(|nat| nat.merges) {
+            outcomes.push(Traits {
+                mapping: Mapping::EndpointIndependent,
+                mute: false,
+                ..sober(*nat)
+            });
+        }
         chains = chains
             .iter()
             .flat_map(|chain: &Vec<Traits>| {
@@ -205,13 +227,18 @@ fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
     chains
 }
 
-fn outcomes(nat: Traits) -> Vec<Traits> {
-    let sober = Traits {
+/// Returns a NAT's traits without those that chance decides.
+fn sober(nat: Traits) -> Traits {
+    Traits {
         wanders: false,
         clashes: false,
         varies: false,
         ..nat
-    };
+    }
+}
+
+fn outcomes(nat: Traits) -> Vec<Traits> {
+    let sober = sober(nat);
     let mut outcomes = vec![sober];
     if nat.clashes {
         outcomes.push(Traits {
@@ -302,6 +329,23 @@ mod tests {
         for a in all() {
             assert_eq!(oracle(&[a], &[]), Path::Direct);
         }
+    }
+
+    #[test]
+    fn a_port_that_wanders_to_another_address_may_come_together_again_further_out() {
+        let strict = Filtering::AddressAndPortDependent;
+        let wanderer = Traits {
+            wanders: true,
+            preserves: true,
+            ..Traits::plain(Mapping::AddressDependent, strict)
+        };
+        let merger = Traits {
+            merges: true,
+            ..Traits::plain(Mapping::EndpointIndependent, Filtering::AddressDependent)
+        };
+        let peer = Traits::plain(Mapping::EndpointIndependent, strict);
+        assert_eq!(oracle(&[wanderer, merger], &[peer]), Path::Luck);
+        assert_eq!(oracle(&[merger, wanderer], &[peer]), Path::Relay);
     }
 
     #[test]

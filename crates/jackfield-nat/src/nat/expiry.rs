@@ -40,15 +40,15 @@ impl Nat {
         if self.table.flows.generation(id) != generation {
             return;
         }
-        let Some(flow) = self.table.flows.get_mut(id).filter(|flow| flow.armed == at) else {
+        let Some(flow) = self.table.flows.get(id).filter(|flow| flow.armed == at) else {
             return;
         };
-        if flow.expires <= now {
+        let end = self.flow_end(flow);
+        if end <= now {
             self.end_flow(now, id);
-        } else {
-            flow.armed = flow.expires;
-            let expires = flow.expires;
-            self.queue.push(expires, Due::Flow(id, generation));
+        } else if let Some(flow) = self.table.flows.get_mut(id) {
+            flow.armed = end;
+            self.queue.push(end, Due::Flow(id, generation));
         }
     }
 
@@ -56,17 +56,18 @@ impl Nat {
         if self.table.mappings.generation(id) != generation {
             return;
         }
-        let Some(mapping) = self.table.mappings.get_mut(id) else {
+        let mapping = self.table.mappings.get(id);
+        let Some(mapping) = mapping.filter(|mapping| mapping.armed == Some(at)) else {
             return;
         };
-        let Some(expires) = mapping.expires.filter(|_| mapping.armed == Some(at)) else {
+        let Some(end) = self.mapping_end(mapping) else {
             return;
         };
-        if expires <= now {
+        if end <= now {
             self.end_mapping(now, id);
-        } else {
-            mapping.armed = Some(expires);
-            self.queue.push(expires, Due::Mapping(id, generation));
+        } else if let Some(mapping) = self.table.mappings.get_mut(id) {
+            mapping.armed = Some(end);
+            self.queue.push(end, Due::Mapping(id, generation));
         }
     }
 
@@ -84,12 +85,15 @@ impl Nat {
     }
 
     fn take_flow(&mut self, id: u32) -> Option<u32> {
-        let mapping_id = self.table.remove_flow(id)?;
-        if let Some(mapping) = self.table.mappings.get(mapping_id) {
-            let host = self.hosts.entry(mapping.internal.address);
-            host.flows = host.flows.saturating_sub(1);
+        let flow = self.table.remove_flow(id)?;
+        let host = self.hosts.entry(flow.internal().address);
+        host.flows = host.flows.saturating_sub(1);
+        if self.keeps_mapping(&flow)
+            && let Some(mapping) = self.table.mappings.get_mut(flow.mapping)
+        {
+            mapping.used = mapping.used.max(Some(flow.used));
         }
-        Some(mapping_id)
+        Some(flow.mapping)
     }
 
     /// Ends a mapping and all its flows, and gives its port back.

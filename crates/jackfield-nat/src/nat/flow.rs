@@ -15,6 +15,9 @@ use crate::packet::{Headers, IcmpError, Transport};
 impl Nat {
     /// Notes that a packet of a flow passes; returns the endpoint that it gets on the other side, and whether the
     /// remote is an outside endpoint of this NAT.
+    ///
+    /// What keeps a flow alive is a time written into it; its timer, when it comes too early, is set again. A mapping
+    /// lives as long as the flows that keep it alive, so it is not touched here but for what no flow can tell it.
     #[inline]
     pub(super) fn use_flow(
         &mut self,
@@ -23,54 +26,107 @@ impl Nat {
         from: Side,
         headers: &Headers,
     ) -> Option<(Endpoint, bool)> {
-        let flow = self.table.flows.get(id)?;
-        if from == Side::Inside && !flow.permits {
-            self.table.permit(id);
-        }
+        self.note_direction(id, from)?;
         let flow = self.table.flows.get_mut(id)?;
-        let mapping = self.table.mappings.get_mut(flow.mapping)?;
-        if from == Side::Outside {
-            mapping.replied = true;
-        }
         match (flow.tcp, headers.transport) {
             (Some(before), Transport::Tcp { flags, .. }) => {
                 let state = before.step(from, flags);
                 flow.tcp = Some(state);
                 if state.is_refreshed(before, flags) {
-                    flow.expires = now + state.lifetime(&self.config.timers);
-                    if flow.expires < flow.armed {
-                        flow.armed = flow.expires;
-                        let due = Due::Flow(id, self.table.flows.generation(id));
-                        self.queue
-                            .push(now + state.lifetime(&self.config.timers), due);
-                        return self.other_end(id, from);
-                    }
+                    flow.used = now;
+                }
+                if state != before {
+                    self.arm_earlier(now, id, state);
                 }
             }
             _ if refreshes(self.config.refresh, from) => {
-                let (idle, filter) = lifetimes(&self.config.timers, mapping);
-                mapping.expires = Some(now + idle);
                 if flow.permits {
-                    flow.expires = now + filter;
+                    flow.used = now;
+                }
+                if !flow.permits || self.config.refresh == Refresh::Inbound {
+                    let mapping = flow.mapping;
+                    self.table.mappings.get_mut(mapping)?.used = Some(now);
                 }
             }
             _ => {}
         }
+        let flow = self.table.flows.get(id)?;
         let endpoint = match from {
-            Side::Inside => mapping.external,
-            Side::Outside => mapping.internal,
+            Side::Inside => flow.external(),
+            Side::Outside => flow.internal(),
         };
         Some((endpoint, flow.hairpin))
     }
 
-    fn other_end(&self, id: u32, from: Side) -> Option<(Endpoint, bool)> {
-        let flow = self.table.flows.get(id)?;
-        let mapping = self.table.mappings.get(flow.mapping)?;
-        let endpoint = match from {
-            Side::Inside => mapping.external,
-            Side::Outside => mapping.internal,
+    /// Notes the first packet of a flow in a direction.
+    #[inline]
+    fn note_direction(&mut self, id: u32, from: Side) -> Option<()> {
+        let flow = self.table.flows.get_mut(id)?;
+        match from {
+            Side::Inside if !flow.permits => self.table.permit(id),
+            Side::Outside if !flow.replied => {
+                flow.replied = true;
+                self.table.mappings.get_mut(flow.mapping)?.replied = true;
+            }
+            Side::Inside | Side::Outside => {}
+        }
+        Some(())
+    }
+
+    /// Sets a connection's timer again if its new state lives for less than the old one.
+    #[cold]
+    fn arm_earlier(&mut self, now: Instant, id: u32, state: TcpState) {
+        let expires = now + state.lifetime(&self.config.timers);
+        let generation = self.table.flows.generation(id);
+        if let Some(flow) = self.table.flows.get_mut(id)
+            && expires < flow.armed
+        {
+            flow.armed = expires;
+            self.queue.push(expires, Due::Flow(id, generation));
+        }
+    }
+
+    /// Returns when a flow ends unless a packet keeps it alive.
+    pub(super) fn flow_end(&self, flow: &Flow) -> Instant {
+        let timers = &self.config.timers;
+        let idle = match (flow.tcp, flow.protocol) {
+            (Some(state), _) => state.lifetime(timers),
+            (None, Protocol::Icmp) => timers.icmp,
+            (None, Protocol::Udp | Protocol::Tcp) => timers.udp_filter,
         };
-        Some((endpoint, flow.hairpin))
+        flow.used + idle
+    }
+
+    /// Returns when a mapping ends unless a packet keeps it alive.
+    pub(super) fn mapping_end(&self, mapping: &Mapping) -> Option<Instant> {
+        if mapping.permanent || mapping.protocol == Protocol::Tcp {
+            return None;
+        }
+        let flows = self.table.flows_of(mapping);
+        let used = flows
+            .filter(|flow| self.keeps_mapping(flow))
+            .map(|flow| flow.used)
+            .chain(mapping.used)
+            .max()?;
+        Some(used + self.mapping_idle(mapping))
+    }
+
+    /// Returns whether what keeps a flow alive keeps its mapping alive as well.
+    pub(super) fn keeps_mapping(&self, flow: &Flow) -> bool {
+        flow.permits && flow.tcp.is_none() && self.config.refresh != Refresh::Inbound
+    }
+
+    /// Returns for how long a mapping may stay idle.
+    fn mapping_idle(&self, mapping: &Mapping) -> Duration {
+        let timers = &self.config.timers;
+        match mapping.protocol {
+            Protocol::Icmp => timers.icmp,
+            Protocol::Udp | Protocol::Tcp => {
+                let well_known = timers.udp_well_known.filter(|_| mapping.well_known);
+                let unreplied = timers.udp_unreplied.filter(|_| !mapping.replied);
+                well_known.or(unreplied).unwrap_or(timers.udp)
+            }
+        }
     }
 
     /// Finds or makes the mapping for a flow from inside.
@@ -142,11 +198,10 @@ impl Nat {
 
     /// Puts a mapping into the table and sets its timer.
     pub(super) fn add_mapping(&mut self, now: Instant, mut mapping: Mapping) -> u32 {
-        let (idle, _) = lifetimes(&self.config.timers, &mapping);
-        let expires = now + idle;
-        mapping.expires = Some(expires);
+        let expires = now + self.mapping_idle(&mapping);
+        mapping.used = Some(now);
         mapping.armed = Some(expires);
-        let timed = !mapping.permanent && mapping.protocol != Protocol::Tcp;
+        let timed = self.mapping_end(&mapping).is_some();
         self.hosts.entry(mapping.internal.address).mappings += 1;
         tracing::debug!(protocol = ?mapping.protocol, internal = %mapping.internal, external = %mapping.external, "Made mapping");
         let id = self.table.insert_mapping(mapping);
@@ -172,7 +227,7 @@ impl Nat {
             .get(mapping_id)
             .ok_or(DropReason::NoMapping)?;
         let internal = mapping.internal.address;
-        let (_, filter) = lifetimes(&self.config.timers, mapping);
+        let mut flow = Flow::new(mapping_id, mapping, remote, now);
         let limits = &self.config.limits;
         let host = self.hosts.get(internal);
         let full = if host.is_some_and(|host| host.flows >= limits.flows_per_host) {
@@ -184,7 +239,6 @@ impl Nat {
             self.drop_mapping_if_unused(now, mapping_id);
             return Err(reason);
         }
-        let mut flow = Flow::new(mapping_id, remote, now + filter);
         flow.permits = from == Side::Inside;
         flow.hairpin = self.is_external(remote.address);
         if let Transport::Tcp { flags, .. } = headers.transport {
@@ -194,10 +248,9 @@ impl Nat {
                 TcpState::Established
             };
             flow.tcp = Some(state);
-            flow.expires = now + state.lifetime(&self.config.timers);
         }
-        flow.armed = flow.expires;
-        let expires = flow.expires;
+        let expires = self.flow_end(&flow);
+        flow.armed = expires;
         let id = self.table.insert_flow(flow).ok_or(DropReason::NoMapping)?;
         self.hosts.entry(internal).flows += 1;
         let due = Due::Flow(id, self.table.flows.generation(id));
@@ -232,21 +285,6 @@ impl Nat {
         };
         if refused {
             self.send_error(now, Side::Inside, error, about);
-        }
-    }
-}
-
-/// Returns how long a mapping and its flows may stay idle.
-fn lifetimes(timers: &super::config::Timers, mapping: &Mapping) -> (Duration, Duration) {
-    match mapping.protocol {
-        Protocol::Icmp => (timers.icmp, timers.icmp),
-        Protocol::Udp | Protocol::Tcp => {
-            let well_known = timers.udp_well_known.filter(|_| mapping.well_known);
-            let unreplied = timers.udp_unreplied.filter(|_| !mapping.replied);
-            (
-                well_known.or(unreplied).unwrap_or(timers.udp),
-                timers.udp_filter,
-            )
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::assign::PROTOCOLS;
 use super::config::{Filtering, Forward, Pooling, Protocol};
-use super::inspect::{MappingView, view};
+use super::inspect::MappingView;
 use super::key::Scope;
 use super::outbound::outbound_key;
 use super::table::Mapping;
@@ -113,7 +113,8 @@ impl Nat {
         let id = self
             .table
             .mapping_outside(protocol, external, Scope::Everybody)?;
-        self.table.mappings.get(id).map(view)
+        let mapping = self.table.mappings.get(id)?;
+        Some(self.view(mapping))
     }
 
     /// Returns whether nothing is mapped, or kept free for a while, at an outside endpoint.
@@ -253,9 +254,7 @@ impl Nat {
     }
 
     fn flow_external(&self, id: u32) -> Option<Endpoint> {
-        let flow = self.table.flows.get(id)?;
-        let mapping = self.table.mappings.get(flow.mapping)?;
-        Some(mapping.external)
+        Some(self.table.flows.get(id)?.external())
     }
 }
 

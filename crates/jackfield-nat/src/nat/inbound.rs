@@ -78,7 +78,7 @@ impl Nat {
                 .table
                 .mappings
                 .get(flow.mapping)
-                .is_some_and(|mapping| self.permits(flow.mapping, mapping, flow.remote))
+                .is_some_and(|mapping| self.permits(flow.mapping, mapping, flow.remote()))
     }
 
     /// Starts a flow that the outside asks for, if the mapping's filter lets it.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Nat;
 use super::config::{Config, Protocol};
+use super::hit::Hit;
 use super::hosts::Hosts;
 use super::key::{Scope, Seeded};
 use super::queue::Queue;
@@ -36,7 +37,8 @@ pub struct MappingView {
 impl Nat {
     /// Returns every mapping, oldest place first.
     pub fn mappings(&self) -> impl Iterator<Item = MappingView> {
-        self.table.mappings.iter().map(|(_, mapping)| view(mapping))
+        let mappings = self.table.mappings.iter();
+        mappings.map(|(_, mapping)| self.view(mapping))
     }
 
     /// Returns how many mappings there are.
@@ -89,9 +91,27 @@ impl Nat {
             .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
             .collect();
         let externals = config.externals.clone();
+        self.hit = Hit::new(&config);
         self.config = config;
         self.config.externals.clone_from(&externals);
         self.renumber(externals);
+    }
+
+    pub(super) fn view(&self, mapping: &Mapping) -> MappingView {
+        let (remote, remote_port) = match mapping.scope {
+            Scope::Everybody => (None, None),
+            Scope::Address(address) => (Some(address), None),
+            Scope::Endpoint(endpoint) => (Some(endpoint.address), Some(endpoint.port)),
+        };
+        MappingView {
+            protocol: mapping.protocol,
+            internal: mapping.internal,
+            external: mapping.external,
+            remote,
+            remote_port,
+            flows: mapping.flows,
+            expires: self.mapping_end(mapping),
+        }
     }
 
     /// Makes the configured forwards; one that clashes with an earlier one is left out.
@@ -109,24 +129,5 @@ impl Nat {
             self.hosts.entry(forward.internal.address).mappings += 1;
             self.table.insert_mapping(mapping);
         }
-    }
-}
-
-pub(super) fn view(mapping: &Mapping) -> MappingView {
-    let (remote, remote_port) = match mapping.scope {
-        Scope::Everybody => (None, None),
-        Scope::Address(address) => (Some(address), None),
-        Scope::Endpoint(endpoint) => (Some(endpoint.address), Some(endpoint.port)),
-    };
-    MappingView {
-        protocol: mapping.protocol,
-        internal: mapping.internal,
-        external: mapping.external,
-        remote,
-        remote_port,
-        flows: mapping.flows,
-        expires: mapping
-            .expires
-            .filter(|_| !mapping.permanent && mapping.protocol != Protocol::Tcp),
     }
 }

@@ -9,9 +9,11 @@ mod flow;
 mod forwards;
 mod fragments;
 mod hairpin;
+mod hit;
 mod hosts;
 mod icmp_error;
 mod inbound;
+mod index;
 mod inspect;
 mod key;
 mod limiter;
@@ -44,6 +46,7 @@ pub use verdict::{Counters, DropReason, Hold, Side, Verdict};
 
 use config::Config;
 use fragments::Datagrams;
+use hit::Hit;
 use hosts::Hosts;
 use key::{Map, Seeded};
 use limiter::Limiter;
@@ -65,6 +68,7 @@ pub struct Nat {
     /// One-to-one pairs, inside first.
     one_to_one: Vec<(Address, Address)>,
     table: Table,
+    hit: Hit,
     hosts: Hosts,
     /// How many hosts have been given an external address of their own, so that they take turns.
     hosts_paired: usize,
@@ -111,6 +115,7 @@ impl Nat {
                 .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
                 .collect(),
             table: Table::new(seeded),
+            hit: Hit::new(&config),
             hosts: Hosts::new(seeded),
             hosts_paired: 0,
             pools: BTreeMap::new(),
@@ -134,6 +139,9 @@ impl Nat {
     /// Translates a packet from inside.
     pub fn outbound(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
         self.expire(now);
+        if self.hit(now, Side::Inside, packet).is_some() {
+            return Verdict::Forward;
+        }
         let verdict = self
             .translate_outbound(now, packet)
             .unwrap_or_else(Verdict::Drop);
@@ -144,6 +152,9 @@ impl Nat {
     /// Translates a packet from outside.
     pub fn inbound(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
         self.expire(now);
+        if self.hit(now, Side::Outside, packet).is_some() {
+            return Verdict::Forward;
+        }
         let verdict = self
             .translate_inbound(now, packet)
             .unwrap_or_else(Verdict::Drop);

@@ -55,7 +55,7 @@ impl Nat {
             let key = FlowKey {
                 protocol: mapping.protocol,
                 local: mapping.external,
-                remote: flow.remote,
+                remote: flow.remote(),
             };
             self.held_syns.syns.remove(&key);
         }

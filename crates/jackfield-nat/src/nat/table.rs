@@ -1,7 +1,8 @@
 use std::time::Instant;
 
 use super::config::{Forward, Protocol};
-use super::key::{FlowKey, Map, MappingKey, PackedFlow, Scope, Seeded};
+use super::index::Index;
+use super::key::{FlowKey, Map, MappingKey, Scope, Seeded};
 use super::slab::Slab;
 use super::tcp::TcpState;
 use crate::{Address, Endpoint};
@@ -16,8 +17,8 @@ pub(crate) struct Mapping {
     pub(crate) scope: Scope,
     /// Which remotes the outside endpoint is unique for.
     pub(crate) external_scope: Scope,
-    /// When it ends, once it has been used; a TCP mapping ends with its last connection instead.
-    pub(crate) expires: Option<Instant>,
+    /// When it was last used, apart from what its flows know; a TCP mapping ends with its last connection instead.
+    pub(crate) used: Option<Instant>,
     /// The timer that is set for it.
     pub(crate) armed: Option<Instant>,
     /// It never ends by itself.
@@ -33,26 +34,37 @@ pub(crate) struct Mapping {
     /// Its port came from the pool and goes back there.
     pub(crate) pooled: bool,
     /// The first of its flows.
-    first: Option<u32>,
+    first: u32,
     /// How many flows it has.
     pub(crate) flows: u32,
 }
 
-/// A mapping and one remote endpoint.
+/// A mapping and one remote endpoint, with all that a packet needs: nothing else is looked at on the hit path.
 #[derive(Debug, Clone)]
 pub(crate) struct Flow {
-    pub(crate) mapping: u32,
-    pub(crate) remote: Endpoint,
-    pub(crate) expires: Instant,
+    // Three endpoints in parts: each as a whole has room for three more ports, and a flow would not fit two cache lines.
+    internal: Address,
+    external: Address,
+    remote: Address,
+    internal_port: u16,
+    external_port: u16,
+    remote_port: u16,
+    /// When a packet last kept it alive.
+    pub(crate) used: Instant,
+    /// The timer that is set for it, which may come too early.
     pub(crate) armed: Instant,
+    pub(crate) mapping: u32,
+    pub(crate) protocol: Protocol,
     /// The inside has sent to the remote, which therefore may send to the inside.
     pub(crate) permits: bool,
+    /// Something has come in on it.
+    pub(crate) replied: bool,
     /// The remote is an outside endpoint of this very NAT.
     pub(crate) hairpin: bool,
     /// For TCP only.
     pub(crate) tcp: Option<TcpState>,
-    previous: Option<u32>,
-    next: Option<u32>,
+    previous: u32,
+    next: u32,
 }
 
 /// All mappings and flows, with their indexes.
@@ -60,8 +72,9 @@ pub(crate) struct Flow {
 pub(crate) struct Table {
     pub(crate) mappings: Slab<Mapping>,
     pub(crate) flows: Slab<Flow>,
-    flow_inside: Map<PackedFlow, u32>,
-    flow_outside: Map<PackedFlow, u32>,
+    seeded: Seeded,
+    flow_inside: Index,
+    flow_outside: Index,
     mapping_inside: Map<MappingKey, u32>,
     mapping_outside: Map<MappingKey, u32>,
     /// How many flows let an address send to a mapping.
@@ -78,7 +91,7 @@ impl Mapping {
             external,
             scope: Scope::Everybody,
             external_scope: Scope::Everybody,
-            expires: None,
+            used: None,
             armed: None,
             permanent: false,
             open: false,
@@ -86,7 +99,7 @@ impl Mapping {
             replied: false,
             well_known: false,
             pooled: false,
-            first: None,
+            first: NONE,
             flows: 0,
         }
     }
@@ -115,17 +128,60 @@ impl Mapping {
 }
 
 impl Flow {
-    pub(crate) fn new(mapping: u32, remote: Endpoint, expires: Instant) -> Self {
+    pub(crate) fn new(id: u32, mapping: &Mapping, remote: Endpoint, now: Instant) -> Self {
         Self {
-            mapping,
-            remote,
-            expires,
-            armed: expires,
+            internal: mapping.internal.address,
+            external: mapping.external.address,
+            remote: remote.address,
+            internal_port: mapping.internal.port,
+            external_port: mapping.external.port,
+            remote_port: remote.port,
+            used: now,
+            armed: now,
+            mapping: id,
+            protocol: mapping.protocol,
             permits: false,
+            replied: false,
             hairpin: false,
             tcp: None,
-            previous: None,
-            next: None,
+            previous: NONE,
+            next: NONE,
+        }
+    }
+
+    /// Returns the mapping's inside endpoint.
+    #[inline]
+    pub(crate) fn internal(&self) -> Endpoint {
+        Endpoint::new(self.internal, self.internal_port)
+    }
+
+    /// Returns the mapping's outside endpoint.
+    #[inline]
+    pub(crate) fn external(&self) -> Endpoint {
+        Endpoint::new(self.external, self.external_port)
+    }
+
+    /// Returns the other party.
+    #[inline]
+    pub(crate) fn remote(&self) -> Endpoint {
+        Endpoint::new(self.remote, self.remote_port)
+    }
+
+    /// Returns the flow as its inside end sees it.
+    pub(crate) fn inside_key(&self) -> FlowKey {
+        FlowKey {
+            protocol: self.protocol,
+            local: self.internal(),
+            remote: self.remote(),
+        }
+    }
+
+    /// Returns the flow as the remote sees it.
+    pub(crate) fn outside_key(&self) -> FlowKey {
+        FlowKey {
+            protocol: self.protocol,
+            local: self.external(),
+            remote: self.remote(),
         }
     }
 }
@@ -135,8 +191,9 @@ impl Table {
         Self {
             mappings: Slab::new(),
             flows: Slab::new(),
-            flow_inside: seeded.map(),
-            flow_outside: seeded.map(),
+            seeded,
+            flow_inside: Index::new(),
+            flow_outside: Index::new(),
             mapping_inside: seeded.map(),
             mapping_outside: seeded.map(),
             permits: seeded.map(),
@@ -145,13 +202,21 @@ impl Table {
     }
 
     /// Finds a flow by its inside endpoint.
+    #[inline]
     pub(crate) fn flow_inside(&self, key: &FlowKey) -> Option<u32> {
-        self.flow_inside.get(&key.pack()).copied()
+        self.flow_inside.find(self.seeded.flow(key), |id| {
+            let flow = self.flows.get(id);
+            flow.is_some_and(|flow| flow.inside_key() == *key)
+        })
     }
 
     /// Finds a flow by the outside endpoint it is mapped to.
+    #[inline]
     pub(crate) fn flow_outside(&self, key: &FlowKey) -> Option<u32> {
-        self.flow_outside.get(&key.pack()).copied()
+        self.flow_outside.find(self.seeded.flow(key), |id| {
+            let flow = self.flows.get(id);
+            flow.is_some_and(|flow| flow.outside_key() == *key)
+        })
     }
 
     /// Finds the mapping of an inside endpoint.
@@ -220,21 +285,26 @@ impl Table {
     /// another mapping: who was asked at one outside endpoint answers from there, or no connection that is asked for
     /// from outside could be opened where mappings depend on the destination (RFC 5382 REQ-2).
     pub(crate) fn insert_flow(&mut self, mut flow: Flow) -> Option<u32> {
-        let mapping_id = flow.mapping;
-        let remote = flow.remote;
-        let mapping = self.mappings.get_mut(mapping_id)?;
-        let (inside, outside) = flow_keys(mapping, remote);
+        let (inside, outside) = (flow.inside_key(), flow.outside_key());
+        if let Some(earlier) = self.flow_inside(&inside) {
+            self.flow_inside.remove(self.seeded.flow(&inside), earlier);
+        }
+        if let Some(earlier) = self.flow_outside(&outside) {
+            self.flow_outside
+                .remove(self.seeded.flow(&outside), earlier);
+        }
+        let mapping = self.mappings.get_mut(flow.mapping)?;
         flow.next = mapping.first;
         let next = flow.next;
         let permits = std::mem::take(&mut flow.permits);
         let id = self.flows.insert(flow);
-        mapping.first = Some(id);
+        mapping.first = id;
         mapping.flows += 1;
-        if let Some(next) = next.and_then(|next| self.flows.get_mut(next)) {
-            next.previous = Some(id);
+        if let Some(next) = self.flows.get_mut(next) {
+            next.previous = id;
         }
-        self.flow_inside.insert(inside, id);
-        self.flow_outside.insert(outside, id);
+        self.flow_inside.insert(self.seeded.flow(&inside), id);
+        self.flow_outside.insert(self.seeded.flow(&outside), id);
         if permits {
             self.permit(id);
         }
@@ -247,30 +317,31 @@ impl Table {
             && !flow.permits
         {
             flow.permits = true;
-            let permit = (flow.mapping, flow.remote.address);
+            let permit = (flow.mapping, flow.remote);
             *self.permits.entry(permit).or_insert(0) += 1;
         }
     }
 
-    /// Takes out a flow; returns the mapping it belonged to.
-    pub(crate) fn remove_flow(&mut self, id: u32) -> Option<u32> {
+    /// Takes out a flow.
+    pub(crate) fn remove_flow(&mut self, id: u32) -> Option<Flow> {
         let flow = self.flows.remove(id)?;
-        if let Some(next) = flow.next.and_then(|next| self.flows.get_mut(next)) {
+        if let Some(next) = self.flows.get_mut(flow.next) {
             next.previous = flow.previous;
         }
-        if let Some(previous) = flow.previous.and_then(|id| self.flows.get_mut(id)) {
+        if let Some(previous) = self.flows.get_mut(flow.previous) {
             previous.next = flow.next;
         }
-        let mapping = self.mappings.get_mut(flow.mapping)?;
-        mapping.flows -= 1;
-        if mapping.first == Some(id) {
-            mapping.first = flow.next;
+        if let Some(mapping) = self.mappings.get_mut(flow.mapping) {
+            mapping.flows -= 1;
+            if mapping.first == id {
+                mapping.first = flow.next;
+            }
         }
-        let (inside, outside) = flow_keys(mapping, flow.remote);
-        remove_if(&mut self.flow_inside, &inside, id);
-        remove_if(&mut self.flow_outside, &outside, id);
+        let (inside, outside) = (flow.inside_key(), flow.outside_key());
+        self.flow_inside.remove(self.seeded.flow(&inside), id);
+        self.flow_outside.remove(self.seeded.flow(&outside), id);
         if flow.permits {
-            let permit = (flow.mapping, flow.remote.address);
+            let permit = (flow.mapping, flow.remote);
             if let Some(count) = self.permits.get_mut(&permit) {
                 *count -= 1;
                 if *count == 0 {
@@ -278,12 +349,19 @@ impl Table {
                 }
             }
         }
-        Some(flow.mapping)
+        Some(flow)
     }
 
     /// Returns one of a mapping's flows, as long as it has any.
     pub(crate) fn any_flow(&self, mapping: u32) -> Option<u32> {
-        self.mappings.get(mapping)?.first
+        let first = self.mappings.get(mapping)?.first;
+        (first != NONE).then_some(first)
+    }
+
+    /// Returns all flows of a mapping.
+    pub(crate) fn flows_of(&self, mapping: &Mapping) -> impl Iterator<Item = &Flow> {
+        let first = self.flows.get(mapping.first);
+        std::iter::successors(first, |flow| self.flows.get(flow.next))
     }
 }
 
@@ -295,22 +373,12 @@ fn key(protocol: Protocol, endpoint: Endpoint, scope: Scope) -> MappingKey {
     }
 }
 
-fn flow_keys(mapping: &Mapping, remote: Endpoint) -> (PackedFlow, PackedFlow) {
-    let inside = FlowKey {
-        protocol: mapping.protocol,
-        local: mapping.internal,
-        remote,
-    };
-    let outside = FlowKey {
-        local: mapping.external,
-        ..inside
-    };
-    (inside.pack(), outside.pack())
-}
-
 /// Removes an index entry unless it points to something newer.
 fn remove_if<K: Eq + std::hash::Hash>(map: &mut Map<K, u32>, key: &K, id: u32) {
     if map.get(key) == Some(&id) {
         map.remove(key);
     }
 }
+
+/// The end of a list of flows: no slab has so many places.
+const NONE: u32 = u32::MAX;

@@ -68,7 +68,9 @@ pub(crate) fn pseudo_header(
         + (length & 0xffff)
 }
 
-fn fold(mut total: u64) -> u16 {
+/// Adds carries back in until none are left.
+#[inline]
+pub(crate) fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total >> 16) + (total & 0xffff);
     }

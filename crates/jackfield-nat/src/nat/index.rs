@@ -1,0 +1,149 @@
+/// Numbers of places in a slab, found by hash: open addressing with a word for each slot.
+///
+/// A slot holds half of the hash and the number, so ten thousand entries are 128 KiB and a look-up touches one cache
+/// line here and then the place itself, which holds the key.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    /// Zero where nothing is; else the tag above the number plus one. A power of two of them.
+    slots: Vec<u64>,
+    len: usize,
+}
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: vec![0; 16],
+            len: 0,
+        }
+    }
+
+    /// Returns the number under `hash` that `is` agrees to.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let tag = hash >> 32;
+        let mut at = self.home(tag);
+        loop {
+            let slot = *self.slots.get(at)?;
+            if slot == 0 {
+                return None;
+            }
+            let number = (slot as u32).wrapping_sub(1);
+            if slot >> 32 == tag && is(number) {
+                return Some(number);
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Adds a number; the caller sees to it that no other has the same key.
+    pub(crate) fn insert(&mut self, hash: u64, number: u32) {
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        self.len += 1;
+        self.place(hash >> 32 << 32 | u64::from(number.wrapping_add(1)));
+    }
+
+    /// Removes a number; nothing happens if it is not there.
+    pub(crate) fn remove(&mut self, hash: u64, number: u32) {
+        let wanted = hash >> 32 << 32 | u64::from(number.wrapping_add(1));
+        let mut at = self.home(hash >> 32);
+        loop {
+            match self.slots.get(at).copied() {
+                Some(slot) if slot == wanted => break,
+                Some(0) | None => return,
+                Some(_) => at = self.after(at),
+            }
+        }
+        self.len -= 1;
+        self.close_gap(at);
+    }
+
+    /// Moves back whatever lies behind a gap because that was taken, so that no search ends early.
+    fn close_gap(&mut self, mut gap: usize) {
+        let mut at = gap;
+        loop {
+            at = self.after(at);
+            let slot = self.slots.get(at).copied().unwrap_or(0);
+            if slot == 0 {
+                break;
+            }
+            let distance = at.wrapping_sub(self.home(slot >> 32)) & self.mask();
+            if distance >= (at.wrapping_sub(gap) & self.mask()) {
+                self.set(gap, slot);
+                gap = at;
+            }
+        }
+        self.set(gap, 0);
+    }
+
+    fn grow(&mut self) {
+        let slots = vec![0; self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, slots) {
+            if slot != 0 {
+                self.place(slot);
+            }
+        }
+    }
+
+    fn place(&mut self, slot: u64) {
+        let mut at = self.home(slot >> 32);
+        while self.slots.get(at).is_some_and(|slot| *slot != 0) {
+            at = self.after(at);
+        }
+        self.set(at, slot);
+    }
+
+    fn set(&mut self, at: usize, slot: u64) {
+        if let Some(place) = self.slots.get_mut(at) {
+            *place = slot;
+        }
+    }
+
+    fn mask(&self) -> usize {
+        self.slots.len() - 1
+    }
+
+    #[inline]
+    fn home(&self, tag: u64) -> usize {
+        tag as usize & self.mask()
+    }
+
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & self.mask()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn an_index_finds_what_a_tree_finds(
+            steps in proptest::collection::vec((any::<bool>(), 0_u32..64, 0_u64..9), 0..400),
+        ) {
+            let mut index = Index::new();
+            let mut tree = BTreeMap::new();
+            for (insert, number, few) in steps {
+                // Few hashes, so that runs of slots form and break.
+                let hash = few << 32;
+                if insert && !tree.contains_key(&number) {
+                    tree.insert(number, hash);
+                    index.insert(hash, number);
+                } else if let Some(hash) = tree.remove(&number) {
+                    index.remove(hash, number);
+                }
+                for number in 0..64 {
+                    let expected = tree.get(&number).map(|_| number);
+                    let hash = tree.get(&number).copied().unwrap_or(few << 32);
+                    prop_assert_eq!(index.find(hash, |found| found == number), expected);
+                }
+                prop_assert_eq!(index.len, tree.len());
+            }
+        }
+    }
+}
