@@ -1,18 +1,24 @@
-//! Attributes ([RFC 8489 §14]): one file each.
+//! Attributes ([RFC 8489 §14], [RFC 5780 §7]): one file each.
 //!
+//! [RFC 5780 §7]: https://www.rfc-editor.org/rfc/rfc5780#section-7
 //! [RFC 8489 §14]: https://www.rfc-editor.org/rfc/rfc8489#section-14
 
 pub mod address;
 mod alternate_domain;
 mod alternate_server;
+mod change_request;
 mod error_code;
 pub(crate) mod fingerprint;
 mod kind;
 mod mapped_address;
 mod nonce;
+mod other_address;
+mod padding;
 mod password_algorithm;
 mod password_algorithms;
 mod realm;
+mod response_origin;
+mod response_port;
 mod software;
 mod text;
 mod unknown_attributes;
@@ -22,13 +28,18 @@ mod xor_mapped_address;
 
 pub use alternate_domain::AlternateDomain;
 pub use alternate_server::AlternateServer;
+pub use change_request::ChangeRequest;
 pub use error_code::ErrorCode;
 pub use kind::AttributeType;
 pub use mapped_address::MappedAddress;
 pub use nonce::{Nonce, SecurityFeatures};
+pub use other_address::OtherAddress;
+pub use padding::Padding;
 pub use password_algorithm::{Algorithm, PasswordAlgorithm};
 pub use password_algorithms::PasswordAlgorithms;
 pub use realm::Realm;
+pub use response_origin::ResponseOrigin;
+pub use response_port::ResponsePort;
 pub use software::Software;
 pub use unknown_attributes::UnknownAttributes;
 pub use userhash::Userhash;

@@ -46,6 +46,11 @@ pub fn answer(
     writer.finish()
 }
 
+/// Returns whether a Binding request carries something that it would be refused for, apart from `more`.
+pub(crate) fn has_unknown(request: &Message<'_>, more: &[AttributeType]) -> bool {
+    request.unknown(KNOWN).any(|kind| !more.contains(&kind))
+}
+
 /// An answer names no more unknown attributes than these, so that it stays smaller than the request.
 const MAX_UNKNOWN: usize = 8;
 

@@ -1,9 +1,9 @@
 //! What the fuzz targets run: each asserts properties of any bytes.
 
 use crate::attribute::{
-    AlternateDomain, AlternateServer, Attribute, ErrorCode, MappedAddress, Nonce,
-    PasswordAlgorithm, PasswordAlgorithms, Realm, Software, UnknownAttributes, Userhash, Username,
-    XorMappedAddress,
+    AlternateDomain, AlternateServer, Attribute, ChangeRequest, ErrorCode, MappedAddress, Nonce,
+    OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithms, Realm, ResponseOrigin,
+    ResponsePort, Software, UnknownAttributes, Userhash, Username, XorMappedAddress,
 };
 use crate::framing::{MAX_MESSAGE, message_length};
 use crate::{Key, Message, MessageWriter, binding};
@@ -30,6 +30,11 @@ pub fn message(data: &[u8]) {
     round_trip::<Userhash>(&message);
     round_trip::<PasswordAlgorithm>(&message);
     round_trip::<PasswordAlgorithms<'_>>(&message);
+    round_trip::<ChangeRequest>(&message);
+    round_trip::<Padding>(&message);
+    round_trip::<ResponsePort>(&message);
+    round_trip::<ResponseOrigin>(&message);
+    round_trip::<OtherAddress>(&message);
     sealed(&message, &key);
     let mut answer = Vec::new();
     let remote = "[2001:db8::1]:3478".parse().expect("an address");
@@ -105,6 +110,154 @@ pub fn uri(data: &[u8]) {
     }
 }
 
+/// Answers bytes as a server with two addresses and as one with a helper; no answer outgrows what was asked for.
+pub fn behaviour_answer(data: &[u8]) {
+    use crate::behaviour::answer::{Action, Other, Place, Places, answer};
+    let Ok(request) = Message::parse(data) else {
+        return;
+    };
+    let place = |ip: &str| {
+        let ip = ip.parse().expect("an address");
+        Place {
+            local: ip,
+            advertised: ip,
+        }
+    };
+    let at = "192.0.2.1:3478".parse().expect("an address");
+    let remote = "[2001:db8::1]:4000".parse().expect("an address");
+    for other in [
+        None,
+        Some(Other::Own(place("192.0.2.2"))),
+        Some(Other::Helper("192.0.2.3".parse().expect("an address"))),
+    ] {
+        let places = [Places {
+            own: place("192.0.2.1"),
+            other,
+            ports: [3478, 3479],
+        }];
+        let mut out = Vec::new();
+        let action = answer(&request, at, remote, &places, &mut out).expect("a short answer");
+        assert!(
+            out.len() <= data.len().max(112),
+            "{} bytes for {}",
+            out.len(),
+            data.len()
+        );
+        match action {
+            Action::Respond { to, .. } => {
+                assert_eq!(to.ip(), remote.ip());
+                let response = Message::parse(&out).expect("what we write is well-formed");
+                assert_eq!(response.transaction(), request.transaction());
+            }
+            Action::AskHelper { question, .. } => {
+                assert!(out.is_empty());
+                helper_asks(&question);
+            }
+        }
+    }
+}
+
+fn helper_asks(question: &crate::behaviour::helper::Question) {
+    use crate::behaviour::helper::{Question, key};
+    let (mut bytes, mut answer) = (Vec::new(), Vec::new());
+    let unix = std::time::Duration::from_secs(1_800_000_000);
+    let length = question.write(&key("secret"), unix, &mut bytes);
+    let length = length.expect("a short question");
+    let message = Message::parse(&bytes).expect("what we write is well-formed");
+    assert_eq!(
+        Question::read(&message, &[key("secret")], unix),
+        Ok(*question)
+    );
+    let from = "192.0.2.3:3478".parse().expect("an address");
+    let answered = question.answer(from, &mut answer).expect("a short answer");
+    assert!(answered < length);
+}
+
+/// Runs a discovery whose servers and NATs answer with these bytes: it always ends, and soon.
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+pub fn behaviour_discovery(data: &[u8]) {
+    use crate::behaviour::{Config, Discovery, LifetimeSearch, NotBound, Output, SocketId};
+    use std::net::SocketAddr;
+    use std::time::{Duration, Instant};
+    let server: SocketAddr = "192.0.2.1:3478".parse().expect("an address");
+    let mut config = Config::new(vec![server, "192.0.2.9:3478".parse().expect("an address")]);
+    config.lifetime = Some(LifetimeSearch::default());
+    let mut script = data.iter().copied();
+    let mut discovery = Discovery::new(config, [7; 32]);
+    let start = Instant::now();
+    let mut now = start;
+    for _ in 0..10_000 {
+        match discovery.poll_output() {
+            Output::Bind(socket) => {
+                let port = 40_000 + u16::try_from(socket.index()).expect("few sockets");
+                let bound = SocketAddr::from(([10, 0, 0, 2], port));
+                let is_bound = script.next() != Some(0xFF);
+                discovery.handle_bound(now, socket, is_bound.then_some(bound).ok_or(NotBound));
+            }
+            Output::Transmit {
+                socket,
+                destination,
+                bytes,
+            } => {
+                let choice = script.next().unwrap_or(0);
+                let answer = scripted(&bytes, choice, destination);
+                let at = SocketId::new(socket.index() ^ usize::from(choice >> 7));
+                let source = if choice & 0x40 == 0 {
+                    destination
+                } else {
+                    server
+                };
+                discovery.handle_datagram(now, at, source, &answer);
+            }
+            Output::Wait(then) => {
+                assert!(then > now, "time goes on");
+                now = then;
+                discovery.handle_timeout(now);
+            }
+            Output::Done => {
+                assert!(now - start < Duration::from_secs(600));
+                let report = discovery.report();
+                assert!(!format!("{report:?}").contains("NotFinished") || data.contains(&0xFF));
+                return;
+            }
+        }
+    }
+    panic!("a discovery that does not end");
+}
+
+/// Returns one of several answers to a request.
+fn scripted(request: &[u8], choice: u8, to: std::net::SocketAddr) -> Vec<u8> {
+    let Ok(asked) = Message::parse(request) else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    let class = match choice & 7 {
+        0 => return out,
+        1 => return request.to_vec(),
+        2 => crate::Class::Error,
+        _ => crate::Class::Success,
+    };
+    let mut writer =
+        MessageWriter::new(&mut out, class, crate::Method::BINDING, asked.transaction());
+    let mapped = std::net::SocketAddr::from(([203, 0, 113, choice & 1], u16::from(choice)));
+    if class == crate::Class::Error {
+        writer.attribute(&ErrorCode::new(420, ""));
+    } else {
+        writer.attribute(&XorMappedAddress(mapped));
+    }
+    if choice & 8 != 0 {
+        writer.attribute(&MappedAddress(to));
+    }
+    if choice & 0x10 != 0 {
+        writer.attribute(&OtherAddress(std::net::SocketAddr::from((
+            [192, 0, 2, 2],
+            3479,
+        ))));
+    }
+    writer.finish().expect("a short answer");
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +266,16 @@ mod tests {
     #[test]
     fn the_corpus_of_message_holds() {
         replay("stun_message", 20_000, message);
+    }
+
+    #[test]
+    fn the_corpus_of_behaviour_answer_holds() {
+        replay("stun_behaviour_answer", 20_000, behaviour_answer);
+    }
+
+    #[test]
+    fn the_corpus_of_behaviour_discovery_holds() {
+        replay("stun_behaviour_discovery", 3_000, behaviour_discovery);
     }
 
     #[test]

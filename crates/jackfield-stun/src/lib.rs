@@ -1,5 +1,5 @@
-//! STUN ([RFC 8489]) without sockets: messages, attributes, credentials, a Binding answer, client transactions, stream
-//! framing and URIs.
+//! STUN ([RFC 8489]) without sockets: messages, attributes, credentials, a Binding answer, client transactions,
+//! behaviour discovery, stream framing and URIs.
 //!
 //! ```
 //! use jackfield_stun::attribute::XorMappedAddress;
@@ -22,7 +22,7 @@
 //!   password algorithms and the nonce cookie that guards them, retransmission, streams
 //! - [x] [RFC 5769] test vectors, and those of RFC 8489 appendix B
 //! - [x] [RFC 7064], [RFC 7065] URIs
-//! - [ ] [RFC 5780] behaviour discovery
+//! - [x] [RFC 5780] behaviour discovery, the client and the server ([`behaviour`]); CACHE-TIMEOUT is ignored
 //! - [ ] SASLprep and OpaqueString (RFC 8265): left out on purpose; names and passwords are used as given, which is the
 //!   same for ASCII
 //! - [ ] RFC 3489 messages without a magic cookie: left out on purpose; no living client needs them
@@ -39,6 +39,7 @@
 //! [RFC 8489]: https://www.rfc-editor.org/rfc/rfc8489
 
 pub mod attribute;
+pub mod behaviour;
 pub mod binding;
 pub mod credential;
 mod error;

@@ -1,8 +1,8 @@
 //! What is written is read back the same, whatever it is.
 
 use jackfield_stun::attribute::{
-    AlternateDomain, AlternateServer, ErrorCode, MappedAddress, Nonce, Realm, Software, Userhash,
-    Username, XorMappedAddress,
+    AlternateDomain, AlternateServer, ChangeRequest, ErrorCode, MappedAddress, Nonce, OtherAddress,
+    Padding, Realm, ResponseOrigin, ResponsePort, Software, Userhash, Username, XorMappedAddress,
 };
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
 use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
@@ -19,6 +19,7 @@ proptest! {
         code in 300u16..700,
         hash: [u8; 32],
         password in ".{0,80}",
+        (changes, port, padding) in (any::<(bool, bool)>(), any::<u16>(), 0u16..3000),
         before in proptest::collection::vec(any::<u8>(), 0..8),
     ) {
         let (method, id) = (Method::new(method), TransactionId::new(id));
@@ -37,6 +38,12 @@ proptest! {
         writer.attribute(&AlternateServer(alternate));
         writer.attribute(&ErrorCode::new(code, software));
         writer.attribute(&Userhash(hash));
+        let change = ChangeRequest { address: changes.0, port: changes.1 };
+        writer.attribute(&change);
+        writer.attribute(&ResponsePort(port));
+        writer.attribute(&ResponseOrigin(mapped));
+        writer.attribute(&OtherAddress(alternate));
+        writer.attribute(&Padding::new(padding));
         writer.integrity_sha1(&key);
         writer.integrity_sha256(&key);
         writer.fingerprint();
@@ -60,6 +67,11 @@ proptest! {
         prop_assert_eq!(message.get(), Ok(Some(AlternateServer(alternate))));
         prop_assert_eq!(message.get(), Ok(Some(ErrorCode::new(code, software))));
         prop_assert_eq!(message.get(), Ok(Some(Userhash(hash))));
+        prop_assert_eq!(message.get(), Ok(Some(change)));
+        prop_assert_eq!(message.get(), Ok(Some(ResponsePort(port))));
+        prop_assert_eq!(message.get(), Ok(Some(ResponseOrigin(mapped))));
+        prop_assert_eq!(message.get(), Ok(Some(OtherAddress(alternate))));
+        prop_assert_eq!(message.get(), Ok(Some(Padding::new(padding))));
         prop_assert_eq!(message.check_sha1(&key), Ok(()));
         prop_assert_eq!(message.check_sha256(&key), Ok(()));
         prop_assert!(message.has_fingerprint());

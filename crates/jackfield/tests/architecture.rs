@@ -54,7 +54,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Arrows that only tests may use; from every core there is also one to `jackfield-corpus`.
-const DEV_ARROWS: &[(&str, &str)] = &[("jackfield-turn", "jackfield-nat")];
+const DEV_ARROWS: &[(&str, &str)] = &[
+    ("jackfield-stun", "jackfield-nat"),
+    ("jackfield-turn", "jackfield-nat"),
+];
 
 /// The crates that know protocols and nothing of sockets, tasks or clocks.
 const CORES: &[&str] = &[

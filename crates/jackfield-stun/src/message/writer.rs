@@ -65,6 +65,11 @@ impl<'b> MessageWriter<'b> {
         });
     }
 
+    /// Returns the message's length so far, in bytes.
+    pub fn length(&self) -> usize {
+        self.out.len() - self.start
+    }
+
     /// Ends the message; returns its length in bytes.
     pub fn finish(self) -> Result<usize, MessageTooLong> {
         if self.overflow {

@@ -1,0 +1,287 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jackfield_sansio::Timers;
+use sha2::{Digest, Sha256};
+
+use super::config::Config;
+use super::discovery::{Output, SocketId};
+use super::{filtering, fragments, hairpinning, lifetime, mapping};
+use crate::attribute::{
+    ChangeRequest, ErrorCode, MappedAddress, OtherAddress, Padding, ResponsePort, XorMappedAddress,
+};
+use crate::transaction::{Step, Transaction};
+use crate::{Class, Message, MessageWriter, Method, TransactionId};
+
+/// A request to send, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    pub(super) from: SocketId,
+    pub(super) to: SocketAddr,
+    pub(super) change: ChangeRequest,
+    pub(super) response_port: Option<u16>,
+    pub(super) padding: Option<u16>,
+    pub(super) purpose: Purpose,
+}
+
+impl Ask {
+    /// A plain Binding request.
+    pub(super) fn new(from: SocketId, to: SocketAddr, purpose: Purpose) -> Self {
+        Self {
+            from,
+            to,
+            change: ChangeRequest::default(),
+            response_port: None,
+            padding: None,
+            purpose,
+        }
+    }
+}
+
+/// Which test a request is of, and which step of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Mapping(usize, mapping::Step),
+    Filtering(usize, filtering::Step),
+    Hairpinning(hairpinning::Step),
+    Fragments(fragments::Step),
+    Lifetime(lifetime::Step),
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was answered.
+    Answered(Answer),
+    /// It was answered with an error.
+    Refused,
+    /// It came back to one of our own sockets.
+    Looped,
+    /// Nobody answered.
+    Silent,
+}
+
+/// What an answer told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// The socket that was asked from.
+    pub(super) from: SocketId,
+    /// The socket that it came to.
+    pub(super) at: SocketId,
+    /// Where it came from.
+    pub(super) source: SocketAddr,
+    /// Where the request seemed to come from.
+    pub(super) mapped: SocketAddr,
+    pub(super) in_the_clear: Option<SocketAddr>,
+    pub(super) other: Option<SocketAddr>,
+    /// Bytes of padding.
+    pub(super) padding: u16,
+}
+
+/// The requests under way.
+#[derive(Debug, Clone)]
+pub(super) struct Exchanges {
+    seed: [u8; 32],
+    count: u64,
+    config: Config,
+    /// The fastest round trip so far.
+    pub(super) round_trip: Option<Duration>,
+    under_way: BTreeMap<TransactionId, Exchange>,
+    timers: Timers<TransactionId>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) outcomes: VecDeque<(Purpose, Outcome)>,
+}
+
+#[derive(Debug, Clone)]
+struct Exchange {
+    transaction: Transaction,
+    from: SocketId,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+    purpose: Purpose,
+    /// When it was sent, if it was sent once: of an answer to a repeated request nobody knows what it answers.
+    sent: Option<Instant>,
+    repeated: bool,
+}
+
+impl Exchanges {
+    pub(super) fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self {
+            seed,
+            count: 0,
+            config,
+            round_trip: None,
+            under_way: BTreeMap::new(),
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+            outcomes: VecDeque::new(),
+        }
+    }
+
+    /// Sends a request; its outcome comes later.
+    pub(super) fn ask(&mut self, now: Instant, ask: Ask) {
+        let id = self.next_id();
+        let bytes = request(id, &ask);
+        let how = self.config.retransmission(self.round_trip);
+        let exchange = Exchange {
+            transaction: Transaction::new(now, id, how),
+            from: ask.from,
+            to: ask.to,
+            bytes,
+            purpose: ask.purpose,
+            sent: None,
+            repeated: false,
+        };
+        self.under_way.insert(id, exchange);
+        self.proceed(now, id);
+    }
+
+    /// Forgets the requests of some purposes.
+    pub(super) fn forget(&mut self, of: impl Fn(Purpose) -> bool) {
+        let timers = &mut self.timers;
+        self.under_way.retain(|id, exchange| {
+            let keep = !of(exchange.purpose);
+            if !keep {
+                timers.cancel(id);
+            }
+            keep
+        });
+    }
+
+    /// Takes a datagram; what is no answer to a request of ours, nor such a request, is ignored.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        at: SocketId,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) {
+        let Ok(message) = Message::parse(bytes) else {
+            return;
+        };
+        let Some(exchange) = self.under_way.get(&message.transaction()) else {
+            return;
+        };
+        if message.method() != Method::BINDING {
+            return;
+        }
+        let outcome = match message.class() {
+            Class::Success => read(&message, exchange.from, at, source).map(Outcome::Answered),
+            Class::Error => {
+                let code = message.get::<ErrorCode<'_>>().ok().flatten();
+                code.map(|_| Outcome::Refused)
+            }
+            Class::Request if message.as_bytes() == exchange.bytes => Some(Outcome::Looped),
+            Class::Request | Class::Indication => None,
+        };
+        let Some(outcome) = outcome else {
+            return;
+        };
+        if let Some(exchange) = self.under_way.remove(&message.transaction()) {
+            self.timers.cancel(&message.transaction());
+            self.measure(now, &exchange);
+            self.outcomes.push_back((exchange.purpose, outcome));
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(id) = self.timers.expire(now) {
+            self.proceed(now, id);
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    fn measure(&mut self, now: Instant, exchange: &Exchange) {
+        let is_servers = self.config.servers.first() == Some(&exchange.to);
+        if let Some(sent) = exchange.sent.filter(|_| is_servers && !exchange.repeated) {
+            let took = now.saturating_duration_since(sent);
+            self.round_trip = Some(self.round_trip.map_or(took, |best| best.min(took)));
+        }
+    }
+
+    /// Sends a request again, sets its timer, or gives it up.
+    fn proceed(&mut self, now: Instant, id: TransactionId) {
+        let Some(exchange) = self.under_way.get_mut(&id) else {
+            return;
+        };
+        loop {
+            match exchange.transaction.poll(now) {
+                Step::Send => {
+                    exchange.repeated = exchange.sent.is_some();
+                    exchange.sent = Some(now);
+                    self.outputs.push_back(Output::Transmit {
+                        socket: exchange.from,
+                        destination: exchange.to,
+                        bytes: exchange.bytes.clone(),
+                    });
+                }
+                Step::Wait(then) => {
+                    self.timers.set(id, then);
+                    return;
+                }
+                Step::TimedOut => {
+                    self.outcomes.push_back((exchange.purpose, Outcome::Silent));
+                    self.under_way.remove(&id);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> TransactionId {
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(self.count.to_be_bytes());
+        self.count += 1;
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut id = [0; 12];
+        for (to, from) in id.iter_mut().zip(digest) {
+            *to = from;
+        }
+        TransactionId::new(id)
+    }
+}
+
+fn request(id: TransactionId, ask: &Ask) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = MessageWriter::new(&mut bytes, Class::Request, Method::BINDING, id);
+    if ask.change != ChangeRequest::default() {
+        writer.attribute(&ask.change);
+    }
+    if let Some(port) = ask.response_port {
+        writer.attribute(&ResponsePort(port));
+    }
+    if let Some(length) = ask.padding {
+        writer.attribute(&Padding::new(length));
+    }
+    let written = writer.finish();
+    debug_assert!(written.is_ok(), "a request has room for its attributes");
+    bytes
+}
+
+fn read(message: &Message<'_>, from: SocketId, at: SocketId, source: SocketAddr) -> Option<Answer> {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let xored: Option<XorMappedAddress> = message.get().ok()?;
+    let in_the_clear = message
+        .get()
+        .ok()?
+        .map(|MappedAddress(address)| plain(address));
+    Some(Answer {
+        from,
+        at,
+        source: plain(source),
+        mapped: xored
+            .map(|XorMappedAddress(address)| plain(address))
+            .or(in_the_clear)?,
+        in_the_clear: in_the_clear.filter(|_| xored.is_some()),
+        other: message
+            .get()
+            .ok()?
+            .map(|OtherAddress(address)| plain(address)),
+        padding: message.get().ok()?.map_or(0, Padding::length),
+    })
+}
