@@ -279,7 +279,8 @@ pub enum Fragments {
 /// taken the combination that the inside host's answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conntrack {
-    /// Whether the router's own firewall accepts unsolicited packets, which then are connections to the router.
+    /// Whether the router's own firewall accepts unsolicited packets, which then are connections to the router. Those
+    /// of TCP do no harm, since the router resets them.
     pub accepts_input: bool,
 }
 

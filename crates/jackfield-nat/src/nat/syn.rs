@@ -64,7 +64,9 @@ impl Nat {
     /// Notes a conversation with the router itself, which connection tracking keeps apart from those of the hosts.
     pub(super) fn note_local_connection(&mut self, now: Instant, key: FlowKey) {
         let accepts = self.config.conntrack.is_some_and(|it| it.accepts_input);
-        if !accepts || self.local.len() >= self.config.limits.flows_per_host {
+        // Nobody on the router listens, so it resets a TCP connection at once, and one that was reset yields its place.
+        let stays = accepts && key.protocol != Protocol::Tcp;
+        if !stays || self.local.len() >= self.config.limits.flows_per_host {
             return;
         }
         let end = now + LOCAL_LIFETIME;

@@ -81,10 +81,10 @@ fn compare(
 ) {
     for (number, (expected, found)) in expected.iter().zip(found).enumerate() {
         let (name, step) = (subject.name, &scenario.steps[number]);
-        let seed = scenario.seed;
+        let (protocol, seed) = (scenario.protocol, scenario.seed);
         assert_eq!(
             found, expected,
-            "{name}, seed {seed}: {lab} (left) and the virtual internet (right) differ at step {number}, {step:?}, of {:?}",
+            "{name}, {protocol:?}, seed {seed}: {lab} (left) and the virtual internet (right) differ at step {number}, {step:?}, of {:?}",
             scenario.steps
         );
     }

@@ -34,7 +34,10 @@ pub(crate) fn run(subject: &Subject, rules: Rules, scenario: &Scenario) -> Vec<V
             router.exec("sysctl", &["-qw", &setting]);
         }
     }
-    subject.play(scenario, &mut Real::new(subject, &inside, &outside))
+    subject.play(
+        scenario,
+        &mut Real::new(subject, scenario.protocol, &inside, &outside),
+    )
 }
 
 fn ruleset(rules: Rules) -> String {

@@ -1,6 +1,6 @@
 //! What is done to a NAT, and what can come of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
@@ -73,8 +73,18 @@ pub(crate) enum Step {
     },
 }
 
+/// What packets are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// A datagram.
+    Udp,
+    /// A connection, which stays open. Everybody listens at the port that they connect from.
+    Tcp,
+}
+
 /// Packets, one after the other.
 pub(crate) struct Scenario {
+    pub(crate) protocol: Protocol,
     pub(crate) seed: u64,
     pub(crate) steps: Vec<Step>,
 }
@@ -155,20 +165,35 @@ impl Subject {
         }
     }
 
+    fn sender_at(&self, endpoint: SocketAddr) -> Option<Sender> {
+        match self.who(endpoint, &mut Vec::new()) {
+            Who::Inside(n) => Some(Sender::Inside(Inside(n))),
+            Who::Peer(n) => Some(Sender::Peer(Peer(n))),
+            Who::External(_) | Who::Nobody => None,
+        }
+    }
+
     /// Runs a scenario in a lab.
     pub(crate) fn play(&self, scenario: &Scenario, lab: &mut impl Lab) -> Vec<Verdict> {
         let mut seen: HashMap<(Inside, Peer), SocketAddr> = HashMap::new();
         let mut externals = Vec::new();
+        // No two connections have the same ends.
+        let mut connected = HashSet::new();
         let mut verdicts = Vec::new();
         for (number, step) in scenario.steps.iter().enumerate() {
             if *step == Step::Wait {
                 lab.wait(2 * SHORT_LIFE);
             }
-            let Some((from, to)) = self.ends(*step, &seen) else {
+            let ends = self.ends(*step, &seen);
+            let Some((from, to)) = ends.filter(|ends| !connected.contains(ends)) else {
                 verdicts.push(Verdict::Skipped);
                 continue;
             };
             let arrival = lab.send(number as u32, from, to);
+            if let (Protocol::Tcp, Some(arrival)) = (scenario.protocol, arrival) {
+                connected.insert((from, to));
+                connected.extend(self.sender_at(arrival.at).map(|at| (at, arrival.source)));
+            }
             if let (Step::Out(inside, peer), Some(arrival)) = (*step, arrival) {
                 seen.insert((inside, peer), arrival.source);
             }
@@ -201,23 +226,27 @@ impl Subject {
 
     /// Returns what this NAT is put through: stories that tell NATs apart, and random ones.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        let scenario = |protocol, seed, steps| Scenario {
+            protocol,
+            seed,
+            steps,
+        };
         if self.expires {
-            return vec![Scenario {
-                seed: 0,
-                steps: expiry(),
-            }];
+            return vec![scenario(Protocol::Udp, 0, expiry())];
         }
-        let mut scenarios = vec![Scenario {
-            seed: 0,
-            steps: story(),
-        }];
         // An early packet to a port chosen at random by the NAT hits nobody, or by chance somebody.
         let early =
             self.config.conntrack.is_some() || self.config.ports.assignment == Assignment::Preserve;
-        scenarios.extend((1..=RANDOM).map(|seed| Scenario {
-            seed,
-            steps: random(seed, early),
-        }));
+        let mut scenarios = Vec::new();
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            if protocol == Protocol::Tcp && self.distinct_ports {
+                // The rules that make Linux a full cone are for UDP.
+                continue;
+            }
+            scenarios.push(scenario(protocol, 0, story()));
+            scenarios
+                .extend((1..=RANDOM).map(|seed| scenario(protocol, seed, random(seed, early))));
+        }
         scenarios
     }
 }
@@ -228,7 +257,7 @@ pub(crate) fn peer(Peer(number): Peer) -> SocketAddrV4 {
 }
 
 /// Who sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Sender {
     Inside(Inside),
     Peer(Peer),
@@ -392,7 +421,7 @@ fn random(seed: u64, early: bool) -> Vec<Step> {
 /// How long an idle mapping lives where it is to end.
 pub(crate) const SHORT_LIFE: Duration = Duration::from_secs(2);
 
-const RANDOM: u64 = 6;
+const RANDOM: u64 = 5;
 const STEPS: usize = 40;
 
 const NINE: [[&str; 3]; 3] = [

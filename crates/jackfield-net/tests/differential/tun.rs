@@ -47,7 +47,10 @@ pub(crate) fn run(subject: &Subject, scenario: &Scenario) -> Vec<Verdict> {
             report
         })
     });
-    let verdicts = subject.play(scenario, &mut Real::new(subject, &inside, &outside));
+    let verdicts = subject.play(
+        scenario,
+        &mut Real::new(subject, scenario.protocol, &inside, &outside),
+    );
     drop(stop);
     router.join().unwrap();
     verdicts

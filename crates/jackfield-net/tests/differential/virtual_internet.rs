@@ -1,13 +1,16 @@
 //! (a): the virtual internet.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::net::{App, HostId, Link, World};
+use jackfield_nat::packet::Headers;
+use jackfield_nat::stack::{ConnectionId, Event, Stack};
 
 use super::scenario::{
-    Arrival, INSIDERS, Inside, Lab, OUTSIDERS, Peer, Scenario, Sender, Subject, Verdict, peer,
+    Arrival, INSIDERS, Inside, Lab, OUTSIDERS, Peer, Protocol, Scenario, Sender, Subject, Verdict,
+    peer,
 };
 
 /// Runs a scenario in a world of its own.
@@ -17,11 +20,13 @@ pub(crate) fn run(subject: &Subject, scenario: &Scenario) -> Vec<Verdict> {
     let prefix = "10.0.0.0/24".parse().unwrap();
     let nat = world.nat("nat", internet, prefix, subject.config.clone());
     let mut host = |name: &str, network, endpoint: std::net::SocketAddrV4| {
-        world.host(name, network, (*endpoint.ip()).into(), Mailbox::default())
+        let address = IpAddr::from(*endpoint.ip());
+        world.host(name, network, address, Host::new(address, endpoint.port()))
     };
     let hosts = [0, 2].map(|n| host("host", nat.inside, subject.inside(Inside(n))));
     let peers = [0, 2].map(|n| host("peer", internet, peer(Peer(n))));
     let mut lab = Virtual {
+        protocol: scenario.protocol,
         world,
         hosts,
         peers,
@@ -31,6 +36,7 @@ pub(crate) fn run(subject: &Subject, scenario: &Scenario) -> Vec<Verdict> {
 }
 
 struct Virtual {
+    protocol: Protocol,
     world: World,
     hosts: [HostId; 2],
     peers: [HostId; 2],
@@ -47,12 +53,24 @@ impl Lab for Virtual {
             Sender::Inside(Inside(n)) => (self.hosts[n / 2], self.insiders[n].port()),
             Sender::Peer(Peer(n)) => (self.peers[n / 2], peer(Peer(n)).port()),
         };
-        self.world.send(host, port, to, b"packet");
+        match self.protocol {
+            Protocol::Udp => self.world.send(host, port, to, b"packet"),
+            Protocol::Tcp => {
+                let connect = |host: &mut Host, now| {
+                    let id = host.stack.connect(now, port, to).unwrap();
+                    host.asking.insert(id);
+                };
+                self.world.with_app(host, connect).unwrap();
+            }
+        }
         self.world.run_for(Duration::from_millis(10));
         let all = self.hosts.into_iter().chain(self.peers);
         let mut arrived = Vec::new();
         for host in all {
-            let take = |mailbox: &mut Mailbox, _| arrived.extend(mailbox.0.drain(..));
+            let take = |host: &mut Host, now| {
+                host.give_up(now);
+                arrived.append(&mut host.arrivals);
+            };
             self.world.with_app(host, take);
         }
         // Only open ports hear.
@@ -66,12 +84,75 @@ impl Lab for Virtual {
     }
 }
 
-/// Keeps what comes.
-#[derive(Debug, Clone, Default)]
-struct Mailbox(VecDeque<Arrival>);
+/// Keeps what comes, and accepts every connection.
+#[derive(Debug, Clone)]
+struct Host {
+    arrivals: Vec<Arrival>,
+    stack: Stack,
+    /// Connections of our own that nobody has answered.
+    asking: BTreeSet<ConnectionId>,
+}
 
-impl App for Mailbox {
+impl Host {
+    /// The host has this port and the next.
+    fn new(address: IpAddr, port: u16) -> Self {
+        let mut stack = Stack::new(&[address], [7; 32]);
+        stack.listen(port);
+        stack.listen(port + 1);
+        Self {
+            arrivals: Vec::new(),
+            stack,
+            asking: BTreeSet::new(),
+        }
+    }
+
+    /// Abandons what was not answered.
+    fn give_up(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.asking) {
+            self.stack.abort(now, id);
+        }
+    }
+
+    fn look(&mut self) {
+        while let Some(event) = self.stack.poll_event() {
+            match event {
+                Event::Connected {
+                    local,
+                    remote,
+                    accepted: true,
+                    ..
+                } => self.arrivals.push(Arrival {
+                    at: local,
+                    source: remote,
+                }),
+                other => {
+                    self.asking.remove(&other.connection());
+                }
+            }
+        }
+    }
+}
+
+impl App for Host {
     fn handle_datagram(&mut self, _now: Instant, source: SocketAddr, at: SocketAddr, _data: &[u8]) {
-        self.0.push_back(Arrival { at, source });
+        self.arrivals.push(Arrival { at, source });
+    }
+
+    fn handle_packet(&mut self, now: Instant, _headers: &Headers, bytes: &[u8]) {
+        self.stack.handle_packet(now, bytes);
+        self.look();
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.stack.handle_timeout(now);
+        self.look();
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.stack.next_timeout()
+    }
+
+    fn poll_packet(&mut self) -> Option<Vec<u8>> {
+        self.stack.poll_packet()
     }
 }
