@@ -3,6 +3,7 @@
 //! A running server is a number of *shards*, one per CPU core ([`shard`]): a pinned thread with its own runtime, which owns its
 //! listeners ([`udp`], [`tcp`], all bound to the same port), and what belongs to the clients that the kernel gave it. No lock and
 //! no other thread is on a packet's way. [`port::claim`] finds out beforehand whether a port is ours to listen on.
+//! [`turn_client`] is the other end: an allocation on somebody's server, used like a socket.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,6 +48,7 @@ pub mod tcp;
 #[cfg(target_os = "linux")]
 pub mod tun;
 pub mod turn;
+pub mod turn_client;
 pub mod udp;
 
 pub use stats::Counter;

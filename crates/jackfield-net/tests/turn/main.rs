@@ -6,3 +6,4 @@ mod client;
 mod relaying;
 mod server;
 mod stream;
+mod turn_client;

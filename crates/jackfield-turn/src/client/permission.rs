@@ -82,6 +82,11 @@ impl Client {
         self.permissions.allows(peer, now)
     }
 
+    /// Returns why the server does not let this address through, if it has said so.
+    pub fn refusal(&self, peer: IpAddr) -> Option<Failure> {
+        self.permissions.refusal(peer)
+    }
+
     /// Checks that a peer can be reached by this allocation.
     pub(super) fn check_peer(&self, peer: IpAddr) -> Result<(), SendError> {
         let relayed = self.relayed().ok_or(SendError::NotAllocated)?;

@@ -1,0 +1,339 @@
+//! The connection to the server: datagrams, or a stream that is cut into messages.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_stun::framing::{MAX_MESSAGE, message_length};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+
+use super::error::ConnectError;
+use super::options::{ClientTransport, Options, Tls};
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+    pub(super) path: FiveTuple,
+}
+
+/// Any stream.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Stream for S {}
+
+/// Where messages come from.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Datagrams {
+        socket: Arc<UdpSocket>,
+        room: Box<[u8]>,
+    },
+    Stream {
+        half: ReadHalf<Box<dyn Stream>>,
+        /// What was read and is not yet a whole message.
+        unread: BytesMut,
+    },
+}
+
+/// Where messages go to.
+#[derive(Debug)]
+pub(super) enum Writer {
+    Datagrams {
+        socket: Arc<UdpSocket>,
+        waiting: VecDeque<Vec<u8>>,
+    },
+    Stream {
+        half: WriteHalf<Box<dyn Stream>>,
+        waiting: BytesMut,
+        /// Whether the stream may hold back what was written to it, as TLS does.
+        unflushed: bool,
+    },
+}
+
+/// How other tasks send.
+#[derive(Debug, Clone)]
+pub(super) enum Out {
+    Datagrams(Arc<UdpSocket>),
+    Stream(mpsc::Sender<Vec<u8>>),
+}
+
+/// The connection's task has ended.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+impl Link {
+    /// Connects to a server; `domain` is the name its certificate has to be for, if not the one of the options.
+    pub(super) async fn open(
+        server: SocketAddr,
+        options: &Options,
+        domain: Option<String>,
+    ) -> Result<Self, ConnectError> {
+        match &options.transport {
+            ClientTransport::Udp => Self::udp(server, options.local).await,
+            ClientTransport::Tcp => {
+                let connecting = tcp(server, options.local);
+                let stream = tokio::time::timeout(options.connect_timeout, connecting).await;
+                Self::stream(
+                    stream.or(Err(ConnectError::TimedOut))??,
+                    Transport::Tcp,
+                    server,
+                )
+            }
+            ClientTransport::Tls(tls) => {
+                let connecting = Self::tls(server, options.local, tls, domain);
+                let link = tokio::time::timeout(options.connect_timeout, connecting).await;
+                link.or(Err(ConnectError::TimedOut))?
+            }
+        }
+    }
+
+    async fn udp(server: SocketAddr, local: Option<IpAddr>) -> Result<Self, ConnectError> {
+        let local = SocketAddr::new(local.unwrap_or_else(|| unspecified(server)), 0);
+        let socket = UdpSocket::bind(local).await.map_err(ConnectError::Local)?;
+        // Datagrams of anybody else are none of ours.
+        socket
+            .connect(server)
+            .await
+            .map_err(ConnectError::Unreachable)?;
+        let local = socket.local_addr().map_err(ConnectError::Local)?;
+        let socket = Arc::new(socket);
+        Ok(Self {
+            reader: Reader::Datagrams {
+                socket: Arc::clone(&socket),
+                room: vec![0; MAX_DATAGRAM].into(),
+            },
+            writer: Writer::Datagrams {
+                socket,
+                waiting: VecDeque::new(),
+            },
+            path: path(Transport::Udp, local, server),
+        })
+    }
+
+    async fn tls(
+        server: SocketAddr,
+        local: Option<IpAddr>,
+        tls: &Tls,
+        domain: Option<String>,
+    ) -> Result<Self, ConnectError> {
+        let name = match domain {
+            Some(domain) => ServerName::try_from(domain)
+                .map_err(|error| ConnectError::Tls(io::Error::other(error)))?,
+            None => tls.name.clone(),
+        };
+        let stream = tcp(server, local).await?;
+        let local = stream.local_addr().map_err(ConnectError::Local)?;
+        let connector = TlsConnector::from(Arc::clone(&tls.config));
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(ConnectError::Tls)?;
+        Ok(Self::halves(
+            Box::new(stream),
+            path(Transport::Tls, local, server),
+        ))
+    }
+
+    fn stream(
+        stream: TcpStream,
+        transport: Transport,
+        server: SocketAddr,
+    ) -> Result<Self, ConnectError> {
+        let local = stream.local_addr().map_err(ConnectError::Local)?;
+        Ok(Self::halves(
+            Box::new(stream),
+            path(transport, local, server),
+        ))
+    }
+
+    fn halves(stream: Box<dyn Stream>, path: FiveTuple) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            reader: Reader::Stream {
+                half: reader,
+                unread: BytesMut::new(),
+            },
+            writer: Writer::Stream {
+                half: writer,
+                waiting: BytesMut::new(),
+                unflushed: false,
+            },
+            path,
+        }
+    }
+}
+
+impl Reader {
+    /// Waits for a message; nothing is lost when the wait is given up. Data of a stream that cannot be followed is an error.
+    pub(super) async fn receive(&mut self) -> io::Result<Bytes> {
+        match self {
+            Self::Datagrams { socket, room } => {
+                let length = socket.recv(room).await?;
+                Ok(Bytes::copy_from_slice(room.get(..length).unwrap_or(room)))
+            }
+            Self::Stream { half, unread } => loop {
+                if let Some(message) = cut(unread)? {
+                    return Ok(message);
+                }
+                unread.reserve(READ_SIZE);
+                if half.read_buf(unread).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            },
+        }
+    }
+
+    /// Returns a message if one is there already.
+    pub(super) fn try_receive(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Datagrams { socket, room } => {
+                let length = socket.try_recv(room).ok()?;
+                room.get(..length).map(Bytes::copy_from_slice)
+            }
+            // What cannot be followed is found again by the next receive, which can say so.
+            Self::Stream { unread, .. } => cut(unread).ok().flatten(),
+        }
+    }
+}
+
+impl Writer {
+    /// Queues a message.
+    pub(super) fn push(&mut self, bytes: Vec<u8>) {
+        match self {
+            Self::Datagrams { waiting, .. } => waiting.push_back(bytes),
+            Self::Stream { waiting, .. } => waiting.extend_from_slice(&bytes),
+        }
+    }
+
+    /// Returns whether something waits to be sent.
+    pub(super) fn has_work(&self) -> bool {
+        match self {
+            Self::Datagrams { waiting, .. } => !waiting.is_empty(),
+            Self::Stream {
+                waiting, unflushed, ..
+            } => *unflushed || !waiting.is_empty(),
+        }
+    }
+
+    /// Returns whether there is room for data; requests are always taken.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Datagrams { .. } => true,
+            Self::Stream { waiting, .. } => waiting.len() < MAX_WAITING,
+        }
+    }
+
+    /// Sends what waits, or part of it; nothing is lost or doubled when the wait is given up.
+    pub(super) async fn send(&mut self) -> io::Result<()> {
+        match self {
+            Self::Datagrams { socket, waiting } => {
+                while let Some(bytes) = waiting.front() {
+                    let sent = socket.send(bytes).await;
+                    waiting.pop_front();
+                    sent?;
+                }
+            }
+            Self::Stream {
+                half,
+                waiting,
+                unflushed,
+            } => {
+                while !waiting.is_empty() {
+                    *unflushed = true;
+                    if half.write_buf(waiting).await? == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                }
+                half.flush().await?;
+                *unflushed = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how other tasks send, and where what they send comes out.
+    pub(super) fn out(&self, queue: usize) -> (Out, Option<mpsc::Receiver<Vec<u8>>>) {
+        match self {
+            Self::Datagrams { socket, .. } => (Out::Datagrams(Arc::clone(socket)), None),
+            Self::Stream { .. } => {
+                let (sender, receiver) = mpsc::channel(queue.max(1));
+                (Out::Stream(sender), Some(receiver))
+            }
+        }
+    }
+}
+
+impl Out {
+    /// Sends a message; waits for room in the stream.
+    pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), Gone> {
+        match self {
+            Self::Datagrams(socket) => {
+                // A datagram that the network refuses is lost, as any datagram may be.
+                if let Err(error) = socket.send(&message).await {
+                    tracing::trace!(%error, "Datagram not sent");
+                }
+                Ok(())
+            }
+            Self::Stream(queue) => queue.send(message).await.or(Err(Gone)),
+        }
+    }
+}
+
+/// Takes the message at the front, if all of it is there.
+fn cut(unread: &mut BytesMut) -> io::Result<Option<Bytes>> {
+    let length = message_length(unread, MAX_MESSAGE)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(length
+        .filter(|length| unread.len() >= *length)
+        .map(|length| unread.split_to(length).freeze()))
+}
+
+async fn tcp(server: SocketAddr, local: Option<IpAddr>) -> Result<TcpStream, ConnectError> {
+    let socket = if server.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let socket = socket.map_err(ConnectError::Local)?;
+    if let Some(local) = local {
+        let local = SocketAddr::new(local, 0);
+        socket.bind(local).map_err(ConnectError::Local)?;
+    }
+    let stream = socket
+        .connect(server)
+        .await
+        .map_err(ConnectError::Unreachable)?;
+    stream.set_nodelay(true).map_err(ConnectError::Local)?;
+    Ok(stream)
+}
+
+fn path(transport: Transport, local: SocketAddr, remote: SocketAddr) -> FiveTuple {
+    FiveTuple {
+        transport,
+        local,
+        remote,
+    }
+}
+
+fn unspecified(server: SocketAddr) -> IpAddr {
+    if server.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    }
+}
+
+const MAX_DATAGRAM: usize = 65_536;
+const READ_SIZE: usize = 16 * 1_024;
+
+/// Bytes that may wait for a server that reads slowly before our own senders have to wait.
+const MAX_WAITING: usize = 256 * 1_024;

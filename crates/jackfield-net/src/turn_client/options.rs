@@ -1,0 +1,73 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackfield_turn::client::{Config, Credential};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::tls;
+
+/// How a client reaches its server.
+#[derive(Debug, Clone)]
+pub enum ClientTransport {
+    /// By datagrams.
+    Udp,
+    /// By a stream in the clear.
+    Tcp,
+    /// By a stream inside TLS.
+    Tls(Tls),
+}
+
+/// How TLS with the server is made.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Whom to trust, and what to offer.
+    pub config: Arc<ClientConfig>,
+    /// The name that the certificate has to be for.
+    pub name: ServerName<'static>,
+}
+
+impl Tls {
+    /// Trusts whoever answers, also with a self-signed certificate: for labs, and for looking at a server. It still keeps out
+    /// who only listens.
+    pub fn any_certificate(name: ServerName<'static>) -> Self {
+        Self {
+            config: Arc::new(tls::trusting_anyone()),
+            name,
+        }
+    }
+}
+
+/// How a [`TurnClient`](super::TurnClient) is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the server is reached.
+    pub transport: ClientTransport,
+    /// What the core is told: credential, family, lifetime, limits.
+    pub core: Config,
+    /// Which of our addresses to use; `None`: what the system chooses. Default: none.
+    pub local: Option<IpAddr>,
+    /// How long a TCP connection and its TLS may take to come about. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// Datagrams that may wait in each direction; of those from peers, what is above it is dropped. Default: 1,024.
+    pub queue: usize,
+}
+
+impl Options {
+    /// Returns the defaults.
+    pub fn new(transport: ClientTransport, credential: Credential) -> Self {
+        Self::with_core(transport, Config::new(credential))
+    }
+
+    /// Returns the defaults with a configuration of the core.
+    pub fn with_core(transport: ClientTransport, core: Config) -> Self {
+        Self {
+            transport,
+            core,
+            local: None,
+            connect_timeout: Duration::from_secs(10),
+            queue: 1_024,
+        }
+    }
+}
