@@ -21,6 +21,7 @@ const oracle = async (a, b) => {
 describe('two browsers behind routers of ours', () => {
   let internet;
   let server;
+  let sites = 0;
   /** By type: a home of each side's, with its router and its browser. */
   const homes = { ann: {}, bob: {} };
 
@@ -30,14 +31,8 @@ describe('two browsers behind routers of ours', () => {
     await internet.server.succeed('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
     await internet.server.succeed('nft', [COUNTERS]);
     server = await startPublicJackfield(internet);
-    const moveIn = async (name, profile, site) => {
-      const home = {};
-      homes[name][profile] = home;
-      home.router = await JackfieldNat.start(internet, { site, args: ['--profile', profile] });
-      home.browser = await Browser.start({ namespace: home.router.host, origin: server.url });
-    };
-    for (const [index, profile] of CLASSICAL.entries()) {
-      await Promise.all([moveIn('ann', profile, 2 * index + 1), moveIn('bob', profile, 2 * index + 2)]);
+    for (const profile of CLASSICAL) {
+      await Promise.all(['ann', 'bob'].map((name) => moveIn(homes[name], profile, profile)));
     }
   });
   after(async () => {
@@ -47,6 +42,15 @@ describe('two browsers behind routers of ours', () => {
     await server?.stop();
     internet?.remove();
   });
+
+  /** Starts a router and a browser behind it, and puts both into `street` at `number`. */
+  const moveIn = async (street, number, profile) => {
+    sites += 1;
+    const home = {};
+    street[number] = home;
+    home.router = await JackfieldNat.start(internet, { site: sites, args: ['--profile', profile] });
+    home.browser = await Browser.start({ namespace: home.router.host, origin: server.url });
+  };
 
   /** How many UDP packets went past the server and through it while something was done. */
   const crossing = async (doing) => {
@@ -74,6 +78,23 @@ describe('two browsers behind routers of ours', () => {
         });
       });
     }
+  }
+
+  for (const [what, change] of [
+    ['forgets all it knows', (router) => router.reboot()],
+    ['becomes a symmetric one', (router) => router.set('--profile', 'symmetric')],
+  ]) {
+    test(`a call goes on after a router ${what}`, async () => {
+      // A router of its own: the browsers' other connections suffer from what happens to it, too.
+      await moveIn(homes.ann, what, 'port-restricted-cone');
+      const people = { ann: homes.ann[what], bob: homes.bob['port-restricted-cone'] };
+      await Call.inRoom(`${server.url}/r/${what.replaceAll(' ', '-')}`, people, async (call) => {
+        await call.showsVideo();
+        await change(people.ann.router);
+        await call.showsVideo();
+        await call.path();
+      });
+    });
   }
 });
 
