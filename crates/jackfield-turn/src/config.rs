@@ -4,6 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jackfield_stun::Key;
+use jackfield_stun::behaviour::answer::Places;
+
 use crate::{Credentials, PeerRules, Registry};
 
 /// How a [`Server`](crate::Server) behaves. Shards of one process get equal copies; `registry` joins them.
@@ -40,6 +43,8 @@ pub struct Config {
     /// Debian's coturn tools pick such numbers. Their first bytes are QUIC's on a shared port (RFC 9443), so a driver
     /// asks [`Server::has_channel`](crate::Server::has_channel) before it takes such a datagram for QUIC.
     pub rfc5766_channels: bool,
+    /// Behaviour discovery (RFC 5780). Default: none, and requests for it are refused with 420 (Unknown Attribute).
+    pub discovery: Discovery,
     /// Which peers clients may reach.
     pub peers: PeerRules,
     /// Every cap.
@@ -67,10 +72,26 @@ impl Config {
             default_family: DefaultFamily::Client,
             dont_fragment: true,
             rfc5766_channels: true,
+            discovery: Discovery::default(),
             peers: PeerRules::default(),
             limits: Limits::default(),
         }
     }
+}
+
+/// How a server takes part in behaviour discovery ([RFC 5780]), over UDP.
+///
+/// [RFC 5780]: https://www.rfc-editor.org/rfc/rfc5780
+#[derive(Debug, Clone, Default)]
+pub struct Discovery {
+    /// The addresses and ports to answer from, one entry for each address that clients ask. The driver listens on all
+    /// of them: an answer leaves from a place other than the one that its request came to.
+    pub places: Vec<Places>,
+    /// The keys of questions to and from helpers ([`helper::key`](jackfield_stun::behaviour::helper::key)): the first
+    /// signs ours, all are accepted.
+    pub keys: Vec<Key>,
+    /// Whether to answer for other servers that know a key.
+    pub help: bool,
 }
 
 /// A key for signing nonces; its `Debug` shows nothing of it.
@@ -138,6 +159,9 @@ pub struct Limits {
     pub strangers: Option<Rate>,
     /// The same for Binding answers. Default: 2,000 a second, 4,000 at once.
     pub bindings: Option<Rate>,
+    /// The same for answers of behaviour discovery that come from elsewhere, go elsewhere or are padded, a helper's
+    /// included. Default: 50 a second, 400 at once.
+    pub discoveries: Option<Rate>,
     /// How many sources are tracked for those two; when full, the one closest to a full bucket is forgotten.
     /// Default: 16,384.
     pub sources: usize,
@@ -163,6 +187,7 @@ impl Default for Limits {
             bytes: None,
             strangers: Some(Rate::new(500, 2_000)),
             bindings: Some(Rate::new(2_000, 4_000)),
+            discoveries: Some(Rate::new(50, 400)),
             sources: 16_384,
             bind_attempts: 16,
             reservation_lifetime: Duration::from_secs(30),

@@ -41,6 +41,7 @@
 //!   stripped offers
 //! - [x] Time-limited credentials of the "TURN REST API" ([`credential`]), several secrets at a time
 //! - [x] [RFC 5766] channel numbers above 0x4FFF, which Debian's coturn tools use (can be switched off)
+//! - [x] [RFC 5780] behaviour discovery, with a helper in place of a second address ([`Discovery`])
 //! - [ ] [RFC 6062] TCP allocations: left out on purpose for now; they make a server a general proxy
 //! - [ ] [RFC 8016] mobility, RFC 7635 OAuth, the ICMP attribute of RFC 8656
 //!
@@ -56,6 +57,7 @@
 //! | `fuzzing` | the bodies of the fuzz targets |
 //!
 //! [RFC 5766]: https://www.rfc-editor.org/rfc/rfc5766
+//! [RFC 5780]: https://www.rfc-editor.org/rfc/rfc5780
 //! [RFC 6062]: https://www.rfc-editor.org/rfc/rfc6062
 //! [RFC 8016]: https://www.rfc-editor.org/rfc/rfc8016
 //! [RFC 8489]: https://www.rfc-editor.org/rfc/rfc8489
@@ -89,7 +91,7 @@ mod stats;
 
 pub use channel_number::ChannelNumber;
 pub use cidr::{Cidr, CidrError};
-pub use config::{Config, DefaultFamily, Limits, NonceKey, Rate, RelayAddress};
+pub use config::{Config, DefaultFamily, Discovery, Limits, NonceKey, Rate, RelayAddress};
 pub use credential::Credentials;
 pub use output::{AllocationId, BindError, EndReason, Event, Output, Relayed, Traffic};
 pub use peer_policy::{PeerDenied, PeerPolicy, PeerRules};

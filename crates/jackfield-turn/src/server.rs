@@ -1,6 +1,7 @@
 mod allocate;
 mod answer;
 mod bind;
+mod binding;
 mod channel_bind;
 mod create_permission;
 mod data;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_sansio::{Epoch, FiveTuple, Timers};
 use jackfield_stun::attribute::AttributeType;
-use jackfield_stun::{Class, Message, Method, binding};
+use jackfield_stun::{Class, Message, Method};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -56,6 +57,8 @@ pub struct Server {
     strangers: SourceLimiter,
     /// Limits Binding answers to such sources.
     bindings: SourceLimiter,
+    /// Limits answers of behaviour discovery that come from or go to elsewhere.
+    discoveries: SourceLimiter,
     random: ChaCha12Rng,
     outputs: VecDeque<Output>,
     stats: Stats,
@@ -100,6 +103,7 @@ impl Server {
             timers: Timers::new(),
             strangers: SourceLimiter::new(limits.strangers, limits.sources, table_seed()),
             bindings: SourceLimiter::new(limits.bindings, limits.sources, table_seed()),
+            discoveries: SourceLimiter::new(limits.discoveries, limits.sources, table_seed()),
             random,
             outputs: VecDeque::new(),
             stats: Stats::default(),
@@ -232,7 +236,9 @@ impl Server {
                 self.send_indication(now, path, &message).map(Some)
             }
             (Class::Request, Method::BINDING) => self.binding(now, path, &message).map(|()| None),
-            (Class::Indication, Method::BINDING) => Ok(None), // a keepalive; it wants nothing
+            (Class::Indication, Method::BINDING) => {
+                self.binding_indication(now, path, &message).map(|()| None)
+            }
             (
                 Class::Request,
                 method::ALLOCATE
@@ -242,24 +248,6 @@ impl Server {
             ) => self.request(now, path, &message).map(|()| None),
             _ => Err(DropReason::Unexpected),
         }
-    }
-
-    fn binding(
-        &mut self,
-        now: Instant,
-        path: FiveTuple,
-        message: &Message<'_>,
-    ) -> Result<(), DropReason> {
-        let time = self.own_time(now);
-        if answer::may_be_forged(path) && !self.bindings.allows(time, path.remote.ip()) {
-            return Err(DropReason::BindingRate);
-        }
-        let mut bytes = Vec::with_capacity(64);
-        binding::answer(message, plain(path.remote), &mut bytes)
-            .map_err(|_| DropReason::ResponseTooLong)?;
-        self.stats.bindings += 1;
-        self.transmit(path, bytes);
-        Ok(())
     }
 
     /// Takes a TURN request: who is it, and does it ask only what we understand?

@@ -4,6 +4,10 @@
 pub struct Stats {
     /// Binding requests answered.
     pub bindings: u64,
+    /// Those of them that asked for an answer from elsewhere, to elsewhere, or with padding.
+    pub discoveries: u64,
+    /// Answers sent for another server that asked for help.
+    pub helped: u64,
     /// Allocations there are.
     pub allocations: u64,
     /// Allocations made so far.
@@ -137,6 +141,10 @@ drop_reasons! {
     StrangerRate => "stranger_rate",
     /// A Binding answer over [`Limits::bindings`](crate::Limits::bindings).
     BindingRate => "binding_rate",
+    /// An answer of behaviour discovery over [`Limits::discoveries`](crate::Limits::discoveries).
+    DiscoveryRate => "discovery_rate",
+    /// A question for help without the secret, too old, or for the other family; or one of ours without a secret.
+    HelperDenied => "helper_denied",
     /// A packet at a relayed address that no allocation has.
     UnknownRelayed => "unknown_relayed",
     /// A packet from a peer without a permission.

@@ -6,6 +6,7 @@
 )]
 
 mod credentials;
+mod discovery;
 mod families;
 mod life_cycle;
 mod limits;

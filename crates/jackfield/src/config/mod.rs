@@ -14,7 +14,8 @@ pub use error::ConfigError;
 pub use keys::{KEYS, Key, Kind};
 pub use low::{Low, Source};
 pub use resolved::{
-    Certificate, Config, ConnectionLimits, Log, SignalLimits, SocketIoLimits, TurnLimits,
+    Certificate, Config, ConnectionLimits, Log, NatDiscovery, SignalLimits, SocketIoLimits,
+    TurnLimits,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use value::time;

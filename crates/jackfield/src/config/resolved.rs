@@ -32,6 +32,8 @@ pub struct Config {
     pub allow_peers: Vec<Cidr>,
     /// The lowest and highest relay port.
     pub relay_ports: (u16, u16),
+    /// Whether and how clients find out what NAT they are behind.
+    pub nat_discovery: NatDiscovery,
     /// The host that clients are told to find STUN and TURN at.
     pub public_host: Option<String>,
     /// How long minted credentials last.
@@ -121,6 +123,28 @@ pub struct TurnLimits {
     pub max_bytes_per_second: Option<u32>,
 }
 
+/// Behaviour discovery (RFC 5780).
+#[derive(Debug, Clone)]
+pub struct NatDiscovery {
+    /// Second addresses of this machine, at most one a family.
+    pub others: Vec<IpAddr>,
+    /// Servers that answer in place of a second address, at most one a family.
+    pub helpers: Vec<IpAddr>,
+    /// Whether to answer for other servers.
+    pub help: bool,
+    /// The second port.
+    pub port: u16,
+    /// Answers a second from or to elsewhere.
+    pub answers_per_second: u32,
+}
+
+impl NatDiscovery {
+    /// Returns whether anything of it is wanted.
+    pub fn is_on(&self) -> bool {
+        self.help || !self.others.is_empty() || !self.helpers.is_empty()
+    }
+}
+
 /// Limits of Socket.IO.
 #[derive(Debug, Clone)]
 pub struct SocketIoLimits {
@@ -196,6 +220,7 @@ impl Config {
             external_ips: read.many("external-ip", value::external_ip)?,
             allow_peers: read.many("allow-peer", |text| text.parse().ok())?,
             relay_ports: read.one("relay-ports", value::port_range)?,
+            nat_discovery: nat_discovery(&read)?,
             public_host: read.optional("public-host", value::authority)?,
             credentials_ttl: read.time("credentials-ttl")?,
             cors_origins: read.many("cors-origin", origin)?,
@@ -256,6 +281,33 @@ impl Config {
         };
         Ok(config)
     }
+}
+
+fn nat_discovery(read: &Reader<'_>) -> Result<NatDiscovery, ConfigError> {
+    let ip = |text: &str| {
+        text.parse::<IpAddr>()
+            .ok()
+            .filter(|ip| !ip.is_unspecified())
+    };
+    let discovery = NatDiscovery {
+        others: read.many("nat-discovery", ip)?,
+        helpers: read.many("nat-discovery-helper", ip)?,
+        help: read.one("nat-discovery-help", |text| text.parse().ok())?,
+        port: read.one("nat-discovery-port", |text| {
+            text.parse().ok().filter(|port| *port > 0)
+        })?,
+        answers_per_second: read.count("nat-discovery-answers-per-second")?,
+    };
+    for v4 in [true, false] {
+        let all = discovery.others.iter().chain(&discovery.helpers);
+        if all.filter(|ip| ip.is_ipv4() == v4).count() > 1 {
+            let family = if v4 { "IPv4" } else { "IPv6" };
+            return Err(ConfigError::Conflict(format!(
+                "`nat-discovery` and `nat-discovery-helper` name more than one {family} address; there is room for one second address"
+            )));
+        }
+    }
+    Ok(discovery)
 }
 
 fn certificate(read: &Reader<'_>) -> Result<Option<Certificate>, ConfigError> {

@@ -24,6 +24,8 @@ use super::{secret, turn};
 pub(super) struct Bindings {
     pub(super) plain: Vec<SocketAddr>,
     pub(super) tls: Vec<SocketAddr>,
+    /// The second address and port of NAT discovery.
+    pub(super) udp_only: Vec<SocketAddr>,
     pub(super) tls_config: Option<Arc<ServerConfig>>,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn start(
         .plain
         .iter()
         .chain(&bindings.tls)
+        .chain(&bindings.udp_only)
         .copied()
         .collect();
     let server = jackfield_turn::Server::new(core, app.clock.epoch(), secret::random_bytes()?);
@@ -65,6 +68,9 @@ pub(super) fn start(
     for address in &bindings.plain {
         udp(context, &turn_shard, *address)?;
         listen(context, &connections, &tcp, *address, Listener::Plain)?;
+    }
+    for address in &bindings.udp_only {
+        udp(context, &turn_shard, *address)?;
     }
     for address in &bindings.tls {
         listen(context, &connections, &tcp, *address, Listener::Tls)?;

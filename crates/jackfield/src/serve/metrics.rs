@@ -305,6 +305,8 @@ fn turn_core(stats: &TurnCoreStats, samples: &mut Samples) {
     );
     for (what, value) in [
         ("bindings", stats.bindings),
+        ("discoveries", stats.discoveries),
+        ("helped", stats.helped),
         ("allocated", stats.allocated),
         ("packets_to_peers", stats.packets_to_peers),
         ("bytes_to_peers", stats.bytes_to_peers),

@@ -15,6 +15,7 @@ pub mod ice;
 mod listeners;
 mod log;
 mod metrics;
+mod nat_discovery;
 mod pages;
 mod prefixed;
 pub mod secret;

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::app::App;
 use super::listeners::{self, Bindings};
-use super::{addresses, tls};
+use super::{addresses, nat_discovery, tls};
 use crate::config::Config;
 
 /// A server that runs until it is stopped.
@@ -32,7 +32,9 @@ impl Server {
             .transpose()?;
         config.listen = claim(&config.listen, config.listen_is_default)?;
         config.listen_tls = claim(&config.listen_tls, false)?;
+        let udp_only = nat_discovery::listen(&config)?;
         let bindings = Bindings {
+            udp_only: claim(&udp_only, false)?,
             plain: config.listen.clone(),
             tls: config.listen_tls.clone(),
             tls_config,

@@ -9,7 +9,7 @@ use jackfield_turn::{
     Config as CoreConfig, Credentials, Limits, NonceKey, PeerRules, Rate, Registry, RelayAddress,
 };
 
-use super::{addresses, secret};
+use super::{addresses, nat_discovery, secret};
 use crate::config::Config;
 
 /// Returns the configuration that every shard's TURN core gets a copy of.
@@ -37,6 +37,7 @@ pub(super) fn config(config: &Config, secrets: &[String]) -> Result<CoreConfig> 
     core.software = Some(concat!("jackfield ", env!("CARGO_PKG_VERSION")).to_owned());
     core.relay_ports = config.relay_ports.0..=config.relay_ports.1;
     core.relay_addresses = relay_addresses(config, &own)?;
+    core.discovery = nat_discovery::core(config, secrets);
     core.peers = peers(config, own);
     core.limits = limits(config);
     Ok(core)
@@ -68,6 +69,10 @@ fn limits(config: &Config) -> Limits {
         bindings: Some(Rate::new(
             turn.bindings_per_second,
             turn.bindings_per_second.saturating_mul(2),
+        )),
+        discoveries: Some(Rate::new(
+            config.nat_discovery.answers_per_second,
+            config.nat_discovery.answers_per_second.saturating_mul(8),
         )),
         bytes: turn
             .max_bytes_per_second

@@ -1,0 +1,122 @@
+//! Binding requests, and behaviour discovery ([RFC 5780]) where it is configured.
+//!
+//! [RFC 5780]: https://www.rfc-editor.org/rfc/rfc5780
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_stun::behaviour::answer::{Action, answer, asks_for_more};
+use jackfield_stun::behaviour::helper::Question;
+use jackfield_stun::{Message, binding};
+
+use super::{Server, answer::may_be_forged, plain};
+use crate::DropReason;
+
+impl Server {
+    /// Answers a Binding request.
+    pub(super) fn binding(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let time = self.own_time(now);
+        if may_be_forged(path) && !self.bindings.allows(time, path.remote.ip()) {
+            return Err(DropReason::BindingRate);
+        }
+        // Over a stream nothing can come from elsewhere.
+        if path.transport == Transport::Udp && !self.config.discovery.places.is_empty() {
+            return self.discovery(now, path, message);
+        }
+        let mut bytes = Vec::with_capacity(64);
+        binding::answer(message, plain(path.remote), &mut bytes)
+            .map_err(|_| DropReason::ResponseTooLong)?;
+        self.stats.bindings += 1;
+        self.transmit(path, bytes);
+        Ok(())
+    }
+
+    /// Answers a Binding request from, and to, where it asks for.
+    fn discovery(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let more = asks_for_more(message);
+        if more {
+            self.limit_discoveries(now, path.remote)?;
+        }
+        let (at, remote) = (plain(path.local), plain(path.remote));
+        let mut bytes = Vec::with_capacity(128);
+        let places = &self.config.discovery.places;
+        let action = answer(message, at, remote, places, &mut bytes)
+            .map_err(|_| DropReason::ResponseTooLong)?;
+        let path = match action {
+            Action::Respond { from, to } if (from, to) == (at, remote) => path,
+            Action::Respond { from, to } => udp(from, to),
+            Action::AskHelper {
+                from,
+                helper,
+                question,
+            } => {
+                let key = self.config.discovery.keys.first();
+                let key = key.ok_or(DropReason::HelperDenied)?;
+                question
+                    .write(key, self.epoch.unix(now), &mut bytes)
+                    .map_err(|_| DropReason::ResponseTooLong)?;
+                udp(from, helper)
+            }
+        };
+        self.stats.bindings += 1;
+        self.stats.discoveries += u64::from(more);
+        self.transmit(path, bytes);
+        Ok(())
+    }
+
+    /// Takes a Binding indication: a keepalive that wants nothing, or another server's question for our help.
+    pub(super) fn binding_indication(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let discovery = &self.config.discovery;
+        if !discovery.help || !message.has_sha256() || path.transport != Transport::Udp {
+            return Ok(());
+        }
+        let question = Question::read(message, &discovery.keys, self.epoch.unix(now))
+            .map_err(|_| DropReason::HelperDenied)?;
+        let client = question.client();
+        if client.is_ipv4() != plain(path.local).is_ipv4() {
+            return Err(DropReason::HelperDenied);
+        }
+        self.limit_discoveries(now, client)?;
+        let from = plain(path.local);
+        let mut bytes = Vec::with_capacity(128);
+        question
+            .answer(from, &mut bytes)
+            .map_err(|_| DropReason::ResponseTooLong)?;
+        self.stats.helped += 1;
+        self.transmit(udp(path.local, client), bytes);
+        Ok(())
+    }
+
+    fn limit_discoveries(&mut self, now: Instant, client: SocketAddr) -> Result<(), DropReason> {
+        let time = self.own_time(now);
+        if self.discoveries.allows(time, client.ip()) {
+            Ok(())
+        } else {
+            Err(DropReason::DiscoveryRate)
+        }
+    }
+}
+
+fn udp(local: SocketAddr, remote: SocketAddr) -> FiveTuple {
+    FiveTuple {
+        transport: Transport::Udp,
+        local,
+        remote,
+    }
+}
