@@ -1,9 +1,9 @@
-// coturn's test programs and aioice against our TURN server, and against coturn's: both have to pass.
+// coturn's test programs and aioice against our TURN server, and against coturn's: both have to pass. So has our client.
 
 import { describe } from 'node:test';
 
 import { LOOPBACK, freePort, startJackfield } from './lib/server.mjs';
-import { REALM, SECRET, USER, tlsContract, turnContract } from './lib/turn_contract.mjs';
+import { REALM, SECRET, USER, clientContract, tlsContract, turnContract } from './lib/turn_contract.mjs';
 import { startCoturn } from './stock/coturn.mjs';
 
 const CREDENTIALS = {
@@ -24,11 +24,24 @@ describe("coturn's tools and aioice against our server", () => {
   });
 });
 
+/** Starts our server with TLS beside it. */
+const startWithTls = async () => {
+  const tlsPort = await freePort();
+  const tls = ['--listen-tls', `${LOOPBACK}:${tlsPort}`, '--tls-self-signed'];
+  const relays = ['--external-ip', LOOPBACK, '--external-ip', '::1'];
+  const peers = ['--allow-peer', '127.0.0.0/8', '--allow-peer', '::1/128'];
+  const server = await startJackfield(['--realm', REALM, ...CREDENTIALS.static, ...relays, ...peers, ...tls]);
+  return Object.assign(server, { tlsPort });
+};
+
 describe('aioice against our server inside TLS', () => {
-  tlsContract(async () => {
-    const tlsPort = await freePort();
-    const tls = ['--listen-tls', `${LOOPBACK}:${tlsPort}`, '--tls-self-signed'];
-    const server = await startJackfield(['--realm', REALM, ...CREDENTIALS.static, '--allow-peer', '127.0.0.0/8', ...tls]);
-    return Object.assign(server, { tlsPort });
-  });
+  tlsContract(startWithTls);
+});
+
+describe("our client against coturn's server", () => {
+  clientContract(({ kind }) => startCoturn({ kind, tls: true }));
+});
+
+describe('our client against our server', () => {
+  clientContract(startWithTls);
 });

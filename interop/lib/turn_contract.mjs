@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { run, succeed } from './process.mjs';
 import { python } from './python.mjs';
-import { LOOPBACK } from './server.mjs';
+import { LOOPBACK, example } from './server.mjs';
 
 export const SECRET = 'a secret that both share';
 export const REALM = 'interop.example';
@@ -95,6 +95,58 @@ export function turnContract(start) {
     } finally {
       await strict.stop();
     }
+  });
+}
+
+/**
+ * Tests our TURN client against a server; `start({ kind })` resolves with one that takes static users over UDP, TCP and, on
+ * its `tlsPort`, inside TLS with a certificate that nobody has signed.
+ */
+export function clientContract(start) {
+  let server;
+  const echoes = [];
+  before(async () => {
+    server = await start({ kind: 'static' });
+    for (const address of [LOOPBACK, '::1']) echoes.push(await echoPeer(address));
+  });
+  after(async () => {
+    echoes.forEach((echo) => echo.close());
+    await server?.stop();
+  });
+
+  /** Runs the client; resolves with what it says. */
+  const ask = async (transport, { user = USER, peer: at = LOOPBACK, options = [] } = {}) => {
+    const port = transport === 'tls' ? server.tlsPort : server.port;
+    const echo = echoes.find((candidate) => candidate.at === at);
+    const host = at.includes(':') ? `[${at}]` : at;
+    const args = ['--server', `${LOOPBACK}:${port}`, '--transport', transport, '--user', user.name];
+    args.push('--password', user.password, '--peer', `${host}:${echo.port}`, ...options);
+    const { output } = await run(example('turn_echo'), args);
+    const json = output.split('\n').find((line) => line.startsWith('{'));
+    assert.ok(json, output);
+    return JSON.parse(json);
+  };
+
+  for (const transport of ['udp', 'tcp', 'tls']) {
+    for (const [way, options] of [['channels', []], ['Send and Data indications', ['--no-channels']]]) {
+      test(`${way} over ${transport} lose nothing`, async () => {
+        const { relayed, mapped, sent, returned } = await ask(transport, { options });
+        assert.equal(returned, sent);
+        assert.ok(sent > 0);
+        assert.match(relayed[0], /^127\.0\.0\.1:\d+$/);
+        assert.match(mapped, /^127\.0\.0\.1:\d+$/);
+      });
+    }
+    test(`a wrong password over ${transport} is the caller's fault`, async () => {
+      const { code, fault } = await ask(transport, { user: { ...USER, password: 'wrong' } });
+      assert.deepEqual({ code, fault }, { code: 401, fault: 'Caller' });
+    });
+  }
+
+  test('an IPv6 relayed address reaches an IPv6 peer', async () => {
+    const { relayed, sent, returned } = await ask('udp', { peer: '::1', options: ['--family', '6'] });
+    assert.match(relayed[0], /^\[::1\]:\d+$/);
+    assert.equal(returned, sent);
   });
 }
 

@@ -95,6 +95,15 @@ pub(crate) const PARTS: &[Part] = &[
                 "jackfield-socketio",
                 "--examples",
             ],
+            &[
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "jackfield-net",
+                "--example",
+                "turn_echo",
+            ],
         ]),
     },
     Part {
@@ -158,13 +167,14 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "turn",
-        about: "coturn's test programs and aioice",
+        about: "coturn's test programs and aioice, and our client against coturn's server",
         after: &["build"],
         needs: &[
             Need::Node,
             Need::NodePackages,
             Need::PythonPackages,
             Need::Program("turnutils_uclient", "coturn"),
+            Need::Program("openssl", "openssl"),
         ],
         action: Action::Suite("turn.test.mjs"),
     },
