@@ -30,7 +30,10 @@ pub fn host(ipv6: bool) -> Result<Netns, WiringError> {
         &netns,
         || "the loopback interface does not come up".into(),
         |netlink| {
-            if !ipv6 {
+            if ipv6 {
+                // Nobody else can have an address that we give out, so nobody needs to be asked.
+                fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?;
+            } else {
                 without_ipv6()?;
             }
             netlink.bring_up(number("lo")?, None)
@@ -104,6 +107,24 @@ pub fn route(netns: &Netns, prefix: (IpAddr, u8), gateway: IpAddr) -> Result<(),
     at(netns, what, |netlink| {
         netlink.add_route_via(gateway, prefix)
     })
+}
+
+/// Loses everything that there is no other route for, as the internet does, without an error to the sender.
+///
+/// # Errors
+/// Says what could not be done.
+pub fn black_hole(netns: &Netns, ipv6: bool) -> Result<(), WiringError> {
+    at(
+        netns,
+        || "packets to nowhere cannot be lost".into(),
+        |netlink| {
+            netlink.add_black_hole(false)?;
+            if ipv6 {
+                netlink.add_black_hole(true)?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Has a namespace pass on packets that are for others.

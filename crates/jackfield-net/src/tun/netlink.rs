@@ -130,6 +130,22 @@ impl Netlink {
         self.request(libc::RTM_NEWROUTE, REPLACE, &body)
     }
 
+    /// Loses everything that there is no other route for, as the internet does, without an error to the sender.
+    pub(crate) fn add_black_hole(&mut self, ipv6: bool) -> io::Result<()> {
+        let mut body = vec![
+            if ipv6 { libc::AF_INET6 } else { libc::AF_INET } as u8,
+            0,
+            0,
+            0,
+            libc::RT_TABLE_MAIN,
+            libc::RTPROT_STATIC,
+            libc::RT_SCOPE_UNIVERSE,
+            libc::RTN_BLACKHOLE,
+        ];
+        body.extend([0; 4]);
+        self.request(libc::RTM_NEWROUTE, REPLACE, &body)
+    }
+
     fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         self.sequence += 1;
         let flags = flags | (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;

@@ -16,7 +16,9 @@ pub fn command() -> Command {
         .subcommand(credentials())
         .subcommand(config());
     #[cfg(target_os = "linux")]
-    let root = root.subcommand(super::nat::command());
+    let root = root
+        .subcommand(super::nat::command())
+        .subcommand(super::lab::command());
     // `jackfield --listen ...` is `jackfield serve --listen ...`; help shows the flags at one place only.
     serve_arguments()
         .into_iter()

@@ -4,6 +4,8 @@ mod args;
 mod credentials;
 mod explain;
 #[cfg(target_os = "linux")]
+mod lab;
+#[cfg(target_os = "linux")]
 mod nat;
 #[cfg(target_os = "linux")]
 mod oracle;
@@ -38,6 +40,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some(("explain", matches)) => explain::run(matches),
             _ => wrong_use("config needs a subcommand"),
         },
+        #[cfg(target_os = "linux")]
+        Some(("lab", matches)) => lab::run(matches),
         #[cfg(target_os = "linux")]
         Some(("nat", matches)) => nat::run(matches),
         Some((name, _)) => wrong_use(&format!("unknown subcommand {name}")),
@@ -105,8 +109,15 @@ fn wrong_use(text: &str) -> ExitCode {
     clippy::print_stderr,
     reason = "a command line speaks to its user there"
 )]
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     eprintln!("jackfield: {text}");
+}
+
+/// Says something beside the results. Nobody has to hear it.
+#[cfg(target_os = "linux")]
+pub(crate) fn note(text: &str) {
+    use std::io::Write;
+    let _closed = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints a result. Who closed the other end of a pipe has read enough.

@@ -18,6 +18,7 @@ pub use control::{Answer, Request, default_path};
 pub use firewall::Firewall;
 pub use interface::{Interface, NoInterface};
 pub use run::{RunOptions, run};
-pub use settings::{Change, SettingError, Settings};
+pub(crate) use run::{Sockets, route};
+pub use settings::{Change, Routing, SettingError, Settings};
 pub use verdict::{Chain, Table, Verdict};
 pub use view::{LinkView, MappingLine, SideView, View};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jackfield_nat::Nat;
-use jackfield_net::tun::{Router, RouterConfig, Tap, Tun};
+use jackfield_net::tun::{Router, RouterConfig, Tap, Tun, TunConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{Control, Desk};
@@ -29,6 +29,37 @@ pub struct RunOptions {
     pub seed: Option<u64>,
 }
 
+/// What a router is plugged into.
+#[derive(Debug, Clone)]
+pub(crate) struct Sockets {
+    /// The interface of the hosts behind the NAT.
+    pub(crate) inside: TunConfig,
+    /// The interface of everybody else.
+    pub(crate) outside: TunConfig,
+    /// Whether packets may come in trains.
+    pub(crate) offload: bool,
+    /// Where the control socket shall be.
+    pub(crate) control: PathBuf,
+    /// The capture file to write, if there is to be one.
+    pub(crate) capture: Option<PathBuf>,
+    /// What decides random ports and losses; random itself when absent.
+    pub(crate) seed: Option<u64>,
+}
+
+impl Sockets {
+    fn new(settings: &Settings, options: &RunOptions) -> Self {
+        let externals = host_routes(&settings.externals);
+        Self {
+            inside: options.inside.tun(default_routes(options), settings.mtu),
+            outside: options.outside.tun(externals, settings.mtu),
+            offload: options.offload,
+            control: options.control.clone(),
+            capture: options.capture.clone(),
+            seed: options.seed,
+        }
+    }
+}
+
 /// Makes the interfaces and routes until SIGINT or SIGTERM; `ready` is called when all is in place. Returns how it went.
 ///
 /// # Errors
@@ -38,40 +69,53 @@ pub fn run(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -> Re
         .enable_all()
         .build()
         .context("no event queue to wait for packets")?;
-    runtime.block_on(route(settings, options, ready))
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        let sockets = Sockets::new(&settings, options);
+        route(settings, &sockets, stop, ready).await
+    })
 }
 
-async fn route(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -> Result<View> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let inside = Tun::open(&options.inside.tun(default_routes(options), settings.mtu))?;
-    let outside = Tun::open(
-        &options
-            .outside
-            .tun(host_routes(&settings.externals), settings.mtu),
-    )?;
-    let (seed, loss_seed) = seeds(options.seed)?;
+/// Makes the interfaces and routes until `stop`; `ready` is called when all is in place. Returns how it went.
+///
+/// # Errors
+/// As [`run()`].
+pub(crate) async fn route(
+    settings: Settings,
+    sockets: &Sockets,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(),
+) -> Result<View> {
+    let inside = Tun::open(&sockets.inside)?;
+    let outside = Tun::open(&sockets.outside)?;
+    let (seed, loss_seed) = seeds(sockets.seed)?;
     let config = RouterConfig {
         link: settings.link,
-        trains: options.offload,
+        trains: sockets.offload,
         seed: loss_seed,
         ..RouterConfig::default()
     };
     let nat = Nat::new(settings.config(), seed);
     let (mut router, handle) = Router::new(nat, inside, outside, &config)
         .context("the interfaces cannot be waited for")?;
-    if let Some(path) = &options.capture {
+    if let Some(path) = &sockets.capture {
         let tap = Tap::create(path)
             .with_context(|| format!("the capture {} cannot be written", path.display()))?;
         router.capture(tap);
     }
-    let control = Control::bind(&options.control).await?;
+    let control = Control::bind(&sockets.control).await?;
     let desk = Arc::new(Desk::new(handle, settings));
     ready();
     let stop = async {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = stop => {}
             // Serving does not end by itself.
             () = control.serve(Arc::clone(&desk)) => {}
         }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Translation};
+use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Prefix, Translation};
 use jackfield_net::tun::Link;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,18 @@ pub struct SettingError {
     pub accepted: String,
 }
 
+/// What becomes of the addresses of the hosts behind a router.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Routing {
+    /// They are translated as the NAT does.
+    #[default]
+    Translated,
+    /// They stay as they are, and everybody may send to these.
+    Public(Vec<IpAddr>),
+    /// They stay as they are, and only answers get in.
+    Guarded,
+}
+
 /// What a router is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -59,8 +71,8 @@ pub struct Settings {
     pub udp_timeout: Option<Duration>,
     /// What is refused, whatever the NAT would do.
     pub firewall: Firewall,
-    /// Hosts with public addresses, which stay as they are: where there are any, nothing is translated.
-    pub public: Vec<IpAddr>,
+    /// Whether addresses are translated at all.
+    pub routing: Routing,
     /// What the way between the NAT and the outside does to packets.
     pub link: Link,
     /// The NAT's outside addresses.
@@ -81,7 +93,7 @@ impl Settings {
             hairpinning: None,
             udp_timeout: None,
             firewall: Firewall::None,
-            public: Vec::new(),
+            routing: Routing::Translated,
             link: Link::default(),
             externals,
             gateway: None,
@@ -140,8 +152,10 @@ impl Settings {
         config.inside = self.gateway;
         config.mtu = self.mtu;
         config.policy = self.firewall.policy();
-        if !self.public.is_empty() {
-            return self.without_nat(config);
+        match &self.routing {
+            Routing::Translated => {}
+            Routing::Public(hosts) => return self.public(config, hosts),
+            Routing::Guarded => return guarded(config),
         }
         if let Some(mapping) = self.mapping {
             // Connection tracking has a mapping of its own.
@@ -167,27 +181,47 @@ impl Settings {
 
     /// Returns the name of what it is.
     pub fn kind(&self) -> &'static str {
-        if self.public.is_empty() {
-            self.profile.name()
-        } else {
-            "public"
+        match self.routing {
+            Routing::Translated => self.profile.name(),
+            Routing::Public(_) => "public",
+            Routing::Guarded => "guarded",
         }
     }
 
     /// Everybody may send to hosts with public addresses, as far as the firewall lets them.
-    fn without_nat(&self, mut config: Config) -> Config {
+    fn public(&self, config: Config, hosts: &[IpAddr]) -> Config {
         let open = Behaviour {
             mapping: Mapping::EndpointIndependent,
             filtering: Filtering::EndpointIndependent,
         };
-        config.translation = Translation::None;
-        config.one_to_one = self.public.iter().map(|ip| (*ip, *ip)).collect();
-        config.conntrack = None;
-        config.udp = open;
-        config.tcp = open;
-        config.icmp_filtering = open.filtering;
+        let mut config = untranslated(config, open);
+        if self.firewall == Firewall::None {
+            // Nothing to keep track of.
+            let everywhere = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
+            let prefixes = everywhere.into_iter().filter_map(|ip| Prefix::new(ip, 0));
+            config.untranslated = prefixes.collect();
+        }
+        config.one_to_one = hosts.iter().map(|ip| (*ip, *ip)).collect();
         config
     }
+}
+
+/// A stateful firewall and nothing else.
+fn guarded(config: Config) -> Config {
+    let strict = Behaviour {
+        mapping: Mapping::EndpointIndependent,
+        filtering: Filtering::AddressAndPortDependent,
+    };
+    untranslated(config, strict)
+}
+
+fn untranslated(mut config: Config, behaviour: Behaviour) -> Config {
+    config.translation = Translation::None;
+    config.conntrack = None;
+    config.udp = behaviour;
+    config.tcp = behaviour;
+    config.icmp_filtering = behaviour.filtering;
+    config
 }
 
 /// Returns the name of a mapping.
@@ -322,7 +356,7 @@ const LONGEST_LATENCY: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
     use jackfield_nat::packet::{Headers, Packet, build};
-    use jackfield_nat::{Nat, Policy, Verdict};
+    use jackfield_nat::{DropReason, Nat, Policy, Verdict};
     use std::net::SocketAddr;
     use std::time::Instant;
 
@@ -410,13 +444,29 @@ mod tests {
     #[test]
     fn public_hosts_keep_their_addresses_and_let_everybody_in() {
         let host: IpAddr = "198.18.9.1".parse().unwrap();
-        let mut settings = settings();
-        settings.public = vec![host];
+        for firewall in [None, Some("no-udp-no-incoming-tcp".to_owned())] {
+            let mut settings = settings();
+            settings.routing = Routing::Public(vec![host]);
+            let change = Change {
+                firewall: firewall.clone(),
+                ..Change::default()
+            };
+            let settings = settings.changed(&change).unwrap();
+            let passes = if firewall.is_some() {
+                Verdict::Drop(DropReason::Policy)
+            } else {
+                Verdict::Forward
+            };
+            receive(&settings, host, passes);
+        }
+    }
+
+    fn receive(settings: &Settings, host: IpAddr, wanted: Verdict) {
         let mut nat = Nat::new(settings.config(), [7; 32]);
         let (stranger, host) = ("198.18.0.1:9".parse().unwrap(), SocketAddr::new(host, 7000));
         let mut bytes = build::udp(stranger, host, b"hello");
         let verdict = nat.inbound(Instant::now(), &mut Packet::new(&mut bytes));
-        assert_eq!(verdict, Verdict::Forward);
+        assert_eq!(verdict, wanted);
         assert_eq!(
             Headers::parse(&bytes)
                 .unwrap()

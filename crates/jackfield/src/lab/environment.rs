@@ -1,0 +1,121 @@
+//! What programs in a lab are told about it: variables, and names for addresses.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS};
+
+/// Returns the variables of programs on a host.
+pub fn variables(lab: &str, plan: &Plan, host: &str) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
+    set("LAB_NAME", lab.to_owned());
+    set("LAB_HOST", host.to_owned());
+    for (name, ip) in ["LAB_SERVER", "LAB_SERVER_2"].iter().zip(SERVER_IPS) {
+        set(name, ip.to_string());
+    }
+    if plan.ipv6 {
+        set("LAB_SERVER_6", SERVER_IP6.to_string());
+    }
+    if host == SERVER {
+        set(
+            "LAB_IP",
+            SERVER_IPS
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        );
+    }
+    for other in &plan.hosts {
+        let name = other.name.to_uppercase().replace('-', "_");
+        set(&format!("LAB_IP_{name}"), other.ip.to_string());
+        set(
+            &format!("LAB_PUBLIC_IP_{name}"),
+            other.public_ip.to_string(),
+        );
+        if let Some(ip6) = other.ip6 {
+            set(&format!("LAB_IP6_{name}"), ip6.to_string());
+        }
+        if other.name == host {
+            set("LAB_IP", other.ip.to_string());
+            set("LAB_PUBLIC_IP", other.public_ip.to_string());
+            if let Some(site) = plan.sites.get(other.site) {
+                set("LAB_SITE", site.name.clone());
+            }
+        }
+    }
+    variables
+}
+
+/// Returns what stands in for `/etc/hosts`.
+pub fn hosts_file(plan: &Plan) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n");
+    let mut line = |ip: &dyn std::fmt::Display, name: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{ip} {name}");
+    };
+    if let Some(first) = SERVER_IPS.first() {
+        line(first, SERVER);
+    }
+    if plan.ipv6 {
+        line(&"::1", "localhost");
+        line(&SERVER_IP6, SERVER);
+    }
+    for host in &plan.hosts {
+        line(&host.ip, &host.name);
+        if let Some(ip6) = &host.ip6 {
+            line(ip6, &host.name);
+        }
+    }
+    text
+}
+
+/// Returns what stands in for `/etc/resolv.conf`: whoever serves names does so on the server.
+pub fn resolver_file() -> String {
+    let [server, _] = SERVER_IPS;
+    format!("nameserver {server}\noptions timeout:1 attempts:1\n")
+}
+
+/// Returns what stands in for `/etc/nsswitch.conf`: as it is, but nobody outside the lab is asked for the names of hosts.
+pub fn switch_file(current: &str) -> String {
+    let lines = current.lines();
+    let others = lines.filter(|line| !line.trim_start().starts_with("hosts:"));
+    let mut text: String = others.map(|line| format!("{line}\n")).collect();
+    text.push_str("hosts: files dns\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Spec;
+    use super::*;
+
+    fn plan() -> Plan {
+        let text = "[site.home]\nnat = \"linux\"\n[host.old-pc]\nsite = \"home\"\n[host.bob]";
+        Plan::new(&Spec::from_toml(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_program_knows_where_it_is_and_where_the_others_are() {
+        let variables = variables("demo", &plan(), "old-pc");
+        assert_eq!(variables["LAB_SITE"], "home");
+        assert_eq!(variables["LAB_IP"], "10.1.0.1");
+        assert_eq!(variables["LAB_PUBLIC_IP"], "198.18.1.1");
+        assert_eq!(variables["LAB_IP_BOB"], variables["LAB_PUBLIC_IP_BOB"]);
+        assert_eq!(variables["LAB_PUBLIC_IP_OLD_PC"], "198.18.1.1");
+        assert_eq!(variables["LAB_SERVER"], "198.18.0.1");
+    }
+
+    #[test]
+    fn nobody_outside_is_asked_for_names() {
+        let text = switch_file("passwd: files\nhosts: files resolve dns\n");
+        assert_eq!(text, "passwd: files\nhosts: files dns\n");
+    }
+
+    #[test]
+    fn every_host_has_a_name() {
+        let text = hosts_file(&plan());
+        assert!(text.contains("198.18.0.1 server\n"));
+        assert!(text.contains("10.1.0.1 old-pc\n"));
+    }
+}

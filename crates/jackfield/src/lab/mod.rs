@@ -1,0 +1,22 @@
+//! `jackfield lab`: a small internet of network namespaces, with hosts behind any NAT, for programs that know nothing of it.
+//!
+//! What was written in a file or as flags is a [`Spec`]; a [`Plan`] gives every host and site its addresses, [`world`]
+//! makes them, [`jobs`] runs programs in them, and [`state`] is where other processes find a lab that runs. All of it is
+//! inside namespaces that the kernel clears away ([`jackfield_net::namespace`]).
+
+pub mod environment;
+mod file;
+mod flags;
+pub mod jobs;
+mod output;
+mod plan;
+mod presence;
+mod run;
+mod spec;
+pub mod state;
+pub mod world;
+
+pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, SERVER, SitePlan};
+pub use presence::{down, exec, up};
+pub use run::{RunOptions, run};
+pub use spec::{HostSpec, Job, SiteSpec, Spec, SpecError, Words};

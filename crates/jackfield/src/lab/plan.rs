@@ -1,0 +1,510 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::spec::{SiteSpec, Spec};
+use crate::nat::{Change, Routing, SettingError, Settings};
+
+/// A lab with every name looked up and every address given out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The sites, those that others are behind before them.
+    pub sites: Vec<SitePlan>,
+    /// The hosts, without the server.
+    pub hosts: Vec<HostPlan>,
+    /// Whether there is IPv6.
+    pub ipv6: bool,
+}
+
+/// A site: a network and the router that joins it to its parent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SitePlan {
+    /// Its name; the outer networks of a row of NATs have the name of the innermost with a number.
+    pub name: String,
+    /// Which number its addresses carry, from 1.
+    pub number: u8,
+    /// The site that its router's external addresses are in, by its place; `None` for the internet.
+    pub parent: Option<usize>,
+    /// The router.
+    pub settings: Settings,
+    /// The address of the site's network, and the length of its prefix.
+    pub prefix: (IpAddr, u8),
+    /// The address in it that packets for elsewhere go to.
+    pub gateway: IpAddr,
+    /// The same for IPv6, which has a router of its own.
+    pub ipv6: Option<Ipv6Plan>,
+}
+
+/// The IPv6 of a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ipv6Plan {
+    /// The router: a firewall that lets answers in, or everybody where addresses are public for IPv4 too.
+    pub settings: Settings,
+    /// The network.
+    pub prefix: (IpAddr, u8),
+    /// The address in it that packets for elsewhere go to.
+    pub gateway: IpAddr,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPlan {
+    /// Its name.
+    pub name: String,
+    /// Its site, by its place in the plan.
+    pub site: usize,
+    /// Its address there.
+    pub ip: IpAddr,
+    /// The address that the internet sees it by.
+    pub public_ip: IpAddr,
+    /// Its IPv6 address.
+    pub ip6: Option<Ipv6Addr>,
+}
+
+/// What does not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A name that nothing has.
+    #[error("{key} is `{name}`, and there is none of that name: there {known}")]
+    Unknown {
+        /// Where it was written.
+        key: String,
+        /// The name.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A name that is spoken for.
+    #[error("`{0}` cannot be a name: the lab has something of its own by it")]
+    Reserved(String),
+    /// Sites that are behind each other.
+    #[error("site.{0}.behind leads back to the site itself")]
+    Circle(String),
+    /// More of something than there are addresses for.
+    #[error("there are too many {what}: {limit} is the most")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A public site within another one.
+    #[error(
+        "site.{0} has no `nat`, so its addresses are public and it cannot be behind another site"
+    )]
+    PublicBehind(String),
+    /// A router that cannot be.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+}
+
+/// The server's name.
+pub const SERVER: &str = "server";
+/// The server's addresses. 198.18.0.0/15 is set aside for tests between networks (RFC 2544), so nothing real is there.
+pub(super) const SERVER_IPS: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)];
+/// The server's IPv6 address, in the range for documentation (RFC 3849).
+pub(super) const SERVER_IP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// Where the server's packets for elsewhere go to.
+pub(super) const SERVER_GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
+/// The same for IPv6.
+pub(super) const SERVER_GATEWAY6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
+
+impl Plan {
+    /// Gives out the addresses.
+    ///
+    /// # Errors
+    /// Names what does not fit together.
+    pub fn new(spec: &Spec) -> Result<Self, PlanError> {
+        let mut plan = Self {
+            sites: Vec::new(),
+            hosts: Vec::new(),
+            ipv6: spec.ipv6,
+        };
+        check_names(spec)?;
+        for site in &spec.sites {
+            plan.add_site(spec, site, spec.sites.len())?;
+        }
+        for host in &spec.hosts {
+            plan.add_host(host.name.as_str(), host.site.as_deref())?;
+        }
+        for (index, job) in spec.jobs.iter().enumerate() {
+            plan.check_host(index, &job.host)?;
+        }
+        plan.open_public_sites();
+        Ok(plan)
+    }
+
+    /// Returns the hosts of a site.
+    pub fn hosts_of(&self, site: usize) -> impl Iterator<Item = &HostPlan> {
+        self.hosts.iter().filter(move |host| host.site == site)
+    }
+
+    /// Adds a site after those that it is behind; returns its place.
+    fn add_site(
+        &mut self,
+        spec: &Spec,
+        site: &SiteSpec,
+        patience: usize,
+    ) -> Result<usize, PlanError> {
+        if let Some(place) = self.place(&site.name) {
+            return Ok(place);
+        }
+        if patience == 0 {
+            return Err(PlanError::Circle(site.name.clone()));
+        }
+        let mut parent = match &site.behind {
+            None => None,
+            Some(name) => {
+                let mut all = spec.sites.iter();
+                let outer = all.find(|site| site.name == *name).ok_or_else(|| {
+                    unknown(
+                        format!("site.{}.behind", site.name),
+                        name,
+                        &names(&spec.sites),
+                    )
+                })?;
+                Some(self.add_site(spec, outer, patience - 1)?)
+            }
+        };
+        if site.nats.is_empty() {
+            return match parent {
+                Some(_) => Err(PlanError::PublicBehind(site.name.clone())),
+                None => self.add_network(&site.name, None, &[&site.change], 0),
+            };
+        }
+        for (depth, nat) in site.nats.iter().enumerate().skip(1).rev() {
+            let name = format!("{}-{}", site.name, depth + 1);
+            parent = Some(self.add_network(&name, parent, &[nat], 1)?);
+        }
+        let innermost = site.nats.first().map_or_else(Change::default, Clone::clone);
+        let changes = [&innermost, &site.change];
+        self.add_network(&site.name, parent, &changes, site.externals)
+    }
+
+    fn add_network(
+        &mut self,
+        name: &str,
+        parent: Option<usize>,
+        changes: &[&Change],
+        externals: u8,
+    ) -> Result<usize, PlanError> {
+        let number = u8::try_from(self.sites.len() + 1).ok();
+        let number = number
+            .filter(|number| *number <= MOST_SITES)
+            .ok_or_else(|| PlanError::TooMany {
+                what: "sites".into(),
+                limit: MOST_SITES.into(),
+            })?;
+        let externals = self.externals(parent, number, externals)?;
+        let is_public = externals.is_empty();
+        let mut settings = Settings::new(externals);
+        // Not of the site's network: it would be strange to hear from there by way of the outside.
+        settings.gateway = Some(Ipv4Addr::new(10, number, 1, 1).into());
+        for change in changes {
+            settings = settings.changed(change)?;
+        }
+        let network = match is_public {
+            true => Ipv4Addr::new(198, 18, number, 0),
+            false => Ipv4Addr::new(10, number, 0, 0),
+        };
+        let ipv6 = self.ipv6.then(|| Ipv6Plan::new(number, &settings));
+        self.sites.push(SitePlan {
+            name: name.to_owned(),
+            number,
+            parent,
+            settings,
+            prefix: (network.into(), 24),
+            gateway: offset(network, 254).into(),
+            ipv6,
+        });
+        if let Some(parent) = parent.and_then(|parent| self.sites.get_mut(parent)) {
+            // Between two NATs are the addresses that are set aside for that (RFC 6598).
+            let shared = Ipv4Addr::new(100, 64, parent.number, 0);
+            parent.prefix = (shared.into(), 25);
+            parent.gateway = offset(shared, 126).into();
+        }
+        Ok(self.sites.len() - 1)
+    }
+
+    /// Gives out the external addresses of a NAT: its own of the internet, or some of the upper half of its parent's.
+    fn externals(
+        &self,
+        parent: Option<usize>,
+        number: u8,
+        count: u8,
+    ) -> Result<Vec<IpAddr>, PlanError> {
+        let Some(parent) = parent.and_then(|place| Some((place, self.sites.get(place)?))) else {
+            let own = Ipv4Addr::new(198, 18, number, 0);
+            return Ok((1..=count).map(|n| offset(own, n).into()).collect());
+        };
+        let children = self.sites.iter();
+        let children = children.filter(|site| site.parent == Some(parent.0));
+        let taken: usize = children.map(|site| site.settings.externals.len()).sum();
+        let shared = Ipv4Addr::new(100, 64, parent.1.number, 0);
+        let first = 128 + taken;
+        let last = first + usize::from(count) - 1;
+        let too_many = || PlanError::TooMany {
+            what: format!("addresses in site.{}", parent.1.name),
+            limit: 126,
+        };
+        let last = u8::try_from(last).ok().filter(|last| *last < 255);
+        let last = last.ok_or_else(too_many)?;
+        let range = last - (count - 1)..=last;
+        Ok(range.map(|n| offset(shared, n).into()).collect())
+    }
+
+    fn add_host(&mut self, name: &str, site: Option<&str>) -> Result<(), PlanError> {
+        let place = match site {
+            None => self.add_network(name, None, &[], 0)?,
+            Some(site) => self.place(site).ok_or_else(|| {
+                let known: Vec<&str> = self.sites.iter().map(|site| site.name.as_str()).collect();
+                unknown(format!("host.{name}.site"), site, &known)
+            })?,
+        };
+        let there = self.hosts_of(place).count();
+        let first = u8::try_from(there + 1).ok();
+        let place_in_site = first.filter(|n| *n <= MOST_HOSTS);
+        let number = place_in_site.ok_or_else(|| PlanError::TooMany {
+            what: format!("hosts in site.{}", site.unwrap_or(name)),
+            limit: MOST_HOSTS.into(),
+        })?;
+        let Some(site) = self.sites.get(place) else {
+            return Ok(());
+        };
+        let ip = match site.prefix.0 {
+            IpAddr::V4(network) => offset(network, number).into(),
+            IpAddr::V6(network) => IpAddr::V6(network),
+        };
+        self.hosts.push(HostPlan {
+            name: name.to_owned(),
+            site: place,
+            ip,
+            public_ip: self.outermost(place).unwrap_or(ip),
+            ip6: self.ipv6.then(|| ipv6(site.number, number.into())),
+        });
+        Ok(())
+    }
+
+    /// Returns the first external address of the outermost NAT.
+    fn outermost(&self, place: usize) -> Option<IpAddr> {
+        let mut site = self.sites.get(place)?;
+        while let Some(parent) = site.parent {
+            site = self.sites.get(parent)?;
+        }
+        site.settings.externals.first().copied()
+    }
+
+    /// Returns whether a site is another one, or behind it by way of however many others.
+    pub(super) fn is_within(&self, site: usize, outer: usize) -> bool {
+        let parent = self.sites.get(site).and_then(|site| site.parent);
+        site == outer || parent.is_some_and(|parent| self.is_within(parent, outer))
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.sites.iter().position(|site| site.name == name)
+    }
+
+    fn check_host(&self, index: usize, name: &str) -> Result<(), PlanError> {
+        let mut known: Vec<&str> = self.hosts.iter().map(|host| host.name.as_str()).collect();
+        known.push(SERVER);
+        if known.contains(&name) {
+            return Ok(());
+        }
+        Err(unknown(
+            format!("the host of command {}", index + 1),
+            name,
+            &known,
+        ))
+    }
+
+    /// Tells the routers of public sites whom they have.
+    fn open_public_sites(&mut self) {
+        let hosts = &self.hosts;
+        for (place, site) in self.sites.iter_mut().enumerate() {
+            if site.settings.externals.is_empty() {
+                let own = || hosts.iter().filter(|host| host.site == place);
+                site.settings.routing = Routing::Public(own().map(|host| host.ip).collect());
+                if let Some(ipv6) = &mut site.ipv6 {
+                    let own = own().filter_map(|host| host.ip6);
+                    ipv6.settings.routing = Routing::Public(own.map(IpAddr::V6).collect());
+                }
+            }
+        }
+    }
+}
+
+impl Ipv6Plan {
+    fn new(number: u8, ipv4: &Settings) -> Self {
+        let mut settings = ipv4.clone();
+        settings.externals.clear();
+        settings.gateway = None;
+        settings.routing = Routing::Guarded;
+        Self {
+            settings,
+            prefix: (ipv6(number, 0).into(), 64),
+            gateway: ipv6(number, 0xffff).into(),
+        }
+    }
+}
+
+impl SitePlan {
+    /// Says in a few words what the router is.
+    pub fn about(&self) -> String {
+        let settings = &self.settings;
+        let mut words = vec![settings.kind().to_owned()];
+        if settings.routing == Routing::Translated {
+            let config = settings.config();
+            let named = settings.profile.config(&settings.externals);
+            if config.udp != named.udp {
+                words = vec![format!(
+                    "{:?}/{:?}",
+                    config.udp.mapping, config.udp.filtering
+                )];
+            }
+        }
+        if settings.firewall != crate::nat::Firewall::None {
+            words.push(settings.firewall.name().to_owned());
+        }
+        let link = settings.link;
+        if !link.latency.is_zero() {
+            words.push(format!("{:?} away", link.latency));
+        }
+        if link.loss_per_million > 0 {
+            words.push(format!(
+                "loses {} %",
+                f64::from(link.loss_per_million) / 10_000.0
+            ));
+        }
+        if link.block_udp {
+            words.push("UDP blocked".to_owned());
+        }
+        words.join(", ")
+    }
+}
+
+fn check_names(spec: &Spec) -> Result<(), PlanError> {
+    let sites = spec.sites.iter().map(|site| &site.name);
+    let hosts = spec.hosts.iter().map(|host| &host.name);
+    let mut all = sites.chain(hosts);
+    match all.find(|name| RESERVED.contains(&name.as_str())) {
+        Some(name) => Err(PlanError::Reserved(name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn names(sites: &[SiteSpec]) -> Vec<&str> {
+    sites.iter().map(|site| site.name.as_str()).collect()
+}
+
+fn unknown(key: String, name: &str, known: &[&str]) -> PlanError {
+    let known = match known {
+        [] => "are none".to_owned(),
+        [one] => format!("is {one}"),
+        several => format!("are {}", several.join(", ")),
+    };
+    PlanError::Unknown {
+        key,
+        name: name.to_owned(),
+        known,
+    }
+}
+
+fn offset(network: Ipv4Addr, by: u8) -> Ipv4Addr {
+    Ipv4Addr::from_bits(network.to_bits() | u32::from(by))
+}
+
+/// An address of a site's IPv6 network; host 0 is the network itself.
+fn ipv6(site: u8, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, site.into(), 0, 0, 0, 0, host)
+}
+
+const RESERVED: &[&str] = &[SERVER, "internet", "localhost"];
+const MOST_SITES: u8 = 250;
+/// Half of a network, less its gateway.
+const MOST_HOSTS: u8 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> Result<Plan, PlanError> {
+        Plan::new(&Spec::from_toml(text).unwrap())
+    }
+
+    fn host<'a>(plan: &'a Plan, name: &str) -> &'a HostPlan {
+        plan.hosts.iter().find(|host| host.name == name).unwrap()
+    }
+
+    #[test]
+    fn hosts_have_addresses_of_their_site_and_are_seen_by_that_of_the_nat() {
+        let plan = plan("[site.home]\nnat = \"linux\"\n[host.ann]\nsite = \"home\"\n[host.bob]\nsite = \"home\"").unwrap();
+        assert_eq!(host(&plan, "ann").ip.to_string(), "10.1.0.1");
+        assert_eq!(host(&plan, "bob").ip.to_string(), "10.1.0.2");
+        assert_eq!(host(&plan, "bob").public_ip.to_string(), "198.18.1.1");
+    }
+
+    #[test]
+    fn a_host_without_a_site_is_public_and_open() {
+        let plan = plan("[host.ann]").unwrap();
+        let ann = host(&plan, "ann");
+        assert_eq!(ann.ip, ann.public_ip);
+        assert_eq!(plan.sites[0].settings.kind(), "public");
+        let public = Routing::Public(vec![ann.ip]);
+        assert_eq!(plan.sites[0].settings.routing, public);
+    }
+
+    #[test]
+    fn a_row_of_nats_has_networks_between_them() {
+        let plan =
+            plan("[site.home]\nnat = [\"linux\", \"cgn\"]\n[host.ann]\nsite = \"home\"").unwrap();
+        let [outer, inner] = plan.sites.as_slice() else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(
+            (outer.name.as_str(), inner.name.as_str()),
+            ("home-2", "home")
+        );
+        assert_eq!(inner.parent, Some(0));
+        assert_eq!(inner.settings.externals[0].to_string(), "100.64.1.128");
+        assert_eq!(outer.prefix.0.to_string(), "100.64.1.0");
+        assert_eq!(host(&plan, "ann").public_ip.to_string(), "198.18.1.1");
+    }
+
+    #[test]
+    fn two_homes_share_a_carrier_whatever_the_order_they_are_written_in() {
+        let text = "[site.a]\nnat = \"linux\"\nbehind = \"z\"\n[site.b]\nnat = \"linux\"\nbehind = \"z\"\nexternal = 2\n\
+                    [site.z]\nnat = \"cgn\"\n[host.ann]\nsite = \"a\"\n[host.bob]\nsite = \"b\"";
+        let plan = plan(text).unwrap();
+        assert_eq!(plan.sites[0].name, "z");
+        let externals: Vec<&IpAddr> = plan
+            .sites
+            .iter()
+            .flat_map(|site| &site.settings.externals)
+            .collect();
+        let mut unique = externals.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), externals.len());
+        assert_eq!(host(&plan, "ann").public_ip, host(&plan, "bob").public_ip);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_named() {
+        let error = |text: &str| plan(text).unwrap_err().to_string();
+        let text = error("[site.home]\nnat = \"linux\"\n[host.ann]\nsite = \"hone\"");
+        assert_eq!(
+            text,
+            "host.ann.site is `hone`, and there is none of that name: there is home"
+        );
+        let text = error(
+            "[site.a]\nnat = \"linux\"\nbehind = \"b\"\n[site.b]\nnat = \"linux\"\nbehind = \"a\"",
+        );
+        assert!(text.contains("leads back"), "{text}");
+        let text = error("[[command]]\non = \"ann\"\nrun = \"true\"");
+        assert!(text.contains("the host of command 1 is `ann`"), "{text}");
+        let text = error("[host.server]");
+        assert!(text.contains("`server` cannot be a name"), "{text}");
+        let text = error("[site.a]\nnat = \"linux\"\n[site.b]\nbehind = \"a\"");
+        assert!(text.contains("site.b has no `nat`"), "{text}");
+    }
+}

@@ -1,0 +1,235 @@
+//! Makes what a plan says: namespaces, cables, routers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use jackfield_net::namespace::wiring;
+use jackfield_net::tun::{Netns, TunConfig};
+use tokio::sync::mpsc as async_mpsc;
+
+use super::plan::{
+    Plan, SERVER, SERVER_GATEWAY, SERVER_GATEWAY6, SERVER_IP6, SERVER_IPS, SitePlan,
+};
+use crate::nat::{Settings, Sockets, route};
+
+/// A lab that is there: it is gone when the process is that has it.
+#[derive(Debug)]
+pub struct World {
+    /// Where each host is, the server too.
+    hosts: BTreeMap<String, Netns>,
+    /// The network that everything else is plugged into, and those of the sites.
+    _networks: Vec<Netns>,
+}
+
+/// What goes wrong with the routers of a lab.
+#[derive(Debug)]
+pub struct Failures(async_mpsc::UnboundedReceiver<anyhow::Error>);
+
+/// What does not follow from the plan.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// Where the control sockets of the routers are.
+    pub folder: PathBuf,
+    /// The folder for a capture file of each router, if there is to be one.
+    pub capture: Option<PathBuf>,
+    /// What decides random ports and losses; random itself when absent.
+    pub seed: Option<u64>,
+}
+
+impl World {
+    /// Makes it; everything answers when this returns.
+    ///
+    /// # Errors
+    /// Says what could not be made.
+    pub fn build(plan: &Plan, options: &WorldOptions) -> Result<(Self, Failures)> {
+        let internet = wiring::host(plan.ipv6)?;
+        wiring::forward(&internet, plan.ipv6)?;
+        wiring::black_hole(&internet, plan.ipv6)?;
+        let mut hosts = BTreeMap::new();
+        hosts.insert(SERVER.to_owned(), server(plan, &internet)?);
+        let (report, failures) = async_mpsc::unbounded_channel();
+        let mut networks = vec![internet];
+        for (place, site) in plan.sites.iter().enumerate() {
+            let network = site_network(plan, site)?;
+            for (number, host) in plan.hosts_of(place).enumerate() {
+                let netns = wiring::host(plan.ipv6)?;
+                let port = format!("host{}", number + 1);
+                wiring::cable((&network, &port), (&netns, "eth0"))?;
+                wiring::plug_in(&network, &port, LAN)?;
+                wiring::address(&netns, "eth0", host.ip, site.prefix.1)?;
+                wiring::route(&netns, EVERYTHING, site.gateway)?;
+                if let (Some(ip6), Some(ipv6)) = (host.ip6, &site.ipv6) {
+                    wiring::address(&netns, "eth0", ip6.into(), ipv6.prefix.1)?;
+                    wiring::route(&netns, EVERYTHING6, ipv6.gateway)?;
+                }
+                hosts.insert(host.name.clone(), netns);
+            }
+            // The first network is the internet, the next the one of the first site.
+            let outside = networks.get(site.parent.map_or(0, |parent| parent + 1));
+            let outside = outside.context("a site is planned before the one that it is behind")?;
+            for router in routers(plan, place, site, (&network, outside), options) {
+                start(router, report.clone())
+                    .with_context(|| format!("the router of {} cannot be made", site.name))?;
+            }
+            networks.push(network);
+        }
+        let world = Self {
+            hosts,
+            _networks: networks,
+        };
+        Ok((world, Failures(failures)))
+    }
+
+    /// Returns where a host is.
+    pub fn host(&self, name: &str) -> Option<&Netns> {
+        self.hosts.get(name)
+    }
+}
+
+impl Failures {
+    /// Waits for something to go wrong with a router, and says what.
+    pub async fn next(&mut self) -> anyhow::Error {
+        match self.0.recv().await {
+            Some(error) => error,
+            // Without sites there is no router, and so nothing to go wrong.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Returns where the control socket of a site's router is.
+pub fn control(folder: &Path, site: &str) -> PathBuf {
+    folder.join(format!("{site}.sock"))
+}
+
+fn server(plan: &Plan, internet: &Netns) -> Result<Netns> {
+    let netns = wiring::host(plan.ipv6)?;
+    wiring::cable((internet, "server"), (&netns, "eth0"))?;
+    wiring::address(internet, "server", SERVER_GATEWAY.into(), 24)?;
+    for ip in SERVER_IPS {
+        wiring::address(&netns, "eth0", ip.into(), 24)?;
+    }
+    wiring::route(&netns, EVERYTHING, SERVER_GATEWAY.into())?;
+    if plan.ipv6 {
+        wiring::address(internet, "server", SERVER_GATEWAY6.into(), 64)?;
+        wiring::address(&netns, "eth0", SERVER_IP6.into(), 64)?;
+        wiring::route(&netns, EVERYTHING6, SERVER_GATEWAY6.into())?;
+    }
+    Ok(netns)
+}
+
+/// Makes the network that a site's hosts are plugged into.
+fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns> {
+    let network = wiring::host(plan.ipv6)?;
+    wiring::forward(&network, plan.ipv6)?;
+    wiring::bridge(&network, LAN)?;
+    wiring::address(&network, LAN, site.gateway, site.prefix.1)?;
+    if let Some(ipv6) = &site.ipv6 {
+        wiring::address(&network, LAN, ipv6.gateway, ipv6.prefix.1)?;
+    }
+    Ok(network)
+}
+
+/// A router that is to be.
+struct Router {
+    name: String,
+    settings: Settings,
+    sockets: Sockets,
+}
+
+/// Starts a router on a thread of its own, and waits until it routes.
+fn start(router: Router, failures: async_mpsc::UnboundedSender<anyhow::Error>) -> Result<()> {
+    let (ready, is_ready) = mpsc::channel();
+    let work = move || {
+        let told = ready.clone();
+        let ended = run_router(router.settings, &router.sockets, move || {
+            let _nobody_waits = told.send(Ok(()));
+        });
+        let error = match ended {
+            Ok(()) => anyhow!("it ended"),
+            Err(error) => error,
+        };
+        if let Err(mpsc::SendError(Err(error))) = ready.send(Err(error)) {
+            let failed = format!("the router of {} failed", router.name);
+            let _lab_is_gone = failures.send(error.context(failed));
+        }
+    };
+    std::thread::Builder::new()
+        .name("router".to_owned())
+        .spawn(work)
+        .context("no thread")?;
+    is_ready
+        .recv_timeout(PATIENCE)
+        .context("it does not answer")?
+}
+
+fn run_router(settings: Settings, sockets: &Sockets, ready: impl FnOnce()) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no event queue to wait for packets")?;
+    runtime
+        .block_on(route(settings, sockets, std::future::pending(), ready))
+        .map(drop)
+}
+
+/// Returns the routers of a site: one for IPv4, and one for IPv6 if there is.
+fn routers(
+    plan: &Plan,
+    place: usize,
+    site: &SitePlan,
+    (inside, outside): (&Netns, &Netns),
+    options: &WorldOptions,
+) -> Vec<Router> {
+    let externals = &site.settings.externals;
+    let to_site = match externals.is_empty() {
+        true => vec![site.prefix],
+        false => externals.iter().map(|ip| (*ip, 32)).collect(),
+    };
+    let make = |settings: &Settings, mark: &str, ways: [Vec<(IpAddr, u8)>; 2]| {
+        let [to_everything, to_site] = ways;
+        let name = format!("{}{mark}", site.name);
+        let interface = |name: String, netns: &Netns, routes| TunConfig {
+            name,
+            netns: Some(netns.clone()),
+            addresses: Vec::new(),
+            routes,
+            mtu: None,
+        };
+        let capture = options.capture.as_ref();
+        Router {
+            settings: settings.clone(),
+            sockets: Sockets {
+                inside: interface(format!("wan{mark}"), inside, to_everything),
+                outside: interface(format!("site{}{mark}", site.number), outside, to_site),
+                offload: true,
+                control: control(&options.folder, &name),
+                capture: capture.map(|folder| folder.join(format!("{name}.pcapng"))),
+                seed: options
+                    .seed
+                    .map(|seed| seed.wrapping_add(site.number.into())),
+            },
+            name,
+        }
+    };
+    let mut routers = vec![make(&site.settings, "", [vec![EVERYTHING], to_site])];
+    if let Some(ipv6) = &site.ipv6 {
+        let all = plan.sites.iter().enumerate();
+        let within = all.filter(|(inner, _)| plan.is_within(*inner, place));
+        let prefixes = within.filter_map(|(_, site)| site.ipv6.as_ref().map(|ipv6| ipv6.prefix));
+        let ways = [vec![EVERYTHING6], prefixes.collect()];
+        routers.push(make(&ipv6.settings, ".ipv6", ways));
+    }
+    routers
+}
+
+/// The name of a site's bridge.
+const LAN: &str = "lan";
+const EVERYTHING: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const EVERYTHING6: (IpAddr, u8) = (IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 0);
+/// How long a router may take to be there.
+const PATIENCE: Duration = Duration::from_secs(10);
