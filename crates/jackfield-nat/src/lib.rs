@@ -57,6 +57,7 @@ mod nat;
 pub mod net;
 pub mod oracle;
 pub mod packet;
+pub mod portmap;
 pub mod profile;
 pub mod stack;
 

@@ -42,6 +42,7 @@ pub mod demux;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod port;
+pub mod portmap;
 pub mod shard;
 mod stats;
 pub mod tcp;

@@ -209,11 +209,10 @@ impl Nat {
     /// Returns the pool that a forward's port is of; `None` where ports are not translated.
     fn forward_index(&self, forward: &Forward) -> Result<Option<usize>, ForwardError> {
         if !self.translates_ports() {
-            let same = forward.internal == forward.external;
-            return if same {
-                Ok(None)
-            } else {
-                Err(ForwardError::NotExternal)
+            return match forward.internal.address == forward.external.address {
+                true if forward.internal.port == forward.external.port => Ok(None),
+                true => Err(ForwardError::Taken),
+                false => Err(ForwardError::NotExternal),
             };
         }
         if self.one_to_one_external(forward.internal.address) == Some(forward.external.address) {

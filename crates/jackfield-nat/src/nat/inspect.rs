@@ -51,6 +51,11 @@ impl Nat {
         self.table.flows.len()
     }
 
+    /// Returns how often it has forgotten everything, so that who keeps leases on its mappings notices.
+    pub fn resets(&self) -> u64 {
+        self.resets
+    }
+
     /// Forgets everything but the configuration, as a reboot does. Counters go on.
     pub fn reboot(&mut self) {
         let seeded = Seeded::new([self.rng.next_u64(), self.rng.next_u64()]);
@@ -61,6 +66,7 @@ impl Nat {
         self.cursor = None;
         self.queue = Queue::default();
         self.forward_filters.clear();
+        self.resets += 1;
         self.held_syns = HeldSyns::new(seeded);
         self.local = seeded.map();
         self.transmits.clear();

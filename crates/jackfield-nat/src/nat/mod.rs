@@ -16,7 +16,7 @@ mod inbound;
 mod index;
 mod inspect;
 mod key;
-mod limiter;
+pub(crate) mod limiter;
 mod nptv6;
 mod outbound;
 mod policy;
@@ -85,6 +85,8 @@ pub struct Nat {
     local: Map<key::FlowKey, Instant>,
     /// Whom the forwards let in that do not let everybody in.
     forward_filters: BTreeMap<(config::Protocol, Endpoint), Vec<RemoteFilter>>,
+    /// How often everything was forgotten.
+    resets: u64,
     errors: Limiter,
     transmits: VecDeque<Transmit>,
     rng: ChaCha8Rng,
@@ -126,6 +128,7 @@ impl Nat {
             held_syns: HeldSyns::new(seeded),
             local: seeded.map(),
             forward_filters: BTreeMap::new(),
+            resets: 0,
             errors: Limiter::default(),
             transmits: VecDeque::new(),
             rng,

@@ -1,0 +1,53 @@
+use std::time::{Duration, Instant};
+
+use super::entry::Phase;
+use super::{Client, Due, Event};
+use crate::portmap::{Dialect, nat_pmp, pcp};
+
+/// What a gateway's clock said, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Epoch {
+    said: u32,
+    at: Instant,
+}
+
+impl Client {
+    /// Compares the gateway's clock with what it said earlier; asks for every mapping again when it has been reset.
+    pub(super) fn note_epoch(&mut self, now: Instant, dialect: Dialect, said: u32) {
+        let before = self.epochs.insert(dialect, Epoch { said, at: now });
+        let Some(before) = before else {
+            return;
+        };
+        let between = now.saturating_duration_since(before.at);
+        let lost = match dialect {
+            Dialect::Pcp => pcp::has_lost_state(before.said, said, between),
+            Dialect::NatPmp => nat_pmp::has_lost_state(before.said, said, between),
+            Dialect::Upnp => false,
+        };
+        if lost {
+            self.tell(Event::GatewayRestarted(dialect));
+            self.ask_again(now, dialect);
+        }
+    }
+
+    /// Asks for every mapping of a dialect again.
+    fn ask_again(&mut self, now: Instant, dialect: Dialect) {
+        for (id, entry) in &mut self.entries {
+            if entry.dialect == Some(dialect) && entry.phase == Phase::Active {
+                entry.phase = Phase::Asking;
+                entry.attempt = 0;
+                self.timers.set(Due::Map(*id), now);
+            }
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Returns when to renew what was granted for so long: at half of it, and a little later at random, lest all
+    /// hosts do it at once ([RFC 6887 §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
+    pub(super) fn renewal(&mut self, lifetime: Duration) -> Duration {
+        use rand_chacha::rand_core::Rng;
+        let eighth = (lifetime / 8).as_millis().max(1) as u64;
+        let late = Duration::from_millis(self.rng.next_u64() % eighth);
+        lifetime / 2 + late
+    }
+}

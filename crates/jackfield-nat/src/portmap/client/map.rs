@@ -1,0 +1,243 @@
+//! The life of a mapping, whatever the dialect.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::entry::{MapError, MapId, Mapping, Phase};
+use super::find::Finding;
+use super::{Client, Due, Event};
+use crate::portmap::Dialect;
+
+/// In which dialect to ask.
+enum Choice {
+    Use(Dialect),
+    /// A better one may yet be found.
+    Wait,
+    None,
+}
+
+impl Client {
+    /// Goes on with what waits for a dialect to be found.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let waiting: Vec<MapId> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.phase == Phase::Waiting)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            self.choose_dialect(now, id);
+        }
+    }
+
+    fn choose_dialect(&mut self, now: Instant, id: MapId) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        match self.choice(&entry.tried) {
+            Choice::Wait => {}
+            Choice::Use(dialect) => {
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.dialect = Some(dialect);
+                    entry.phase = Phase::Asking;
+                    entry.attempt = 0;
+                }
+                self.map_due(now, id);
+            }
+            Choice::None => {
+                let error = entry.error.unwrap_or(MapError::NoService);
+                self.fail(now, id, error);
+            }
+        }
+    }
+
+    /// Returns the best dialect that is there and was not tried.
+    fn choice(&self, tried: &[Dialect]) -> Choice {
+        for dialect in Dialect::ALL {
+            match self.finding(dialect) {
+                Some(Finding::Present { .. }) if !tried.contains(&dialect) => {
+                    return Choice::Use(dialect);
+                }
+                Some(_) => {}
+                None => return Choice::Wait,
+            }
+        }
+        Choice::None
+    }
+
+    /// Does what is due for a mapping: asks, asks again, renews.
+    pub(super) fn map_due(&mut self, now: Instant, id: MapId) {
+        let attempts = self.config.attempts;
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        match entry.phase {
+            Phase::Active => {
+                entry.phase = Phase::Asking;
+                entry.attempt = 0;
+            }
+            Phase::Failed => {
+                entry.phase = Phase::Waiting;
+                entry.tried.clear();
+                entry.error = None;
+                self.look_for_all(now);
+                self.settle(now);
+                return;
+            }
+            Phase::Waiting => return,
+            Phase::Asking | Phase::Ending => {}
+        }
+        if entry.attempt >= attempts {
+            match entry.phase {
+                Phase::Ending => self.forget(id, false),
+                _ => self.unanswered(now, id),
+            }
+            return;
+        }
+        entry.attempt += 1;
+        let (attempt, dialect) = (entry.attempt, entry.dialect);
+        let pause = self.pause(attempt);
+        self.timers.set(Due::Map(id), now + pause);
+        match dialect {
+            Some(Dialect::Pcp) => self.ask_pcp(id),
+            Some(Dialect::NatPmp) => self.ask_nat_pmp(id),
+            Some(Dialect::Upnp) | None => {}
+        }
+    }
+
+    /// The gateway has been asked often enough. As long as the mapping holds, it is asked again later; afterwards it may
+    /// have become another gateway.
+    fn unanswered(&mut self, now: Instant, id: MapId) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let left = entry
+            .mapping
+            .map(|mapping| mapping.expires.saturating_duration_since(now));
+        match left.filter(|left| *left > SHORTEST_RENEWAL) {
+            Some(left) => {
+                entry.phase = Phase::Active;
+                self.timers.set(Due::Map(id), now + left / 2);
+            }
+            None => self.refused(now, id, MapError::Silent, None),
+        }
+    }
+
+    /// A mapping has ended although it was asked to be renewed.
+    pub(super) fn expired(&mut self, now: Instant, id: MapId) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let ended = entry.mapping.is_some_and(|mapping| mapping.expires <= now);
+        if !ended || entry.phase == Phase::Ending {
+            return;
+        }
+        entry.mapping = None;
+        let idle = entry.phase == Phase::Active;
+        self.tell(Event::Lost(id));
+        if idle {
+            self.map_due(now, id);
+        }
+    }
+
+    /// The gateway has granted a mapping.
+    pub(super) fn granted(
+        &mut self,
+        now: Instant,
+        id: MapId,
+        dialect: Dialect,
+        external: SocketAddr,
+        lifetime: Duration,
+    ) {
+        let renewal = self.renewal(lifetime);
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let mapping = Mapping {
+            protocol: entry.request.protocol,
+            internal_port: entry.request.internal_port,
+            external,
+            lifetime,
+            expires: now + lifetime,
+            dialect,
+        };
+        let before = entry.mapping.replace(mapping);
+        entry.phase = Phase::Active;
+        entry.tried.clear();
+        entry.error = None;
+        self.timers.set(Due::Map(id), now + renewal);
+        self.timers.set(Due::Expire(id), mapping.expires);
+        let same = before.is_some_and(|it| it.external == external && it.dialect == dialect);
+        self.tell(match same {
+            true => Event::Renewed(id, mapping),
+            false => Event::Mapped(id, mapping),
+        });
+    }
+
+    /// The gateway has refused a mapping in a dialect; the next one has its turn. `again` says when asking may help.
+    pub(super) fn refused(
+        &mut self,
+        now: Instant,
+        id: MapId,
+        error: MapError,
+        again: Option<Duration>,
+    ) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        entry.tried.extend(entry.dialect.take());
+        entry.error.get_or_insert(error);
+        entry.phase = Phase::Waiting;
+        match self.entries.get(&id).map(|entry| self.choice(&entry.tried)) {
+            Some(Choice::None) => {
+                let first = self.entries.get(&id).and_then(|entry| entry.error);
+                self.fail(now, id, first.unwrap_or(error));
+                if let Some(again) = again {
+                    self.timers
+                        .set(Due::Map(id), now + again.max(self.config.retry));
+                }
+            }
+            _ => self.choose_dialect(now, id),
+        }
+    }
+
+    fn fail(&mut self, now: Instant, id: MapId, error: MapError) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.phase = Phase::Failed;
+            entry.mapping = None;
+            self.timers.set(Due::Map(id), now + self.config.retry);
+            self.timers.cancel(&Due::Expire(id));
+            self.tell(Event::Failed(id, error));
+        }
+    }
+
+    pub(super) fn begin_to_unmap(&mut self, now: Instant, id: MapId) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if entry.phase == Phase::Ending {
+            return;
+        }
+        let asked = entry.mapping.is_some() || entry.phase == Phase::Asking;
+        if entry.dialect.is_none() || !asked {
+            self.forget(id, true);
+            return;
+        }
+        entry.phase = Phase::Ending;
+        entry.attempt = 0;
+        self.timers.cancel(&Due::Expire(id));
+        self.map_due(now, id);
+    }
+
+    /// Ends what is known of a mapping.
+    pub(super) fn forget(&mut self, id: MapId, confirmed: bool) {
+        if self.entries.remove(&id).is_some() {
+            self.timers.cancel(&Due::Map(id));
+            self.timers.cancel(&Due::Expire(id));
+            self.tell(Event::Unmapped(id, confirmed));
+        }
+    }
+}
+
+/// A mapping with less time left is not waited for.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(4);

@@ -1,0 +1,130 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::Client;
+use super::entry::{MapError, MapId, Phase};
+use super::find::{Absence, Finding};
+use crate::portmap::nat_pmp::{Answer, Request, Response, ResultCode};
+use crate::portmap::{Dialect, Protocol};
+
+impl Client {
+    /// Asks for the outside address, which shows as well whether the gateway speaks NAT-PMP.
+    pub(super) fn ask_nat_pmp_address(&mut self) {
+        self.transmit(Request::ExternalAddress.encode());
+    }
+
+    /// Asks for a mapping, or for its end.
+    pub(super) fn ask_nat_pmp(&mut self, id: MapId) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        let ends = entry.phase == Phase::Ending;
+        let lifetime = u32::try_from(entry.request.lifetime.as_secs()).unwrap_or(u32::MAX);
+        let request = Request::Map {
+            protocol: entry.request.protocol,
+            internal_port: entry.request.internal_port,
+            suggested_port: if ends { 0 } else { entry.wanted_port() },
+            lifetime: if ends { 0 } else { lifetime.max(1) },
+        };
+        if !ends {
+            // A mapping does not tell its address.
+            self.ask_nat_pmp_address();
+        }
+        self.transmit(request.encode());
+    }
+
+    /// Takes what may be a NAT-PMP response or announcement.
+    pub(super) fn hear_nat_pmp(&mut self, now: Instant, bytes: &[u8]) {
+        let Ok(response) = Response::decode(bytes) else {
+            return;
+        };
+        if response.result == ResultCode::UnsupportedVersion {
+            // This is how a gateway without PCP answers PCP: the first byte is its version.
+            return self.other_version(now, Dialect::Pcp, 0);
+        }
+        if response.result != ResultCode::UnsupportedOpcode {
+            self.note_epoch(now, Dialect::NatPmp, response.epoch);
+        }
+        match response.answer {
+            Answer::ExternalAddress(ip) => self.nat_pmp_address(now, response.result, ip),
+            Answer::Map {
+                protocol,
+                internal_port,
+                external_port,
+                lifetime,
+            } => {
+                let asked = (protocol, internal_port);
+                let granted = (external_port, Duration::from_secs(lifetime.into()));
+                self.nat_pmp_answered(now, response.result, asked, granted);
+            }
+            Answer::Refusal(_) => {}
+        }
+    }
+
+    fn nat_pmp_address(&mut self, now: Instant, result: ResultCode, ip: Ipv4Addr) {
+        let external = (!ip.is_unspecified()).then_some(IpAddr::V4(ip));
+        let finding = match result {
+            ResultCode::Success => Finding::Present { external },
+            // There is a gateway, and it has no network outside at present.
+            ResultCode::NetworkFailure => Finding::Present { external: None },
+            result => Finding::Absent(Absence::NatPmp(result)),
+        };
+        if self.is_looking_for(Dialect::NatPmp) {
+            self.conclude(now, Dialect::NatPmp, finding);
+        } else if result == ResultCode::Success {
+            self.tell_address(Dialect::NatPmp, finding);
+            self.move_mappings(now, IpAddr::V4(ip));
+        }
+    }
+
+    /// Tells that mappings are at another address from now on.
+    fn move_mappings(&mut self, now: Instant, ip: IpAddr) {
+        let moved: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.phase == Phase::Active)
+            .filter_map(|(id, entry)| Some((*id, entry.mapping?)))
+            .filter(|(_, mapping)| {
+                mapping.dialect == Dialect::NatPmp && mapping.external.ip() != ip
+            })
+            .collect();
+        for (id, mapping) in moved {
+            let external = SocketAddr::new(ip, mapping.external.port());
+            let left = mapping.expires.saturating_duration_since(now);
+            self.granted(now, id, Dialect::NatPmp, external, left);
+        }
+    }
+
+    fn nat_pmp_answered(
+        &mut self,
+        now: Instant,
+        result: ResultCode,
+        asked: (Protocol, u16),
+        granted: (u16, Duration),
+    ) {
+        let found = self.entries.iter().find(|(_, entry)| {
+            entry.is_asking(Dialect::NatPmp)
+                && (entry.request.protocol, entry.request.internal_port) == asked
+        });
+        let Some((id, phase)) = found.map(|(id, entry)| (*id, entry.phase)) else {
+            return;
+        };
+        let (port, lifetime) = granted;
+        match (phase, result) {
+            (Phase::Ending, ResultCode::Success) if !lifetime.is_zero() => {
+                // The answer to an earlier question; the one about the end is under way.
+            }
+            (Phase::Ending, result) => self.forget(id, result == ResultCode::Success),
+            (_, ResultCode::Success) if !lifetime.is_zero() => {
+                let address = match self.finding(Dialect::NatPmp) {
+                    Some(Finding::Present { external: Some(ip) }) => ip,
+                    _ => Ipv4Addr::UNSPECIFIED.into(),
+                };
+                let external = SocketAddr::new(address, port);
+                self.granted(now, id, Dialect::NatPmp, external, lifetime);
+            }
+            (_, ResultCode::Success) => self.refused(now, id, MapError::Silent, None),
+            (_, result) => self.refused(now, id, MapError::NatPmp(result), None),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::entry::{MapError, MapId, Phase};
+use super::find::{Absence, Finding};
+use super::{Client, Event};
+use crate::portmap::pcp::{
+    Body, Map, Request, Response, ResponseError, ResultCode, VERSION, any_like,
+};
+use crate::portmap::{Dialect, Protocol};
+
+impl Client {
+    /// Asks whether the gateway speaks PCP.
+    pub(super) fn ask_pcp_presence(&mut self) {
+        self.transmit_pcp(Body::Announce, Duration::ZERO);
+    }
+
+    /// Asks for a mapping that serves nothing but to learn the outside address.
+    pub(super) fn ask_pcp_for_address(&mut self) {
+        self.transmit_pcp(Body::Map(self.discard_port()), DISCARD_LIFETIME);
+    }
+
+    /// Asks for a mapping, or for its end.
+    pub(super) fn ask_pcp(&mut self, id: MapId) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        let ends = entry.phase == Phase::Ending;
+        let external = entry.mapping.map(|mapping| mapping.external.ip());
+        let map = Map {
+            nonce: entry.nonce,
+            protocol: entry.request.protocol.number(),
+            internal_port: entry.request.internal_port,
+            external_port: entry.wanted_port(),
+            external_address: external.unwrap_or_else(|| any_like(self.config.local)),
+        };
+        let lifetime = if ends {
+            Duration::ZERO
+        } else {
+            entry.request.lifetime
+        };
+        self.transmit_pcp(Body::Map(map), lifetime);
+    }
+
+    fn transmit_pcp(&mut self, body: Body, lifetime: Duration) {
+        let request = Request {
+            lifetime: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
+            client: self.config.local,
+            body,
+            options: Vec::new(),
+        };
+        self.transmit(request.encode());
+    }
+
+    fn discard_port(&self) -> Map {
+        Map {
+            nonce: self.discard,
+            protocol: Protocol::Udp.number(),
+            internal_port: DISCARD_PORT,
+            external_port: 0,
+            external_address: any_like(self.config.local),
+        }
+    }
+
+    /// Takes what may be a PCP response or announcement.
+    pub(super) fn hear_pcp(&mut self, now: Instant, bytes: &[u8]) {
+        let response = match Response::decode(bytes) {
+            Ok(response) => response,
+            Err(ResponseError::Version(version)) => {
+                return self.other_version(now, Dialect::Pcp, version);
+            }
+            Err(ResponseError::Malformed) => return,
+        };
+        if response.result == ResultCode::UnsuppVersion {
+            // Who says so in this version speaks it: what it does not know is our question in NAT-PMP.
+            return self.other_version(now, Dialect::NatPmp, VERSION);
+        }
+        self.note_epoch(now, Dialect::Pcp, response.epoch);
+        match response.body {
+            Body::Announce => match response.result {
+                ResultCode::Success => self.pcp_is_there(now),
+                // That it does not know the question shows that it knows the protocol.
+                ResultCode::UnsuppOpcode => self.pcp_is_there(now),
+                result if self.is_looking_for(Dialect::Pcp) => {
+                    self.conclude(now, Dialect::Pcp, Finding::Absent(Absence::Pcp(result)));
+                }
+                _ => {}
+            },
+            Body::Map(map) if map.nonce == self.discard => {
+                self.address_learned(now, &response, map);
+            }
+            Body::Map(map) => self.pcp_answered(now, &response, map),
+            Body::Peer(_) => {}
+        }
+    }
+
+    /// The gateway does not speak a dialect, but another version
+    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
+    pub(super) fn other_version(&mut self, now: Instant, dialect: Dialect, version: u8) {
+        if self.is_looking_for(dialect) {
+            let absence = Absence::Version(version);
+            self.conclude(now, dialect, Finding::Absent(absence));
+        }
+    }
+
+    fn address_learned(&mut self, now: Instant, response: &Response, map: Map) {
+        if !self.is_looking_for(Dialect::Pcp) {
+            return;
+        }
+        let success = response.result == ResultCode::Success;
+        if success && response.lifetime > 0 {
+            self.transmit_pcp(Body::Map(map), Duration::ZERO);
+        }
+        let finding = match response.result {
+            ResultCode::Success => Finding::Present {
+                external: Some(map.external_address).filter(|ip| !ip.is_unspecified()),
+            },
+            ResultCode::NotAuthorized | ResultCode::AddressMismatch => {
+                Finding::Absent(Absence::Pcp(response.result))
+            }
+            _ => Finding::Present { external: None },
+        };
+        self.conclude(now, Dialect::Pcp, finding);
+    }
+
+    fn pcp_answered(&mut self, now: Instant, response: &Response, map: Map) {
+        let asked = self.entries.iter().find(|(_, entry)| {
+            entry.nonce == map.nonce
+                && entry.is_asking(Dialect::Pcp)
+                && entry.request.internal_port == map.internal_port
+                && entry.request.protocol.number() == map.protocol
+        });
+        let Some((id, phase)) = asked.map(|(id, entry)| (*id, entry.phase)) else {
+            return;
+        };
+        let lifetime = Duration::from_secs(response.lifetime.into());
+        match (phase, response.result) {
+            (Phase::Ending, ResultCode::Success) if response.lifetime > 0 => {
+                // The answer to an earlier question; the one about the end is under way.
+            }
+            (Phase::Ending, result) => self.forget(id, result == ResultCode::Success),
+            (_, ResultCode::Success) if response.lifetime > 0 => {
+                let external = SocketAddr::new(map.external_address, map.external_port);
+                self.granted(now, id, Dialect::Pcp, external, lifetime);
+            }
+            (_, ResultCode::Success) => self.refused(now, id, MapError::Silent, None),
+            (_, result) => self.refused(
+                now,
+                id,
+                MapError::Pcp(result),
+                Some(lifetime.min(LONGEST_ERROR)),
+            ),
+        }
+    }
+
+    /// Tells which outside address the gateway has, when that is news.
+    pub(super) fn tell_address(&mut self, dialect: Dialect, finding: Finding) {
+        if let Some(service) = self.services.get_mut(&dialect)
+            && service.finding.is_some()
+            && service.finding != Some(finding)
+        {
+            service.finding = Some(finding);
+            self.tell(Event::Found(dialect, finding));
+        }
+    }
+}
+
+/// Nothing listens there ([RFC 863](https://www.rfc-editor.org/rfc/rfc863)).
+const DISCARD_PORT: u16 = 9;
+const DISCARD_LIFETIME: Duration = Duration::from_secs(30);
+/// No error is believed for longer.
+const LONGEST_ERROR: Duration = Duration::from_secs(30 * 60);

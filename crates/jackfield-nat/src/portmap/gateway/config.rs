@@ -1,0 +1,97 @@
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What a gateway does and how much of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Which protocols it speaks.
+    pub protocols: Protocols,
+    /// Whether a host may map ports to another one. With it, whoever is inside can open any machine inside to the
+    /// world.
+    pub third_parties: bool,
+    /// The outside ports that may be asked for. Those below 1024 are where services of the gateway itself and of
+    /// everybody's expectations are.
+    pub external_ports: RangeInclusive<u16>,
+    /// The inside ports that may be mapped.
+    pub internal_ports: RangeInclusive<u16>,
+    /// Ports that are never mapped, outside and inside.
+    pub denied_ports: Vec<RangeInclusive<u16>>,
+    /// The shortest lease; shorter wishes get this. RFC 6887 §15 recommends two minutes.
+    pub min_lifetime: Duration,
+    /// The longest lease; longer wishes get this. RFC 6887 §15 recommends a day.
+    pub max_lifetime: Duration,
+    /// The longest lease by UPnP, where a wish for zero seconds is one for as long as possible (IGD:2 has a week).
+    pub max_lifetime_upnp: Duration,
+    /// Leases of all hosts.
+    pub leases: usize,
+    /// Leases of one host.
+    pub leases_per_host: usize,
+    /// Filters of one lease.
+    pub filters_per_lease: usize,
+    /// Requests of one host that are answered in a second.
+    pub requests_per_second: u32,
+    /// How often a restart is announced by multicast; the pauses double from a quarter of a second on.
+    pub announcements: u32,
+}
+
+/// Which protocols a gateway speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Protocols {
+    /// NAT-PMP.
+    pub nat_pmp: bool,
+    /// PCP.
+    pub pcp: bool,
+    /// UPnP IGD.
+    pub upnp: bool,
+}
+
+impl Protocols {
+    /// All of them.
+    pub const ALL: Self = Self {
+        nat_pmp: true,
+        pcp: true,
+        upnp: true,
+    };
+    /// None.
+    pub const NONE: Self = Self {
+        nat_pmp: false,
+        pcp: false,
+        upnp: false,
+    };
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            protocols: Protocols::ALL,
+            third_parties: false,
+            external_ports: 1024..=u16::MAX,
+            internal_ports: 1..=u16::MAX,
+            denied_ports: Vec::new(),
+            min_lifetime: Duration::from_secs(120),
+            max_lifetime: Duration::from_secs(86_400),
+            max_lifetime_upnp: Duration::from_secs(7 * 86_400),
+            leases: 1024,
+            leases_per_host: 128,
+            filters_per_lease: 16,
+            requests_per_second: 100,
+            announcements: 10,
+        }
+    }
+}
+
+impl Config {
+    /// Returns whether an outside port may be given out.
+    pub(super) fn allows_external(&self, port: u16) -> bool {
+        port != 0 && self.external_ports.contains(&port) && !self.denies(port)
+    }
+
+    /// Returns whether an inside port may be mapped.
+    pub(super) fn allows_internal(&self, port: u16) -> bool {
+        port != 0 && self.internal_ports.contains(&port) && !self.denies(port)
+    }
+
+    fn denies(&self, port: u16) -> bool {
+        self.denied_ports.iter().any(|range| range.contains(&port))
+    }
+}

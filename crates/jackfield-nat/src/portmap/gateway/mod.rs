@@ -1,0 +1,198 @@
+//! The server: what stands beside a NAT and gives its ports to hosts that ask.
+
+mod announce;
+mod config;
+mod counters;
+mod grant;
+mod lease;
+mod nat_pmp;
+mod packet;
+mod pcp;
+mod peer;
+mod rate;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+pub use config::{Config, Protocols};
+pub use counters::Counters;
+pub use lease::LeaseView;
+
+use announce::Announcer;
+use lease::Leases;
+use peer::Peers;
+use rate::Rates;
+
+use super::SERVER_PORT;
+use crate::Nat;
+use crate::net::Datagram;
+
+/// The port mapping server of a NAT.
+///
+/// A driver asks [`Gateway::is_for`] of each packet and hands over with [`Gateway::handle_packet`] those that are; or
+/// hands over datagrams alone, if it has sockets. It sends what [`Gateway::poll_packet`] gives, inside, and calls
+/// [`Gateway::handle_timeout`] at [`Gateway::next_timeout`], and whenever the NAT was rebooted or changed: the gateway
+/// then forgets its leases, begins a new epoch and says so.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    config: Config,
+    /// When the present epoch began.
+    started: Instant,
+    /// How often the NAT had forgotten everything then.
+    resets: u64,
+    leases: Leases,
+    peers: Peers,
+    announcements: Announcer,
+    rates: Rates,
+    outbox: VecDeque<Datagram>,
+    /// Whole packets to be sent inside.
+    packets: VecDeque<Vec<u8>>,
+    rng: ChaCha8Rng,
+    counters: Counters,
+}
+
+impl Gateway {
+    /// Returns a gateway of a NAT, without any lease; its epoch begins now.
+    ///
+    /// The NAT has to have an inside address, or nobody reaches its gateway. The seed decides random ports.
+    pub fn new(now: Instant, config: Config, nat: &Nat, seed: [u8; 32]) -> Self {
+        let mut announcements = Announcer::default();
+        announcements.begin(now);
+        Self {
+            config,
+            started: now,
+            resets: nat.resets(),
+            leases: Leases::default(),
+            peers: Peers::default(),
+            announcements,
+            rates: Rates::default(),
+            outbox: VecDeque::new(),
+            packets: VecDeque::new(),
+            rng: ChaCha8Rng::from_seed(seed),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes a datagram that came from inside to an address of the gateway.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) {
+        self.handle_timeout(now, nat);
+        let most = self.config.requests_per_second;
+        if !self.rates.passes(now, source.ip(), most) {
+            self.counters.rate_limited += 1;
+            return;
+        }
+        let answer = match destination.port() {
+            SERVER_PORT => self.answer_server_port(now, nat, source, bytes),
+            _ => None,
+        };
+        if let Some(data) = answer {
+            self.outbox.push_back(Datagram {
+                source: destination,
+                destination: source,
+                data,
+            });
+        }
+    }
+
+    /// NAT-PMP and PCP share a port; the first byte is the version
+    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)). Whoever speaks another version is answered in
+    /// the highest that there is.
+    fn answer_server_port(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Vec<u8>> {
+        let protocols = self.config.protocols;
+        match bytes.first() {
+            Some(0) if protocols.nat_pmp && source.is_ipv4() => {
+                self.answer_nat_pmp(now, nat, source, bytes)
+            }
+            _ if protocols.pcp => self.answer_pcp(now, nat, source, bytes),
+            _ if protocols.nat_pmp => self.refuse_version(now, bytes),
+            _ => None,
+        }
+    }
+
+    /// Ends leases, keeps flows alive and announces, as far as it is due; notices when the NAT has forgotten everything.
+    pub fn handle_timeout(&mut self, now: Instant, nat: &mut Nat) {
+        if nat.resets() != self.resets {
+            self.begin_epoch(now, nat);
+        }
+        self.expire(now, nat);
+        self.tend_flows(now, nat);
+        self.announce(now, nat);
+    }
+
+    /// Returns when [`Gateway::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let all = [
+            self.leases.next(),
+            self.peers.next(),
+            self.announcements.next(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// Takes the next datagram to send inside; drained after every other call. Whoever hands over whole packets takes
+    /// whole packets, with [`Gateway::poll_packet`].
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Datagram> {
+        self.outbox.pop_front()
+    }
+
+    /// Returns every lease, sorted by protocol and outside endpoint, then the flows that PCP keeps alive.
+    pub fn leases(&self) -> impl Iterator<Item = LeaseView> {
+        let leases = self.leases.iter();
+        let views = leases.map(|((protocol, external), lease)| LeaseView {
+            protocol: *protocol,
+            internal: lease.internal,
+            external: *external,
+            peer: None,
+            dialect: lease.dialect,
+            description: lease.description.clone(),
+            filters: lease.filters.clone(),
+            expires: lease.expires,
+        });
+        views.chain(self.peers.views())
+    }
+
+    /// Returns what it was asked, and what came of it.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns what it does and how much of it.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns how many seconds its leases have been kept for without loss.
+    fn epoch(&self, now: Instant) -> u32 {
+        now.saturating_duration_since(self.started).as_secs() as u32
+    }
+
+    /// Starts all over, for the NAT has forgotten the mappings.
+    fn begin_epoch(&mut self, now: Instant, nat: &Nat) {
+        self.counters.lost += (self.leases.len() + self.peers.len()) as u64;
+        self.leases = Leases::default();
+        self.peers = Peers::default();
+        self.started = now;
+        self.resets = nat.resets();
+        self.announcements.begin(now);
+        tracing::debug!("Leases are lost, a new epoch begins");
+    }
+}

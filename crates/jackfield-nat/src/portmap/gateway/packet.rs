@@ -1,0 +1,132 @@
+//! The gateway's side of a network: whole packets to its inside address.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use super::Gateway;
+use crate::packet::bytes::{u16_at, u32_at, u128_at};
+use crate::packet::{Headers, IcmpError, Transport, build, protocol, verify};
+use crate::portmap::SERVER_PORT;
+use crate::{Address, Nat, Side};
+
+impl Gateway {
+    /// Returns whether a packet is for the gateway instead of for the NAT to translate: it comes from inside and goes to
+    /// the NAT's inside address or, by multicast, to every UPnP device.
+    ///
+    /// Requests from outside never are; those to the gateway's ports are counted and left to the NAT, which drops them.
+    #[must_use]
+    #[inline]
+    pub fn is_for(&mut self, nat: &Nat, from: Side, bytes: &[u8]) -> bool {
+        match from {
+            Side::Inside => {
+                let destination = destination(bytes);
+                let own = nat.config().inside.map(Address::from);
+                destination.is_some() && destination == own
+                    || self.config.protocols.upnp && destination == Some(SSDP_GROUP)
+            }
+            Side::Outside => {
+                self.count_outsider(bytes);
+                false
+            }
+        }
+    }
+
+    /// Takes a whole packet that is for the gateway.
+    pub fn handle_packet(&mut self, now: Instant, nat: &mut Nat, bytes: &[u8]) {
+        self.handle_timeout(now, nat);
+        let headers = match Headers::parse(bytes) {
+            Ok(headers) if headers.fragment.is_none() && verify(bytes).is_ok() => headers,
+            _ => {
+                self.counters.ignored += 1;
+                return;
+            }
+        };
+        let data = bytes
+            .get(headers.data_at(bytes)..headers.length)
+            .unwrap_or_default();
+        match headers.transport {
+            Transport::Udp { destination, .. } if self.hears(destination) => {
+                if let (Some(source), Some(to)) =
+                    (headers.source_endpoint(), headers.destination_endpoint())
+                {
+                    self.handle_datagram(now, nat, source.into(), to.into(), data);
+                }
+            }
+            Transport::Query {
+                id,
+                response: false,
+            } => self.answer_ping(&headers, id, bytes),
+            Transport::Udp { .. } if headers.destination != SSDP_GROUP => {
+                self.counters.ignored += 1;
+                let error = IcmpError::PortUnreachable.about(headers.destination, bytes);
+                self.packets.extend(error);
+            }
+            _ => self.counters.ignored += 1,
+        }
+    }
+
+    /// Takes the next whole packet to send inside; drained after every other call.
+    #[must_use]
+    pub fn poll_packet(&mut self) -> Option<Vec<u8>> {
+        if let Some(packet) = self.packets.pop_front() {
+            return Some(packet);
+        }
+        let datagram = self.poll_transmit()?;
+        Some(build::udp(
+            datagram.source,
+            datagram.destination,
+            &datagram.data,
+        ))
+    }
+
+    fn hears(&self, port: u16) -> bool {
+        let protocols = self.config.protocols;
+        port == SERVER_PORT && (protocols.nat_pmp || protocols.pcp)
+    }
+
+    fn answer_ping(&mut self, headers: &Headers, id: u16, bytes: &[u8]) {
+        let data = bytes.get(headers.transport_at + 8..headers.length);
+        let sequence = u16_at(bytes, headers.transport_at + 6);
+        let (me, them): (IpAddr, IpAddr) = (headers.destination.into(), headers.source.into());
+        if headers.destination != SSDP_GROUP {
+            let answer = build::echo(
+                me,
+                them,
+                id,
+                sequence.unwrap_or(0),
+                true,
+                data.unwrap_or_default(),
+            );
+            self.packets.push_back(answer);
+        }
+    }
+
+    fn count_outsider(&mut self, bytes: &[u8]) {
+        if udp_port(bytes).is_some_and(|port| self.hears(port)) {
+            self.counters.from_outside += 1;
+        }
+    }
+}
+
+/// Reads which port a datagram goes to, if it has the shortest header that there is, as all do that matter.
+fn udp_port(bytes: &[u8]) -> Option<u16> {
+    let (protocol_at, port_at) = match bytes.first()? {
+        0x45 => (9, 22),
+        0x60..=0x6f => (6, 42),
+        _ => return None,
+    };
+    let is_udp = bytes.get(protocol_at) == Some(&protocol::UDP);
+    u16_at(bytes, port_at).filter(|_| is_udp)
+}
+
+/// Reads where a packet goes, and nothing else.
+fn destination(bytes: &[u8]) -> Option<Address> {
+    match bytes.first()? >> 4 {
+        4 => u32_at(bytes, 16).map(Address::v4),
+        6 => u128_at(bytes, 24).map(Address::v6),
+        _ => None,
+    }
+}
+
+/// Where UPnP devices are searched: 239.255.255.250.
+const SSDP_GROUP: Address = Address::v4(Ipv4Addr::new(239, 255, 255, 250).to_bits());

@@ -1,0 +1,288 @@
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::Gateway;
+use super::grant::{Grant, Refused, Wish};
+use crate::portmap::pcp::{
+    Body, Filter, Invalid, Map, Opt, Peer, Request, Response, ResultCode, refusal,
+};
+use crate::portmap::{Dialect, Protocol};
+use crate::{Nat, Prefix, RemoteFilter};
+
+/// An error and for how long it will be the same.
+struct Refusal {
+    result: ResultCode,
+    lifetime: Duration,
+}
+
+impl From<ResultCode> for Refusal {
+    fn from(result: ResultCode) -> Self {
+        Self {
+            result,
+            lifetime: result.lifetime(),
+        }
+    }
+}
+
+/// What the options of a request say.
+#[derive(Default)]
+struct Options {
+    third_party: Option<IpAddr>,
+    prefer_failure: bool,
+    filters: Option<Vec<RemoteFilter>>,
+    /// Those that were understood, to be sent back.
+    known: Vec<Opt>,
+}
+
+impl Gateway {
+    /// Answers a PCP request of a host ([RFC 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
+    pub(super) fn answer_pcp(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        host: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.counters.pcp += 1;
+        let answer = match Request::decode(bytes) {
+            Ok(request) => self.serve_pcp(now, nat, host.ip(), &request),
+            Err(Invalid::Silent) => {
+                self.counters.malformed += 1;
+                return None;
+            }
+            Err(Invalid::Refuse(result)) => {
+                self.counters.malformed += 1;
+                Err(result.into())
+            }
+        };
+        let epoch = self.epoch(now);
+        Some(match answer {
+            Ok((lifetime, body, options)) => Response {
+                result: ResultCode::Success,
+                lifetime: lifetime.as_secs() as u32,
+                epoch,
+                body,
+                options,
+            }
+            .encode(),
+            Err(Refusal { result, lifetime }) => {
+                tracing::debug!(result = result.name(), "Refused PCP request");
+                refusal(bytes, result, lifetime.as_secs() as u32, epoch)
+            }
+        })
+    }
+
+    fn serve_pcp(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        host: IpAddr,
+        request: &Request,
+    ) -> Result<(Duration, Body, Vec<Opt>), Refusal> {
+        if request.client != host {
+            self.counters.unauthorized += 1;
+            return Err(ResultCode::AddressMismatch.into());
+        }
+        let options = self.read_options(host, request)?;
+        let host = options.third_party.unwrap_or(host);
+        let wished = Duration::from_secs(request.lifetime.into());
+        let (lifetime, body) = match request.body {
+            Body::Announce => (Duration::ZERO, Body::Announce),
+            Body::Map(map) => {
+                let grant = self.map_pcp(now, nat, host, map, wished, &options)?;
+                let map = Map {
+                    external_port: grant.external.port(),
+                    external_address: grant.external.ip(),
+                    ..map
+                };
+                (grant.lifetime, Body::Map(map))
+            }
+            Body::Peer(peer) => {
+                let grant = self.peer_pcp(now, nat, host, peer, wished)?;
+                let map = Map {
+                    external_port: grant.external.port(),
+                    external_address: grant.external.ip(),
+                    ..peer.map
+                };
+                (grant.lifetime, Body::Peer(Peer { map, ..peer }))
+            }
+        };
+        Ok((lifetime, body, options.known))
+    }
+
+    /// Looks through the options ([RFC 6887 §7.3](https://www.rfc-editor.org/rfc/rfc6887#section-7.3)).
+    fn read_options(&self, host: IpAddr, request: &Request) -> Result<Options, ResultCode> {
+        let mut options = Options::default();
+        let is_map = matches!(request.body, Body::Map(_));
+        let is_announce = matches!(request.body, Body::Announce);
+        for option in &request.options {
+            match option {
+                Opt::ThirdParty(_) if !self.config.third_parties || is_announce => {
+                    return Err(ResultCode::UnsuppOption);
+                }
+                Opt::ThirdParty(_) if options.third_party.is_some() => {
+                    return Err(ResultCode::MalformedOption);
+                }
+                Opt::ThirdParty(party) if *party == host => {
+                    return Err(ResultCode::MalformedRequest);
+                }
+                Opt::ThirdParty(party) => options.third_party = Some(*party),
+                Opt::PreferFailure if !is_map => return Err(ResultCode::UnsuppOption),
+                Opt::PreferFailure if options.prefer_failure => {
+                    return Err(ResultCode::MalformedOption);
+                }
+                Opt::PreferFailure => options.prefer_failure = true,
+                Opt::Filter(_) if !is_map => return Err(ResultCode::UnsuppOption),
+                Opt::Filter(filter) => add_filter(options.filters.get_or_insert_default(), filter)?,
+                Opt::Unknown { .. } if option.is_mandatory() => {
+                    return Err(ResultCode::UnsuppOption);
+                }
+                Opt::Unknown { .. } => continue,
+            }
+            options.known.push(option.clone());
+        }
+        Ok(options)
+    }
+
+    fn map_pcp(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        host: IpAddr,
+        map: Map,
+        wished: Duration,
+        options: &Options,
+    ) -> Result<Grant, Refusal> {
+        let protocol = mapped_protocol(&map)?;
+        let internal = SocketAddr::new(host, map.internal_port);
+        if wished.is_zero() {
+            return self.unmap_pcp(now, nat, protocol, internal, map);
+        }
+        let exact = options.prefer_failure;
+        if exact && map.external_port == 0 {
+            return Err(ResultCode::MalformedOption.into());
+        }
+        let own = nat.external_of(host);
+        let wanted = map.external_address;
+        if exact && !wanted.is_unspecified() && own != Some(wanted) {
+            self.counters.count_refusal(Refused::Conflict);
+            return Err(ResultCode::CannotProvideExternal.into());
+        }
+        let wish = Wish {
+            protocol,
+            internal,
+            port: map.external_port,
+            exact,
+            lifetime: wished,
+            dialect: Dialect::Pcp,
+            nonce: Some(map.nonce),
+            description: String::new(),
+            filters: options.filters.clone(),
+        };
+        let granted = self.grant(now, nat, wish);
+        granted.map_err(|refused| refusal_of(refused, exact))
+    }
+
+    /// Ends a mapping ([RFC 6887 §15.1](https://www.rfc-editor.org/rfc/rfc6887#section-15.1)); that there is none is no
+    /// error.
+    fn unmap_pcp(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        protocol: Protocol,
+        internal: SocketAddr,
+        map: Map,
+    ) -> Result<Grant, Refusal> {
+        let mut external = SocketAddr::new(map.external_address, map.external_port);
+        if let Some(key) = self.leases.of_internal(protocol, internal) {
+            let lease = self.leases.get(&key);
+            let stranger = lease.filter(|it| it.nonce.is_some_and(|nonce| nonce != map.nonce));
+            if let Some(lease) = stranger {
+                let refused = Refused::Nonce(lease.expires.saturating_duration_since(now));
+                self.counters.count_refusal(refused);
+                return Err(refusal_of(refused, false));
+            }
+            self.end(now, nat, &key);
+            external = key.1;
+        }
+        Ok(Grant {
+            external,
+            lifetime: Duration::ZERO,
+        })
+    }
+
+    fn peer_pcp(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        host: IpAddr,
+        peer: Peer,
+        wished: Duration,
+    ) -> Result<Grant, Refusal> {
+        let protocol = mapped_protocol(&peer.map)?;
+        let internal = SocketAddr::new(host, peer.map.internal_port);
+        let remote = SocketAddr::new(peer.remote_address, peer.remote_port);
+        let same_family = internal.is_ipv4() == remote.is_ipv4();
+        if remote.port() == 0 || remote.ip().is_unspecified() || !same_family {
+            return Err(ResultCode::MalformedRequest.into());
+        }
+        let flow = (protocol, internal, remote);
+        if wished.is_zero() {
+            let released = self.release_flow(&flow, peer.map.nonce);
+            released.map_err(|refused| refusal_of(refused, false))?;
+            return Ok(Grant {
+                external: SocketAddr::new(peer.map.external_address, peer.map.external_port),
+                lifetime: Duration::ZERO,
+            });
+        }
+        let kept = self.keep_flow(now, nat, flow, peer.map.nonce, wished);
+        kept.map_err(|refused| refusal_of(refused, false))
+    }
+}
+
+/// Returns the protocol of a mapping; all protocols or all ports at once are only for NATs that have an address for
+/// each host ([RFC 6887 §11.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.1)).
+fn mapped_protocol(map: &Map) -> Result<Protocol, ResultCode> {
+    match (map.protocol, map.internal_port) {
+        (0, port) if port != 0 => Err(ResultCode::MalformedRequest),
+        (_, 0) => Err(ResultCode::UnsuppProtocol),
+        (number, _) => Protocol::from_number(number).ok_or(ResultCode::UnsuppProtocol),
+    }
+}
+
+/// Adds a filter, or forgets all before it when its prefix has no length.
+fn add_filter(filters: &mut Vec<RemoteFilter>, filter: &Filter) -> Result<(), ResultCode> {
+    if filter.prefix_length == 0 {
+        filters.clear();
+        return Ok(());
+    }
+    let length = match filter.remote_address {
+        IpAddr::V4(_) => filter.prefix_length.saturating_sub(96),
+        IpAddr::V6(_) => filter.prefix_length,
+    };
+    let prefix = Prefix::new(filter.remote_address, length).ok_or(ResultCode::MalformedOption)?;
+    filters.push(RemoteFilter {
+        prefix,
+        port: (filter.remote_port != 0).then_some(filter.remote_port),
+    });
+    Ok(())
+}
+
+fn refusal_of(refused: Refused, exact: bool) -> Refusal {
+    let result = match refused {
+        Refused::Nonce(lifetime) => {
+            return Refusal {
+                result: ResultCode::NotAuthorized,
+                lifetime,
+            };
+        }
+        Refused::NotAuthorized if exact => ResultCode::CannotProvideExternal,
+        Refused::NotAuthorized => ResultCode::NotAuthorized,
+        Refused::Conflict => ResultCode::CannotProvideExternal,
+        Refused::Quota => ResultCode::UserExQuota,
+        Refused::NoResources => ResultCode::NoResources,
+        Refused::NoExternal => ResultCode::NetworkFailure,
+        Refused::Filters => ResultCode::ExcessiveRemotePeers,
+    };
+    result.into()
+}

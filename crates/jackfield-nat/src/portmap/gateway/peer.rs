@@ -1,0 +1,193 @@
+//! Flows that hosts have kept alive for them by PCP's PEER ([RFC 6887 §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use jackfield_sansio::Timers;
+
+use super::Gateway;
+use super::grant::{Grant, Refused};
+use super::lease::LeaseView;
+use crate::portmap::pcp::Nonce;
+use crate::portmap::{Dialect, Protocol};
+use crate::{DropReason, Nat};
+
+/// A flow: protocol, inside endpoint and remote endpoint.
+pub(super) type Flow = (Protocol, SocketAddr, SocketAddr);
+
+#[derive(Debug, Clone)]
+struct PeerLease {
+    nonce: Nonce,
+    external: SocketAddr,
+    expires: Instant,
+}
+
+/// All flows that are kept alive.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Peers {
+    flows: BTreeMap<Flow, PeerLease>,
+    /// When each has to be looked after next.
+    timers: Timers<Flow>,
+}
+
+impl Peers {
+    pub(super) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    pub(super) fn of_host(&self, host: IpAddr) -> usize {
+        let mine = |flow: &&Flow| flow.1.ip() == host;
+        self.flows.keys().filter(mine).count()
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub(super) fn views(&self) -> impl Iterator<Item = LeaseView> {
+        self.flows
+            .iter()
+            .map(|((protocol, internal, remote), lease)| LeaseView {
+                protocol: *protocol,
+                internal: *internal,
+                external: lease.external,
+                peer: Some(*remote),
+                dialect: Dialect::Pcp,
+                description: String::new(),
+                filters: Vec::new(),
+                expires: lease.expires,
+            })
+    }
+
+    fn remove(&mut self, flow: &Flow) -> bool {
+        self.timers.cancel(flow);
+        self.flows.remove(flow).is_some()
+    }
+}
+
+impl Gateway {
+    /// Makes a flow, as a packet from inside would, and keeps it alive from now on.
+    pub(super) fn keep_flow(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        flow: Flow,
+        nonce: Nonce,
+        wished: Duration,
+    ) -> Result<Grant, Refused> {
+        let kept = self.try_keep_flow(now, nat, flow, nonce, wished);
+        if let Err(refused) = kept {
+            self.counters.count_refusal(refused);
+        }
+        kept
+    }
+
+    fn try_keep_flow(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        flow: Flow,
+        nonce: Nonce,
+        wished: Duration,
+    ) -> Result<Grant, Refused> {
+        let (protocol, internal, remote) = flow;
+        let known = self.peers.flows.get(&flow);
+        if let Some(known) = known.filter(|known| known.nonce != nonce) {
+            let left = known.expires.saturating_duration_since(now);
+            return Err(Refused::Nonce(left));
+        }
+        if known.is_none() {
+            let host = internal.ip();
+            let of_host = self.leases.of_host(host) + self.peers.of_host(host);
+            if of_host >= self.config.leases_per_host {
+                return Err(Refused::Quota);
+            }
+            if self.leases.len() + self.peers.len() >= self.config.leases {
+                return Err(Refused::NoResources);
+            }
+        }
+        let external = nat
+            .keep_alive(now, protocol.into(), internal, remote)
+            .map_err(refused)?;
+        let external = SocketAddr::from(external);
+        let lifetime = self.lifetime(Dialect::Pcp, wished);
+        match known.is_some() {
+            true => self.counters.renewed += 1,
+            false => self.counters.granted += 1,
+        }
+        let lease = PeerLease {
+            nonce,
+            external,
+            expires: now + lifetime,
+        };
+        self.peers.flows.insert(flow, lease);
+        self.peers
+            .timers
+            .set(flow, now + pause(nat, protocol).min(lifetime));
+        Ok(Grant { external, lifetime })
+    }
+
+    /// Stops keeping a flow alive; it goes on for as long as the NAT lets it.
+    pub(super) fn release_flow(&mut self, flow: &Flow, nonce: Nonce) -> Result<(), Refused> {
+        match self.peers.flows.get(flow) {
+            Some(lease) if lease.nonce != nonce => Err(Refused::Nonce(Duration::ZERO)),
+            Some(_) => {
+                self.peers.remove(flow);
+                self.counters.deleted += 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps alive the flows that would soon end, and lets go of those whose time has come or that have ended.
+    pub(super) fn tend_flows(&mut self, now: Instant, nat: &mut Nat) {
+        while let Some(flow) = self.peers.timers.expire(now) {
+            let (protocol, internal, remote) = flow;
+            let expires = self.peers.flows.get(&flow).map(|lease| lease.expires);
+            let alive = nat.has_flow(protocol.into(), internal.into(), remote.into());
+            let kept = alive
+                && expires.is_some_and(|expires| expires > now)
+                && nat
+                    .keep_alive(now, protocol.into(), internal, remote)
+                    .is_ok();
+            match expires.filter(|_| kept) {
+                Some(expires) => {
+                    let next = now + pause(nat, protocol);
+                    self.peers.timers.set(flow, next.min(expires));
+                }
+                None => {
+                    self.peers.remove(&flow);
+                    self.counters.expired += 1;
+                }
+            }
+        }
+    }
+}
+
+fn refused(reason: DropReason) -> Refused {
+    match reason {
+        DropReason::Policy => Refused::NotAuthorized,
+        DropReason::HostMappings | DropReason::HostFlows => Refused::Quota,
+        DropReason::WrongFamily => Refused::NoExternal,
+        _ => Refused::NoResources,
+    }
+}
+
+/// Returns how often a flow has to be refreshed to stay alive in whatever state it is.
+fn pause(nat: &Nat, protocol: Protocol) -> Duration {
+    let timers = &nat.config().timers;
+    let shortest = match protocol {
+        Protocol::Udp => {
+            let others = [timers.udp_unreplied, timers.udp_well_known];
+            let all = others
+                .into_iter()
+                .flatten()
+                .chain([timers.udp, timers.udp_filter]);
+            all.min().unwrap_or(timers.udp)
+        }
+        Protocol::Tcp => timers.tcp_opening.min(timers.tcp_established),
+    };
+    (shortest / 2).max(Duration::from_secs(1))
+}

@@ -1,0 +1,130 @@
+//! Port mapping: hosts ask the NAT for ports that everybody may send to.
+//!
+//! Three protocols do it. PCP ([RFC 6887](https://www.rfc-editor.org/rfc/rfc6887)) and its ancestor NAT-PMP
+//! ([RFC 6886](https://www.rfc-editor.org/rfc/rfc6886)) are datagrams to the gateway's port 5351; UPnP IGD is found by
+//! multicast and spoken in XML over HTTP. [`nat_pmp`] and [`pcp`] read and write their messages.
+//!
+//! A [`Gateway`] is the server: it stands beside a [`Nat`](crate::Nat), answers what reaches the NAT's inside address,
+//! and keeps the leases. A [`client::Client`] asks all three at once and keeps mappings alive. Both are sans-IO: the
+//! packets, the time and the seed come from outside.
+//!
+//! ```
+//! use jackfield_nat::portmap::{Config, Gateway, Protocol, nat_pmp};
+//! use jackfield_nat::{Config as NatConfig, Nat, Side};
+//! use jackfield_nat::packet::build;
+//!
+//! # #[expect(clippy::disallowed_methods)]
+//! let now = std::time::Instant::now();
+//! let config = NatConfig {
+//!     externals: vec!["203.0.113.1".parse()?],
+//!     inside: Some("192.168.1.1".parse()?),
+//!     ..NatConfig::default()
+//! };
+//! let mut nat = Nat::new(config, [7; 32]);
+//! let mut gateway = Gateway::new(now, Config::default(), &nat, [8; 32]);
+//!
+//! let request = nat_pmp::Request::Map {
+//!     protocol: Protocol::Udp,
+//!     internal_port: 5000,
+//!     suggested_port: 5000,
+//!     lifetime: 3600,
+//! };
+//! let packet = build::udp("192.168.1.2:5001".parse()?, "192.168.1.1:5351".parse()?, &request.encode());
+//! assert!(gateway.is_for(&nat, Side::Inside, &packet));
+//! gateway.handle_packet(now, &mut nat, &packet);
+//! assert_eq!(gateway.leases().count(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is refused
+//!
+//! A host maps ports to itself, unless [`Config::third_parties`] says otherwise. Requests from outside are never
+//! answered: the gateway has ears on the inside alone. Ports outside [`Config::external_ports`] are not given out, a
+//! host has its quota of leases and of requests, and every lease ends.
+
+pub mod client;
+pub mod nat_pmp;
+pub mod pcp;
+
+mod gateway;
+
+pub use gateway::{Config, Counters, Gateway, LeaseView, Protocols};
+
+/// The protocols whose ports can be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// User datagrams.
+    Udp,
+    /// Transmission control.
+    Tcp,
+}
+
+impl Protocol {
+    /// Returns the protocol with a number of IANA's registry.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            crate::packet::protocol::UDP => Some(Self::Udp),
+            crate::packet::protocol::TCP => Some(Self::Tcp),
+            _ => None,
+        }
+    }
+
+    /// Returns its number in IANA's registry.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Udp => crate::packet::protocol::UDP,
+            Self::Tcp => crate::packet::protocol::TCP,
+        }
+    }
+
+    /// Returns its name in capitals, as UPnP writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+impl From<Protocol> for crate::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Udp => Self::Udp,
+            Protocol::Tcp => Self::Tcp,
+        }
+    }
+}
+
+/// The protocol in which a port is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// PCP.
+    Pcp,
+    /// NAT-PMP.
+    NatPmp,
+    /// UPnP IGD.
+    Upnp,
+}
+
+impl Dialect {
+    /// All three, the best first.
+    pub const ALL: [Self; 3] = [Self::Pcp, Self::NatPmp, Self::Upnp];
+
+    /// Returns its name as command lines write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pcp => "pcp",
+            Self::NatPmp => "nat-pmp",
+            Self::Upnp => "upnp",
+        }
+    }
+}
+
+/// Where a gateway hears NAT-PMP and PCP.
+pub const SERVER_PORT: u16 = 5351;
+/// Where hosts hear what a gateway announces by NAT-PMP and PCP.
+pub const ANNOUNCE_PORT: u16 = 5350;

@@ -1,0 +1,351 @@
+//! The client against the gateway: it finds, maps, renews, notices losses, and ends.
+
+use std::time::{Duration, Instant};
+
+use jackfield_nat::portmap::client::{
+    Absence, Client, Config, Event, Finding, MapError, MapId, MapRequest, Mapping, Output,
+};
+use jackfield_nat::portmap::{Dialect, Protocol, Protocols, pcp};
+
+use crate::rig::{EXTERNAL, GATEWAY, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
+
+/// A client on the host of a rig.
+struct Side {
+    rig: Rig,
+    client: Client,
+    events: Vec<Event>,
+    /// Nothing reaches the gateway.
+    cut: bool,
+}
+
+impl Side {
+    fn new(rig: Rig, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new(ip(GATEWAY), ip(HOST));
+        config.dialects.upnp = false;
+        change(&mut config);
+        let client = Client::new(rig.now, config, [9; 32]);
+        let mut side = Self {
+            rig,
+            client,
+            events: Vec::new(),
+            cut: false,
+        };
+        side.exchange();
+        side
+    }
+
+    /// Carries datagrams to and fro until both are silent; returns when the client wants to be woken.
+    fn exchange(&mut self) -> Option<Instant> {
+        loop {
+            match self.client.poll_output() {
+                Output::Transmit { to, bytes } => {
+                    assert_eq!(to, at(GATEWAY, 5351));
+                    if self.cut {
+                        continue;
+                    }
+                    for answer in self.rig.ask_all(HOST, &bytes) {
+                        self.client.handle_datagram(self.rig.now, to, &answer);
+                    }
+                }
+                Output::Event(event) => self.events.push(event),
+                Output::Wait(next) => return next,
+            }
+        }
+    }
+
+    /// Lets this much time pass.
+    fn run(&mut self, time: Duration) {
+        let end = self.rig.now + time;
+        while let Some(next) = self.exchange().filter(|next| *next <= end) {
+            let wait = next.saturating_duration_since(self.rig.now);
+            self.rig.pass(wait);
+            self.announced();
+            self.client.handle_timeout(self.rig.now);
+        }
+        self.rig.pass(end - self.rig.now);
+        self.announced();
+        self.exchange();
+    }
+
+    /// Carries the gateway's announcements.
+    fn announced(&mut self) {
+        for (from, data) in std::mem::take(&mut self.rig.announced) {
+            self.client.handle_datagram(self.rig.now, from, &data);
+        }
+        while let Some(datagram) = self.rig.gateway.poll_transmit() {
+            let now = self.rig.now;
+            self.client
+                .handle_datagram(now, datagram.source, &datagram.data);
+        }
+    }
+
+    fn map(&mut self, port: u16) -> MapId {
+        let request = MapRequest::new(Protocol::Udp, port);
+        let id = self.client.map(self.rig.now, request).unwrap();
+        self.exchange();
+        id
+    }
+
+    fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn mapped(&mut self) -> Mapping {
+        let all = self.take();
+        let mapped = all.iter().find_map(|event| match event {
+            Event::Mapped(_, mapping) => Some(*mapping),
+            _ => None,
+        });
+        mapped.unwrap_or_else(|| panic!("{all:?}"))
+    }
+}
+
+fn only(dialect: Dialect) -> Protocols {
+    Protocols {
+        nat_pmp: dialect == Dialect::NatPmp,
+        pcp: dialect == Dialect::Pcp,
+        upnp: dialect == Dialect::Upnp,
+    }
+}
+
+#[test]
+fn both_dialects_are_found_with_the_outside_address_and_no_trace_stays() {
+    let mut side = Side::new(Rig::new(|_| {}), |config| config.learn_external = true);
+    assert!(side.client.has_looked_everywhere());
+    let there = Finding::Present {
+        external: Some(ip(EXTERNAL)),
+    };
+    assert_eq!(side.client.finding(Dialect::Pcp), Some(there));
+    assert_eq!(side.client.finding(Dialect::NatPmp), Some(there));
+    assert_eq!(
+        side.client.finding(Dialect::Upnp),
+        Some(Finding::Absent(Absence::Off))
+    );
+    side.exchange();
+    assert!(side.rig.leases().is_empty());
+}
+
+#[test]
+fn a_gateway_that_speaks_one_dialect_is_used_in_it_at_once() {
+    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let mut side = Side::new(rig, |_| {});
+        side.map(5000);
+        let mapping = side.mapped();
+        assert_eq!(mapping.dialect, dialect);
+        assert_eq!(mapping.external, at(EXTERNAL, 5000));
+        assert_eq!(
+            side.rig.arrives(STRANGER, mapping.external),
+            Some(at(HOST, 5000))
+        );
+    }
+}
+
+#[test]
+fn a_silent_gateway_is_given_up_after_a_while_and_tried_again() {
+    let mut side = Side::new(Rig::new(|_| {}), |_| {});
+    side.take();
+    side.cut = true;
+    let mut side = Side::new(side.rig, |_| {});
+    side.cut = true;
+    let mut config = Config::new(ip(GATEWAY), ip(HOST));
+    config.dialects.upnp = false;
+    side.client = Client::new(side.rig.now, config, [1; 32]);
+    side.take();
+    let id = side.map(5000);
+    side.run(Duration::from_secs(2));
+    let failed = Event::Failed(id, MapError::NoService);
+    let all = side.take();
+    assert!(all.contains(&failed), "{all:?}");
+    assert!(all.contains(&Event::Found(
+        Dialect::Pcp,
+        Finding::Absent(Absence::Silent)
+    )));
+    side.cut = false;
+    side.run(Duration::from_secs(61));
+    assert_eq!(side.mapped().external, at(EXTERNAL, 5000));
+}
+
+#[test]
+fn the_answer_in_another_version_tells_which_dialect_is_not_spoken() {
+    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let side = Side::new(rig, |_| {});
+        let (other, version) = match dialect {
+            Dialect::Pcp => (Dialect::NatPmp, 2),
+            _ => (Dialect::Pcp, 0),
+        };
+        let absent = Finding::Absent(Absence::Version(version));
+        assert_eq!(side.client.finding(other), Some(absent));
+    }
+}
+
+#[test]
+fn nothing_that_listens_is_noticed_at_once() {
+    let mut side = Side::new(Rig::new(|_| {}), |_| {});
+    let mut config = Config::new(ip(GATEWAY), ip(HOST));
+    config.dialects.upnp = false;
+    side.client = Client::new(side.rig.now, config, [1; 32]);
+    side.client.handle_unreachable(side.rig.now);
+    assert!(side.client.has_looked_everywhere());
+}
+
+#[test]
+fn a_mapping_is_renewed_in_time_for_days() {
+    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let mut side = Side::new(rig, |_| {});
+        side.map(5000);
+        let external = side.mapped().external;
+        side.run(Duration::from_secs(5));
+        side.take();
+        for _ in 0..48 {
+            side.run(Duration::from_secs(3600));
+            assert_eq!(side.rig.arrives(STRANGER, external), Some(at(HOST, 5000)));
+        }
+        let all = side.take();
+        let renewed = |event: &Event| matches!(event, Event::Renewed(..));
+        assert!(all.iter().all(renewed), "{all:?}");
+        // A lifetime of two hours is renewed about once an hour, never much more often.
+        assert!((38..=48).contains(&all.len()), "{}", all.len());
+        assert_eq!(side.rig.gateway.counters().granted, 1);
+    }
+}
+
+#[test]
+fn a_gateway_that_forgot_everything_is_told_again() {
+    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+        for announces in [true, false] {
+            let rig = Rig::new(|config| {
+                config.protocols = only(dialect);
+                config.announcements = if announces { 3 } else { 0 };
+            });
+            let mut side = Side::new(rig, |_| {});
+            side.map(5000);
+            side.run(Duration::from_secs(1000));
+            side.take();
+            side.rig.nat.reboot();
+            let wait = if announces { 3 } else { 4000 };
+            side.run(Duration::from_secs(wait));
+            let all = side.take();
+            assert!(all.contains(&Event::GatewayRestarted(dialect)), "{all:?}");
+            assert_eq!(
+                side.rig.arrives(STRANGER, at(EXTERNAL, 5000)),
+                Some(at(HOST, 5000))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_new_outside_address_is_told() {
+    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+        let rig = Rig::new(|config| {
+            config.protocols = only(dialect);
+            config.announcements = 3;
+        });
+        let mut side = Side::new(rig, |_| {});
+        side.map(5000);
+        side.run(Duration::from_secs(1000));
+        side.take();
+        side.rig.nat.renumber(vec![ip("203.0.113.7")]);
+        side.run(Duration::from_secs(5));
+        assert_eq!(
+            side.mapped().external,
+            at("203.0.113.7", 5000),
+            "{dialect:?}"
+        );
+    }
+}
+
+#[test]
+fn a_mapping_is_ended_on_request_and_the_gateway_confirms_it() {
+    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let mut side = Side::new(rig, |_| {});
+        let id = side.map(5000);
+        side.take();
+        side.client.unmap(side.rig.now, id);
+        side.exchange();
+        assert_eq!(side.take(), [Event::Unmapped(id, true)]);
+        assert!(side.rig.leases().is_empty());
+        assert_eq!(side.client.mappings(), 0);
+    }
+}
+
+#[test]
+fn a_lost_gateway_makes_a_mapping_lost_and_its_return_mends_it() {
+    let mut side = Side::new(Rig::new(|_| {}), |_| {});
+    let id = side.map(5000);
+    side.take();
+    side.cut = true;
+    side.run(Duration::from_secs(7300));
+    let lost = Event::Failed(id, MapError::Silent);
+    assert!(side.take().contains(&lost));
+    side.cut = false;
+    side.run(Duration::from_secs(120));
+    assert_eq!(side.mapped().external, at(EXTERNAL, 5000));
+}
+
+#[test]
+fn what_one_dialect_refuses_is_asked_for_in_the_next() {
+    // The nonce of a mapping that another program made is unknown, and so PCP refuses; NAT-PMP has to as well.
+    let mut rig = Rig::new(|_| {});
+    let stolen = pcp::Map {
+        nonce: pcp::Nonce([3; 12]),
+        protocol: 17,
+        internal_port: 5000,
+        external_port: 5000,
+        external_address: ip("0.0.0.0"),
+    };
+    let request = pcp::Request {
+        lifetime: 600,
+        client: ip(HOST),
+        body: pcp::Body::Map(stolen),
+        options: Vec::new(),
+    };
+    rig.ask(HOST, &request.encode());
+    let mut side = Side::new(rig, |_| {});
+    side.take();
+    let id = side.map(5000);
+    let refused = MapError::Pcp(pcp::ResultCode::NotAuthorized);
+    assert_eq!(side.take(), [Event::Failed(id, refused)]);
+    assert_eq!(side.rig.gateway.counters().unauthorized, 2);
+    side.run(Duration::from_secs(700));
+    assert_eq!(
+        side.mapped().external,
+        at(EXTERNAL, 5000),
+        "once the other has ended"
+    );
+}
+
+#[test]
+fn answers_of_strangers_mean_nothing() {
+    let mut side = Side::new(Rig::new(|_| {}), |_| {});
+    side.cut = true;
+    let id = side.map(5000);
+    side.take();
+    let grant = jackfield_nat::portmap::nat_pmp::Response {
+        result: jackfield_nat::portmap::nat_pmp::ResultCode::Success,
+        epoch: 0,
+        answer: jackfield_nat::portmap::nat_pmp::Answer::Map {
+            protocol: Protocol::Udp,
+            internal_port: 5000,
+            external_port: 5000,
+            lifetime: 600,
+        },
+    };
+    for from in [at(OTHER_HOST, 5351), at(GATEWAY, 5352)] {
+        side.client
+            .handle_datagram(side.rig.now, from, &grant.encode());
+    }
+    side.exchange();
+    assert_eq!(side.take(), []);
+    side.client.unmap(side.rig.now, id);
+    side.run(Duration::from_secs(10));
+    assert_eq!(
+        side.take(),
+        [Event::Unmapped(id, false)],
+        "nobody confirmed it"
+    );
+}

@@ -1,0 +1,36 @@
+//! Port mapping at this machine's gateway: what it offers ([`probe()`]), and ports that stay mapped ([`Mapper`]).
+//!
+//! The protocols are in [`jackfield_nat::portmap`]; here are the sockets for them.
+//!
+//! ```no_run
+//! use jackfield_net::portmap::{MapRequest, Mapper, MapperConfig, Protocol};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let mapper = Mapper::start(&MapperConfig::default())?;
+//! let port = mapper.map(MapRequest::new(Protocol::Udp, 5000)).await?;
+//! println!("reachable at {}", port.mapping().external);
+//! port.end().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod driver;
+mod mapper;
+mod probe;
+mod route;
+
+use std::net::IpAddr;
+
+pub use jackfield_nat::portmap::client::{Absence, Finding, MapError, MapRequest, Mapping};
+pub use jackfield_nat::portmap::{Dialect, Protocol, Protocols};
+
+pub use mapper::{Gone, MapFailure, MappedPort, Mapper, MapperConfig};
+pub use probe::{Probe, ProbeConfig, probe};
+
+/// Returns the address of this machine's gateway: that of the default route with the lowest metric, or where that
+/// names none, as on a TUN device, the first address of its network that is not ours. `None` without a default
+/// route, and on systems other than Linux.
+#[must_use]
+pub fn default_gateway() -> Option<IpAddr> {
+    route::default_gateway()
+}

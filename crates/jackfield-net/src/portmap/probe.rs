@@ -1,0 +1,118 @@
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jackfield_nat::portmap::client::{Absence, Config, Finding};
+use jackfield_nat::portmap::{Dialect, Protocols};
+
+use super::default_gateway;
+use super::driver::{Driver, local_towards};
+
+/// Whom to probe, and for how long.
+#[derive(Debug, Clone)]
+pub struct ProbeConfig {
+    /// The gateway; that of the default route when absent.
+    pub gateway: Option<IpAddr>,
+    /// Which dialects to try.
+    pub dialects: Protocols,
+    /// After how long a dialect without an answer counts as absent.
+    pub patience: Duration,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            gateway: None,
+            dialects: Protocols::ALL,
+            patience: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a gateway offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// The gateway that was asked; `None` when there is no default route.
+    pub gateway: Option<IpAddr>,
+    /// The address that it was asked from.
+    pub local: Option<IpAddr>,
+    /// Whether it speaks PCP.
+    pub pcp: Finding,
+    /// Whether it speaks NAT-PMP.
+    pub nat_pmp: Finding,
+    /// Whether it speaks UPnP IGD.
+    pub upnp: Finding,
+}
+
+impl Probe {
+    /// Returns what was found of a dialect.
+    #[must_use]
+    pub fn finding(&self, dialect: Dialect) -> Finding {
+        match dialect {
+            Dialect::Pcp => self.pcp,
+            Dialect::NatPmp => self.nat_pmp,
+            Dialect::Upnp => self.upnp,
+        }
+    }
+
+    /// Returns the outside address that the best dialect told, if any did.
+    #[must_use]
+    pub fn external(&self) -> Option<IpAddr> {
+        Dialect::ALL
+            .into_iter()
+            .find_map(|dialect| match self.finding(dialect) {
+                Finding::Present { external } => external,
+                Finding::Absent(_) => None,
+            })
+    }
+
+    /// Returns whether ports can be mapped at all.
+    #[must_use]
+    pub fn is_any_present(&self) -> bool {
+        let present = |dialect| matches!(self.finding(dialect), Finding::Present { .. });
+        Dialect::ALL.into_iter().any(present)
+    }
+}
+
+/// Asks the gateway in all dialects at once what it offers; takes two seconds where nobody answers, and milliseconds
+/// where all do.
+///
+/// PCP has no question for the outside address: it is learned by a mapping of the discard port, which is ended again.
+///
+/// # Errors
+/// Fails when there is no way to the gateway or no socket to be had.
+pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
+    let nothing = Finding::Absent(Absence::Silent);
+    let mut probe = Probe {
+        gateway: config.gateway.or_else(default_gateway),
+        local: None,
+        pcp: nothing,
+        nat_pmp: nothing,
+        upnp: nothing,
+    };
+    let Some(gateway) = probe.gateway else {
+        return Ok(probe);
+    };
+    let local = local_towards(gateway)?;
+    probe.local = Some(local);
+    let mut driver = Driver::open(Config {
+        learn_external: true,
+        dialects: config.dialects,
+        ..Config::new(gateway, local)
+    })?;
+    let look = async {
+        while !driver.client.has_looked_everywhere() {
+            driver.turn().await;
+        }
+        // What is left to be sent is the end of the mapping that taught us the address.
+        driver.flush().await;
+    };
+    if tokio::time::timeout(config.patience, look).await.is_err() {
+        tracing::debug!("The gateway takes too long");
+    }
+    let finding = |dialect| driver.client.finding(dialect).unwrap_or(nothing);
+    probe.pcp = finding(Dialect::Pcp);
+    probe.nat_pmp = finding(Dialect::NatPmp);
+    probe.upnp = finding(Dialect::Upnp);
+    Ok(probe)
+}
