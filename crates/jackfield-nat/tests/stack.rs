@@ -212,6 +212,50 @@ fn two_syns_that_cross_make_one_connection() {
 }
 
 #[test]
+fn a_client_that_forgot_its_connection_can_open_it_anew() {
+    let mut wire = Wire::new(default_limits());
+    wire.stacks[1].listen(80);
+    let to = socket("192.0.2.2:80");
+    wire.stacks[0].connect(wire.now, 4321, to).unwrap();
+    wire.run(Duration::from_secs(5));
+    wire.stacks[0] = Stack::new(&[ip("192.0.2.1")], [3; 32]);
+    wire.events = [Vec::new(), Vec::new()];
+    let again = wire.stacks[0].connect(wire.now, 4321, to).unwrap();
+    wire.run(Duration::from_secs(5));
+    assert!(matches!(
+        wire.events[1][..],
+        [
+            Event::Reset(_, Reason::ByPeer),
+            Event::Connected { accepted: true, .. }
+        ]
+    ));
+    assert!(matches!(wire.events[0][..], [Event::Connected { id, .. }] if id == again));
+}
+
+#[test]
+fn a_simultaneous_open_ends_well_whatever_gets_lost() {
+    for dice in 0..200 {
+        let patient = Limits {
+            handshake: Duration::from_secs(3600),
+            ..Limits::default()
+        };
+        let mut wire = Wire::new([patient.clone(), patient]);
+        (wire.dice, wire.loss_percent, wire.jitter_ms) = (dice * 977, 30, 30);
+        let (one, two) = (socket("192.0.2.1:5000"), socket("192.0.2.2:6000"));
+        wire.stacks[0].connect(wire.now, 5000, two).unwrap();
+        wire.stacks[1].connect(wire.now, 6000, one).unwrap();
+        wire.run(Duration::from_secs(3000));
+        for events in &wire.events {
+            assert!(
+                matches!(events[..], [Event::Connected { .. }]),
+                "seed {dice}: {:?}",
+                wire.events
+            );
+        }
+    }
+}
+
+#[test]
 fn a_port_that_nobody_listens_on_refuses() {
     let mut wire = Wire::new(default_limits());
     let id = wire.stacks[0]

@@ -9,6 +9,7 @@ use smoltcp::socket::tcp::State;
 use super::event::Reason;
 use super::limits::Limits;
 use super::machine::{Machine, Setup};
+use super::segment::{self, Numbers};
 
 /// A connection and what its program has been told.
 ///
@@ -31,6 +32,12 @@ pub(super) struct Connection {
     last_active: i64,
     /// Since when the peer has been silent although it has something to acknowledge.
     waiting_since: Option<i64>,
+    /// The numbers of the last acknowledgement that was sent.
+    numbers: Option<Numbers>,
+    /// The last SYN that was sent.
+    syn: Option<Arc<[u8]>>,
+    /// When a SYN in the middle of the connection was last answered.
+    last_challenge: Option<i64>,
 }
 
 /// What is known of a connection without its machine.
@@ -83,6 +90,9 @@ impl Connection {
             began: at,
             last_active: at,
             waiting_since: None,
+            numbers: None,
+            syn: None,
+            last_challenge: None,
         }
     }
 
@@ -99,6 +109,12 @@ impl Connection {
         let machine = self.machine();
         machine.poll(at, packet);
         let sent: Vec<Vec<u8>> = std::iter::from_fn(|| machine.outgoing()).collect();
+        for packet in &sent {
+            self.numbers = Numbers::of(packet).or(self.numbers);
+            if self.view.state != State::Established && segment::is_syn(packet) {
+                self.syn = Some(packet.as_slice().into());
+            }
+        }
         if packet.is_some() || !sent.is_empty() {
             self.last_active = at;
         }
@@ -110,6 +126,21 @@ impl Connection {
             _ => Some(at),
         };
         sent
+    }
+
+    /// Answers a SYN in the middle of the connection, whose sender may have forgotten it, at most once a second
+    /// ([RFC 9293 §3.10.7.4](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4)). smoltcp ignores such SYNs.
+    pub(super) fn challenge(&mut self, at: i64) -> Option<Vec<u8>> {
+        let recent = |last| at < CHALLENGE_PACE.saturating_add(last);
+        if self.last_challenge.is_some_and(recent) {
+            return None;
+        }
+        self.last_challenge = Some(at);
+        let (local, remote) = self.path();
+        match &self.syn {
+            Some(syn) if self.view.state == State::SynReceived => Some(syn.to_vec()),
+            _ => Some(self.numbers?.acknowledgement(local, remote)),
+        }
     }
 
     /// Returns when the connection ends unless something happens, and why.
@@ -167,6 +198,9 @@ impl Connection {
             began: self.began,
             last_active: self.last_active,
             waiting_since: self.waiting_since,
+            numbers: self.numbers,
+            syn: self.syn.clone(),
+            last_challenge: self.last_challenge,
         })
     }
 
@@ -236,3 +270,6 @@ fn replay(setup: &Setup, journal: &[Step]) -> Machine {
     }
     machine
 }
+
+/// In microseconds.
+const CHALLENGE_PACE: i64 = 1_000_000;

@@ -46,6 +46,7 @@ mod connection;
 mod event;
 mod limits;
 mod machine;
+mod segment;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -322,12 +323,24 @@ impl Stack {
         let (local, remote) = (SocketAddr::from(local), SocketAddr::from(remote));
         let opens = flags.has(TcpFlags::SYN) && flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0;
         if let Some(id) = self.by_path.get(&(local, remote)).copied() {
-            // RFC 9293 §3.6.1: a SYN may open the connection anew from TIME-WAIT.
-            if !(opens && self.state(id) == Some(State::TimeWait)) {
-                self.poll_connection(id, at, Some(bytes));
-                return;
+            match self.state(id) {
+                // RFC 9293 §3.6.1: a SYN may open the connection anew from TIME-WAIT.
+                Some(State::TimeWait) if opens => self.forget(id),
+                Some(state) if opens && state != State::SynSent => {
+                    self.challenge(id, at);
+                    return;
+                }
+                // smoltcp overlooks the acknowledgement that comes with the SYN of a simultaneous open.
+                Some(State::SynReceived) if flags.has(TcpFlags::SYN) => {
+                    let bare = segment::without_syn(bytes, headers);
+                    self.poll_connection(id, at, Some(&bare));
+                    return;
+                }
+                _ => {
+                    self.poll_connection(id, at, Some(bytes));
+                    return;
+                }
             }
-            self.forget(id);
         }
         let sane = remote.port() != 0 && is_one_host(remote.ip());
         if opens && sane && self.listening.contains(&local.port()) {
@@ -336,6 +349,13 @@ impl Stack {
             self.refuse(at, local, flags, bytes);
         } else {
             self.counters.malformed += 1;
+        }
+    }
+
+    fn challenge(&mut self, id: ConnectionId, at: i64) {
+        let connection = self.connections.get_mut(&id);
+        if let Some(packet) = connection.and_then(|it| it.challenge(at)) {
+            self.queue(packet);
         }
     }
 
