@@ -21,7 +21,7 @@ pub enum Path {
     Relay,
 }
 
-/// What matters of a NAT to the question whether UDP hole punching works through it.
+/// What matters of a NAT to the question whether hole punching works through it, for UDP or for TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Traits {
     /// How the outside endpoint depends on the destination, as seen from outside.
@@ -32,7 +32,7 @@ pub struct Traits {
     pub wanders: bool,
     /// A packet that comes too early makes the mapping towards its sender another one: Linux's conntrack.
     pub clashes: bool,
-    /// No UDP passes.
+    /// Nothing of this protocol passes.
     pub blocked: bool,
     /// No second mapping of one inside endpoint can be made: it sends nothing new, and only answers.
     pub mute: bool,
@@ -42,6 +42,10 @@ pub struct Traits {
     pub preserves: bool,
     /// One port of two inside hosts may look like one endpoint from outside, as long as their destinations differ.
     pub merges: bool,
+    /// A port that has to be preserved and is taken is not given, to whatever destination.
+    pub refuses: bool,
+    /// It refuses the ports below 1024 that a NAT further in may have chosen.
+    pub narrow: bool,
 }
 
 impl Traits {
@@ -57,13 +61,32 @@ impl Traits {
             varies: false,
             preserves: false,
             merges: false,
+            refuses: false,
+            narrow: false,
         }
     }
 
-    /// Returns what matters of a NAT's config, to a host whose own ports are 1024 or above.
+    /// Returns what matters of a NAT's config to UDP, for a host whose own ports are 1024 or above.
     pub fn of(config: &Config) -> Self {
-        let mut traits = Self::plain(config.udp.mapping, config.udp.filtering);
-        traits.blocked = !config.policy.allows(Side::Inside, Protocol::Udp, 3478);
+        Self::of_protocol(config, Protocol::Udp)
+    }
+
+    /// Returns what matters of a NAT's config to TCP, for a host whose own ports are 1024 or above.
+    pub fn of_tcp(config: &Config) -> Self {
+        Self::of_protocol(config, Protocol::Tcp)
+    }
+
+    fn of_protocol(config: &Config, protocol: Protocol) -> Self {
+        let behaviour = match protocol {
+            Protocol::Tcp => config.tcp,
+            Protocol::Udp | Protocol::Icmp => config.udp,
+        };
+        let mut traits = Self::plain(behaviour.mapping, behaviour.filtering);
+        traits.blocked = !config.policy.allows(Side::Inside, protocol, 3478);
+        if !config.policy.allows(Side::Outside, protocol, 3478) {
+            // What may not begin outside comes in only as an answer to what has been sent there.
+            traits.filtering = Filtering::AddressAndPortDependent;
+        }
         if config.translation != Translation::Ports {
             traits.mapping = Mapping::EndpointIndependent;
             return traits;
@@ -80,6 +103,9 @@ impl Traits {
         let shares = config.ports.overlap && traits.mapping != Mapping::EndpointIndependent;
         let overloads = config.ports.conflict == Conflict::Overload;
         traits.merges = traits.preserves && (shares || overloads);
+        let refuses = config.ports.conflict == Conflict::Refuse;
+        traits.refuses = traits.preserves && !shares && refuses;
+        traits.narrow = traits.refuses && *config.ports.range.start() > 1;
         traits.wanders = config.pooling == Pooling::Arbitrary && config.externals.len() > 1;
         if traits.mapping != Mapping::EndpointIndependent {
             traits.apply_port_assignment(config);
@@ -115,7 +141,9 @@ impl Traits {
     }
 }
 
-/// Says whether a direct UDP path must exist between two hosts, each behind a chain of NATs, innermost first.
+/// Says whether a direct path must exist between two hosts, each behind a chain of NATs, innermost first.
+///
+/// The traits of both chains are for one protocol: [`Traits::of`] for UDP, [`Traits::of_tcp`] for TCP.
 ///
 /// An empty chain is a host with a public address. The chains share no NAT; see [`oracle_behind`] for those that do.
 pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
@@ -132,7 +160,7 @@ pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
     }
 }
 
-/// Says whether a direct UDP path must exist between two hosts whose chains meet in shared NATs, innermost first.
+/// Says whether a direct path must exist between two hosts whose chains meet in shared NATs, innermost first.
 ///
 /// `hairpins` says whether the innermost shared NAT hairpins with the external source. Without a NAT of its own on
 /// either side, two hosts are on one link and need none of this.
@@ -212,6 +240,21 @@ fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
             outcomes.push(Traits {
                 mapping: Mapping::EndpointIndependent,
                 mute: false,
+                ..sober(*nat)
+            });
+        }
+        let inner = chain.get(..depth).unwrap_or_default();
+        if nat.narrow && inner.iter().any(|nat| !nat.preserves) {
+            outcomes.push(Traits {
+                blocked: true,
+                ..sober(*nat)
+            });
+        }
+        // Or such a NAT gives the port to one of the addresses only.
+        let moves = is_dependent(chain.get(..=depth).unwrap_or_default());
+        if nat.wanders && nat.preserves && moves && outer.iter().any(|nat| nat.refuses) {
+            outcomes.push(Traits {
+                mute: true,
                 ..sober(*nat)
             });
         }

@@ -1,6 +1,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::packet::Headers;
@@ -20,6 +20,9 @@ pub struct Datagram {
 ///
 /// All have defaults, so that a program that only listens implements [`App::handle_datagram`] alone.
 pub trait App: Any + std::fmt::Debug + Send + CloneApp {
+    /// Learns which addresses the host has, on interfaces that are up: at first, and whenever they change.
+    fn handle_addresses(&mut self, _now: Instant, _addresses: &[IpAddr]) {}
+
     /// Takes a datagram that came to any port of the host.
     fn handle_datagram(
         &mut self,
@@ -29,7 +32,8 @@ pub trait App: Any + std::fmt::Debug + Send + CloneApp {
         data: &[u8],
     );
 
-    /// Takes a whole IP packet that is not UDP, such as a TCP segment for a stack of the program's own.
+    /// Takes a whole IP packet that is not UDP, such as a TCP segment for a stack of the program's own
+    /// (see [`TcpApp`](super::TcpApp)).
     fn handle_packet(&mut self, _now: Instant, _headers: &Headers, _bytes: &[u8]) {}
 
     /// Does what is due by `now`.

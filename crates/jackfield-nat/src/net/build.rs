@@ -58,7 +58,7 @@ impl World {
         };
         let node = self.node(name, Kind::Host(host));
         self.attach(node, network, vec![address]);
-        self.settle(node);
+        self.tell_addresses(node);
         HostId(node)
     }
 
@@ -69,7 +69,9 @@ impl World {
         network: NetworkId,
         address: IpAddr,
     ) -> InterfaceId {
-        self.attach(host.0, network, vec![address])
+        let interface = self.attach(host.0, network, vec![address]);
+        self.tell_addresses(host.0);
+        interface
     }
 
     /// Adds a NAT in front of a new network with addresses of `prefix`, the first of which is the NAT's own.
@@ -206,6 +208,8 @@ impl World {
     pub fn set_up(&mut self, interface: InterfaceId, up: bool) {
         if let Some(interface) = self.interfaces.get_mut(interface.0) {
             interface.is_up = up;
+            let node = interface.node;
+            self.tell_addresses(node);
         }
     }
 
@@ -223,7 +227,7 @@ impl World {
         for interface in old {
             self.set_up(interface, false);
         }
-        self.attach(host.0, network, vec![address])
+        self.add_interface(host, network, address)
     }
 
     /// Returns the interfaces of a machine, in the order they were added.
@@ -261,6 +265,15 @@ impl World {
             network.members.push(id);
         }
         id
+    }
+
+    /// Tells the program of a host which addresses it has, and sends what it then wants to send.
+    fn tell_addresses(&mut self, node: NodeId) {
+        let (now, addresses) = (self.now, self.addresses(HostId(node)));
+        if let Some(Kind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind) {
+            host.app.handle_addresses(now, &addresses);
+            self.settle(node);
+        }
     }
 
     fn set_gateway(&mut self, network: NetworkId, gateway: InterfaceId) {

@@ -32,11 +32,13 @@ mod host;
 mod link;
 pub mod pcapng;
 mod reassembly;
+mod tcp;
 mod trace;
 mod world;
 
 pub use app::{App, CloneApp, Datagram, Echo};
 pub use build::NatBox;
 pub use link::{Link, Loss};
+pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};
 pub use trace::{Fate, Trace, TraceEvent, What};
 pub use world::{HostId, InterfaceId, NetworkId, NodeId, World};

@@ -6,6 +6,11 @@
     reason = "a test may panic on what it does not expect"
 )]
 
+mod dialer;
 mod punch;
 mod puncher;
+mod random;
+mod rig;
+mod tcp;
+mod tcp_punch;
 mod world;

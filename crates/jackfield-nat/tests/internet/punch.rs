@@ -1,31 +1,35 @@
 //! The oracle against what two hosts achieve.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_nat::net::{HostId, Link, NetworkId, World};
 use jackfield_nat::oracle::{Path, Traits, oracle, oracle_behind};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Assignment, Behaviour, Config, Conflict, Conntrack, Filtering, Hairpinning, Mapping, Policy,
-    Pooling, Refresh,
+    Assignment, Config, Conflict, Conntrack, Filtering, Hairpinning, Mapping, Policy, Pooling,
+    Refresh,
 };
 use proptest::prelude::*;
 
 use crate::puncher::{Mirror, Puncher};
+use crate::rig::{config, epoch, internet, nth, types};
 
 /// Two hosts behind chains of NATs, and a server.
-struct Duel {
-    world: World,
+pub(crate) struct Duel {
+    pub(crate) world: World,
     hosts: [HostId; 2],
 }
 
 impl Duel {
     /// `chains` are innermost first, and meet on the internet.
     fn new(chains: [&[Config]; 2], seed: u64) -> Self {
-        let mut world = World::new(epoch(), seed);
-        let internet = world.network("internet", Link::latency(Duration::from_millis(5)));
-        Self::on(world, internet, internet, chains)
+        Self::over(Link::latency(Duration::from_millis(5)), chains, seed)
+    }
+
+    pub(crate) fn over(link: Link, chains: [&[Config]; 2], seed: u64) -> Self {
+        let (world, net) = internet(link, seed);
+        Self::on(world, net, net, chains)
     }
 
     fn on(
@@ -69,11 +73,17 @@ impl Duel {
     }
 
     /// Returns whether the hosts find a pair; both or neither do.
-    fn play(&mut self) -> bool {
-        self.world.run_for(Duration::from_millis(200));
-        let reflexive = self
-            .hosts
-            .map(|host| self.world.app::<Puncher>(host).unwrap().reflexive);
+    pub(crate) fn play(&mut self) -> bool {
+        self.play_for(Duration::from_secs(2))
+    }
+
+    pub(crate) fn play_for(&mut self, limit: Duration) -> bool {
+        let hosts = self.hosts;
+        let reflexive =
+            |world: &World| hosts.map(|host| world.app::<Puncher>(host).unwrap().reflexive);
+        self.world
+            .run_until_true(limit, |world| reflexive(world).iter().all(Option::is_some));
+        let reflexive = reflexive(&self.world);
         for (host, peer) in [(0, 1), (1, 0)] {
             if let Some(peer) = reflexive[peer] {
                 self.world
@@ -82,8 +92,7 @@ impl Duel {
                     });
             }
         }
-        let hosts = self.hosts;
-        self.world.run_until_true(Duration::from_secs(2), |world| {
+        self.world.run_until_true(limit, |world| {
             hosts
                 .iter()
                 .all(|host| world.app::<Puncher>(*host).unwrap().found.is_some())
@@ -99,7 +108,7 @@ impl Duel {
     }
 }
 
-fn agree(path: Path, found: bool, duel: &Duel) {
+pub(crate) fn agree(path: Path, found: bool, duel: &Duel) {
     let right = match path {
         Path::Direct => found,
         Path::Luck => true,
@@ -248,7 +257,7 @@ proptest! {
     }
 }
 
-fn any_config() -> impl Strategy<Value = Config> {
+pub(crate) fn any_config() -> impl Strategy<Value = Config> {
     let ports = prop_oneof![
         Just(Assignment::Preserve),
         (1..5_u16, any::<bool>())
@@ -303,31 +312,4 @@ fn any_config() -> impl Strategy<Value = Config> {
                 config
             },
         )
-}
-
-fn types() -> impl Iterator<Item = (Mapping, Filtering)> {
-    Mapping::ALL.into_iter().flat_map(|mapping| {
-        Filtering::ALL
-            .into_iter()
-            .map(move |filtering| (mapping, filtering))
-    })
-}
-
-fn config((mapping, filtering): (Mapping, Filtering)) -> Config {
-    Config {
-        udp: Behaviour { mapping, filtering },
-        ..Config::default()
-    }
-}
-
-fn nth(first: &str, n: usize) -> IpAddr {
-    let IpAddr::V4(first) = first.parse().unwrap() else {
-        panic!("IPv4 only")
-    };
-    std::net::Ipv4Addr::from_bits(first.to_bits() + n as u32).into()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
 }
