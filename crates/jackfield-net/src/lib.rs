@@ -39,6 +39,7 @@
 //! ```
 
 pub mod demux;
+pub mod discovery;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod port;

@@ -1,0 +1,83 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jackfield_stun::attribute::{MappedAddress, XorMappedAddress};
+use jackfield_stun::transaction::{Retransmission, Step, Transaction};
+use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
+use tokio::net::UdpSocket;
+
+use super::source_for;
+
+/// What a server said to a plain Binding request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// Where the request was sent from.
+    pub local: SocketAddr,
+    /// Where it seemed to come from.
+    pub mapped: SocketAddr,
+    /// From the last sending of the request to its answer.
+    pub round_trip: Duration,
+}
+
+/// Asks a server by UDP what address it sees.
+///
+/// # Errors
+/// What the system says when no way leads to the server; [`io::ErrorKind::TimedOut`] when it does not answer,
+/// [`io::ErrorKind::ConnectionRefused`] when its machine says that nobody listens there, and
+/// [`io::ErrorKind::InvalidData`] when it answers with an error or without an address.
+pub async fn ask(server: SocketAddr, how: Retransmission) -> io::Result<Binding> {
+    let socket = UdpSocket::bind((source_for(server)?, 0)).await?;
+    socket.connect(server).await?;
+    let local = socket.local_addr()?;
+    let mut id = [0; 12];
+    getrandom::fill(&mut id).map_err(io::Error::other)?;
+    let id = TransactionId::new(id);
+    let mut request = Vec::new();
+    MessageWriter::new(&mut request, Class::Request, Method::BINDING, id)
+        .finish()
+        .map_err(io::Error::other)?;
+    let mut transaction = Transaction::new(Instant::now(), id, how);
+    let mut sent = Instant::now();
+    let mut room = [0; 2048];
+    loop {
+        match transaction.poll(Instant::now()) {
+            Step::Send => {
+                sent = Instant::now();
+                socket.send(&request).await?;
+            }
+            Step::TimedOut => return Err(io::ErrorKind::TimedOut.into()),
+            Step::Wait(until) => tokio::select! {
+                received = socket.recv(&mut room) => {
+                    let bytes = room.get(..received?).unwrap_or_default();
+                    if let Some(mapped) = read(bytes, &transaction)? {
+                        return Ok(Binding { local, mapped, round_trip: sent.elapsed() });
+                    }
+                }
+                () = tokio::time::sleep_until(until.into()) => {}
+            },
+        }
+    }
+}
+
+/// Returns the address in an answer to this request; nothing if it is another datagram.
+fn read(bytes: &[u8], transaction: &Transaction) -> io::Result<Option<SocketAddr>> {
+    let Ok(message) = Message::parse(bytes) else {
+        return Ok(None);
+    };
+    if !transaction.is_answered_by(&message) {
+        return Ok(None);
+    }
+    let xored = message.get::<XorMappedAddress>().ok().flatten();
+    let clear = || message.get::<MappedAddress>().ok().flatten();
+    let mapped = xored
+        .map(|address| address.0)
+        .or_else(|| clear().map(|address| address.0));
+    match mapped {
+        Some(mapped) if message.class() == Class::Success => Ok(Some(SocketAddr::new(
+            mapped.ip().to_canonical(),
+            mapped.port(),
+        ))),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}

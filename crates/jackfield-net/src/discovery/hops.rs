@@ -1,0 +1,301 @@
+//! The routers on the way to a server: each drops a datagram whose time to live ends there, and says so by ICMP.
+//!
+//! It needs no privilege: with `IP_RECVERR` Linux hands such an ICMP error to the socket that it is about. The datagrams
+//! are Binding requests to the server, so they open no door that the server's own would not.
+
+#![expect(
+    unsafe_code,
+    reason = "ICMP errors of a socket are read with recvmsg from its error queue"
+)]
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use jackfield_stun::{Class, MessageWriter, Method, TransactionId};
+
+/// How the routers on the way are asked.
+#[derive(Debug, Clone, Copy)]
+pub struct HopsConfig {
+    /// How many routers, from the nearest on. Default: 4.
+    pub count: u8,
+    /// How long to wait for their answers. Default: 2 s.
+    pub patience: Duration,
+}
+
+impl Default for HopsConfig {
+    fn default() -> Self {
+        Self {
+            count: 4,
+            patience: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Returns the routers on the way to `server`, the nearest first; those that keep silent have no address. The list ends
+/// before the server, if that is near enough. This blocks for as long as the config says, unless all answer before.
+///
+/// # Errors
+/// What the system says of its sockets; [`io::ErrorKind::Unsupported`] for IPv6, which this is not for.
+pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Vec<Option<IpAddr>>> {
+    if !server.is_ipv4() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let mut probes = (1..=config.count)
+        .map(|ttl| Probe::new(server, ttl))
+        .collect::<io::Result<Vec<Probe>>>()?;
+    let start = Instant::now();
+    let mut sent = 0;
+    loop {
+        let passed = start.elapsed();
+        if passed >= config.patience || probes.iter().all(Probe::is_over) {
+            break;
+        }
+        // Routers limit their ICMP errors, and what is lost is asked for again: at the start, a third and two thirds.
+        if passed >= config.patience * sent / SENDINGS {
+            sent += 1;
+            for probe in probes.iter().filter(|probe| !probe.is_over()) {
+                probe.send();
+            }
+        }
+        let next = (config.patience * sent / SENDINGS).min(config.patience);
+        wait(&probes, next.saturating_sub(passed))?;
+        for probe in &mut probes {
+            probe.read();
+        }
+    }
+    let end = probes
+        .iter()
+        .position(|probe| probe.found == Some(Found::Server));
+    let reached = end.unwrap_or(probes.len());
+    let routers = probes.iter().take(reached).map(|probe| match probe.found {
+        Some(Found::Router(ip)) => Some(ip),
+        Some(Found::Server) | None => None,
+    });
+    Ok(routers.collect())
+}
+
+/// How often a datagram is sent that nobody answers.
+const SENDINGS: u32 = 3;
+
+/// A socket whose datagrams live for a number of hops.
+#[derive(Debug)]
+struct Probe {
+    socket: UdpSocket,
+    request: Vec<u8>,
+    found: Option<Found>,
+}
+
+/// Who answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// A router, where the datagram's time to live ended.
+    Router(IpAddr),
+    /// The server, or the machine that it should be on.
+    Server,
+}
+
+impl Probe {
+    fn new(server: SocketAddr, ttl: u8) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_nonblocking(true)?;
+        socket.set_ttl(u32::from(ttl))?;
+        hear_errors(&socket)?;
+        socket.connect(server)?;
+        let mut id = [0; 12];
+        getrandom::fill(&mut id).map_err(io::Error::other)?;
+        let mut request = Vec::new();
+        MessageWriter::new(
+            &mut request,
+            Class::Request,
+            Method::BINDING,
+            TransactionId::new(id),
+        )
+        .finish()
+        .map_err(io::Error::other)?;
+        Ok(Self {
+            socket,
+            request,
+            found: None,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.found.is_some()
+    }
+
+    fn send(&self) {
+        // An error that is pending from before fails a send in its place; the error queue says which.
+        for _ in 0..2 {
+            if self.socket.send(&self.request).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let mut room = [0; 512];
+        while let Some(error) = read_error(&self.socket) {
+            self.found = self.found.or(Some(error));
+        }
+        match self.socket.recv(&mut room) {
+            Ok(_) => self.found = Some(Found::Server),
+            // Nothing is there, or the error that was just read from the queue.
+            Err(_) => {
+                if let Some(error) = read_error(&self.socket) {
+                    self.found = self.found.or(Some(error));
+                }
+            }
+        }
+    }
+}
+
+/// Asks the system to keep ICMP errors for the socket.
+fn hear_errors(socket: &UdpSocket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open, and the option's value is an int that lives through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_RECVERR,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Waits until one of the sockets has something, at most for `timeout`.
+fn wait(probes: &[Probe], timeout: Duration) -> io::Result<()> {
+    let mut polled: Vec<libc::pollfd> = probes
+        .iter()
+        .filter(|probe| !probe.is_over())
+        .map(|probe| libc::pollfd {
+            fd: probe.socket.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the pointer and the count are those of a vector that lives through the call.
+    let result = unsafe {
+        libc::poll(
+            polled.as_mut_ptr(),
+            polled.len() as libc::nfds_t,
+            millis.saturating_add(1),
+        )
+    };
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Room for the control message that says who sent an ICMP error, aligned as the system wants it.
+#[repr(C, align(8))]
+struct Control([u8; 256]);
+
+/// Takes one error from the socket's queue; errors of other kinds than ICMP's are passed over.
+fn read_error(socket: &UdpSocket) -> Option<Found> {
+    let mut payload = [0_u8; 64];
+    let mut control = Control([0; 256]);
+    let mut part = libc::iovec {
+        iov_base: payload.as_mut_ptr().cast(),
+        iov_len: payload.len(),
+    };
+    // SAFETY: a msghdr of zeroes is a valid one without buffers; the system writes only into what it is given below.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len() as _;
+    // SAFETY: the descriptor is open, and the buffers in `message` live through the call.
+    let received = unsafe {
+        libc::recvmsg(
+            socket.as_raw_fd(),
+            &raw mut message,
+            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+        )
+    };
+    if received < 0 {
+        return None;
+    }
+    // SAFETY: the kernel has filled in `message`, whose control buffer lives as long as the pointers into it.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    while !header.is_null() {
+        // SAFETY: the header is inside of the control buffer, as CMSG_FIRSTHDR and CMSG_NXTHDR promise.
+        let (level, kind, length) = unsafe {
+            (
+                (*header).cmsg_level,
+                (*header).cmsg_type,
+                (*header).cmsg_len,
+            )
+        };
+        if level == libc::IPPROTO_IP && kind == libc::IP_RECVERR && length >= ERROR_LENGTH {
+            // SAFETY: the control message is long enough for the error and the address behind it, and both are
+            // plain numbers; they are read without a promise about their alignment.
+            let (error, offender) = unsafe {
+                let data = libc::CMSG_DATA(header);
+                let error = data.cast::<libc::sock_extended_err>().read_unaligned();
+                let behind = data.add(size_of::<libc::sock_extended_err>());
+                (error, behind.cast::<libc::sockaddr_in>().read_unaligned())
+            };
+            return found(&error, &offender);
+        }
+        // SAFETY: as above.
+        header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
+    }
+    None
+}
+
+/// Bytes of a control message with an error and an IPv4 address behind it, its own header included.
+const ERROR_LENGTH: usize = size_of::<libc::cmsghdr>()
+    + size_of::<libc::sock_extended_err>()
+    + size_of::<libc::sockaddr_in>();
+
+fn found(error: &libc::sock_extended_err, offender: &libc::sockaddr_in) -> Option<Found> {
+    if error.ee_origin != libc::SO_EE_ORIGIN_ICMP {
+        return None;
+    }
+    let ip = IpAddr::from(u32::from_be(offender.sin_addr.s_addr).to_be_bytes());
+    match (error.ee_type, error.ee_code) {
+        (TIME_EXCEEDED, _) => Some(Found::Router(ip)),
+        (UNREACHABLE, PORT_UNREACHABLE) => Some(Found::Server),
+        _ => None,
+    }
+}
+
+/// ICMP types and codes (RFC 792).
+const UNREACHABLE: u8 = 3;
+const PORT_UNREACHABLE: u8 = 3;
+const TIME_EXCEEDED: u8 = 11;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_is_no_router_away() {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let closed = silent.local_addr().unwrap();
+        drop(silent);
+        let way = hops(closed, &HopsConfig::default()).unwrap();
+        assert_eq!(way, []);
+    }
+
+    #[test]
+    fn ipv6_is_refused() {
+        let error = hops("[::1]:3478".parse().unwrap(), &HopsConfig::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    }
+}
