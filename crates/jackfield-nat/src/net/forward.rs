@@ -1,5 +1,6 @@
 //! What machines do with packets that arrive.
 
+use super::port_mapping::is_for_group;
 use super::trace::{TraceEvent, What};
 use super::world::{InterfaceId, Kind, NodeId, World};
 use crate::packet::rewrite::decrement_ttl;
@@ -29,6 +30,10 @@ impl World {
     }
 
     fn nat_receives(&mut self, node: NodeId, side: Side, at: InterfaceId, mut bytes: Vec<u8>) {
+        // Whether a gateway hears it or not: a router forwards no multicast.
+        if self.gateway_receives(node, side, &bytes) || is_for_group(&bytes) {
+            return;
+        }
         if side == Side::Inside && self.answer_ping(at, &bytes) {
             return;
         }
@@ -195,7 +200,10 @@ impl World {
     pub(super) fn drain(&mut self, node: NodeId) {
         match self.nodes.get(node.0).map(|node| &node.kind) {
             Some(Kind::Host(_)) => self.drain_host(node),
-            Some(Kind::Nat { .. }) => self.drain_nat(node),
+            Some(Kind::Nat { .. }) => {
+                self.drain_gateway(node);
+                self.drain_nat(node);
+            }
             Some(Kind::Router { .. }) | None => {}
         }
     }

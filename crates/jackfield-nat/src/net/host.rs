@@ -1,6 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::app::{App, Datagram};
+use super::port_mapping::is_multicast;
 use super::reassembly::Reassembly;
 use super::world::{InterfaceId, Kind, NodeId, World};
 use crate::packet::{Headers, Transport, build, verify};
@@ -29,7 +30,11 @@ impl World {
             return;
         };
         let headers = match Headers::parse(&bytes) {
-            Ok(headers) if verify(&bytes).is_ok() && addresses.contains(&headers.destination) => {
+            Ok(headers)
+                if verify(&bytes).is_ok()
+                    && (addresses.contains(&headers.destination)
+                        || is_multicast(headers.destination)) =>
+            {
                 headers
             }
             _ => {

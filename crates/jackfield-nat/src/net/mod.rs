@@ -31,6 +31,7 @@ mod forward;
 mod host;
 mod link;
 pub mod pcapng;
+mod port_mapping;
 mod reassembly;
 mod tcp;
 mod trace;

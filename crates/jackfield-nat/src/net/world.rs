@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::host::Host;
 use super::link::{Link, Passage, Pipe};
 use super::trace::{Fate, Trace, TraceEvent, What};
 use crate::packet::{Headers, build};
+use crate::portmap::Gateway;
 use crate::{Address, Nat, Prefix};
 
 /// A machine of the world.
@@ -45,6 +46,8 @@ pub struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) networks: Vec<Network>,
     pub(super) interfaces: Vec<Interface>,
+    /// What leases the ports of NATs.
+    pub(super) gateways: BTreeMap<NodeId, Gateway>,
     /// Packets under way, soonest arrival first.
     arrivals: BinaryHeap<Reverse<Arrival>>,
     next_number: u64,
@@ -118,6 +121,7 @@ impl World {
             nodes: Vec::new(),
             networks: Vec::new(),
             interfaces: Vec::new(),
+            gateways: BTreeMap::new(),
             arrivals: BinaryHeap::new(),
             next_number: 0,
             timers: Timers::new(),
@@ -246,6 +250,9 @@ impl World {
 
     /// Puts a packet on the link of an interface.
     pub(super) fn put(&mut self, from: InterfaceId, bytes: Vec<u8>) {
+        if self.put_multicast(from, &bytes) {
+            return;
+        }
         let (fate, arrives, again) = self.carry(from, &bytes);
         let at = self.now - self.start;
         let length = arrives - self.start;
@@ -275,8 +282,19 @@ impl World {
         let Some(to) = self.next_hop(interface.network, from, bytes) else {
             return fail(Fate::NoRoute);
         };
-        if !self.interfaces.get(to.0).is_some_and(|it| it.is_up) {
-            return fail(Fate::Down);
+        self.carry_to(from, to, bytes.len())
+    }
+
+    /// Decides whether and when a packet of so many bytes gets from one interface to another on the same network.
+    pub(super) fn carry_to(
+        &mut self,
+        from: InterfaceId,
+        to: InterfaceId,
+        length: usize,
+    ) -> (Fate, Instant, Option<Instant>) {
+        let is_up = |id: InterfaceId| self.interfaces.get(id.0).is_some_and(|it| it.is_up);
+        if !is_up(from) || !is_up(to) {
+            return (Fate::Down, self.now, None);
         }
         let mut at = self.now;
         let mut again = None;
@@ -289,10 +307,10 @@ impl World {
             } else {
                 &mut interface.down
             };
-            if bytes.len() > pipe.link.mtu {
+            if length > pipe.link.mtu {
                 return (Fate::TooBig, at, None);
             }
-            match pipe.pass(at, bytes.len(), &mut self.rng) {
+            match pipe.pass(at, length, &mut self.rng) {
                 Passage::Arrives {
                     at: then,
                     again: twice,
@@ -328,7 +346,7 @@ impl World {
             .or_else(|| network.gateway.filter(|gateway| *gateway != from))
     }
 
-    fn schedule(&mut self, at: Instant, to: InterfaceId, bytes: Vec<u8>) {
+    pub(super) fn schedule(&mut self, at: Instant, to: InterfaceId, bytes: Vec<u8>) {
         let number = self.next_number;
         self.next_number += 1;
         self.arrivals.push(Reverse(Arrival {
@@ -344,7 +362,11 @@ impl World {
         self.drain(node);
         let next = match self.nodes.get(node.0).map(|node| &node.kind) {
             Some(Kind::Host(host)) => host.app.next_timeout(),
-            Some(Kind::Nat { nat, .. }) => nat.next_timeout(),
+            Some(Kind::Nat { nat, .. }) => {
+                let gateway = self.gateways.get(&node);
+                let leases = gateway.and_then(Gateway::next_timeout);
+                nat.next_timeout().into_iter().chain(leases).min()
+            }
             _ => None,
         };
         match next {

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use jackfield_nat::{Config, Counters, MappingView};
+use jackfield_nat::{Config, Counters, MappingView, portmap};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Link, LinkCounters, PortCounters};
@@ -33,6 +33,10 @@ pub struct Report {
     pub link: Link,
     /// What the link kept from crossing.
     pub link_counters: LinkCounters,
+    /// What hosts have leased.
+    pub leases: Vec<portmap::LeaseView>,
+    /// What came of requests for leases, where there is port mapping.
+    pub port_mapping: Option<portmap::Counters>,
     /// What went through the inside interface.
     pub inside: PortCounters,
     /// What went through the outside interface.
@@ -44,6 +48,7 @@ pub(super) enum Order {
     Report(oneshot::Sender<Box<Report>>),
     Reboot(oneshot::Sender<()>),
     Reconfigure(Box<Config>, oneshot::Sender<()>),
+    MapPorts(Box<portmap::Config>, oneshot::Sender<()>),
     SetLink(Link, oneshot::Sender<()>),
 }
 
@@ -84,6 +89,16 @@ impl Handle {
     /// Fails when the router has ended.
     pub async fn set_link(&self, link: Link) -> Result<(), Stopped> {
         self.ask(|done| Order::SetLink(link, done)).await
+    }
+
+    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none; what
+    /// is leased stays leased unless there are none.
+    ///
+    /// # Errors
+    /// Fails when the router has ended.
+    pub async fn map_ports(&self, config: portmap::Config) -> Result<(), Stopped> {
+        self.ask(|done| Order::MapPorts(Box::new(config), done))
+            .await
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Stopped> {

@@ -15,6 +15,7 @@ pub(crate) mod netlink;
 mod netns;
 mod offload;
 mod port;
+mod port_mapping;
 mod router;
 mod tap;
 

@@ -67,6 +67,12 @@ impl Offload {
         *self = Self::default();
     }
 
+    /// Computes the checksum that the kernel left out, as if a train were one long packet.
+    pub(super) fn finish(&mut self, packet: &mut [u8]) {
+        self.train = 0;
+        self.complete(packet);
+    }
+
     /// Fits the header, and the part of the checksum that it leaves to be summed up, to a packet that was translated.
     ///
     /// The translation updated the checksum as if it were complete, over ports too; what belongs there is the sum of

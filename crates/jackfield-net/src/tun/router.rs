@@ -2,6 +2,7 @@ use std::io;
 use std::time::Instant;
 
 use jackfield_nat::packet::Packet;
+use jackfield_nat::portmap::Gateway;
 use jackfield_nat::{Nat, Side, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -43,13 +44,15 @@ impl Default for RouterConfig {
 /// A NAT between two interfaces.
 #[derive(Debug)]
 pub struct Router {
-    nat: Nat,
+    pub(super) nat: Nat,
     inside: Port,
     outside: Port,
     cable: Cable,
     orders: mpsc::Receiver<Order>,
     started: Instant,
-    tap: Option<Tap>,
+    pub(super) tap: Option<Tap>,
+    /// What leases the NAT's ports to hosts inside.
+    pub(super) gateway: Option<Gateway>,
     trains: bool,
     batch: usize,
     buffer: Box<[u8]>,
@@ -75,6 +78,7 @@ impl Router {
             orders,
             started: Instant::now(),
             tap: None,
+            gateway: None,
             trains: config.trains,
             batch: config.batch.max(1),
             buffer: vec![0; Packet::HEADROOM + LONGEST_PACKET].into_boxed_slice(),
@@ -96,7 +100,8 @@ impl Router {
         tokio::pin!(stop);
         let mut given_up = false;
         loop {
-            let next = [self.nat.next_timeout(), self.cable.next()];
+            let leases = self.gateway.as_ref().and_then(Gateway::next_timeout);
+            let next = [self.nat.next_timeout(), self.cable.next(), leases];
             let next = next.into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -141,6 +146,9 @@ impl Router {
     /// Takes in a packet that has [`Packet::HEADROOM`] in front.
     fn came(&mut self, from: Side, offload: Offload, buffer: &mut [u8]) {
         let now = Instant::now();
+        if self.gateway.is_some() && self.gateway_takes(now, from, offload, buffer) {
+            return;
+        }
         let packet = buffer.get(Packet::HEADROOM..).unwrap_or_default();
         if !self.cable.admits(packet) {
             return;
@@ -185,7 +193,7 @@ impl Router {
         }
     }
 
-    fn send(&mut self, now: Instant, to: Side, offload: Offload, packet: &[u8]) {
+    pub(super) fn send(&mut self, now: Instant, to: Side, offload: Offload, packet: &[u8]) {
         if let Some(tap) = &mut self.tap {
             tap.record(to, packet, None);
         }
@@ -203,6 +211,7 @@ impl Router {
     fn keep_time(&mut self) {
         let now = Instant::now();
         self.nat.handle_timeout(now);
+        self.tend_leases(now);
         self.send_own(now);
         while let Some(parcel) = self.cable.arrived(now) {
             match parcel.from {
@@ -231,6 +240,10 @@ impl Router {
                 self.set_trains();
                 let _ = done.send(());
             }
+            Order::MapPorts(config, done) => {
+                self.map_ports(*config);
+                let _ = done.send(());
+            }
             Order::SetLink(link, done) => {
                 self.cable.link = link;
                 self.set_trains();
@@ -254,6 +267,8 @@ impl Router {
             nat: self.nat.counters().clone(),
             link: self.cable.link,
             link_counters: self.cable.counters,
+            leases: self.gateway.iter().flat_map(Gateway::leases).collect(),
+            port_mapping: self.gateway.as_ref().map(|it| *it.counters()),
             inside: self.inside.counters,
             outside: self.outside.counters,
         }

@@ -170,6 +170,11 @@ fn change() -> Vec<Arg> {
             "PERCENT",
             "How many packets get lost on the outside link, each way.",
         ),
+        text(
+            "port-mapping",
+            "PROTOCOLS",
+            "How hosts inside may ask for ports: some of nat-pmp, pcp and upnp, or all. [default: none]",
+        ),
         Arg::new("block-udp")
             .long("block-udp")
             .value_name("YES")
@@ -292,6 +297,7 @@ fn read_change(matches: &ArgMatches) -> Change {
         latency: text("latency"),
         loss: text("loss"),
         block_udp: matches.get_one("block-udp").copied(),
+        port_mapping: text("port-mapping"),
     }
 }
 
@@ -304,7 +310,7 @@ fn set(matches: &ArgMatches) -> ExitCode {
     if let Err(error) = Settings::new(Vec::new()).changed(&change) {
         return wrong_use(&format!("--{error}"));
     }
-    request(matches, &Request::Set(change))
+    request(matches, &Request::Set(Box::new(change)))
 }
 
 fn request(matches: &ArgMatches, request: &Request) -> ExitCode {

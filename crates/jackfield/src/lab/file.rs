@@ -86,6 +86,7 @@ struct SiteTable {
     latency: Option<String>,
     loss: Option<Percent>,
     block_udp: Option<bool>,
+    port_mapping: Option<String>,
 }
 
 impl SiteTable {
@@ -110,6 +111,7 @@ impl SiteTable {
                 latency: self.latency,
                 loss: self.loss.map(Percent::into_text),
                 block_udp: self.block_udp,
+                port_mapping: self.port_mapping,
             },
             externals,
             behind: self.behind,

@@ -22,7 +22,7 @@ pub enum Request {
     /// Forget every mapping.
     Reboot,
     /// Be different. A change of the NAT's behaviour is a reboot too; one of the link is not.
-    Set(Change),
+    Set(Box<Change>),
 }
 
 /// What a router answers: one line of JSON.
@@ -173,6 +173,9 @@ impl Desk {
         if new.config() != settings.config() {
             self.handle.reconfigure(new.config()).await?;
         }
+        if new.port_mapping != settings.port_mapping {
+            self.handle.map_ports(new.leasing()).await?;
+        }
         if new.link != settings.link {
             self.handle.set_link(new.link).await?;
         }
@@ -250,7 +253,10 @@ mod tests {
             block_udp: Some(true),
             ..Change::default()
         };
-        assert_eq!(desk.answer(Request::Set(change)).await, Answer::Done);
+        assert_eq!(
+            desk.answer(Request::Set(Box::new(change))).await,
+            Answer::Done
+        );
         let view = view(&desk).await;
         assert_eq!(view.profile, "symmetric");
         assert_eq!(view.mapping, "address-and-port-dependent");
@@ -266,7 +272,7 @@ mod tests {
             loss: Some("a lot".into()),
             ..Change::default()
         };
-        let answer = desk.answer(Request::Set(change)).await;
+        let answer = desk.answer(Request::Set(Box::new(change))).await;
         assert!(matches!(answer, Answer::Error(text) if text.contains("percentage")));
         assert_eq!(view(&desk).await.profile, "port-restricted-cone");
     }

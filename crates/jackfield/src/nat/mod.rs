@@ -21,4 +21,4 @@ pub use run::{RunOptions, run};
 pub(crate) use run::{Sockets, route};
 pub use settings::{Change, Routing, SettingError, Settings};
 pub use verdict::{Chain, Table, Verdict};
-pub use view::{LinkView, MappingLine, SideView, View};
+pub use view::{LeaseLine, LinkView, MappingLine, SideView, View};

@@ -105,6 +105,7 @@ pub(crate) async fn route(
     let nat = Nat::new(settings.config(), seed);
     let (mut router, handle) = Router::new(nat, inside, outside, &config)
         .context("the interfaces cannot be waited for")?;
+    router.map_ports(settings.leasing());
     if let Some(path) = &sockets.capture {
         let tap = Tap::create(path)
             .with_context(|| format!("the capture {} cannot be written", path.display()))?;

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use jackfield_nat::portmap::{self, Protocols};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Prefix, Translation};
 use jackfield_net::tun::Link;
@@ -30,6 +31,8 @@ pub struct Change {
     pub loss: Option<String>,
     /// Whether UDP is dropped.
     pub block_udp: Option<bool>,
+    /// In which protocols hosts inside may ask for ports.
+    pub port_mapping: Option<String>,
 }
 
 /// A value that is not accepted.
@@ -75,6 +78,8 @@ pub struct Settings {
     pub routing: Routing,
     /// What the way between the NAT and the outside does to packets.
     pub link: Link,
+    /// In which protocols hosts inside may ask for ports.
+    pub port_mapping: Protocols,
     /// The NAT's outside addresses.
     pub externals: Vec<IpAddr>,
     /// The NAT's own address inside.
@@ -95,6 +100,7 @@ impl Settings {
             firewall: Firewall::None,
             routing: Routing::Translated,
             link: Link::default(),
+            port_mapping: Protocols::NONE,
             externals,
             gateway: None,
             mtu: None,
@@ -143,6 +149,9 @@ impl Settings {
         if let Some(block) = change.block_udp {
             new.link.block_udp = block;
         }
+        if let Some(text) = &change.port_mapping {
+            new.port_mapping = protocols(text)?;
+        }
         Ok(new)
     }
 
@@ -177,6 +186,14 @@ impl Settings {
             config.timers.udp_well_known = None;
         }
         config
+    }
+
+    /// Returns how ports are leased to hosts inside.
+    pub fn leasing(&self) -> portmap::Config {
+        portmap::Config {
+            protocols: self.port_mapping,
+            ..portmap::Config::default()
+        }
     }
 
     /// Returns the name of what it is.
@@ -301,6 +318,44 @@ fn name_of<T: PartialEq>(value: T, names: Names<T>) -> &'static str {
         .map_or("", |(long, _, _)| long)
 }
 
+/// Returns the names of protocols.
+pub(super) fn protocol_names(protocols: Protocols) -> Vec<String> {
+    let all = [
+        (protocols.nat_pmp, NAT_PMP),
+        (protocols.pcp, PCP),
+        (protocols.upnp, UPNP),
+    ];
+    let on = all.iter().filter(|(on, _)| *on);
+    on.map(|(_, name)| (*name).to_owned()).collect()
+}
+
+/// Reads protocols, separated by commas.
+fn protocols(text: &str) -> Result<Protocols, SettingError> {
+    let mut protocols = Protocols::NONE;
+    for name in text.split(',').map(str::trim) {
+        match name {
+            NAT_PMP => protocols.nat_pmp = true,
+            PCP => protocols.pcp = true,
+            UPNP => protocols.upnp = true,
+            "all" => protocols = Protocols::ALL,
+            "none" => {}
+            _ => {
+                return Err(SettingError {
+                    key: "port-mapping",
+                    value: text.to_owned(),
+                    accepted: "none, all, or some of nat-pmp, pcp and upnp with commas in between"
+                        .to_owned(),
+                });
+            }
+        }
+    }
+    Ok(protocols)
+}
+
+const NAT_PMP: &str = "nat-pmp";
+const PCP: &str = "pcp";
+const UPNP: &str = "upnp";
+
 fn profile(name: &str) -> Result<Profile, SettingError> {
     name.parse().map_err(|_| SettingError {
         key: "profile",
@@ -378,6 +433,27 @@ mod tests {
                 assert_eq!(config.tcp.filtering, filtering.2);
             }
         }
+    }
+
+    #[test]
+    fn port_mapping_is_a_list_of_protocols() {
+        let with = |text: &str| {
+            settings().changed(&Change {
+                port_mapping: Some(text.into()),
+                ..Change::default()
+            })
+        };
+        assert_eq!(settings().port_mapping, Protocols::NONE);
+        for (text, names) in [
+            ("none", &[][..]),
+            ("pcp", &["pcp"]),
+            ("upnp, nat-pmp", &["nat-pmp", "upnp"]),
+            ("all", &["nat-pmp", "pcp", "upnp"]),
+        ] {
+            assert_eq!(protocol_names(with(text).unwrap().port_mapping), names);
+        }
+        let wrong = with("natpmp").unwrap_err().to_string();
+        assert!(wrong.starts_with("port-mapping cannot be `natpmp`"));
     }
 
     #[test]

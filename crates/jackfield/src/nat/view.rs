@@ -1,12 +1,13 @@
 use std::fmt::{self, Display, Write};
 
+use jackfield_nat::portmap::LeaseView;
 use jackfield_nat::{DropReason, MappingView, Protocol};
 use jackfield_net::tun::{LinkCounters, PortCounters, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::Settings;
-use super::settings::{filtering_name, mapping_name};
+use super::settings::{filtering_name, mapping_name, protocol_names};
 
 /// What `nat list` shows of a router; its JSON is a promise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,15 @@ pub struct View {
     pub link: LinkView,
     /// Every mapping.
     pub mappings: Vec<MappingLine>,
+    /// In which protocols hosts inside may ask for ports.
+    #[serde(default)]
+    pub port_mapping: Vec<String>,
+    /// Every port that a host has asked for.
+    #[serde(default)]
+    pub leases: Vec<LeaseLine>,
+    /// What came of requests for ports, by name.
+    #[serde(default)]
+    pub port_requests: BTreeMap<String, u64>,
     /// Pairs of a mapping and a remote endpoint.
     pub flows: usize,
     /// What became of packets that were not dropped, by name. A train of packets counts as one.
@@ -67,6 +77,25 @@ pub struct MappingLine {
     pub expires_in_s: Option<f64>,
 }
 
+/// A port that a host has asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeaseLine {
+    /// `udp` or `tcp`.
+    pub protocol: String,
+    /// The inside endpoint.
+    pub internal: String,
+    /// The outside endpoint.
+    pub external: String,
+    /// The only remote endpoint it is for, if it is for one.
+    pub peer: Option<String>,
+    /// `nat-pmp`, `pcp` or `upnp`.
+    pub by: String,
+    /// What the host calls it.
+    pub description: String,
+    /// When it ends unless the host asks again, in seconds.
+    pub expires_in_s: f64,
+}
+
 /// What went through an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideView {
@@ -103,6 +132,13 @@ impl View {
                 .iter()
                 .map(|mapping| line(mapping, report))
                 .collect(),
+            port_mapping: protocol_names(settings.port_mapping),
+            leases: report
+                .leases
+                .iter()
+                .map(|lease| lease_line(lease, report))
+                .collect(),
+            port_requests: port_requests(report),
             flows: report.flows,
             packets: packets(report),
             drops: drops(report),
@@ -134,6 +170,27 @@ fn line(mapping: &MappingView, report: &Report) -> MappingLine {
         flows: mapping.flows,
         expires_in_s: mapping.expires.map(left),
     }
+}
+
+fn lease_line(lease: &LeaseView, report: &Report) -> LeaseLine {
+    let left = lease.expires.saturating_duration_since(report.at);
+    LeaseLine {
+        protocol: lease.protocol.name().to_ascii_lowercase(),
+        internal: lease.internal.to_string(),
+        external: lease.external.to_string(),
+        peer: lease.peer.map(|peer| peer.to_string()),
+        by: lease.dialect.name().to_owned(),
+        description: lease.description.clone(),
+        expires_in_s: left.as_secs_f64(),
+    }
+}
+
+fn port_requests(report: &Report) -> BTreeMap<String, u64> {
+    let counters = report.port_mapping.iter();
+    counters
+        .flat_map(|counters| counters.named())
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
 }
 
 fn packets(report: &Report) -> BTreeMap<String, u64> {
@@ -211,6 +268,11 @@ impl Display for View {
             "link: {latency_ms} ms each way, {loss_percent} % lost, UDP {udp}"
         )?;
         table(f, &self.mappings)?;
+        if !self.port_mapping.is_empty() {
+            writeln!(f, "port mapping by {}", self.port_mapping.join(", "))?;
+            lease_table(f, &self.leases)?;
+            writeln!(f, "requests: {}", list(&self.port_requests))?;
+        }
         writeln!(f, "packets: {}", list(&self.packets))?;
         write!(f, "dropped: {}", list(&self.drops))
     }
@@ -233,6 +295,30 @@ fn table(f: &mut fmt::Formatter<'_>, mappings: &[MappingLine]) -> fmt::Result {
             mapping.remote.as_deref().unwrap_or("-"),
             mapping.flows,
             ends.as_deref().unwrap_or("-"),
+        )?;
+    }
+    Ok(())
+}
+
+/// What a host calls its lease is shown without whatever a terminal might obey.
+fn lease_table(f: &mut fmt::Formatter<'_>, leases: &[LeaseLine]) -> fmt::Result {
+    writeln!(
+        f,
+        "{:5} {:22} {:22} {:22} {:8} {:>8} CALLED",
+        "", "INSIDE", "OUTSIDE", "ONLY FOR", "BY", "ENDS IN"
+    )?;
+    for lease in leases {
+        let harmless = lease.description.chars().filter(|char| !char.is_control());
+        writeln!(
+            f,
+            "{:5} {:22} {:22} {:22} {:8} {:>8} {}",
+            lease.protocol,
+            lease.internal,
+            lease.external,
+            lease.peer.as_deref().unwrap_or("-"),
+            lease.by,
+            format!("{:.0} s", lease.expires_in_s),
+            harmless.collect::<String>(),
         )?;
     }
     Ok(())

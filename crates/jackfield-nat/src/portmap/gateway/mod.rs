@@ -170,6 +170,20 @@ impl Gateway {
         views.chain(self.peers.views())
     }
 
+    /// Speaks these protocols from now on; leases stay.
+    pub fn set_protocols(&mut self, protocols: Protocols) {
+        self.config.protocols = protocols;
+    }
+
+    /// Ends every lease.
+    pub fn end_all(&mut self, now: Instant, nat: &mut Nat) {
+        let keys: Vec<lease::Key> = self.leases.iter().map(|(key, _)| *key).collect();
+        for key in keys {
+            self.end(now, nat, &key);
+        }
+        self.peers = Peers::default();
+    }
+
     /// Returns what it was asked, and what came of it.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -1,0 +1,109 @@
+//! Port mapping at the NATs of a world, and the multicast that it needs.
+
+use rand_chacha::rand_core::Rng;
+
+use super::build::NatBox;
+use super::trace::{TraceEvent, What};
+use super::world::{InterfaceId, Kind, NodeId, World};
+use crate::packet::Headers;
+use crate::portmap::{Config, Gateway};
+use crate::{Address, Nat, Side};
+
+impl World {
+    /// Has a NAT lease its ports to the hosts behind it.
+    pub fn map_ports(&mut self, nat: NatBox, config: Config) {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let now = self.now;
+        if let Some(nat_core) = self.nat_of(nat) {
+            let gateway = Gateway::new(now, config, nat_core, seed);
+            self.gateways.insert(nat.node, gateway);
+            self.settle(nat.node);
+        }
+    }
+
+    /// Returns what leases the ports of a NAT.
+    pub fn gateway_of(&self, nat: NatBox) -> Option<&Gateway> {
+        self.gateways.get(&nat.node)
+    }
+
+    /// Returns a NAT with its gateway, and the interface inside.
+    fn nat_and_gateway(&mut self, node: NodeId) -> Option<(&mut Nat, &mut Gateway, InterfaceId)> {
+        let gateway = self.gateways.get_mut(&node)?;
+        match &mut self.nodes.get_mut(node.0)?.kind {
+            Kind::Nat { nat, inside, .. } => Some((nat, gateway, *inside)),
+            Kind::Host(_) | Kind::Router { .. } => None,
+        }
+    }
+
+    /// Hands a packet to the gateway if it is for it.
+    pub(super) fn gateway_receives(&mut self, node: NodeId, side: Side, bytes: &[u8]) -> bool {
+        let now = self.now;
+        let Some((nat, gateway, _)) = self.nat_and_gateway(node) else {
+            return false;
+        };
+        if !gateway.is_for(nat, side, bytes) {
+            return false;
+        }
+        gateway.handle_packet(now, nat, bytes);
+        true
+    }
+
+    /// Does what is due at a gateway, and sends what it has ready.
+    pub(super) fn drain_gateway(&mut self, node: NodeId) {
+        let now = self.now;
+        if let Some((nat, gateway, _)) = self.nat_and_gateway(node) {
+            gateway.handle_timeout(now, nat);
+        }
+        while let Some((inside, packet)) = self.next_of_gateway(node) {
+            self.put_fitting(inside, packet);
+        }
+    }
+
+    fn next_of_gateway(&mut self, node: NodeId) -> Option<(InterfaceId, Vec<u8>)> {
+        let (_, gateway, inside) = self.nat_and_gateway(node)?;
+        Some((inside, gateway.poll_packet()?))
+    }
+
+    /// Brings a packet to everybody on its network; `false` when it is for one host.
+    pub(super) fn put_multicast(&mut self, from: InterfaceId, bytes: &[u8]) -> bool {
+        if !is_for_group(bytes) {
+            return false;
+        }
+        let Some(interface) = self.interfaces.get(from.0) else {
+            return true;
+        };
+        let members = self.networks.get(interface.network.0);
+        let members = members.map_or_else(Vec::new, |network| network.members.clone());
+        for to in members.into_iter().filter(|to| *to != from) {
+            let (fate, arrives, _) = self.carry_to(from, to, bytes.len());
+            let (at, then) = (self.now - self.start, arrives - self.start);
+            self.trace.record(|| TraceEvent {
+                at,
+                bytes: bytes.to_vec(),
+                what: What::Hop {
+                    from,
+                    fate,
+                    arrives: then,
+                },
+            });
+            if let super::Fate::Arrived(to) = fate {
+                self.schedule(arrives, to, bytes.to_vec());
+            }
+        }
+        true
+    }
+}
+
+/// Returns whether a packet goes to a group.
+pub(super) fn is_for_group(bytes: &[u8]) -> bool {
+    Headers::parse_quoted(bytes).is_ok_and(|headers| is_multicast(headers.destination))
+}
+
+/// Returns whether an address is that of a group.
+pub(super) fn is_multicast(address: Address) -> bool {
+    match address.to_v4() {
+        Some(bits) => bits >> 28 == 0xe,
+        None => address.bits() >> 120 == 0xff,
+    }
+}

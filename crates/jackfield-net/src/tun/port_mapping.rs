@@ -1,0 +1,70 @@
+use std::time::Instant;
+
+use jackfield_nat::Side;
+use jackfield_nat::packet::Packet;
+use jackfield_nat::portmap::{Config, Gateway, Protocols};
+
+use super::Router;
+use super::offload::Offload;
+
+impl Router {
+    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
+    pub fn map_ports(&mut self, config: Config) {
+        let now = Instant::now();
+        match &mut self.gateway {
+            Some(gateway) if config.protocols == Protocols::NONE => {
+                gateway.end_all(now, &mut self.nat);
+                self.gateway = None;
+            }
+            Some(gateway) => gateway.set_protocols(config.protocols),
+            None if config.protocols == Protocols::NONE => {}
+            None => {
+                let mut seed = [0; 32];
+                // Without randomness only ports that hosts did not ask for can be guessed.
+                if let Err(error) = getrandom::fill(&mut seed) {
+                    tracing::warn!(%error, "Leased ports are not random");
+                }
+                self.gateway = Some(Gateway::new(now, config, &self.nat, seed));
+            }
+        }
+    }
+
+    /// Hands a packet to the gateway if it is for it. The packet has [`Packet::HEADROOM`] in front.
+    #[inline]
+    pub(super) fn gateway_takes(
+        &mut self,
+        now: Instant,
+        from: Side,
+        mut offload: Offload,
+        buffer: &mut [u8],
+    ) -> bool {
+        let packet = buffer.get_mut(Packet::HEADROOM..).unwrap_or_default();
+        let Some(gateway) = &mut self.gateway else {
+            return false;
+        };
+        if !gateway.is_for(&self.nat, from, packet) {
+            return false;
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.record(from, packet, Some("gateway"));
+        }
+        offload.finish(packet);
+        gateway.handle_packet(now, &mut self.nat, packet);
+        self.send_of_gateway(now);
+        true
+    }
+
+    /// Does what is due at the gateway.
+    pub(super) fn tend_leases(&mut self, now: Instant) {
+        if let Some(gateway) = &mut self.gateway {
+            gateway.handle_timeout(now, &mut self.nat);
+            self.send_of_gateway(now);
+        }
+    }
+
+    fn send_of_gateway(&mut self, now: Instant) {
+        while let Some(packet) = self.gateway.as_mut().and_then(Gateway::poll_packet) {
+            self.send(now, Side::Inside, Offload::default(), &packet);
+        }
+    }
+}
