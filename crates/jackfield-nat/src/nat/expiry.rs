@@ -1,6 +1,7 @@
 use std::time::Instant;
 
 use super::config::Protocol;
+use super::key::FlowKey;
 use super::queue::Due;
 use super::{Nat, Side};
 use crate::packet::IcmpError;
@@ -27,11 +28,7 @@ impl Nat {
                         self.send_error(now, Side::Outside, IcmpError::PortUnreachable, &syn);
                     }
                 }
-                Due::Local(key) => {
-                    if self.local.get(&key).is_some_and(|end| *end <= now) {
-                        self.local.remove(&key);
-                    }
-                }
+                Due::Local(key) => self.local_due(now, key),
             }
         }
     }
@@ -68,6 +65,15 @@ impl Nat {
         } else if let Some(mapping) = self.table.mappings.get_mut(id) {
             mapping.armed = Some(end);
             self.queue.push(end, Due::Mapping(id, generation));
+        }
+    }
+
+    fn local_due(&mut self, now: Instant, key: FlowKey) {
+        match self.local.get(&key).copied() {
+            Some(end) if end > now => self.queue.push(end, Due::Local(key)),
+            _ => {
+                self.local.remove(&key);
+            }
         }
     }
 
@@ -111,5 +117,57 @@ impl Nat {
         host.mappings = host.mappings.saturating_sub(1);
         self.hosts.release(mapping.internal.address);
         tracing::debug!(protocol = ?mapping.protocol, internal = %mapping.internal, external = %mapping.external, "Ended mapping");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::packet::{Headers, Packet, build, fragment};
+    use crate::profile::Profile;
+
+    #[test]
+    fn packets_to_the_router_itself_share_a_timer_and_keep_their_conversation() {
+        let (mut nat, mut now) = nat(Profile::LINUX_OPEN_INPUT);
+        assert!(nat.config.conntrack.is_some_and(|it| it.accepts_input));
+        let knock = build::udp(at("198.51.100.9:7"), at("203.0.113.1:9"), b"knock");
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            let _ = nat.inbound(now, &mut Packet::new(&mut knock.clone()));
+            assert_eq!((nat.local.len(), nat.queue.len()), (1, 1));
+        }
+        nat.handle_timeout(now + Duration::from_secs(30));
+        assert_eq!((nat.local.len(), nat.queue.len()), (0, 0));
+    }
+
+    #[test]
+    fn first_fragments_of_one_datagram_share_a_timer() {
+        let (mut nat, mut now) = nat(Profile::FULL_CONE);
+        let large = build::udp(at("192.168.1.2:5"), at("198.51.100.9:7"), &[7; 1000]);
+        let headers = Headers::parse(&large).unwrap();
+        let pieces = fragment::split(&large, &headers, 576).unwrap();
+        let _ = nat.outbound(now, &mut Packet::new(&mut pieces[0].clone()));
+        let timers = nat.queue.len();
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            let _ = nat.outbound(now, &mut Packet::new(&mut pieces[0].clone()));
+            assert_eq!(nat.queue.len(), timers);
+        }
+        let late = now + Duration::from_secs(10);
+        let verdict = nat.outbound(late, &mut Packet::new(&mut pieces[1].clone()));
+        assert!(matches!(verdict, crate::Verdict::Held(_)), "{verdict}");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn nat(profile: Profile) -> (Nat, Instant) {
+        let config = profile.config(&["203.0.113.1".parse().unwrap()]);
+        (Nat::new(config, [7; 32]), Instant::now())
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
     }
 }

@@ -101,20 +101,32 @@ impl Nat {
         if headers.fragment.is_some() && headers.transport != Transport::Later {
             self.first_fragment(now, from, to, original, &headers);
         }
+        Ok(self.leave(from, to, packet, &headers))
+    }
+
+    /// Lets a packet go that needs nothing more, in pieces if it is too large.
+    #[inline]
+    pub(super) fn leave(
+        &mut self,
+        from: Side,
+        to: Side,
+        packet: &Packet<'_>,
+        headers: &Headers,
+    ) -> Verdict {
         if let Some(mtu) = self.config.mtu
             && headers.length > usize::from(mtu)
-            && let Some(pieces) = split(packet.bytes(), &headers, usize::from(mtu))
+            && let Some(pieces) = split(packet.bytes(), headers, usize::from(mtu))
         {
             for piece in pieces {
                 self.transmit(to, piece);
             }
-            return Ok(Verdict::Held(Hold::Fragmented));
+            return Verdict::Held(Hold::Fragmented);
         }
-        Ok(if from == to {
+        if from == to {
             Verdict::Hairpin
         } else {
             Verdict::Forward
-        })
+        }
     }
 
     /// Returns whether packets to and from a remote address pass as they are (RFC 6888 REQ-6).
@@ -129,13 +141,14 @@ impl Nat {
     }
 
     pub(super) fn pass_untranslated(
-        &self,
+        &mut self,
+        from: Side,
         packet: &mut Packet<'_>,
         mut headers: Headers,
     ) -> Result<Verdict, DropReason> {
         if self.config.decrement_ttl {
             decrement_ttl(packet.bytes_mut(), &mut headers);
         }
-        Ok(Verdict::Forward)
+        Ok(self.leave(from, from.other(), packet, &headers))
     }
 }

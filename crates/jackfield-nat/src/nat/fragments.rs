@@ -80,7 +80,7 @@ impl Nat {
             to,
         };
         let earlier = self.datagrams.datagrams.remove(&key);
-        if !self.expect_more(now, key, Progress::Going(way)) {
+        if !self.expect_more(now, key, Progress::Going(way), earlier.is_some()) {
             return;
         }
         let Some(Progress::Held(held)) = earlier.map(|datagram| datagram.progress) else {
@@ -89,8 +89,11 @@ impl Nat {
         for mut bytes in held {
             self.datagrams.held_bytes -= bytes.len();
             if let Ok(headers) = Headers::parse(&bytes) {
-                self.send_along(&mut bytes, headers, way);
-                self.transmit(way.to, bytes);
+                let headers = self.send_along(&mut bytes, headers, way);
+                let whole = self.leave(from, way.to, &Packet::new(&mut bytes), &headers);
+                if !matches!(whole, Verdict::Held(_)) {
+                    self.transmit(way.to, bytes);
+                }
             }
         }
     }
@@ -107,12 +110,8 @@ impl Nat {
         let key = datagram_key(from, &headers).ok_or(DropReason::Malformed)?;
         let going = self.datagrams.datagrams.get(&key).and_then(Datagram::way);
         if let Some(way) = going {
-            self.send_along(packet.bytes_mut(), headers, way);
-            return Ok(if way.to == from {
-                Verdict::Hairpin
-            } else {
-                Verdict::Forward
-            });
+            let headers = self.send_along(packet.bytes_mut(), headers, way);
+            return Ok(self.leave(from, way.to, packet, &headers));
         }
         if self.config.fragments == Fragments::InOrder {
             return Err(DropReason::FragmentOutOfOrder);
@@ -131,7 +130,7 @@ impl Nat {
             return Err(DropReason::FragmentLimit);
         }
         let known = self.datagrams.datagrams.contains_key(&key);
-        if !known && !self.expect_more(now, key, Progress::Held(Vec::new())) {
+        if !known && !self.expect_more(now, key, Progress::Held(Vec::new()), false) {
             return Err(DropReason::FragmentLimit);
         }
         if let Some(Progress::Held(held)) = self
@@ -146,7 +145,14 @@ impl Nat {
         Ok(Verdict::Held(Hold::Fragment))
     }
 
-    fn expect_more(&mut self, now: Instant, key: DatagramKey, progress: Progress) -> bool {
+    /// Starts or goes on with a datagram, unless there are too many; one that has a timer keeps it.
+    fn expect_more(
+        &mut self,
+        now: Instant,
+        key: DatagramKey,
+        progress: Progress,
+        timed: bool,
+    ) -> bool {
         if self.datagrams.datagrams.len() >= self.config.limits.datagrams {
             return false;
         }
@@ -154,24 +160,28 @@ impl Nat {
         self.datagrams
             .datagrams
             .insert(key, Datagram { expires, progress });
-        self.queue.push(expires, Due::Datagram(key));
+        if !timed {
+            self.queue.push(expires, Due::Datagram(key));
+        }
         true
     }
 
-    fn send_along(&self, bytes: &mut [u8], mut headers: Headers, way: Way) {
+    fn send_along(&self, bytes: &mut [u8], mut headers: Headers, way: Way) -> Headers {
         rewrite_address(bytes, &mut headers, End::Source, way.source);
         rewrite_address(bytes, &mut headers, End::Destination, way.destination);
         rewrite_id(bytes, &mut headers, way.id);
         if self.config.decrement_ttl {
             decrement_ttl(bytes, &mut headers);
         }
+        headers
     }
 
     /// Gives up a datagram of which nothing came for a while.
     pub(super) fn datagram_due(&mut self, now: Instant, key: DatagramKey) {
-        let due = |datagram: &Datagram| datagram.expires <= now;
-        if self.datagrams.datagrams.get(&key).is_some_and(due)
-            && let Some(datagram) = self.datagrams.datagrams.remove(&key)
+        let expires = self.datagrams.datagrams.get(&key).map(|it| it.expires);
+        if let Some(later) = expires.filter(|at| *at > now) {
+            self.queue.push(later, Due::Datagram(key));
+        } else if let Some(datagram) = self.datagrams.datagrams.remove(&key)
             && let Progress::Held(held) = datagram.progress
         {
             self.counters.fragments_expired += held.len() as u64;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::config::{Hairpinning, IcmpErrors};
 use super::key::Scope;
 use super::outbound::{inbound_key, outbound_key};
-use super::{DropReason, Nat, Verdict};
+use super::{DropReason, Nat, Side, Verdict};
 use crate::Endpoint;
 use crate::packet::bytes::{put_u16, u16_at};
 use crate::packet::checksum::{Delta, sum};
@@ -24,8 +24,7 @@ impl Nat {
         headers: Headers,
     ) -> Result<Verdict, DropReason> {
         let quoted = self.check_error(packet.bytes(), &headers)?;
-        self.error_to_inside(now, packet, headers, quoted)?;
-        Ok(Verdict::Forward)
+        self.error_to_inside(now, Side::Outside, packet, headers, quoted)
     }
 
     /// Translates an error from inside about a packet that came in.
@@ -56,28 +55,26 @@ impl Nat {
             if self.config.hairpinning == Hairpinning::Off {
                 return Err(DropReason::HairpinOff);
             }
-            self.error_to_inside(now, packet, headers, quoted)?;
-            return Ok(Verdict::Hairpin);
+            return self.error_to_inside(now, Side::Inside, packet, headers, quoted);
         }
-        self.age(packet, headers);
-        Ok(Verdict::Forward)
+        Ok(self.age(Side::Inside, Side::Outside, packet, headers))
     }
 
     /// Gives an error the inside destination that the quoted packet came from.
     fn error_to_inside(
         &mut self,
         now: Instant,
+        from: Side,
         packet: &mut Packet<'_>,
         mut headers: Headers,
         mut quoted: Headers,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Verdict, DropReason> {
         let (mapping, internal) = self.quoted_source(&quoted).ok_or(DropReason::IcmpNoFlow)?;
         self.kill_if_evil(now, mapping);
         let bytes = packet.bytes_mut();
         rewrite_quoted(bytes, &headers, &mut quoted, End::Source, internal);
         rewrite_address(bytes, &mut headers, End::Destination, internal.address);
-        self.age(packet, headers);
-        Ok(())
+        Ok(self.age(from, Side::Inside, packet, headers))
     }
 
     /// Returns the mapping, and the inside endpoint, that a quoted packet's outside source stands for.
@@ -127,10 +124,17 @@ impl Nat {
         }
     }
 
-    fn age(&self, packet: &mut Packet<'_>, mut headers: Headers) {
+    fn age(
+        &mut self,
+        from: Side,
+        to: Side,
+        packet: &mut Packet<'_>,
+        mut headers: Headers,
+    ) -> Verdict {
         if self.config.decrement_ttl {
             decrement_ttl(packet.bytes_mut(), &mut headers);
         }
+        self.leave(from, to, packet, &headers)
     }
 }
 

@@ -20,7 +20,7 @@ impl Nat {
             return self.translate_prefix(Side::Outside, packet, headers, internal, external);
         }
         if self.is_untranslated(headers.source) {
-            return self.pass_untranslated(packet, headers);
+            return self.pass_untranslated(Side::Outside, packet, headers);
         }
         if self.translates_ports() && !self.is_external(headers.destination) {
             return Err(DropReason::NotForUs);
@@ -89,35 +89,48 @@ impl Nat {
         headers: &Headers,
         key: FlowKey,
     ) -> Result<u32, DropReason> {
-        let id = self.inbound_mapping(now, key)?;
-        let mapping = self.table.mappings.get(id).ok_or(DropReason::NoMapping)?;
-        if !self.permits(id, mapping, key.remote) {
-            return Err(DropReason::Filtered);
-        }
-        let port = mapping.internal.port;
-        self.may_start(Side::Outside, headers, key.protocol, port)?;
+        let known = self.inbound_mapping(key);
+        let internal = match known {
+            Some(id) => {
+                let mapping = self.table.mappings.get(id).ok_or(DropReason::NoMapping)?;
+                if !self.permits(id, mapping, key.remote) {
+                    return Err(DropReason::Filtered);
+                }
+                mapping.internal
+            }
+            None => self.always_mapped(key)?,
+        };
+        self.may_start(Side::Outside, headers, key.protocol, internal.port)?;
+        let id = match known {
+            Some(id) => id,
+            None => self.make_mapping(now, key.protocol, internal, key.remote)?,
+        };
         self.start_flow(now, Side::Outside, headers, id, key.remote)
     }
 
-    /// Finds the mapping that an outside endpoint belongs to, or makes it where all ports of an address are mapped.
-    fn inbound_mapping(&mut self, now: Instant, key: FlowKey) -> Result<u32, DropReason> {
+    /// Finds the mapping that an outside endpoint belongs to.
+    fn inbound_mapping(&self, key: FlowKey) -> Option<u32> {
         let (protocol, external) = (key.protocol, key.local);
         let scope = self.external_scope(self.scope(protocol, key.remote));
-        let found = self
-            .table
+        self.table
             .mapping_outside(protocol, external, scope)
             .or_else(|| {
                 self.table
                     .mapping_outside(protocol, external, Scope::Everybody)
-            });
-        if let Some(id) = found {
-            return Ok(id);
-        }
-        match self.one_to_one_internal(external.address) {
-            Some(internal) => {
-                let internal = Endpoint::new(internal, external.port);
-                self.make_mapping(now, protocol, internal, key.remote)
-            }
+            })
+    }
+
+    /// Returns the inside endpoint of an outside one without a mapping, where all ports of an address are mapped.
+    ///
+    /// The mapping itself is made only for a packet that comes in: strangers would fill the host's quota otherwise.
+    fn always_mapped(&self, key: FlowKey) -> Result<Endpoint, DropReason> {
+        match self.one_to_one_internal(key.local.address) {
+            Some(internal) => match self.filtering(key.protocol) {
+                Filtering::EndpointIndependent => Ok(Endpoint::new(internal, key.local.port)),
+                Filtering::AddressDependent | Filtering::AddressAndPortDependent => {
+                    Err(DropReason::Filtered)
+                }
+            },
             None if self.translates_ports() => Err(DropReason::NoMapping),
             None => Err(DropReason::Filtered),
         }

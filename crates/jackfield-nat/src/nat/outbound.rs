@@ -18,7 +18,7 @@ impl Nat {
             return self.translate_prefix(Side::Inside, packet, headers, internal, external);
         }
         if self.is_untranslated(headers.destination) {
-            return self.pass_untranslated(packet, headers);
+            return self.pass_untranslated(Side::Inside, packet, headers);
         }
         match headers.transport {
             Transport::Later => self.later_fragment(now, Side::Inside, packet, headers),

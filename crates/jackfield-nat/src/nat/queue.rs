@@ -49,6 +49,11 @@ impl Queue {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Takes the next thing that is due by `now`, with the instant it was due.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Due)> {
         if self.next()? > now {

@@ -66,12 +66,16 @@ impl Nat {
         let accepts = self.config.conntrack.is_some_and(|it| it.accepts_input);
         // Nobody on the router listens, so it resets a TCP connection at once, and one that was reset yields its place.
         let stays = accepts && key.protocol != Protocol::Tcp;
-        if !stays || self.local.len() >= self.config.limits.flows_per_host {
+        if !stays {
             return;
         }
         let end = now + LOCAL_LIFETIME;
-        self.local.insert(key, end);
-        self.queue.push(end, Due::Local(key));
+        if let Some(known) = self.local.get_mut(&key) {
+            *known = end;
+        } else if self.local.len() < self.config.limits.flows_per_host {
+            self.local.insert(key, end);
+            self.queue.push(end, Due::Local(key));
+        }
     }
 
     /// Returns whether the router itself has a conversation with the remote that `scope` names.

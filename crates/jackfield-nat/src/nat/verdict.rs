@@ -9,6 +9,16 @@ pub enum Side {
     Outside,
 }
 
+impl Side {
+    /// Returns the opposite side.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Inside => Self::Outside,
+            Self::Outside => Self::Inside,
+        }
+    }
+}
+
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]

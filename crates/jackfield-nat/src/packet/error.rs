@@ -25,14 +25,18 @@ impl IcmpError {
     ///
     /// Returns `None` where [RFC 1122 §3.2.2](https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2) and
     /// [RFC 4443 §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an answer: to ICMP errors, to
-    /// fragments other than the first, and to sources that are not one host.
+    /// fragments other than the first, to sources that are not one host, and to packets for many, but for an IPv6
+    /// sender whose multicast is too big.
     pub fn about(self, from: Address, about: &[u8]) -> Option<Vec<u8>> {
         let headers = Headers::parse_quoted(about).ok()?;
         let silent = matches!(
             headers.transport,
             Transport::Error | Transport::Later | Transport::OtherIcmp
         );
-        if silent || !is_one_host(headers.source) || from.is_v4() != headers.is_v4() {
+        let to_many = is_many_hosts(headers.destination);
+        let may_be_too_big = matches!(self, Self::TooBig { .. }) && !headers.is_v4();
+        let refused = silent || (to_many && !may_be_too_big) || !is_one_host(headers.source);
+        if refused || from.is_v4() != headers.is_v4() {
             return None;
         }
         let (protocol, most) = if headers.is_v4() {
@@ -88,6 +92,14 @@ fn is_one_host(address: Address) -> bool {
     }
 }
 
+/// Returns whether packets to `address` are for several hosts: multicast or broadcast.
+fn is_many_hosts(address: Address) -> bool {
+    match address.to_v4() {
+        Some(bits) => bits >> 28 == 0xe || bits == u32::MAX,
+        None => address.bits() >> 120 == 0xff,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +133,24 @@ mod tests {
         let from = Address::v4(0x0a00_00fe);
         let error = IcmpError::TimeExceeded.about(from, &about).unwrap();
         assert_eq!(IcmpError::TimeExceeded.about(from, &error), None);
+    }
+
+    #[test]
+    fn a_packet_for_many_hosts_is_not_answered() {
+        let v4 = Address::v4(0x0a00_00fe);
+        for group in ["224.0.0.251:5353", "255.255.255.255:67"] {
+            let about = build::udp("10.0.0.1:5".parse().unwrap(), group.parse().unwrap(), b"x");
+            assert_eq!(IcmpError::TimeExceeded.about(v4, &about), None);
+            assert_eq!(IcmpError::TooBig { mtu: 600 }.about(v4, &about), None);
+        }
+        let v6 = Address::v6(0xfd << 120 | 1);
+        let about = build::udp(
+            "[fd00::2]:5".parse().unwrap(),
+            "[ff02::fb]:5353".parse().unwrap(),
+            b"x",
+        );
+        assert_eq!(IcmpError::TimeExceeded.about(v6, &about), None);
+        assert!(IcmpError::TooBig { mtu: 1280 }.about(v6, &about).is_some());
     }
 
     #[test]

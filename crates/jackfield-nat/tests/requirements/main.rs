@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod rig;
+mod floods;
 mod knobs;
 mod rfc4787;
 mod rfc5382;
