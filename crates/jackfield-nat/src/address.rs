@@ -173,6 +173,11 @@ impl Prefix {
         })
     }
 
+    /// Returns a prefix that is known to be one.
+    pub(crate) const fn fixed(address: Address, length: u8) -> Self {
+        Self { address, length }
+    }
+
     /// Returns whether `address` is in the prefix.
     pub fn contains(&self, address: Address) -> bool {
         address.is_v4() == self.address.is_v4()

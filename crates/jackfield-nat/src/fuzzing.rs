@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::packet::{Headers, Packet, build, verify};
 use crate::profile::Profile;
 use crate::{
-    Assignment, Behaviour, Config, Endpoint, Filtering, Limits, Mapping, Nat, Side, Verdict,
+    Assignment, Behaviour, Config, Endpoint, Filtering, Limits, Mapping, Nat, Prefix, Side,
+    Translation, Verdict,
 };
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
@@ -76,7 +77,10 @@ fn any_nat(choice: u8) -> (Nat, Instant) {
     let at = usize::from(choice) % Profile::ALL.len();
     let profile = Profile::ALL.get(at).copied().unwrap_or(Profile::LINUX);
     let mut config = profile.config(&["203.0.113.1", "203.0.113.2"].map(ip));
-    config.inside = Some(ip("192.168.1.1"));
+    config.inside = Some(match config.translation {
+        Translation::Nat64 { .. } => ip("2001:db8::1"),
+        _ => ip("192.168.1.1"),
+    });
     config.mtu = (choice & 0x80 != 0).then_some(600);
     config.limits = Limits {
         mappings: 64,
@@ -89,7 +93,8 @@ fn any_nat(choice: u8) -> (Nat, Instant) {
 
 /// Plays a UDP scenario against a NAT and against a model that is too simple to be wrong, and compares.
 ///
-/// Input: a byte that chooses mapping and filtering, then three bytes for each step: what happens, and to whom.
+/// Input: a byte that chooses mapping, filtering and whether the inside is of IPv6, then three bytes for each step: what
+/// happens, and to whom.
 pub fn scenario(data: &[u8]) {
     let Some((choice, steps)) = data.split_first() else {
         return;
@@ -100,7 +105,7 @@ pub fn scenario(data: &[u8]) {
     let (Some(mapping), Some(filtering)) = (mapping, filtering) else {
         return;
     };
-    let mut race = Race::new(Behaviour { mapping, filtering });
+    let mut race = Race::new(Behaviour { mapping, filtering }, choice / 9 % 2 == 1);
     for step in steps.chunks_exact(3) {
         if let [what, host, remote] = step {
             race.step(*what, *host, *remote);
@@ -113,14 +118,22 @@ struct Race {
     nat: Nat,
     model: Model,
     now: Instant,
+    /// What IPv4 stands under inside, if the inside is of IPv6.
+    pref64: Option<Prefix>,
     /// Outside endpoints seen so far, for the outside to send to.
     seen: Vec<Endpoint>,
 }
 
 impl Race {
-    fn new(behaviour: Behaviour) -> Self {
+    fn new(behaviour: Behaviour, six: bool) -> Self {
+        let prefix = Prefix::WELL_KNOWN_64;
         let mut config = Config {
             externals: vec![ip("203.0.113.1")],
+            translation: if six {
+                Translation::Nat64 { prefix }
+            } else {
+                Translation::Ports
+            },
             udp: behaviour,
             ..Config::default()
         };
@@ -130,15 +143,39 @@ impl Race {
             nat: Nat::new(config, [1; 32]),
             model: Model::new(behaviour),
             now: epoch(),
+            pref64: six.then_some(prefix),
             seen: Vec::new(),
         }
     }
 
+    /// Returns an endpoint as it is named inside.
+    fn inside(&self, endpoint: Endpoint) -> Endpoint {
+        match (self.pref64, IpAddr::from(endpoint.address)) {
+            (Some(prefix), IpAddr::V4(v4)) => prefix
+                .embed(v4)
+                .map_or(endpoint, |v6| Endpoint::new(v6, endpoint.port)),
+            _ => endpoint,
+        }
+    }
+
+    fn translate(&mut self, from: Side, bytes: Vec<u8>) -> (Verdict, Option<Headers>) {
+        let mut buffer = vec![0; Packet::HEADROOM];
+        buffer.extend(bytes);
+        let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
+        let verdict = match from {
+            Side::Inside => self.nat.outbound(self.now, &mut packet),
+            Side::Outside => self.nat.inbound(self.now, &mut packet),
+        };
+        (verdict, Headers::parse(packet.bytes()).ok())
+    }
+
     fn step(&mut self, what: u8, host: u8, remote: u8) {
-        let inside = Endpoint::new(
-            Ipv4Addr::new(192, 168, 1, 2 + (host & 3)),
-            5000 + u16::from(host >> 2 & 3),
-        );
+        let number = 2 + (host & 3);
+        let address = match self.pref64 {
+            Some(_) => IpAddr::from([0x2001, 0xdb8, 0, u16::from(number), 0, 0, 0, 1]),
+            None => IpAddr::from([192, 168, 1, number]),
+        };
+        let inside = Endpoint::new(address, 5000 + u16::from(host >> 2 & 3));
         let outside = Endpoint::new(
             Ipv4Addr::new(198, 51, 100, 1 + (remote & 3)),
             6000 + u16::from(remote >> 2 & 3),
@@ -154,12 +191,9 @@ impl Race {
     }
 
     fn outbound(&mut self, inside: Endpoint, outside: Endpoint) {
-        let mut bytes = udp(inside, outside);
-        let verdict = self.nat.outbound(self.now, &mut Packet::new(&mut bytes));
+        let (verdict, headers) = self.translate(Side::Inside, udp(inside, self.inside(outside)));
         assert_eq!(verdict, Verdict::Forward);
-        let source = Headers::parse(&bytes)
-            .ok()
-            .and_then(|it| it.source_endpoint());
+        let source = headers.and_then(|it| it.source_endpoint());
         let source = source.unwrap_or(inside);
         self.model.outbound(self.now, inside, outside, source);
         if !self.seen.contains(&source) {
@@ -171,12 +205,11 @@ impl Race {
         let Some(external) = self.seen.get(which % self.seen.len().max(1)).copied() else {
             return;
         };
-        let mut bytes = udp(outside, external);
-        let verdict = self.nat.inbound(self.now, &mut Packet::new(&mut bytes));
-        let arrived = Headers::parse(&bytes)
-            .ok()
-            .and_then(|it| it.destination_endpoint())
-            .filter(|_| verdict == Verdict::Forward);
+        let (verdict, headers) = self.translate(Side::Outside, udp(outside, external));
+        let headers = headers.filter(|_| verdict == Verdict::Forward);
+        let from = headers.and_then(|it| it.source_endpoint());
+        assert!(from.is_none_or(|from| from == self.inside(outside)));
+        let arrived = headers.and_then(|it| it.destination_endpoint());
         let expected = self.model.inbound(self.now, external, outside);
         assert_eq!(arrived, expected, "{outside} to {external}: {verdict}");
     }
@@ -392,6 +425,37 @@ mod tests {
         let headers = Headers::parse(&large).unwrap();
         let pieces = crate::packet::fragment::split(&large, &headers, 600).unwrap();
         let backwards: Vec<(u8, &[u8])> = pieces.iter().rev().map(|it| (0, &it[..])).collect();
+        let inside: SocketAddr = "[2001:db8::2]:5000".parse().unwrap();
+        let named = |v4: SocketAddr| {
+            let IpAddr::V4(ip) = v4.ip() else {
+                panic!("IPv4 only");
+            };
+            let ip = Prefix::WELL_KNOWN_64.embed(ip).unwrap();
+            SocketAddr::new(ip.into(), v4.port())
+        };
+        let six = build::udp(inside, named(outside), b"six");
+        // The port that this profile and seed give to the first mapping.
+        let (mut nat, now) = any_nat(16);
+        let mut buffer = [&[0; Packet::HEADROOM], &six[..]].concat();
+        let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
+        assert_eq!(nat.outbound(now, &mut packet), Verdict::Forward);
+        let out = packet.bytes().to_vec();
+        let mapped: SocketAddr = Headers::parse(&out)
+            .unwrap()
+            .source_endpoint()
+            .unwrap()
+            .into();
+        let answer = build::udp(outside, mapped, b"four");
+        let six_error = IcmpError::TooBig { mtu: 900 }
+            .about(outside.ip().into(), &out)
+            .unwrap();
+        let six_large = build::udp(outside, mapped, &[7; 1300]);
+        let headers = Headers::parse(&six_large).unwrap();
+        let six_pieces = crate::packet::fragment::split(&six_large, &headers, 600).unwrap();
+        let mut six_pieces: Vec<(u8, &[u8])> = six_pieces.iter().map(|it| (1, &it[..])).collect();
+        six_pieces.insert(0, (0, &six));
+        let six_ping = build::echo(inside.ip(), named(outside).ip(), 7, 1, false, b"ping");
+        let six_loop = build::udp(inside, named(mapped), b"loop");
         let mut old = hello.clone();
         old[8] = 1;
         vec![
@@ -413,6 +477,12 @@ mod tests {
             ("cut-short", input(0, &[(0, &hello[..21])])),
             ("empty-packet", input(0, &[(0, &[])])),
             ("rewrites-payloads", input(14, &[(0, &hello), (1, &reply)])),
+            ("nat64-both-ways", input(16, &[(0, &six), (1, &answer)])),
+            ("nat64-error", input(16, &[(0, &six), (1, &six_error)])),
+            ("nat64-large", input(16, &[(0, &six), (1, &six_large)])),
+            ("nat64-fragments", input(16, &six_pieces)),
+            ("nat64-ping", input(16, &[(0, &six_ping)])),
+            ("nat64-hairpin", input(16, &[(0, &six), (0, &six_loop)])),
         ]
     }
 
@@ -437,6 +507,15 @@ mod tests {
             "eim-apdf",
             "adm-apdf",
             "apdm-apdf",
+            "nat64-eim-eif",
+            "nat64-adm-eif",
+            "nat64-apdm-eif",
+            "nat64-eim-adf",
+            "nat64-adm-adf",
+            "nat64-apdm-adf",
+            "nat64-eim-apdf",
+            "nat64-adm-apdf",
+            "nat64-apdm-apdf",
         ];
         let steps = [
             [0, 0, 0],

@@ -37,7 +37,9 @@
 //! - [x] [RFC 6888](https://www.rfc-editor.org/rfc/rfc6888) carrier-grade NATs; of REQ-9 and REQ-10 the NAT's part
 //! - [x] [RFC 7857](https://www.rfc-editor.org/rfc/rfc7857) updates to the first three
 //! - [x] [RFC 6296](https://www.rfc-editor.org/rfc/rfc6296) NPTv6
-//! - [ ] [RFC 6146](https://www.rfc-editor.org/rfc/rfc6146) NAT64
+//! - [x] [RFC 6146](https://www.rfc-editor.org/rfc/rfc6146) NAT64, with the addresses of
+//!   [RFC 6052](https://www.rfc-editor.org/rfc/rfc6052) and the packets of
+//!   [RFC 7915](https://www.rfc-editor.org/rfc/rfc7915)
 //! - [ ] PCP, NAT-PMP and UPnP: [`Nat::add_forward`] is what their servers call
 //!
 //! Left out on purpose: protocols without ports, which a NAT cannot share an address among; and application-level
@@ -50,6 +52,7 @@
 //! | `fuzzing` | entries for fuzz targets |
 
 mod address;
+mod clat;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -58,10 +61,12 @@ pub mod net;
 pub mod oracle;
 pub mod packet;
 pub mod portmap;
+mod pref64;
 pub mod profile;
 pub mod stack;
 
 pub use address::{Address, Endpoint, Prefix, PrefixError};
+pub use clat::Clat;
 pub use nat::config::{
     Assignment, Behaviour, Config, Conflict, Conntrack, Filtering, Forward, Fragments, Hairpinning,
     IcmpErrors, Limits, Mapping, Pooling, Ports, Protocol, Refresh, Refusal, Timers,

@@ -87,9 +87,12 @@ impl Traits {
             // What may not begin outside comes in only as an answer to what has been sent there.
             traits.filtering = Filtering::AddressAndPortDependent;
         }
-        if config.translation != Translation::Ports {
-            traits.mapping = Mapping::EndpointIndependent;
-            return traits;
+        match config.translation {
+            Translation::Ports | Translation::Nat64 { .. } => {}
+            Translation::None | Translation::Prefixes { .. } => {
+                traits.mapping = Mapping::EndpointIndependent;
+                return traits;
+            }
         }
         traits.preserves = config.ports.assignment == Assignment::Preserve;
         if let Some(conntrack) = config.conntrack {

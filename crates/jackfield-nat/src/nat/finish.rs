@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::config::Fragments;
+use super::nat64::Ends;
 use super::{DropReason, Hold, Nat, Side, Verdict};
 use crate::packet::fragment::split;
 use crate::packet::rewrite::{End, decrement_ttl, rewrite, rewrite_id};
@@ -30,6 +31,7 @@ impl Nat {
         if let Some(mtu) = self.config.mtu
             && headers.length > usize::from(mtu)
             && headers.dont_fragment
+            && self.pref64().is_none()
         {
             self.send_error(now, from, IcmpError::TooBig { mtu }, packet.bytes());
             return Err(DropReason::TooBig);
@@ -46,6 +48,14 @@ impl Nat {
         headers: Headers,
         external: Endpoint,
     ) -> Result<Verdict, DropReason> {
+        if self.pref64().is_some() {
+            let destination = headers.destination_endpoint();
+            let ends = Ends {
+                source: external,
+                destination: destination.ok_or(DropReason::Malformed)?,
+            };
+            return self.cross(now, Side::Inside, packet, ends);
+        }
         let original = headers;
         let mut headers = headers;
         if self.config.alg {
@@ -74,6 +84,14 @@ impl Nat {
         headers: Headers,
         internal: Endpoint,
     ) -> Result<Verdict, DropReason> {
+        if self.pref64().is_some() {
+            let remote = headers.source_endpoint().ok_or(DropReason::Malformed)?;
+            let ends = Ends {
+                source: Endpoint::new(self.inside_of(remote.address)?, remote.port),
+                destination: internal,
+            };
+            return self.cross(now, Side::Outside, packet, ends);
+        }
         let original = headers;
         let mut headers = headers;
         if self.config.alg {

@@ -6,6 +6,7 @@ use super::queue::Due;
 use super::{DropReason, Hold, Nat, Side, Verdict};
 use crate::Address;
 use crate::packet::rewrite::{End, decrement_ttl, rewrite_address, rewrite_id};
+use crate::packet::translate::Header;
 use crate::packet::{Headers, Packet};
 
 /// What fragments of one datagram have in common when they arrive.
@@ -86,13 +87,15 @@ impl Nat {
         let Some(Progress::Held(held)) = earlier.map(|datagram| datagram.progress) else {
             return;
         };
-        for mut bytes in held {
+        for bytes in held {
             self.datagrams.held_bytes -= bytes.len();
             if let Ok(headers) = Headers::parse(&bytes) {
-                let headers = self.send_along(&mut bytes, headers, way);
-                let whole = self.leave(from, way.to, &Packet::new(&mut bytes), &headers);
-                if !matches!(whole, Verdict::Held(_)) {
-                    self.transmit(way.to, bytes);
+                let mut buffer = vec![0; Packet::HEADROOM];
+                buffer.extend(bytes);
+                let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
+                let verdict = self.send_along(from, &mut packet, headers, way);
+                if matches!(verdict, Ok(Verdict::Forward | Verdict::Hairpin)) {
+                    self.transmit(way.to, packet.bytes().to_vec());
                 }
             }
         }
@@ -110,8 +113,7 @@ impl Nat {
         let key = datagram_key(from, &headers).ok_or(DropReason::Malformed)?;
         let going = self.datagrams.datagrams.get(&key).and_then(Datagram::way);
         if let Some(way) = going {
-            let headers = self.send_along(packet.bytes_mut(), headers, way);
-            return Ok(self.leave(from, way.to, packet, &headers));
+            return self.send_along(from, packet, headers, way);
         }
         if self.config.fragments == Fragments::InOrder {
             return Err(DropReason::FragmentOutOfOrder);
@@ -166,14 +168,30 @@ impl Nat {
         true
     }
 
-    fn send_along(&self, bytes: &mut [u8], mut headers: Headers, way: Way) -> Headers {
+    fn send_along(
+        &mut self,
+        from: Side,
+        packet: &mut Packet<'_>,
+        mut headers: Headers,
+        way: Way,
+    ) -> Result<Verdict, DropReason> {
+        if headers.is_v4() != way.source.is_v4() {
+            let new = Header {
+                source: way.source,
+                destination: way.destination,
+                ttl: self.ttl_after(&headers),
+                id: way.id,
+            };
+            return self.change_version(packet, &headers, new, way.to);
+        }
+        let bytes = packet.bytes_mut();
         rewrite_address(bytes, &mut headers, End::Source, way.source);
         rewrite_address(bytes, &mut headers, End::Destination, way.destination);
         rewrite_id(bytes, &mut headers, way.id);
         if self.config.decrement_ttl {
             decrement_ttl(bytes, &mut headers);
         }
-        headers
+        Ok(self.leave(from, way.to, packet, &headers))
     }
 
     /// Gives up a datagram of which nothing came for a while.

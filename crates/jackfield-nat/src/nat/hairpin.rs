@@ -37,8 +37,14 @@ impl Nat {
         let (receiver, _) = self
             .use_flow(now, id, Side::Outside, &headers)
             .ok_or(DropReason::NoMapping)?;
+        let (mut headers, sender) = if self.pref64().is_some() {
+            let known = Endpoint::new(self.inside_of(sender.address)?, sender.port);
+            let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+            (headers, known)
+        } else {
+            (headers, sender)
+        };
         let original = headers;
-        let mut headers = headers;
         if self.config.hairpinning == Hairpinning::ExternalSource {
             rewrite(packet.bytes_mut(), &mut headers, End::Source, sender);
         }

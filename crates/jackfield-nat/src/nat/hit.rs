@@ -40,7 +40,7 @@ impl Hit {
     pub(super) fn new(config: &Config) -> Self {
         let plain = match config.translation {
             Translation::Ports | Translation::None => true,
-            Translation::Prefixes { .. } => false,
+            Translation::Prefixes { .. } | Translation::Nat64 { .. } => false,
         };
         Self {
             on: plain

@@ -78,7 +78,7 @@ impl Nat {
     }
 
     /// Returns the mapping, and the inside endpoint, that a quoted packet's outside source stands for.
-    fn quoted_source(&self, quoted: &Headers) -> Option<(u32, Endpoint)> {
+    pub(super) fn quoted_source(&self, quoted: &Headers) -> Option<(u32, Endpoint)> {
         let key = outbound_key(quoted)?;
         let mapping = match self.table.flow_outside(&key) {
             Some(flow) => self.mapping_of(flow)?,
@@ -95,7 +95,11 @@ impl Nat {
     }
 
     /// Reads the packet quoted in an error, if the error is worth translating (REQ-3).
-    fn check_error(&self, bytes: &[u8], headers: &Headers) -> Result<Headers, DropReason> {
+    pub(super) fn check_error(
+        &self,
+        bytes: &[u8],
+        headers: &Headers,
+    ) -> Result<Headers, DropReason> {
         if self.config.icmp_errors == IcmpErrors::Drop {
             return Err(DropReason::IcmpPolicy);
         }
@@ -116,7 +120,7 @@ impl Nat {
     }
 
     /// Ends a mapping because of an error about it, in NATs that do the forbidden.
-    fn kill_if_evil(&mut self, now: Instant, id: u32) {
+    pub(super) fn kill_if_evil(&mut self, now: Instant, id: u32) {
         let mapping = self.table.mappings.get(id);
         let mortal = mapping.is_some_and(|mapping| !mapping.permanent);
         if self.config.icmp_errors == IcmpErrors::KillMapping && mortal {

@@ -22,11 +22,15 @@ impl Nat {
         if self.is_untranslated(headers.source) {
             return self.pass_untranslated(Side::Outside, packet, headers);
         }
+        let headers = self.with_outside_remote(Side::Outside, headers)?;
         if self.translates_ports() && !self.is_external(headers.destination) {
             return Err(DropReason::NotForUs);
         }
         match headers.transport {
             Transport::Later => self.later_fragment(now, Side::Outside, packet, headers),
+            Transport::Error if self.pref64().is_some() => {
+                self.cross_inbound_error(now, packet, headers)
+            }
             Transport::Error => self.inbound_error(now, packet, headers),
             Transport::OtherIcmp => Err(DropReason::IcmpOther),
             Transport::Unknown => Err(DropReason::UnknownProtocol),

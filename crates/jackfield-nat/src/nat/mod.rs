@@ -17,6 +17,7 @@ mod index;
 mod inspect;
 mod key;
 pub(crate) mod limiter;
+mod nat64;
 mod nptv6;
 mod outbound;
 mod policy;
@@ -236,7 +237,7 @@ impl Nat {
     /// Returns whether inside endpoints get ports of the NAT's own.
     fn translates_ports(&self) -> bool {
         match self.config.translation {
-            Translation::Ports => true,
+            Translation::Ports | Translation::Nat64 { .. } => true,
             Translation::None | Translation::Prefixes { .. } => false,
         }
     }
@@ -260,7 +261,8 @@ impl Nat {
 
     /// Returns which external addresses an inside address may be mapped to.
     fn usable_externals(&self, internal: Address) -> Vec<usize> {
-        let fits = |address: &Address| address.is_v4() == internal.is_v4();
+        let outside_v4 = internal.is_v4() || self.pref64().is_some();
+        let fits = |address: &Address| address.is_v4() == outside_v4;
         let numbered = self.externals.iter().enumerate();
         numbered
             .filter(|(_, address)| fits(address))

@@ -20,13 +20,17 @@ impl Nat {
         if self.is_untranslated(headers.destination) {
             return self.pass_untranslated(Side::Inside, packet, headers);
         }
+        let seen = self.with_outside_remote(Side::Inside, headers)?;
         match headers.transport {
             Transport::Later => self.later_fragment(now, Side::Inside, packet, headers),
+            Transport::Error if self.pref64().is_some() => {
+                self.cross_outbound_error(now, packet, headers)
+            }
             Transport::Error => self.outbound_error(now, packet, headers),
             Transport::OtherIcmp => Err(DropReason::IcmpOther),
             Transport::Unknown => Err(DropReason::UnknownProtocol),
             Transport::Udp { .. } | Transport::Tcp { .. } | Transport::Query { .. } => {
-                self.outbound_session(now, packet, headers)
+                self.outbound_session(now, packet, seen)
             }
         }
     }

@@ -5,6 +5,14 @@ use crate::Prefix;
 pub enum Translation {
     /// Inside addresses and ports become the NAT's own: NAPT ([RFC 3022](https://www.rfc-editor.org/rfc/rfc3022#section-4)).
     Ports,
+    /// IPv6 inside becomes IPv4 outside, with addresses and ports of the NAT's own: stateful NAT64
+    /// ([RFC 6146](https://www.rfc-editor.org/rfc/rfc6146)).
+    Nat64 {
+        /// The IPv6 prefix that stands for IPv4 inside, of 32, 40, 48, 56, 64 or 96 bits
+        /// ([RFC 6052 §2.2](https://www.rfc-editor.org/rfc/rfc6052#section-2.2)); every packet is
+        /// [untranslatable](crate::DropReason::Untranslatable) with another.
+        prefix: Prefix,
+    },
     /// Nothing changes: a stateful firewall, which filters but does not translate.
     None,
     /// One IPv6 prefix becomes another, without state ([RFC 6296](https://www.rfc-editor.org/rfc/rfc6296#section-3)).

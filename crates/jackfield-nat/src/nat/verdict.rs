@@ -129,6 +129,8 @@ impl fmt::Display for DropReason {
     }
 }
 
+impl std::error::Error for DropReason {}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

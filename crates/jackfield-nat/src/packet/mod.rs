@@ -9,6 +9,7 @@ pub(crate) mod fragment;
 mod headers;
 pub mod protocol;
 pub(crate) mod rewrite;
+pub(crate) mod translate;
 pub(crate) mod verify;
 
 pub use describe::describe;
@@ -61,6 +62,32 @@ impl<'a> Packet<'a> {
         self.buffer
             .get_mut(self.start..self.end)
             .unwrap_or_default()
+    }
+
+    /// Puts other bytes in place of the first `old`; returns whether there was room.
+    pub(crate) fn replace_front(&mut self, old: usize, new: &[u8]) -> bool {
+        let Some(start) = (self.start + old).checked_sub(new.len()) else {
+            return false;
+        };
+        let Some(place) = self.buffer.get_mut(start..start + new.len()) else {
+            return false;
+        };
+        place.copy_from_slice(new);
+        self.start = start;
+        true
+    }
+
+    /// Becomes another packet; returns whether there was room.
+    pub(crate) fn replace(&mut self, new: &[u8]) -> bool {
+        // What ends where the old one ends leaves room in front, which a next translation may need.
+        let start = self.end.saturating_sub(new.len());
+        let Some(place) = self.buffer.get_mut(start..start + new.len()) else {
+            return false;
+        };
+        place.copy_from_slice(new);
+        self.start = start;
+        self.end = start + new.len();
+        true
     }
 
     /// Cuts off what lies behind `length`, such as an Ethernet frame's padding.

@@ -11,10 +11,16 @@
 //! assert_eq!("symmetric".parse::<Profile>()?, Profile::SYMMETRIC);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! What is not said to be measured follows what is commonly documented of such devices.
 
+mod carrier;
 mod classical;
+mod cloud;
 mod deviation;
-mod device;
+mod home;
+mod linux;
+mod pf;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -34,6 +40,33 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Every profile there is.
+    pub const ALL: &'static [Self] = &[
+        Self::FULL_CONE,
+        Self::RESTRICTED_CONE,
+        Self::PORT_RESTRICTED_CONE,
+        Self::SYMMETRIC,
+        Self::LINUX,
+        Self::LINUX_OPEN_INPUT,
+        Self::LINUX_RANDOM,
+        Self::OPENWRT_FULL_CONE,
+        Self::PF,
+        Self::CGN,
+        Self::CGN_SYMMETRIC,
+        Self::AWS_NAT_GATEWAY,
+        Self::CLOUD_ONE_TO_ONE,
+        Self::HOME_ROUTER,
+        Self::OLD_HOME_ROUTER,
+        Self::CHANGEABLE_ROUTER,
+        Self::NAT64,
+    ];
+
+    /// Every profile whose hosts have IPv4 addresses.
+    pub const IPV4: &'static [Self] = match Self::ALL.split_last() {
+        Some((_nat64, others)) => others,
+        None => &[],
+    };
+
     /// Returns the name that the command line knows the profile by.
     pub const fn name(&self) -> &'static str {
         self.name

@@ -7,6 +7,7 @@
 )]
 
 mod dialer;
+mod nat64;
 mod punch;
 mod puncher;
 mod random;

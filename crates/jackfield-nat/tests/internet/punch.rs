@@ -13,7 +13,7 @@ use jackfield_nat::{
 use proptest::prelude::*;
 
 use crate::puncher::{Mirror, Puncher};
-use crate::rig::{config, epoch, internet, nth, types};
+use crate::rig::{config, crosses, epoch, internet, nth, types};
 
 /// Two hosts behind chains of NATs, and a server.
 pub(crate) struct Duel {
@@ -52,15 +52,19 @@ impl Duel {
                     format!("10.{side}.{}.2", level + 1)
                 };
                 config.externals = (0..count).map(|n| nth(&first, n)).collect();
-                let prefix = format!("10.{side}.{level}.0/24").parse().unwrap();
+                let prefix = if crosses(&config) {
+                    format!("fd00:{side}:{level}::/64").parse().unwrap()
+                } else {
+                    format!("10.{side}.{level}.0/24").parse().unwrap()
+                };
                 network = world
                     .nat(&format!("nat{side}{level}"), network, prefix, config)
                     .inside;
             }
-            let address: IpAddr = if chain.is_empty() {
-                nth("203.0.113.200", side)
-            } else {
-                nth(&format!("10.{side}.0.20"), 0)
+            let address: IpAddr = match chain.first() {
+                None => nth("203.0.113.200", side),
+                Some(nat) if crosses(nat) => format!("fd00:{side}:0::20").parse().unwrap(),
+                Some(_) => nth(&format!("10.{side}.0.20"), 0),
             };
             let local = SocketAddr::new(address, 40_000);
             let app = Puncher::new(world.now(), local, server);

@@ -1,12 +1,15 @@
 //! A program that punches holes as ICE does, with nothing but what matters to NATs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_nat::Prefix;
 use jackfield_nat::net::{App, Datagram};
 
 /// A host that learns its reflexive endpoint, hears its peer's, and checks every endpoint it knows.
+///
+/// On a network of IPv6 alone it knows IPv4 endpoints by their names under the well-known prefix.
 #[derive(Debug, Clone)]
 pub(crate) struct Puncher {
     server: SocketAddr,
@@ -53,6 +56,13 @@ impl Puncher {
     }
 
     fn post(&mut self, destination: SocketAddr, data: Vec<u8>) {
+        let destination = match (self.local, destination.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(ip)) => {
+                let ip = Prefix::WELL_KNOWN_64.embed(ip).unwrap();
+                SocketAddr::new(ip.into(), destination.port())
+            }
+            _ => destination,
+        };
         self.outbox.push_back(Datagram {
             source: self.local,
             destination,
@@ -63,6 +73,13 @@ impl Puncher {
 
 impl App for Puncher {
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, _to: SocketAddr, data: &[u8]) {
+        let from = match from.ip() {
+            IpAddr::V6(ip) => {
+                let ip = Prefix::WELL_KNOWN_64.extract(ip).unwrap();
+                SocketAddr::new(ip.into(), from.port())
+            }
+            IpAddr::V4(_) => from,
+        };
         let id = || u64::from_be_bytes(data[1..9].try_into().unwrap());
         match data[0] {
             REFLEXIVE => {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::net::{HostId, Link, NatBox, NetworkId, TcpApp, TcpProgram, World};
-use jackfield_nat::{Behaviour, Config, Filtering, Mapping};
+use jackfield_nat::{Behaviour, Config, Filtering, Mapping, Translation};
 
 /// A world with nothing but an internet of this kind.
 pub(crate) fn internet(link: Link, seed: u64) -> (World, NetworkId) {
@@ -34,6 +34,11 @@ pub(crate) fn home<P: TcpProgram>(
 /// Returns the program with TCP on a host.
 pub(crate) fn program<P: TcpProgram>(world: &World, host: HostId) -> &P {
     &world.app::<TcpApp<P>>(host).unwrap().program
+}
+
+/// Returns whether hosts behind a NAT have IPv6 addresses only.
+pub(crate) fn crosses(config: &Config) -> bool {
+    matches!(config.translation, Translation::Nat64 { .. })
 }
 
 /// The nine types, for UDP and TCP alike.

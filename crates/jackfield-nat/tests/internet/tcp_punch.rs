@@ -128,8 +128,8 @@ fn the_oracle_is_right_about_tcp_through_all_nine_by_nine_types() {
 
 #[test]
 fn the_oracle_is_right_about_tcp_through_every_pair_of_profiles() {
-    for a in Profile::ALL {
-        for b in Profile::ALL {
+    for a in Profile::IPV4 {
+        for b in Profile::IPV4 {
             let [a, b] = [a, b].map(|it| [it.config(&[ip("203.0.113.1")])]);
             judge([&a, &b], quick(), 1);
         }

@@ -15,5 +15,6 @@ mod knobs;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;
+mod rfc6146;
 mod rfc6888;
 mod rfc7857;

@@ -142,7 +142,7 @@ fn req_9_packets_to_an_external_address_come_back_in_from_an_external_source() {
         let forward = Forward {
             protocol: Protocol::Udp,
             external: endpoint(EXTERNALS[0], 7777),
-            internal: endpoint(B, 9000),
+            internal: rig.inside(B, 9000),
         };
         rig.nat
             .add_forward(rig.now, forward)

@@ -155,7 +155,7 @@ fn req_8_connections_to_an_external_address_come_back_in() {
         let forward = Forward {
             protocol: Protocol::Tcp,
             external: endpoint(EXTERNALS[0], 7777),
-            internal: endpoint(B, 9000),
+            internal: rig.inside(B, 9000),
         };
         rig.nat
             .add_forward(rig.now, forward)

@@ -197,7 +197,7 @@ fn req_7_errors_about_hairpinned_packets_find_their_way() {
         let forward = Forward {
             protocol: Protocol::Udp,
             external: endpoint(EXTERNALS[0], 7777),
-            internal: endpoint(B, 9000),
+            internal: rig.inside(B, 9000),
         };
         rig.nat
             .add_forward(rig.now, forward)

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use jackfield_nat::packet::{Headers, Packet, TcpFlags, build, verify};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Config, Endpoint, Nat, Transmit, Verdict};
+use jackfield_nat::{
+    Clat, Config, DropReason, Endpoint, Nat, Prefix, Side, Translation, Transmit, Verdict,
+};
 
 /// Two hosts inside.
 pub(crate) const A: &str = "192.168.1.10";
@@ -26,9 +28,12 @@ pub(crate) const RST: TcpFlags = TcpFlags(TcpFlags::RST);
 pub(crate) const DATA: &[u8] = b"jackfield";
 
 /// A NAT and a clock.
+///
+/// Behind a NAT64 the hosts are IPv4 programs on IPv6-only hosts, so that every NAT is asked the same questions.
 #[derive(Clone)]
 pub(crate) struct Rig {
     pub(crate) nat: Nat,
+    clat: Option<Clat>,
     pub(crate) now: Instant,
     /// What the NAT sent of its own accord in answer to the last packet or wait.
     pub(crate) sent: Vec<Transmit>,
@@ -51,13 +56,24 @@ impl Rig {
         if profile == Profile::CLOUD_ONE_TO_ONE {
             config.one_to_one = vec![(ip(A), ip("203.0.113.10")), (ip(B), ip("203.0.113.11"))];
         }
+        if config.translation != Translation::Ports {
+            config.inside = clat()
+                .local
+                .embed("192.168.1.1".parse().unwrap())
+                .map(IpAddr::from);
+        }
         change(&mut config);
         Self::of(config)
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     pub(crate) fn of(config: Config) -> Self {
+        let clat = match config.translation {
+            Translation::Nat64 { .. } => Some(clat()),
+            _ => None,
+        };
         Self {
+            clat,
             nat: Nat::new(config, [42; 32]),
             now: Instant::now(),
             sent: Vec::new(),
@@ -66,23 +82,46 @@ impl Rig {
 
     /// Sends bytes from inside; returns what becomes of them.
     pub(crate) fn outbound(&mut self, bytes: &mut [u8]) -> Verdict {
-        let right = verify(bytes).is_ok();
-        let verdict = self.nat.outbound(self.now, &mut Packet::new(bytes));
-        self.drain();
-        if right && matches!(verdict, Verdict::Forward | Verdict::Hairpin) {
-            verify(bytes).unwrap();
-        }
-        verdict
+        self.pass(Side::Inside, bytes)
     }
 
     /// Sends bytes from outside; returns what becomes of them.
     pub(crate) fn inbound(&mut self, bytes: &mut [u8]) -> Verdict {
+        self.pass(Side::Outside, bytes)
+    }
+
+    fn pass(&mut self, from: Side, bytes: &mut [u8]) -> Verdict {
         let right = verify(bytes).is_ok();
-        let verdict = self.nat.inbound(self.now, &mut Packet::new(bytes));
-        self.drain();
-        if right && matches!(verdict, Verdict::Forward | Verdict::Hairpin) {
-            verify(bytes).unwrap();
+        let mut buffer = with_headroom(bytes);
+        let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
+        if let (Some(clat), Side::Inside) = (self.clat, from) {
+            match clat.to_v6(&mut packet) {
+                // A host's own translator drops what is no packet, as a NAT would.
+                Err(DropReason::Malformed) => return Verdict::Drop(DropReason::Malformed),
+                result => result.unwrap(),
+            }
         }
+        let verdict = match from {
+            Side::Inside => self.nat.outbound(self.now, &mut packet),
+            Side::Outside => self.nat.inbound(self.now, &mut packet),
+        };
+        let arrives = match (verdict, from) {
+            (Verdict::Forward, from) => Some(from.other()),
+            (Verdict::Hairpin, from) => Some(from),
+            _ => None,
+        };
+        if arrives.is_some() && right {
+            verify(packet.bytes()).unwrap();
+        }
+        if let (Some(clat), Some(Side::Inside)) = (self.clat, arrives) {
+            clat.to_v4(&mut packet).unwrap();
+        }
+        if arrives.is_some() || self.clat.is_none() {
+            let length = bytes.len().min(packet.bytes().len());
+            bytes[..length].copy_from_slice(&packet.bytes()[..length]);
+        }
+        self.sent.clear();
+        self.drain();
         verdict
     }
 
@@ -93,17 +132,29 @@ impl Rig {
         while let Some(at) = self.nat.next_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.nat.handle_timeout(self.now);
-            while let Some(transmit) = self.nat.poll_transmit() {
-                self.sent.push(transmit);
-            }
+            self.drain();
         }
         self.now = end;
     }
 
+    /// Returns an inside endpoint as the NAT knows it.
+    pub(crate) fn inside(&self, address: &str, port: u16) -> Endpoint {
+        let v6 = |clat: Clat| clat.local.embed(address.parse().unwrap()).unwrap();
+        let ip = self
+            .clat
+            .map_or_else(|| ip(address), |clat| v6(clat).into());
+        Endpoint::new(ip, port)
+    }
+
     fn drain(&mut self) {
-        self.sent.clear();
-        while let Some(transmit) = self.nat.poll_transmit() {
+        while let Some(mut transmit) = self.nat.poll_transmit() {
             verify(&transmit.bytes).unwrap();
+            if let (Some(clat), Side::Inside) = (self.clat, transmit.side) {
+                let mut buffer = with_headroom(&transmit.bytes);
+                let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
+                clat.to_v4(&mut packet).unwrap();
+                transmit.bytes = packet.bytes().to_vec();
+            }
             self.sent.push(transmit);
         }
     }
@@ -152,6 +203,18 @@ impl Rig {
     pub(crate) fn pong_in(&mut self, from: &str, to: SocketAddr) -> Option<SocketAddr> {
         let mut bytes = build::echo(ip(from), to.ip(), to.port(), 1, true, DATA);
         (self.inbound(&mut bytes) == Verdict::Forward).then(|| destination(&bytes))
+    }
+}
+
+fn with_headroom(bytes: &[u8]) -> Vec<u8> {
+    [&[0; Packet::HEADROOM], bytes].concat()
+}
+
+/// What IPv6-only hosts use for IPv4 programs.
+pub(crate) fn clat() -> Clat {
+    Clat {
+        local: "fd00:64::/96".parse().unwrap(),
+        pref64: Prefix::WELL_KNOWN_64,
     }
 }
 

@@ -1,0 +1,299 @@
+//! Stateful NAT64 ([RFC 6146](https://www.rfc-editor.org/rfc/rfc6146)): hosts of IPv6 inside, IPv4 outside.
+//!
+//! Mappings, filters, ports and timers are those of every other NAT: an inside endpoint is one of IPv6, its outside
+//! endpoint and the remotes are of IPv4, as the outside knows them. What differs is here: whom an inside host means, and
+//! that a packet gets another IP header instead of another address.
+
+use std::time::Instant;
+
+use super::config::Hairpinning;
+use super::outbound::inbound_key;
+use super::{DropReason, Hold, Nat, Side, Translation, Verdict};
+use crate::packet::fragment::split;
+use crate::packet::translate::{
+    Header, Quote, TranslateError, error, header, header_length, transport,
+};
+use crate::packet::{Headers, IcmpError, Packet, Transport};
+use crate::{Address, Endpoint, Prefix};
+
+/// The two ends of a packet in the other IP version.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) source: Endpoint,
+    pub(super) destination: Endpoint,
+}
+
+impl From<TranslateError> for DropReason {
+    fn from(error: TranslateError) -> Self {
+        match error {
+            TranslateError::Untranslatable => Self::Untranslatable,
+            TranslateError::NoHeadroom => Self::NoHeadroom,
+        }
+    }
+}
+
+impl Nat {
+    /// Returns the prefix that stands for IPv4, if this NAT translates between IP versions.
+    #[inline]
+    pub(super) fn pref64(&self) -> Option<Prefix> {
+        match self.config.translation {
+            Translation::Nat64 { prefix } => Some(prefix),
+            Translation::Ports | Translation::None | Translation::Prefixes { .. } => None,
+        }
+    }
+
+    /// Returns a packet's headers with the addresses by which state is kept: the remote as the outside knows it.
+    ///
+    /// Refused are packets of the other version, sources that pretend to be outside, and destinations that
+    /// [RFC 6052 §3.1](https://www.rfc-editor.org/rfc/rfc6052#section-3.1) forbids under the well-known prefix.
+    pub(super) fn with_outside_remote(
+        &self,
+        from: Side,
+        headers: Headers,
+    ) -> Result<Headers, DropReason> {
+        let Some(prefix) = self.pref64() else {
+            return Ok(headers);
+        };
+        if headers.is_v4() != (from == Side::Outside) {
+            return Err(DropReason::WrongFamily);
+        }
+        if from == Side::Outside {
+            return Ok(headers);
+        }
+        let remote = outside_of(prefix, headers.destination);
+        match remote.filter(|_| !prefix.contains(headers.source)) {
+            Some(remote) if prefix != Prefix::WELL_KNOWN_64 || is_global(remote) => Ok(Headers {
+                destination: remote,
+                ..headers
+            }),
+            _ => Err(DropReason::Untranslatable),
+        }
+    }
+
+    /// Returns the IPv6 address that inside hosts know an outside address by.
+    pub(super) fn inside_of(&self, outside: Address) -> Result<Address, DropReason> {
+        let bits = outside.to_v4().ok_or(DropReason::WrongFamily)?;
+        let embedded = self.pref64().and_then(|prefix| prefix.embed(bits.into()));
+        embedded
+            .map(Address::from)
+            .ok_or(DropReason::Untranslatable)
+    }
+
+    /// Gives a packet the header, ports and checksum of the other IP version and sends it on.
+    pub(super) fn cross(
+        &mut self,
+        now: Instant,
+        from: Side,
+        packet: &mut Packet<'_>,
+        ends: Ends,
+    ) -> Result<Verdict, DropReason> {
+        let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+        self.check_size(now, from, packet.bytes(), &headers)?;
+        transport(packet.bytes_mut(), &headers, ends.source, ends.destination)?;
+        let to = from.other();
+        let id = self.next_id();
+        if headers.fragment.is_some() && headers.transport != Transport::Later {
+            let translated = Headers {
+                source: ends.source.address,
+                destination: ends.destination.address,
+                ..headers
+            };
+            self.first_fragment(now, from, to, &headers, &translated);
+        }
+        let new = Header {
+            source: ends.source.address,
+            destination: ends.destination.address,
+            ttl: self.ttl_after(&headers),
+            id,
+        };
+        self.change_version(packet, &headers, new, to)
+    }
+
+    /// Gives a packet, whose transport header is right already, its new IP header; in pieces where it has to be.
+    pub(super) fn change_version(
+        &mut self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        new: Header,
+        to: Side,
+    ) -> Result<Verdict, DropReason> {
+        let Some(most) = self.most_of_fragment(headers) else {
+            header(packet, headers, new)?;
+            return Ok(Verdict::Forward);
+        };
+        let pieces = split(packet.bytes(), headers, most).ok_or(DropReason::Untranslatable)?;
+        for piece in pieces {
+            let mut buffer = vec![0; Packet::HEADROOM];
+            buffer.extend(piece);
+            let mut piece = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
+            let headers =
+                Headers::parse_quoted(piece.bytes()).map_err(|_| DropReason::Malformed)?;
+            header(&mut piece, &headers, new)?;
+            self.transmit(to, piece.bytes().to_vec());
+        }
+        Ok(Verdict::Held(Hold::Fragmented))
+    }
+
+    /// Returns how long the pieces of an IPv4 packet may be so that IPv6 carries them; `None` when it fits as it is.
+    ///
+    /// A packet that routers may fragment comes from somebody who does not look for the path's MTU, so it has to fit
+    /// every IPv6 link ([RFC 7915 §4](https://www.rfc-editor.org/rfc/rfc7915#section-4)).
+    fn most_of_fragment(&self, headers: &Headers) -> Option<usize> {
+        if !headers.is_v4() || headers.dont_fragment {
+            return None;
+        }
+        let most = self.config.mtu.map_or(LEAST_MTU, usize::from);
+        let length = headers.length - headers.transport_at + header_length(headers);
+        (length > most).then(|| most.saturating_sub(48) + headers.transport_at)
+    }
+
+    /// Refuses a packet that is too large for the other side and may not be fragmented there.
+    fn check_size(
+        &mut self,
+        now: Instant,
+        from: Side,
+        bytes: &[u8],
+        headers: &Headers,
+    ) -> Result<(), DropReason> {
+        let Some(mtu) = self.config.mtu else {
+            return Ok(());
+        };
+        let length = headers.length - headers.transport_at + header_length(headers);
+        if length <= usize::from(mtu) || headers.fragment.is_some() || !headers.dont_fragment {
+            return Ok(());
+        }
+        let mtu = if headers.is_v4() {
+            mtu.saturating_sub(20)
+        } else {
+            mtu.saturating_add(20)
+        };
+        self.send_error(now, from, IcmpError::TooBig { mtu }, bytes);
+        Err(DropReason::TooBig)
+    }
+
+    pub(super) fn ttl_after(&self, headers: &Headers) -> u8 {
+        headers.ttl - u8::from(self.config.decrement_ttl && headers.ttl > 0)
+    }
+
+    pub(super) fn next_id(&mut self) -> u16 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
+    /// Translates an error from inside about a packet that came in.
+    pub(super) fn cross_outbound_error(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        let prefix = self.pref64().ok_or(DropReason::Untranslatable)?;
+        let quoted = self.check_error(packet.bytes(), &headers)?;
+        // The quoted packet went the other way: its destination is the inside endpoint.
+        let remote = outside_of(prefix, quoted.source).ok_or(DropReason::IcmpNoFlow)?;
+        let seen = Headers {
+            source: remote,
+            ..quoted
+        };
+        let key = inbound_key(&seen).ok_or(DropReason::IcmpNoFlow)?;
+        let flow = self.table.flow_inside(&key).ok_or(DropReason::IcmpNoFlow)?;
+        let flow = self.table.flows.get(flow).ok_or(DropReason::IcmpNoFlow)?;
+        let (external, mapping) = (flow.external(), flow.mapping);
+        self.kill_if_evil(now, mapping);
+        let destination = outside_of(prefix, headers.destination).ok_or(DropReason::IcmpNoFlow)?;
+        let outer = Header {
+            source: external.address,
+            destination,
+            ttl: self.ttl_after(&headers),
+            id: 0,
+        };
+        let source = seen.source_endpoint().ok_or(DropReason::IcmpNoFlow)?;
+        let quote = Quote {
+            headers: quoted,
+            source: Endpoint::new(source.address, query_or(external.port, source, &seen)),
+            destination: external,
+        };
+        let built = error(packet.bytes(), &headers, outer, quote);
+        let built = built.ok_or(DropReason::Untranslatable)?;
+        if !packet.replace(&built) {
+            return Err(DropReason::NoHeadroom);
+        }
+        if !self.is_external(destination) {
+            return Ok(Verdict::Forward);
+        }
+        if self.config.hairpinning == Hairpinning::Off {
+            return Err(DropReason::HairpinOff);
+        }
+        let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+        self.cross_inbound_error(now, packet, headers)
+            .map(|_| Verdict::Hairpin)
+    }
+
+    /// Translates an error from outside about a packet that went out.
+    pub(super) fn cross_inbound_error(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+    ) -> Result<Verdict, DropReason> {
+        let quoted = self.check_error(packet.bytes(), &headers)?;
+        let (mapping, internal) = self.quoted_source(&quoted).ok_or(DropReason::IcmpNoFlow)?;
+        self.kill_if_evil(now, mapping);
+        let outer = Header {
+            source: self.inside_of(headers.source)?,
+            destination: internal.address,
+            ttl: self.ttl_after(&headers),
+            id: 0,
+        };
+        let remote = quoted.destination_endpoint();
+        let remote = remote.ok_or(DropReason::IcmpNoFlow)?;
+        let port = query_or(internal.port, remote, &quoted);
+        let quote = Quote {
+            headers: quoted,
+            source: internal,
+            destination: Endpoint::new(self.inside_of(remote.address)?, port),
+        };
+        let built = error(packet.bytes(), &headers, outer, quote);
+        let built = built.ok_or(DropReason::Untranslatable)?;
+        if packet.replace(&built) {
+            Ok(Verdict::Forward)
+        } else {
+            Err(DropReason::NoHeadroom)
+        }
+    }
+}
+
+/// Returns the IPv4 address that an IPv6 address stands for.
+fn outside_of(prefix: Prefix, inside: Address) -> Option<Address> {
+    if inside.is_v4() {
+        return None;
+    }
+    let v4 = prefix.extract(std::net::Ipv6Addr::from_bits(inside.bits()))?;
+    Some(v4.into())
+}
+
+/// Returns an ICMP query's one identifier, or the remote's own port.
+fn query_or(id: u16, remote: Endpoint, quoted: &Headers) -> u16 {
+    match quoted.transport {
+        Transport::Query { .. } => id,
+        _ => remote.port,
+    }
+}
+
+/// Returns whether an IPv4 address may stand under the well-known prefix: not private, local, loopback or multicast.
+///
+/// The ranges for documentation pass, though the RFC counts them among those that do not: they are what the public
+/// internet is in tests.
+fn is_global(address: Address) -> bool {
+    let Some(bits) = address.to_v4() else {
+        return false;
+    };
+    let ip = std::net::Ipv4Addr::from_bits(bits);
+    let shared = bits >> 22 == 0x6440_0000 >> 22;
+    !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared)
+        && bits >> 24 != 0
+        && bits < 0xe000_0000
+}
+
+/// What every IPv6 link carries ([RFC 8200 §5](https://www.rfc-editor.org/rfc/rfc8200#section-5)).
+const LEAST_MTU: usize = 1280;

@@ -1,0 +1,152 @@
+use super::TranslateError;
+use crate::Address;
+use crate::packet::bytes::{put, put_u16, u8_at};
+use crate::packet::{Headers, Packet, build, protocol};
+
+/// What a new IP header says that the old one does not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    pub(crate) ttl: u8,
+    /// The identification of an IPv4 packet that was no fragment.
+    pub(crate) id: u16,
+}
+
+/// Returns how long the IP header will be in the other version, with the fragment header that an IPv4 fragment gets.
+pub(crate) fn header_length(headers: &Headers) -> usize {
+    match (headers.is_v4(), headers.fragment.is_some()) {
+        (true, true) => 48,
+        (true, false) => 40,
+        (false, _) => 20,
+    }
+}
+
+/// Puts a header of the other IP version in front of a packet's data in place of its own
+/// ([RFC 7915 §4.1, §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
+pub(crate) fn header(
+    packet: &mut Packet<'_>,
+    headers: &Headers,
+    new: Header,
+) -> Result<(), TranslateError> {
+    let bytes = packet.bytes();
+    let built = if headers.is_v4() {
+        to_v6(bytes, headers, new)
+    } else {
+        to_v4(bytes, headers, new)
+    };
+    let (buffer, length) = built.ok_or(TranslateError::Untranslatable)?;
+    let header = buffer.get(..length).unwrap_or_default();
+    if packet.replace_front(headers.transport_at, header) {
+        Ok(())
+    } else {
+        Err(TranslateError::NoHeadroom)
+    }
+}
+
+/// The longest header that is built here: of IPv6, with a fragment header.
+type Buffer = ([u8; 48], usize);
+
+fn to_v6(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
+    if has_source_route(bytes, headers) || new.source.is_v4() || new.destination.is_v4() {
+        return None;
+    }
+    let length = header_length(headers);
+    let data = headers.length - headers.transport_at;
+    let next = match headers.protocol {
+        protocol::ICMP => protocol::ICMPV6,
+        protocol => protocol,
+    };
+    let tos = u8_at(bytes, 1)?;
+    let mut buffer = [0; 48];
+    put(&mut buffer, 0, &[0x60 | tos >> 4, tos << 4]);
+    put_u16(&mut buffer, 4, u16::try_from(length - 40 + data).ok()?);
+    let first = if headers.fragment.is_some() {
+        protocol::FRAGMENT
+    } else {
+        next
+    };
+    put(&mut buffer, 6, &[first, new.ttl]);
+    put(&mut buffer, 8, &new.source.bits().to_be_bytes());
+    put(&mut buffer, 24, &new.destination.bits().to_be_bytes());
+    if let Some(fragment) = headers.fragment {
+        put(&mut buffer, 40, &[next, 0]);
+        let place = fragment.offset as u16 | u16::from(fragment.more);
+        put_u16(&mut buffer, 42, place);
+        put(&mut buffer, 44, &fragment.id.to_be_bytes());
+    }
+    Some((buffer, length))
+}
+
+fn to_v4(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
+    if has_route_ahead(bytes, headers) {
+        return None;
+    }
+    let (Some(source), Some(destination)) = (new.source.to_v4(), new.destination.to_v4()) else {
+        return None;
+    };
+    let length = u16::try_from(20 + headers.length - headers.transport_at).ok()?;
+    let (id, flags) = match headers.fragment {
+        Some(fragment) => {
+            let more = if fragment.more { 0x2000 } else { 0 };
+            (fragment.id as u16, more | (fragment.offset / 8) as u16)
+        }
+        // Whoever sends no more than fits every IPv6 link need not know of smaller links behind the translator.
+        None if length <= 1260 => (new.id, 0),
+        None => (new.id, 0x4000),
+    };
+    let protocol = match headers.protocol {
+        protocol::ICMPV6 => protocol::ICMP,
+        protocol => protocol,
+    };
+    let traffic_class = u8_at(bytes, 0)? << 4 | u8_at(bytes, 1)? >> 4;
+    let mut buffer = [0; 48];
+    put(&mut buffer, 0, &[0x45, traffic_class]);
+    put_u16(&mut buffer, 2, length);
+    put_u16(&mut buffer, 4, id);
+    put_u16(&mut buffer, 6, flags);
+    put(&mut buffer, 8, &[new.ttl, protocol]);
+    put(&mut buffer, 12, &source.to_be_bytes());
+    put(&mut buffer, 16, &destination.to_be_bytes());
+    build::fill_ip_checksum(&mut buffer);
+    Some((buffer, 20))
+}
+
+/// Returns whether an IPv4 packet has to take a way that its sender has chosen and has not gone to its end.
+fn has_source_route(bytes: &[u8], headers: &Headers) -> bool {
+    let mut rest = bytes.get(20..headers.transport_at).unwrap_or_default();
+    while let Some((kind, after)) = rest.split_first() {
+        let length = match kind {
+            0 => return false,
+            1 => {
+                rest = after;
+                continue;
+            }
+            _ => usize::from(u8_at(after, 0).unwrap_or(0)),
+        };
+        let pointer = usize::from(u8_at(after, 1).unwrap_or(0));
+        if matches!(kind, 131 | 137) && pointer <= length {
+            return true;
+        }
+        rest = rest.get(length.max(2)..).unwrap_or_default();
+    }
+    false
+}
+
+/// Returns whether an IPv6 packet has a routing header with segments left.
+fn has_route_ahead(bytes: &[u8], headers: &Headers) -> bool {
+    let mut next = u8_at(bytes, 6).unwrap_or(0);
+    let mut at = 40;
+    while at < headers.transport_at {
+        if next == protocol::ROUTING && u8_at(bytes, at + 3) != Some(0) {
+            return true;
+        }
+        let units = match next {
+            protocol::FRAGMENT => 0,
+            _ => usize::from(u8_at(bytes, at + 1).unwrap_or(0)),
+        };
+        next = u8_at(bytes, at).unwrap_or(0);
+        at += 8 + 8 * units;
+    }
+    false
+}

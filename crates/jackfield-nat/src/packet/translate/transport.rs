@@ -1,0 +1,133 @@
+use super::TranslateError;
+use crate::Endpoint;
+use crate::packet::bytes::{put, put_u16, u16_at};
+use crate::packet::checksum::{self, Delta};
+use crate::packet::rewrite::{transport_checksum_at, update_transport_checksum};
+use crate::packet::{Headers, Transport, build, protocol};
+
+/// Gives a packet the ports, the ICMP type and the checksum that it has between these endpoints of the other IP version;
+/// its IP header stays as it is.
+///
+/// The identifier of an ICMP query is the port of its inside end: the source of IPv6, the destination of IPv4.
+pub(crate) fn transport(
+    bytes: &mut [u8],
+    headers: &Headers,
+    source: Endpoint,
+    destination: Endpoint,
+) -> Result<(), TranslateError> {
+    match headers.transport {
+        Transport::Udp { .. } | Transport::Tcp { .. } => ports(bytes, headers, source, destination),
+        Transport::Query { .. } => query(bytes, headers, source, destination),
+        Transport::Later => Ok(()),
+        Transport::Error | Transport::OtherIcmp | Transport::Unknown => {
+            Err(TranslateError::Untranslatable)
+        }
+    }
+}
+
+fn ports(
+    bytes: &mut [u8],
+    headers: &Headers,
+    source: Endpoint,
+    destination: Endpoint,
+) -> Result<(), TranslateError> {
+    let (Some(old_source), Some(old_destination)) =
+        (headers.source_endpoint(), headers.destination_endpoint())
+    else {
+        return Err(TranslateError::Untranslatable);
+    };
+    put_u16(bytes, headers.transport_at, source.port);
+    put_u16(bytes, headers.transport_at + 2, destination.port);
+    if lacks_checksum(bytes, headers) {
+        return compute(bytes, headers, source, destination);
+    }
+    let delta = Delta::default()
+        .address(old_source.address, source.address)
+        .address(old_destination.address, destination.address)
+        .word(old_source.port, source.port)
+        .word(old_destination.port, destination.port);
+    update_transport_checksum(bytes, headers, delta);
+    Ok(())
+}
+
+/// Returns whether a UDP packet over IPv4 has no checksum, which IPv6 does not allow.
+fn lacks_checksum(bytes: &[u8], headers: &Headers) -> bool {
+    let udp = matches!(headers.transport, Transport::Udp { .. });
+    udp && headers.is_v4() && u16_at(bytes, headers.transport_at + 6) == Some(0)
+}
+
+/// Computes a missing checksum, which needs the whole datagram
+/// ([RFC 7915 §4.5](https://www.rfc-editor.org/rfc/rfc7915#section-4.5)).
+fn compute(
+    bytes: &mut [u8],
+    headers: &Headers,
+    source: Endpoint,
+    destination: Endpoint,
+) -> Result<(), TranslateError> {
+    if headers.fragment.is_some() {
+        return Err(TranslateError::Untranslatable);
+    }
+    // A packet quoted in an error is cut short; its checksum is nobody's to check, so it stays out.
+    if let Some(packet) = bytes.get_mut(..headers.length) {
+        build::fill_transport_checksum(
+            packet,
+            headers.transport_at,
+            source.address,
+            destination.address,
+            protocol::UDP,
+        );
+    }
+    Ok(())
+}
+
+/// Turns an echo message of one version into the other's; the other queries exist in IPv4 only.
+fn query(
+    bytes: &mut [u8],
+    headers: &Headers,
+    source: Endpoint,
+    destination: Endpoint,
+) -> Result<(), TranslateError> {
+    let partial = headers
+        .fragment
+        .is_some_and(|fragment| fragment.more || fragment.offset > 0);
+    let at = headers.transport_at;
+    let (Some(old_type), Some(old_id), false) = (u16_at(bytes, at), u16_at(bytes, at + 4), partial)
+    else {
+        // ICMPv6 covers its length, which no fragment knows.
+        return Err(TranslateError::Untranslatable);
+    };
+    let [kind, code] = old_type.to_be_bytes();
+    let new_kind = match (headers.is_v4(), kind) {
+        (true, 8) => 128,
+        (true, 0) => 129,
+        (false, 128) => 8,
+        (false, 129) => 0,
+        _ => return Err(TranslateError::Untranslatable),
+    };
+    let id = if headers.is_v4() {
+        destination.port
+    } else {
+        source.port
+    };
+    let length = headers.length - at;
+    let pseudo_header = |source, destination| {
+        checksum::pseudo_header(source, destination, protocol::ICMPV6, length)
+    };
+    let (before, after) = if headers.is_v4() {
+        (0, pseudo_header(source.address, destination.address))
+    } else {
+        (pseudo_header(headers.source, headers.destination), 0)
+    };
+    let delta = Delta::default()
+        .word(old_type, u16::from_be_bytes([new_kind, code]))
+        .word(old_id, id)
+        .sums(before, after);
+    put(bytes, at, &[new_kind]);
+    put_u16(bytes, at + 4, id);
+    if let Some(field) = transport_checksum_at(headers)
+        && let Some(old) = u16_at(bytes, field)
+    {
+        put_u16(bytes, field, delta.apply(old));
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! NATs that a provider runs for many subscribers.
+
+use std::time::Duration;
+
+use super::Profile;
+use super::classical::{APDF, DEPENDENT, behave};
+use super::deviation::{Rfc, breaks};
+use crate::{
+    Assignment, Config, Filtering, Hairpinning, Mapping, Pooling, Prefix, Refusal, Translation,
+    UnsolicitedSyn,
+};
+
+impl Profile {
+    /// A carrier-grade NAT by the book.
+    pub const CGN: Self = Self {
+        name: "cgn",
+        about: "carrier-grade NAT as RFC 6888 wants it: a block of ports a subscriber",
+        configure: carrier_grade,
+        deviations: &[
+            breaks(
+                Rfc::Rfc4787,
+                "REQ-4",
+                "parity is not kept, which RFC 7857 allows",
+            ),
+            breaks(
+                Rfc::Rfc5508,
+                "REQ-8",
+                "code 1 as RFC 6888 REQ-11 has it, not code 13",
+            ),
+        ],
+    };
+
+    /// A mobile carrier's NAT that counts ports up and maps each destination anew.
+    pub const CGN_SYMMETRIC: Self = Self {
+        name: "cgn-symmetric",
+        about: "mobile carrier: a new port in sequence for each destination, several addresses",
+        configure: |config| {
+            carrier_grade(config);
+            behave(
+                config,
+                Mapping::AddressAndPortDependent,
+                Filtering::AddressAndPortDependent,
+            );
+            config.ports.assignment = Assignment::Sequential {
+                step: 1,
+                per_host: false,
+            };
+            config.ports.hold_down = Duration::ZERO;
+            config.pooling = Pooling::Arbitrary;
+            config.hairpinning = Hairpinning::Off;
+            config.timers.udp = Duration::from_secs(60);
+            config.timers.udp_filter = Duration::from_secs(60);
+            config.unsolicited_syn = UnsolicitedSyn::Drop;
+        },
+        deviations: &[
+            breaks(Rfc::Rfc4787, "REQ-1", DEPENDENT),
+            breaks(
+                Rfc::Rfc4787,
+                "REQ-2",
+                "any external address for each mapping",
+            ),
+            breaks(
+                Rfc::Rfc4787,
+                "REQ-4",
+                "parity is not kept, which RFC 7857 allows",
+            ),
+            breaks(Rfc::Rfc4787, "REQ-5", "one minute"),
+            breaks(Rfc::Rfc4787, "REQ-8", APDF),
+            breaks(Rfc::Rfc4787, "REQ-9", "no hairpinning"),
+            breaks(Rfc::Rfc5382, "REQ-1", DEPENDENT),
+            breaks(Rfc::Rfc5382, "REQ-3", APDF),
+            breaks(
+                Rfc::Rfc5382,
+                "REQ-4",
+                "an unsolicited SYN is dropped for good",
+            ),
+            breaks(Rfc::Rfc5382, "REQ-8", "no hairpinning"),
+            breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
+            breaks(
+                Rfc::Rfc5508,
+                "REQ-8",
+                "code 1 as RFC 6888 REQ-11 has it, not code 13",
+            ),
+            breaks(
+                Rfc::Rfc6888,
+                "REQ-2",
+                "any external address for each mapping",
+            ),
+            breaks(Rfc::Rfc6888, "REQ-7", APDF),
+            breaks(Rfc::Rfc6888, "REQ-8", "ports are used again at once"),
+            breaks(
+                Rfc::Rfc6888,
+                "REQ-14",
+                "each mapping is worth a line of log",
+            ),
+            breaks(Rfc::Rfc6888, "REQ-15", "ports are given out in sequence"),
+        ],
+    };
+
+    /// A provider's gateway between an IPv6-only access network and IPv4, by RFC 6146.
+    ///
+    /// Its hosts have IPv6 addresses; IPv4 stands under `64:ff9b::/96`.
+    pub const NAT64: Self = Self {
+        name: "nat64",
+        about: "stateful NAT64: hosts of IPv6 alone reach IPv4 under 64:ff9b::/96",
+        configure: |config| {
+            config.translation = Translation::Nat64 {
+                prefix: Prefix::WELL_KNOWN_64,
+            };
+            config.timers.tcp_incoming = Some(Duration::from_secs(6));
+            config.refusal = Refusal::HostUnreachable;
+        },
+        deviations: &[
+            breaks(
+                Rfc::Rfc4787,
+                "REQ-13",
+                "nobody cuts IPv6 packets: the host is told the MTU",
+            ),
+            breaks(
+                Rfc::Rfc5508,
+                "REQ-4",
+                "types and codes are those of the other version",
+            ),
+            breaks(
+                Rfc::Rfc5508,
+                "REQ-8",
+                "address unreachable as RFC 6146 has it, not code 13",
+            ),
+        ],
+    };
+}
+
+fn carrier_grade(config: &mut Config) {
+    config.ports.assignment = Assignment::Block { size: 1008 };
+    config.ports.range = 1024..=65535;
+    config.ports.parity = false;
+    config.ports.hold_down = Duration::from_secs(120);
+    config.limits.mappings_per_host = 1008;
+    config.refusal = Refusal::HostUnreachable;
+}

@@ -1,0 +1,93 @@
+//! NATs that are rented.
+
+use std::time::Duration;
+
+use super::Profile;
+use super::classical::{APDF, DEPENDENT, EIM, behave};
+use super::deviation::{Rfc, breaks};
+use crate::{
+    Assignment, Conflict, Filtering, Fragments, Hairpinning, Mapping, Refresh, Refusal,
+    UnsolicitedSyn,
+};
+
+impl Profile {
+    /// A cloud's managed NAT gateway.
+    pub const AWS_NAT_GATEWAY: Self = Self {
+        name: "aws-nat-gateway",
+        about: "managed NAT gateway of a cloud: symmetric, gone after 350 s of idling",
+        configure: |config| {
+            behave(
+                config,
+                Mapping::AddressAndPortDependent,
+                Filtering::AddressAndPortDependent,
+            );
+            config.ports.overlap = true;
+            config.ports.parity = false;
+            config.ports.range = 1024..=65535;
+            config.timers.udp = Duration::from_secs(350);
+            config.timers.udp_filter = Duration::from_secs(350);
+            config.timers.tcp_established = Duration::from_secs(350);
+            config.timers.tcp_opening = Duration::from_secs(350);
+            config.refresh = Refresh::Both;
+            config.hairpinning = Hairpinning::Off;
+            config.unsolicited_syn = UnsolicitedSyn::Drop;
+            config.fragments = Fragments::InOrder;
+        },
+        deviations: &[
+            breaks(Rfc::Rfc4787, "REQ-1", DEPENDENT),
+            breaks(
+                Rfc::Rfc4787,
+                "REQ-3",
+                "one port serves several destinations",
+            ),
+            breaks(Rfc::Rfc4787, "REQ-4", "parity is not kept"),
+            breaks(Rfc::Rfc4787, "REQ-8", APDF),
+            breaks(Rfc::Rfc4787, "REQ-9", "no hairpinning"),
+            breaks(
+                Rfc::Rfc4787,
+                "REQ-14",
+                "fragments before their first are dropped",
+            ),
+            breaks(Rfc::Rfc5382, "REQ-1", DEPENDENT),
+            breaks(Rfc::Rfc5382, "REQ-3", APDF),
+            breaks(
+                Rfc::Rfc5382,
+                "REQ-4",
+                "an unsolicited SYN is dropped for good",
+            ),
+            breaks(Rfc::Rfc5382, "REQ-5", "350 s for established connections"),
+            breaks(
+                Rfc::Rfc5382,
+                "REQ-7",
+                "one port serves several destinations",
+            ),
+            breaks(Rfc::Rfc5382, "REQ-8", "no hairpinning"),
+            breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
+        ],
+    };
+
+    /// A cloud instance with a public address of its own behind a stateful security group.
+    ///
+    /// The pairs of addresses are the caller's to add to [`crate::Config::one_to_one`].
+    pub const CLOUD_ONE_TO_ONE: Self = Self {
+        name: "cloud-one-to-one",
+        about: "cloud instance with an elastic address and a security group that lets answers in",
+        configure: |config| {
+            behave(config, EIM, Filtering::AddressAndPortDependent);
+            config.ports.assignment = Assignment::Preserve;
+            config.ports.conflict = Conflict::Refuse;
+            config.unsolicited_syn = UnsolicitedSyn::Drop;
+            config.refusal = Refusal::Silent;
+        },
+        deviations: &[
+            breaks(Rfc::Rfc4787, "REQ-8", APDF),
+            breaks(Rfc::Rfc5382, "REQ-3", APDF),
+            breaks(
+                Rfc::Rfc5382,
+                "REQ-4",
+                "an unsolicited SYN is dropped for good",
+            ),
+            breaks(Rfc::Rfc5508, "REQ-8", "no word to the host"),
+        ],
+    };
+}
