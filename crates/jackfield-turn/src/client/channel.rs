@@ -152,6 +152,7 @@ impl Client {
     }
 
     pub(super) fn forget_channels(&mut self, peer: IpAddr) {
+        self.abandon(|ask| matches!(ask, Ask::Bind(_, bound) if bound.ip() == peer));
         let of_peer = |channel: &&ChannelNumber| {
             self.channels
                 .peer(**channel)

@@ -73,6 +73,7 @@ impl Client {
     pub fn forget(&mut self, peer: IpAddr) {
         self.permissions.0.remove(&peer);
         self.timers.cancel(&Due::Permission(peer));
+        self.abandon(|ask| ask == Ask::Permit(peer));
         self.forget_channels(peer);
         self.stats.dropped_waiting += self.waiting.discard(peer);
     }

@@ -95,6 +95,18 @@ impl Client {
         self.continue_request(now, id);
     }
 
+    /// Waits no longer for answers to what `is_of` names, and asks it no more.
+    pub(super) fn abandon(&mut self, is_of: impl Fn(Ask) -> bool) {
+        let timers = &mut self.timers;
+        self.requests.0.retain(|id, request| {
+            let stays = !is_of(request.ask);
+            if !stays {
+                timers.cancel(&Due::Request(*id));
+            }
+            stays
+        });
+    }
+
     /// Sends a request, or sends it again, or gives it up.
     pub(super) fn continue_request(&mut self, now: Instant, id: TransactionId) {
         let Some(request) = self.requests.0.get_mut(&id) else {

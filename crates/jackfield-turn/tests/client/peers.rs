@@ -167,6 +167,23 @@ fn a_forgotten_peer_is_let_go() {
 }
 
 #[test]
+fn a_peer_that_is_forgotten_before_the_server_answers_is_asked_for_no_more() {
+    let mut world = World::allocated();
+    let (now, peer) = (world.now, address(PEER));
+    world.lose = usize::MAX;
+    for _ in 0..3 {
+        world.client.bind_channel(now, peer).unwrap();
+        world.client.permit(now, peer.ip()).unwrap();
+        world.client.forget(peer.ip());
+    }
+    world.settle();
+    let sent = world.client.stats().transmissions;
+    world.pass(secs(60));
+    assert_eq!(world.client.stats().transmissions, sent);
+    assert_eq!(world.client.refusal(peer.ip()), None);
+}
+
+#[test]
 fn data_of_a_peer_that_we_did_not_let_in_is_dropped() {
     let mut world = World::allocated();
     let header = b"\x40\x00\x00\x01x";
