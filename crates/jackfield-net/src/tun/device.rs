@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use super::Netns;
 use super::netlink::Netlink;
+use super::trains::Support;
 
 /// What an interface is to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,24 +149,28 @@ impl Tun {
 /// Has the kernel leave checksums out of the packets it hands over, and cut trains up beforehand or not.
 ///
 /// Linux before 6.2 has no trains of UDP; then there are those of TCP.
-pub(super) fn set_trains(file: &File, trains: bool) -> io::Result<()> {
+///
+/// Returns which trains the kernel knows, so far as that was tried: it takes those that it gives.
+pub(super) fn set_trains(file: &File, trains: bool) -> io::Result<Support> {
     let sum = libc::TUN_F_CSUM;
     let tcp = sum | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6;
     let wishes = if trains {
-        &[tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6, tcp][..]
+        &[(udp, Support::TcpAndUdp), (tcp, Support::Tcp)][..]
     } else {
-        &[sum][..]
+        &[(sum, Support::None)][..]
     };
-    let mut result = Ok(());
-    for wish in wishes {
+    let mut result = Ok(Support::None);
+    for (wish, support) in wishes {
         // SAFETY: the argument is a number, no pointer.
-        result = check(unsafe {
+        let done = check(unsafe {
             libc::ioctl(
                 file.as_raw_fd(),
                 libc::TUNSETOFFLOAD,
                 libc::c_ulong::from(*wish),
             )
         });
+        result = done.map(|()| *support);
         if result.is_ok() {
             break;
         }

@@ -6,7 +6,7 @@
 //!
 //! Packets cross as trains where the kernel makes them: up to 64 KiB of a TCP connection or a UDP flow are one packet
 //! with one header to translate, and its checksum is left to whoever cuts the train up (virtio 1.2 §5.1.6, as in the
-//! kernel's `Documentation/networking/tuntap.rst`).
+//! kernel's `Documentation/networking/tuntap.rst`). Packets that come one by one leave as trains where they follow each other.
 
 mod cable;
 pub(crate) mod device;
@@ -18,6 +18,7 @@ mod port;
 mod port_mapping;
 mod router;
 mod tap;
+mod trains;
 
 pub use cable::{Link, LinkCounters};
 pub use device::{Tun, TunConfig, TunError};

@@ -11,7 +11,42 @@ pub(super) struct Offload {
     sum_at: u16,
 }
 
+/// What a train is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TrainKind {
+    Tcp4,
+    Tcp6,
+    Udp,
+}
+
 impl Offload {
+    /// Describes a train: where its data starts, how much of it each packet gets, and where the checksum is.
+    pub(super) fn train(
+        kind: TrainKind,
+        data_at: usize,
+        segment: usize,
+        sum_from: usize,
+        sum_at: usize,
+    ) -> Self {
+        Self {
+            flags: NEEDS_CHECKSUM,
+            train: match kind {
+                TrainKind::Tcp4 => TRAIN_TCP4,
+                TrainKind::Tcp6 => TRAIN_TCP6,
+                TrainKind::Udp => TRAIN_UDP,
+            },
+            header: data_at as u16,
+            segment: segment as u16,
+            sum_from: sum_from as u16,
+            sum_at: sum_at as u16,
+        }
+    }
+
+    /// Returns whether the checksum is left out.
+    pub(super) fn needs_checksum(self) -> bool {
+        self.flags & NEEDS_CHECKSUM != 0
+    }
+
     /// Length of the header in front of each packet, in bytes.
     pub(super) const LENGTH: usize = 10;
 
@@ -40,6 +75,12 @@ impl Offload {
     /// Returns whether the packet is several segments under one header.
     pub(super) fn is_train(self) -> bool {
         self.train & !TRAIN_ECN != 0
+    }
+
+    /// Returns how much data each packet of a train has.
+    #[cfg(test)]
+    pub(super) fn segment(self) -> usize {
+        self.segment.into()
     }
 
     /// Returns how many packets this is on a wire.
@@ -119,7 +160,7 @@ fn pseudo_header(headers: &Headers) -> u16 {
 }
 
 /// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero.
-fn sum(bytes: &[u8]) -> u64 {
+pub(super) fn sum(bytes: &[u8]) -> u64 {
     let (words, odd) = bytes.as_chunks::<2>();
     let sum: u64 = words
         .iter()
@@ -128,14 +169,14 @@ fn sum(bytes: &[u8]) -> u64 {
     sum + odd.first().map_or(0, |byte| u64::from(*byte) << 8)
 }
 
-fn fold(mut sum: u64) -> u16 {
+pub(super) fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     sum as u16
 }
 
-fn put(bytes: &mut [u8], at: usize, word: u16) {
+pub(super) fn put(bytes: &mut [u8], at: usize, word: u16) {
     if let Some(field) = bytes.get_mut(at..at + 2) {
         field.copy_from_slice(&word.to_be_bytes());
     }
@@ -145,6 +186,7 @@ fn put(bytes: &mut [u8], at: usize, word: u16) {
 const NEEDS_CHECKSUM: u8 = 1;
 const TRAIN_TCP4: u8 = 1;
 const TRAIN_TCP6: u8 = 4;
+const TRAIN_UDP: u8 = 5;
 const TRAIN_ECN: u8 = 0x80;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 )]
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::Tun;
 use super::device::set_trains;
 use super::offload::Offload;
+use super::trains::{Support, Trains};
 
 /// What went through one side of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +25,8 @@ pub struct PortCounters {
     pub bytes_in: u64,
     /// Packets written, each packet of a train counted.
     pub packets_out: u64,
+    /// Writes of a packet or a train.
+    pub writes: u64,
     /// Bytes written, IP headers included.
     pub bytes_out: u64,
     /// Packets and trains that the interface did not take, as when it is down.
@@ -34,17 +37,27 @@ pub struct PortCounters {
 #[derive(Debug)]
 pub(super) struct Port {
     file: AsyncFd<File>,
+    /// What is to be written, as long as more may follow it.
+    trains: Trains,
     pub(super) counters: PortCounters,
 }
 
 impl Port {
-    pub(super) fn new(tun: Tun) -> io::Result<Self> {
+    /// Takes an interface; `trains` says whether packets may be written as trains.
+    pub(super) fn new(tun: Tun, trains: bool) -> io::Result<Self> {
         // SAFETY: the file owns its descriptor and is never changed for another one while it is registered.
         let file = unsafe { AsyncFd::register_with_interest(tun.into_file(), Interest::READABLE)? };
-        Ok(Self {
+        let mut port = Self {
             file,
+            trains: Trains::new(),
             counters: PortCounters::default(),
-        })
+        };
+        if trains {
+            // What is no interface but a socket, as in tests, takes none.
+            let support = set_trains(port.file.get_ref(), true);
+            port.trains.support = support.unwrap_or(Support::None);
+        }
+        Ok(port)
     }
 
     /// Waits until there may be something to read.
@@ -53,51 +66,67 @@ impl Port {
     }
 
     /// Reads a packet, if there is one, to `at` in `buffer`, and returns its length and what is left to do on it.
+    ///
+    /// There has to be room of [`Offload::LENGTH`] before `at`.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
         at: usize,
     ) -> io::Result<Option<(usize, Offload)>> {
-        let mut header = [0; Offload::LENGTH];
-        let room = buffer.get_mut(at..).unwrap_or_default();
-        let slices = &mut [IoSliceMut::new(&mut header), IoSliceMut::new(room)];
-        let read = self.file.try_io(Interest::READABLE, |mut file| {
-            file.read_vectored(&mut *slices)
-        });
+        let room = buffer.get_mut(at - Offload::LENGTH..).unwrap_or_default();
+        let read = self
+            .file
+            .try_io(Interest::READABLE, |mut file| file.read(room));
         let length = match read {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => length.saturating_sub(Offload::LENGTH),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         };
-        let offload = Offload::read(header);
+        let offload = Offload::read(*room.first_chunk().unwrap_or(&[0; Offload::LENGTH]));
         self.counters.reads += 1;
         self.counters.packets_in += offload.packets(length);
         self.counters.bytes_in += length as u64;
         Ok(Some((length, offload)))
     }
 
-    /// Writes a packet; one that the interface does not take is counted.
+    /// Writes a packet, at the latest with the next [`Port::flush`]; one that the interface does not take is counted.
     pub(super) fn write(&mut self, offload: Offload, packet: &[u8]) {
-        let header = offload.bytes();
-        let slices = &[IoSlice::new(&header), IoSlice::new(packet)];
-        match self.file.get_ref().write_vectored(slices) {
-            // An interface takes a packet whole or not at all.
-            Ok(written) if written > Offload::LENGTH => {
-                self.counters.packets_out += offload.packets(packet.len());
-                self.counters.bytes_out += packet.len() as u64;
-            }
-            refused => {
-                self.counters.refused += 1;
-                tracing::trace!(?refused, length = packet.len(), "Interface refused packet");
-            }
-        }
+        let (file, counters) = (self.file.get_ref(), &mut self.counters);
+        self.trains.push(offload, packet, &mut |offload, packet| {
+            write(file, counters, offload, packet);
+        });
+    }
+
+    /// Writes what waits for more to follow.
+    pub(super) fn flush(&mut self) {
+        let (file, counters) = (self.file.get_ref(), &mut self.counters);
+        self.trains.flush(&mut |offload, packet| {
+            write(file, counters, offload, packet);
+        });
     }
 
     /// Has packets come as trains, or one by one.
     pub(super) fn set_trains(&self, trains: bool) {
         if let Err(error) = set_trains(self.file.get_ref(), trains) {
             tracing::debug!(%error, trains, "Offload cannot be changed");
+        }
+    }
+}
+
+fn write(mut file: &File, counters: &mut PortCounters, offload: Offload, packet: &[u8]) {
+    let header = offload.bytes();
+    let slices = &[IoSlice::new(&header), IoSlice::new(packet)];
+    counters.writes += 1;
+    match file.write_vectored(slices) {
+        // An interface takes a packet whole or not at all.
+        Ok(written) if written > Offload::LENGTH => {
+            counters.packets_out += offload.packets(packet.len());
+            counters.bytes_out += packet.len() as u64;
+        }
+        refused => {
+            counters.refused += 1;
+            tracing::trace!(?refused, length = packet.len(), "Interface refused packet");
         }
     }
 }

@@ -18,8 +18,8 @@ use super::{Link, Tap, Tun};
 pub struct RouterConfig {
     /// What the way between the NAT and the outside does to packets.
     pub link: Link,
-    /// Whether packets may come as trains. They do not where the NAT has an MTU of its own or the link loses packets:
-    /// those take a packet at a time.
+    /// Whether packets may come and leave as trains. They do not come so where the NAT has an MTU of its own or the link
+    /// loses packets: those take a packet at a time.
     pub trains: bool,
     /// How many packets or trains are read from one side before the other side has its turn, at least 1.
     pub batch: usize,
@@ -72,8 +72,8 @@ impl Router {
         let (handle, orders) = Handle::new();
         let router = Self {
             nat,
-            inside: Port::new(inside)?,
-            outside: Port::new(outside)?,
+            inside: Port::new(inside, config.trains)?,
+            outside: Port::new(outside, config.trains)?,
             cable: Cable::new(config.link, config.bytes_under_way, config.seed),
             orders,
             started: Instant::now(),
@@ -115,9 +115,12 @@ impl Router {
                 ready = self.outside.readable() => ready?,
             }
             // Whatever it was that woke us, both sides have their turn: neither starves the other.
-            self.pump(Side::Inside)?;
-            self.pump(Side::Outside)?;
+            let now = Instant::now();
+            self.pump(now, Side::Inside)?;
+            self.pump(now, Side::Outside)?;
             self.keep_time();
+            self.inside.flush();
+            self.outside.flush();
             if let Some(tap) = &mut self.tap {
                 tap.flush();
             }
@@ -125,7 +128,7 @@ impl Router {
     }
 
     /// Reads what has come to a side, up to a batch.
-    fn pump(&mut self, from: Side) -> io::Result<()> {
+    fn pump(&mut self, now: Instant, from: Side) -> io::Result<()> {
         for _ in 0..self.batch {
             let port = match from {
                 Side::Inside => &mut self.inside,
@@ -137,15 +140,19 @@ impl Router {
             // The buffer is lent to the translation and comes back.
             let mut buffer = std::mem::take(&mut self.buffer);
             let end = Packet::HEADROOM + length;
-            self.came(from, offload, buffer.get_mut(..end).unwrap_or_default());
+            self.came(
+                now,
+                from,
+                offload,
+                buffer.get_mut(..end).unwrap_or_default(),
+            );
             self.buffer = buffer;
         }
         Ok(())
     }
 
     /// Takes in a packet that has [`Packet::HEADROOM`] in front.
-    fn came(&mut self, from: Side, offload: Offload, buffer: &mut [u8]) {
-        let now = Instant::now();
+    fn came(&mut self, now: Instant, from: Side, offload: Offload, buffer: &mut [u8]) {
         if self.gateway.is_some() && self.gateway_takes(now, from, offload, buffer) {
             return;
         }

@@ -1,0 +1,572 @@
+//! Packets of a flow that follow each other are written as one train: the kernel's stack is walked through once for all of them.
+//!
+//! It is what network cards and kernels do on receipt (GRO). A train is only made of what the kernel cuts up into the very
+//! same packets again: same headers, same length but for the last, TCP without a gap, checksums that are right or left out.
+
+use super::offload::{Offload, TrainKind, fold, put, sum};
+
+/// Which trains the kernel takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Support {
+    /// None: packets are written as they come.
+    None,
+    /// Those of TCP.
+    Tcp,
+    /// Those of UDP as well, from Linux 6.2 on.
+    TcpAndUdp,
+}
+
+/// Trains that are being made, one a flow.
+#[derive(Debug)]
+pub(super) struct Trains {
+    pub(super) support: Support,
+    /// By a hash of the flow; a flow takes the place of another one, which is then written.
+    places: Box<[Train]>,
+    /// The places that are taken, in the order in which they were.
+    order: Vec<usize>,
+}
+
+/// Packets of one flow: none, one, or several.
+#[derive(Debug, Default)]
+struct Train {
+    /// The first packet's header and everybody's data, behind room for an [`Offload`].
+    bytes: Vec<u8>,
+    offload: Offload,
+    headers: Headers,
+    packets: usize,
+    /// How much data each packet has, but for the last.
+    segment: usize,
+    /// Nothing may follow: the last packet was shorter, or said so (PSH).
+    is_complete: bool,
+}
+
+/// Where things are in a packet that can be in a train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Headers {
+    is_v4: bool,
+    is_tcp: bool,
+    transport_at: usize,
+    data_at: usize,
+}
+
+/// What is written: an [`Offload`] and a packet, contiguous.
+pub(super) type Write<'a> = &'a mut dyn FnMut(Offload, &[u8]);
+
+impl Trains {
+    pub(super) fn new() -> Self {
+        let mut places = Vec::new();
+        places.resize_with(PLACES, Train::default);
+        Self {
+            support: Support::None,
+            places: places.into_boxed_slice(),
+            order: Vec::with_capacity(PLACES),
+        }
+    }
+
+    /// Takes a packet, and writes what has to be written before it, or itself.
+    ///
+    /// What is kept is written by [`Trains::flush`].
+    pub(super) fn push(&mut self, offload: Offload, packet: &[u8], write: Write<'_>) {
+        if self.support == Support::None {
+            write(offload, packet);
+            return;
+        }
+        let Some(headers) = Headers::read(packet) else {
+            // Of which flow a fragment is nobody knows, so nothing may be overtaken by it.
+            self.flush(write);
+            write(offload, packet);
+            return;
+        };
+        let place = headers.hash(packet) % PLACES;
+        let Some(train) = self.places.get_mut(place) else {
+            return;
+        };
+        if train.join(offload, packet, headers) {
+            return;
+        }
+        if train.packets > 0 {
+            train.leave(write);
+            self.order.retain(|taken| *taken != place);
+        }
+        if self.support.takes(headers) && headers.may_start(offload, packet) {
+            train.start(offload, packet, headers);
+            self.order.push(place);
+        } else {
+            write(offload, packet);
+        }
+    }
+
+    /// Writes all that is kept, in the order of first packets.
+    pub(super) fn flush(&mut self, write: Write<'_>) {
+        for place in self.order.drain(..) {
+            if let Some(train) = self.places.get_mut(place) {
+                train.leave(write);
+            }
+        }
+    }
+}
+
+impl Support {
+    fn takes(self, headers: Headers) -> bool {
+        self >= if headers.is_tcp {
+            Self::Tcp
+        } else {
+            Self::TcpAndUdp
+        }
+    }
+}
+
+impl Train {
+    fn start(&mut self, offload: Offload, packet: &[u8], headers: Headers) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(packet);
+        self.offload = offload;
+        self.headers = headers;
+        self.packets = 1;
+        self.segment = packet.len() - headers.data_at;
+        self.is_complete = headers.is_tcp && flags(packet, headers) & PSH != 0;
+    }
+
+    /// Appends a packet, if it is the next one.
+    fn join(&mut self, offload: Offload, packet: &[u8], headers: Headers) -> bool {
+        let data = packet.get(headers.data_at..).unwrap_or_default();
+        let fits = self.packets > 0
+            && self.packets < LONGEST_TRAIN
+            && !self.is_complete
+            && self.headers == headers
+            && data.len() <= self.segment
+            && self.bytes.len() + data.len() <= LONGEST_PACKET
+            && self.is_followed_by(packet)
+            && headers.may_start(offload, packet);
+        if !fits {
+            return false;
+        }
+        self.bytes.extend_from_slice(data);
+        self.packets += 1;
+        let pushes = headers.is_tcp && flags(packet, headers) & PSH != 0;
+        if pushes && let Some(flags) = self.bytes.get_mut(headers.transport_at + 13) {
+            *flags |= PSH;
+        }
+        self.is_complete = pushes || data.len() < self.segment;
+        true
+    }
+
+    /// Returns whether the headers say that a packet is of the same flow, and next in it.
+    fn is_followed_by(&self, packet: &[u8]) -> bool {
+        let Headers {
+            is_v4,
+            is_tcp,
+            transport_at,
+            data_at,
+        } = self.headers;
+        let same = |from: usize, to: usize| self.bytes.get(from..to) == packet.get(from..to);
+        let network = if is_v4 {
+            // Version to type of service, flags to protocol, addresses.
+            same(0, 2) && same(6, 10) && same(12, 20) && self.has_next_id(packet)
+        } else {
+            // Version to flow label, next header, hop limit, addresses.
+            same(0, 4) && same(6, 40)
+        };
+        let ports = same(transport_at, transport_at + 4);
+        let transport = || {
+            let next = word4(&self.bytes, transport_at + 4)
+                .wrapping_add((self.bytes.len() - data_at) as u32);
+            // Acknowledgement and length of the header, window, urgent pointer and options; the flags were looked at.
+            word4(packet, transport_at + 4) == next
+                && same(transport_at + 8, transport_at + 13)
+                && same(transport_at + 14, transport_at + 16)
+                && same(transport_at + 18, data_at)
+        };
+        network && ports && (!is_tcp || transport())
+    }
+
+    /// Returns whether the identification is what cutting up would make it; where fragments are forbidden it means nothing.
+    fn has_next_id(&self, packet: &[u8]) -> bool {
+        let forbids_fragments = packet.get(6).is_some_and(|flags| flags & 0x40 != 0);
+        let next = word2(&self.bytes, 4).wrapping_add(self.packets as u16);
+        forbids_fragments || word2(packet, 4) == next
+    }
+
+    /// Writes what there is.
+    fn leave(&mut self, write: Write<'_>) {
+        if self.packets > 1 {
+            self.couple();
+        }
+        if self.packets > 0 {
+            write(self.offload, &self.bytes);
+        }
+        self.packets = 0;
+    }
+
+    /// Makes one header of the first packet's: lengths, and the checksums that cutting up starts from.
+    fn couple(&mut self) {
+        let Headers {
+            is_v4,
+            is_tcp,
+            transport_at,
+            data_at,
+        } = self.headers;
+        let length = (self.bytes.len() - transport_at) as u16;
+        let addresses = if is_v4 {
+            let total = self.bytes.len() as u16;
+            put(&mut self.bytes, 2, total);
+            put(&mut self.bytes, 10, 0);
+            let checksum = !fold(sum(self.bytes.get(..transport_at).unwrap_or_default()));
+            put(&mut self.bytes, 10, checksum);
+            12..20
+        } else {
+            put(&mut self.bytes, 4, length);
+            8..40
+        };
+        let pseudo = sum(self.bytes.get(addresses).unwrap_or_default())
+            + u64::from(length)
+            + if is_tcp { 6 } else { 17 };
+        let (kind, sum_at) = match (is_tcp, is_v4) {
+            (true, true) => (TrainKind::Tcp4, 16),
+            (true, false) => (TrainKind::Tcp6, 16),
+            (false, _) => {
+                put(&mut self.bytes, transport_at + 4, length);
+                (TrainKind::Udp, 6)
+            }
+        };
+        put(&mut self.bytes, transport_at + sum_at, fold(pseudo));
+        self.offload = Offload::train(kind, data_at, self.segment, transport_at, sum_at);
+    }
+}
+
+impl Headers {
+    /// Finds its way through a whole packet of UDP or TCP, without IP options or extension headers.
+    fn read(packet: &[u8]) -> Option<Self> {
+        let (is_v4, protocol, transport_at, length) = match packet.first()? {
+            0x45 => {
+                // More fragments, or not the first one.
+                if word2(packet, 6) & 0x3fff != 0 {
+                    return None;
+                }
+                (true, packet.get(9)?, 20, usize::from(word2(packet, 2)))
+            }
+            first if first >> 4 == 6 => {
+                let length = 40 + usize::from(word2(packet, 4));
+                (false, packet.get(6)?, 40, length)
+            }
+            _ => return None,
+        };
+        let (is_tcp, data_at) = match protocol {
+            17 => (false, transport_at + 8),
+            6 => {
+                let words = packet.get(transport_at + 12)? >> 4;
+                (true, transport_at + usize::from(words.max(5)) * 4)
+            }
+            _ => return None,
+        };
+        let is_whole = length == packet.len() && data_at <= length;
+        is_whole.then_some(Self {
+            is_v4,
+            is_tcp,
+            transport_at,
+            data_at,
+        })
+    }
+
+    /// Mixes addresses and ports; flows that meet cost a train, nothing else.
+    fn hash(self, packet: &[u8]) -> usize {
+        let from = if self.is_v4 { 12 } else { 8 };
+        let words = packet.get(from..self.transport_at + 4).unwrap_or_default();
+        let (words, _) = words.as_chunks::<4>();
+        let mixed = words.iter().fold(0u64, |mixed, word| {
+            (mixed ^ u64::from(u32::from_ne_bytes(*word))).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        (mixed >> 40) as usize
+    }
+
+    /// Returns whether a packet has what belongs into a train: data, nothing unusual, and a checksum that may be made anew.
+    fn may_start(self, offload: Offload, packet: &[u8]) -> bool {
+        let usual = if self.is_tcp {
+            // Data and an acknowledgement, no beginning, end or urgency.
+            flags(packet, self) & !PSH == ACK
+        } else {
+            usize::from(word2(packet, self.transport_at + 4)) == packet.len() - self.transport_at
+        };
+        usual
+            && packet.len() > self.data_at
+            && !offload.is_train()
+            && (offload.needs_checksum() || self.has_right_checksum(packet))
+    }
+
+    /// Returns whether the checksum is there and right: a train's is made anew, and must not hide what went wrong.
+    fn has_right_checksum(self, packet: &[u8]) -> bool {
+        let sum_at = self.transport_at + if self.is_tcp { 16 } else { 6 };
+        let addresses = if self.is_v4 { 12..20 } else { 8..40 };
+        let transport = packet.get(self.transport_at..).unwrap_or_default();
+        let total = sum(packet.get(addresses).unwrap_or_default())
+            + transport.len() as u64
+            + if self.is_tcp { 6 } else { 17 }
+            + sum(transport);
+        word2(packet, sum_at) != 0 && fold(total) == 0xffff
+    }
+}
+
+fn flags(packet: &[u8], headers: Headers) -> u8 {
+    let flags = packet.get(headers.transport_at + 13);
+    flags.copied().unwrap_or_default()
+}
+
+fn word2(bytes: &[u8], at: usize) -> u16 {
+    let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |word| u16::from_be_bytes(*word))
+}
+
+fn word4(bytes: &[u8], at: usize) -> u32 {
+    let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |word| u32::from_be_bytes(*word))
+}
+
+const PSH: u8 = 8;
+const ACK: u8 = 16;
+
+/// How many flows are looked at a time.
+const PLACES: usize = 64;
+/// How many packets Linux has in a train of UDP at most (UDP_MAX_SEGMENTS of 5.x).
+const LONGEST_TRAIN: usize = 64;
+const LONGEST_PACKET: usize = 65_535;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_nat::packet::{TcpFlags, build, verify};
+    use proptest::prelude::*;
+
+    type Written = Vec<(Offload, Vec<u8>)>;
+
+    proptest! {
+        /// Whatever is pushed comes out once, unchanged and in the order of its flow, when trains are cut up again.
+        #[test]
+        fn trains_are_cut_up_into_what_they_were_made_of(
+            steps in proptest::collection::vec(
+                (0..6usize, 0..4usize, 0..3u16, any::<bool>(), any::<bool>(), 0..20u8), 1..200)
+        ) {
+            let mut trains = Trains::new();
+            trains.support = Support::TcpAndUdp;
+            let (mut flows, mut written) = ([Flow::default(); 6], Written::new());
+            let mut pushed = vec![Vec::new(); 6];
+            for (flow, size, skip, forbids, push, pause) in steps {
+                let packet = flows[flow].next(flow, [0, 7, 100, 101][size], skip, forbids, push);
+                pushed[flow].push(packet.clone());
+                trains.push(Offload::default(), &packet, &mut collect(&mut written));
+                if pause == 0 {
+                    trains.flush(&mut collect(&mut written));
+                }
+            }
+            trains.flush(&mut collect(&mut written));
+            let mut cut = vec![Vec::new(); 6];
+            for (offload, packet) in &written {
+                for packet in cut_up(*offload, packet) {
+                    prop_assert_eq!(verify(&packet), Ok(()));
+                    cut[flow_of(&packet)].push(comparable(packet));
+                }
+            }
+            let pushed: Vec<Vec<_>> = pushed.into_iter()
+                .map(|flow| flow.into_iter().map(comparable).collect()).collect();
+            prop_assert_eq!(cut, pushed);
+        }
+
+        #[test]
+        fn any_bytes_are_written_one_way_or_another(packets in proptest::collection::vec(any::<Vec<u8>>(), 0..20)) {
+            let mut trains = Trains::new();
+            trains.support = Support::TcpAndUdp;
+            let mut written = Written::new();
+            for packet in &packets {
+                trains.push(Offload::default(), packet, &mut collect(&mut written));
+            }
+            trains.flush(&mut collect(&mut written));
+            prop_assert_eq!(written.len(), packets.len());
+        }
+    }
+
+    #[test]
+    fn datagrams_of_a_flow_become_one_train_and_a_shorter_one_ends_it() {
+        let mut flow = Flow::default();
+        let mut packets: Vec<_> = (0..5).map(|_| flow.next(0, 100, 0, true, false)).collect();
+        packets.push(flow.next(0, 7, 0, true, false));
+        packets.push(flow.next(0, 7, 0, true, false));
+        let written = through(Support::TcpAndUdp, &packets);
+        let counts: Vec<_> = written
+            .iter()
+            .map(|(offload, packet)| offload.packets(packet.len()))
+            .collect();
+        assert_eq!(counts, [6, 1]);
+        assert_eq!(through(Support::Tcp, &packets).len(), 7);
+        assert_eq!(through(Support::None, &packets).len(), 7);
+    }
+
+    #[test]
+    fn a_broken_checksum_is_passed_on_as_it_came() {
+        let mut flow = Flow::default();
+        let mut packets: Vec<_> = (0..3).map(|_| flow.next(0, 100, 0, true, false)).collect();
+        packets[1][40] ^= 1;
+        let written = through(Support::TcpAndUdp, &packets);
+        assert_eq!(written.len(), 3);
+        assert!(
+            written
+                .iter()
+                .zip(&packets)
+                .all(|((_, written), pushed)| written == pushed)
+        );
+    }
+
+    #[test]
+    fn a_gap_in_a_connection_ends_its_train() {
+        let mut flow = Flow::default();
+        let mut packets: Vec<_> = (0..2).map(|_| flow.next(2, 100, 0, true, false)).collect();
+        flow.sequence += 1;
+        packets.push(flow.next(2, 100, 0, true, false));
+        assert_eq!(through(Support::Tcp, &packets).len(), 2);
+    }
+
+    fn through(support: Support, packets: &[Vec<u8>]) -> Written {
+        let mut trains = Trains::new();
+        trains.support = support;
+        let mut written = Written::new();
+        for packet in packets {
+            trains.push(Offload::default(), packet, &mut collect(&mut written));
+        }
+        trains.flush(&mut collect(&mut written));
+        written
+    }
+
+    fn collect(written: &mut Written) -> impl FnMut(Offload, &[u8]) {
+        |offload, packet| written.push((offload, packet.to_vec()))
+    }
+
+    #[derive(Debug, Clone, Copy, Default)]
+    struct Flow {
+        id: u16,
+        sequence: u32,
+    }
+
+    impl Flow {
+        /// Makes the flow's next packet; flows 0 to 3 are IPv4, those with an odd half are TCP.
+        fn next(
+            &mut self,
+            flow: usize,
+            length: usize,
+            skip: u16,
+            forbids: bool,
+            push: bool,
+        ) -> Vec<u8> {
+            let data = vec![self.id as u8; length];
+            let (from, to) = match flow < 4 {
+                true => (format!("10.0.0.{}:5000", flow + 1), "192.0.2.1:7"),
+                false => (
+                    format!("[2001:db8::{}]:5000", flow + 1),
+                    "[2001:db8:1::1]:7",
+                ),
+            };
+            let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+            self.id = self.id.wrapping_add(1 + skip);
+            let mut packet = if is_tcp(flow) {
+                let mut packet =
+                    build::tcp(from, to, TcpFlags(ACK | if push { PSH } else { 0 }), &data);
+                let at = if flow < 4 { 24 } else { 44 };
+                packet[at..at + 4].copy_from_slice(&self.sequence.to_be_bytes());
+                self.sequence += length as u32;
+                packet
+            } else {
+                build::udp(from, to, &data)
+            };
+            if flow < 4 {
+                put(&mut packet, 4, self.id);
+                put(&mut packet, 6, if forbids { 0x4000 } else { 0 });
+            }
+            sum_up(&mut packet);
+            packet
+        }
+    }
+
+    fn is_tcp(flow: usize) -> bool {
+        [2, 3, 5].contains(&flow)
+    }
+
+    fn flow_of(packet: &[u8]) -> usize {
+        usize::from(if packet[0] >> 4 == 4 {
+            packet[15]
+        } else {
+            packet[23]
+        }) - 1
+    }
+
+    /// Where fragments are forbidden the identification means nothing.
+    fn comparable(mut packet: Vec<u8>) -> Vec<u8> {
+        if packet[0] == 0x45 && packet[6] & 0x40 != 0 {
+            put(&mut packet, 4, 0);
+            put(&mut packet, 10, 0);
+        }
+        packet
+    }
+
+    /// Does what the kernel does to a train (`skb_segment`).
+    fn cut_up(offload: Offload, train: &[u8]) -> Vec<Vec<u8>> {
+        if !offload.is_train() {
+            return vec![train.to_vec()];
+        }
+        let headers = Headers::read(train).unwrap();
+        let segment = offload.segment();
+        let pieces = train[headers.data_at..].chunks(segment);
+        let last = pieces.len() - 1;
+        let cut = |(number, data): (usize, &[u8])| {
+            let mut packet = train[..headers.data_at].to_vec();
+            packet.extend_from_slice(data);
+            let length = packet.len() as u16;
+            if headers.is_v4 {
+                put(&mut packet, 2, length);
+                let id = word2(train, 4).wrapping_add(number as u16);
+                put(&mut packet, 4, id);
+            } else {
+                put(&mut packet, 4, length - 40);
+            }
+            if headers.is_tcp {
+                let at = headers.transport_at + 4;
+                let sequence = word4(train, at).wrapping_add((number * segment) as u32);
+                packet[at..at + 4].copy_from_slice(&sequence.to_be_bytes());
+                if number < last {
+                    packet[headers.transport_at + 13] &= !PSH;
+                }
+            } else {
+                put(
+                    &mut packet,
+                    headers.transport_at + 4,
+                    length - headers.transport_at as u16,
+                );
+            }
+            sum_up(&mut packet);
+            packet
+        };
+        pieces.enumerate().map(cut).collect()
+    }
+
+    /// Fills in both checksums.
+    fn sum_up(packet: &mut [u8]) {
+        let headers = Headers::read(packet).unwrap();
+        let from = headers.transport_at;
+        let addresses = if headers.is_v4 {
+            put(packet, 10, 0);
+            let checksum = !fold(sum(&packet[..20]));
+            put(packet, 10, checksum);
+            12..20
+        } else {
+            8..40
+        };
+        let (protocol, at) = if headers.is_tcp { (6, 16) } else { (17, 6) };
+        put(packet, from + at, 0);
+        let total = sum(&packet[addresses])
+            + sum(&packet[from..])
+            + (packet.len() - from) as u64
+            + protocol;
+        let checksum = !fold(total);
+        put(
+            packet,
+            from + at,
+            if checksum == 0 { 0xffff } else { checksum },
+        );
+    }
+}
