@@ -1,5 +1,7 @@
 //! Entries for a fuzzer: each takes bytes and panics when a property does not hold.
 
+mod internet;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -10,6 +12,10 @@ use crate::{
     Assignment, Behaviour, Config, Endpoint, Filtering, Limits, Mapping, Nat, Prefix, Side,
     Translation, Verdict,
 };
+
+pub use self::internet::proxy_messages;
+pub use self::internet::proxy_server;
+pub use self::internet::stack;
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
 ///

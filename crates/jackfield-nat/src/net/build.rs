@@ -230,6 +230,17 @@ impl World {
         self.add_interface(host, network, address)
     }
 
+    /// Returns the network of a machine's first interface.
+    ///
+    /// # Panics
+    /// When the machine is of another world.
+    pub fn network_of(&self, node: impl Into<NodeId>) -> NetworkId {
+        let node = node.into();
+        let mut interfaces = self.interfaces.iter();
+        let first = interfaces.find(|interface| interface.node == node);
+        first.expect("a machine is attached somewhere").network
+    }
+
     /// Returns the interfaces of a machine, in the order they were added.
     pub fn interfaces_of(&self, node: impl Into<NodeId>) -> impl Iterator<Item = InterfaceId> {
         let node = node.into();

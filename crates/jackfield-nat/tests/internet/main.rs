@@ -12,6 +12,7 @@ mod punch;
 mod puncher;
 mod random;
 mod rig;
+mod sites;
 mod tcp;
 mod tcp_punch;
 mod world;

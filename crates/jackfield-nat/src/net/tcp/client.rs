@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::TcpProgram;
+use crate::net::proxy::{Handshake, HandshakeError, Progress};
 use crate::stack::{ConnectError, ConnectionId, Event, Reason, Stack};
 
 /// A client that connects once, sends a request and keeps the response.
@@ -17,6 +18,8 @@ pub struct TcpClient {
     request: Vec<u8>,
     stays: bool,
     connection: Option<ConnectionId>,
+    /// What is still to be said to a proxy, and what to say first.
+    handshake: Option<(Handshake, Vec<u8>)>,
 }
 
 /// How far a [`TcpClient`] got.
@@ -34,6 +37,8 @@ pub enum Outcome {
     Reset(Reason),
     /// The connection could not even begin.
     Failed(ConnectError),
+    /// The proxy would not or could not.
+    NoTunnel(HandshakeError),
 }
 
 impl TcpClient {
@@ -47,6 +52,7 @@ impl TcpClient {
             request: request.into(),
             stays: false,
             connection: None,
+            handshake: None,
         }
     }
 
@@ -62,6 +68,13 @@ impl TcpClient {
         self
     }
 
+    /// Has it talk to the server through a tunnel: `to` is then a proxy, and this what to agree with it on, with the
+    /// words that begin it.
+    pub fn through(mut self, handshake: (Handshake, Vec<u8>)) -> Self {
+        self.handshake = Some(handshake);
+        self
+    }
+
     /// Returns its connection, once it has begun.
     pub fn connection(&self) -> Option<ConnectionId> {
         self.connection
@@ -70,7 +83,7 @@ impl TcpClient {
     /// Sends more on the connection.
     pub fn say(&mut self, now: Instant, stack: &mut Stack, data: &[u8]) {
         self.request.extend(data);
-        if let Some(id) = self.connection {
+        if let Some(id) = self.connection.filter(|_| self.handshake.is_none()) {
             self.flush(now, stack, id);
         }
     }
@@ -80,6 +93,43 @@ impl TcpClient {
         self.request.drain(..sent);
         if self.request.is_empty() && !self.stays {
             stack.close(now, id);
+        }
+    }
+
+    /// Begins with the proxy, or with the server at once.
+    fn begin(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+        match &mut self.handshake {
+            Some((_, first)) => {
+                stack.send(now, id, &std::mem::take(first));
+            }
+            None => self.connected(now, stack, id, &[]),
+        }
+    }
+
+    fn connected(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId, rest: &[u8]) {
+        self.handshake = None;
+        self.outcome = Outcome::Connected;
+        self.response.extend(rest);
+        self.flush(now, stack, id);
+    }
+
+    fn hear(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+        let data = stack.recv(now, id, usize::MAX);
+        let Some((handshake, _)) = &mut self.handshake else {
+            self.response.extend(data);
+            return;
+        };
+        match handshake.handle(&data) {
+            Ok(Progress::Wait) => {}
+            Ok(Progress::Send(more)) => {
+                stack.send(now, id, &more);
+            }
+            Ok(Progress::Done { rest, .. }) => self.connected(now, stack, id, &rest),
+            Err(error) => {
+                self.outcome = Outcome::NoTunnel(error);
+                self.connection = None;
+                stack.abort(now, id);
+            }
         }
     }
 
@@ -105,15 +155,9 @@ impl TcpProgram for TcpClient {
             return;
         }
         match event {
-            Event::Connected { .. } => {
-                self.outcome = Outcome::Connected;
-                self.flush(now, stack, id);
-            }
+            Event::Connected { .. } => self.begin(now, stack, id),
             Event::Writable(_) => self.flush(now, stack, id),
-            Event::Data(_) => {
-                let data = stack.recv(now, id, usize::MAX);
-                self.response.extend(data);
-            }
+            Event::Data(_) => self.hear(now, stack, id),
             Event::Finished(_) => self.finish(now, stack, id),
             Event::Closed(_) => self.outcome = Outcome::Closed,
             Event::Reset(_, reason) => self.outcome = Outcome::Reset(reason),

@@ -1,0 +1,238 @@
+//! Bytes into the proxies' parsers, into a proxy, and into the TCP stack.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::net::proxy::http::{ConnectRequest, ConnectResponse};
+use crate::net::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
+use crate::net::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
+use crate::net::{TcpApp, TcpClient, World};
+use crate::packet::build;
+use crate::stack::{Limits, Stack};
+
+/// Reads every message of the proxies' protocols: what is read is what its writer writes, and nothing is read from a
+/// part of it.
+pub fn proxy_messages(data: &[u8]) {
+    let request = |bytes: &[u8]| ConnectRequest::parse(bytes).ok().flatten();
+    if let Some((read, length)) = request(data) {
+        assert!(length <= data.len());
+        let bytes = read.to_bytes();
+        assert_eq!(request(&bytes), Some((read, bytes.len())));
+    }
+    let response = |bytes: &[u8]| ConnectResponse::parse(bytes).ok().flatten();
+    if let Some((read, _)) = response(data) {
+        let bytes = read.to_bytes();
+        assert_eq!(response(&bytes), Some((read, bytes.len())));
+    }
+    again(data, Greeting::parse, Greeting::to_bytes);
+    again(data, Request::parse, Request::to_bytes);
+    again(data, Reply::parse, Reply::to_bytes);
+    again(data, UdpHeader::parse, UdpHeader::to_bytes);
+    again(data, socks5::parse_credentials, socks5::credentials);
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(target) = text.parse::<Target>()
+    {
+        assert_eq!(target.to_string().parse(), Ok(target));
+    }
+    handshakes(data);
+}
+
+fn again<T: PartialEq + std::fmt::Debug, E>(
+    data: &[u8],
+    parse: fn(&[u8]) -> Result<Option<(T, usize)>, E>,
+    write: impl Fn(&T) -> Vec<u8>,
+) {
+    let parse = |bytes: &[u8]| parse(bytes).ok().flatten();
+    let Some((read, length)) = parse(data) else {
+        return;
+    };
+    let part = data.get(..length - 1).unwrap_or_default();
+    assert_eq!(parse(part), None, "read from a part");
+    let bytes = write(&read);
+    assert_eq!(parse(&bytes), Some((read, bytes.len())));
+}
+
+/// Lets a client hear the bytes whole and one by one: it comes to the same end.
+fn handshakes(data: &[u8]) {
+    let target = Target::from(SocketAddr::from(([192, 0, 2, 1], 443)));
+    let credentials = Credentials::new(b"user", b"password");
+    let (http, _) = Handshake::http(target.clone(), credentials.clone());
+    let (socks, _) = Handshake::socks5(Command::Connect, target, credentials);
+    for handshake in [http, socks] {
+        let whole = outcome(handshake.clone(), std::iter::once(data));
+        let pieces = outcome(handshake, data.chunks(1));
+        assert_eq!(whole, pieces);
+    }
+}
+
+/// Returns whether there is a tunnel, unless more has to come. A proxy that talks on without being asked is not
+/// waited for, as it would be if there was something to send in between.
+fn outcome<'a>(
+    mut handshake: Handshake,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Option<bool> {
+    for piece in pieces {
+        let mut piece = piece;
+        loop {
+            match handshake.handle(piece) {
+                Ok(Progress::Done { .. }) => return Some(true),
+                Ok(Progress::Send(_)) => piece = &[],
+                Ok(Progress::Wait) => break,
+                Err(_) => return Some(false),
+            }
+        }
+    }
+    None
+}
+
+/// Says the bytes to a proxy, in pieces, and lets time pass: it answers or closes, and keeps nothing.
+pub fn proxy_server(data: &[u8]) {
+    let (Some((first, words)), start) = (data.split_first(), epoch()) else {
+        return;
+    };
+    let mut world = World::new(start, 1);
+    world.record(false);
+    let net = world.network("net", crate::net::Link::default());
+    let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+    let config = ProxyConfig {
+        credentials: Credentials::new(b"user", b"password").filter(|_| first & 2 != 0),
+        ..ProxyConfig::default()
+    };
+    let proxy = TcpApp::new(1, Proxy::new(config));
+    let proxy = world.host("proxy", net, address(1), proxy);
+    let port = if first & 1 == 0 { 3128 } else { 1080 };
+    let to = SocketAddr::new(address(1), port);
+    let client = TcpClient::new(to, Vec::new()).stay();
+    let client = world.host("client", net, address(2), TcpApp::new(2, client));
+    for piece in words.chunks(1 + usize::from(first >> 2)) {
+        world.with_app(client, |app: &mut TcpApp<TcpClient>, now| {
+            app.act(now, |client, stack| client.say(now, stack, piece));
+        });
+        world.run_for(Duration::from_millis(20));
+    }
+    world.run_for(Duration::from_secs(200));
+    world.with_app(client, |app: &mut TcpApp<TcpClient>, now| {
+        app.act(now, |_, stack| {
+            for id in stack.connections().collect::<Vec<_>>() {
+                stack.abort(now, id);
+            }
+        });
+    });
+    world.run_for(Duration::from_secs(200));
+    let proxy = world.app::<TcpApp<Proxy>>(proxy);
+    let left = proxy.map_or(0, |app| app.stack().connections().count());
+    assert_eq!(left, 0, "a connection outlives its client");
+}
+
+/// Plays segments and calls on a stack and, from some point on, on a clone of it: they stay the same, within limits.
+pub fn stack(data: &[u8]) {
+    let limits = Limits {
+        connections: 8,
+        half_open: 4,
+        receive_buffer: 2000,
+        send_buffer: 2000,
+        journal: usize::MAX,
+        ..Limits::default()
+    };
+    let mut stack = Stack::with_limits(&[[192, 0, 2, 1].into()], [1; 32], limits);
+    stack.listen(80);
+    let mut clone: Option<Stack> = None;
+    let mut now = epoch();
+    for step in data.chunks(STEP).take(MOST_STEPS) {
+        if step.first().is_some_and(|kind| kind % 16 == 15) && clone.is_none() {
+            clone = Some(stack.clone());
+            continue;
+        }
+        now += Duration::from_millis(7 * u64::from(step.get(1).copied().unwrap_or(0)));
+        play(&mut stack, now, step);
+        if let Some(clone) = &mut clone {
+            play(clone, now, step);
+            assert_eq!(stack.counters(), clone.counters());
+            assert_eq!(stack.next_timeout(), clone.next_timeout());
+            loop {
+                let (packet, event) = (stack.poll_packet(), stack.poll_event());
+                assert_eq!(packet, clone.poll_packet());
+                assert_eq!(event, clone.poll_event());
+                if packet.is_none() && event.is_none() {
+                    break;
+                }
+            }
+        }
+        assert!(stack.connections().count() <= stack.limits().connections);
+    }
+}
+
+fn play(stack: &mut Stack, now: Instant, step: &[u8]) {
+    let byte = |at: usize| step.get(at).copied().unwrap_or(0);
+    let ids: Vec<_> = stack.connections().collect();
+    let id = ids.get(usize::from(byte(2)) % ids.len().max(1)).copied();
+    match (byte(0) % 16, id) {
+        (0, _) => {
+            let to = SocketAddr::from(([203, 0, 113, 1], 1000 + u16::from(byte(2) % 4)));
+            let _ = stack.connect(now, 5000, to);
+        }
+        (1, Some(id)) => {
+            stack.send(now, id, &vec![byte(3); usize::from(byte(4)) * 16]);
+        }
+        (2, Some(id)) => {
+            stack.recv(now, id, usize::from(byte(3)) * 8);
+        }
+        (3, Some(id)) => stack.close(now, id),
+        (4, Some(id)) => stack.abort(now, id),
+        (5, _) => stack.handle_timeout(now),
+        (6, _) => stack.handle_packet(now, step),
+        _ => stack.handle_packet(now, &segment(step)),
+    }
+}
+
+/// Builds a segment that has a chance to fit a connection.
+fn segment(step: &[u8]) -> Vec<u8> {
+    let byte = |at: usize| step.get(at).copied().unwrap_or(0);
+    let port = if byte(2) & 4 == 0 { 80 } else { 5000 };
+    let mut bytes = Vec::new();
+    bytes.extend((1000 + u16::from(byte(2) % 4)).to_be_bytes());
+    bytes.extend(u16::to_be_bytes(port));
+    bytes.extend([byte(3), 0, 0, byte(4), byte(5), byte(6), byte(7), byte(8)]);
+    bytes.extend([(5 + byte(9) % 3) << 4, byte(10), byte(11), byte(12)]);
+    bytes.extend([0; 4]);
+    bytes.extend(step.get(13..).unwrap_or_default());
+    build::ip(
+        [203, 0, 113, 1].into(),
+        [192, 0, 2, 1].into(),
+        crate::packet::protocol::TCP,
+        &bytes,
+    )
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a fuzz target needs some instant, and nothing depends on which"
+)]
+fn epoch() -> Instant {
+    Instant::now()
+}
+
+/// Bytes of one step of a stack's life.
+const STEP: usize = 24;
+const MOST_STEPS: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_corpus::replay;
+
+    #[test]
+    fn the_proxy_message_corpus_and_mutations_of_it_hold() {
+        replay("nat_proxy_messages", 4_000, proxy_messages);
+    }
+
+    #[test]
+    fn the_proxy_corpus_and_mutations_of_it_hold() {
+        replay("nat_proxy_server", 300, proxy_server);
+    }
+
+    #[test]
+    fn the_stack_corpus_and_mutations_of_it_hold() {
+        replay("nat_stack", 1_000, stack);
+    }
+}

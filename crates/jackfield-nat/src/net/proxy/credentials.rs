@@ -1,0 +1,25 @@
+use std::fmt;
+
+/// A name and a password, of 1 to 255 bytes each, as RFC 1929 has them; the name has no colon, as RFC 7617 has it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    pub(super) user: Vec<u8>,
+    pub(super) password: Vec<u8>,
+}
+
+impl Credentials {
+    /// Returns the pair, if both parts are of a length that either protocol can carry.
+    pub fn new(user: &[u8], password: &[u8]) -> Option<Self> {
+        let fits = |part: &[u8]| (1..=255).contains(&part.len());
+        (fits(user) && fits(password) && !user.contains(&b':')).then(|| Self {
+            user: user.to_vec(),
+            password: password.to_vec(),
+        })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}

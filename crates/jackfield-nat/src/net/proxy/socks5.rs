@@ -1,0 +1,434 @@
+//! The messages of SOCKS version 5 ([RFC 1928](https://www.rfc-editor.org/rfc/rfc1928)), with names and passwords
+//! ([RFC 1929](https://www.rfc-editor.org/rfc/rfc1929)).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Credentials;
+use super::target::{HostName, Target, TargetHost};
+
+/// A client's first message: how it can prove who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// Numbers of methods, up to 255.
+    pub methods: Vec<u8>,
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What to do.
+    pub command: Command,
+    /// Where.
+    pub target: Target,
+}
+
+/// What a server is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Connect by TCP.
+    Connect,
+    /// Await one TCP connection.
+    Bind,
+    /// Relay datagrams.
+    UdpAssociate,
+    /// None that the RFC knows.
+    Other(u8),
+}
+
+/// What a server answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 0 for success, else a reason.
+    pub code: u8,
+    /// The server's end of what was asked for.
+    pub bound: Target,
+}
+
+/// What precedes the data of each datagram between client and relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpHeader {
+    /// Which fragment it is; 0 for a datagram that stands alone.
+    pub fragment: u8,
+    /// Where it goes, or comes from.
+    pub target: Target,
+}
+
+/// Why bytes are no such message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocksError {
+    /// The first byte is another version's.
+    #[error("version {0} of the protocol")]
+    Version(u8),
+    /// The address is of a kind that the RFC does not know, or the name is none.
+    #[error("an address of unknown kind, or a name that is none")]
+    Address,
+    /// The name or the password is empty, or the name has a colon, which HTTP could not carry.
+    #[error("a name or password that is none")]
+    Credentials,
+    /// Reserved bytes are not zero.
+    #[error("reserved bytes are not zero")]
+    Reserved,
+}
+
+/// A message and its length, or nothing while there is more to come.
+type Parsed<T> = Result<Option<(T, usize)>, SocksError>;
+
+impl Greeting {
+    /// Reads a greeting.
+    ///
+    /// # Errors
+    /// Says what is wrong with bytes that begin none.
+    pub fn parse(bytes: &[u8]) -> Parsed<Self> {
+        let mut reader = Reader::new(bytes);
+        reader.version(VERSION)?;
+        let Some(count) = reader.byte() else {
+            return Ok(None);
+        };
+        let Some(methods) = reader.take(usize::from(count)) else {
+            return Ok(None);
+        };
+        let methods = methods.to_vec();
+        Ok(Some((Self { methods }, reader.at)))
+    }
+
+    /// Writes the greeting; methods past the 255th are left out.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let methods = self.methods.get(..255).unwrap_or(&self.methods);
+        let mut bytes = vec![VERSION, methods.len() as u8];
+        bytes.extend(methods);
+        bytes
+    }
+}
+
+/// Reads which method a server has chosen.
+///
+/// # Errors
+/// Says what is wrong with bytes that begin no such message.
+pub fn parse_choice(bytes: &[u8]) -> Parsed<u8> {
+    let mut reader = Reader::new(bytes);
+    reader.version(VERSION)?;
+    Ok(reader.byte().map(|method| (method, reader.at)))
+}
+
+/// Writes which method a server has chosen.
+pub fn choice(method: u8) -> Vec<u8> {
+    vec![VERSION, method]
+}
+
+/// Reads a name and a password.
+///
+/// # Errors
+/// Says what is wrong with bytes that begin no such message.
+pub fn parse_credentials(bytes: &[u8]) -> Parsed<Credentials> {
+    let mut reader = Reader::new(bytes);
+    reader.version(CREDENTIALS_VERSION)?;
+    let mut part = || {
+        let length = reader.byte()?;
+        reader.take(usize::from(length)).map(<[u8]>::to_vec)
+    };
+    let (Some(user), Some(password)) = (part(), part()) else {
+        return Ok(None);
+    };
+    match Credentials::new(&user, &password) {
+        Some(credentials) => Ok(Some((credentials, reader.at))),
+        None => Err(SocksError::Credentials),
+    }
+}
+
+/// Writes a name and a password.
+pub fn credentials(credentials: &Credentials) -> Vec<u8> {
+    let mut bytes = vec![CREDENTIALS_VERSION];
+    for part in [&credentials.user, &credentials.password] {
+        bytes.push(part.len() as u8);
+        bytes.extend(part);
+    }
+    bytes
+}
+
+/// Reads whether name and password were right.
+///
+/// # Errors
+/// Says what is wrong with bytes that begin no such message.
+pub fn parse_verdict(bytes: &[u8]) -> Parsed<bool> {
+    let mut reader = Reader::new(bytes);
+    reader.version(CREDENTIALS_VERSION)?;
+    Ok(reader.byte().map(|status| (status == 0, reader.at)))
+}
+
+/// Writes whether name and password were right.
+pub fn verdict(right: bool) -> Vec<u8> {
+    vec![CREDENTIALS_VERSION, u8::from(!right)]
+}
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Says what is wrong with bytes that begin none.
+    pub fn parse(bytes: &[u8]) -> Parsed<Self> {
+        let parsed = parse_request_or_reply(bytes)?;
+        Ok(parsed.map(|(code, target, length)| {
+            let command = Command::from(code);
+            (Self { command, target }, length)
+        }))
+    }
+
+    /// Writes the request.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION, self.command.into(), 0];
+        write_target(&mut bytes, &self.target);
+        bytes
+    }
+}
+
+impl Reply {
+    /// Reads a reply.
+    ///
+    /// # Errors
+    /// Says what is wrong with bytes that begin none.
+    pub fn parse(bytes: &[u8]) -> Parsed<Self> {
+        let parsed = parse_request_or_reply(bytes)?;
+        Ok(parsed.map(|(code, bound, length)| (Self { code, bound }, length)))
+    }
+
+    /// Writes the reply.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION, self.code, 0];
+        write_target(&mut bytes, &self.bound);
+        bytes
+    }
+}
+
+impl UdpHeader {
+    /// Reads what precedes a datagram's data, and where that begins; a datagram that ends early has none.
+    ///
+    /// # Errors
+    /// Says what is wrong with bytes that begin no such header.
+    pub fn parse(bytes: &[u8]) -> Parsed<Self> {
+        let mut reader = Reader::new(bytes);
+        let (Some(reserved), Some(fragment)) = (reader.take(2), reader.byte()) else {
+            return Ok(None);
+        };
+        if reserved != [0, 0] {
+            return Err(SocksError::Reserved);
+        }
+        let target = reader.target()?;
+        Ok(target.map(|target| (Self { fragment, target }, reader.at)))
+    }
+
+    /// Writes the header.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0, 0, self.fragment];
+        write_target(&mut bytes, &self.target);
+        bytes
+    }
+}
+
+impl From<u8> for Command {
+    fn from(code: u8) -> Self {
+        match code {
+            1 => Self::Connect,
+            2 => Self::Bind,
+            3 => Self::UdpAssociate,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<Command> for u8 {
+    fn from(command: Command) -> Self {
+        match command {
+            Command::Connect => 1,
+            Command::Bind => 2,
+            Command::UdpAssociate => 3,
+            Command::Other(code) => code,
+        }
+    }
+}
+
+fn parse_request_or_reply(bytes: &[u8]) -> Result<Option<(u8, Target, usize)>, SocksError> {
+    let mut reader = Reader::new(bytes);
+    reader.version(VERSION)?;
+    let (Some(code), Some(reserved)) = (reader.byte(), reader.byte()) else {
+        return Ok(None);
+    };
+    if reserved != 0 {
+        return Err(SocksError::Reserved);
+    }
+    let target = reader.target()?;
+    Ok(target.map(|target| (code, target, reader.at)))
+}
+
+fn write_target(bytes: &mut Vec<u8>, target: &Target) {
+    match &target.host {
+        TargetHost::Address(IpAddr::V4(ip)) => {
+            bytes.push(IPV4);
+            bytes.extend(ip.octets());
+        }
+        TargetHost::Address(IpAddr::V6(ip)) => {
+            bytes.push(IPV6);
+            bytes.extend(ip.octets());
+        }
+        TargetHost::Name(name) => {
+            bytes.extend([NAME, name.as_str().len() as u8]);
+            bytes.extend(name.as_str().as_bytes());
+        }
+    }
+    bytes.extend(target.port.to_be_bytes());
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let taken = self.bytes.get(self.at..self.at + length)?;
+        self.at += length;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    /// Refuses another version; nothing to read is not refused.
+    fn version(&mut self, wanted: u8) -> Result<(), SocksError> {
+        match self.byte() {
+            Some(other) if other != wanted => Err(SocksError::Version(other)),
+            _ => Ok(()),
+        }
+    }
+
+    fn target(&mut self) -> Result<Option<Target>, SocksError> {
+        let host = match self.byte() {
+            None => None,
+            Some(IPV4) => {
+                let octets = self.take(4).and_then(|it| <[u8; 4]>::try_from(it).ok());
+                octets.map(|it| TargetHost::Address(Ipv4Addr::from(it).into()))
+            }
+            Some(IPV6) => {
+                let octets = self.take(16).and_then(|it| <[u8; 16]>::try_from(it).ok());
+                octets.map(|it| TargetHost::Address(Ipv6Addr::from(it).into()))
+            }
+            Some(NAME) => match self.byte().map(usize::from) {
+                None => None,
+                Some(length) => match self.take(length) {
+                    None => None,
+                    Some(name) => Some(name_or_address(name).ok_or(SocksError::Address)?),
+                },
+            },
+            Some(_) => return Err(SocksError::Address),
+        };
+        let port = self.take(2).and_then(|it| <[u8; 2]>::try_from(it).ok());
+        Ok(host.zip(port).map(|(host, port)| Target {
+            host,
+            port: u16::from_be_bytes(port),
+        }))
+    }
+}
+
+/// Some clients write an address as a name.
+fn name_or_address(bytes: &[u8]) -> Option<TargetHost> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    match text.parse() {
+        Ok(ip) => Some(TargetHost::Address(ip)),
+        Err(_) => HostName::new(text).map(TargetHost::Name),
+    }
+}
+
+/// The method that proves nothing.
+pub const NO_CREDENTIALS: u8 = 0;
+/// The method of RFC 1929: a name and a password.
+pub const USER_AND_PASSWORD: u8 = 2;
+/// None of the methods is acceptable.
+pub const NO_METHOD: u8 = 0xff;
+
+/// The reply codes of [RFC 1928 §6](https://www.rfc-editor.org/rfc/rfc1928#section-6) that our server uses.
+pub mod code {
+    /// Done.
+    pub const SUCCEEDED: u8 = 0;
+    /// The server failed for a reason of its own.
+    pub const FAILED: u8 = 1;
+    /// The rules do not allow it.
+    pub const NOT_ALLOWED: u8 = 2;
+    /// The host cannot be reached, or has no such name.
+    pub const HOST_UNREACHABLE: u8 = 4;
+    /// The host refused.
+    pub const REFUSED: u8 = 5;
+    /// The server does not do that.
+    pub const UNKNOWN_COMMAND: u8 = 7;
+}
+
+const VERSION: u8 = 5;
+const CREDENTIALS_VERSION: u8 = 1;
+const IPV4: u8 = 1;
+const NAME: u8 = 3;
+const IPV6: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_target() -> impl Strategy<Value = Target> {
+        let name = "[a-z0-9-]{1,20}(\\.[a-z]{2,6}){1,3}"
+            .prop_map(|name| TargetHost::Name(HostName::new(&name).unwrap()));
+        let host = prop_oneof![any::<IpAddr>().prop_map(TargetHost::Address), name];
+        (host, any::<u16>()).prop_map(|(host, port)| Target { host, port })
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_is_read_as_it_is_written_and_waits_for_its_end(
+            methods in proptest::collection::vec(any::<u8>(), 0..256),
+            target in any_target(),
+            code in any::<u8>(),
+            user in proptest::collection::vec(any::<u8>(), 1..256),
+            password in proptest::collection::vec(any::<u8>(), 1..256),
+        ) {
+            fn holds<T: PartialEq + std::fmt::Debug>(
+                parse: fn(&[u8]) -> Parsed<T>,
+                bytes: &[u8],
+                value: T,
+            ) -> Result<(), TestCaseError> {
+                for end in 0..bytes.len() {
+                    prop_assert_eq!(parse(&bytes[..end]), Ok(None));
+                }
+                let more = [bytes, b"more"].concat();
+                prop_assert_eq!(parse(&more), Ok(Some((value, bytes.len()))));
+                Ok(())
+            }
+            let greeting = Greeting { methods };
+            holds(Greeting::parse, &greeting.to_bytes(), greeting)?;
+            let request = Request { command: code.into(), target: target.clone() };
+            holds(Request::parse, &request.to_bytes(), request)?;
+            let reply = Reply { code, bound: target.clone() };
+            holds(Reply::parse, &reply.to_bytes(), reply)?;
+            let header = UdpHeader { fragment: code, target };
+            holds(UdpHeader::parse, &header.to_bytes(), header)?;
+            let pair = Credentials::new(&user, &password).unwrap_or_else(|| Credentials::new(b"a", b"b").unwrap());
+            holds(parse_credentials, &credentials(&pair), pair.clone())?;
+            holds(parse_choice, &choice(code), code)?;
+            holds(parse_verdict, &verdict(true), true)?;
+            holds(parse_verdict, &verdict(false), false)?;
+        }
+    }
+
+    #[test]
+    fn other_versions_and_unknown_kinds_of_address_are_refused() {
+        assert_eq!(Greeting::parse(&[4]), Err(SocksError::Version(4)));
+        let request = [5, 1, 0, 2, 0, 0];
+        assert_eq!(Request::parse(&request), Err(SocksError::Address));
+        let empty_name = [5, 1, 0, 3, 0, 0, 80];
+        assert_eq!(Request::parse(&empty_name), Err(SocksError::Address));
+        let fragment = [1, 0, 0, 1];
+        assert_eq!(UdpHeader::parse(&fragment), Err(SocksError::Reserved));
+    }
+}

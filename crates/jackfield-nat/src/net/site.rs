@@ -1,0 +1,250 @@
+//! Places that hosts are at, ready made: those of libwebrtc's connectivity matrix, and two with proxies.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use super::build::NatBox;
+use super::proxy::{Proxy, ProxyConfig};
+use super::tcp::TcpApp;
+use super::world::{HostId, NetworkId, World};
+use crate::oracle::Traits;
+use crate::profile::Profile;
+use crate::{Behaviour, Config, Filtering, Mapping, Policy, Prefix, Translation};
+
+/// A kind of place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Site {
+    /// A public address, and nothing in the way.
+    Open,
+    /// Behind [`Profile::FULL_CONE`].
+    FullCone,
+    /// Behind [`Profile::RESTRICTED_CONE`].
+    AddressRestricted,
+    /// Behind [`Profile::PORT_RESTRICTED_CONE`].
+    PortRestricted,
+    /// Behind [`Profile::SYMMETRIC`].
+    Symmetric,
+    /// Behind a full cone behind a full cone.
+    DoubleCone,
+    /// Behind a full cone behind a symmetric NAT.
+    SymmetricThenCone,
+    /// A public address behind a firewall that drops UDP.
+    NoUdp,
+    /// A public address behind a firewall that drops UDP, and TCP connections from outside.
+    NoUdpNoIncomingTcp,
+    /// A public address behind a firewall that lets nothing pass but TCP connections from inside to ports 80 and 443.
+    WebOnly,
+    /// Nothing is reachable but a proxy for HTTP CONNECT to port 443.
+    HttpProxy,
+    /// Nothing is reachable but a proxy for SOCKS 5.
+    SocksProxy,
+}
+
+/// A place that was built, with room for one host.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The network that a host is to be attached to.
+    pub network: NetworkId,
+    /// The address that it is to have.
+    pub address: IpAddr,
+    /// The NATs and firewalls in front of it, innermost first.
+    pub boxes: Vec<NatBox>,
+    /// The proxy, and where it is reached.
+    pub proxy: Option<(HostId, SocketAddr)>,
+}
+
+impl Site {
+    /// All, in the order of libwebrtc's `Config` enumeration.
+    pub const ALL: [Self; 12] = [
+        Self::Open,
+        Self::FullCone,
+        Self::AddressRestricted,
+        Self::PortRestricted,
+        Self::Symmetric,
+        Self::DoubleCone,
+        Self::SymmetricThenCone,
+        Self::NoUdp,
+        Self::NoUdpNoIncomingTcp,
+        Self::WebOnly,
+        Self::HttpProxy,
+        Self::SocksProxy,
+    ];
+
+    /// Returns the name that files and command lines know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::FullCone => "full-cone",
+            Self::AddressRestricted => "restricted-cone",
+            Self::PortRestricted => "port-restricted-cone",
+            Self::Symmetric => "symmetric",
+            Self::DoubleCone => "double-cone",
+            Self::SymmetricThenCone => "symmetric-then-cone",
+            Self::NoUdp => "no-udp",
+            Self::NoUdpNoIncomingTcp => "no-udp-no-incoming-tcp",
+            Self::WebOnly => "web-only",
+            Self::HttpProxy => "http-proxy",
+            Self::SocksProxy => "socks-proxy",
+        }
+    }
+
+    /// Returns the NATs and firewalls in front of a host there, innermost first, without their addresses.
+    pub fn chain(self) -> Vec<Config> {
+        let nat = |profile: Profile| profile.config(&[]);
+        match self {
+            Self::Open | Self::HttpProxy | Self::SocksProxy => Vec::new(),
+            Self::FullCone => vec![nat(Profile::FULL_CONE)],
+            Self::AddressRestricted => vec![nat(Profile::RESTRICTED_CONE)],
+            Self::PortRestricted => vec![nat(Profile::PORT_RESTRICTED_CONE)],
+            Self::Symmetric => vec![nat(Profile::SYMMETRIC)],
+            Self::DoubleCone => vec![nat(Profile::FULL_CONE), nat(Profile::FULL_CONE)],
+            Self::SymmetricThenCone => vec![nat(Profile::FULL_CONE), nat(Profile::SYMMETRIC)],
+            Self::NoUdp => vec![open_firewall(Policy::no_udp())],
+            Self::NoUdpNoIncomingTcp => vec![open_firewall(Policy::no_udp_no_incoming_tcp())],
+            Self::WebOnly => vec![open_firewall(Policy::web_only())],
+        }
+    }
+
+    /// Returns what the [oracle](crate::oracle) has to know of it for UDP.
+    pub fn udp_traits(self) -> Vec<Traits> {
+        self.traits(Traits::of)
+    }
+
+    /// Returns what the [oracle](crate::oracle) has to know of it for TCP.
+    pub fn tcp_traits(self) -> Vec<Traits> {
+        self.traits(Traits::of_tcp)
+    }
+
+    fn traits(self, of: fn(&Config) -> Traits) -> Vec<Traits> {
+        if matches!(self, Self::HttpProxy | Self::SocksProxy) {
+            let open = Filtering::EndpointIndependent;
+            let mut wall = Traits::plain(Mapping::EndpointIndependent, open);
+            wall.blocked = true;
+            return vec![wall];
+        }
+        self.chain().iter().map(of).collect()
+    }
+}
+
+impl World {
+    /// Builds a place on the internet; up to 31 of them, each with a `number` from 1 to 31 of its own.
+    ///
+    /// Its public addresses are the eight from 203.0.113.(8 × number) on. Hosts behind NATs are in 192.168.(number).0/24,
+    /// and the networks between two NATs are 192.168.(100 + number).0/24.
+    pub fn site(&mut self, name: &str, internet: NetworkId, number: u8, site: Site) -> Place {
+        let number = number.clamp(1, MOST_SITES);
+        let mut place = Place {
+            network: internet,
+            address: public(number, 2),
+            boxes: Vec::new(),
+            proxy: None,
+        };
+        match site {
+            Site::HttpProxy | Site::SocksProxy => self.proxied(name, &mut place, number, site),
+            _ => self.walled(name, &mut place, number, site),
+        }
+        place
+    }
+
+    fn walled(&mut self, name: &str, place: &mut Place, number: u8, site: Site) {
+        let chain = site.chain();
+        for (level, config) in chain.into_iter().enumerate().rev() {
+            let mut config = config;
+            let inner = level == 0;
+            let prefix = if config.translation == Translation::None {
+                // A firewall without translation knows no host that it could let strangers reach. This one does: it
+                // maps the host's address to itself.
+                config.translation = Translation::Ports;
+                config.one_to_one = vec![(place.address, place.address)];
+                Prefix::new(public(number, 0), 29)
+            } else {
+                place.address = private(number + if inner { 0 } else { 100 }, 2);
+                config.externals = vec![if place.boxes.is_empty() {
+                    public(number, 1)
+                } else {
+                    private(number + 100, 2)
+                }];
+                Prefix::new(private(number + if inner { 0 } else { 100 }, 0), 24)
+            };
+            let Some(prefix) = prefix else {
+                continue;
+            };
+            let box_name = if inner {
+                format!("{name}-nat")
+            } else {
+                format!("{name}-nat{}", level + 1)
+            };
+            let built = self.nat(&box_name, place.network, prefix, config);
+            place.network = built.inside;
+            place.boxes.insert(0, built);
+        }
+    }
+
+    fn proxied(&mut self, name: &str, place: &mut Place, number: u8, site: Site) {
+        let lan = self.network(&format!("{name}-lan"), super::Link::default());
+        let (inside, outside) = (private(number, 1), public(number, 1));
+        let http = site == Site::HttpProxy;
+        let config = ProxyConfig {
+            http_port: http.then_some(HTTP_PROXY_PORT),
+            socks_port: (!http).then_some(SOCKS_PORT),
+            tunnel_ports: vec![if http { 443..=443 } else { 0..=u16::MAX }],
+            outside: Some(outside),
+            ..ProxyConfig::default()
+        };
+        let port = if http { HTTP_PROXY_PORT } else { SOCKS_PORT };
+        let app = TcpApp::new(u64::from(number), Proxy::new(config));
+        let host = self.host(&format!("{name}-proxy"), lan, inside, app);
+        self.add_interface(host, place.network, outside);
+        place.network = lan;
+        place.address = private(number, 2);
+        place.proxy = Some((host, SocketAddr::new(inside, port)));
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No site has this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no site is called that")]
+pub struct UnknownSite;
+
+impl FromStr for Site {
+    type Err = UnknownSite;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSite> {
+        let found = Self::ALL.into_iter().find(|site| site.name() == name);
+        found.ok_or(UnknownSite)
+    }
+}
+
+/// Returns a firewall that refuses by policy alone: what the policy lets pass needs nobody's permission.
+fn open_firewall(policy: Policy) -> Config {
+    let open = Behaviour {
+        mapping: Mapping::EndpointIndependent,
+        filtering: Filtering::EndpointIndependent,
+    };
+    Config {
+        translation: Translation::None,
+        udp: open,
+        tcp: open,
+        policy,
+        ..Config::default()
+    }
+}
+
+fn public(number: u8, host: u8) -> IpAddr {
+    Ipv4Addr::new(203, 0, 113, (number * 8).saturating_add(host)).into()
+}
+
+fn private(network: u8, host: u8) -> IpAddr {
+    Ipv4Addr::new(192, 168, network, host).into()
+}
+
+const MOST_SITES: u8 = 31;
+const HTTP_PROXY_PORT: u16 = 3128;
+const SOCKS_PORT: u16 = 1080;
