@@ -37,9 +37,11 @@ pub fn proxy_messages(data: &[u8]) {
     handshakes(data);
 }
 
+type Parse<T, E> = fn(&[u8]) -> Result<Option<(T, usize)>, E>;
+
 fn again<T: PartialEq + std::fmt::Debug, E>(
     data: &[u8],
-    parse: fn(&[u8]) -> Result<Option<(T, usize)>, E>,
+    parse: Parse<T, E>,
     write: impl Fn(&T) -> Vec<u8>,
 ) {
     let parse = |bytes: &[u8]| parse(bytes).ok().flatten();
@@ -67,10 +69,7 @@ fn handshakes(data: &[u8]) {
 
 /// Returns whether there is a tunnel, unless more has to come. A proxy that talks on without being asked is not
 /// waited for, as it would be if there was something to send in between.
-fn outcome<'a>(
-    mut handshake: Handshake,
-    pieces: impl Iterator<Item = &'a [u8]>,
-) -> Option<bool> {
+fn outcome<'a>(mut handshake: Handshake, pieces: impl Iterator<Item = &'a [u8]>) -> Option<bool> {
     for piece in pieces {
         let mut piece = piece;
         loop {
