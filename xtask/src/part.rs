@@ -152,6 +152,22 @@ pub(crate) const PARTS: &[Part] = &[
         ]]),
     },
     Part {
+        name: "wire",
+        about: "IPv6, NAT64 and trains of packets through the NAT router",
+        after: &[],
+        needs: &[Need::Root],
+        action: Action::Cargo(&[&[
+            "test",
+            "--locked",
+            "--package",
+            "jackfield-net",
+            "--test",
+            "wire",
+            "--",
+            "--required",
+        ]]),
+    },
+    Part {
         name: "socketio",
         about: "stock socket.io-client 4 and 2",
         after: &["build"],
