@@ -5,6 +5,9 @@ import { after, before, describe, test } from 'node:test';
 
 import { Internet, SERVER, SERVER_SECOND } from './lib/internet.mjs';
 import { JackfieldNat, nat } from './lib/jackfield_nat.mjs';
+import { run } from './lib/process.mjs';
+import { JACKFIELD } from './lib/server.mjs';
+import { temporaryFolder } from './lib/temp.mjs';
 import { UdpHost } from './lib/udp_host.mjs';
 import { until } from './lib/wait.mjs';
 import { discover, startTwoAddressCoturn } from './stock/natdiscovery.mjs';
@@ -227,6 +230,24 @@ describe("Debian's turnutils_natdiscovery, behind a router of each type", () => 
   });
 });
 
+describe('a router of a user who is not root', () => {
+  test('translates between namespaces of the user', async (t) => {
+    const folder = temporaryFolder('rootless');
+    try {
+      const { code, output } = await run('unshare', ['--mount', 'sh', '-euc', ROOTLESS, 'sh', JACKFIELD, folder.path]);
+      const refused = /unshare: .*(Operation not permitted|No space left)/.exec(output);
+      if (refused) return t.skip(`the kernel lets this user make no namespaces: ${refused[0]}`);
+      assert.equal(code, 0, output);
+      const shown = JSON.parse(output.split('\n').find((line) => line.startsWith('{')));
+      assert.equal(shown.mappings[0]?.protocol, 'icmp');
+      assert.match(shown.mappings[0].internal, /^10\.0\.0\.2/);
+      assert.ok(shown.packets.outbound >= 2 && shown.packets.inbound >= 2, output);
+    } finally {
+      folder.remove();
+    }
+  });
+});
+
 describe('a router that cannot be', () => {
   test('says which interface it may not make, without the right to', async () => {
     const { code, output } = await nat(
@@ -251,6 +272,29 @@ describe('a router that cannot be', () => {
     assert.match(output, /no router is controlled by \/nonexistent\/nat\.sock/);
   });
 });
+
+/**
+ * As root, makes /dev/net/tun what it is on most systems, open to everybody, in mounts of its own; then as nobody makes user
+ * and network namespaces, a router between two of them, and pings through it.
+ */
+const ROOTLESS = `
+  mount -t tmpfs none /dev/net
+  mknod -m 666 /dev/net/tun c 10 200
+  chown 65534:65534 "$2"
+  cd "$2"
+  exec setpriv --reuid=65534 --regid=65534 --clear-groups \\
+    unshare --user --map-root-user --net sh -euc '
+      ip link set lo up
+      ip addr add ${SERVER}/32 dev lo
+      unshare --net sleep 60 & home=$!
+      until [ "$(readlink /proc/$home/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+      "$1" nat run --inside tun0=10.0.0.2/24@$home --default-route --outside nat0 --external 198.18.1.1 \\
+        --control "$2/sock" & router=$!
+      trap "kill $home $router" EXIT
+      until [ -S "$2/sock" ]; do kill -0 $router; sleep 0.05; done
+      nsenter --net=/proc/$home/ns/net ping -c 2 -i 0.2 -W 5 ${SERVER}
+      "$1" nat list --json --control "$2/sock"
+    ' sh "$1" "$2"`;
 
 const BYTES = 8 << 20;
 
