@@ -2,7 +2,7 @@
 //!
 //! Three protocols do it. PCP ([RFC 6887](https://www.rfc-editor.org/rfc/rfc6887)) and its ancestor NAT-PMP
 //! ([RFC 6886](https://www.rfc-editor.org/rfc/rfc6886)) are datagrams to the gateway's port 5351; UPnP IGD is found by
-//! multicast and spoken in XML over HTTP. [`nat_pmp`] and [`pcp`] read and write their messages.
+//! multicast and spoken in XML over HTTP. [`nat_pmp`], [`pcp`] and [`upnp`] read and write their messages.
 //!
 //! A [`Gateway`] is the server: it stands beside a [`Nat`](crate::Nat), answers what reaches the NAT's inside address,
 //! and keeps the leases. A [`client::Client`] asks all three at once and keeps mappings alive. Both are sans-IO: the
@@ -45,6 +45,7 @@
 pub mod client;
 pub mod nat_pmp;
 pub mod pcp;
+pub mod upnp;
 
 mod gateway;
 

@@ -9,3 +9,4 @@ mod client;
 mod nat_pmp;
 mod pcp;
 mod rig;
+mod upnp;

@@ -219,7 +219,10 @@ fn requests_from_outside_are_counted_and_never_answered() {
 
 #[test]
 fn a_reboot_of_the_nat_begins_a_new_epoch_and_is_announced() {
-    let mut rig = Rig::new(|config| config.announcements = 10);
+    let mut rig = Rig::new(|config| {
+        config.announcements = 10;
+        config.protocols.upnp = false;
+    });
     map(&mut rig, HOST, UDP, 5000, 5000, 3600);
     rig.pass(Duration::from_secs(500));
     while rig.gateway.poll_transmit().is_some() {}
@@ -239,8 +242,8 @@ fn a_reboot_of_the_nat_begins_a_new_epoch_and_is_announced() {
     let pcp = rig.gateway.poll_transmit().unwrap();
     assert_eq!(pcp.data[..4], [2, 0x80, 0, 0]);
     let before = rig.gateway.counters().announced - 2;
-    while let Some(next) = rig.gateway.next_timeout() {
-        rig.pass(next - rig.now);
+    for _ in 0..60 {
+        rig.pass(Duration::from_secs(5));
     }
     let announced = rig.gateway.counters().announced - before;
     assert_eq!(announced, 2 * 10, "ten times in each dialect");

@@ -14,9 +14,10 @@ impl Router {
         match &mut self.gateway {
             Some(gateway) if config.protocols == Protocols::NONE => {
                 gateway.end_all(now, &mut self.nat);
+                self.send_of_gateway(now);
                 self.gateway = None;
             }
-            Some(gateway) => gateway.set_protocols(config.protocols),
+            Some(gateway) => gateway.set_protocols(now, &self.nat, config.protocols),
             None if config.protocols == Protocols::NONE => {}
             None => {
                 let mut seed = [0; 32];

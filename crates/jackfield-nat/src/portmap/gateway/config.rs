@@ -32,6 +32,22 @@ pub struct Config {
     pub requests_per_second: u32,
     /// How often a restart is announced by multicast; the pauses double from a quarter of a second on.
     pub announcements: u32,
+    /// What UPnP calls the gateway.
+    pub name: String,
+    /// The version of UPnP IGD: 1, or 2, which knows version 1 as well.
+    pub igd_version: u8,
+    /// The port of UPnP's HTTP.
+    pub http_port: u16,
+    /// For how long a UPnP device counts as present after it has said so; it says so twice in that time.
+    pub presence: Duration,
+    /// How fast the link outside is, as UPnP tells, in bits per second.
+    pub link_bit_rate: u32,
+    /// TCP connections to the gateway.
+    pub connections: usize,
+    /// TCP connections of one host to the gateway.
+    pub connections_per_host: usize,
+    /// For how long such a connection may be silent.
+    pub patience: Duration,
 }
 
 /// Which protocols a gateway speaks.
@@ -76,6 +92,14 @@ impl Default for Config {
             filters_per_lease: 16,
             requests_per_second: 100,
             announcements: 10,
+            name: "Jackfield".to_owned(),
+            igd_version: 2,
+            http_port: 49_000,
+            presence: Duration::from_secs(1800),
+            link_bit_rate: 1_000_000_000,
+            connections: 64,
+            connections_per_host: 16,
+            patience: Duration::from_secs(15),
         }
     }
 }

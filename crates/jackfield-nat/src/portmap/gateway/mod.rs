@@ -2,34 +2,41 @@
 
 mod announce;
 mod config;
+mod control;
 mod counters;
 mod grant;
+mod http;
 mod lease;
 mod nat_pmp;
 mod packet;
 mod pcp;
 mod peer;
 mod rate;
+mod search;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 pub use config::{Config, Protocols};
 pub use counters::Counters;
 pub use lease::LeaseView;
 
 use announce::Announcer;
+use http::Visit;
 use lease::Leases;
 use peer::Peers;
 use rate::Rates;
 
 use super::SERVER_PORT;
+use super::upnp::SSDP_PORT;
+use super::upnp::description::Description;
 use crate::Nat;
 use crate::net::Datagram;
+use crate::stack::{ConnectionId, Limits, Stack};
 
 /// The port mapping server of a NAT.
 ///
@@ -51,6 +58,13 @@ pub struct Gateway {
     outbox: VecDeque<Datagram>,
     /// Whole packets to be sent inside.
     packets: VecDeque<Vec<u8>>,
+    /// What UPnP says of the gateway.
+    description: Description,
+    /// When it says again that it is there, by UPnP.
+    next_notify: Option<Instant>,
+    /// The gateway's own TCP.
+    stack: Stack,
+    visits: BTreeMap<ConnectionId, Visit>,
     rng: ChaCha8Rng,
     counters: Counters,
 }
@@ -62,7 +76,21 @@ impl Gateway {
     pub fn new(now: Instant, config: Config, nat: &Nat, seed: [u8; 32]) -> Self {
         let mut announcements = Announcer::default();
         announcements.begin(now);
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        let description = Description {
+            name: config.name.clone(),
+            uuid: uuid(&mut rng),
+            version: config.igd_version.clamp(1, 2),
+        };
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let addresses: Vec<_> = nat.config().inside.into_iter().collect();
+        let mut stack = Stack::with_limits(&addresses, seed, limits(&config));
+        if config.protocols.upnp {
+            stack.listen(config.http_port);
+        }
         Self {
+            next_notify: first_notify(now, &config),
             config,
             started: now,
             resets: nat.resets(),
@@ -72,7 +100,10 @@ impl Gateway {
             rates: Rates::default(),
             outbox: VecDeque::new(),
             packets: VecDeque::new(),
-            rng: ChaCha8Rng::from_seed(seed),
+            description,
+            stack,
+            visits: BTreeMap::new(),
+            rng,
             counters: Counters::default(),
         }
     }
@@ -94,6 +125,10 @@ impl Gateway {
         }
         let answer = match destination.port() {
             SERVER_PORT => self.answer_server_port(now, nat, source, bytes),
+            SSDP_PORT if self.config.protocols.upnp => {
+                self.answer_search(nat, source, bytes);
+                None
+            }
             _ => None,
         };
         if let Some(data) = answer {
@@ -134,6 +169,9 @@ impl Gateway {
         self.expire(now, nat);
         self.tend_flows(now, nat);
         self.announce(now, nat);
+        self.notify(now, nat);
+        self.stack.handle_timeout(now);
+        self.visit(now, nat);
     }
 
     /// Returns when [`Gateway::handle_timeout`] has something to do.
@@ -143,6 +181,8 @@ impl Gateway {
             self.leases.next(),
             self.peers.next(),
             self.announcements.next(),
+            self.next_notify,
+            self.stack.next_timeout(),
         ];
         all.into_iter().flatten().min()
     }
@@ -171,17 +211,27 @@ impl Gateway {
     }
 
     /// Speaks these protocols from now on; leases stay.
-    pub fn set_protocols(&mut self, protocols: Protocols) {
+    pub fn set_protocols(&mut self, now: Instant, nat: &Nat, protocols: Protocols) {
+        let before = self.config.protocols;
+        if before.upnp && !protocols.upnp {
+            self.say_goodbye(nat);
+            self.stack.unlisten(self.config.http_port);
+        }
         self.config.protocols = protocols;
+        if protocols.upnp && !before.upnp {
+            self.stack.listen(self.config.http_port);
+        }
+        self.next_notify = first_notify(now, &self.config);
     }
 
-    /// Ends every lease.
+    /// Ends every lease, and says goodbye where the dialect has a word for it.
     pub fn end_all(&mut self, now: Instant, nat: &mut Nat) {
         let keys: Vec<lease::Key> = self.leases.iter().map(|(key, _)| *key).collect();
         for key in keys {
             self.end(now, nat, &key);
         }
         self.peers = Peers::default();
+        self.say_goodbye(nat);
     }
 
     /// Returns what it was asked, and what came of it.
@@ -207,6 +257,43 @@ impl Gateway {
         self.started = now;
         self.resets = nat.resets();
         self.announcements.begin(now);
+        self.next_notify = first_notify(now, &self.config);
+        let addresses: Vec<_> = nat.config().inside.into_iter().collect();
+        self.stack.set_addresses(&addresses);
         tracing::debug!("Leases are lost, a new epoch begins");
+    }
+}
+
+fn first_notify(now: Instant, config: &Config) -> Option<Instant> {
+    (config.protocols.upnp && config.announcements > 0).then_some(now)
+}
+
+/// Returns a random UUID ([RFC 9562 §5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
+fn uuid(rng: &mut ChaCha8Rng) -> String {
+    let (high, low) = (rng.next_u64(), rng.next_u64());
+    let (high, low) = (high & !0xf000 | 0x4000, low & !(3 << 62) | 2 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// Returns how much the gateway's own TCP keeps: hosts inside ask short questions.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        connections: config.connections,
+        half_open: config.connections / 2,
+        connections_per_address: config.connections_per_host,
+        receive_buffer: 16 * 1024,
+        send_buffer: 64 * 1024,
+        handshake: config.patience,
+        timeout: config.patience,
+        idle: config.patience,
+        journal: 256 * 1024,
+        ..Limits::default()
     }
 }

@@ -1,12 +1,13 @@
 //! The gateway's side of a network: whole packets to its inside address.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Gateway;
 use crate::packet::bytes::{u16_at, u32_at, u128_at};
 use crate::packet::{Headers, IcmpError, Transport, build, protocol, verify};
 use crate::portmap::SERVER_PORT;
+use crate::portmap::upnp::{self, SSDP_PORT};
 use crate::{Address, Nat, Side};
 
 impl Gateway {
@@ -56,6 +57,9 @@ impl Gateway {
                 id,
                 response: false,
             } => self.answer_ping(&headers, id, bytes),
+            Transport::Tcp { .. } if headers.destination != SSDP_GROUP => {
+                self.handle_segment(now, nat, bytes);
+            }
             Transport::Udp { .. } if headers.destination != SSDP_GROUP => {
                 self.counters.ignored += 1;
                 let error = IcmpError::PortUnreachable.about(headers.destination, bytes);
@@ -71,6 +75,9 @@ impl Gateway {
         if let Some(packet) = self.packets.pop_front() {
             return Some(packet);
         }
+        if let Some(packet) = self.stack.poll_packet() {
+            return Some(packet);
+        }
         let datagram = self.poll_transmit()?;
         Some(build::udp(
             datagram.source,
@@ -81,7 +88,11 @@ impl Gateway {
 
     fn hears(&self, port: u16) -> bool {
         let protocols = self.config.protocols;
-        port == SERVER_PORT && (protocols.nat_pmp || protocols.pcp)
+        match port {
+            SERVER_PORT => protocols.nat_pmp || protocols.pcp,
+            SSDP_PORT => protocols.upnp,
+            _ => false,
+        }
     }
 
     fn answer_ping(&mut self, headers: &Headers, id: u16, bytes: &[u8]) {
@@ -128,5 +139,5 @@ fn destination(bytes: &[u8]) -> Option<Address> {
     }
 }
 
-/// Where UPnP devices are searched: 239.255.255.250.
-const SSDP_GROUP: Address = Address::v4(Ipv4Addr::new(239, 255, 255, 250).to_bits());
+/// Where UPnP devices are searched.
+const SSDP_GROUP: Address = Address::v4(upnp::SSDP_GROUP.to_bits());

@@ -1,0 +1,95 @@
+//! UPnP's discovery: the gateway answers searches, and says that it is there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::Gateway;
+use crate::Nat;
+use crate::net::Datagram;
+use crate::portmap::upnp::description::ROOT;
+use crate::portmap::upnp::ssdp::{Presence, Search};
+use crate::portmap::upnp::{SSDP_GROUP, SSDP_PORT, Url};
+
+impl Gateway {
+    /// Answers a search, at once: the searcher's patience is for networks with many devices.
+    pub(super) fn answer_search(&mut self, nat: &Nat, searcher: SocketAddr, bytes: &[u8]) {
+        let (Some(own), Some(search)) = (nat.config().inside, Search::decode(bytes)) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        self.counters.upnp_searches += 1;
+        let all = search.target == "ssdp:all";
+        for presence in self.presences(own) {
+            if all || presence.target == search.target {
+                let data = presence.encode_answer(SERVER);
+                self.outbox.push_back(Datagram {
+                    source: SocketAddr::new(own, SSDP_PORT),
+                    destination: searcher,
+                    data,
+                });
+            }
+        }
+    }
+
+    /// Says to everybody that it is there, as often as its presence would otherwise be forgotten.
+    pub(super) fn notify(&mut self, now: Instant, nat: &Nat) {
+        if self.next_notify.is_none_or(|due| due > now) {
+            return;
+        }
+        self.next_notify = Some(now + self.config.presence / 2);
+        if let Some(own @ IpAddr::V4(_)) = nat.config().inside {
+            self.notify_all(own, true);
+        }
+    }
+
+    /// Says goodbye to everybody.
+    pub(super) fn say_goodbye(&mut self, nat: &Nat) {
+        if let (true, Some(own @ IpAddr::V4(_))) = (self.config.protocols.upnp, nat.config().inside)
+        {
+            self.notify_all(own, false);
+        }
+    }
+
+    fn notify_all(&mut self, own: IpAddr, is_here: bool) {
+        for mut presence in self.presences(own) {
+            if !is_here {
+                presence.location = None;
+            }
+            self.counters.announced += 1;
+            self.outbox.push_back(Datagram {
+                source: SocketAddr::new(own, SSDP_PORT),
+                destination: SocketAddr::from((SSDP_GROUP, SSDP_PORT)),
+                data: presence.encode_notify(SERVER),
+            });
+        }
+    }
+
+    fn presences(&self, own: IpAddr) -> Vec<Presence> {
+        let location = Url {
+            host: SocketAddr::new(own, self.config.http_port),
+            path: ROOT.to_owned(),
+        };
+        let max_age = u32::try_from(self.config.presence.as_secs()).unwrap_or(u32::MAX);
+        let presence = |(target, udn): (String, String)| {
+            let usn = if target == udn {
+                udn
+            } else {
+                format!("{udn}::{target}")
+            };
+            Presence {
+                target,
+                usn,
+                location: Some(location.clone()),
+                max_age,
+            }
+        };
+        self.description
+            .targets()
+            .into_iter()
+            .map(presence)
+            .collect()
+    }
+}
+
+/// System, UPnP version and product, as the architecture asks for.
+pub(super) const SERVER: &str = "jackfield UPnP/1.1 jackfield/1";
