@@ -2,7 +2,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use super::limits::Limits;
 use super::policy::Policy;
+pub use super::timers::Timers;
 use super::translation::Translation;
 use crate::Prefix;
 
@@ -192,33 +194,6 @@ pub enum Refresh {
     Both,
 }
 
-/// How long idle state lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timers {
-    /// UDP mappings.
-    pub udp: Duration,
-    /// UDP mappings that nothing has come in on.
-    pub udp_unreplied: Option<Duration>,
-    /// UDP mappings made by a packet to a port below 1024 (RFC 4787 REQ-5a).
-    pub udp_well_known: Option<Duration>,
-    /// The permission for a remote endpoint to send to a UDP mapping.
-    pub udp_filter: Duration,
-    /// TCP connections that are open.
-    pub tcp_established: Duration,
-    /// TCP connections that have seen one SYN.
-    pub tcp_opening: Duration,
-    /// The same if the SYN came from outside, where that is another time (RFC 6146 §4: 6 seconds).
-    pub tcp_incoming: Option<Duration>,
-    /// TCP connections that have seen both FINs.
-    pub tcp_closing: Duration,
-    /// TCP connections that have seen a RST.
-    pub tcp_reset: Duration,
-    /// ICMP queries.
-    pub icmp: Duration,
-    /// Fragments of one datagram.
-    pub fragment: Duration,
-}
-
 /// What happens to packets from inside to an external address of the NAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hairpinning {
@@ -309,27 +284,6 @@ pub enum Protocol {
     Icmp,
 }
 
-/// How much state there may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Mappings of all hosts.
-    pub mappings: usize,
-    /// Mappings of one host (RFC 6888 REQ-4). An IPv6 host is its /64.
-    pub mappings_per_host: usize,
-    /// Flows, that is pairs of mapping and remote endpoint, of all hosts.
-    pub flows: usize,
-    /// Flows of one host (RFC 6888 REQ-5).
-    pub flows_per_host: usize,
-    /// Datagrams of which fragments are awaited.
-    pub datagrams: usize,
-    /// Bytes of fragments that wait for the first of their datagram.
-    pub held_bytes: usize,
-    /// Unsolicited SYNs that wait for their answer.
-    pub held_syns: usize,
-    /// ICMP errors of the NAT's own in a second.
-    pub errors_per_second: u32,
-}
-
 impl Default for Config {
     fn default() -> Self {
         let transparent = Behaviour {
@@ -377,40 +331,6 @@ impl Default for Ports {
             keep_range: true,
             range: 1..=65535,
             hold_down: Duration::ZERO,
-        }
-    }
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        const FOUR_MINUTES: Duration = Duration::from_secs(240);
-        Self {
-            udp: Duration::from_secs(300),
-            udp_unreplied: None,
-            udp_well_known: None,
-            udp_filter: Duration::from_secs(300),
-            tcp_established: Duration::from_secs(2 * 3600 + 240),
-            tcp_opening: FOUR_MINUTES,
-            tcp_incoming: None,
-            tcp_closing: FOUR_MINUTES,
-            tcp_reset: FOUR_MINUTES,
-            icmp: Duration::from_secs(60),
-            fragment: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            mappings: 1 << 20,
-            mappings_per_host: 4096,
-            flows: 1 << 20,
-            flows_per_host: 16384,
-            datagrams: 1024,
-            held_bytes: 1 << 20,
-            held_syns: 1024,
-            errors_per_second: 1000,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Nat {
     }
 
     /// Ends a flow, and its mapping if that lives by its connections.
-    fn end_flow(&mut self, now: Instant, id: u32) {
+    pub(super) fn end_flow(&mut self, now: Instant, id: u32) {
         let Some(mapping_id) = self.take_flow(id) else {
             return;
         };
@@ -94,6 +94,9 @@ impl Nat {
         let flow = self.table.remove_flow(id)?;
         let host = self.hosts.entry(flow.internal().address);
         host.flows = host.flows.saturating_sub(1);
+        if !flow.permits {
+            host.inbound_flows = host.inbound_flows.saturating_sub(1);
+        }
         if self.keeps_mapping(&flow)
             && let Some(mapping) = self.table.mappings.get_mut(flow.mapping)
         {

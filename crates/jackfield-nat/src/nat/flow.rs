@@ -63,7 +63,11 @@ impl Nat {
     fn note_direction(&mut self, id: u32, from: Side) -> Option<()> {
         let flow = self.table.flows.get_mut(id)?;
         match from {
-            Side::Inside if !flow.permits => self.table.permit(id),
+            Side::Inside if !flow.permits => {
+                let host = self.hosts.entry(flow.internal().address);
+                host.inbound_flows = host.inbound_flows.saturating_sub(1);
+                self.table.permit(id);
+            }
             Side::Outside if !flow.replied => {
                 flow.replied = true;
                 self.table.mappings.get_mut(flow.mapping)?.replied = true;
@@ -163,14 +167,7 @@ impl Nat {
         internal: Endpoint,
         remote: Endpoint,
     ) -> Result<u32, DropReason> {
-        let limits = &self.config.limits;
-        let host = self.hosts.get(internal.address);
-        if host.is_some_and(|host| host.mappings >= limits.mappings_per_host) {
-            return Err(DropReason::HostMappings);
-        }
-        if self.table.mappings.len() >= limits.mappings {
-            return Err(DropReason::TableFull);
-        }
+        self.room_for_mapping(now, internal.address)?;
         let scope = self.scope(protocol, remote);
         let wish = Wish {
             protocol,
@@ -178,6 +175,10 @@ impl Nat {
             unique_for: self.external_scope(scope),
         };
         let choice = match self.assign(wish) {
+            Err(DropReason::PortExhausted) if self.evict_mapping(now) => self.assign(wish),
+            choice => choice,
+        };
+        let choice = match choice {
             Ok(choice) => choice,
             Err(reason) => {
                 self.hosts.release(internal.address);
@@ -228,14 +229,7 @@ impl Nat {
             .ok_or(DropReason::NoMapping)?;
         let internal = mapping.internal.address;
         let mut flow = Flow::new(mapping_id, mapping, remote, now);
-        let limits = &self.config.limits;
-        let host = self.hosts.get(internal);
-        let full = if host.is_some_and(|host| host.flows >= limits.flows_per_host) {
-            Some(DropReason::HostFlows)
-        } else {
-            (self.table.flows.len() >= limits.flows).then_some(DropReason::TableFull)
-        };
-        if let Some(reason) = full {
+        if let Err(reason) = self.room_for_flow(now, from, internal) {
             self.drop_mapping_if_unused(now, mapping_id);
             return Err(reason);
         }
@@ -252,7 +246,9 @@ impl Nat {
         let expires = self.flow_end(&flow);
         flow.armed = expires;
         let id = self.table.insert_flow(flow).ok_or(DropReason::NoMapping)?;
-        self.hosts.entry(internal).flows += 1;
+        let host = self.hosts.entry(internal);
+        host.flows += 1;
+        host.inbound_flows += usize::from(from == Side::Outside);
         let due = Due::Flow(id, self.table.flows.generation(id));
         self.queue.push(expires, due);
         Ok(id)

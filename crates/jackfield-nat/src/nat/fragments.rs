@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::config::Fragments;
+use super::hosts::host_of;
 use super::queue::Due;
 use super::{DropReason, Hold, Nat, Side, Verdict};
 use crate::Address;
@@ -21,17 +22,28 @@ pub(crate) struct DatagramKey {
 
 /// Fragmented datagrams of which more is awaited ([RFC 4787 §11](https://www.rfc-editor.org/rfc/rfc4787#section-11)).
 ///
-/// Their number and the bytes held are bounded, so that a flood of fragments costs whole packets nothing (REQ-14a).
+/// Their number and the bytes held are bounded, for everybody and for each inside host, so that a flood of fragments
+/// costs whole packets and other hosts nothing (REQ-14a). What comes from outside before its first fragment is on
+/// nobody's account but the strangers', who get half of all there is.
 #[derive(Debug, Clone)]
 pub(crate) struct Datagrams {
     datagrams: BTreeMap<DatagramKey, Datagram>,
-    held_bytes: usize,
+    all: Usage,
+    /// By inside host; `None` for strangers.
+    accounts: BTreeMap<Option<Address>, Usage>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    datagrams: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone)]
 struct Datagram {
     expires: Instant,
     progress: Progress,
+    account: Option<Address>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,8 +67,45 @@ impl Datagrams {
     pub(crate) fn new() -> Self {
         Self {
             datagrams: BTreeMap::new(),
-            held_bytes: 0,
+            all: Usage::default(),
+            accounts: BTreeMap::new(),
         }
+    }
+
+    fn insert(&mut self, key: DatagramKey, datagram: Datagram) {
+        self.all.datagrams += 1;
+        self.accounts.entry(datagram.account).or_default().datagrams += 1;
+        self.datagrams.insert(key, datagram);
+    }
+
+    fn remove(&mut self, key: &DatagramKey) -> Option<Datagram> {
+        let datagram = self.datagrams.remove(key)?;
+        let bytes = datagram.held_bytes();
+        self.all.datagrams -= 1;
+        self.all.bytes -= bytes;
+        if let Some(account) = self.accounts.get_mut(&datagram.account) {
+            account.datagrams -= 1;
+            account.bytes -= bytes;
+            if account.datagrams == 0 {
+                self.accounts.remove(&datagram.account);
+            }
+        }
+        Some(datagram)
+    }
+
+    /// Puts a fragment to those that wait.
+    fn hold(&mut self, key: &DatagramKey, bytes: &[u8]) {
+        if let Some(datagram) = self.datagrams.get_mut(key)
+            && let Progress::Held(held) = &mut datagram.progress
+        {
+            held.push(bytes.to_vec());
+            self.all.bytes += bytes.len();
+            self.accounts.entry(datagram.account).or_default().bytes += bytes.len();
+        }
+    }
+
+    fn used_by(&self, account: Option<Address>) -> Usage {
+        self.accounts.get(&account).copied().unwrap_or_default()
     }
 }
 
@@ -80,15 +129,19 @@ impl Nat {
             id: translated.fragment.map_or(0, |fragment| fragment.id as u16),
             to,
         };
-        let earlier = self.datagrams.datagrams.remove(&key);
-        if !self.expect_more(now, key, Progress::Going(way), earlier.is_some()) {
+        let host = match from {
+            Side::Inside => original.source,
+            Side::Outside => translated.destination,
+        };
+        let earlier = self.datagrams.remove(&key);
+        let timed = earlier.is_some();
+        if !self.expect_more(now, key, Some(host), Progress::Going(way), timed) {
             return;
         }
         let Some(Progress::Held(held)) = earlier.map(|datagram| datagram.progress) else {
             return;
         };
         for bytes in held {
-            self.datagrams.held_bytes -= bytes.len();
             if let Ok(headers) = Headers::parse(&bytes) {
                 let mut buffer = vec![0; Packet::HEADROOM];
                 buffer.extend(bytes);
@@ -127,23 +180,21 @@ impl Nat {
         key: DatagramKey,
         bytes: &[u8],
     ) -> Result<Verdict, DropReason> {
+        let account = match key.from {
+            Side::Inside => Some(host_of(key.source)),
+            Side::Outside => None,
+        };
         let room = self.config.limits.held_bytes;
-        if self.datagrams.held_bytes + bytes.len() > room {
+        let share = account.map_or(room / 2, |_| room / 8);
+        let used = self.datagrams.used_by(account).bytes;
+        if self.datagrams.all.bytes + bytes.len() > room || used + bytes.len() > share {
             return Err(DropReason::FragmentLimit);
         }
         let known = self.datagrams.datagrams.contains_key(&key);
-        if !known && !self.expect_more(now, key, Progress::Held(Vec::new()), false) {
+        if !known && !self.expect_more(now, key, account, Progress::Held(Vec::new()), false) {
             return Err(DropReason::FragmentLimit);
         }
-        if let Some(Progress::Held(held)) = self
-            .datagrams
-            .datagrams
-            .get_mut(&key)
-            .map(|datagram| &mut datagram.progress)
-        {
-            held.push(bytes.to_vec());
-            self.datagrams.held_bytes += bytes.len();
-        }
+        self.datagrams.hold(&key, bytes);
         Ok(Verdict::Held(Hold::Fragment))
     }
 
@@ -152,16 +203,24 @@ impl Nat {
         &mut self,
         now: Instant,
         key: DatagramKey,
+        account: Option<Address>,
         progress: Progress,
         timed: bool,
     ) -> bool {
-        if self.datagrams.datagrams.len() >= self.config.limits.datagrams {
+        let account = account.map(host_of);
+        let limits = &self.config.limits;
+        let share = account.map_or(limits.datagrams / 2, |_| limits.datagrams_per_host);
+        let used = self.datagrams.used_by(account).datagrams;
+        if self.datagrams.all.datagrams >= limits.datagrams || used >= share {
             return false;
         }
         let expires = now + self.config.timers.fragment;
-        self.datagrams
-            .datagrams
-            .insert(key, Datagram { expires, progress });
+        let datagram = Datagram {
+            expires,
+            progress,
+            account,
+        };
+        self.datagrams.insert(key, datagram);
         if !timed {
             self.queue.push(expires, Due::Datagram(key));
         }
@@ -199,11 +258,10 @@ impl Nat {
         let expires = self.datagrams.datagrams.get(&key).map(|it| it.expires);
         if let Some(later) = expires.filter(|at| *at > now) {
             self.queue.push(later, Due::Datagram(key));
-        } else if let Some(datagram) = self.datagrams.datagrams.remove(&key)
+        } else if let Some(datagram) = self.datagrams.remove(&key)
             && let Progress::Held(held) = datagram.progress
         {
             self.counters.fragments_expired += held.len() as u64;
-            self.datagrams.held_bytes -= held.iter().map(Vec::len).sum::<usize>();
         }
     }
 
@@ -214,6 +272,13 @@ impl Nat {
 }
 
 impl Datagram {
+    fn held_bytes(&self) -> usize {
+        match &self.progress {
+            Progress::Held(held) => held.iter().map(Vec::len).sum(),
+            Progress::Going(_) => 0,
+        }
+    }
+
     fn way(&self) -> Option<Way> {
         match self.progress {
             Progress::Going(way) => Some(way),

@@ -8,6 +8,8 @@ use crate::Address;
 pub(crate) struct Host {
     pub(crate) mappings: usize,
     pub(crate) flows: usize,
+    /// Those of them that the outside has started and the inside has not answered.
+    pub(crate) inbound_flows: usize,
     /// Which external address all its mappings use.
     pub(crate) external: Option<usize>,
     /// The external address and first port of each block that it alone draws from.
@@ -55,7 +57,7 @@ impl Hosts {
 }
 
 /// Returns what counts as one host: an IPv4 address, or an IPv6 /64, of which a host may use every address.
-fn host_of(address: Address) -> Address {
+pub(crate) fn host_of(address: Address) -> Address {
     if address.is_v4() {
         address
     } else {

@@ -17,16 +17,19 @@ mod index;
 mod inspect;
 mod key;
 pub(crate) mod limiter;
+mod limits;
 mod nat64;
 mod nptv6;
 mod outbound;
 mod policy;
 mod pool;
 mod queue;
+mod quota;
 mod slab;
 mod syn;
 mod table;
 mod tcp;
+mod timers;
 mod translation;
 mod verdict;
 
@@ -36,7 +39,7 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::packet::{IcmpError, Packet};
+use crate::packet::{Headers, IcmpError, Packet};
 use crate::{Address, Endpoint};
 
 pub use forwards::{ForwardError, RemoteFilter};
@@ -50,7 +53,7 @@ use fragments::Datagrams;
 use hit::Hit;
 use hosts::Hosts;
 use key::{Map, Seeded};
-use limiter::Limiter;
+use limiter::ErrorLimiter;
 use pool::Pool;
 use queue::Queue;
 use syn::HeldSyns;
@@ -88,7 +91,7 @@ pub struct Nat {
     forward_filters: BTreeMap<(config::Protocol, Endpoint), Vec<RemoteFilter>>,
     /// How often everything was forgotten.
     resets: u64,
-    errors: Limiter,
+    errors: ErrorLimiter,
     transmits: VecDeque<Transmit>,
     rng: ChaCha8Rng,
     counters: Counters,
@@ -130,7 +133,7 @@ impl Nat {
             local: seeded.map(),
             forward_filters: BTreeMap::new(),
             resets: 0,
-            errors: Limiter::default(),
+            errors: ErrorLimiter::new(seeded),
             transmits: VecDeque::new(),
             rng,
             counters: Counters::new(),
@@ -207,10 +210,11 @@ impl Nat {
 
     /// Tells the sender of `about`, a packet that came from `side`, what is wrong with it.
     fn send_error(&mut self, now: Instant, side: Side, error: IcmpError, about: &[u8]) {
-        if !self
-            .errors
-            .passes(now, self.config.limits.errors_per_second)
-        {
+        let Ok(headers) = Headers::parse_quoted(about) else {
+            return;
+        };
+        let limits = &self.config.limits;
+        if !self.errors.passes(now, headers.source, limits) {
             self.counters.errors_suppressed += 1;
             return;
         }

@@ -26,6 +26,11 @@ impl<T> Slab<T> {
         self.places.len() - self.empty.len()
     }
 
+    /// Returns how many places there are, empty or not.
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         if let Some(id) = self.empty.pop()
             && let Some(place) = self.places.get_mut(id as usize)

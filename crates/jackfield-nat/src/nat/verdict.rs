@@ -95,6 +95,8 @@ drop_reasons! {
     HostMappings = "host-mappings",
     /// The host has all the flows it may have.
     HostFlows = "host-flows",
+    /// Strangers have started all the flows with the host that they may.
+    InboundFlows = "inbound-flows",
     /// The NAT has all the state it may have.
     TableFull = "table-full",
     /// It is from inside to an external address, and hairpinning is off.

@@ -23,7 +23,8 @@ impl Profile {
             );
             config.ports.overlap = true;
             config.ports.parity = false;
-            config.ports.range = 1024..=65535;
+            // 55,000 connections to one destination.
+            config.ports.range = 1024..=56023;
             config.timers.udp = Duration::from_secs(350);
             config.timers.udp_filter = Duration::from_secs(350);
             config.timers.tcp_established = Duration::from_secs(350);
@@ -32,6 +33,8 @@ impl Profile {
             config.hairpinning = Hairpinning::Off;
             config.unsolicited_syn = UnsolicitedSyn::Drop;
             config.fragments = Fragments::InOrder;
+            config.limits.mappings_per_host = config.limits.mappings;
+            config.limits.flows_per_host = config.limits.flows;
         },
         deviations: &[
             breaks(Rfc::Rfc4787, "REQ-1", DEPENDENT),
@@ -63,6 +66,11 @@ impl Profile {
             ),
             breaks(Rfc::Rfc5382, "REQ-8", "no hairpinning"),
             breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
+            breaks(
+                Rfc::Rfc6888,
+                "REQ-4",
+                "one host may use all ports towards a destination",
+            ),
         ],
     };
 

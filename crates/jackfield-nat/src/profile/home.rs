@@ -59,7 +59,10 @@ impl Profile {
             config.refusal = Refusal::Silent;
             config.rewrite_ip_id = false;
             config.alg = true;
-            config.limits.mappings_per_host = 512;
+            config.limits.mappings = 2048;
+            config.limits.mappings_per_host = 2048;
+            config.limits.flows = 2048;
+            config.limits.flows_per_host = 2048;
         },
         deviations: &[
             breaks(Rfc::Rfc4787, "REQ-3", "two hosts may get one port"),
@@ -88,6 +91,11 @@ impl Profile {
             breaks(Rfc::Rfc5508, "REQ-5", "ICMP errors are dropped"),
             breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
             breaks(Rfc::Rfc5508, "REQ-8", "no word to the host"),
+            breaks(
+                Rfc::Rfc6888,
+                "REQ-4",
+                "one small table for all hosts, which one may fill",
+            ),
             breaks(
                 Rfc::Rfc7857,
                 "TCP RST",

@@ -193,4 +193,10 @@ fn linux(config: &mut Config, accepts_input: bool) {
     config.hairpinning = Hairpinning::Off;
     config.unsolicited_syn = UnsolicitedSyn::Drop;
     config.refusal = Refusal::Silent;
+    // One table for all hosts (`nf_conntrack_max`), where what nobody answered makes room.
+    config.limits.mappings = 65_536;
+    config.limits.mappings_per_host = 65_536;
+    config.limits.flows = 65_536;
+    config.limits.flows_per_host = 65_536;
+    config.limits.evict_unanswered = true;
 }

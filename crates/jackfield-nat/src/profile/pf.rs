@@ -34,6 +34,11 @@ impl Profile {
             config.hairpinning = Hairpinning::Off;
             config.unsolicited_syn = UnsolicitedSyn::Drop;
             config.refusal = Refusal::Silent;
+            // `set limit states`, and no `max-src-states` unless a rule has one.
+            config.limits.mappings = 100_000;
+            config.limits.mappings_per_host = 100_000;
+            config.limits.flows = 100_000;
+            config.limits.flows_per_host = 100_000;
         },
         deviations: &[
             breaks(Rfc::Rfc4787, "REQ-1", DEPENDENT),
@@ -67,6 +72,11 @@ impl Profile {
             breaks(Rfc::Rfc5508, "REQ-2", "20 s"),
             breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
             breaks(Rfc::Rfc5508, "REQ-8", "no word to the host"),
+            breaks(
+                Rfc::Rfc6888,
+                "REQ-4",
+                "one table for all hosts, which one may fill",
+            ),
             breaks(Rfc::Rfc7857, "TCP RST", "RST ends a connection after 90 s"),
         ],
     };

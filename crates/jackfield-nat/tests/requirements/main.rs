@@ -18,3 +18,4 @@ mod rfc5508;
 mod rfc6146;
 mod rfc6888;
 mod rfc7857;
+mod starvation;

@@ -213,7 +213,8 @@ fn with_headroom(bytes: &[u8]) -> Vec<u8> {
 /// What IPv6-only hosts use for IPv4 programs.
 pub(crate) fn clat() -> Clat {
     Clat {
-        local: "fd00:64::/96".parse().unwrap(),
+        // Each host has a /64 of its own, as subscribers have.
+        local: "fd00:64::/32".parse().unwrap(),
         pref64: Prefix::WELL_KNOWN_64,
     }
 }

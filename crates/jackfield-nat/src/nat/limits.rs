@@ -1,0 +1,50 @@
+/// How much state there may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Mappings of all hosts.
+    pub mappings: usize,
+    /// Mappings of one host (RFC 6888 REQ-4). An IPv6 host is its /64.
+    pub mappings_per_host: usize,
+    /// Flows, that is pairs of mapping and remote endpoint, of all hosts.
+    pub flows: usize,
+    /// Flows of one host (RFC 6888 REQ-5).
+    pub flows_per_host: usize,
+    /// Flows of one host that the outside has started and the inside has not answered, so that strangers cannot use up
+    /// what the host may have.
+    pub inbound_flows_per_host: usize,
+    /// Whether mappings and flows that nothing has answered make room for new ones when there is none, as Linux's
+    /// connection tracking has it.
+    pub evict_unanswered: bool,
+    /// Datagrams of which fragments are awaited; half of them may be strangers'.
+    pub datagrams: usize,
+    /// The same for one host.
+    pub datagrams_per_host: usize,
+    /// Bytes of fragments that wait for the first of their datagram; half of them may be strangers', an eighth one
+    /// host's.
+    pub held_bytes: usize,
+    /// Unsolicited SYNs that wait for their answer.
+    pub held_syns: usize,
+    /// ICMP errors of the NAT's own in a second.
+    pub errors_per_second: u32,
+    /// The same to one host, or a few that chance has thrown together.
+    pub errors_per_host: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mappings: 1 << 20,
+            mappings_per_host: 4096,
+            flows: 1 << 20,
+            flows_per_host: 16384,
+            inbound_flows_per_host: 4096,
+            evict_unanswered: false,
+            datagrams: 1024,
+            datagrams_per_host: 64,
+            held_bytes: 1 << 20,
+            held_syns: 1024,
+            errors_per_second: 1000,
+            errors_per_host: 100,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Whose turn it is when there is not enough for everybody.
+
+use std::time::Instant;
+
+use super::{DropReason, Nat, Side};
+use crate::Address;
+
+impl Nat {
+    /// Returns whether a host may have one more mapping, after making room for it where the NAT does such things.
+    pub(super) fn room_for_mapping(
+        &mut self,
+        now: Instant,
+        host: Address,
+    ) -> Result<(), DropReason> {
+        let limits = &self.config.limits;
+        let mine = self.hosts.get(host).map_or(0, |host| host.mappings);
+        if mine >= limits.mappings_per_host {
+            return Err(DropReason::HostMappings);
+        }
+        if self.table.mappings.len() < limits.mappings || self.evict_mapping(now) {
+            Ok(())
+        } else {
+            Err(DropReason::TableFull)
+        }
+    }
+
+    /// Returns whether a host may have one more flow, after making room for it where the NAT does such things.
+    pub(super) fn room_for_flow(
+        &mut self,
+        now: Instant,
+        from: Side,
+        host: Address,
+    ) -> Result<(), DropReason> {
+        let limits = &self.config.limits;
+        if let Some(host) = self.hosts.get(host) {
+            if host.flows >= limits.flows_per_host {
+                return Err(DropReason::HostFlows);
+            }
+            if from == Side::Outside && host.inbound_flows >= limits.inbound_flows_per_host {
+                return Err(DropReason::InboundFlows);
+            }
+        }
+        if self.table.flows.len() < limits.flows || self.evict_flow(now) {
+            Ok(())
+        } else {
+            Err(DropReason::TableFull)
+        }
+    }
+
+    /// Ends a mapping that nothing has come in on; returns whether one was found.
+    pub(super) fn evict_mapping(&mut self, now: Instant) -> bool {
+        let found = self.find_victim(self.table.mappings.places(), |nat, id| {
+            let mapping = nat.table.mappings.get(id);
+            mapping.is_some_and(|mapping| !mapping.replied && !mapping.permanent)
+        });
+        if let Some(id) = found {
+            self.end_mapping(now, id);
+        }
+        found.is_some()
+    }
+
+    /// Ends a flow that nothing has come in on; returns whether one was found.
+    fn evict_flow(&mut self, now: Instant) -> bool {
+        let found = self.find_victim(self.table.flows.places(), |nat, id| {
+            let flow = nat.table.flows.get(id);
+            flow.is_some_and(|flow| !flow.replied)
+        });
+        if let Some(id) = found {
+            self.end_flow(now, id);
+        }
+        found.is_some()
+    }
+
+    /// Looks at some places from a random one on, as many as may be looked at for each packet of a flood.
+    fn find_victim(&mut self, places: usize, is: fn(&Self, u32) -> bool) -> Option<u32> {
+        if !self.config.limits.evict_unanswered {
+            return None;
+        }
+        let first = self.random_below(places);
+        let ids = (0..places.min(PLACES_LOOKED_AT)).map(|n| ((first + n) % places) as u32);
+        ids.into_iter().find(|id| is(self, *id))
+    }
+}
+
+/// How many places are looked at for something that can make room.
+const PLACES_LOOKED_AT: usize = 64;

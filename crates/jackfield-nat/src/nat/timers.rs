@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+/// How long idle state lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timers {
+    /// UDP mappings.
+    pub udp: Duration,
+    /// UDP mappings that nothing has come in on.
+    pub udp_unreplied: Option<Duration>,
+    /// UDP mappings made by a packet to a port below 1024 (RFC 4787 REQ-5a).
+    pub udp_well_known: Option<Duration>,
+    /// The permission for a remote endpoint to send to a UDP mapping.
+    pub udp_filter: Duration,
+    /// TCP connections that are open.
+    pub tcp_established: Duration,
+    /// TCP connections that have seen one SYN.
+    pub tcp_opening: Duration,
+    /// The same if the SYN came from outside, where that is another time (RFC 6146 §4: 6 seconds).
+    pub tcp_incoming: Option<Duration>,
+    /// TCP connections that have seen both FINs.
+    pub tcp_closing: Duration,
+    /// TCP connections that have seen a RST.
+    pub tcp_reset: Duration,
+    /// ICMP queries.
+    pub icmp: Duration,
+    /// Fragments of one datagram.
+    pub fragment: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        const FOUR_MINUTES: Duration = Duration::from_secs(240);
+        Self {
+            udp: Duration::from_secs(300),
+            udp_unreplied: None,
+            udp_well_known: None,
+            udp_filter: Duration::from_secs(300),
+            tcp_established: Duration::from_secs(2 * 3600 + 240),
+            tcp_opening: FOUR_MINUTES,
+            tcp_incoming: None,
+            tcp_closing: FOUR_MINUTES,
+            tcp_reset: FOUR_MINUTES,
+            icmp: Duration::from_secs(60),
+            fragment: Duration::from_secs(10),
+        }
+    }
+}
