@@ -123,6 +123,17 @@ impl Offload {
         if self.flags == 0 {
             return;
         }
+        if !self.is_train()
+            && let Some((transport_at, sum)) = plain_pseudo_header(packet)
+        {
+            self.sum_from = transport_at;
+            put(
+                packet,
+                usize::from(transport_at) + usize::from(self.sum_at),
+                sum,
+            );
+            return;
+        }
         let Ok(headers) = Headers::parse(packet) else {
             return;
         };
@@ -157,6 +168,31 @@ fn pseudo_header(headers: &Headers) -> u16 {
     });
     let length = headers.length.saturating_sub(headers.transport_at) as u64;
     fold(addresses.iter().sum::<u64>() + u64::from(headers.protocol) + length)
+}
+
+/// Returns where the transport's header starts and the sum over the pseudo-header, for the plainest of packets: UDP and TCP
+/// without IP options or extension headers.
+fn plain_pseudo_header(packet: &[u8]) -> Option<(u16, u16)> {
+    let word = |at: usize| {
+        let word = packet.get(at..at + 2)?;
+        Some(u64::from(u16::from_be_bytes(word.try_into().ok()?)))
+    };
+    let (transport_at, protocol, addresses, length) = match packet.first()? {
+        0x45 => (
+            20,
+            *packet.get(9)?,
+            packet.get(12..20)?,
+            word(2)?.checked_sub(20)?,
+        ),
+        first if first >> 4 == 6 => (40, *packet.get(6)?, packet.get(8..40)?, word(4)?),
+        _ => return None,
+    };
+    matches!(protocol, protocol::UDP | protocol::TCP).then(|| {
+        (
+            transport_at,
+            fold(sum(addresses) + u64::from(protocol) + length),
+        )
+    })
 }
 
 /// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero.

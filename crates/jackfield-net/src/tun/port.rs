@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::Tun;
 use super::device::set_trains;
 use super::offload::Offload;
-use super::trains::{Support, Trains};
+use super::trains::{Support, Trains, Written};
 
 /// What went through one side of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,17 +93,14 @@ impl Port {
     /// Writes a packet, at the latest with the next [`Port::flush`]; one that the interface does not take is counted.
     pub(super) fn write(&mut self, offload: Offload, packet: &[u8]) {
         let (file, counters) = (self.file.get_ref(), &mut self.counters);
-        self.trains.push(offload, packet, &mut |offload, packet| {
-            write(file, counters, offload, packet);
-        });
+        self.trains
+            .push(offload, packet, &mut |what| write(file, counters, what));
     }
 
     /// Writes what waits for more to follow.
     pub(super) fn flush(&mut self) {
         let (file, counters) = (self.file.get_ref(), &mut self.counters);
-        self.trains.flush(&mut |offload, packet| {
-            write(file, counters, offload, packet);
-        });
+        self.trains.flush(&mut |what| write(file, counters, what));
     }
 
     /// Has packets come as trains, or one by one.
@@ -114,19 +111,23 @@ impl Port {
     }
 }
 
-fn write(mut file: &File, counters: &mut PortCounters, offload: Offload, packet: &[u8]) {
-    let header = offload.bytes();
-    let slices = &[IoSlice::new(&header), IoSlice::new(packet)];
+fn write(mut file: &File, counters: &mut PortCounters, what: Written<'_>) {
+    let written = match what {
+        Written::Together(_, bytes) => file.write(bytes),
+        Written::Apart(offload, packet) => {
+            file.write_vectored(&[IoSlice::new(&offload.bytes()), IoSlice::new(packet)])
+        }
+    };
     counters.writes += 1;
-    match file.write_vectored(slices) {
+    match written {
         // An interface takes a packet whole or not at all.
         Ok(written) if written > Offload::LENGTH => {
-            counters.packets_out += offload.packets(packet.len());
-            counters.bytes_out += packet.len() as u64;
+            counters.packets_out += what.offload().packets(what.length());
+            counters.bytes_out += what.length() as u64;
         }
         refused => {
             counters.refused += 1;
-            tracing::trace!(?refused, length = packet.len(), "Interface refused packet");
+            tracing::trace!(?refused, length = what.length(), "Interface refused packet");
         }
     }
 }

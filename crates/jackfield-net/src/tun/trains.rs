@@ -22,14 +22,14 @@ pub(super) struct Trains {
     pub(super) support: Support,
     /// By a hash of the flow; a flow takes the place of another one, which is then written.
     places: Box<[Train]>,
-    /// The places that are taken, in the order in which they were.
-    order: Vec<usize>,
+    /// The places that are taken, a bit each.
+    taken: u64,
 }
 
 /// Packets of one flow: none, one, or several.
 #[derive(Debug, Default)]
 struct Train {
-    /// The first packet's header and everybody's data, behind room for an [`Offload`].
+    /// An [`Offload`], the first packet's header and everybody's data.
     bytes: Vec<u8>,
     offload: Offload,
     headers: Headers,
@@ -49,8 +49,34 @@ struct Headers {
     data_at: usize,
 }
 
-/// What is written: an [`Offload`] and a packet, contiguous.
-pub(super) type Write<'a> = &'a mut dyn FnMut(Offload, &[u8]);
+/// What is written at once: a packet or a train, and the header that says what is left to do on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Written<'a> {
+    /// One here, the other there.
+    Apart(Offload, &'a [u8]),
+    /// The header's bytes before the packet's.
+    Together(Offload, &'a [u8]),
+}
+
+/// Writes.
+pub(super) type Write<'a> = &'a mut dyn FnMut(Written<'_>);
+
+impl Written<'_> {
+    /// Returns the header.
+    pub(super) fn offload(self) -> Offload {
+        match self {
+            Self::Apart(offload, _) | Self::Together(offload, _) => offload,
+        }
+    }
+
+    /// Returns the packet's length in bytes.
+    pub(super) fn length(self) -> usize {
+        match self {
+            Self::Apart(_, packet) => packet.len(),
+            Self::Together(_, bytes) => bytes.len() - Offload::LENGTH,
+        }
+    }
+}
 
 impl Trains {
     pub(super) fn new() -> Self {
@@ -59,7 +85,7 @@ impl Trains {
         Self {
             support: Support::None,
             places: places.into_boxed_slice(),
-            order: Vec::with_capacity(PLACES),
+            taken: 0,
         }
     }
 
@@ -68,13 +94,13 @@ impl Trains {
     /// What is kept is written by [`Trains::flush`].
     pub(super) fn push(&mut self, offload: Offload, packet: &[u8], write: Write<'_>) {
         if self.support == Support::None {
-            write(offload, packet);
+            write(Written::Apart(offload, packet));
             return;
         }
         let Some(headers) = Headers::read(packet) else {
             // Of which flow a fragment is nobody knows, so nothing may be overtaken by it.
             self.flush(write);
-            write(offload, packet);
+            write(Written::Apart(offload, packet));
             return;
         };
         let place = headers.hash(packet) % PLACES;
@@ -84,21 +110,20 @@ impl Trains {
         if train.join(offload, packet, headers) {
             return;
         }
-        if train.packets > 0 {
-            train.leave(write);
-            self.order.retain(|taken| *taken != place);
-        }
+        train.leave(write);
         if self.support.takes(headers) && headers.may_start(offload, packet) {
             train.start(offload, packet, headers);
-            self.order.push(place);
+            self.taken |= 1 << place;
         } else {
-            write(offload, packet);
+            write(Written::Apart(offload, packet));
         }
     }
 
-    /// Writes all that is kept, in the order of first packets.
+    /// Writes all that is kept. A flow has one place, so nothing of a flow is overtaken by what follows it.
     pub(super) fn flush(&mut self, write: Write<'_>) {
-        for place in self.order.drain(..) {
+        while self.taken != 0 {
+            let place = self.taken.trailing_zeros() as usize;
+            self.taken &= self.taken - 1;
             if let Some(train) = self.places.get_mut(place) {
                 train.leave(write);
             }
@@ -119,6 +144,7 @@ impl Support {
 impl Train {
     fn start(&mut self, offload: Offload, packet: &[u8], headers: Headers) {
         self.bytes.clear();
+        self.bytes.extend_from_slice(&offload.bytes());
         self.bytes.extend_from_slice(packet);
         self.offload = offload;
         self.headers = headers;
@@ -135,7 +161,7 @@ impl Train {
             && !self.is_complete
             && self.headers == headers
             && data.len() <= self.segment
-            && self.bytes.len() + data.len() <= LONGEST_PACKET
+            && self.packet().len() + data.len() <= LONGEST_PACKET
             && self.is_followed_by(packet)
             && headers.may_start(offload, packet);
         if !fits {
@@ -144,7 +170,7 @@ impl Train {
         self.bytes.extend_from_slice(data);
         self.packets += 1;
         let pushes = headers.is_tcp && flags(packet, headers) & PSH != 0;
-        if pushes && let Some(flags) = self.bytes.get_mut(headers.transport_at + 13) {
+        if pushes && let Some(flags) = self.packet_mut().get_mut(headers.transport_at + 13) {
             *flags |= PSH;
         }
         self.is_complete = pushes || data.len() < self.segment;
@@ -159,7 +185,8 @@ impl Train {
             transport_at,
             data_at,
         } = self.headers;
-        let same = |from: usize, to: usize| self.bytes.get(from..to) == packet.get(from..to);
+        let train = self.packet();
+        let same = |from: usize, to: usize| train.get(from..to) == packet.get(from..to);
         let network = if is_v4 {
             // Version to type of service, flags to protocol, addresses.
             same(0, 2) && same(6, 10) && same(12, 20) && self.has_next_id(packet)
@@ -169,8 +196,7 @@ impl Train {
         };
         let ports = same(transport_at, transport_at + 4);
         let transport = || {
-            let next = word4(&self.bytes, transport_at + 4)
-                .wrapping_add((self.bytes.len() - data_at) as u32);
+            let next = word4(train, transport_at + 4).wrapping_add((train.len() - data_at) as u32);
             // Acknowledgement and length of the header, window, urgent pointer and options; the flags were looked at.
             word4(packet, transport_at + 4) == next
                 && same(transport_at + 8, transport_at + 13)
@@ -183,7 +209,7 @@ impl Train {
     /// Returns whether the identification is what cutting up would make it; where fragments are forbidden it means nothing.
     fn has_next_id(&self, packet: &[u8]) -> bool {
         let forbids_fragments = packet.get(6).is_some_and(|flags| flags & 0x40 != 0);
-        let next = word2(&self.bytes, 4).wrapping_add(self.packets as u16);
+        let next = word2(self.packet(), 4).wrapping_add(self.packets as u16);
         forbids_fragments || word2(packet, 4) == next
     }
 
@@ -193,7 +219,7 @@ impl Train {
             self.couple();
         }
         if self.packets > 0 {
-            write(self.offload, &self.bytes);
+            write(Written::Together(self.offload, &self.bytes));
         }
         self.packets = 0;
     }
@@ -206,31 +232,43 @@ impl Train {
             transport_at,
             data_at,
         } = self.headers;
-        let length = (self.bytes.len() - transport_at) as u16;
+        let packet = self.packet_mut();
+        let length = (packet.len() - transport_at) as u16;
         let addresses = if is_v4 {
-            let total = self.bytes.len() as u16;
-            put(&mut self.bytes, 2, total);
-            put(&mut self.bytes, 10, 0);
-            let checksum = !fold(sum(self.bytes.get(..transport_at).unwrap_or_default()));
-            put(&mut self.bytes, 10, checksum);
+            let total = packet.len() as u16;
+            put(packet, 2, total);
+            put(packet, 10, 0);
+            let checksum = !fold(sum(packet.get(..transport_at).unwrap_or_default()));
+            put(packet, 10, checksum);
             12..20
         } else {
-            put(&mut self.bytes, 4, length);
+            put(packet, 4, length);
             8..40
         };
-        let pseudo = sum(self.bytes.get(addresses).unwrap_or_default())
+        let pseudo = sum(packet.get(addresses).unwrap_or_default())
             + u64::from(length)
             + if is_tcp { 6 } else { 17 };
         let (kind, sum_at) = match (is_tcp, is_v4) {
             (true, true) => (TrainKind::Tcp4, 16),
             (true, false) => (TrainKind::Tcp6, 16),
             (false, _) => {
-                put(&mut self.bytes, transport_at + 4, length);
+                put(packet, transport_at + 4, length);
                 (TrainKind::Udp, 6)
             }
         };
-        put(&mut self.bytes, transport_at + sum_at, fold(pseudo));
+        put(packet, transport_at + sum_at, fold(pseudo));
         self.offload = Offload::train(kind, data_at, self.segment, transport_at, sum_at);
+        if let Some(header) = self.bytes.first_chunk_mut() {
+            *header = self.offload.bytes();
+        }
+    }
+
+    fn packet(&self) -> &[u8] {
+        self.bytes.get(Offload::LENGTH..).unwrap_or_default()
+    }
+
+    fn packet_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(Offload::LENGTH..).unwrap_or_default()
     }
 }
 
@@ -336,7 +374,7 @@ mod tests {
     use jackfield_nat::packet::{TcpFlags, build, verify};
     use proptest::prelude::*;
 
-    type Written = Vec<(Offload, Vec<u8>)>;
+    type Log = Vec<(Offload, Vec<u8>)>;
 
     proptest! {
         /// Whatever is pushed comes out once, unchanged and in the order of its flow, when trains are cut up again.
@@ -347,7 +385,7 @@ mod tests {
         ) {
             let mut trains = Trains::new();
             trains.support = Support::TcpAndUdp;
-            let (mut flows, mut written) = ([Flow::default(); 6], Written::new());
+            let (mut flows, mut written) = ([Flow::default(); 6], Log::new());
             let mut pushed = vec![Vec::new(); 6];
             for (flow, size, skip, forbids, push, pause) in steps {
                 let packet = flows[flow].next(flow, [0, 7, 100, 101][size], skip, forbids, push);
@@ -374,7 +412,7 @@ mod tests {
         fn any_bytes_are_written_one_way_or_another(packets in proptest::collection::vec(any::<Vec<u8>>(), 0..20)) {
             let mut trains = Trains::new();
             trains.support = Support::TcpAndUdp;
-            let mut written = Written::new();
+            let mut written = Log::new();
             for packet in &packets {
                 trains.push(Offload::default(), packet, &mut collect(&mut written));
             }
@@ -423,10 +461,10 @@ mod tests {
         assert_eq!(through(Support::Tcp, &packets).len(), 2);
     }
 
-    fn through(support: Support, packets: &[Vec<u8>]) -> Written {
+    fn through(support: Support, packets: &[Vec<u8>]) -> Log {
         let mut trains = Trains::new();
         trains.support = support;
-        let mut written = Written::new();
+        let mut written = Log::new();
         for packet in packets {
             trains.push(Offload::default(), packet, &mut collect(&mut written));
         }
@@ -434,8 +472,18 @@ mod tests {
         written
     }
 
-    fn collect(written: &mut Written) -> impl FnMut(Offload, &[u8]) {
-        |offload, packet| written.push((offload, packet.to_vec()))
+    fn collect(written: &mut Log) -> impl FnMut(Written<'_>) {
+        |what| {
+            let packet = match what {
+                Written::Apart(_, packet) => packet,
+                Written::Together(offload, bytes) => {
+                    assert_eq!(bytes[..Offload::LENGTH], offload.bytes());
+                    &bytes[Offload::LENGTH..]
+                }
+            };
+            assert_eq!(what.length(), packet.len());
+            written.push((what.offload(), packet.to_vec()));
+        }
     }
 
     #[derive(Debug, Clone, Copy, Default)]
