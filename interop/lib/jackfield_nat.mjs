@@ -14,10 +14,10 @@ export class JackfieldNat {
   #folder = temporaryFolder('nat');
   #control = join(this.#folder.path, 'nat.sock');
 
-  /** Starts one at `198.18.SITE.1`, with the host `10.SITE.0.2` behind it. */
-  static async start(internet, { site, args = [] }) {
+  /** Starts one with the outside address `external`, and the host with the address `inside` behind it. */
+  static async start(internet, { site, external = `198.18.${site}.1`, inside = `10.${site}.0.2`, args = [] }) {
     const host = await Namespace.create(`nat${site}`);
-    const nat = new JackfieldNat(internet, host, site, args);
+    const nat = new JackfieldNat(internet, host, { site, external, inside, args });
     try {
       await until(() => nat.list(), 'the router', { signal: nat.#gone.signal });
       return nat;
@@ -30,11 +30,11 @@ export class JackfieldNat {
 
   #gone = new AbortController();
 
-  constructor(internet, host, site, args) {
+  constructor(internet, host, { site, external, inside, args }) {
     this.host = host;
-    this.external = `198.18.${site}.1`;
+    this.external = external;
     this.#child = new Child(JACKFIELD, [
-      ...['nat', 'run', '--inside', `tun0=10.${site}.0.2/24@${host.name}`, '--default-route'],
+      ...['nat', 'run', '--inside', `tun0=${inside}/24@${host.name}`, '--default-route'],
       ...['--outside', `nat${site}@${internet.server.name}`, '--external', this.external],
       ...['--control', this.#control, '--json', ...args],
     ]);

@@ -168,6 +168,20 @@ pub(crate) const PARTS: &[Part] = &[
         ]]),
     },
     Part {
+        name: "discovery",
+        about: "our discovery and our server name NATs right, and the doctor says so",
+        after: &["build"],
+        needs: &[
+            Need::Root,
+            Need::Node,
+            IP,
+            SYSCTL,
+            Need::Program("turnutils_natdiscovery", "coturn"),
+            Need::NodePackages,
+        ],
+        action: Action::Suite("discovery.test.mjs"),
+    },
+    Part {
         name: "socketio",
         about: "stock socket.io-client 4 and 2",
         after: &["build"],

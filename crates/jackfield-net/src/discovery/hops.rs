@@ -34,12 +34,20 @@ impl Default for HopsConfig {
     }
 }
 
-/// Returns the routers on the way to `server`, the nearest first; those that keep silent have no address. The list ends
-/// before the server, if that is near enough. This blocks for as long as the config says, unless all answer before.
+/// The first routers on a way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hops {
+    /// Them, the nearest first; those that kept silent have no address.
+    pub routers: Vec<Option<IpAddr>>,
+    /// Whether the server comes right after them.
+    pub is_all: bool,
+}
+
+/// Returns the routers on the way to `server`. This blocks for as long as the config says, unless all answer before.
 ///
 /// # Errors
 /// What the system says of its sockets; [`io::ErrorKind::Unsupported`] for IPv6, which this is not for.
-pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Vec<Option<IpAddr>>> {
+pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Hops> {
     if !server.is_ipv4() {
         return Err(io::ErrorKind::Unsupported.into());
     }
@@ -74,7 +82,10 @@ pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Vec<Option<Ip
         Some(Found::Router(ip)) => Some(ip),
         Some(Found::Server) | None => None,
     });
-    Ok(routers.collect())
+    Ok(Hops {
+        routers: routers.collect(),
+        is_all: end.is_some(),
+    })
 }
 
 /// How often a datagram is sent that nobody answers.
@@ -290,7 +301,11 @@ mod tests {
         let closed = silent.local_addr().unwrap();
         drop(silent);
         let way = hops(closed, &HopsConfig::default()).unwrap();
-        assert_eq!(way, []);
+        let none = Hops {
+            routers: Vec::new(),
+            is_all: true,
+        };
+        assert_eq!(way, none);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Evidence {
     pub gateway_external: Option<IpAddr>,
     /// The routers on the way, the nearest first; those that kept silent have no address.
     pub hops: Vec<Option<IpAddr>>,
+    /// Whether the server comes right after them.
+    pub is_all: bool,
 }
 
 /// How many NATs there are between this machine and the servers.
@@ -99,6 +101,9 @@ impl Evidence {
         {
             return Layers::Several(Sign::CarrierHop { number, address });
         }
+        if self.is_all && self.hops.len() <= 1 {
+            return Layers::One;
+        }
         match known.clone().next() {
             Some((2, second)) if !is_inside(second) => Layers::One,
             _ => match known
@@ -152,7 +157,12 @@ mod tests {
             local: ip(local),
             mapped: ip(mapped),
             gateway_external: ip(external),
-            hops: hops.iter().map(|hop| ip(hop)).collect(),
+            hops: hops
+                .iter()
+                .filter(|hop| **hop != "server")
+                .map(|hop| ip(hop))
+                .collect(),
+            is_all: hops.contains(&"server"),
         }
         .layers()
     }
@@ -197,6 +207,7 @@ mod tests {
             Layers::AtLeastOne
         );
         assert_eq!(home(&[]), Layers::AtLeastOne);
+        assert_eq!(home(&["192.168.1.1", "server"]), Layers::One);
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub enum Action {
 
 /// Appends the response to a Binding request that came to `at` from `remote`, and says what to do with it.
 ///
+/// A plain response from the second address does not name the first one, against the letter of the RFC: see inside.
+///
 /// A request at another place than `places`, or for a place that there is not, is answered as a server without any of
 /// this would ([`binding::answer`]). A response is never larger than a request that asked for padding, and
 /// otherwise at most 76 bytes (112 for IPv6) to a request's 20.
@@ -124,7 +126,11 @@ pub fn answer(
         transaction: request.transaction(),
         mapped: remote,
         origin: SocketAddr::new(place.advertised, port),
-        other: here.advertised_other(),
+        // coturn's client goes on to where the last response points. Having asked the first address and then the
+        // second one, it would be sent back to the first, and take an address-dependent mapping for a stricter one.
+        other: here
+            .advertised_other()
+            .filter(|_| asks_for_more(request) || !here.is_second),
         fingerprint: request.has_fingerprint(),
     };
     response.write(asked.padding.map(|padding| (padding, request)), out)?;
@@ -152,6 +158,8 @@ struct Here {
     own: Place,
     other: Option<Other>,
     other_port: u16,
+    /// Whether this is the server's second address.
+    is_second: bool,
 }
 
 impl Places {
@@ -167,11 +175,13 @@ impl Places {
                 own: self.own,
                 other: self.other,
                 other_port,
+                is_second: false,
             }),
             Some(Other::Own(other)) if at.ip() == other.local => Some(Here {
                 own: other,
                 other: Some(Other::Own(self.own)),
                 other_port,
+                is_second: true,
             }),
             _ => None,
         }
@@ -394,6 +404,17 @@ mod tests {
         let xored: XorMappedAddress = message.get().unwrap().unwrap();
         let plain: MappedAddress = message.get().unwrap().unwrap();
         assert_eq!((xored.0, plain.0), (plain.0, REMOTE.parse().unwrap()));
+    }
+
+    #[test]
+    fn the_second_address_does_not_point_back_unless_it_is_asked_to_change() {
+        let places = places(Some(Other::Own(place(TWO))));
+        let (_, plain) = ask(&request(|_| {}), "198.18.0.2:3478", &places);
+        assert!(
+            !Message::parse(&plain)
+                .unwrap()
+                .has(AttributeType::OTHER_ADDRESS)
+        );
     }
 
     #[test]

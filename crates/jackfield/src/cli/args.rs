@@ -13,6 +13,8 @@ pub fn command() -> Command {
         )
         .args_conflicts_with_subcommands(true)
         .subcommand(serve())
+        .subcommand(super::doctor::command())
+        .subcommand(super::stun::command())
         .subcommand(credentials())
         .subcommand(config());
     #[cfg(target_os = "linux")]

@@ -2,6 +2,7 @@
 
 mod args;
 mod credentials;
+mod doctor;
 mod explain;
 #[cfg(target_os = "linux")]
 mod lab;
@@ -9,6 +10,7 @@ mod lab;
 mod nat;
 #[cfg(target_os = "linux")]
 mod oracle;
+mod stun;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,6 +37,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => serve(&matches),
         Some(("serve", matches)) => serve(matches),
         Some(("credentials", matches)) => credentials::run(matches),
+        Some(("doctor", matches)) => doctor::run(matches),
+        Some(("stun", matches)) => stun::run(matches),
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("explain", matches)) => explain::run(matches),

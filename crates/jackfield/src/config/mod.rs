@@ -17,5 +17,4 @@ pub use resolved::{
     Certificate, Config, ConnectionLimits, Log, NatDiscovery, SignalLimits, SocketIoLimits,
     TurnLimits,
 };
-#[cfg(target_os = "linux")]
 pub(crate) use value::time;

@@ -1,0 +1,173 @@
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use jackfield_net::discovery::{Binding, ask, discover};
+use jackfield_stun::behaviour::{Config, LifetimeSearch};
+use serde_json::json;
+
+use super::{failed, say, wrong_use};
+use crate::config::time;
+use crate::doctor::{Style, Target, behaviour_json, behaviour_lines, render_lines};
+
+/// Returns `jackfield stun`.
+pub(super) fn command() -> Command {
+    Command::new("stun")
+        .about("Says what address this machine has outside, as a STUN server sees it")
+        .after_help(
+            "Without a second address, a server tells of a NAT but not of its kind; name a second server then.\n\n\
+             Examples:\n  \
+             jackfield stun stun.example.org\n  \
+             jackfield stun 192.0.2.1:3478 --json\n  \
+             jackfield stun stun:stun.example.org --behaviour\n  \
+             jackfield stun one.example.org two.example.org --behaviour --lifetime=5m",
+        )
+        .args([
+            Arg::new("server")
+                .value_name("SERVER")
+                .required(true)
+                .num_args(1..=8)
+                .value_parser(value_parser!(Target))
+                .help("HOST, HOST:PORT or a stun: URI; the first is asked, the others tell more of mapping."),
+            Arg::new("behaviour")
+                .long("behaviour")
+                .visible_alias("behavior")
+                .action(ArgAction::SetTrue)
+                .help("Finds out what kind of NAT is on the way (RFC 5780); takes some seconds."),
+            Arg::new("lifetime")
+                .long("lifetime")
+                .value_name("TIME")
+                .requires("behaviour")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("3m")
+                .value_parser(|text: &str| {
+                    time(text, Duration::from_secs(5), Duration::from_secs(3600))
+                        .ok_or("accepted is a time from 5 s to 1 h such as 90s or 5m")
+                })
+                .help("Finds out how long an idle mapping lives, up to this time (3m if none is given); takes up to twice as long."),
+            Arg::new("ipv4")
+                .short('4')
+                .long("ipv4")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("ipv6")
+                .help("Asks over IPv4 alone."),
+            Arg::new("ipv6")
+                .short('6')
+                .long("ipv6")
+                .action(ArgAction::SetTrue)
+                .help("Asks over IPv6 alone."),
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Prints JSON."),
+        ])
+}
+
+/// Asks, and prints what was answered.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(answer(matches)),
+        Err(error) => return wrong_use(&format!("no event queue: {error}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn answer(matches: &ArgMatches) -> Result<()> {
+    let targets = matches.get_many::<Target>("server").into_iter().flatten();
+    let family = match (matches.get_flag("ipv4"), matches.get_flag("ipv6")) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let mut servers: Vec<SocketAddr> = Vec::new();
+    for target in targets {
+        // The family of the first server is the one of all.
+        let family = family.or_else(|| servers.first().map(SocketAddr::is_ipv4));
+        servers.push(resolve(target, family).await?);
+    }
+    let first = *servers.first().context("a server is needed")?;
+    let json = matches.get_flag("json");
+    if matches.get_flag("behaviour") {
+        let limit = matches.get_one::<Duration>("lifetime").copied();
+        return behaviour(servers, limit, json).await;
+    }
+    match ask(first, Config::new(Vec::new()).first).await {
+        Ok(binding) => say(&plain(first, &binding, json)),
+        Err(error) => bail!("{first} {}", why(&error)),
+    }
+    Ok(())
+}
+
+fn plain(server: SocketAddr, binding: &Binding, json: bool) -> String {
+    if json {
+        json!({
+            "server": server.to_string(),
+            "mapped": binding.mapped.to_string(),
+            "local": binding.local.to_string(),
+            "nat": binding.mapped != binding.local,
+            "round_trip_ms": binding.round_trip.as_secs_f64() * 1e3,
+        })
+        .to_string()
+    } else {
+        binding.mapped.to_string()
+    }
+}
+
+async fn behaviour(servers: Vec<SocketAddr>, limit: Option<Duration>, json: bool) -> Result<()> {
+    let first = servers.first().copied();
+    let config = Config {
+        lifetime: limit.map(|limit| LifetimeSearch {
+            limit,
+            ..LifetimeSearch::default()
+        }),
+        ..Config::new(servers)
+    };
+    let report = discover(config)
+        .await
+        .context("no way leads to the server")?;
+    if json {
+        say(&behaviour_json(&report).to_string());
+    } else {
+        let text = render_lines(&behaviour_lines(&report), Style::of_stdout());
+        say(text.trim_end());
+    }
+    match (report.mapped.known(), first) {
+        (None, Some(first)) => bail!("{first} does not answer"),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the first address of a server, of one family if that is wanted.
+async fn resolve(target: &Target, v4: Option<bool>) -> Result<SocketAddr> {
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port))
+        .await
+        .with_context(|| format!("{} is not found", target.host))?;
+    found
+        .into_iter()
+        .find(|address| v4.is_none_or(|v4| address.is_ipv4() == v4))
+        .with_context(|| format!("{} has no address of the wanted family", target.host))
+}
+
+fn why(error: &std::io::Error) -> String {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::TimedOut => {
+            "does not answer: UDP is blocked on the way, or nobody is there".to_owned()
+        }
+        Kind::ConnectionRefused => "is there, but nobody listens at that port".to_owned(),
+        Kind::InvalidData => "answers, but does not tell an address".to_owned(),
+        Kind::NetworkUnreachable | Kind::HostUnreachable => {
+            "cannot be reached: no way leads there".to_owned()
+        }
+        _ => format!("cannot be asked: {error}"),
+    }
+}

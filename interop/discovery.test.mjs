@@ -1,0 +1,292 @@
+// What kind of NAT is on the way: found out by us from our server and from coturn's, and by coturn's client from ours.
+// And what the doctor makes of it.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { behaviour, doctor, startJackfieldWithHelper, startTwoAddressJackfield } from './lib/discovery.mjs';
+import { Internet, SERVER, SERVER_SECOND } from './lib/internet.mjs';
+import { JackfieldNat } from './lib/jackfield_nat.mjs';
+import { LABELS, NINE } from './lib/nat_types.mjs';
+import { Namespace } from './lib/netns.mjs';
+import { run } from './lib/process.mjs';
+import { JACKFIELD, startPublicJackfield } from './lib/server.mjs';
+import { discover, startTwoAddressCoturn } from './stock/natdiscovery.mjs';
+
+describe('behind a router of each of the nine kinds', () => {
+  let internet;
+  /** One router of each kind. */
+  const routers = [];
+
+  before(async () => {
+    internet = await Internet.create();
+    for (const [index, { mapping, filtering }] of NINE.entries()) {
+      const args = ['--mapping', mapping, '--filtering', filtering];
+      routers.push(await JackfieldNat.start(internet, { site: 20 + index, args }));
+    }
+  });
+  after(async () => {
+    for (const router of routers.reverse()) await router.stop();
+    internet?.remove();
+  });
+
+  /** Runs something behind all routers at once, with a server outside. */
+  const withServer = async (start, behind) => {
+    const server = await start(internet);
+    try {
+      return await Promise.all(routers.map((router) => behind(router.host)));
+    } finally {
+      await server.stop();
+    }
+  };
+
+  const kinds = (found) => found.map(({ mapping, filtering }) => ({ mapping, filtering }));
+
+  test('we name all nine, asking our server', async () => {
+    const found = await withServer(startTwoAddressJackfield, (host) => behaviour(host));
+    assert.deepEqual(kinds(found), NINE);
+    for (const [index, { mapping, filtering }] of NINE.entries()) {
+      assert.equal(found[index].label, LABELS[`${mapping} ${filtering}`] ?? null);
+      assert.equal(found[index].mapping_stability, '3/3');
+      assert.equal(found[index].alg, false);
+      assert.equal(found[index].fragments, 'both-ways');
+      assert.equal(found[index].nat, true);
+      assert.deepEqual(found[index].externals, [`198.18.${20 + index}.1`]);
+    }
+  });
+
+  test('we name all nine, asking coturn', async () => {
+    const found = await withServer(startTwoAddressCoturn, (host) => behaviour(host));
+    assert.deepEqual(kinds(found), NINE);
+  });
+
+  test('coturn names all nine, asking our server', async () => {
+    const inItsWords = { 'endpoint-independent': 'Endpoint Independent', 'address-dependent': 'Address Dependent' };
+    const words = (kind) => inItsWords[kind] ?? 'Address and Port Dependent';
+    const found = await withServer(startTwoAddressJackfield, discover);
+    assert.deepEqual(
+      found,
+      NINE.map(({ mapping, filtering }) => ({ mapping: words(mapping), filtering: words(filtering) })),
+    );
+  });
+
+  test('we name all nine, asking a server with one address and another that helps it', async () => {
+    const found = await withServer(startJackfieldWithHelper, (host) => behaviour(host));
+    assert.deepEqual(kinds(found), NINE);
+  });
+
+  test('a server without any of it tells of the NAT, and why not of its kind', async () => {
+    const found = await withServer(startPublicJackfield, (host) => behaviour(host));
+    for (const each of found) {
+      assert.equal(each.nat, true);
+      assert.deepEqual([each.mapping, each.filtering, each.label], [null, null, null]);
+      assert.match(each.unknown.mapping, /no second address/);
+    }
+  });
+});
+
+describe('the lifetime of a mapping', () => {
+  let internet;
+  let router;
+
+  before(async () => {
+    internet = await Internet.create();
+    router = await JackfieldNat.start(internet, { site: 9, args: ['--udp-timeout', '7s'] });
+  });
+  after(async () => {
+    await router?.stop();
+    internet?.remove();
+  });
+
+  for (const [name, start] of [['our server', startTwoAddressJackfield], ['coturn', startTwoAddressCoturn]]) {
+    test(`is found by ${name}'s answers to another port`, async () => {
+      const server = await start(internet);
+      try {
+        const { lifetime } = await behaviour(router.host, '--lifetime=18s');
+        assert.ok(lifetime.at_least_s <= 7 && lifetime.at_most_s >= 7, JSON.stringify(lifetime));
+        assert.ok(lifetime.at_most_s - lifetime.at_least_s < 7, JSON.stringify(lifetime));
+      } finally {
+        await server.stop();
+      }
+    });
+  }
+});
+
+describe('jackfield stun', () => {
+  let internet;
+  let router;
+  let server;
+
+  before(async () => {
+    internet = await Internet.create();
+    server = await startTwoAddressJackfield(internet);
+    router = await JackfieldNat.start(internet, { site: 9, args: ['--profile', 'port-restricted-cone'] });
+  });
+  after(async () => {
+    await router?.stop();
+    await server?.stop();
+    internet?.remove();
+  });
+
+  test('prints the public address and nothing else', async () => {
+    assert.match(await router.host.succeed(JACKFIELD, ['stun', SERVER]), /^198\.18\.9\.1:\d+\n$/);
+    assert.match(await router.host.succeed(JACKFIELD, ['stun', `stun:${SERVER}:3478`]), /^198\.18\.9\.1:\d+\n$/);
+  });
+
+  test('prints all of it in plain words', async () => {
+    const output = await router.host.succeed(JACKFIELD, ['stun', SERVER, '--behaviour']);
+    assert.match(output, /once called "port-restricted cone"/);
+    assert.match(output, /mapping +endpoint-independent \(3\/3 tries agree\)/);
+    assert.ok(output.split('\n').every((line) => line.length <= 100), output);
+  });
+
+  test('fails with 1 when nobody answers, and with 2 when it is told nonsense', async () => {
+    const silent = await router.host.run(JACKFIELD, ['stun', '198.18.77.77']);
+    assert.equal(silent.code, 1);
+    assert.match(silent.output, /198\.18\.77\.77:3478 does not answer/);
+    assert.equal((await run(JACKFIELD, ['stun', 'ftp://x'])).code, 2);
+    assert.equal((await run(JACKFIELD, ['stun'])).code, 2);
+  });
+});
+
+describe('jackfield doctor', () => {
+  let internet;
+  let server;
+  const running = [];
+
+  before(async () => {
+    internet = await Internet.create();
+    server = await startTwoAddressJackfield(internet);
+    running.push(server);
+  });
+  after(async () => {
+    for (const each of running.reverse()) await each.stop();
+    internet?.remove();
+  });
+
+  const behind = async (options) => {
+    const router = await JackfieldNat.start(options.internet ?? internet, options);
+    running.push(router);
+    return router;
+  };
+
+  /** The line about something. */
+  const line = ({ diagnosis }, topic) => diagnosis.lines.find((each) => each.topic === topic);
+
+  /** Every line says what was tried and fits into the terminal. */
+  const isReadable = ({ diagnosis, text }) => {
+    for (const each of diagnosis.lines) assert.ok(each.seen && (each.tried || each.means), JSON.stringify(each));
+    for (const each of text.split('\n')) assert.ok(each.length <= 90, each);
+    assert.match(text, /^VERDICT {2}\[/);
+    assert.doesNotMatch(text, /\x1b/);
+  };
+
+  test('without a NAT: all peers, and nothing to do', async () => {
+    const host = await Namespace.create('open');
+    running.push({ stop: () => host.remove() });
+    await internet.server.cable('open0', host, 'eth0');
+    await internet.server.ip('link', 'set', 'open0', 'master', 'net', 'up');
+    await host.address('eth0', '198.18.50.2/15');
+    const seen = await doctor(host);
+    assert.equal(seen.diagnosis.verdict.health, 'ok', seen.text);
+    assert.match(seen.diagnosis.verdict.text, /all peers: there is no NAT/);
+    assert.equal(seen.code, 0);
+    assert.equal(seen.diagnosis.nat.nat, false);
+    assert.equal(line(seen, 'Double NAT'), undefined);
+    isReadable(seen);
+  });
+
+  test('behind a port-restricted NAT: most peers, and the relay for the others', async () => {
+    const { host } = await behind({ site: 30, args: ['--profile', 'port-restricted-cone'] });
+    const seen = await doctor(host);
+    assert.equal(seen.diagnosis.verdict.health, 'ok', seen.text);
+    assert.match(seen.diagnosis.verdict.text, /most peers.*symmetric.*relay, which works/);
+    assert.equal(seen.code, 0);
+    assert.match(line(seen, 'Relay UDP').seen, /10 of 10 datagrams/);
+    assert.match(line(seen, 'Relay TCP').seen, /10 of 10 datagrams/);
+    assert.equal(line(seen, 'Double NAT').seen, 'no, one NAT');
+    isReadable(seen);
+  });
+
+  test('behind a symmetric NAT: few peers, why, and what to do', async () => {
+    const { host } = await behind({ site: 31, args: ['--profile', 'symmetric'] });
+    const seen = await doctor(host);
+    assert.equal(seen.diagnosis.verdict.health, 'degraded', seen.text);
+    assert.match(seen.diagnosis.verdict.text, /few peers.*relay, which works/);
+    assert.equal(seen.code, 1);
+    assert.equal(seen.diagnosis.nat.label, 'symmetric');
+    assert.match(seen.text, /WHY NOT +The NAT maps by destination/);
+    assert.match(seen.text, /DO +1\) Set the router's NAT to "full cone"/);
+    isReadable(seen);
+  });
+
+  test('where UDP is blocked: a relay over TCP alone', async () => {
+    const { host } = await behind({ site: 32, args: ['--block-udp'] });
+    const seen = await doctor(host);
+    assert.equal(seen.diagnosis.verdict.health, 'degraded', seen.text);
+    assert.match(seen.diagnosis.verdict.text, /UDP is blocked: calls work through a relay over TCP/);
+    assert.equal(seen.code, 1);
+    assert.equal(line(seen, 'UDP v4').health, 'broken');
+    assert.equal(line(seen, 'Relay UDP').health, 'broken');
+    assert.equal(line(seen, 'Relay TCP').health, 'ok');
+    assert.equal(line(seen, 'Signaling').health, 'ok');
+    assert.match(seen.text, /DO +1\) Have the firewall let out UDP/);
+    isReadable(seen);
+  });
+
+  test("behind two NATs, one of them a carrier's: what no router at home can change", async () => {
+    const carrier = await behind({ site: 33, inside: '100.64.0.2' });
+    await carrier.host.succeed('sysctl', ['-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.conf.all.rp_filter=0']);
+    const isp = { server: carrier.host };
+    const { host } = await behind({ internet: isp, site: 34, external: '100.64.0.7', args: ['--profile', 'linux'] });
+    const seen = await doctor(host);
+    assert.match(line(seen, 'Double NAT').seen, /^yes, a carrier's: router 2 is 100\.64\.0\.\d/, seen.text);
+    assert.ok(seen.diagnosis.verdict.why_not.some((why) => /belongs to the carrier/.test(why)), seen.text);
+    assert.ok(seen.diagnosis.verdict.do.some((what) => /Ask the carrier/.test(what)), seen.text);
+    assert.match(seen.diagnosis.verdict.text, /most peers/);
+    isReadable(seen);
+  });
+
+  test('where nothing answers: broken', async () => {
+    const { host } = await behind({ site: 35 });
+    const { code, output } = await host.run(JACKFIELD, ['doctor', '--server', '198.18.77.77', '--json']);
+    const diagnosis = JSON.parse(output);
+    assert.equal(diagnosis.verdict.health, 'broken', output);
+    assert.match(diagnosis.verdict.text, /cannot be reached from here, neither by UDP nor by TCP/);
+    assert.equal(code, 1);
+  });
+
+  test('without a server: asks nobody and says what is needed', async () => {
+    const { host } = await behind({ site: 36 });
+    const { code, output } = await host.run(JACKFIELD, ['doctor']);
+    assert.equal(code, 2);
+    assert.match(output, /--server is needed/);
+    const { packets } = JSON.parse(await running.at(-1).list().then(JSON.stringify));
+    assert.equal(packets.outbound, 0);
+  });
+});
+
+describe('what the server counts', () => {
+  test('tells of discovery, and of help', async () => {
+    const internet = await Internet.create();
+    const stack = await startJackfieldWithHelper(internet);
+    try {
+      const { label } = await behaviour(internet.server);
+      assert.equal(label, 'open internet');
+      const metrics = await internet.server.succeed(process.execPath, ['-e', METRICS]);
+      const [asked, helped] = JSON.parse(metrics);
+      assert.ok(asked > 0 && helped > 0, metrics);
+    } finally {
+      await stack.stop();
+      internet.remove();
+    }
+  });
+});
+
+const METRICS = `
+  const count = async (host, what) => {
+    const text = await (await fetch('http://' + host + ':3478/metrics')).text();
+    return Number(new RegExp('jackfield_turn_total\\\\{what="' + what + '"\\\\} (\\\\d+)').exec(text)[1]);
+  };
+  Promise.all([count('${SERVER}', 'discoveries'), count('${SERVER_SECOND}', 'helped')])
+    .then((counts) => console.log(JSON.stringify(counts)));`;
