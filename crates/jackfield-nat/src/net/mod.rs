@@ -27,6 +27,7 @@
 mod app;
 mod build;
 mod diagram;
+mod drawing;
 mod forward;
 mod host;
 mod link;
@@ -41,6 +42,7 @@ mod world;
 
 pub use app::{App, CloneApp, Datagram, Echo};
 pub use build::NatBox;
+pub use drawing::Drawing;
 pub use link::{Link, Loss};
 pub use site::{Place, Site, UnknownSite};
 pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};
