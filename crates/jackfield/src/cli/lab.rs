@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::nat::json;
-use super::{failed, say, wrong_use};
+use super::{failed, grid, say, wrong_use};
 use crate::lab::state::{self, State};
 use crate::lab::{Job, Plan, RunOptions, Spec, Words, down, exec, run as run_lab, up};
 
@@ -15,6 +15,7 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .subcommand(run_command())
         .subcommand(up_command())
+        .subcommand(grid::command())
         .subcommand(
             Command::new("exec")
                 .about("Runs a program on a host of a lab that is up; a shell when none is named")
@@ -169,6 +170,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     match matches.subcommand() {
         Some(("run", matches)) => run_here(matches),
         Some(("up", matches)) => start(matches),
+        Some(("grid", matches)) => grid::run(matches),
         Some(("exec", matches)) => run_there(matches),
         Some(("list", matches)) => list(matches),
         Some(("down", matches)) => end(matches),
@@ -194,6 +196,7 @@ fn run_here(matches: &ArgMatches) -> ExitCode {
         exact_name: matches.contains_id("name"),
         keep: matches.get_flag("keep"),
         announce: !matches.get_flag("quiet"),
+        hush: false,
         command,
         capture: matches.get_one("capture").cloned(),
         seed: matches.get_one("seed").copied(),

@@ -5,6 +5,8 @@ mod credentials;
 mod doctor;
 mod explain;
 #[cfg(target_os = "linux")]
+mod grid;
+#[cfg(target_os = "linux")]
 mod lab;
 #[cfg(target_os = "linux")]
 mod nat;

@@ -7,6 +7,7 @@
 pub mod environment;
 mod file;
 mod flags;
+pub mod grid;
 pub mod jobs;
 mod output;
 mod plan;
@@ -18,5 +19,6 @@ pub mod world;
 
 pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, SERVER, SitePlan};
 pub use presence::{down, exec, up};
+pub(crate) use run::run_with;
 pub use run::{RunOptions, run};
 pub use spec::{HostSpec, Job, SiteSpec, Spec, SpecError, Words};

@@ -19,20 +19,26 @@ pub(super) struct Output {
     names: Arc<Vec<String>>,
     width: usize,
     coloured: bool,
+    /// Nothing is printed at all.
+    hush: bool,
 }
 
 impl Output {
     /// Returns one for these hosts; colours are for terminals whose owner did not refuse them (NO_COLOR).
-    pub(super) fn new(names: Vec<String>) -> Self {
+    pub(super) fn new(names: Vec<String>, hush: bool) -> Self {
         Self {
             width: names.iter().map(String::len).max().unwrap_or(0),
             names: Arc::new(names),
+            hush,
             coloured: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         }
     }
 
     /// Prints a line.
     pub(super) fn line(&self, name: &str, stream: Stream, text: &[u8]) {
+        if self.hush {
+            return;
+        }
         let mut line = self.prefix(name).into_bytes();
         line.extend(text);
         line.push(b'\n');
@@ -113,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_wanted_text_is_seen_across_reads_and_without_a_last_newline() {
-        let output = Output::new(vec!["ann".into()]);
+        let output = Output::new(vec!["ann".into()], true);
         let (seen, is_seen) = watch::channel(false);
         let (mut writing, reading) = tokio::io::duplex(3);
         let copy = output.copy(

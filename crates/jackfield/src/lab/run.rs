@@ -27,6 +27,8 @@ pub struct RunOptions {
     pub command: Option<Job>,
     /// Whether to say what there is.
     pub announce: bool,
+    /// Whether what programs print is kept back.
+    pub hush: bool,
     /// The folder for a capture file of each router, if there is to be one.
     pub capture: Option<PathBuf>,
     /// What decides random ports and losses; random itself when absent.
@@ -38,6 +40,24 @@ pub struct RunOptions {
 /// # Errors
 /// Fails when there can be no lab, or when a part of it fails.
 pub fn run(spec: &Spec, plan: &Plan, options: &RunOptions) -> Result<u8> {
+    run_with(
+        spec,
+        plan,
+        options,
+        None::<fn(&World) -> std::future::Ready<Result<u8>>>,
+    )
+}
+
+/// The same, with work of our own in the foreground besides.
+///
+/// # Errors
+/// As [`run()`], and when the work fails.
+pub(crate) fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
+    spec: &Spec,
+    plan: &Plan,
+    options: &RunOptions,
+    work: Option<W>,
+) -> Result<u8> {
     let folder = Folder::claim(&options.name, options.exact_name)?;
     let supervisor = std::process::id();
     match isolate()? {
@@ -54,7 +74,7 @@ pub fn run(spec: &Spec, plan: &Plan, options: &RunOptions) -> Result<u8> {
                 folder: &folder,
                 pids: (supervisor, pid),
             };
-            let code = lab.run().unwrap_or_else(|error| {
+            let code = lab.run(work).unwrap_or_else(|error| {
                 crate::cli::complain(&format!("{error:#}"));
                 1
             });
@@ -73,15 +93,15 @@ struct Lab<'a> {
 }
 
 impl Lab<'_> {
-    fn run(&self) -> Result<u8> {
+    fn run(&self, work: Option<impl AsyncFnOnce(&World) -> Result<u8>>) -> Result<u8> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("no event queue")?;
-        runtime.block_on(self.live())
+        runtime.block_on(self.live(work))
     }
 
-    async fn live(&self) -> Result<u8> {
+    async fn live(&self, own: Option<impl AsyncFnOnce(&World) -> Result<u8>>) -> Result<u8> {
         let mut stop = Stop::new(self.options.command.is_some())?;
         let folder = self.folder.path().to_owned();
         place_files(self.plan, &folder)?;
@@ -94,13 +114,18 @@ impl Lab<'_> {
         if self.options.announce {
             crate::cli::note(&summary(self.folder.name(), self.plan));
         }
-        let crew = Crew::new(Output::new(self.names()));
+        let crew = Crew::new(Output::new(self.names(), self.options.hush));
         let finished = Cell::new(None);
         let work = async {
             let started = self.start(&crew, &world).await?;
             self.folder.publish(&self.state(&world))?;
-            finished.set(Some(worst(started).await));
-            if self.stays() {
+            let stays = self.stays() && own.is_none();
+            let own = match own {
+                Some(own) => own(&world).await?,
+                None => 0,
+            };
+            finished.set(Some(worst(started).await.max(own)));
+            if stays {
                 std::future::pending::<()>().await;
             }
             Ok(())
@@ -158,10 +183,12 @@ impl Lab<'_> {
     fn serve(&self, flags: &[String]) -> Result<Job> {
         let program = std::env::current_exe().context("this program does not find itself")?;
         let data = self.folder.path().join("serve");
-        let [server, _] = SERVER_IPS;
+        let [server, second] = SERVER_IPS;
         let mut words = vec![program.display().to_string(), "serve".to_owned()];
         let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
         flag("--listen", format!("{server}:3478"));
+        // With a second address hosts can find out what NAT they are behind (RFC 5780).
+        flag("--nat-discovery", second.to_string());
         flag("--listen-tls", format!("{server}:443"));
         flag("--allow-peer", "198.18.0.0/15".to_owned());
         if self.plan.ipv6 {

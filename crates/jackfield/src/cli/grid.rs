@@ -1,0 +1,154 @@
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::nat::json;
+use super::{failed, say, wrong_use};
+use crate::lab::grid::{ALL, DEFAULT, Grid, GridOptions, Party, lab, page, run as run_grid, table};
+use crate::lab::world::World;
+use crate::lab::{Plan, RunOptions, run_with};
+
+/// Returns `jackfield lab grid`.
+pub(super) fn command() -> Command {
+    Command::new("grid")
+        .about("Tries every pair of NATs by every transport, and shows who reaches whom and how")
+        .long_about(
+            "Builds a host behind each kind of NAT and firewall, has each pair look for a path directly and by a relay \
+             over UDP, TCP and TLS, through real sockets and with a real `jackfield serve`, and shows what came out. Every \
+             attempt is held against theory; the exit code is 1 when one came out otherwise than it must.",
+        )
+        .after_help(
+            "Examples:\n  \
+             jackfield lab grid\n  \
+             jackfield lab grid --html grid.html\n  \
+             jackfield lab grid --all\n  \
+             jackfield lab grid --types open,linux,linux+cgn,apdm/eif,symmetric+no-udp --json",
+        )
+        .args([
+            Arg::new("types")
+                .long("types")
+                .value_name("TYPE,...")
+                .value_delimiter(',')
+                .conflicts_with("all")
+                .help(
+                    "Lines and columns: profiles (see `jackfield nat profiles`), MAPPING/FILTERING, firewalls (no-udp, \
+                     no-udp-no-incoming-tcp, only-https), `open`; several in a row with `+`.",
+                ),
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .help("All nine combinations of mapping and filtering."),
+            Arg::new("html")
+                .long("html")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Writes the grid as a page of its own to this file."),
+            Arg::new("parallel")
+                .long("parallel")
+                .value_name("N")
+                .value_parser(value_parser!(u16).range(1..))
+                .default_value("24")
+                .help("How many attempts are made at the same time."),
+            Arg::new("seed")
+                .long("seed")
+                .value_name("NUMBER")
+                .value_parser(value_parser!(u64))
+                .help("Makes random ports the same every time."),
+            json(),
+        ])
+}
+
+/// Runs it.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    let types = match types(matches) {
+        Ok(types) => types,
+        Err(text) => return wrong_use(&text),
+    };
+    let spec = lab(&types);
+    let plan = match Plan::new(&spec) {
+        Ok(plan) => plan,
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    let html = matches.get_one::<PathBuf>("html").cloned();
+    if let Some(path) = &html
+        && let Err(error) = writable(path)
+    {
+        return failed(&error);
+    }
+    let options = RunOptions {
+        name: "grid".to_owned(),
+        hush: true,
+        seed: matches.get_one("seed").copied(),
+        ..RunOptions::default()
+    };
+    let grid = GridOptions {
+        types,
+        parallel: matches
+            .get_one("parallel")
+            .map_or(1, |n: &u16| usize::from(*n)),
+    };
+    let json = matches.get_flag("json");
+    let work = async |world: &World| {
+        let found = run_grid(&grid, &plan, world, progress).await?;
+        wipe();
+        show(&found, json, html.as_deref())
+    };
+    match run_with(&spec, &plan, &options, Some(work)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => failed(&error),
+    }
+}
+
+fn types(matches: &ArgMatches) -> Result<Vec<Party>, String> {
+    let names: Vec<&str> = match matches.get_many::<String>("types") {
+        Some(names) => names.map(String::as_str).collect(),
+        None if matches.get_flag("all") => ALL.to_vec(),
+        None => DEFAULT.to_vec(),
+    };
+    let types: Result<Vec<Party>, _> = names.iter().map(|name| Party::parse(name)).collect();
+    types.map_err(|error| error.to_string())
+}
+
+/// Finds out before the work whether its fruit can be kept.
+fn writable(path: &Path) -> Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(false);
+    let opened = options.open(path);
+    opened.with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(())
+}
+
+fn show(grid: &Grid, json: bool, html: Option<&Path>) -> Result<u8> {
+    if let Some(path) = html {
+        std::fs::write(path, page(grid))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    if json {
+        say(&serde_json::to_string(grid)?);
+    } else {
+        let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        say(&table(grid, coloured));
+    }
+    Ok(u8::from(!grid.agrees))
+}
+
+/// Says on a terminal how far it is.
+fn progress(done: usize, total: usize) {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        // Nobody has to see it.
+        let _ = write!(out, "\r  {done} of {total} attempts ");
+    }
+}
+
+/// Takes that away again.
+fn wipe() {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        // Nobody has to see it.
+        let _ = write!(out, "\r\x1b[K");
+    }
+}

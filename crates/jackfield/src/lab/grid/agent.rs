@@ -1,0 +1,255 @@
+//! A host that looks for a path: sockets for [`Checks`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jackfield_net::turn_client::{ClientTransport, Options, Tls, TurnClient, TurnError};
+use jackfield_stun::attribute::XorMappedAddress;
+use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
+use jackfield_turn::client::Credential;
+use rustls_pki_types::ServerName;
+use tokio::net::UdpSocket;
+use tokio::sync::{oneshot, watch};
+
+use super::checks::{Base, Candidate, Checks, Own, Path};
+use super::kind::Kind;
+use super::transport::Transport;
+
+/// What both sides of an attempt are told.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) transport: Transport,
+    /// Tells this attempt's packets from those of others.
+    pub(super) session: u64,
+    pub(super) server: Server,
+}
+
+/// The server that helps.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    /// STUN and TURN over UDP and TCP.
+    pub(super) plain: SocketAddr,
+    /// TURN over TLS.
+    pub(super) tls: SocketAddr,
+    pub(super) credential: Credential,
+}
+
+/// One side of an attempt.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) host: std::net::IpAddr,
+    pub(super) controlling: bool,
+    /// Takes our candidates to the other side.
+    pub(super) tell: oneshot::Sender<Vec<Candidate>>,
+    /// Brings theirs.
+    pub(super) hear: oneshot::Receiver<Vec<Candidate>>,
+    /// How many sides have found a path.
+    pub(super) done: Arc<watch::Sender<u8>>,
+}
+
+impl Side {
+    /// Looks for a path; runs on the host's own thread, so that its sockets are in the host's namespace.
+    ///
+    /// # Errors
+    /// Fails when this machine has no sockets for it. That there is no path is no error.
+    pub(super) async fn run(self, attempt: Attempt) -> io::Result<Option<Path>> {
+        let socket = UdpSocket::bind((self.host, 0)).await?;
+        let relay = allocate(&attempt);
+        let (reflexive, relay) = tokio::join!(reflexive(&socket, &attempt), relay);
+        let own = Own {
+            host: Some(socket.local_addr()?),
+            reflexive,
+            relayed: relay.as_ref().and_then(|relay| relay.relayed().v4),
+        };
+        // When the other side has failed, this one will hear nothing.
+        let _ = self.tell.send(own.candidates());
+        let Ok(theirs) = self.hear.await else {
+            return Ok(None);
+        };
+        let now = Instant::now();
+        let seed = attempt.session << 1 | u64::from(self.controlling);
+        let mut checks = Checks::new(now, self.controlling, attempt.session, own, seed);
+        for remote in theirs {
+            for base in bases(attempt.transport, relay.is_some(), remote) {
+                checks.add(now, base, remote);
+            }
+        }
+        let mut agent = Agent {
+            checks,
+            socket,
+            relay,
+        };
+        let path = agent.connect(&self.done).await?;
+        if let Some(relay) = agent.relay.take() {
+            relay.close().await;
+        }
+        Ok(path)
+    }
+}
+
+/// Says which of our sockets are tried with an address of theirs: without a relay there is the direct way only, and
+/// with one it is no use to try that.
+fn bases(transport: Transport, has_relay: bool, remote: Candidate) -> Vec<Base> {
+    let theirs = remote.kind == Kind::Relayed;
+    match transport {
+        Transport::Direct if theirs => Vec::new(),
+        Transport::Direct => vec![Base::Socket],
+        // No server relays to private addresses.
+        _ if remote.kind == Kind::Host && is_private(remote.address) => Vec::new(),
+        _ => {
+            let socket = theirs.then_some(Base::Socket);
+            let relay = has_relay.then_some(Base::Relay);
+            socket.into_iter().chain(relay).collect()
+        }
+    }
+}
+
+fn is_private(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(address) => address.ip().is_private(),
+        SocketAddr::V6(_) => false,
+    }
+}
+
+/// Sockets, and what is sent through them.
+#[derive(Debug)]
+struct Agent {
+    checks: Checks,
+    socket: UdpSocket,
+    relay: Option<TurnClient>,
+}
+
+impl Agent {
+    /// Runs the checks until both sides have a path, or for as long as there is hope.
+    async fn connect(&mut self, done: &watch::Sender<u8>) -> io::Result<Option<Path>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut both = done.subscribe();
+        let mut path = None;
+        let mut buffer = [0; 1500];
+        loop {
+            let now = Instant::now();
+            self.checks.handle_timeout(now);
+            self.send().await;
+            if path.is_none() {
+                path = self.checks.outcome(now);
+                if path.is_some() {
+                    done.send_modify(|count| *count += 1);
+                }
+            }
+            if now >= deadline || *both.borrow_and_update() >= 2 {
+                return Ok(path);
+            }
+            let next = self.checks.next().unwrap_or(deadline).min(deadline);
+            let next = next.min(now + STEP);
+            tokio::select! {
+                received = self.socket.recv_from(&mut buffer) => {
+                    if let Ok((length, from)) = received {
+                        let bytes = buffer.get(..length).unwrap_or_default();
+                        self.checks.handle(Instant::now(), Base::Socket, from, bytes);
+                    }
+                }
+                received = receive(&mut self.relay) => match received {
+                    Ok((from, bytes)) => self.checks.handle(Instant::now(), Base::Relay, from, &bytes),
+                    Err(error) => {
+                        tracing::debug!(%error, "Relay ended");
+                        self.relay = None;
+                    }
+                },
+                _ = both.changed() => {}
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+    }
+
+    async fn send(&mut self) {
+        while let Some(packet) = self.checks.poll() {
+            match packet.base {
+                Base::Socket => {
+                    // What the network refuses to carry is as good as lost.
+                    let _ = self.socket.send_to(&packet.bytes, packet.to).await;
+                }
+                Base::Relay => {
+                    let Some(relay) = &self.relay else { continue };
+                    if let Err(error) = relay.send_to(&packet.bytes, packet.to).await {
+                        tracing::debug!(%error, "Relay does not take it");
+                        self.checks.give_up(Base::Relay, packet.to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn receive(relay: &mut Option<TurnClient>) -> Result<(SocketAddr, bytes::Bytes), TurnError> {
+    match relay {
+        None => std::future::pending().await,
+        Some(relay) => relay
+            .recv_from()
+            .await
+            .map(|packet| (packet.peer, packet.data)),
+    }
+}
+
+/// Makes an allocation, where the attempt is by a relay and the network lets us.
+async fn allocate(attempt: &Attempt) -> Option<TurnClient> {
+    let server = &attempt.server;
+    let (address, transport) = match attempt.transport {
+        Transport::Direct => return None,
+        Transport::RelayUdp => (server.plain, ClientTransport::Udp),
+        Transport::RelayTcp => (server.plain, ClientTransport::Tcp),
+        Transport::RelayTls => {
+            let name = ServerName::from(server.tls.ip());
+            (server.tls, ClientTransport::Tls(Tls::any_certificate(name)))
+        }
+    };
+    let options = Options::new(transport, server.credential.clone());
+    let connect = TurnClient::connect_with(address, options);
+    match tokio::time::timeout(GATHERING, connect).await {
+        Ok(Ok(client)) => Some(client),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "No relay");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Asks the server where our socket seems to be.
+async fn reflexive(socket: &UdpSocket, attempt: &Attempt) -> Option<SocketAddr> {
+    let mut id = [0; 12];
+    getrandom::fill(&mut id).ok()?;
+    let id = TransactionId::new(id);
+    let mut request = Vec::new();
+    let writer = MessageWriter::new(&mut request, Class::Request, Method::BINDING, id);
+    writer.finish().ok()?;
+    let ask = async {
+        let mut buffer = [0; 1500];
+        loop {
+            // What the network refuses to carry is as good as lost.
+            let _ = socket.send_to(&request, attempt.server.plain).await;
+            let answer = tokio::time::timeout(AGAIN, socket.recv_from(&mut buffer)).await;
+            let Ok(Ok((length, _))) = answer else {
+                continue;
+            };
+            let bytes = buffer.get(..length).unwrap_or_default();
+            if let Ok(message) = Message::parse(bytes)
+                && message.transaction() == id
+                && let Ok(Some(XorMappedAddress(mapped))) = message.get()
+            {
+                return mapped;
+            }
+        }
+    };
+    tokio::time::timeout(GATHERING, ask).await.ok()
+}
+
+/// How long a server may take to say anything.
+const GATHERING: Duration = Duration::from_secs(2);
+/// When it is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long there is hope for a path.
+const PATIENCE: Duration = Duration::from_millis(2500);
+/// How often it is looked whether a path has settled.
+const STEP: Duration = Duration::from_millis(20);

@@ -1,0 +1,66 @@
+use serde::{Serialize, Serializer};
+
+/// What an address is to the host that has it (RFC 8445 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// One of its own.
+    Host,
+    /// The one that a STUN server sees.
+    ServerReflexive,
+    /// The one that the other host sees, where it is none of the others.
+    PeerReflexive,
+    /// One of a TURN server.
+    Relayed,
+}
+
+impl Kind {
+    /// Returns the letter that the grid shows.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Host => 'H',
+            Self::ServerReflexive => 'S',
+            Self::PeerReflexive => 'P',
+            Self::Relayed => 'R',
+        }
+    }
+
+    /// Returns the type preference that RFC 8445 §5.1.2.2 recommends.
+    const fn preference(self) -> u64 {
+        match self {
+            Self::Host => 126,
+            Self::PeerReflexive => 110,
+            Self::ServerReflexive => 100,
+            Self::Relayed => 0,
+        }
+    }
+
+    /// Returns how good a pair is, of which the first is the controlling agent's (RFC 8445 §6.1.2.3).
+    pub(super) const fn pair_priority(controlling: Self, controlled: Self) -> u64 {
+        let (g, d) = (
+            controlling.preference() << 24,
+            controlled.preference() << 24,
+        );
+        let (low, high) = if g < d { (g, d) } else { (d, g) };
+        (low << 32) + 2 * high + if g > d { 1 } else { 0 }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_char(self.letter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn direct_pairs_come_before_relayed_ones_and_the_controlling_agents_choice_first() {
+        let direct = Kind::pair_priority(Kind::ServerReflexive, Kind::PeerReflexive);
+        let theirs = Kind::pair_priority(Kind::PeerReflexive, Kind::Relayed);
+        let ours = Kind::pair_priority(Kind::Relayed, Kind::PeerReflexive);
+        let both = Kind::pair_priority(Kind::Relayed, Kind::Relayed);
+        assert!(direct > theirs && theirs > ours && ours > both);
+    }
+}

@@ -1,0 +1,24 @@
+//! `jackfield lab grid`: which hosts reach each other, and how, for every pair of NATs and every transport.
+//!
+//! Each pair is tried in a [lab](super): two hosts in namespaces of their own behind routers of the wanted kinds, with
+//! real sockets, and a real `jackfield serve` for STUN and TURN. What comes out is held against
+//! [`jackfield_nat::oracle`] and against what the firewalls let through.
+
+mod agent;
+mod checks;
+mod expect;
+mod kind;
+mod page;
+mod party;
+mod report;
+mod run;
+mod table;
+mod transport;
+
+pub use kind::Kind;
+pub use page::page;
+pub use party::{ALL, DEFAULT, Party};
+pub use report::{AttemptView, Cell, Grid, PathView};
+pub use run::{GridOptions, lab, run};
+pub use table::table;
+pub use transport::Transport;

@@ -1,0 +1,214 @@
+use serde::Serialize;
+
+use super::checks::Path;
+use super::expect::Expected;
+use super::kind::Kind;
+use super::party::Party;
+use super::transport::Transport;
+
+/// What came out of everything; its JSON is a promise.
+#[derive(Debug, Clone, Serialize)]
+pub struct Grid {
+    /// Lines and columns.
+    pub types: Vec<Party>,
+    /// Line by line.
+    pub cells: Vec<Cell>,
+    /// Whether all attempts came out as they must.
+    pub agrees: bool,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// Two hosts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cell {
+    /// The line: the host that decides which path is used.
+    pub a: String,
+    /// The column.
+    pub b: String,
+    /// The best transport by which they reach each other.
+    pub best: Option<Transport>,
+    /// Why there is a direct path, or none.
+    pub why: String,
+    /// Whether every attempt came out as it must.
+    pub agrees: bool,
+    /// Each transport.
+    pub attempts: Vec<AttemptView>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptView {
+    /// By what.
+    pub transport: Transport,
+    /// What must come out: `path`, `none`, or `luck`.
+    pub expected: &'static str,
+    /// Whether it did.
+    pub agrees: bool,
+    /// How often it was made: more than once when a path that must be was not found at once, as on a busy machine.
+    pub tries: u32,
+    /// The path, if there is one.
+    pub path: Option<PathView>,
+}
+
+/// A path.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PathView {
+    /// What the line's address is: `H`, `S`, `P` or `R`.
+    pub local: Kind,
+    /// What the column's address is.
+    pub remote: Kind,
+    /// How long it took until data had gone both ways, in milliseconds, from when both knew of each other.
+    pub ms: f64,
+}
+
+impl AttemptView {
+    pub(super) fn new(
+        transport: Transport,
+        expected: Expected,
+        found: Option<Path>,
+        tries: u32,
+    ) -> Self {
+        Self {
+            transport,
+            expected: expected.name(),
+            agrees: expected.agrees(found.is_some()),
+            tries,
+            path: found.map(|path| PathView {
+                local: path.local,
+                remote: path.remote,
+                ms: (path.after.as_secs_f64() * 10_000.0).round() / 10.0,
+            }),
+        }
+    }
+}
+
+impl Cell {
+    pub(super) fn new(a: &Party, b: &Party, why: String, attempts: Vec<AttemptView>) -> Self {
+        let found = attempts.iter().find(|attempt| attempt.path.is_some());
+        Self {
+            a: a.name.clone(),
+            b: b.name.clone(),
+            best: found.map(|attempt| attempt.transport),
+            why,
+            agrees: attempts.iter().all(|attempt| attempt.agrees),
+            attempts,
+        }
+    }
+
+    /// Returns the path of the best transport.
+    pub fn best_path(&self) -> Option<(Transport, PathView)> {
+        let mut attempts = self.attempts.iter();
+        attempts.find_map(|attempt| Some((attempt.transport, attempt.path?)))
+    }
+}
+
+impl Grid {
+    /// Returns the cells of a line.
+    pub fn line(&self, place: usize) -> &[Cell] {
+        let width = self.types.len();
+        self.cells
+            .get(place * width..(place + 1) * width)
+            .unwrap_or_default()
+    }
+
+    /// Returns how many pairs each transport is the best of, and of how many there is none.
+    pub(super) fn counts(&self) -> ([(Transport, usize); 4], usize) {
+        let count = |transport| {
+            let cells = self.cells.iter();
+            cells.filter(|cell| cell.best == Some(transport)).count()
+        };
+        let none = self.cells.iter().filter(|cell| cell.best.is_none()).count();
+        (
+            Transport::ALL.map(|transport| (transport, count(transport))),
+            none,
+        )
+    }
+
+    /// Says what came out otherwise than it must.
+    pub fn disagreements(&self) -> Vec<String> {
+        let of_cell = |cell: &Cell| -> Vec<String> {
+            let wrong = cell.attempts.iter().filter(|attempt| !attempt.agrees);
+            let line = |attempt: &AttemptView| {
+                let found = match attempt.path {
+                    Some(path) => {
+                        format!("a path {}-{}", path.local.letter(), path.remote.letter())
+                    }
+                    None => "no path".to_owned(),
+                };
+                let by = attempt.transport.about();
+                format!(
+                    "{} to {}, {by}: {found}, and it must be {}",
+                    cell.a, cell.b, attempt.expected
+                )
+            };
+            wrong.map(line).collect()
+        };
+        self.cells.iter().flat_map(of_cell).collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// A grid of two types with a direct, a relayed and an impossible pair; one attempt is wrong unless it `agrees`.
+    pub(in super::super) fn grid(agrees: bool) -> Grid {
+        let types = ["open", "symmetric"].map(|name| Party::parse(name).unwrap());
+        let found = |local, remote| {
+            Some(Path {
+                local,
+                remote,
+                after: Duration::from_micros(1234),
+            })
+        };
+        let cell = |a: &Party, b: &Party, direct: Option<Path>, relayed: Option<Path>| {
+            let ways = Transport::ALL.into_iter().map(|transport| {
+                let path = if transport == Transport::Direct {
+                    direct
+                } else {
+                    relayed
+                };
+                let must = if path.is_some() {
+                    Expected::Path
+                } else {
+                    Expected::Nothing
+                };
+                AttemptView::new(transport, must, path, 1)
+            });
+            Cell::new(a, b, "There is a reason.".into(), ways.collect())
+        };
+        let [a, b] = &types;
+        let straight = found(Kind::ServerReflexive, Kind::ServerReflexive);
+        let relayed = found(Kind::Relayed, Kind::PeerReflexive);
+        let mut cells = vec![
+            cell(a, a, straight, relayed),
+            cell(a, b, None, relayed),
+            cell(b, a, straight, None),
+            cell(b, b, None, None),
+        ];
+        if !agrees {
+            cells[0].attempts[0] =
+                AttemptView::new(Transport::Direct, Expected::Nothing, straight, 1);
+            cells[0].agrees = false;
+        }
+        Grid {
+            agrees,
+            types: types.to_vec(),
+            cells,
+            seconds: 1.5,
+        }
+    }
+
+    #[test]
+    fn the_json_says_what_came_out_of_each_attempt() {
+        let json = serde_json::to_value(grid(true)).unwrap();
+        assert_eq!(json["types"][1]["name"], "symmetric");
+        let cell = &json["cells"][1];
+        assert_eq!(cell["best"], "relay-udp");
+        assert_eq!(cell["attempts"][0]["path"], serde_json::Value::Null);
+        assert_eq!(cell["attempts"][1]["path"]["local"], "R");
+        assert_eq!(cell["attempts"][1]["path"]["ms"], 1.2);
+    }
+}

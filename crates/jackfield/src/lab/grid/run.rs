@@ -1,0 +1,257 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use jackfield_net::tun::Netns;
+use jackfield_turn::client::Credential;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::agent::{Attempt, Server, Side};
+use super::checks::Path;
+use super::expect::{Expected, expected, reason};
+use super::party::{Network, Party};
+use super::report::{AttemptView, Cell, Grid};
+use super::transport::Transport;
+use crate::lab::plan::{Plan, SERVER_IPS};
+use crate::lab::spec::{HostSpec, Spec};
+use crate::lab::world::World;
+
+/// How a grid is run.
+#[derive(Debug, Clone)]
+pub struct GridOptions {
+    /// Lines and columns.
+    pub types: Vec<Party>,
+    /// How many pairs are tried at the same time.
+    pub parallel: usize,
+}
+
+/// Returns the lab that a grid is run in: for each type two sites with a host each, so that each can meet its like.
+pub fn lab(types: &[Party]) -> Spec {
+    let mut spec = Spec {
+        // What the grid is about is paths, not quotas.
+        serve: Some(
+            [
+                "--user",
+                &format!("{USER}:{PASSWORD}"),
+                "--turn-max-allocations-per-user",
+                "10000",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ),
+        ..Spec::default()
+    };
+    for (place, party) in types.iter().enumerate() {
+        for side in [LINE, COLUMN] {
+            let name = host(side, place);
+            spec.sites.push(party.site(&name));
+            spec.hosts.push(HostSpec {
+                site: Some(name.clone()),
+                name,
+            });
+        }
+    }
+    spec
+}
+
+/// Tries every pair by every transport; `progress` is called with how many of how many attempts are over.
+///
+/// # Errors
+/// Fails when this machine has no sockets or threads for it.
+pub async fn run(
+    options: &GridOptions,
+    plan: &Plan,
+    world: &World,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Grid> {
+    let begun = Instant::now();
+    let count = options.types.len();
+    let lines = Stand::all(LINE, count, plan, world)?;
+    let columns = Stand::all(COLUMN, count, plan, world)?;
+    let server = server()?;
+    let room = Arc::new(Semaphore::new(options.parallel.max(1)));
+    let mut attempts = JoinSet::new();
+    for (line, a) in lines.iter().enumerate() {
+        for (column, b) in columns.iter().enumerate() {
+            for (way, transport) in Transport::ALL.into_iter().enumerate() {
+                let place = (line * count + column) * Transport::ALL.len() + way;
+                let attempt = Attempt {
+                    transport,
+                    session: place as u64,
+                    server: server.clone(),
+                };
+                let must = expected(&a.network, &b.network, transport);
+                let (room, a, b) = (Arc::clone(&room), a.seat.clone(), b.seat.clone());
+                attempts.spawn(async move {
+                    let _permit = room.acquire_owned().await;
+                    (place, meet_if_possible(&a, &b, attempt, must).await)
+                });
+            }
+        }
+    }
+    let total = attempts.len();
+    let mut found = vec![Found::default(); total];
+    while let Some(attempt) = attempts.join_next().await {
+        let (place, outcome) = attempt.context("an attempt ended early")?;
+        if let Some(slot) = found.get_mut(place) {
+            *slot = outcome?;
+        }
+        progress(total - attempts.len(), total);
+    }
+    let mut found = found.into_iter();
+    let mut cells = Vec::new();
+    for (a, line) in options.types.iter().zip(&lines) {
+        for (b, column) in options.types.iter().zip(&columns) {
+            let ways = Transport::ALL.into_iter().zip(found.by_ref());
+            let attempts = ways.map(|(transport, found)| {
+                let must = expected(&line.network, &column.network, transport);
+                AttemptView::new(transport, must, found.path, found.tries)
+            });
+            let attempts = attempts.collect();
+            let why = reason(("A", &line.network), ("B", &column.network));
+            cells.push(Cell::new(a, b, why, attempts));
+        }
+    }
+    Ok(Grid {
+        agrees: cells.iter().all(|cell| cell.agrees),
+        types: options.types.clone(),
+        cells,
+        seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+    })
+}
+
+/// A host of the grid: a thread in its namespace, which runs what it is given.
+#[derive(Debug)]
+struct Stand {
+    seat: Seat,
+    network: Network,
+}
+
+#[derive(Debug, Clone)]
+struct Seat {
+    runtime: Handle,
+    ip: IpAddr,
+}
+
+impl Stand {
+    fn all(side: &str, count: usize, plan: &Plan, world: &World) -> Result<Vec<Self>> {
+        (0..count)
+            .map(|place| Self::new(&host(side, place), plan, world))
+            .collect()
+    }
+
+    fn new(name: &str, plan: &Plan, world: &World) -> Result<Self> {
+        let planned = plan.hosts.iter().find(|host| host.name == name);
+        let planned = planned.context("a host is missing in the plan")?;
+        let netns = world.host(name).context("a host is missing")?.clone();
+        let (here, there) = mpsc::channel();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                if let Err(error) = sit(&netns, &here) {
+                    // Who started it waits for one or the other.
+                    let _ = here.send(Err(error));
+                }
+            })
+            .context("no thread")?;
+        let runtime = there.recv().context("a host's thread ended early")??;
+        Ok(Self {
+            seat: Seat {
+                runtime,
+                ip: planned.ip,
+            },
+            network: Network::new(plan, name),
+        })
+    }
+}
+
+/// Runs what comes by the handle that is sent back, inside a namespace, for as long as the process lives.
+fn sit(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
+    netns.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let _ = here.send(Ok(runtime.handle().clone()));
+        runtime.block_on(std::future::pending::<()>());
+        Ok(())
+    })?
+}
+
+/// What came out of an attempt.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    path: Option<Path>,
+    tries: u32,
+}
+
+/// Has two hosts look for a path, and again if they must find one and do not: on a busy machine packets come too late.
+/// A path that must not be is none to try again.
+async fn meet_if_possible(
+    a: &Seat,
+    b: &Seat,
+    mut attempt: Attempt,
+    must: Expected,
+) -> Result<Found> {
+    let mut found = Found::default();
+    while found.tries == 0
+        || (must == Expected::Path && found.path.is_none() && found.tries < MOST_TRIES)
+    {
+        found.tries += 1;
+        found.path = meet(a, b, attempt.clone()).await?;
+        attempt.session += NEXT_TRY;
+    }
+    Ok(found)
+}
+
+/// Has two hosts look for a path; `None` where there is none.
+async fn meet(a: &Seat, b: &Seat, attempt: Attempt) -> Result<Option<Path>> {
+    let ((tell_b, hear_a), (tell_a, hear_b)) = (oneshot::channel(), oneshot::channel());
+    let done = Arc::new(watch::channel(0).0);
+    let side = |seat: &Seat, controlling, tell, hear| Side {
+        host: seat.ip,
+        controlling,
+        tell,
+        hear,
+        done: Arc::clone(&done),
+    };
+    let ours = side(a, true, tell_b, hear_b);
+    let theirs = side(b, false, tell_a, hear_a);
+    let ours = a.runtime.spawn(ours.run(attempt.clone()));
+    let theirs = b.runtime.spawn(theirs.run(attempt));
+    let (ours, theirs) = tokio::join!(ours, theirs);
+    let found = |result: std::result::Result<std::io::Result<Option<Path>>, _>| {
+        result
+            .map_err(|_| anyhow!("a host's thread ended early"))?
+            .context("a host has no sockets")
+    };
+    let (ours, theirs) = (found(ours)?, found(theirs)?);
+    // A path that one side alone believes in is none.
+    Ok(ours.filter(|_| theirs.is_some()))
+}
+
+fn server() -> Result<Server> {
+    let [ip, _] = SERVER_IPS;
+    Ok(Server {
+        plain: SocketAddr::new(ip.into(), 3478),
+        tls: SocketAddr::new(ip.into(), 443),
+        credential: Credential::new(USER, PASSWORD)?,
+    })
+}
+
+fn host(side: &str, place: usize) -> String {
+    format!("{side}-{}", place + 1)
+}
+
+/// How often an attempt is made that must succeed.
+const MOST_TRIES: u32 = 3;
+/// What tells the tries of an attempt apart: there are fewer attempts.
+const NEXT_TRY: u64 = 1 << 32;
+const LINE: &str = "line";
+const COLUMN: &str = "column";
+/// Of a server that nobody outside the lab reaches.
+const USER: &str = "grid";
+const PASSWORD: &str = "grid";

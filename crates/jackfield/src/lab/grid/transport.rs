@@ -1,0 +1,55 @@
+use serde::{Serialize, Serializer};
+
+/// By what two hosts are to reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// UDP from one to the other, through holes that they punch.
+    Direct,
+    /// A relay that at least one of them talks to over UDP.
+    RelayUdp,
+    /// A relay that at least one of them talks to over TCP.
+    RelayTcp,
+    /// A relay that at least one of them talks to over TLS, on the port of HTTPS.
+    RelayTls,
+}
+
+impl Transport {
+    /// All of them, from the best to the last resort.
+    pub const ALL: [Self; 4] = [Self::Direct, Self::RelayUdp, Self::RelayTcp, Self::RelayTls];
+
+    /// Returns the name that the JSON and the page know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::RelayUdp => "relay-udp",
+            Self::RelayTcp => "relay-tcp",
+            Self::RelayTls => "relay-tls",
+        }
+    }
+
+    /// Returns what it is called in a cell, where there is little room.
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::RelayUdp => "udp",
+            Self::RelayTcp => "tcp",
+            Self::RelayTls => "tls",
+        }
+    }
+
+    /// Says what it is.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Direct => "direct, over UDP",
+            Self::RelayUdp => "by a relay, reached over UDP",
+            Self::RelayTcp => "by a relay, reached over TCP",
+            Self::RelayTls => "by a relay, reached over TLS on port 443",
+        }
+    }
+}
+
+impl Serialize for Transport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
