@@ -1,4 +1,4 @@
-use super::bytes::u8_at;
+use super::bytes::{put, u8_at};
 use super::{Headers, Transport, build, protocol};
 use crate::Address;
 
@@ -49,12 +49,9 @@ impl IcmpError {
         message.extend(self.rest_of_header());
         let end = headers.length.min(about.len()).min(most);
         message.extend(about.get(..end)?);
-        Some(build::ip(
-            from.into(),
-            headers.source.into(),
-            protocol,
-            &message,
-        ))
+        let mut packet = build::ip(from.into(), headers.source.into(), protocol, &message);
+        copy_class(about, &mut packet);
+        Some(packet)
     }
 
     fn type_and_code(self, v4: bool) -> (u8, u8) {
@@ -78,6 +75,20 @@ impl IcmpError {
             Self::TooBig { mtu } => u32::from(mtu).to_be_bytes(),
             _ => [0; 4],
         }
+    }
+}
+
+/// Gives a packet the diffserv class of another of the same version
+/// ([RFC 5508 §7.7](https://www.rfc-editor.org/rfc/rfc5508#section-7.7)); its congestion bits stay clear.
+fn copy_class(from: &[u8], to: &mut [u8]) {
+    let Some([first, second]) = from.first_chunk::<2>().copied() else {
+        return;
+    };
+    if first >> 4 == 4 {
+        put(to, 1, &[second & 0xfc]);
+        build::fill_ip_checksum(to);
+    } else {
+        put(to, 0, &[0x60 | first & 0x0f, second & 0xc0]);
     }
 }
 

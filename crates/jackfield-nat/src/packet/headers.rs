@@ -362,16 +362,18 @@ fn transport(
 
 /// Sorts ICMP types into queries, errors and the rest ([RFC 5508 §2](https://www.rfc-editor.org/rfc/rfc5508#section-2),
 /// [RFC 4443 §2.1](https://www.rfc-editor.org/rfc/rfc4443#section-2.1)).
+///
+/// Source Quench and Information messages are of the rest, for no NAT should support them (RFC 5508 REQ-10c).
 fn icmp(protocol: u8, kind: u8, id: u16) -> Transport {
     match (protocol, kind) {
-        (protocol::ICMP, 8 | 13 | 15 | 17) | (protocol::ICMPV6, 128) => Transport::Query {
+        (protocol::ICMP, 8 | 13 | 17) | (protocol::ICMPV6, 128) => Transport::Query {
             id,
             response: false,
         },
-        (protocol::ICMP, 0 | 14 | 16 | 18) | (protocol::ICMPV6, 129) => {
+        (protocol::ICMP, 0 | 14 | 18) | (protocol::ICMPV6, 129) => {
             Transport::Query { id, response: true }
         }
-        (protocol::ICMP, 3 | 4 | 11 | 12) | (protocol::ICMPV6, 1..=4) => Transport::Error,
+        (protocol::ICMP, 3 | 11 | 12) | (protocol::ICMPV6, 1..=4) => Transport::Error,
         _ => Transport::OtherIcmp,
     }
 }

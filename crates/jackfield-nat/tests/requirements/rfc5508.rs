@@ -1,4 +1,4 @@
-//! RFC 5508: ICMP. REQ-9 and REQ-11 allow and bind to nothing.
+//! RFC 5508: ICMP. REQ-9, REQ-10b and REQ-11 allow and bind to nothing; REQ-2a is [`jackfield_nat::Timers::icmp`].
 
 use jackfield_nat::packet::{Headers, IcmpError, build, verify};
 use jackfield_nat::profile::{Profile, Requirement, Rfc};
@@ -257,4 +257,108 @@ fn req_10_a_packet_without_time_to_live_is_answered() {
         ensure!(rig.nat.mapping_count() == 0, "made a mapping");
         Ok(())
     });
+}
+
+#[test]
+fn req_3c_and_d_what_is_wrong_or_extra_behind_the_embedded_header_is_no_reason_to_drop() {
+    for profile in Profile::IPV4 {
+        if profile.deviates(Requirement(Rfc::Rfc5508, "REQ-4")) {
+            continue;
+        }
+        let mut rig = Rig::new(*profile);
+        let mut sent = build::udp(at(A, 5000), at(C, 7), DATA);
+        assert_eq!(rig.outbound(&mut sent), Verdict::Forward);
+        // REQ-3c: the embedded transport checksum is wrong, and that is not looked at.
+        let mut broken = sent.clone();
+        broken[26] ^= 1;
+        let mut error = IcmpError::TimeExceeded
+            .about(ip(D).into(), &broken)
+            .unwrap();
+        assert_eq!(rig.inbound(&mut error), Verdict::Forward, "{profile}");
+        // REQ-3d: zero-padding and an extension behind it (RFC 4884) arrive as they were sent.
+        let mut original = sent.clone();
+        original.resize(128, 0);
+        let extension = [0x20, 0, 0, 0, 0, 8, 1, 1, 0xde, 0xad, 0xbe, 0xef];
+        let message = [&[11, 0, 0, 0, 0, 32, 0, 0], &original[..], &extension].concat();
+        let mut error = build::ip(ip(D), ip_of(&sent), 1, &message);
+        assert_eq!(rig.inbound(&mut error), Verdict::Forward, "{profile}");
+        assert_eq!(error[28 + 128..], extension, "{profile}");
+        assert!(error[28 + sent.len()..28 + 128].iter().all(|it| *it == 0));
+    }
+}
+
+#[test]
+fn req_10a_unreachable_time_exceeded_and_echo_pass_and_10c_source_quench_and_information_do_not() {
+    for profile in Profile::ALL {
+        let mut rig = Rig::new(*profile);
+        let mut sent = build::udp(at(A, 5000), at(C, 7), DATA);
+        assert_eq!(rig.outbound(&mut sent), Verdict::Forward);
+        let drops_errors = profile.deviates(Requirement(Rfc::Rfc5508, "REQ-4"));
+        for kind in [3, 11] {
+            let message = [&[kind, 0, 0, 0, 0, 0, 0, 0], &sent[..]].concat();
+            let mut error = build::ip(ip(D), ip_of(&sent), 1, &message);
+            let passes = rig.inbound(&mut error) == Verdict::Forward;
+            let forwards = !drops_errors || *profile == Profile::NAT64;
+            assert_eq!(passes, forwards, "{profile}: type {kind}");
+        }
+        let message = [&[4, 0, 0, 0, 0, 0, 0, 0], &sent[..]].concat();
+        let mut quench = build::ip(ip(D), ip_of(&sent), 1, &message);
+        let dropped = Verdict::Drop(DropReason::IcmpOther);
+        assert_eq!(rig.inbound(&mut quench), dropped, "{profile}");
+        if *profile != Profile::NAT64 {
+            let mut information = build::ip(ip(A), ip(C), 1, &[15, 0, 0, 0, 0, 7, 0, 1]);
+            assert_eq!(rig.outbound(&mut information), dropped, "{profile}");
+        }
+    }
+}
+
+#[test]
+fn req_10d_an_error_has_the_diffserv_class_of_the_packet_it_is_about() {
+    for profile in Profile::IPV4 {
+        let mut rig = Rig::new(*profile);
+        let mut bytes = build::udp(at(A, 5000), at(C, 7), DATA);
+        (bytes[1], bytes[8]) = (0xb9, 1);
+        fix_ip_checksum(&mut bytes);
+        let _ = rig.outbound(&mut bytes);
+        assert_eq!(rig.sent[0].bytes[1], 0xb8, "{profile}");
+    }
+}
+
+#[test]
+fn req_10e_and_f_errors_are_not_about_everything_nor_without_end() {
+    for profile in Profile::IPV4 {
+        let mut rig = Rig::new(*profile);
+        let dying = |mut bytes: Vec<u8>| {
+            bytes[8] = 1;
+            fix_ip_checksum(&mut bytes);
+            bytes
+        };
+        let quoted = build::udp(at(C, 7), at(A, 5000), DATA);
+        let error = IcmpError::PortUnreachable.about(ip(A).into(), &quoted);
+        let silent = [
+            error.unwrap(),
+            build::udp(at(A, 5000), at("224.0.0.251", 5353), DATA),
+            build::udp(at("0.0.0.0", 68), at(C, 67), DATA),
+            fragments(at(A, 5000), at(C, 7)).remove(1),
+        ];
+        for bytes in silent {
+            let _ = rig.outbound(&mut dying(bytes));
+            assert_eq!(rig.sent, [], "{profile}");
+        }
+        rig.wait(secs(1));
+        let before = rig.nat.counters().transmitted;
+        for _ in 0..5000 {
+            let _ = rig.outbound(&mut dying(build::udp(at(A, 5000), at(C, 7), DATA)));
+        }
+        let sent = rig.nat.counters().transmitted - before;
+        assert_eq!(sent, u64::from(rig.nat.config().limits.errors_per_host));
+        rig.wait(secs(1));
+        let _ = rig.outbound(&mut dying(build::udp(at(A, 5000), at(C, 7), DATA)));
+        assert_eq!(rig.sent.len(), 1, "{profile}: a second later");
+    }
+}
+
+/// The source of a packet.
+fn ip_of(bytes: &[u8]) -> std::net::IpAddr {
+    Headers::parse(bytes).unwrap().source.into()
 }

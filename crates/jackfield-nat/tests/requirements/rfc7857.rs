@@ -1,5 +1,5 @@
-//! RFC 7857, by its headings, as its requirements have no numbers. "Port Overlapping", "Port Parity", "Protocol
-//! Independence" and "ICMP Query Mappings Timeout" allow and bind to nothing.
+//! RFC 7857, by its headings, as its requirements have no numbers. "Port Overlapping", "Port Parity" and "ICMP Query
+//! Mappings Timeout" allow and bind to nothing; "Hairpinning" is RFC 5508 REQ-7.
 
 use std::collections::BTreeSet;
 
@@ -135,4 +135,43 @@ fn a_flow_from_a_stranger_counts_against_the_host() {
             .count(),
         1
     );
+}
+
+#[test]
+fn eim_and_eif_of_one_protocol_are_nothing_to_another() {
+    let mut rig = Rig::new(Profile::FULL_CONE);
+    let udp = rig.udp_out((A, 5000), (C, 7)).unwrap();
+    assert_eq!(rig.tcp_in((D, 9), udp, SYN), None);
+    assert_eq!(rig.pong_in(C, udp), None);
+    let tcp = rig.tcp_out((A, 5000), (C, 7), SYN).unwrap();
+    assert_eq!(rig.nat.mapping_count(), 2);
+    assert_eq!(rig.udp_in((D, 9), tcp), None);
+}
+
+#[test]
+fn address_pooling_paired_holds_for_all_protocols_of_a_host() {
+    for profile in Profile::ALL {
+        if profile.deviates(Requirement(Rfc::Rfc4787, "REQ-2")) {
+            continue;
+        }
+        let mut rig = Rig::new(*profile);
+        for host in [A, B] {
+            let udp = rig.udp_out((host, 5000), (C, 7)).unwrap().ip();
+            let tcp = rig.tcp_out((host, 5000), (D, 7), SYN).unwrap().ip();
+            let icmp = rig.ping_out(host, C, 7).unwrap().ip();
+            assert_eq!((tcp, icmp), (udp, udp), "{profile}");
+        }
+    }
+}
+
+#[test]
+fn tcp_transitory_timers_are_four_minutes_and_apart() {
+    for profile in Profile::ALL {
+        let timers = Rig::new(*profile).nat.config().timers.clone();
+        let short = [timers.tcp_opening, timers.tcp_closing]
+            .iter()
+            .any(|timer| *timer < secs(240));
+        let deviates = profile.deviates(Requirement(Rfc::Rfc5382, "REQ-5"));
+        assert!(!short || deviates, "{profile}");
+    }
 }
