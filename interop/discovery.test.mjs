@@ -91,7 +91,7 @@ describe('the lifetime of a mapping', () => {
 
   before(async () => {
     internet = await Internet.create();
-    router = await JackfieldNat.start(internet, { site: 9, args: ['--udp-timeout', '7s'] });
+    router = await JackfieldNat.start(internet, { site: 9, args: ['--udp-timeout', '4s'] });
   });
   after(async () => {
     await router?.stop();
@@ -102,9 +102,9 @@ describe('the lifetime of a mapping', () => {
     test(`is found by ${name}'s answers to another port`, async () => {
       const server = await start(internet);
       try {
-        const { lifetime } = await behaviour(router.host, '--lifetime=18s');
-        assert.ok(lifetime.at_least_s <= 7 && lifetime.at_most_s >= 7, JSON.stringify(lifetime));
-        assert.ok(lifetime.at_most_s - lifetime.at_least_s < 7, JSON.stringify(lifetime));
+        const { lifetime } = await behaviour(router.host, '--lifetime=9s');
+        assert.ok(lifetime.at_least_s <= 4 && lifetime.at_most_s >= 4, JSON.stringify(lifetime));
+        assert.ok(lifetime.at_least_s >= 2 && lifetime.at_most_s <= 9, JSON.stringify(lifetime));
       } finally {
         await server.stop();
       }
@@ -149,7 +149,8 @@ describe('jackfield stun', () => {
   });
 });
 
-describe('jackfield doctor', () => {
+// Side by side, for silence is an answer to much of what is asked, and takes its time.
+describe('jackfield doctor', { concurrency: 4 }, () => {
   let internet;
   let server;
   const running = [];
@@ -238,13 +239,27 @@ describe('jackfield doctor', () => {
     const carrier = await behind({ site: 33, inside: '100.64.0.2' });
     await carrier.host.succeed('sysctl', ['-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.conf.all.rp_filter=0']);
     const isp = { server: carrier.host };
-    const { host } = await behind({ internet: isp, site: 34, external: '100.64.0.7', args: ['--profile', 'linux'] });
-    const seen = await doctor(host);
+    const home = await behind({ internet: isp, site: 34, external: '100.64.0.7', args: ['--profile', 'linux'] });
+    const seen = await doctor(home.host);
     assert.match(line(seen, 'Double NAT').seen, /^yes, a carrier's: router 2 is 100\.64\.0\.\d/, seen.text);
     assert.ok(seen.diagnosis.verdict.why_not.some((why) => /belongs to the carrier/.test(why)), seen.text);
     assert.ok(seen.diagnosis.verdict.do.some((what) => /Ask the carrier/.test(what)), seen.text);
     assert.match(seen.diagnosis.verdict.text, /most peers/);
     isReadable(seen);
+
+    await home.set('--port-mapping', 'all');
+    const told = await doctor(home.host);
+    assert.match(line(told, 'Double NAT').seen, /^yes, a carrier's: the gateway's outside address is 100\.64\.0\.7/, told.text);
+  });
+
+  test('behind a NAT that opens ports when it is asked to', async () => {
+    const args = ['--profile', 'symmetric', '--port-mapping', 'all'];
+    const { host, external } = await behind({ site: 37, args });
+    const seen = await doctor(host);
+    assert.match(line(seen, 'Port mapping').seen, /^PCP yes, NAT-PMP yes/, seen.text);
+    assert.equal(line(seen, 'Double NAT').seen, 'no, one NAT');
+    assert.match(line(seen, 'Double NAT').tried, new RegExp(external.replaceAll('.', '\\.')));
+    assert.ok(seen.diagnosis.verdict.do.every((what) => !/PCP/.test(what)), seen.text);
   });
 
   test('where nothing answers: broken', async () => {
@@ -257,12 +272,11 @@ describe('jackfield doctor', () => {
   });
 
   test('without a server: asks nobody and says what is needed', async () => {
-    const { host } = await behind({ site: 36 });
-    const { code, output } = await host.run(JACKFIELD, ['doctor']);
+    const router = await behind({ site: 36 });
+    const { code, output } = await router.host.run(JACKFIELD, ['doctor']);
     assert.equal(code, 2);
     assert.match(output, /--server is needed/);
-    const { packets } = JSON.parse(await running.at(-1).list().then(JSON.stringify));
-    assert.equal(packets.outbound, 0);
+    assert.equal((await router.list()).packets.outbound, 0);
   });
 });
 

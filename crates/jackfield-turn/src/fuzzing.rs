@@ -1,6 +1,7 @@
 //! What the fuzz targets run: each asserts properties of any bytes.
 
 mod client_story;
+mod discovery;
 mod input;
 mod model;
 
@@ -73,6 +74,11 @@ pub fn client(data: &[u8]) {
     client_story::Story::new().run(input::Input::new(data));
 }
 
+/// Hands bytes to servers that answer behaviour discovery and help each other with it.
+pub fn discovery(data: &[u8]) {
+    discovery::run(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +102,24 @@ mod tests {
     #[test]
     fn the_corpus_of_client_holds() {
         replay("turn_client", 6_000, client);
+    }
+
+    #[test]
+    fn the_corpus_of_discovery_holds() {
+        replay("turn_discovery", 6_000, discovery);
+    }
+
+    #[test]
+    fn the_corpus_of_discovery_reaches_helpers() {
+        let mut sums = std::collections::BTreeMap::<_, u64>::new();
+        for seed in seeds("turn_discovery") {
+            for (name, count) in discovery::run(&seed) {
+                *sums.entry(name).or_default() += count;
+            }
+        }
+        for (name, count) in sums {
+            assert!(count > 0, "no seed leads to {name}");
+        }
     }
 
     #[test]

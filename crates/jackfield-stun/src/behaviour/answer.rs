@@ -63,11 +63,14 @@ pub enum Action {
 
 /// Appends the response to a Binding request that came to `at` from `remote`, and says what to do with it.
 ///
-/// A plain response from the second address does not name the first one, against the letter of the RFC: see inside.
+/// A change of the port alone is done by a server without a second address too, against the letter of [RFC 5780 §6]: it
+/// tells a client whether ports matter to its filter. A plain response from the second address does not name the first one, against the letter of the RFC: see inside.
 ///
 /// A request at another place than `places`, or for a place that there is not, is answered as a server without any of
 /// this would ([`binding::answer`]). A response is never larger than a request that asked for padding, and
 /// otherwise at most 76 bytes (112 for IPv6) to a request's 20.
+///
+/// [RFC 5780 §6]: https://www.rfc-editor.org/rfc/rfc5780#section-6
 pub fn answer(
     request: &Message<'_>,
     at: SocketAddr,

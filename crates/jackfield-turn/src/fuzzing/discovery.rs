@@ -1,0 +1,107 @@
+//! A server that answers behaviour discovery, and helps others with it: what it sends, where to, and how much.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jackfield_sansio::{Epoch, FiveTuple, Transport};
+use jackfield_stun::behaviour::answer::{Other, Place, Places};
+use jackfield_stun::behaviour::helper::{Question, key};
+use jackfield_stun::{Class, Message};
+
+use crate::{Config, Credentials, Discovery, NonceKey, Output, Registry, Server};
+
+/// The time since 1970 that questions in the corpus were asked at.
+const UNIX: Duration = Duration::from_secs(1_800_000_000);
+
+const HELPER: &str = "192.0.2.9";
+
+/// Hands bytes to a server with two addresses and to one with a helper, as the datagrams of one client, whose length is in
+/// their first two bytes each.
+pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for other in [Other::Own(place("192.0.2.2")), Other::Helper(ip(HELPER))] {
+        let mut server = server(other);
+        let mut rest = data;
+        while let Some((&[high, low], after)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes([high & 0x0F, low])).min(after.len());
+            let (bytes, behind) = after.split_at(length);
+            rest = behind;
+            let port = if high & 0x80 == 0 { 3478 } else { 3479 };
+            datagram(&mut server, port, bytes);
+        }
+        let stats = server.stats();
+        for (name, count) in [
+            ("discoveries", stats.discoveries),
+            ("helped", stats.helped),
+            ("denied", stats.dropped(crate::DropReason::HelperDenied)),
+        ] {
+            *counts.entry(name).or_default() += count;
+        }
+    }
+    counts
+}
+
+fn datagram(server: &mut Server, port: u16, bytes: &[u8]) {
+    let now = now();
+    let client: SocketAddr = ([203, 0, 113, 5], 4_000).into();
+    let path = FiveTuple {
+        transport: Transport::Udp,
+        local: SocketAddr::new(ip("192.0.2.1"), port),
+        remote: client,
+    };
+    let relay = server.handle_client(now, path, bytes);
+    assert!(relay.is_none(), "nobody has an allocation");
+    let mut answers = 0;
+    while let Output::Transmit(transmit) = server.poll_output() {
+        answers += 1;
+        let request = Message::parse(bytes).expect("only a message is answered");
+        let answer = Message::parse(&transmit.bytes).expect("what we write is well-formed");
+        assert_eq!(answer.transaction(), request.transaction());
+        let to = transmit.path.remote.ip();
+        if request.class() == Class::Indication {
+            let question = Question::read(&request, &[key("secret")], UNIX);
+            assert_eq!(question.expect("a question").client(), transmit.path.remote);
+            assert!(transmit.bytes.len() < bytes.len());
+        } else if answer.class() == Class::Indication {
+            assert_eq!(to, ip(HELPER));
+            assert!(transmit.bytes.len() <= 128);
+        } else {
+            assert_eq!(to, client.ip());
+            assert!(transmit.bytes.len() <= bytes.len().max(112));
+        }
+    }
+    assert!(answers <= 1, "one datagram, {answers} answers");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn server(other: Other) -> Server {
+    let registry = Arc::new(Registry::new());
+    let mut config = Config::new("r", Credentials::new(), NonceKey::new([1; 32]), registry);
+    config.discovery = Discovery {
+        places: vec![Places {
+            own: place("192.0.2.1"),
+            other: Some(other),
+            ports: [3478, 3479],
+        }],
+        keys: vec![key("secret")],
+        help: true,
+    };
+    Server::new(config, Epoch::new(now(), UNIX), [1; 32])
+}
+
+fn place(text: &str) -> Place {
+    Place {
+        local: ip(text),
+        advertised: ip(text),
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
