@@ -1,6 +1,8 @@
 //! Entries for a fuzzer: each takes bytes and panics when a property does not hold.
 
 mod internet;
+mod life;
+mod life_config;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +18,7 @@ use crate::{
 pub use self::internet::proxy_messages;
 pub use self::internet::proxy_server;
 pub use self::internet::stack;
+pub use self::life::life;
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
 ///
@@ -382,6 +385,11 @@ mod tests {
     use super::*;
     use crate::packet::{IcmpError, TcpFlags};
     use jackfield_corpus::{folder, replay};
+
+    #[test]
+    fn the_life_corpus_and_mutations_of_it_hold() {
+        replay("nat_life", 4_000, life);
+    }
 
     #[test]
     fn the_packet_corpus_and_mutations_of_it_hold() {

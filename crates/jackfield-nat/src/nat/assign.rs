@@ -364,10 +364,17 @@ impl Nat {
         (self.rng.next_u64() % count.max(1) as u64) as usize
     }
 
-    /// Returns how far a protocol's mappings are for particular remotes.
-    pub(crate) fn scope(&self, protocol: Protocol, remote: Endpoint) -> Scope {
+    /// Returns how far a protocol's mappings of an inside address are for particular remotes.
+    pub(crate) fn scope(&self, protocol: Protocol, internal: Address, remote: Endpoint) -> Scope {
+        if !self.translates_ports() {
+            return Scope::Everybody;
+        }
         if self.config.conntrack.is_some() {
             return Scope::Endpoint(remote);
+        }
+        // One outside endpoint for all remotes is one mapping, or its filter would know only some of them.
+        if self.one_to_one_external(internal).is_some() {
+            return Scope::Everybody;
         }
         let mapping = match protocol {
             Protocol::Udp => self.config.udp.mapping,

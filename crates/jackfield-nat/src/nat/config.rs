@@ -55,7 +55,8 @@ pub struct Config {
     pub rewrite_ip_id: bool,
     /// Imitates Linux's connection tracking, where a mapping belongs to one connection.
     pub conntrack: Option<Conntrack>,
-    /// Inside and outside addresses that are tied together one to one, with all their ports.
+    /// Inside and outside addresses that are tied together one to one, with all their ports; unused when nothing is
+    /// translated, and left out where the two are of IP versions that the NAT does not join.
     pub one_to_one: Vec<(IpAddr, IpAddr)>,
     /// Mappings that always exist, open to everybody.
     pub forwards: Vec<Forward>,

@@ -140,7 +140,7 @@ impl Nat {
         key: FlowKey,
     ) -> Result<u32, DropReason> {
         let (protocol, internal) = (key.protocol, key.local);
-        let scope = self.scope(protocol, key.remote);
+        let scope = self.scope(protocol, internal.address, key.remote);
         let mut found = self
             .table
             .mapping_inside(protocol, internal, scope)
@@ -168,7 +168,7 @@ impl Nat {
         remote: Endpoint,
     ) -> Result<u32, DropReason> {
         self.room_for_mapping(now, internal.address)?;
-        let scope = self.scope(protocol, remote);
+        let scope = self.scope(protocol, internal.address, remote);
         let wish = Wish {
             protocol,
             internal,

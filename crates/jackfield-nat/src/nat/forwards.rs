@@ -24,6 +24,9 @@ pub enum ForwardError {
     /// The outside address is none of the NAT's.
     #[error("the outside address is none of this NAT's")]
     NotExternal,
+    /// The inside endpoint is not of the IP version that this NAT has inside for that outside endpoint.
+    #[error("the inside endpoint is of the wrong IP version")]
+    WrongFamily,
     /// The host has all the mappings it may have.
     #[error("the host has all the mappings it may have")]
     HostMappings,
@@ -207,7 +210,12 @@ impl Nat {
     }
 
     /// Returns the pool that a forward's port is of; `None` where ports are not translated.
-    fn forward_index(&self, forward: &Forward) -> Result<Option<usize>, ForwardError> {
+    pub(super) fn forward_index(&self, forward: &Forward) -> Result<Option<usize>, ForwardError> {
+        let translation = self.config.translation;
+        let (inside, outside) = (forward.internal.address, forward.external.address);
+        if !translation.joins(inside, outside) {
+            return Err(ForwardError::WrongFamily);
+        }
         if !self.translates_ports() {
             return match forward.internal.address == forward.external.address {
                 true if forward.internal.port == forward.external.port => Ok(None),

@@ -109,6 +109,20 @@ impl Datagrams {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl Datagrams {
+    /// Returns how many datagrams are awaited, and the bytes that wait for their first, counted from scratch.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let bytes = self.datagrams.values().map(|it| match &it.progress {
+            Progress::Held(held) => held.iter().map(Vec::len).sum(),
+            Progress::Going(_) => 0,
+        });
+        let bytes: usize = bytes.sum();
+        assert_eq!(bytes, self.held_bytes);
+        (self.datagrams.len(), bytes)
+    }
+}
+
 impl Nat {
     /// Notes how a first fragment was translated, and sends on those that waited for it.
     #[cold]

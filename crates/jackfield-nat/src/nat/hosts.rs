@@ -38,6 +38,11 @@ impl Hosts {
         self.hosts.get(&host_of(address))
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// Returns the host that `address` is of, new if need be.
     pub(crate) fn entry(&mut self, address: Address) -> &mut Host {
         self.hosts.entry(host_of(address)).or_default()

@@ -115,7 +115,9 @@ impl Nat {
     /// Finds the mapping that an outside endpoint belongs to.
     fn inbound_mapping(&self, key: FlowKey) -> Option<u32> {
         let (protocol, external) = (key.protocol, key.local);
-        let scope = self.external_scope(self.scope(protocol, key.remote));
+        let internal = self.one_to_one_internal(external.address);
+        let internal = internal.unwrap_or(external.address);
+        let scope = self.external_scope(self.scope(protocol, internal, key.remote));
         self.table
             .mapping_outside(protocol, external, scope)
             .or_else(|| {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::Nat;
 use super::config::{Config, Protocol};
 use super::hit::Hit;
 use super::hosts::Hosts;
@@ -12,6 +11,7 @@ use super::key::{Scope, Seeded};
 use super::queue::Queue;
 use super::syn::HeldSyns;
 use super::table::{Mapping, Table};
+use super::{Nat, pairs};
 use crate::{Address, Endpoint};
 use rand_chacha::rand_core::Rng;
 
@@ -92,10 +92,7 @@ impl Nat {
 
     /// Reboots as another kind of NAT.
     pub fn reconfigure(&mut self, config: Config) {
-        let pairs = config.one_to_one.iter();
-        self.one_to_one = pairs
-            .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
-            .collect();
+        self.one_to_one = pairs(&config);
         let externals = config.externals.clone();
         self.hit = Hit::new(&config);
         self.config = config;
@@ -120,18 +117,23 @@ impl Nat {
         }
     }
 
-    /// Makes the configured forwards; one that clashes with an earlier one is left out.
+    /// Makes the configured forwards; one that clashes with an earlier one, or that [`Nat::add_forward`] would refuse for
+    /// its addresses, is left out.
     pub(super) fn install_forwards(&mut self) {
         for forward in self.config.forwards.clone() {
-            let Some(index) = self.external_index(forward.external.address) else {
+            let Ok(index) = self.forward_index(&forward) else {
                 continue;
             };
-            let port = forward.external.port;
-            if !self.pool(forward.protocol, index).is_free(port) {
+            if !self.is_free(forward.protocol, forward.external) {
                 continue;
             }
-            self.pool(forward.protocol, index).take(port);
-            let mapping = Mapping::forward(forward);
+            let mut mapping = Mapping::forward(forward);
+            match index {
+                Some(index) => self
+                    .pool(forward.protocol, index)
+                    .take(forward.external.port),
+                None => mapping.pooled = false,
+            }
             self.hosts.entry(forward.internal.address).mappings += 1;
             self.table.insert_mapping(mapping);
         }

@@ -2,6 +2,8 @@
 
 mod alg;
 mod assign;
+#[cfg(any(test, feature = "fuzzing"))]
+mod audit;
 pub(crate) mod config;
 mod expiry;
 mod finish;
@@ -114,12 +116,9 @@ impl Nat {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let seeded = Seeded::new([rng.next_u64(), rng.next_u64()]);
         let externals = config.externals.iter().copied().map(Address::from);
-        let pairs = config.one_to_one.iter();
         let mut nat = Self {
             externals: externals.collect(),
-            one_to_one: pairs
-                .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
-                .collect(),
+            one_to_one: pairs(&config),
             table: Table::new(seeded),
             hit: Hit::new(&config),
             hosts: Hosts::new(seeded),
@@ -287,4 +286,16 @@ impl Nat {
             .find(|(_, outside)| *outside == external)
             .map(|(inside, _)| *inside)
     }
+}
+
+/// Returns the one-to-one pairs that can be: of addresses whose IP versions the NAT joins, if it translates at all.
+fn pairs(config: &Config) -> Vec<(Address, Address)> {
+    let pairs = match config.translation {
+        Translation::Ports | Translation::Nat64 { .. } => config.one_to_one.iter(),
+        Translation::None | Translation::Prefixes { .. } => [].iter(),
+    };
+    pairs
+        .map(|(inside, outside)| (Address::from(*inside), Address::from(*outside)))
+        .filter(|(inside, outside)| config.translation.joins(*inside, *outside))
+        .collect()
 }

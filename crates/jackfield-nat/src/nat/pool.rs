@@ -58,6 +58,11 @@ impl Pool {
         }
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn taken(&self) -> usize {
+        self.words.iter().map(|it| it.count_ones() as usize).sum()
+    }
+
     /// Returns the first free port of `range` from `start` on, going round at the end.
     pub(crate) fn next_free(
         &self,

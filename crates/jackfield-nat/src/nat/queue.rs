@@ -49,9 +49,22 @@ impl Queue {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn has(&self, at: Instant, due: Due) -> bool {
+        let mut entries = self.heap.iter();
+        entries.any(|Reverse(entry)| entry.at == at && entry.due == due)
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn ports_on_hold(&self) -> usize {
+        let entries = self.heap.iter();
+        let ports = entries.filter(|Reverse(entry)| matches!(entry.due, Due::Port { .. }));
+        ports.count()
     }
 
     /// Takes the next thing that is due by `now`, with the instant it was due.

@@ -20,6 +20,11 @@ impl HeldSyns {
         Self { syns: seeded.map() }
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn len(&self) -> usize {
+        self.syns.len()
+    }
+
     /// Takes the SYN whose wait ends at `at`.
     pub(crate) fn take_due(&mut self, key: &FlowKey, at: Instant) -> Option<Vec<u8>> {
         if self.syns.get(key)?.0 != at {

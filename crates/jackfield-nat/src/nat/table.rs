@@ -254,6 +254,15 @@ impl Table {
         self.permits.contains_key(&(mapping, address))
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    #[expect(clippy::disallowed_methods, reason = "a sorted map forgets the order")]
+    pub(crate) fn permit_counts(&self) -> std::collections::BTreeMap<(u32, Address), u32> {
+        self.permits
+            .iter()
+            .map(|(key, count)| (*key, *count))
+            .collect()
+    }
+
     pub(crate) fn insert_mapping(&mut self, mapping: Mapping) -> u32 {
         let inside = mapping.inside_key();
         let outside = mapping.outside_key();

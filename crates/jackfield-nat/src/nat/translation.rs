@@ -1,4 +1,4 @@
-use crate::Prefix;
+use crate::{Address, Prefix};
 
 /// How addresses change on the way from inside to outside and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,4 +22,14 @@ pub enum Translation {
         /// The prefix outside.
         external: Prefix,
     },
+}
+
+impl Translation {
+    /// Returns whether an inside address can stand behind an outside one: both of one IP version, but in NAT64.
+    pub(super) fn joins(self, inside: Address, outside: Address) -> bool {
+        match self {
+            Self::Nat64 { .. } => !inside.is_v4() && outside.is_v4(),
+            Self::Ports | Self::None | Self::Prefixes { .. } => inside.is_v4() == outside.is_v4(),
+        }
+    }
 }

@@ -220,7 +220,7 @@ impl Gateway {
         match nat.add_forward(now, forward) {
             Ok(()) => Ok(external),
             Err(ForwardError::Taken) => Err(Refused::Conflict),
-            Err(ForwardError::NotExternal) => Err(Refused::NoExternal),
+            Err(ForwardError::NotExternal | ForwardError::WrongFamily) => Err(Refused::NoExternal),
             Err(ForwardError::HostMappings) => Err(Refused::Quota),
         }
     }
