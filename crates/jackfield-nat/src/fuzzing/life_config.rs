@@ -55,8 +55,9 @@ pub(super) fn config(bytes: &[u8; BYTES]) -> Config {
     switches(&mut config, f);
     answers(&mut config, g);
     refreshing(&mut config, h);
-    extras(&mut config, i);
+    let evicts = extras(&mut config, i);
     limits(&mut config, j);
+    config.limits.evict_unanswered = evicts;
     config
 }
 
@@ -187,7 +188,8 @@ fn refreshing(config: &mut Config, mut dice: Dice) {
     timers.udp_well_known = dice.pick(&[None, Some(Duration::from_secs(20))]);
 }
 
-fn extras(config: &mut Config, mut dice: Dice) {
+/// Returns whether what nobody answered makes room.
+fn extras(config: &mut Config, mut dice: Dice) -> bool {
     if dice.flag() {
         config.one_to_one = vec![(ip("192.168.1.2"), ip("203.0.113.10"))];
     }
@@ -215,6 +217,7 @@ fn extras(config: &mut Config, mut dice: Dice) {
         2 => Policy::no_udp_no_incoming_tcp(),
         _ => Policy::web_only(),
     };
+    dice.flag()
 }
 
 fn limits(config: &mut Config, mut dice: Dice) {
@@ -227,5 +230,9 @@ fn limits(config: &mut Config, mut dice: Dice) {
         held_bytes: dice.pick(&[4096, 700]),
         held_syns: dice.pick(&[4, 1]),
         errors_per_second: dice.pick(&[100, 1]),
+        errors_per_host: 2,
+        inbound_flows_per_host: 3,
+        datagrams_per_host: 2,
+        evict_unanswered: false,
     };
 }

@@ -93,17 +93,20 @@ impl Nat {
     }
 
     fn audit_hosts(&self) {
-        let mut counts: BTreeMap<Address, (usize, usize)> = BTreeMap::new();
+        let mut counts: BTreeMap<Address, [usize; 3]> = BTreeMap::new();
         for (_, mapping) in self.table.mappings.iter() {
             let host = super::hosts::host_of(mapping.internal.address);
             let count = counts.entry(host).or_default();
-            count.0 += 1;
-            count.1 += mapping.flows as usize;
+            let flows = self.table.flows_of(mapping);
+            count[0] += 1;
+            count[1] += mapping.flows as usize;
+            count[2] += flows.filter(|flow| !flow.permits).count();
         }
         assert_eq!(self.hosts.len(), counts.len(), "hosts without a mapping");
-        for (address, (mappings, flows)) in counts {
+        for (address, counts) in counts {
             let host = self.hosts.get(address).expect("a host with a mapping");
-            assert_eq!((host.mappings, host.flows), (mappings, flows), "{address}");
+            let known = [host.mappings, host.flows, host.inbound_flows];
+            assert_eq!(known, counts, "{address}");
         }
     }
 

@@ -229,7 +229,7 @@ impl Nat {
             .ok_or(DropReason::NoMapping)?;
         let internal = mapping.internal.address;
         let mut flow = Flow::new(mapping_id, mapping, remote, now);
-        if let Err(reason) = self.room_for_flow(now, from, internal) {
+        if let Err(reason) = self.room_for_flow(now, from, internal, mapping_id) {
             self.drop_mapping_if_unused(now, mapping_id);
             return Err(reason);
         }

@@ -118,7 +118,13 @@ impl Datagrams {
             Progress::Going(_) => 0,
         });
         let bytes: usize = bytes.sum();
-        assert_eq!(bytes, self.held_bytes);
+        assert_eq!(
+            (self.datagrams.len(), bytes),
+            (self.all.datagrams, self.all.bytes)
+        );
+        let accounts = self.accounts.values();
+        let sum = accounts.fold((0, 0), |sum, it| (sum.0 + it.datagrams, sum.1 + it.bytes));
+        assert_eq!(sum, (self.datagrams.len(), bytes), "accounts");
         (self.datagrams.len(), bytes)
     }
 }

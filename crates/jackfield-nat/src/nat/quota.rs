@@ -24,12 +24,14 @@ impl Nat {
         }
     }
 
-    /// Returns whether a host may have one more flow, after making room for it where the NAT does such things.
+    /// Returns whether a host may have one more flow, of a mapping, after making room for it where the NAT does such
+    /// things.
     pub(super) fn room_for_flow(
         &mut self,
         now: Instant,
         from: Side,
         host: Address,
+        mapping: u32,
     ) -> Result<(), DropReason> {
         let limits = &self.config.limits;
         if let Some(host) = self.hosts.get(host) {
@@ -40,7 +42,7 @@ impl Nat {
                 return Err(DropReason::InboundFlows);
             }
         }
-        if self.table.flows.len() < limits.flows || self.evict_flow(now) {
+        if self.table.flows.len() < limits.flows || self.evict_flow(now, mapping) {
             Ok(())
         } else {
             Err(DropReason::TableFull)
@@ -59,11 +61,12 @@ impl Nat {
         found.is_some()
     }
 
-    /// Ends a flow that nothing has come in on; returns whether one was found.
-    fn evict_flow(&mut self, now: Instant) -> bool {
+    /// Ends a flow that nothing has come in on; returns whether one was found. A TCP mapping ends with its last flow, so
+    /// those of the mapping that needs the room stay.
+    fn evict_flow(&mut self, now: Instant, mapping: u32) -> bool {
         let found = self.find_victim(self.table.flows.places(), |nat, id| {
             let flow = nat.table.flows.get(id);
-            flow.is_some_and(|flow| !flow.replied)
+            flow.is_some_and(|flow| !flow.replied && flow.mapping != mapping)
         });
         if let Some(id) = found {
             self.end_flow(now, id);
@@ -72,7 +75,7 @@ impl Nat {
     }
 
     /// Looks at some places from a random one on, as many as may be looked at for each packet of a flood.
-    fn find_victim(&mut self, places: usize, is: fn(&Self, u32) -> bool) -> Option<u32> {
+    fn find_victim(&mut self, places: usize, is: impl Fn(&Self, u32) -> bool) -> Option<u32> {
         if !self.config.limits.evict_unanswered {
             return None;
         }

@@ -88,3 +88,20 @@ fn large_fragments(whole: &[u8]) -> [Vec<u8>; 2] {
     };
     [piece(20..1020, 0x2000), piece(1020..whole.len(), 1000 / 8)]
 }
+
+#[test]
+fn a_connection_that_finds_no_room_does_not_end_the_mapping_that_it_shares() {
+    let mut rig = Rig::with(Profile::FULL_CONE, |config| {
+        config.limits.flows = 1;
+        config.limits.evict_unanswered = true;
+    });
+    let external = rig.tcp_out((A, 5000), (C, 7), SYN).unwrap();
+    assert_eq!(rig.tcp_out((A, 5000), (D, 7), SYN), None);
+    assert_eq!(rig.nat.counters().dropped(DropReason::TableFull), 1);
+    assert_eq!(rig.tcp_in((C, 7), external, SYN_ACK), Some(at(A, 5000)));
+    // Another host's connection takes the place of one that nobody has answered.
+    let mut rig = rig.clone();
+    rig.wait(secs(86_400));
+    assert!(rig.tcp_out((A, 5000), (C, 7), SYN).is_some());
+    assert!(rig.tcp_out((B, 5000), (C, 7), SYN).is_some());
+}
