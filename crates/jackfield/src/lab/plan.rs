@@ -1,7 +1,16 @@
+mod error;
+mod site;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::spec::{SiteSpec, Spec};
-use crate::nat::{Change, Routing, SettingError, Settings};
+use crate::nat::{Change, Routing, Settings};
+
+pub use error::PlanError;
+pub use site::{Ipv6Plan, SitePlan};
+
+use error::unknown;
+use site::ipv6;
 
 /// A lab with every name looked up and every address given out.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,36 +21,6 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// Whether there is IPv6.
     pub ipv6: bool,
-}
-
-/// A site: a network and the router that joins it to its parent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SitePlan {
-    /// Its name; the outer networks of a row of NATs have the name of the innermost with a number.
-    pub name: String,
-    /// Which number its addresses carry, from 1.
-    pub number: u8,
-    /// The site that its router's external addresses are in, by its place; `None` for the internet.
-    pub parent: Option<usize>,
-    /// The router.
-    pub settings: Settings,
-    /// The address of the site's network, and the length of its prefix.
-    pub prefix: (IpAddr, u8),
-    /// The address in it that packets for elsewhere go to.
-    pub gateway: IpAddr,
-    /// The same for IPv6, which has a router of its own.
-    pub ipv6: Option<Ipv6Plan>,
-}
-
-/// The IPv6 of a site.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ipv6Plan {
-    /// The router: a firewall that lets answers in, or everybody where addresses are public for IPv4 too.
-    pub settings: Settings,
-    /// The network.
-    pub prefix: (IpAddr, u8),
-    /// The address in it that packets for elsewhere go to.
-    pub gateway: IpAddr,
 }
 
 /// A host.
@@ -57,44 +36,6 @@ pub struct HostPlan {
     pub public_ip: IpAddr,
     /// Its IPv6 address.
     pub ip6: Option<Ipv6Addr>,
-}
-
-/// What does not fit together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// A name that nothing has.
-    #[error("{key} is `{name}`, and there is none of that name: there {known}")]
-    Unknown {
-        /// Where it was written.
-        key: String,
-        /// The name.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// A name that is spoken for.
-    #[error("`{0}` cannot be a name: the lab has something of its own by it")]
-    Reserved(String),
-    /// Sites that are behind each other.
-    #[error("site.{0}.behind leads back to the site itself")]
-    Circle(String),
-    /// More of something than there are addresses for.
-    #[error("there are too many {what}: {limit} is the most")]
-    TooMany {
-        /// Of what.
-        what: String,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// A public site within another one.
-    #[error(
-        "site.{0} has no `nat`, so its addresses are public and it cannot be behind another site"
-    )]
-    PublicBehind(String),
-    /// A router that cannot be.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
 }
 
 /// The server's name.
@@ -333,55 +274,6 @@ impl Plan {
     }
 }
 
-impl Ipv6Plan {
-    fn new(number: u8, ipv4: &Settings) -> Self {
-        let mut settings = ipv4.clone();
-        settings.externals.clear();
-        settings.gateway = None;
-        settings.routing = Routing::Guarded;
-        Self {
-            settings,
-            prefix: (ipv6(number, 0).into(), 64),
-            gateway: ipv6(number, 0xffff).into(),
-        }
-    }
-}
-
-impl SitePlan {
-    /// Says in a few words what the router is.
-    pub fn about(&self) -> String {
-        let settings = &self.settings;
-        let mut words = vec![settings.kind().to_owned()];
-        if settings.routing == Routing::Translated {
-            let config = settings.config();
-            let named = settings.profile.config(&settings.externals);
-            if config.udp != named.udp {
-                words = vec![format!(
-                    "{:?}/{:?}",
-                    config.udp.mapping, config.udp.filtering
-                )];
-            }
-        }
-        if settings.firewall != crate::nat::Firewall::None {
-            words.push(settings.firewall.name().to_owned());
-        }
-        let link = settings.link;
-        if !link.latency.is_zero() {
-            words.push(format!("{:?} away", link.latency));
-        }
-        if link.loss_per_million > 0 {
-            words.push(format!(
-                "loses {} %",
-                f64::from(link.loss_per_million) / 10_000.0
-            ));
-        }
-        if link.block_udp {
-            words.push("UDP blocked".to_owned());
-        }
-        words.join(", ")
-    }
-}
-
 fn check_names(spec: &Spec) -> Result<(), PlanError> {
     let sites = spec.sites.iter().map(|site| &site.name);
     let hosts = spec.hosts.iter().map(|host| &host.name);
@@ -396,26 +288,8 @@ fn names(sites: &[SiteSpec]) -> Vec<&str> {
     sites.iter().map(|site| site.name.as_str()).collect()
 }
 
-fn unknown(key: String, name: &str, known: &[&str]) -> PlanError {
-    let known = match known {
-        [] => "are none".to_owned(),
-        [one] => format!("is {one}"),
-        several => format!("are {}", several.join(", ")),
-    };
-    PlanError::Unknown {
-        key,
-        name: name.to_owned(),
-        known,
-    }
-}
-
 fn offset(network: Ipv4Addr, by: u8) -> Ipv4Addr {
     Ipv4Addr::from_bits(network.to_bits() | u32::from(by))
-}
-
-/// An address of a site's IPv6 network; host 0 is the network itself.
-fn ipv6(site: u8, host: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, site.into(), 0, 0, 0, 0, host)
 }
 
 const RESERVED: &[&str] = &[SERVER, "internet", "localhost"];

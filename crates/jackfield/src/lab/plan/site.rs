@@ -1,0 +1,87 @@
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::nat::{Firewall, Routing, Settings};
+
+/// A site: a network and the router that joins it to its parent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SitePlan {
+    /// Its name; the outer networks of a row of NATs have the name of the innermost with a number.
+    pub name: String,
+    /// Which number its addresses carry, from 1.
+    pub number: u8,
+    /// The site that its router's external addresses are in, by its place; `None` for the internet.
+    pub parent: Option<usize>,
+    /// The router.
+    pub settings: Settings,
+    /// The address of the site's network, and the length of its prefix.
+    pub prefix: (IpAddr, u8),
+    /// The address in it that packets for elsewhere go to.
+    pub gateway: IpAddr,
+    /// The same for IPv6, which has a router of its own.
+    pub ipv6: Option<Ipv6Plan>,
+}
+
+/// The IPv6 of a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ipv6Plan {
+    /// The router: a firewall that lets answers in, or everybody where addresses are public for IPv4 too.
+    pub settings: Settings,
+    /// The network.
+    pub prefix: (IpAddr, u8),
+    /// The address in it that packets for elsewhere go to.
+    pub gateway: IpAddr,
+}
+
+impl Ipv6Plan {
+    pub(super) fn new(number: u8, ipv4: &Settings) -> Self {
+        let mut settings = ipv4.clone();
+        settings.externals.clear();
+        settings.gateway = None;
+        settings.routing = Routing::Guarded;
+        Self {
+            settings,
+            prefix: (ipv6(number, 0).into(), 64),
+            gateway: ipv6(number, 0xffff).into(),
+        }
+    }
+}
+
+impl SitePlan {
+    /// Says in a few words what the router is.
+    pub fn about(&self) -> String {
+        let settings = &self.settings;
+        let mut words = vec![settings.kind().to_owned()];
+        if settings.routing == Routing::Translated {
+            let config = settings.config();
+            let named = settings.profile.config(&settings.externals);
+            if config.udp != named.udp {
+                words = vec![format!(
+                    "{:?}/{:?}",
+                    config.udp.mapping, config.udp.filtering
+                )];
+            }
+        }
+        if settings.firewall != Firewall::None {
+            words.push(settings.firewall.name().to_owned());
+        }
+        let link = settings.link;
+        if !link.latency.is_zero() {
+            words.push(format!("{:?} away", link.latency));
+        }
+        if link.loss_per_million > 0 {
+            words.push(format!(
+                "loses {} %",
+                f64::from(link.loss_per_million) / 10_000.0
+            ));
+        }
+        if link.block_udp {
+            words.push("UDP blocked".to_owned());
+        }
+        words.join(", ")
+    }
+}
+
+/// An address of a site's IPv6 network; host 0 is the network itself.
+pub(super) fn ipv6(site: u8, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, site.into(), 0, 0, 0, 0, host)
+}
