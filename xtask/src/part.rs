@@ -136,6 +136,22 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("nat.test.mjs"),
     },
     Part {
+        name: "labcli",
+        about: "programs behind NATs and firewalls by `jackfield lab`, its end, and the grid of all pairs",
+        after: &["build"],
+        needs: &[
+            Need::Root,
+            Need::Node,
+            IP,
+            PING,
+            Need::Program("curl", "curl"),
+            Need::Program("python3", "python3"),
+            Need::Program("turnutils_natdiscovery", "coturn"),
+            Need::NodePackages,
+        ],
+        action: Action::Suite("labcli.test.mjs"),
+    },
+    Part {
         name: "differential",
         about: "the virtual internet, the NAT router and nftables say the same of every packet",
         after: &[],

@@ -167,21 +167,18 @@ impl Started {
             return Ok(());
         };
         let name = &self.name;
-        tokio::select! {
-            seen = self.seen.wait_for(|seen| *seen) => {
-                // Without a sender it has closed its output; then its end says more.
-                if seen.is_ok() {
-                    return Ok(());
-                }
+        let told = async {
+            match self.seen.wait_for(|seen| *seen).await {
+                Ok(_) => Ok(()),
+                // It has closed its output: its end says more.
+                Err(_) => Err((&mut self.ended).await.unwrap_or(1)),
             }
-            code = &mut self.ended => {
-                bail!("{name} ended with {} before it printed `{text}`", code.unwrap_or(1));
-            }
-            () = tokio::time::sleep(job.patience) => {
-                bail!("{name} did not print `{text}` within {:?}", job.patience);
-            }
+        };
+        match tokio::time::timeout(job.patience, told).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(code)) => bail!("{name} ended with {code} before it printed `{text}`"),
+            Err(_) => bail!("{name} did not print `{text}` within {:?}", job.patience),
         }
-        bail!("{name} closed its output before it printed `{text}`")
     }
 }
 
