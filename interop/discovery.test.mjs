@@ -55,6 +55,14 @@ describe('behind a router of each of the nine kinds', () => {
     }
   });
 
+  test('we name all nine on a link that loses packets', async () => {
+    const all = (loss) => Promise.all(routers.map((router) => router.set('--loss', loss)));
+    await all('4');
+    const found = await withServer(startTwoAddressJackfield, (host) => behaviour(host));
+    await all('0');
+    assert.deepEqual(kinds(found), NINE);
+  });
+
   test('we name all nine, asking coturn', async () => {
     const found = await withServer(startTwoAddressCoturn, (host) => behaviour(host));
     assert.deepEqual(kinds(found), NINE);

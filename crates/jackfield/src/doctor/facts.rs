@@ -117,6 +117,6 @@ pub struct Relayed {
     pub took: Duration,
     /// Its address.
     pub address: SocketAddr,
-    /// Datagrams that went through two relays, of how many that were sent; nothing if the server let none through.
+    /// Datagrams that went through two relays, of how many that were sent; nothing if the server forbids it.
     pub echoed: Option<(usize, usize)>,
 }

@@ -249,18 +249,29 @@ fn relay(attempt: &TurnTry, ttl: u64) -> Line {
     };
     let line = match &attempt.result {
         Ok(relayed) => {
-            let echo = match relayed.echoed {
-                Some((heard, sent)) => format!("; {heard} of {sent} datagrams came through"),
-                None => String::new(),
+            let had = format!("{} after {}", relayed.address, millis(relayed.took));
+            let (health, seen, means) = match relayed.echoed {
+                None => (
+                    Health::Ok,
+                    had,
+                    "There is a relay; the server lets no two relays talk, so datagrams were not tried.",
+                ),
+                Some((0, sent)) => (
+                    Health::Note,
+                    format!("{had}; none of {sent} datagrams came through"),
+                    "There is a relay, but nothing came from it to another one, which some servers forbid.",
+                ),
+                Some((heard, sent)) => (
+                    if heard < sent {
+                        Health::Degraded
+                    } else {
+                        Health::Ok
+                    },
+                    format!("{had}; {heard} of {sent} datagrams came through"),
+                    "Calls get through by this relay.",
+                ),
             };
-            let seen = format!("{} after {}{echo}", relayed.address, millis(relayed.took));
-            let lossy = matches!(relayed.echoed, Some((heard, sent)) if heard < sent);
-            let health = if lossy { Health::Degraded } else { Health::Ok };
-            Line::new(topic, health, seen).means(if relayed.echoed.is_some() {
-                "Calls get through by this relay."
-            } else {
-                "There is a relay; datagrams through it could not be tried."
-            })
+            Line::new(topic, health, seen).means(means)
         }
         Err(error) => {
             Line::new(topic, Health::Broken, error.as_str()).means("No relay can be had this way.")
