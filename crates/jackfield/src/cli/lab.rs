@@ -308,8 +308,8 @@ fn start(matches: &ArgMatches) -> ExitCode {
         arguments.push(file.display().to_string());
     }
     match up(&name, &arguments) {
-        Ok(lab) => {
-            say(&describe(&lab));
+        Ok((lab, log)) => {
+            say(&format!("{}\n  output: {}", describe(&lab), log.display()));
             ExitCode::SUCCESS
         }
         Err(error) => failed(&error),

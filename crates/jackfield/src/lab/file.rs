@@ -226,6 +226,7 @@ pub(super) const MOST_EXTERNALS: u8 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Plan;
 
     fn error(text: &str) -> String {
         Spec::from_toml(text).unwrap_err().to_string()
@@ -268,6 +269,20 @@ mod tests {
         assert_eq!(spec.hosts.len(), 2);
         assert!(spec.jobs[0].background && spec.jobs[0].ready.is_some());
         assert_eq!(spec.jobs[1].words, Words::Shell("ping -c 1 bob".into()));
+    }
+
+    #[test]
+    fn every_example_is_a_lab() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lab");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let spec = Spec::from_toml(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            assert!(Plan::new(&spec).is_ok(), "{path:?}");
+            found += 1;
+        }
+        assert!(found > 1);
     }
 
     #[test]

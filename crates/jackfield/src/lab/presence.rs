@@ -1,7 +1,7 @@
 //! Labs that stay: started, entered and ended by other processes.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::jobs::code;
 use super::state::{self, State};
 
-/// Starts a lab that stays, by a process of its own that is called with `arguments`; returns when it is there.
+/// Starts a lab that stays, by a process of its own that is called with `arguments`; returns when it is there,
+/// with the file that what it prints goes to.
 ///
 /// # Errors
 /// Fails when the lab does, with what it printed.
-pub fn up(name: &str, arguments: &[String]) -> Result<State> {
+pub fn up(name: &str, arguments: &[String]) -> Result<(State, PathBuf)> {
     let program = std::env::current_exe().context("this program does not find itself")?;
     let (mut log, path) = log(name)?;
     let mut command = Command::new(program);
@@ -34,7 +35,7 @@ pub fn up(name: &str, arguments: &[String]) -> Result<State> {
         if let Some(state) = state::read(&folder)
             && state.supervisor == child.id()
         {
-            return Ok(state);
+            return Ok((state, path));
         }
         if let Some(status) = child.try_wait()? {
             use std::io::{Read, Seek};
@@ -52,7 +53,7 @@ pub fn up(name: &str, arguments: &[String]) -> Result<State> {
 }
 
 /// What a lab that stays prints goes to a file beside its folder.
-fn log(name: &str) -> Result<(File, std::path::PathBuf)> {
+fn log(name: &str) -> Result<(File, PathBuf)> {
     let path = state::folder(name)?.with_extension("log");
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(true);

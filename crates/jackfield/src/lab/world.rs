@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -146,12 +147,16 @@ fn start(router: Router, failures: async_mpsc::UnboundedSender<anyhow::Error>) -
     let (ready, is_ready) = mpsc::channel();
     let work = move || {
         let told = ready.clone();
-        let ended = run_router(router.settings, &router.sockets, move || {
-            let _nobody_waits = told.send(Ok(()));
+        let routing = AssertUnwindSafe(|| {
+            run_router(router.settings, &router.sockets, move || {
+                let _nobody_waits = told.send(Ok(()));
+            })
         });
-        let error = match ended {
-            Ok(()) => anyhow!("it ended"),
-            Err(error) => error,
+        // A lab with a router missing is none.
+        let error = match catch_unwind(routing) {
+            Ok(Ok(())) => anyhow!("it ended"),
+            Ok(Err(error)) => error,
+            Err(_) => anyhow!("it panicked"),
         };
         if let Err(mpsc::SendError(Err(error))) = ready.send(Err(error)) {
             let failed = format!("the router of {} failed", router.name);
