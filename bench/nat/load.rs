@@ -141,7 +141,7 @@ fn send_udp(args: &Args, progress: &Progress) -> Result<(), Failure> {
         progress.waiting.store(true, Ordering::SeqCst);
         // What arrived in between wakes nobody.
         if progress.received() < wake_at {
-            thread::park_timeout(Duration::from_millis(50));
+            thread::park_timeout(PATIENCE);
         }
         let received = progress.received();
         if received < wake_at && !progress.is_done() {
@@ -206,6 +206,9 @@ fn cpu_ns() -> Result<u64, Failure> {
     }
     Ok(sum)
 }
+
+/// How long nothing may arrive before what is under way counts as lost.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 const WARM_UP: Duration = Duration::from_millis(400);
 

@@ -151,6 +151,11 @@ class Jackfield(World):
         wait_for(control.exists)
 
 
+class Queues(Jackfield):
+    label = "jackfield, 2 queues"
+    extra = ("--queues", "2")
+
+
 class Relay(World):
     label = "relay"
 
@@ -203,7 +208,7 @@ class Nftables(Forward):
         subprocess.run(["ip", "netns", "exec", MIDDLE, "nft", "-f", "-"], input=rules, text=True, check=True)
 
 
-CONTESTANTS = [Jackfield, Relay, Nftables, Forward]
+CONTESTANTS = [Jackfield, Queues, Relay, Nftables, Forward]
 
 
 def link(netns, name):
@@ -229,7 +234,7 @@ def report(results, contestants):
     labels = [make.label for make in contestants]
     tables = {
         "Packets (TCP: of 1,448 bytes) a CPU second of the router's process, in thousands": (
-            "router_us", ["jackfield", "relay"], lambda us: f"{1000 / us:,.0f}" if us else "-",
+            "router_us", ["jackfield", "jackfield, 2 queues", "relay"], lambda us: f"{1000 / us:,.0f}" if us else "-",
         ),
         "CPU of the whole path, us a packet: load generator, receiver, kernel and router": (
             "path_us", labels, lambda us: f"{us:.2f}",

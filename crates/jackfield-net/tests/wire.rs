@@ -53,6 +53,10 @@ mod wire {
             datagrams_in_trains,
         ),
         (
+            "several queues on several threads lose and reorder nothing",
+            several_queues,
+        ),
+        (
             "packets that come one by one cross the same way",
             datagrams_one_by_one,
         ),
@@ -96,6 +100,10 @@ mod wire {
     impl Lab {
         /// Puts a NAT between a host and a server; the server sends what is for `routed` to it.
         fn new(config: Config, router: RouterConfig, routed: &str) -> Self {
+            Self::with_queues(config, router, routed, 1)
+        }
+
+        fn with_queues(config: Config, router: RouterConfig, routed: &str, queues: usize) -> Self {
             let (inside, outside) = (wiring::host(true).unwrap(), wiring::host(true).unwrap());
             let (ip, length) = routed.split_once('/').unwrap();
             let near = TunConfig {
@@ -112,7 +120,8 @@ mod wire {
                 routes: vec![(ip_of(ip), length.parse().unwrap())],
                 mtu: None,
             };
-            let (near, far) = (Tun::open(&near).unwrap(), Tun::open(&far).unwrap());
+            let open = |config| Tun::open_queues(config, queues).unwrap();
+            let (near, far) = (open(&near), open(&far));
             let nat = Nat::new(config, [7; 32]);
             let (stop, stopped) = oneshot::channel::<()>();
             let (told, handle) = std::sync::mpsc::channel();
@@ -226,6 +235,21 @@ mod wire {
             }
         }
         let report = lab.end();
+        assert_eq!((report.outside.refused, report.inside.refused), (0, 0));
+    }
+
+    fn several_queues() {
+        let router = RouterConfig::default();
+        let lab = Lab::with_queues(masquerade(), router, "198.18.1.1/32", 3);
+        // Each round has flows of its own, which the kernel spreads.
+        for _ in 0..10 {
+            cross(&lab, 3);
+        }
+        let from = megabytes(&lab, HOST, SERVER, SERVER);
+        assert_eq!(from.ip(), ip_of(EXTERNAL));
+        let report = lab.end();
+        let packets = 10 * 3 * 4 * 3 * BURST as u64;
+        assert!(report.outside.packets_out > packets && report.inside.packets_out > packets);
         assert_eq!((report.outside.refused, report.inside.refused), (0, 0));
     }
 

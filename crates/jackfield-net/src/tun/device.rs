@@ -31,7 +31,10 @@ pub struct TunConfig {
 /// It is gone when this is dropped or the process ends, however that happens.
 #[derive(Debug)]
 pub struct Tun {
+    /// The first queue.
     file: File,
+    /// The other queues.
+    more: Vec<File>,
 }
 
 /// Why there is no interface.
@@ -88,18 +91,38 @@ impl Tun {
     /// Says what is missing: the right to, the device, the namespace, or what the interface does not take. Nothing is
     /// left of the interface then.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
+        Self::open_queues(config, 1)
+    }
+
+    /// Makes an interface with several queues, to each of which the kernel gives its share of the flows; at least one.
+    ///
+    /// A [`Router`](super::Router) between two such interfaces serves them by as many threads.
+    ///
+    /// # Errors
+    /// As [`Tun::open`].
+    pub fn open_queues(config: &TunConfig, queues: usize) -> Result<Self, TunError> {
         let Some(netns) = &config.netns else {
-            return Self::open_here(config);
+            return Self::open_here(config, queues);
         };
-        let opened = netns.run(|| Self::open_here(config));
+        let opened = netns.run(|| Self::open_here(config, queues));
         opened.map_err(|error| TunError::Netns {
             netns: netns.clone(),
             error,
         })?
     }
 
-    fn open_here(config: &TunConfig) -> Result<Self, TunError> {
+    fn open_here(config: &TunConfig, queues: usize) -> Result<Self, TunError> {
         let name = c_name(&config.name)?;
+        let several = queues > 1;
+        let file = Self::open_queue(config, &name, several)?;
+        let more = (1..queues).map(|_| Self::open_queue(config, &name, several));
+        let more = more.collect::<Result<_, _>>()?;
+        let tun = Self { file, more };
+        configure(config, &name)?;
+        Ok(tun)
+    }
+
+    fn open_queue(config: &TunConfig, name: &CString, several: bool) -> Result<File, TunError> {
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -110,40 +133,49 @@ impl Tun {
             io::ErrorKind::PermissionDenied => TunError::NotPermitted(config.name.clone()),
             _ => TunError::Open(error),
         })?;
-        let tun = Self { file };
-        tun.attach(&name).map_err(|error| match error.kind() {
+        attach(&file, name, several).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => TunError::NotPermitted(config.name.clone()),
             _ => TunError::Create {
                 name: config.name.clone(),
                 error,
             },
         })?;
-        configure(config, &name)?;
-        Ok(tun)
+        Ok(file)
     }
 
     /// Takes a descriptor that gives and takes whole packets with a `virtio_net_hdr` of 10 bytes in front, non-blocking.
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self {
             file: File::from(fd),
+            more: Vec::new(),
         }
+    }
+
+    /// Parts the first queue from the others.
+    pub(super) fn split(self) -> (Self, Vec<Self>) {
+        let one = |file| Self {
+            file,
+            more: Vec::new(),
+        };
+        (one(self.file), self.more.into_iter().map(one).collect())
     }
 
     pub(super) fn into_file(self) -> File {
         self.file
     }
+}
 
-    fn attach(&self, name: &CString) -> io::Result<()> {
-        // SAFETY: all zero is a valid `ifreq`.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.as_bytes()) {
-            *to = *from as libc::c_char;
-        }
-        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-        request.ifr_ifru.ifru_flags = flags as libc::c_short;
-        // SAFETY: the request is an `ifreq` that outlives the call, as TUNSETIFF wants.
-        check(unsafe { libc::ioctl(self.file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
+fn attach(file: &File, name: &CString, several: bool) -> io::Result<()> {
+    // SAFETY: all zero is a valid `ifreq`.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.as_bytes()) {
+        *to = *from as libc::c_char;
     }
+    let several = if several { libc::IFF_MULTI_QUEUE } else { 0 };
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | several;
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: the request is an `ifreq` that outlives the call, as TUNSETIFF wants.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
 }
 
 /// Has the kernel leave checksums out of the packets it hands over, and cut trains up beforehand or not.

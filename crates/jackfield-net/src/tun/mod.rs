@@ -11,6 +11,7 @@
 mod cable;
 pub(crate) mod device;
 mod handle;
+mod lane;
 pub(crate) mod netlink;
 mod netns;
 mod offload;
@@ -19,6 +20,7 @@ mod port_mapping;
 mod router;
 mod tap;
 mod trains;
+mod translator;
 
 pub use cable::{Link, LinkCounters};
 pub use device::{Tun, TunConfig, TunError};

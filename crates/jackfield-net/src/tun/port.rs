@@ -4,7 +4,8 @@
 )]
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
+use std::ops::AddAssign;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -12,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use super::Tun;
 use super::device::set_trains;
 use super::offload::Offload;
-use super::trains::{Support, Trains, Written};
+use super::trains::{Support, Trains};
 
 /// What went through one side of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +34,19 @@ pub struct PortCounters {
     pub refused: u64,
 }
 
-/// One side of a router: an interface's cable, waited for by the runtime.
+impl AddAssign for PortCounters {
+    fn add_assign(&mut self, more: Self) {
+        self.packets_in += more.packets_in;
+        self.reads += more.reads;
+        self.bytes_in += more.bytes_in;
+        self.packets_out += more.packets_out;
+        self.writes += more.writes;
+        self.bytes_out += more.bytes_out;
+        self.refused += more.refused;
+    }
+}
+
+/// One side of a router: a queue of an interface's cable, waited for by the runtime.
 #[derive(Debug)]
 pub(super) struct Port {
     file: AsyncFd<File>,
@@ -90,17 +103,24 @@ impl Port {
         Ok(Some((length, offload)))
     }
 
-    /// Writes a packet, at the latest with the next [`Port::flush`]; one that the interface does not take is counted.
-    pub(super) fn write(&mut self, offload: Offload, packet: &[u8]) {
+    /// Writes a packet that has room for the bytes of its [`Offload`] in front, at the latest with the next [`Port::flush`];
+    /// one that the interface does not take is counted.
+    pub(super) fn write(&mut self, offload: Offload, framed: &mut [u8]) {
+        if let Some(header) = framed.first_chunk_mut() {
+            *header = offload.bytes();
+        }
         let (file, counters) = (self.file.get_ref(), &mut self.counters);
-        self.trains
-            .push(offload, packet, &mut |what| write(file, counters, what));
+        self.trains.push(offload, framed, &mut |offload, framed| {
+            write(file, counters, offload, framed);
+        });
     }
 
     /// Writes what waits for more to follow.
     pub(super) fn flush(&mut self) {
         let (file, counters) = (self.file.get_ref(), &mut self.counters);
-        self.trains.flush(&mut |what| write(file, counters, what));
+        self.trains.flush(&mut |offload, framed| {
+            write(file, counters, offload, framed);
+        });
     }
 
     /// Has packets come as trains, or one by one.
@@ -111,23 +131,18 @@ impl Port {
     }
 }
 
-fn write(mut file: &File, counters: &mut PortCounters, what: Written<'_>) {
-    let written = match what {
-        Written::Together(_, bytes) => file.write(bytes),
-        Written::Apart(offload, packet) => {
-            file.write_vectored(&[IoSlice::new(&offload.bytes()), IoSlice::new(packet)])
-        }
-    };
+fn write(mut file: &File, counters: &mut PortCounters, offload: Offload, framed: &[u8]) {
+    let length = framed.len().saturating_sub(Offload::LENGTH);
     counters.writes += 1;
-    match written {
+    match file.write(framed) {
         // An interface takes a packet whole or not at all.
         Ok(written) if written > Offload::LENGTH => {
-            counters.packets_out += what.offload().packets(what.length());
-            counters.bytes_out += what.length() as u64;
+            counters.packets_out += offload.packets(length);
+            counters.bytes_out += length as u64;
         }
         refused => {
             counters.refused += 1;
-            tracing::trace!(?refused, length = what.length(), "Interface refused packet");
+            tracing::trace!(?refused, length, "Interface refused packet");
         }
     }
 }

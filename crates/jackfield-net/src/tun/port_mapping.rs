@@ -4,12 +4,12 @@ use jackfield_nat::Side;
 use jackfield_nat::packet::Packet;
 use jackfield_nat::portmap::{Config, Gateway, Protocols};
 
-use super::Router;
 use super::offload::Offload;
+use super::translator::Translator;
 
-impl Router {
+impl Translator {
     /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
-    pub fn map_ports(&mut self, config: Config) {
+    pub(super) fn map_ports(&mut self, config: Config) {
         let now = Instant::now();
         match &mut self.gateway {
             Some(gateway) if config.protocols == Protocols::NONE => {
@@ -65,7 +65,7 @@ impl Router {
 
     fn send_of_gateway(&mut self, now: Instant) {
         while let Some(packet) = self.gateway.as_mut().and_then(Gateway::poll_packet) {
-            self.send(now, Side::Inside, Offload::default(), &packet);
+            self.send(now, Side::Inside, &packet);
         }
     }
 }

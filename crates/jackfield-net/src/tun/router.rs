@@ -1,16 +1,16 @@
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_nat::packet::Packet;
-use jackfield_nat::portmap::Gateway;
-use jackfield_nat::{Nat, Side, Verdict};
-use tokio::sync::mpsc;
+use jackfield_nat::Nat;
+use jackfield_nat::portmap::{self, Gateway};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::cable::{Cable, Fate};
+use super::cable::Cable;
 use super::handle::{Handle, Order, Report};
-use super::offload::Offload;
-use super::port::Port;
+use super::lane::{Helper, Lane, Shared};
+use super::translator::Translator;
 use super::{Link, Tap, Tun};
 
 /// How a router works.
@@ -44,22 +44,20 @@ impl Default for RouterConfig {
 /// A NAT between two interfaces.
 #[derive(Debug)]
 pub struct Router {
-    pub(super) nat: Nat,
-    inside: Port,
-    outside: Port,
-    cable: Cable,
+    shared: Arc<Shared>,
+    lane: Lane,
+    /// Queues of the interfaces beyond the first.
+    queues: Vec<(Tun, Tun)>,
     orders: mpsc::Receiver<Order>,
     started: Instant,
-    pub(super) tap: Option<Tap>,
-    /// What leases the NAT's ports to hosts inside.
-    pub(super) gateway: Option<Gateway>,
     trains: bool,
     batch: usize,
-    buffer: Box<[u8]>,
 }
 
 impl Router {
     /// Puts a NAT between two interfaces; it moves nothing until [`Router::run`].
+    ///
+    /// Interfaces with several queues ([`Tun::open_queues`]) are served by as many threads, with one NAT for all of them.
     ///
     /// # Errors
     /// Fails when an interface cannot be waited for. Has to be called within a tokio runtime.
@@ -70,18 +68,18 @@ impl Router {
         config: &RouterConfig,
     ) -> io::Result<(Self, Handle)> {
         let (handle, orders) = Handle::new();
+        let cable = Cable::new(config.link, config.bytes_under_way, config.seed);
+        let (inside, more_inside) = inside.split();
+        let (outside, more_outside) = outside.split();
+        let batch = config.batch.max(1);
         let router = Self {
-            nat,
-            inside: Port::new(inside, config.trains)?,
-            outside: Port::new(outside, config.trains)?,
-            cable: Cable::new(config.link, config.bytes_under_way, config.seed),
+            shared: Arc::new(Shared::new(Translator::new(nat, cable))),
+            lane: Lane::new(inside, outside, config.trains, batch)?,
+            queues: more_inside.into_iter().zip(more_outside).collect(),
             orders,
             started: Instant::now(),
-            tap: None,
-            gateway: None,
             trains: config.trains,
-            batch: config.batch.max(1),
-            buffer: vec![0; Packet::HEADROOM + LONGEST_PACKET].into_boxed_slice(),
+            batch,
         };
         router.set_trains();
         Ok((router, handle))
@@ -89,7 +87,12 @@ impl Router {
 
     /// Captures packets from now on.
     pub fn capture(&mut self, tap: Tap) {
-        self.tap = Some(tap);
+        self.shared.translator().tap = Some(tap);
+    }
+
+    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
+    pub fn map_ports(&mut self, config: portmap::Config) {
+        self.shared.translator().map_ports(config);
     }
 
     /// Moves packets until `stop` resolves; returns how it went.
@@ -97,162 +100,86 @@ impl Router {
     /// # Errors
     /// Fails when an interface can no longer be read, as when it was removed.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> io::Result<Report> {
+        let (ending, ended) = watch::channel(());
+        let (errors, mut failed) = mpsc::unbounded_channel();
+        let mut helpers = self.start_helpers(&ended, &errors)?;
+        let result = self.serve(stop, &helpers, &mut failed).await;
+        drop(ending);
+        helpers.iter_mut().for_each(Helper::join);
+        result.map(|()| self.report(&helpers))
+    }
+
+    /// Starts a thread for each queue beyond the first.
+    fn start_helpers(
+        &mut self,
+        ended: &watch::Receiver<()>,
+        errors: &mpsc::UnboundedSender<io::Error>,
+    ) -> io::Result<Vec<Helper>> {
+        let (trains, batch) = (self.trains, self.batch);
+        let queues = std::mem::take(&mut self.queues).into_iter();
+        let start = |(inside, outside)| {
+            let make = move || Lane::new(inside, outside, trains, batch);
+            let shared = Arc::clone(&self.shared);
+            Helper::start(make, shared, ended.clone(), errors.clone())
+        };
+        queues.map(start).collect()
+    }
+
+    async fn serve(
+        &mut self,
+        stop: impl Future<Output = ()>,
+        helpers: &[Helper],
+        failed: &mut mpsc::UnboundedReceiver<io::Error>,
+    ) -> io::Result<()> {
         tokio::pin!(stop);
         let mut given_up = false;
         loop {
-            let leases = self.gateway.as_ref().and_then(Gateway::next_timeout);
-            let next = [self.nat.next_timeout(), self.cable.next(), leases];
-            let next = next.into_iter().flatten().min();
+            let next = self.next();
             tokio::select! {
                 biased;
-                () = &mut stop => return Ok(self.report()),
+                () = &mut stop => return Ok(()),
+                Some(error) = failed.recv() => return Err(error),
                 order = self.orders.recv(), if !given_up => match order {
-                    Some(order) => self.obey(order),
+                    Some(order) => self.obey(order, helpers),
                     None => given_up = true,
                 },
+                () = self.shared.sooner.notified() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => {}
-                ready = self.inside.readable() => ready?,
-                ready = self.outside.readable() => ready?,
+                ready = self.lane.readable() => ready?,
             }
-            // Whatever it was that woke us, both sides have their turn: neither starves the other.
-            let now = Instant::now();
-            self.pump(now, Side::Inside)?;
-            self.pump(now, Side::Outside)?;
-            self.keep_time();
-            self.inside.flush();
-            self.outside.flush();
-            if let Some(tap) = &mut self.tap {
-                tap.flush();
-            }
+            // Whatever it was that woke us, packets and timers have their turn.
+            self.lane.pump(&self.shared, true)?;
         }
     }
 
-    /// Reads what has come to a side, up to a batch.
-    fn pump(&mut self, now: Instant, from: Side) -> io::Result<()> {
-        for _ in 0..self.batch {
-            let port = match from {
-                Side::Inside => &mut self.inside,
-                Side::Outside => &mut self.outside,
-            };
-            let Some((length, offload)) = port.read(&mut self.buffer, Packet::HEADROOM)? else {
-                break;
-            };
-            // The buffer is lent to the translation and comes back.
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let end = Packet::HEADROOM + length;
-            self.came(
-                now,
-                from,
-                offload,
-                buffer.get_mut(..end).unwrap_or_default(),
-            );
-            self.buffer = buffer;
-        }
-        Ok(())
-    }
-
-    /// Takes in a packet that has [`Packet::HEADROOM`] in front.
-    fn came(&mut self, now: Instant, from: Side, offload: Offload, buffer: &mut [u8]) {
-        if self.gateway.is_some() && self.gateway_takes(now, from, offload, buffer) {
-            return;
-        }
-        let packet = buffer.get(Packet::HEADROOM..).unwrap_or_default();
-        if !self.cable.admits(packet) {
-            return;
-        }
-        if from == Side::Outside && self.cable.enter(now, from, offload, packet) == Fate::Gone {
-            return;
-        }
-        self.translate(now, from, offload, buffer);
-    }
-
-    fn translate(&mut self, now: Instant, from: Side, mut offload: Offload, buffer: &mut [u8]) {
-        let mut packet = Packet::with_headroom(buffer, Packet::HEADROOM);
-        if self.nat.config().mtu.is_some() {
-            // What the NAT cuts to pieces has to be complete before.
-            offload.complete(packet.bytes_mut());
-        }
-        let before = self.tap.is_some().then(|| packet.bytes().to_vec());
-        let verdict = match from {
-            Side::Inside => self.nat.outbound(now, &mut packet),
-            Side::Outside => self.nat.inbound(now, &mut packet),
-        };
-        if let (Some(tap), Some(before)) = (&mut self.tap, before) {
-            tap.record(from, &before, Some(&verdict.to_string()));
-        }
-        let to = match (verdict, from) {
-            (Verdict::Forward, Side::Inside) => Some(Side::Outside),
-            (Verdict::Forward, Side::Outside) => Some(Side::Inside),
-            (Verdict::Hairpin, _) => Some(from),
-            (Verdict::Held(_) | Verdict::Drop(_), _) => None,
-        };
-        if let Some(to) = to {
-            offload.renew(packet.bytes_mut());
-            self.send(now, to, offload, packet.bytes());
-        }
-        self.send_own(now);
-    }
-
-    /// Sends what the NAT sends of its own accord.
-    fn send_own(&mut self, now: Instant) {
-        while let Some(transmit) = self.nat.poll_transmit() {
-            self.send(now, transmit.side, Offload::default(), &transmit.bytes);
-        }
-    }
-
-    pub(super) fn send(&mut self, now: Instant, to: Side, offload: Offload, packet: &[u8]) {
-        if let Some(tap) = &mut self.tap {
-            tap.record(to, packet, None);
-        }
-        match to {
-            Side::Inside => self.inside.write(offload, packet),
-            Side::Outside => {
-                if self.cable.enter(now, Side::Inside, offload, packet) == Fate::Arrived {
-                    self.outside.write(offload, packet);
-                }
-            }
-        }
-    }
-
-    /// Does what is due: the NAT's timers, and packets that reach their end of the cable.
-    fn keep_time(&mut self) {
-        let now = Instant::now();
-        self.nat.handle_timeout(now);
-        self.tend_leases(now);
-        self.send_own(now);
-        while let Some(parcel) = self.cable.arrived(now) {
-            match parcel.from {
-                Side::Inside => self.outside.write(parcel.offload, &parcel.bytes),
-                Side::Outside => {
-                    let mut buffer = vec![0; Packet::HEADROOM];
-                    buffer.extend(parcel.bytes);
-                    self.translate(now, parcel.from, parcel.offload, &mut buffer);
-                }
-            }
-        }
+    /// Returns when something is due, and lets the others know that it is waited for.
+    fn next(&self) -> Option<Instant> {
+        let mut translator = self.shared.translator();
+        translator.awaited = translator.next();
+        translator.awaited
     }
 
     // Whoever gave an order and went away does not wait for the answer.
-    fn obey(&mut self, order: Order) {
+    fn obey(&self, order: Order, helpers: &[Helper]) {
         match order {
             Order::Report(done) => {
-                let _ = done.send(Box::new(self.report()));
+                let _ = done.send(Box::new(self.report(helpers)));
             }
             Order::Reboot(done) => {
-                self.nat.reboot();
+                self.shared.translator().nat.reboot();
                 let _ = done.send(());
             }
             Order::Reconfigure(config, done) => {
-                self.nat.reconfigure(*config);
+                self.shared.translator().nat.reconfigure(*config);
                 self.set_trains();
                 let _ = done.send(());
             }
             Order::MapPorts(config, done) => {
-                self.map_ports(*config);
+                self.shared.translator().map_ports(*config);
                 let _ = done.send(());
             }
             Order::SetLink(link, done) => {
-                self.cable.link = link;
+                self.shared.translator().cable.link = link;
                 self.set_trains();
                 let _ = done.send(());
             }
@@ -260,27 +187,38 @@ impl Router {
     }
 
     fn set_trains(&self) {
-        let whole = self.nat.config().mtu.is_none() && self.cable.link.loss_per_million == 0;
-        self.inside.set_trains(self.trains && whole);
-        self.outside.set_trains(self.trains && whole);
+        let translator = self.shared.translator();
+        let lossless = translator.cable.link.loss_per_million == 0;
+        let whole = lossless && translator.nat.config().mtu.is_none();
+        // It is the interface's, so for all of its queues.
+        self.lane.inside.set_trains(self.trains && whole);
+        self.lane.outside.set_trains(self.trains && whole);
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, helpers: &[Helper]) -> Report {
+        let translator = self.shared.translator();
+        let [mut inside, mut outside] = self.lane.counters();
+        for helper in helpers {
+            let [more_inside, more_outside] = helper.counters();
+            inside += more_inside;
+            outside += more_outside;
+        }
         Report {
             at: Instant::now(),
             started: self.started,
-            mappings: self.nat.mappings().collect(),
-            flows: self.nat.flow_count(),
-            nat: self.nat.counters().clone(),
-            link: self.cable.link,
-            link_counters: self.cable.counters,
-            leases: self.gateway.iter().flat_map(Gateway::leases).collect(),
-            port_mapping: self.gateway.as_ref().map(|it| *it.counters()),
-            inside: self.inside.counters,
-            outside: self.outside.counters,
+            mappings: translator.nat.mappings().collect(),
+            flows: translator.nat.flow_count(),
+            nat: translator.nat.counters().clone(),
+            link: translator.cable.link,
+            link_counters: translator.cable.counters,
+            leases: translator
+                .gateway
+                .iter()
+                .flat_map(Gateway::leases)
+                .collect(),
+            port_mapping: translator.gateway.as_ref().map(|it| *it.counters()),
+            inside,
+            outside,
         }
     }
 }
-
-/// The longest IPv4 packet, and the longest train that a kernel makes without being asked for longer ones.
-const LONGEST_PACKET: usize = 65_535 + 40;

@@ -24,6 +24,11 @@ pub(super) struct Trains {
     places: Box<[Train]>,
     /// The places that are taken, a bit each.
     taken: u64,
+    /// How many packets were looked at, and how many of them joined a train, since that was last judged.
+    looked: u32,
+    joined: u32,
+    /// How many packets are not looked at.
+    pause: u32,
 }
 
 /// Packets of one flow: none, one, or several.
@@ -49,34 +54,8 @@ struct Headers {
     data_at: usize,
 }
 
-/// What is written at once: a packet or a train, and the header that says what is left to do on it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Written<'a> {
-    /// One here, the other there.
-    Apart(Offload, &'a [u8]),
-    /// The header's bytes before the packet's.
-    Together(Offload, &'a [u8]),
-}
-
-/// Writes.
-pub(super) type Write<'a> = &'a mut dyn FnMut(Written<'_>);
-
-impl Written<'_> {
-    /// Returns the header.
-    pub(super) fn offload(self) -> Offload {
-        match self {
-            Self::Apart(offload, _) | Self::Together(offload, _) => offload,
-        }
-    }
-
-    /// Returns the packet's length in bytes.
-    pub(super) fn length(self) -> usize {
-        match self {
-            Self::Apart(_, packet) => packet.len(),
-            Self::Together(_, bytes) => bytes.len() - Offload::LENGTH,
-        }
-    }
-}
+/// Writes a packet or a train, with the bytes of its [`Offload`] in front.
+pub(super) type Write<'a> = &'a mut dyn FnMut(Offload, &[u8]);
 
 impl Trains {
     pub(super) fn new() -> Self {
@@ -86,37 +65,63 @@ impl Trains {
             support: Support::None,
             places: places.into_boxed_slice(),
             taken: 0,
+            looked: 0,
+            joined: 0,
+            pause: 0,
         }
     }
 
-    /// Takes a packet, and writes what has to be written before it, or itself.
+    /// Takes a packet with the bytes of its [`Offload`] in front, and writes what has to be written before it, or itself.
     ///
     /// What is kept is written by [`Trains::flush`].
-    pub(super) fn push(&mut self, offload: Offload, packet: &[u8], write: Write<'_>) {
-        if self.support == Support::None {
-            write(Written::Apart(offload, packet));
+    pub(super) fn push(&mut self, offload: Offload, framed: &[u8], write: Write<'_>) {
+        if self.support == Support::None || self.pauses() {
+            write(offload, framed);
             return;
         }
+        let packet = framed.get(Offload::LENGTH..).unwrap_or_default();
         let Some(headers) = Headers::read(packet) else {
             // Of which flow a fragment is nobody knows, so nothing may be overtaken by it.
             self.flush(write);
-            write(Written::Apart(offload, packet));
+            write(offload, framed);
             return;
         };
         let place = headers.hash(packet) % PLACES;
         let Some(train) = self.places.get_mut(place) else {
             return;
         };
-        if train.join(offload, packet, headers) {
+        let joins = train.join(offload, packet, headers);
+        if !joins {
+            train.leave(write);
+            if self.support.takes(headers) && headers.may_start(offload, packet) {
+                train.start(offload, framed, headers);
+                self.taken |= 1 << place;
+            } else {
+                write(offload, framed);
+            }
+        }
+        self.watch(joins, write);
+    }
+
+    /// Counts down a pause.
+    fn pauses(&mut self) -> bool {
+        let pauses = self.pause > 0;
+        self.pause = self.pause.saturating_sub(1);
+        pauses
+    }
+
+    /// Pauses where hardly a packet follows another one of its flow: then looking for trains costs more than it saves.
+    fn watch(&mut self, joins: bool, write: Write<'_>) {
+        self.looked += 1;
+        self.joined += u32::from(joins);
+        if self.looked < SAMPLE {
             return;
         }
-        train.leave(write);
-        if self.support.takes(headers) && headers.may_start(offload, packet) {
-            train.start(offload, packet, headers);
-            self.taken |= 1 << place;
-        } else {
-            write(Written::Apart(offload, packet));
+        if self.joined < SAMPLE / 16 {
+            self.flush(write);
+            self.pause = PAUSE;
         }
+        (self.looked, self.joined) = (0, 0);
     }
 
     /// Writes all that is kept. A flow has one place, so nothing of a flow is overtaken by what follows it.
@@ -142,10 +147,10 @@ impl Support {
 }
 
 impl Train {
-    fn start(&mut self, offload: Offload, packet: &[u8], headers: Headers) {
+    fn start(&mut self, offload: Offload, framed: &[u8], headers: Headers) {
         self.bytes.clear();
-        self.bytes.extend_from_slice(&offload.bytes());
-        self.bytes.extend_from_slice(packet);
+        self.bytes.extend_from_slice(framed);
+        let packet = framed.get(Offload::LENGTH..).unwrap_or_default();
         self.offload = offload;
         self.headers = headers;
         self.packets = 1;
@@ -219,7 +224,7 @@ impl Train {
             self.couple();
         }
         if self.packets > 0 {
-            write(Written::Together(self.offload, &self.bytes));
+            write(self.offload, &self.bytes);
         }
         self.packets = 0;
     }
@@ -362,6 +367,10 @@ fn word4(bytes: &[u8], at: usize) -> u32 {
 const PSH: u8 = 8;
 const ACK: u8 = 16;
 
+/// After how many packets it is judged whether looking is worth it, and for how many it is not tried again.
+const SAMPLE: u32 = 512;
+const PAUSE: u32 = 4_096;
+
 /// How many flows are looked at a time.
 const PLACES: usize = 64;
 /// How many packets Linux has in a train of UDP at most (UDP_MAX_SEGMENTS of 5.x).
@@ -390,7 +399,7 @@ mod tests {
             for (flow, size, skip, forbids, push, pause) in steps {
                 let packet = flows[flow].next(flow, [0, 7, 100, 101][size], skip, forbids, push);
                 pushed[flow].push(packet.clone());
-                trains.push(Offload::default(), &packet, &mut collect(&mut written));
+                trains.push(Offload::default(), &framed(&packet), &mut collect(&mut written));
                 if pause == 0 {
                     trains.flush(&mut collect(&mut written));
                 }
@@ -414,7 +423,7 @@ mod tests {
             trains.support = Support::TcpAndUdp;
             let mut written = Log::new();
             for packet in &packets {
-                trains.push(Offload::default(), packet, &mut collect(&mut written));
+                trains.push(Offload::default(), &framed(packet), &mut collect(&mut written));
             }
             trains.flush(&mut collect(&mut written));
             prop_assert_eq!(written.len(), packets.len());
@@ -466,24 +475,50 @@ mod tests {
         trains.support = support;
         let mut written = Log::new();
         for packet in packets {
-            trains.push(Offload::default(), packet, &mut collect(&mut written));
+            trains.push(
+                Offload::default(),
+                &framed(packet),
+                &mut collect(&mut written),
+            );
         }
         trains.flush(&mut collect(&mut written));
         written
     }
 
-    fn collect(written: &mut Log) -> impl FnMut(Written<'_>) {
-        |what| {
-            let packet = match what {
-                Written::Apart(_, packet) => packet,
-                Written::Together(offload, bytes) => {
-                    assert_eq!(bytes[..Offload::LENGTH], offload.bytes());
-                    &bytes[Offload::LENGTH..]
-                }
-            };
-            assert_eq!(what.length(), packet.len());
-            written.push((what.offload(), packet.to_vec()));
+    fn collect(written: &mut Log) -> impl FnMut(Offload, &[u8]) {
+        |offload, framed| {
+            let (header, packet) = framed.split_first_chunk().unwrap();
+            assert_eq!(*header, offload.bytes());
+            written.push((offload, packet.to_vec()));
         }
+    }
+
+    /// Puts the header of a packet that nothing is left to do on before it.
+    fn framed(packet: &[u8]) -> Vec<u8> {
+        [&Offload::default().bytes(), packet].concat()
+    }
+
+    #[test]
+    fn where_flows_take_turns_nothing_is_looked_for_until_they_do_not() {
+        let mut trains = Trains::new();
+        trains.support = Support::TcpAndUdp;
+        let mut written = Log::new();
+        let mut flows = [Flow::default(); 6];
+        let lone: Vec<_> = (0..6)
+            .map(|flow| framed(&flows[flow].next(flow, 7, 0, true, true)))
+            .collect();
+        for packet in lone.iter().cycle().take(SAMPLE as usize) {
+            trains.push(Offload::default(), packet, &mut collect(&mut written));
+            trains.flush(&mut collect(&mut written));
+        }
+        assert_eq!((trains.pause, written.len()), (PAUSE, SAMPLE as usize));
+        let mut flow = Flow::default();
+        for _ in 0..PAUSE + 64 {
+            let packet = framed(&flow.next(0, 100, 0, true, false));
+            trains.push(Offload::default(), &packet, &mut collect(&mut written));
+        }
+        trains.flush(&mut collect(&mut written));
+        assert_eq!(written.len(), (SAMPLE + PAUSE) as usize + 1);
     }
 
     #[derive(Debug, Clone, Copy, Default)]

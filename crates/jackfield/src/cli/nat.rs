@@ -109,6 +109,11 @@ fn run_command() -> Command {
                 .long("no-offload")
                 .action(ArgAction::SetTrue)
                 .help("Takes packets one by one instead of in trains of up to 64 KiB."),
+            Arg::new("queues")
+                .long("queues")
+                .value_name("NUMBER")
+                .value_parser(value_parser!(u16).range(1..=64))
+                .help("How many threads move packets, each with a queue of both interfaces. [default: 1]"),
             Arg::new("capture")
                 .long("capture")
                 .value_name("FILE")
@@ -230,6 +235,9 @@ fn start(matches: &ArgMatches) -> ExitCode {
         outside: outside.clone(),
         default_route: matches.get_flag("default-route"),
         offload: !matches.get_flag("no-offload"),
+        queues: matches
+            .get_one("queues")
+            .map_or(1, |queues: &u16| usize::from(*queues)),
         control: control_path(matches),
         capture: matches.get_one("capture").cloned(),
         seed: matches.get_one("seed").copied(),

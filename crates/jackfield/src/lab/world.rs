@@ -212,6 +212,7 @@ fn routers(
                 inside: interface(format!("wan{mark}"), inside, to_everything),
                 outside: interface(format!("site{}{mark}", site.number), outside, to_site),
                 offload: true,
+                queues: 1,
                 control: control(&options.folder, &name),
                 capture: capture.map(|folder| folder.join(format!("{name}.pcapng"))),
                 seed: options

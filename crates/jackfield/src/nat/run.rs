@@ -21,6 +21,8 @@ pub struct RunOptions {
     pub default_route: bool,
     /// Whether packets may come in trains.
     pub offload: bool,
+    /// How many queues each interface has, with a thread each; at least 1.
+    pub queues: usize,
     /// Where the control socket shall be.
     pub control: PathBuf,
     /// The capture file to write, if there is to be one.
@@ -38,6 +40,8 @@ pub(crate) struct Sockets {
     pub(crate) outside: TunConfig,
     /// Whether packets may come in trains.
     pub(crate) offload: bool,
+    /// How many queues each interface has, with a thread each; at least 1.
+    pub(crate) queues: usize,
     /// Where the control socket shall be.
     pub(crate) control: PathBuf,
     /// The capture file to write, if there is to be one.
@@ -53,6 +57,7 @@ impl Sockets {
             inside: options.inside.tun(default_routes(options), settings.mtu),
             outside: options.outside.tun(externals, settings.mtu),
             offload: options.offload,
+            queues: options.queues,
             control: options.control.clone(),
             capture: options.capture.clone(),
             seed: options.seed,
@@ -93,8 +98,8 @@ pub(crate) async fn route(
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(),
 ) -> Result<View> {
-    let inside = Tun::open(&sockets.inside)?;
-    let outside = Tun::open(&sockets.outside)?;
+    let inside = Tun::open_queues(&sockets.inside, sockets.queues)?;
+    let outside = Tun::open_queues(&sockets.outside, sockets.queues)?;
     let (seed, loss_seed) = seeds(sockets.seed)?;
     let config = RouterConfig {
         link: settings.link,

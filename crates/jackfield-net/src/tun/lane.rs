@@ -1,0 +1,247 @@
+//! A queue of each interface, and what moves packets between the two: batches are read and written without the NAT's lock.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use jackfield_nat::Side;
+use jackfield_nat::packet::Packet;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::offload::Offload;
+use super::port::Port;
+use super::translator::{Bytes, Outgoing, Translator};
+use super::{PortCounters, Tun};
+
+/// One queue of each interface.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) inside: Port,
+    pub(super) outside: Port,
+    /// What came from either side, a packet after the other.
+    buffers: [Box<[u8]>; 2],
+    came: Vec<Came>,
+    out: Vec<Outgoing>,
+    batch: usize,
+}
+
+/// Where in a buffer a packet is that came, with [`Packet::HEADROOM`] in front.
+#[derive(Debug, Clone, Copy)]
+struct Came {
+    from: Side,
+    offload: Offload,
+    start: usize,
+    end: usize,
+}
+
+/// What the lanes of a router share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    translator: Mutex<Translator>,
+    /// Tells whoever keeps the time that something is due sooner than that.
+    pub(super) sooner: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(translator: Translator) -> Self {
+        Self {
+            translator: Mutex::new(translator),
+            sooner: Notify::new(),
+        }
+    }
+
+    /// Returns the translator, for as long as a batch takes.
+    pub(super) fn translator(&self) -> MutexGuard<'_, Translator> {
+        // A panic in there is a bug; the other lanes go on.
+        self.translator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    /// Takes a queue of each interface. Has to be called within the runtime that it is to run in.
+    pub(super) fn new(inside: Tun, outside: Tun, trains: bool, batch: usize) -> io::Result<Self> {
+        Ok(Self {
+            inside: Port::new(inside, trains)?,
+            outside: Port::new(outside, trains)?,
+            buffers: [(); 2].map(|()| vec![0; BUFFER].into_boxed_slice()),
+            came: Vec::with_capacity(2 * batch),
+            out: Vec::with_capacity(2 * batch),
+            batch,
+        })
+    }
+
+    /// Moves what has come to either side, up to a batch each; who keeps the time also does what is due.
+    pub(super) fn pump(&mut self, shared: &Shared, keeps_time: bool) -> io::Result<()> {
+        // Both sides have their turn: neither starves the other.
+        self.read(Side::Inside)?;
+        self.read(Side::Outside)?;
+        let mut translator = shared.translator();
+        let now = Instant::now();
+        let [inside, outside] = &mut self.buffers;
+        for came in self.came.drain(..) {
+            let buffer = match came.from {
+                Side::Inside => &mut *inside,
+                Side::Outside => &mut *outside,
+            };
+            let buffer = buffer.get_mut(came.start..came.end).unwrap_or_default();
+            translator.take(now, came.from, came.offload, buffer, came.start);
+        }
+        if keeps_time {
+            translator.keep_time(now);
+        } else if sooner(translator.next(), translator.awaited) {
+            shared.sooner.notify_one();
+        }
+        if let Some(tap) = &mut translator.tap {
+            tap.flush();
+        }
+        std::mem::swap(&mut translator.out, &mut self.out);
+        drop(translator);
+        self.write();
+        Ok(())
+    }
+
+    /// Reads what has come to a side.
+    fn read(&mut self, from: Side) -> io::Result<()> {
+        let [inside, outside] = &mut self.buffers;
+        let (port, buffer) = match from {
+            Side::Inside => (&mut self.inside, inside),
+            Side::Outside => (&mut self.outside, outside),
+        };
+        let mut start = 0;
+        for _ in 0..self.batch {
+            let at = start + Packet::HEADROOM;
+            if buffer.len() < at + LONGEST_PACKET {
+                break;
+            }
+            let Some((length, offload)) = port.read(buffer, at)? else {
+                break;
+            };
+            let end = at + length;
+            self.came.push(Came {
+                from,
+                offload,
+                start,
+                end,
+            });
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) {
+        let [inside, outside] = &mut self.buffers;
+        for Outgoing {
+            to,
+            offload,
+            mut bytes,
+        } in self.out.drain(..)
+        {
+            let framed = match &mut bytes {
+                Bytes::Of(Side::Inside, range) => inside.get_mut(range.clone()).unwrap_or_default(),
+                Bytes::Of(Side::Outside, range) => {
+                    outside.get_mut(range.clone()).unwrap_or_default()
+                }
+                Bytes::Own(bytes) => bytes,
+            };
+            match to {
+                Side::Inside => self.inside.write(offload, framed),
+                Side::Outside => self.outside.write(offload, framed),
+            }
+        }
+        self.inside.flush();
+        self.outside.flush();
+    }
+
+    /// Waits until there may be something to read.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        tokio::select! {
+            ready = self.inside.readable() => ready,
+            ready = self.outside.readable() => ready,
+        }
+    }
+
+    pub(super) fn counters(&self) -> [PortCounters; 2] {
+        [self.inside.counters, self.outside.counters]
+    }
+}
+
+/// A lane on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Helper {
+    thread: Option<JoinHandle<()>>,
+    counters: Arc<Mutex<[PortCounters; 2]>>,
+}
+
+impl Helper {
+    /// Starts a lane, which ends when `stop` is dropped; an error of it goes to `errors`.
+    pub(super) fn start(
+        make: impl FnOnce() -> io::Result<Lane> + Send + 'static,
+        shared: Arc<Shared>,
+        stop: watch::Receiver<()>,
+        errors: mpsc::UnboundedSender<io::Error>,
+    ) -> io::Result<Self> {
+        let counters = Arc::new(Mutex::default());
+        let shown = Arc::clone(&counters);
+        let thread = std::thread::Builder::new()
+            .name("nat-lane".into())
+            .spawn(move || {
+                if let Err(error) = run(make, &shared, stop, &shown) {
+                    // Nobody is left to hear it when the router ends.
+                    let _ended = errors.send(error);
+                }
+            })?;
+        Ok(Self {
+            thread: Some(thread),
+            counters,
+        })
+    }
+
+    pub(super) fn counters(&self) -> [PortCounters; 2] {
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for its end, which is near.
+    pub(super) fn join(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("A lane of the router panicked");
+        }
+    }
+}
+
+fn run(
+    make: impl FnOnce() -> io::Result<Lane>,
+    shared: &Shared,
+    mut stop: watch::Receiver<()>,
+    shown: &Mutex<[PortCounters; 2]>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    runtime.block_on(async {
+        let mut lane = make()?;
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.changed() => return Ok(()),
+                ready = lane.readable() => ready?,
+            }
+            lane.pump(shared, false)?;
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) = lane.counters();
+        }
+    })
+}
+
+fn sooner(due: Option<Instant>, awaited: Option<Instant>) -> bool {
+    due.is_some_and(|due| awaited.is_none_or(|awaited| due < awaited))
+}
+
+/// The longest IPv4 packet, and the longest train that a kernel makes without being asked for longer ones.
+const LONGEST_PACKET: usize = 65_535 + 40;
+
+/// Room for a few trains, or a batch of packets and a train.
+const BUFFER: usize = 8 * (Packet::HEADROOM + LONGEST_PACKET);

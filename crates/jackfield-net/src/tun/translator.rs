@@ -1,0 +1,186 @@
+use std::ops::Range;
+use std::time::Instant;
+
+use jackfield_nat::packet::Packet;
+use jackfield_nat::portmap::Gateway;
+use jackfield_nat::{Nat, Side, Verdict};
+
+use super::Tap;
+use super::cable::{Cable, Fate};
+use super::offload::Offload;
+
+/// What a router's lanes share: the NAT and what is around it. It touches no interface: what is to be written it leaves in
+/// `out`, in order.
+#[derive(Debug)]
+pub(super) struct Translator {
+    pub(super) nat: Nat,
+    pub(super) cable: Cable,
+    pub(super) tap: Option<Tap>,
+    /// What leases the NAT's ports to hosts inside.
+    pub(super) gateway: Option<Gateway>,
+    /// What is to be written.
+    pub(super) out: Vec<Outgoing>,
+    /// When whoever keeps the time looks again by himself.
+    pub(super) awaited: Option<Instant>,
+}
+
+/// A packet that is to be written.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) to: Side,
+    pub(super) offload: Offload,
+    pub(super) bytes: Bytes,
+}
+
+/// Where a packet's bytes are, with room of [`Offload::LENGTH`] in front.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    /// In the buffer that it came in, of packets from a side.
+    Of(Side, Range<usize>),
+    /// Here.
+    Own(Vec<u8>),
+}
+
+impl Translator {
+    pub(super) fn new(nat: Nat, cable: Cable) -> Self {
+        Self {
+            nat,
+            cable,
+            tap: None,
+            gateway: None,
+            out: Vec::new(),
+            awaited: None,
+        }
+    }
+
+    /// Takes in a packet: all of `buffer` from `at` on but for [`Packet::HEADROOM`] in front.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        from: Side,
+        offload: Offload,
+        buffer: &mut [u8],
+        at: usize,
+    ) {
+        if self.gateway.is_some() && self.gateway_takes(now, from, offload, buffer) {
+            return;
+        }
+        let packet = buffer.get(Packet::HEADROOM..).unwrap_or_default();
+        if !self.cable.admits(packet) {
+            return;
+        }
+        if from == Side::Outside && self.cable.enter(now, from, offload, packet) == Fate::Gone {
+            return;
+        }
+        self.translate(now, from, offload, buffer, Some(at));
+    }
+
+    /// Has the NAT look at a packet, which stays where it is if that is a buffer of a lane's, at `at`.
+    fn translate(
+        &mut self,
+        now: Instant,
+        from: Side,
+        mut offload: Offload,
+        buffer: &mut [u8],
+        at: Option<usize>,
+    ) {
+        let origin = buffer.as_ptr().addr();
+        let mut packet = Packet::with_headroom(buffer, Packet::HEADROOM);
+        if self.nat.config().mtu.is_some() {
+            // What the NAT cuts to pieces has to be complete before.
+            offload.complete(packet.bytes_mut());
+        }
+        let before = self.tap.is_some().then(|| packet.bytes().to_vec());
+        let verdict = match from {
+            Side::Inside => self.nat.outbound(now, &mut packet),
+            Side::Outside => self.nat.inbound(now, &mut packet),
+        };
+        if let (Some(tap), Some(before)) = (&mut self.tap, before) {
+            tap.record(from, &before, Some(&verdict.to_string()));
+        }
+        let to = match (verdict, from) {
+            (Verdict::Forward, Side::Inside) => Some(Side::Outside),
+            (Verdict::Forward, Side::Outside) => Some(Side::Inside),
+            (Verdict::Hairpin, _) => Some(from),
+            (Verdict::Held(_) | Verdict::Drop(_), _) => None,
+        };
+        if let Some(to) = to {
+            offload.renew(packet.bytes_mut());
+            let bytes = packet.bytes();
+            // NAT64 makes packets longer and shorter, at their front.
+            let start = at.map(|at| at + (bytes.as_ptr().addr() - origin));
+            let framed = start.and_then(|start| start.checked_sub(Offload::LENGTH));
+            let length = Offload::LENGTH + bytes.len();
+            let place = framed.map(|framed| Bytes::Of(from, framed..framed + length));
+            self.put(now, to, offload, bytes, place);
+        }
+        self.send_own(now);
+    }
+
+    /// Sends what the NAT sends of its own accord.
+    fn send_own(&mut self, now: Instant) {
+        while let Some(transmit) = self.nat.poll_transmit() {
+            self.send(now, transmit.side, &transmit.bytes);
+        }
+    }
+
+    /// Sends a packet of ours.
+    pub(super) fn send(&mut self, now: Instant, to: Side, packet: &[u8]) {
+        self.put(now, to, Offload::default(), packet, None);
+    }
+
+    fn put(
+        &mut self,
+        now: Instant,
+        to: Side,
+        offload: Offload,
+        packet: &[u8],
+        place: Option<Bytes>,
+    ) {
+        if let Some(tap) = &mut self.tap {
+            tap.record(to, packet, None);
+        }
+        let arrives = to == Side::Inside
+            || self.cable.enter(now, Side::Inside, offload, packet) == Fate::Arrived;
+        if arrives {
+            let bytes = place.unwrap_or_else(|| Bytes::Own(framed(packet)));
+            self.out.push(Outgoing { to, offload, bytes });
+        }
+    }
+
+    /// Returns when something is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let leases = self.gateway.as_ref().and_then(Gateway::next_timeout);
+        let next = [self.nat.next_timeout(), self.cable.next(), leases];
+        next.into_iter().flatten().min()
+    }
+
+    /// Does what is due: the NAT's timers, and packets that reach their end of the cable.
+    pub(super) fn keep_time(&mut self, now: Instant) {
+        self.nat.handle_timeout(now);
+        self.tend_leases(now);
+        self.send_own(now);
+        while let Some(parcel) = self.cable.arrived(now) {
+            match parcel.from {
+                Side::Inside => self.out.push(Outgoing {
+                    to: Side::Outside,
+                    offload: parcel.offload,
+                    bytes: Bytes::Own(framed(&parcel.bytes)),
+                }),
+                Side::Outside => {
+                    let mut buffer = vec![0; Packet::HEADROOM];
+                    buffer.extend(parcel.bytes);
+                    self.translate(now, parcel.from, parcel.offload, &mut buffer, None);
+                }
+            }
+        }
+    }
+}
+
+/// Copies a packet, with room in front.
+fn framed(packet: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(Offload::LENGTH + packet.len());
+    framed.extend_from_slice(&[0; Offload::LENGTH]);
+    framed.extend_from_slice(packet);
+    framed
+}
