@@ -41,7 +41,8 @@ def main():
         examples = ["--example", "nat_load", "--example", "nat_relay"]
         subprocess.run([*build, "--bin", "jackfield"], cwd=ROOT, check=True)
         subprocess.run([*build, "-p", "jackfield-net", *examples], cwd=ROOT, check=True)
-    contestants = [make for make in CONTESTANTS if not options.only or make.label in options.only]
+    named = options.only or [make.label for make in CONTESTANTS if make is not Queues]
+    contestants = [make for make in CONTESTANTS if make.label in named]
     results = {load: {make.label: [] for make in contestants} for load in LOADS}
     for number in range(options.rounds + 1):
         for load, what in LOADS.items():
@@ -79,6 +80,8 @@ class World:
     """Two namespaces, and between them what is measured."""
 
     label = ""
+    # The load has core 1.
+    cores = "0"
 
     def __enter__(self):
         self.process = None
@@ -105,7 +108,7 @@ class World:
 
     def start(self, *command):
         self.process = subprocess.Popen(
-            [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["taskset", "-c", self.cores, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def router_ns(self):
@@ -117,7 +120,7 @@ class World:
 
     def run(self, what, seconds):
         words = what.split()
-        command = [str(LOAD), *words, "--from", INSIDE, "--to", OUTSIDE]
+        command = ["taskset", "-c", "1", str(LOAD), *words, "--from", INSIDE, "--to", OUTSIDE]
         command += ["--address", f"{SERVER}:7000", "--seconds", str(seconds)]
         load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         load.stdout.readline()
@@ -153,6 +156,7 @@ class Jackfield(World):
 
 class Queues(Jackfield):
     label = "jackfield, 2 queues"
+    cores = "0,1"
     extra = ("--queues", "2")
 
 
@@ -208,7 +212,7 @@ class Nftables(Forward):
         subprocess.run(["ip", "netns", "exec", MIDDLE, "nft", "-f", "-"], input=rules, text=True, check=True)
 
 
-CONTESTANTS = [Jackfield, Queues, Relay, Nftables, Forward]
+CONTESTANTS = [Jackfield, Relay, Nftables, Forward, Queues]
 
 
 def link(netns, name):
@@ -234,7 +238,7 @@ def report(results, contestants):
     labels = [make.label for make in contestants]
     tables = {
         "Packets (TCP: of 1,448 bytes) a CPU second of the router's process, in thousands": (
-            "router_us", ["jackfield", "jackfield, 2 queues", "relay"], lambda us: f"{1000 / us:,.0f}" if us else "-",
+            "router_us", ["jackfield", "relay", "jackfield, 2 queues"], lambda us: f"{1000 / us:,.0f}" if us else "-",
         ),
         "CPU of the whole path, us a packet: load generator, receiver, kernel and router": (
             "path_us", labels, lambda us: f"{us:.2f}",

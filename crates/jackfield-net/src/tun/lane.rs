@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jackfield_nat::Side;
 use jackfield_nat::packet::Packet;
@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::offload::Offload;
 use super::port::Port;
 use super::translator::{Bytes, Outgoing, Translator};
-use super::{PortCounters, Tun};
+use super::{PortCounters, RouterConfig, Tun};
 
 /// One queue of each interface.
 #[derive(Debug)]
@@ -24,6 +24,12 @@ pub(super) struct Lane {
     came: Vec<Came>,
     out: Vec<Outgoing>,
     batch: usize,
+    /// How long packets are let come together while many come.
+    moderation: Duration,
+    /// When the last batch was taken.
+    pumped: Instant,
+    /// How far packets have been apart lately.
+    gap: Duration,
 }
 
 /// Where in a buffer a packet is that came, with [`Packet::HEADROOM`] in front.
@@ -62,14 +68,18 @@ impl Shared {
 
 impl Lane {
     /// Takes a queue of each interface. Has to be called within the runtime that it is to run in.
-    pub(super) fn new(inside: Tun, outside: Tun, trains: bool, batch: usize) -> io::Result<Self> {
+    pub(super) fn new(inside: Tun, outside: Tun, config: &RouterConfig) -> io::Result<Self> {
+        let batch = config.batch.max(1);
         Ok(Self {
-            inside: Port::new(inside, trains)?,
-            outside: Port::new(outside, trains)?,
+            inside: Port::new(inside, config.trains)?,
+            outside: Port::new(outside, config.trains)?,
             buffers: [(); 2].map(|()| vec![0; BUFFER].into_boxed_slice()),
             came: Vec::with_capacity(2 * batch),
             out: Vec::with_capacity(2 * batch),
             batch,
+            moderation: config.moderation,
+            pumped: Instant::now(),
+            gap: LONG_GAP,
         })
     }
 
@@ -78,6 +88,7 @@ impl Lane {
         // Both sides have their turn: neither starves the other.
         self.read(Side::Inside)?;
         self.read(Side::Outside)?;
+        let came = self.came.len();
         let mut translator = shared.translator();
         let now = Instant::now();
         let [inside, outside] = &mut self.buffers;
@@ -100,7 +111,23 @@ impl Lane {
         std::mem::swap(&mut translator.out, &mut self.out);
         drop(translator);
         self.write();
+        self.moderate(now, came);
         Ok(())
+    }
+
+    /// Rests for a moment if packets come thick and fast, so that the next batch is worth its system calls and has trains in it;
+    /// network cards do the same with their interrupts.
+    fn moderate(&mut self, now: Instant, came: usize) {
+        let Ok(packets @ 1..) = u32::try_from(came) else {
+            return;
+        };
+        let gap = now.duration_since(self.pumped) / packets;
+        self.pumped = now;
+        self.gap = (self.gap * 3 + gap.min(LONG_GAP)) / 4;
+        let is_drained = came < self.batch;
+        if is_drained && self.gap < GAP && !self.moderation.is_zero() {
+            std::thread::sleep(self.moderation);
+        }
     }
 
     /// Reads what has come to a side.
@@ -235,6 +262,11 @@ fn run(
         }
     })
 }
+
+/// Packets that are this far apart on average, or less, are let come together.
+const GAP: Duration = Duration::from_micros(4);
+/// After a pause nothing is known of how packets come.
+const LONG_GAP: Duration = Duration::from_micros(100);
 
 fn sooner(due: Option<Instant>, awaited: Option<Instant>) -> bool {
     due.is_some_and(|due| awaited.is_none_or(|awaited| due < awaited))

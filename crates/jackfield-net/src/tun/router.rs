@@ -1,6 +1,6 @@
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jackfield_nat::Nat;
 use jackfield_nat::portmap::{self, Gateway};
@@ -23,6 +23,9 @@ pub struct RouterConfig {
     pub trains: bool,
     /// How many packets or trains are read from one side before the other side has its turn, at least 1.
     pub batch: usize,
+    /// How long packets are let come together while more than 250,000 a second come, as network cards do; the system may make
+    /// it some 50 us longer. Zero: never. Default: 10 us.
+    pub moderation: Duration,
     /// How many bytes may be under way on a link with latency.
     pub bytes_under_way: usize,
     /// What decides which packets get lost.
@@ -35,6 +38,7 @@ impl Default for RouterConfig {
             link: Link::default(),
             trains: true,
             batch: 64,
+            moderation: Duration::from_micros(10),
             bytes_under_way: 64 << 20,
             seed: 0,
         }
@@ -50,8 +54,7 @@ pub struct Router {
     queues: Vec<(Tun, Tun)>,
     orders: mpsc::Receiver<Order>,
     started: Instant,
-    trains: bool,
-    batch: usize,
+    config: RouterConfig,
 }
 
 impl Router {
@@ -71,15 +74,13 @@ impl Router {
         let cable = Cable::new(config.link, config.bytes_under_way, config.seed);
         let (inside, more_inside) = inside.split();
         let (outside, more_outside) = outside.split();
-        let batch = config.batch.max(1);
         let router = Self {
             shared: Arc::new(Shared::new(Translator::new(nat, cable))),
-            lane: Lane::new(inside, outside, config.trains, batch)?,
+            lane: Lane::new(inside, outside, config)?,
             queues: more_inside.into_iter().zip(more_outside).collect(),
             orders,
             started: Instant::now(),
-            trains: config.trains,
-            batch,
+            config: config.clone(),
         };
         router.set_trains();
         Ok((router, handle))
@@ -115,10 +116,10 @@ impl Router {
         ended: &watch::Receiver<()>,
         errors: &mpsc::UnboundedSender<io::Error>,
     ) -> io::Result<Vec<Helper>> {
-        let (trains, batch) = (self.trains, self.batch);
         let queues = std::mem::take(&mut self.queues).into_iter();
         let start = |(inside, outside)| {
-            let make = move || Lane::new(inside, outside, trains, batch);
+            let config = self.config.clone();
+            let make = move || Lane::new(inside, outside, &config);
             let shared = Arc::clone(&self.shared);
             Helper::start(make, shared, ended.clone(), errors.clone())
         };
@@ -190,9 +191,10 @@ impl Router {
         let translator = self.shared.translator();
         let lossless = translator.cable.link.loss_per_million == 0;
         let whole = lossless && translator.nat.config().mtu.is_none();
+        let trains = self.config.trains && whole;
         // It is the interface's, so for all of its queues.
-        self.lane.inside.set_trains(self.trains && whole);
-        self.lane.outside.set_trains(self.trains && whole);
+        self.lane.inside.set_trains(trains);
+        self.lane.outside.set_trains(trains);
     }
 
     fn report(&self, helpers: &[Helper]) -> Report {
