@@ -1,7 +1,7 @@
 // `jackfield lab`: hosts behind NATs and firewalls in which stock programs run, and the grid of all pairs.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
@@ -217,7 +217,7 @@ describe('a lab that cannot be', () => {
     // Without a way into /dev/net/tun there is no router; the message names it.
     const { code, output } = await lab(['run', '--site', 'home=linux', '--host', 'ann@home', '--', 'true'], {
       ...NOBODY,
-      env: { PATH: process.env.PATH },
+      env: { PATH: process.env.PATH, TMPDIR: nobodysFolder() },
     });
     if (canOpenTun()) {
       assert.equal(code, 0, output);
@@ -229,6 +229,14 @@ describe('a lab that cannot be', () => {
 });
 
 const NOBODY = { uid: 65_534, gid: 65_534, cwd: '/' };
+/** A folder that everybody may write to. */
+function nobodysFolder() {
+  const path = join(folder.path, 'nobody');
+  mkdirSync(path, { recursive: true });
+  chmodSync(folder.path, 0o755);
+  chmodSync(path, 0o777);
+  return path;
+}
 const canOpenTun = () => (statSync('/dev/net/tun').mode & 0o006) === 0o006;
 
 describe('a user who is not root', () => {
@@ -240,10 +248,9 @@ describe('a user who is not root', () => {
     const script = [
       `mknod -m 666 ${node} c 10 200`,
       `mount --bind ${node} /dev/net/tun`,
-      `chmod 755 ${folder.path}`,
       `cp ${JACKFIELD} ${folder.path}/jackfield`,
       'cd /; exec setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR ' +
-        `${folder.path}/jackfield lab run --serve --site home=symmetric --host ann@home -- ` +
+        `TMPDIR=${nobodysFolder()} ${folder.path}/jackfield lab run --serve --site home=symmetric --host ann@home -- ` +
         'sh -c "id -u; ping -c 1 server; curl -s http://server:3478/healthz"',
     ];
     const { code, output } = await run('unshare', ['--mount', 'sh', '-ec', script.join('\n')], { env });
