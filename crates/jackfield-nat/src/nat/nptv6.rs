@@ -92,6 +92,15 @@ mod tests {
         assert_eq!(swap_prefix(outside, external, internal), Some(inside));
     }
 
+    #[test]
+    fn a_word_that_would_become_all_ones_becomes_zero() {
+        let internal: Prefix = "fd01:203:405::/48".parse().unwrap();
+        let external: Prefix = "2001:db8:1::/48".parse().unwrap();
+        let (inside, outside) = (address("fd01:203:405:2ab0::1"), address("2001:db8:1::1"));
+        assert_eq!(swap_prefix(inside, internal, external), Some(outside));
+        assert_eq!(swap_prefix(outside, external, internal), Some(inside));
+    }
+
     proptest! {
         #[test]
         fn the_way_there_and_back_ends_where_it_began(host in any::<u128>(), short in any::<bool>()) {

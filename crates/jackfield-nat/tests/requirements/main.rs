@@ -12,6 +12,7 @@
 mod rig;
 mod floods;
 mod knobs;
+mod limits;
 mod one_to_one;
 mod rfc4787;
 mod rfc5382;
