@@ -85,7 +85,7 @@ fn section_header() -> Vec<u8> {
 
 fn interface_description(name: &str) -> Vec<u8> {
     let mut body = Vec::new();
-    body.extend(LINKTYPE_RAW.to_le_bytes());
+    body.extend(LINKTYPE_LOOP.to_le_bytes());
     body.extend([0; 2]);
     body.extend([0; 4]); // no snap length
     option(&mut body, IF_NAME, name.as_bytes());
@@ -100,9 +100,14 @@ fn packet_body(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>
     body.extend(interface.to_le_bytes());
     body.extend(((nanos >> 32) as u32).to_le_bytes());
     body.extend((nanos as u32).to_le_bytes());
-    body.extend((bytes.len() as u32).to_le_bytes());
-    body.extend((bytes.len() as u32).to_le_bytes());
-    padded(&mut body, bytes);
+    let family = match bytes.first().map(|byte| byte >> 4) {
+        Some(6) => AF_INET6,
+        _ => AF_INET,
+    };
+    let frame = [&family.to_be_bytes(), bytes].concat();
+    body.extend((frame.len() as u32).to_le_bytes());
+    body.extend((frame.len() as u32).to_le_bytes());
+    padded(&mut body, &frame);
     if let Some(comment) = comment {
         option(&mut body, COMMENT, comment.as_bytes());
         option(&mut body, END_OF_OPTIONS, &[]);
@@ -134,7 +139,12 @@ const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const INTERFACE: u32 = 1;
 const PACKET: u32 = 6;
-const LINKTYPE_RAW: u16 = 101;
+/// IP packets after four bytes of address family. LINKTYPE_RAW would need none, but libpcap compares it with its own
+/// number for raw packets, which is another, and so refuses files with more than one such interface.
+const LINKTYPE_LOOP: u16 = 108;
+const AF_INET: u32 = 2;
+/// As NetBSD and OpenBSD number it, of the numbers that readers know.
+const AF_INET6: u32 = 24;
 const END_OF_OPTIONS: u16 = 0;
 const COMMENT: u16 = 1;
 const IF_NAME: u16 = 2;
