@@ -22,6 +22,10 @@ pub trait TcpProgram: Any + Debug + Send + Clone {
     /// Begins, once, as soon as the host has an address: the place to listen and to connect.
     fn start(&mut self, _now: Instant, _stack: &mut Stack) {}
 
+    /// Learns that the host's addresses have changed; [`Stack::addresses`] has them. Connections of addresses that are
+    /// gone stay, silent, until they are ended or time out.
+    fn handle_addresses(&mut self, _now: Instant, _stack: &mut Stack) {}
+
     /// Takes what happened to a connection.
     fn handle_event(&mut self, now: Instant, stack: &mut Stack, event: Event);
 
@@ -104,11 +108,13 @@ impl<P: TcpProgram> TcpApp<P> {
 impl<P: TcpProgram> App for TcpApp<P> {
     fn handle_addresses(&mut self, now: Instant, addresses: &[IpAddr]) {
         self.stack.set_addresses(addresses);
-        if !self.has_started && !addresses.is_empty() {
+        if self.has_started {
+            self.program.handle_addresses(now, &mut self.stack);
+        } else if !addresses.is_empty() {
             self.has_started = true;
             self.program.start(now, &mut self.stack);
-            self.pump(now);
         }
+        self.pump(now);
     }
 
     fn handle_datagram(
