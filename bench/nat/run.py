@@ -25,7 +25,7 @@ LOADS = {
     "UDP, 1 flow": "udp --flows 1 --size 160",
     "UDP, 8 flows": "udp --flows 8 --size 160",
     "UDP, 500 flows": "udp --flows 500 --size 160",
-    "UDP, 1 flow, 1,200 B": "udp --flows 1 --size 1200 --window 80",
+    "UDP, 1 flow, 1,200 B": "udp --flows 1 --size 1200",
     "TCP, 1 connection": "tcp --flows 1",
     "TCP, 4 connections": "tcp --flows 4",
 }
