@@ -32,14 +32,14 @@
 //!
 //! - [x] [RFC 4787](https://www.rfc-editor.org/rfc/rfc4787) UDP, REQ-1 to REQ-14
 //! - [x] [RFC 5382](https://www.rfc-editor.org/rfc/rfc5382) TCP, REQ-1 to REQ-10
-//! - [x] [RFC 5508](https://www.rfc-editor.org/rfc/rfc5508) ICMP, REQ-1 to REQ-8; of REQ-10 the answer to an expired
-//!   time to live
+//! - [x] [RFC 5508](https://www.rfc-editor.org/rfc/rfc5508) ICMP, REQ-1 to REQ-8 and REQ-10
 //! - [x] [RFC 6888](https://www.rfc-editor.org/rfc/rfc6888) carrier-grade NATs; of REQ-9 and REQ-10 the NAT's part
 //! - [x] [RFC 7857](https://www.rfc-editor.org/rfc/rfc7857) updates to the first three
 //! - [x] [RFC 6296](https://www.rfc-editor.org/rfc/rfc6296) NPTv6
 //! - [x] [RFC 6146](https://www.rfc-editor.org/rfc/rfc6146) NAT64, with the addresses of
 //!   [RFC 6052](https://www.rfc-editor.org/rfc/rfc6052) and the packets of
 //!   [RFC 7915](https://www.rfc-editor.org/rfc/rfc7915)
+//! - [x] [RFC 6877](https://www.rfc-editor.org/rfc/rfc6877) 464XLAT, the customer's side: [`Clat`]
 //! - [ ] PCP, NAT-PMP and UPnP: [`Nat::add_forward`] is what their servers call
 //!
 //! Left out on purpose: protocols without ports, which a NAT cannot share an address among; and application-level

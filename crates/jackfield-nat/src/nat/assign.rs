@@ -1,14 +1,10 @@
 //! Chooses external addresses and ports ([RFC 4787 §4.1, §4.2](https://www.rfc-editor.org/rfc/rfc4787#section-4.2)).
 
 use std::ops::RangeInclusive;
-use std::time::Instant;
-
-use rand_chacha::rand_core::Rng;
 
 use super::config::{Assignment, Conflict, Mapping, Pooling, Protocol};
 use super::key::Scope;
-use super::pool::{Parity, Pool};
-use super::queue::Due;
+use super::pool::Parity;
 use super::{DropReason, Nat};
 use crate::{Address, Endpoint};
 
@@ -40,7 +36,7 @@ impl Choice {
         }
     }
 
-    fn pooled(external: Endpoint) -> Self {
+    pub(super) fn pooled(external: Endpoint) -> Self {
         Self {
             external,
             pooled: true,
@@ -220,150 +216,6 @@ impl Nat {
             && !self.is_local_connection(wish.protocol, external, wish.unique_for)
     }
 
-    fn next_in_sequence(
-        &mut self,
-        wish: Wish,
-        index: usize,
-        step: u16,
-        per_host: bool,
-        range: &RangeInclusive<u16>,
-        parity: Parity,
-    ) -> Option<u16> {
-        let last = if per_host {
-            self.hosts
-                .get(wish.internal.address)
-                .and_then(|host| host.cursor)
-        } else {
-            self.cursor
-        };
-        let start = last
-            .and_then(|last| last.checked_add(step))
-            .filter(|start| range.contains(start))
-            .unwrap_or_else(|| *range.start());
-        let port = self
-            .pool(wish.protocol, index)
-            .next_free(start, range, parity)?;
-        if per_host {
-            self.hosts.entry(wish.internal.address).cursor = Some(port);
-        } else {
-            self.cursor = Some(port);
-        }
-        Some(port)
-    }
-
-    fn random_free(
-        &mut self,
-        protocol: Protocol,
-        index: usize,
-        range: &RangeInclusive<u16>,
-        parity: Parity,
-    ) -> Option<u16> {
-        let start = self.random_in(range);
-        self.pool(protocol, index).next_free(start, range, parity)
-    }
-
-    /// Returns the ports of a host's block at an external address, which it gets with its first mapping there.
-    fn block(
-        &mut self,
-        internal: Address,
-        index: usize,
-        size: u16,
-    ) -> Result<RangeInclusive<u16>, DropReason> {
-        let block = |start: u16| start..=start.saturating_add(size - 1);
-        let host = self.hosts.get(internal);
-        let mut mine = host.into_iter().flat_map(|host| host.blocks.iter());
-        if let Some((_, start)) = mine.find(|(at, _)| *at == index) {
-            return Ok(block(*start));
-        }
-        let range = self.config.ports.range.clone();
-        let blocks = (usize::from(*range.end() - *range.start()) + 1) / usize::from(size);
-        let first = self.random_below(blocks);
-        let start = (0..blocks)
-            .map(|offset| (first + offset) % blocks)
-            .map(|number| range.start() + (number * usize::from(size)) as u16)
-            .find(|start| !self.hosts.blocks.contains(&(index, *start)))
-            .ok_or(DropReason::PortExhausted)?;
-        self.hosts.blocks.insert((index, start));
-        self.hosts.entry(internal).blocks.push((index, start));
-        Ok(block(start))
-    }
-
-    fn take(
-        &mut self,
-        protocol: Protocol,
-        index: usize,
-        port: Option<u16>,
-    ) -> Result<Choice, DropReason> {
-        let port = port.ok_or(DropReason::PortExhausted)?;
-        let address = self.external(index)?;
-        self.pool(protocol, index).take(port);
-        Ok(Choice::pooled(Endpoint::new(address, port)))
-    }
-
-    /// Returns the ports that may stand for an inside port.
-    fn range_for(&self, port: u16) -> RangeInclusive<u16> {
-        let range = &self.config.ports.range;
-        if !self.config.ports.keep_range {
-            return range.clone();
-        }
-        let class = if port < 1024 { 0..=1023 } else { 1024..=65535 };
-        let (low, high) = (
-            *range.start().max(class.start()),
-            *range.end().min(class.end()),
-        );
-        // A NAT without ports of the host's class takes others: RFC 4787 REQ-3a only recommends to keep the class.
-        if low <= high {
-            low..=high
-        } else {
-            range.clone()
-        }
-    }
-
-    fn parity_for(&self, port: u16) -> Parity {
-        if self.config.ports.parity {
-            Parity::of(port)
-        } else {
-            Parity::Any
-        }
-    }
-
-    pub(crate) fn pool(&mut self, protocol: Protocol, index: usize) -> &mut Pool {
-        let at = index * PROTOCOLS + protocol as usize;
-        self.pools.entry(at).or_insert_with(Pool::new)
-    }
-
-    /// Gives a port back, after its hold-down.
-    pub(crate) fn release(&mut self, at: Instant, protocol: Protocol, external: Endpoint) {
-        let Some(index) = self.external_index(external.address) else {
-            return;
-        };
-        let hold_down = self.config.ports.hold_down;
-        let pool = index * PROTOCOLS + protocol as usize;
-        let port = external.port;
-        if hold_down.is_zero() {
-            self.free_port(pool, port);
-        } else {
-            let due = Due::Port { pool, port };
-            self.queue.push(at + hold_down, due);
-        }
-    }
-
-    pub(crate) fn free_port(&mut self, pool: usize, port: u16) {
-        if let Some(pool) = self.pools.get_mut(&pool) {
-            pool.free(port);
-        }
-    }
-
-    fn random_in(&mut self, range: &RangeInclusive<u16>) -> u16 {
-        let count = usize::from(range.end().saturating_sub(*range.start())) + 1;
-        range.start() + self.random_below(count) as u16
-    }
-
-    /// Returns a number below `count`; the bias of a 64-bit draw over so few values is beyond measuring.
-    pub(crate) fn random_below(&mut self, count: usize) -> usize {
-        (self.rng.next_u64() % count.max(1) as u64) as usize
-    }
-
     /// Returns how far a protocol's mappings of an inside address are for particular remotes.
     pub(crate) fn scope(&self, protocol: Protocol, internal: Address, remote: Endpoint) -> Scope {
         if !self.translates_ports() {
@@ -398,9 +250,6 @@ impl Nat {
         }
     }
 }
-
-/// How many pools an external address has.
-pub(super) const PROTOCOLS: usize = 3;
 
 /// How many random ports are tried where a bitmap cannot tell what is free; Linux gives up after as many.
 const SHARED_PORT_TRIES: usize = 128;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Nat;
 use super::config::{Conflict, Protocol};
+use super::entry::Mapping;
 use super::queue::Due;
-use super::table::Mapping;
 use crate::Address;
 
 impl Nat {
@@ -115,7 +115,7 @@ impl Nat {
         for (_, mapping) in self.table.mappings.iter().filter(|(_, it)| it.pooled) {
             let index = self.external_index(mapping.external.address);
             let index = index.expect("a pooled port is of an external address");
-            let pool = index * super::assign::PROTOCOLS + mapping.protocol as usize;
+            let pool = index * super::ports::PROTOCOLS + mapping.protocol as usize;
             let pool = self.pools.get(&pool).expect("a pool");
             assert!(!pool.is_free(mapping.external.port), "{mapping:?} is free");
             taken += 1;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::assign::Wish;
 use super::config::{Conflict, Protocol, Refresh, Refusal};
+use super::entry::{Flow, Mapping};
 use super::key::{FlowKey, Scope};
 use super::queue::Due;
-use super::table::{Flow, Mapping};
 use super::tcp::TcpState;
 use super::{DropReason, Nat, Side};
 use crate::Endpoint;

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::assign::PROTOCOLS;
 use super::config::{Filtering, Forward, Pooling, Protocol};
+use super::entry::Mapping;
 use super::inspect::MappingView;
 use super::key::Scope;
 use super::outbound::outbound_key;
-use super::table::Mapping;
+use super::ports::PROTOCOLS;
 use super::tcp::TcpState;
 use super::{DropReason, Nat, Side};
 use crate::packet::{Headers, TcpFlags, build};

@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use super::config::{Config, Protocol, Refresh};
+use super::entry::Flow;
 use super::key::FlowKey;
-use super::table::Flow;
 use super::tcp::TcpState;
 use super::{Nat, Side, Translation};
 use crate::packet::checksum::fold;

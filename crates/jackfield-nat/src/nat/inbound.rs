@@ -1,9 +1,9 @@
 use std::time::Instant;
 
 use super::config::{Filtering, Protocol, UnsolicitedSyn};
+use super::entry::Mapping;
 use super::key::{FlowKey, Scope};
 use super::outbound::inbound_key;
-use super::table::Mapping;
 use super::{DropReason, Hold, Nat, Side, Translation, Verdict};
 use crate::Endpoint;
 use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport};

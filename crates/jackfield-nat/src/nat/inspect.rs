@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::config::{Config, Protocol};
+use super::entry::Mapping;
 use super::hit::Hit;
 use super::hosts::Hosts;
 use super::key::{Scope, Seeded};
 use super::queue::Queue;
 use super::syn::HeldSyns;
-use super::table::{Mapping, Table};
+use super::table::Table;
 use super::{Nat, pairs};
 use crate::{Address, Endpoint};
 use rand_chacha::rand_core::Rng;

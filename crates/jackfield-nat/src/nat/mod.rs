@@ -5,6 +5,7 @@ mod assign;
 #[cfg(any(test, feature = "fuzzing"))]
 mod audit;
 pub(crate) mod config;
+mod entry;
 mod expiry;
 mod finish;
 mod flow;
@@ -25,6 +26,7 @@ mod nptv6;
 mod outbound;
 mod policy;
 mod pool;
+mod ports;
 mod queue;
 mod quota;
 mod slab;

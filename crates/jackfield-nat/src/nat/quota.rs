@@ -56,6 +56,7 @@ impl Nat {
             mapping.is_some_and(|mapping| !mapping.replied && !mapping.permanent)
         });
         if let Some(id) = found {
+            self.counters.evicted += 1;
             self.end_mapping(now, id);
         }
         found.is_some()
@@ -69,6 +70,7 @@ impl Nat {
             flow.is_some_and(|flow| !flow.replied && flow.mapping != mapping)
         });
         if let Some(id) = found {
+            self.counters.evicted += 1;
             self.end_flow(now, id);
         }
         found.is_some()

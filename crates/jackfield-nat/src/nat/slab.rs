@@ -77,7 +77,7 @@ impl<T> Slab<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Flow;
+    use super::super::entry::Flow;
     use super::*;
 
     #[test]

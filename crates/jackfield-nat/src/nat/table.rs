@@ -1,71 +1,9 @@
-use std::time::Instant;
-
-use super::config::{Forward, Protocol};
+use super::config::Protocol;
+use super::entry::{Flow, Mapping, NONE, key};
 use super::index::Index;
 use super::key::{FlowKey, Map, MappingKey, Scope, Seeded};
 use super::slab::Slab;
-use super::tcp::TcpState;
 use crate::{Address, Endpoint};
-
-/// An inside endpoint and the outside endpoint it shows as.
-#[derive(Debug, Clone)]
-pub(crate) struct Mapping {
-    pub(crate) protocol: Protocol,
-    pub(crate) internal: Endpoint,
-    pub(crate) external: Endpoint,
-    /// Which remotes it is for, as seen from inside.
-    pub(crate) scope: Scope,
-    /// Which remotes the outside endpoint is unique for.
-    pub(crate) external_scope: Scope,
-    /// When it was last used, apart from what its flows know; a TCP mapping ends with its last connection instead.
-    pub(crate) used: Option<Instant>,
-    /// The timer that is set for it.
-    pub(crate) armed: Option<Instant>,
-    /// It never ends by itself.
-    pub(crate) permanent: bool,
-    /// It lets everybody in, whatever the NAT's filtering.
-    pub(crate) open: bool,
-    /// It lets in only whom its filters name.
-    pub(crate) limited: bool,
-    /// Something has come in on it.
-    pub(crate) replied: bool,
-    /// It was made by a packet to a port below 1024.
-    pub(crate) well_known: bool,
-    /// Its port came from the pool and goes back there.
-    pub(crate) pooled: bool,
-    /// The first of its flows.
-    first: u32,
-    /// How many flows it has.
-    pub(crate) flows: u32,
-}
-
-/// A mapping and one remote endpoint, with all that a packet needs: nothing else is looked at on the hit path.
-#[derive(Debug, Clone)]
-pub(crate) struct Flow {
-    // Three endpoints in parts: each as a whole has room for three more ports, and a flow would not fit two cache lines.
-    internal: Address,
-    external: Address,
-    remote: Address,
-    internal_port: u16,
-    external_port: u16,
-    remote_port: u16,
-    /// When a packet last kept it alive.
-    pub(crate) used: Instant,
-    /// The timer that is set for it, which may come too early.
-    pub(crate) armed: Instant,
-    pub(crate) mapping: u32,
-    pub(crate) protocol: Protocol,
-    /// The inside has sent to the remote, which therefore may send to the inside.
-    pub(crate) permits: bool,
-    /// Something has come in on it.
-    pub(crate) replied: bool,
-    /// The remote is an outside endpoint of this very NAT.
-    pub(crate) hairpin: bool,
-    /// For TCP only.
-    pub(crate) tcp: Option<TcpState>,
-    previous: u32,
-    next: u32,
-}
 
 /// All mappings and flows, with their indexes.
 #[derive(Debug, Clone)]
@@ -81,109 +19,6 @@ pub(crate) struct Table {
     permits: Map<(u32, Address), u32>,
     /// The outside endpoint that an inside endpoint used last, and by how many mappings: for connection tracking.
     sources: Map<MappingKey, (Endpoint, u32)>,
-}
-
-impl Mapping {
-    pub(crate) fn new(protocol: Protocol, internal: Endpoint, external: Endpoint) -> Self {
-        Self {
-            protocol,
-            internal,
-            external,
-            scope: Scope::Everybody,
-            external_scope: Scope::Everybody,
-            used: None,
-            armed: None,
-            permanent: false,
-            open: false,
-            limited: false,
-            replied: false,
-            well_known: false,
-            pooled: false,
-            first: NONE,
-            flows: 0,
-        }
-    }
-
-    /// Returns a mapping that stays and lets everybody in.
-    pub(crate) fn forward(forward: Forward) -> Self {
-        Self {
-            permanent: true,
-            open: true,
-            pooled: true,
-            ..Self::new(forward.protocol, forward.internal, forward.external)
-        }
-    }
-
-    fn inside_key(&self) -> MappingKey {
-        key(self.protocol, self.internal, self.scope)
-    }
-
-    fn outside_key(&self) -> MappingKey {
-        key(self.protocol, self.external, self.external_scope)
-    }
-
-    fn source_key(&self) -> MappingKey {
-        key(self.protocol, self.internal, Scope::Everybody)
-    }
-}
-
-impl Flow {
-    pub(crate) fn new(id: u32, mapping: &Mapping, remote: Endpoint, now: Instant) -> Self {
-        Self {
-            internal: mapping.internal.address,
-            external: mapping.external.address,
-            remote: remote.address,
-            internal_port: mapping.internal.port,
-            external_port: mapping.external.port,
-            remote_port: remote.port,
-            used: now,
-            armed: now,
-            mapping: id,
-            protocol: mapping.protocol,
-            permits: false,
-            replied: false,
-            hairpin: false,
-            tcp: None,
-            previous: NONE,
-            next: NONE,
-        }
-    }
-
-    /// Returns the mapping's inside endpoint.
-    #[inline]
-    pub(crate) fn internal(&self) -> Endpoint {
-        Endpoint::new(self.internal, self.internal_port)
-    }
-
-    /// Returns the mapping's outside endpoint.
-    #[inline]
-    pub(crate) fn external(&self) -> Endpoint {
-        Endpoint::new(self.external, self.external_port)
-    }
-
-    /// Returns the other party.
-    #[inline]
-    pub(crate) fn remote(&self) -> Endpoint {
-        Endpoint::new(self.remote, self.remote_port)
-    }
-
-    /// Returns the flow as its inside end sees it.
-    pub(crate) fn inside_key(&self) -> FlowKey {
-        FlowKey {
-            protocol: self.protocol,
-            local: self.internal(),
-            remote: self.remote(),
-        }
-    }
-
-    /// Returns the flow as the remote sees it.
-    pub(crate) fn outside_key(&self) -> FlowKey {
-        FlowKey {
-            protocol: self.protocol,
-            local: self.external(),
-            remote: self.remote(),
-        }
-    }
 }
 
 impl Table {
@@ -326,7 +161,7 @@ impl Table {
             && !flow.permits
         {
             flow.permits = true;
-            let permit = (flow.mapping, flow.remote);
+            let permit = (flow.mapping, flow.remote().address);
             *self.permits.entry(permit).or_insert(0) += 1;
         }
     }
@@ -350,7 +185,7 @@ impl Table {
         self.flow_inside.remove(self.seeded.flow(&inside), id);
         self.flow_outside.remove(self.seeded.flow(&outside), id);
         if flow.permits {
-            let permit = (flow.mapping, flow.remote);
+            let permit = (flow.mapping, flow.remote().address);
             if let Some(count) = self.permits.get_mut(&permit) {
                 *count -= 1;
                 if *count == 0 {
@@ -374,20 +209,9 @@ impl Table {
     }
 }
 
-fn key(protocol: Protocol, endpoint: Endpoint, scope: Scope) -> MappingKey {
-    MappingKey {
-        protocol,
-        endpoint,
-        scope,
-    }
-}
-
 /// Removes an index entry unless it points to something newer.
 fn remove_if<K: Eq + std::hash::Hash>(map: &mut Map<K, u32>, key: &K, id: u32) {
     if map.get(key) == Some(&id) {
         map.remove(key);
     }
 }
-
-/// The end of a list of flows: no slab has so many places.
-const NONE: u32 = u32::MAX;

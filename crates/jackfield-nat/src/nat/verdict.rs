@@ -161,6 +161,8 @@ pub struct Counters {
     pub transmitted: u64,
     /// ICMP errors that were not sent for there were too many.
     pub errors_suppressed: u64,
+    /// Mappings and flows that made room for others before their time.
+    pub evicted: u64,
     /// Held fragments that were given up.
     pub fragments_expired: u64,
     drops: [u64; DropReason::ALL.len()],
@@ -175,6 +177,7 @@ impl Counters {
             held: 0,
             transmitted: 0,
             errors_suppressed: 0,
+            evicted: 0,
             fragments_expired: 0,
             drops: [0; DropReason::ALL.len()],
         }
