@@ -48,9 +48,13 @@ impl Nat {
         self.kill_if_evil(now, mapping);
         let mut headers = headers;
         let mut quoted = quoted;
+        let translates = self.translates_ports();
         let bytes = packet.bytes_mut();
         rewrite_quoted(bytes, &headers, &mut quoted, End::Destination, external);
-        rewrite_address(bytes, &mut headers, End::Source, external.address);
+        // A router inside has no outside address of its own; behind a firewall it needs none.
+        if translates {
+            rewrite_address(bytes, &mut headers, End::Source, external.address);
+        }
         if self.is_external(headers.destination) {
             if self.config.hairpinning == Hairpinning::Off {
                 return Err(DropReason::HairpinOff);
@@ -112,6 +116,10 @@ impl Nat {
         let quoted = Headers::parse_quoted(quote).map_err(|_| DropReason::Malformed)?;
         if quoted.is_v4() != headers.is_v4() {
             return Err(DropReason::Malformed);
+        }
+        // An error goes to whoever sent the packet; to anybody else only a forged one does.
+        if headers.destination != quoted.source {
+            return Err(DropReason::IcmpNoFlow);
         }
         if !transport_is_right(bytes, headers) || !ip_header_is_right(quote, &quoted) {
             return Err(DropReason::IcmpChecksum);

@@ -1,7 +1,10 @@
 //! Hosts whose outside address is theirs alone, or their own.
 
+use jackfield_nat::packet::{Headers, IcmpError, build};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Behaviour, Filtering, Forward, ForwardError, Mapping, Protocol, Translation};
+use jackfield_nat::{
+    Behaviour, Filtering, Forward, ForwardError, Mapping, Protocol, Translation, Verdict,
+};
 
 use crate::rig::*;
 
@@ -44,6 +47,20 @@ fn a_firewall_has_the_forwards_of_its_config_and_no_pairs() {
     assert_eq!(rig.udp_in((C, 7), (B, 9)), Some(at(B, 9)));
     assert_eq!(rig.udp_in((C, 7), (MINE, 9)), None);
     assert_eq!(rig.udp_out((A, 5000), (C, 7)), Some(at(A, 5000)));
+}
+
+#[test]
+fn an_error_of_a_router_behind_a_firewall_keeps_its_source() {
+    let mut rig = rig(Mapping::EndpointIndependent, Translation::None);
+    let about = build::udp(at(C, 7), at(B, 9), DATA);
+    assert_eq!(rig.inbound(&mut about.clone()), Verdict::Forward);
+    let router = "192.168.1.254";
+    let mut error = IcmpError::HostUnreachable
+        .about(ip(router).into(), &about)
+        .unwrap();
+    assert_eq!(rig.outbound(&mut error), Verdict::Forward);
+    let headers = Headers::parse(&error).unwrap();
+    assert_eq!(headers.source, ip(router).into());
 }
 
 #[test]

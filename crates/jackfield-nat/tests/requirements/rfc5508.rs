@@ -362,3 +362,19 @@ fn req_10e_and_f_errors_are_not_about_everything_nor_without_end() {
 fn ip_of(bytes: &[u8]) -> std::net::IpAddr {
     Headers::parse(bytes).unwrap().source.into()
 }
+
+#[test]
+fn req_4_an_error_to_another_address_than_its_packet_came_from_is_dropped() {
+    let mut rig = Rig::new(Profile::FULL_CONE);
+    let external = rig.udp_out((A, 5000), (C, 7)).unwrap();
+    let others = EXTERNALS.map(ip).into_iter();
+    let other = others.into_iter().find(|it| *it != external.ip()).unwrap();
+    let about = build::udp(external, at(C, 7), DATA);
+    let error = IcmpError::PortUnreachable
+        .about(ip(C).into(), &about)
+        .unwrap();
+    let forged = build::ip(ip(C), other, 1, &error[20..]);
+    let dropped = Verdict::Drop(DropReason::IcmpNoFlow);
+    assert_eq!(rig.inbound(&mut forged.clone()), dropped);
+    assert_eq!(rig.inbound(&mut error.clone()), Verdict::Forward);
+}
