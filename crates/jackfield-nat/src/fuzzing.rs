@@ -4,6 +4,7 @@ mod internet;
 mod life;
 mod life_config;
 mod model;
+mod portmap;
 #[cfg(test)]
 mod seeds;
 
@@ -23,6 +24,8 @@ pub use self::internet::proxy_messages;
 pub use self::internet::proxy_server;
 pub use self::internet::stack;
 pub use self::life::life;
+pub use self::portmap::portmap_gateway;
+pub use self::portmap::portmap_messages;
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
 ///

@@ -66,6 +66,16 @@ impl Traits {
         }
     }
 
+    /// Returns the same NAT as a host sees it whose port is forwarded, by hand or by a port mapping protocol
+    /// ([`crate::portmap`]): it has one outside endpoint, from which it answers, and everybody may send to it.
+    #[must_use]
+    pub const fn forwarded(self) -> Self {
+        Self {
+            blocked: self.blocked,
+            ..Self::plain(Mapping::EndpointIndependent, Filtering::EndpointIndependent)
+        }
+    }
+
     /// Returns what matters of a NAT's config to UDP, for a host whose own ports are 1024 or above.
     pub fn of(config: &Config) -> Self {
         Self::of_protocol(config, Protocol::Udp)

@@ -7,7 +7,10 @@ use jackfield_nat::portmap::client::{
 };
 use jackfield_nat::portmap::{Dialect, Protocol, Protocols, pcp};
 
+use jackfield_nat::packet::build;
+
 use crate::rig::{EXTERNAL, GATEWAY, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
+use crate::upnp::over_tcp;
 
 /// A client on the host of a rig.
 struct Side {
@@ -21,7 +24,6 @@ struct Side {
 impl Side {
     fn new(rig: Rig, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(ip(GATEWAY), ip(HOST));
-        config.dialects.upnp = false;
         change(&mut config);
         let client = Client::new(rig.now, config, [9; 32]);
         let mut side = Self {
@@ -46,6 +48,22 @@ impl Side {
                     for answer in self.rig.ask_all(HOST, &bytes) {
                         self.client.handle_datagram(self.rig.now, to, &answer);
                     }
+                }
+                Output::Search { to, bytes } if !self.cut => {
+                    let from = at(HOST, 6001);
+                    let packet = build::udp(from, to, &bytes);
+                    for (from, answer) in self.rig.packet(&packet) {
+                        self.client.handle_presence(self.rig.now, from, &answer);
+                    }
+                }
+                Output::Fetch { id, to, request } if !self.cut => {
+                    let response = over_tcp(&mut self.rig, HOST, to, &request);
+                    let now = self.rig.now;
+                    self.client.handle_response(now, id, Some(&response));
+                }
+                Output::Search { .. } => {}
+                Output::Fetch { id, .. } => {
+                    self.client.handle_response(self.rig.now, id, None);
                 }
                 Output::Event(event) => self.events.push(event),
                 Output::Wait(next) => return next,
@@ -109,28 +127,28 @@ fn only(dialect: Dialect) -> Protocols {
 }
 
 #[test]
-fn both_dialects_are_found_with_the_outside_address_and_no_trace_stays() {
-    let mut side = Side::new(Rig::new(|_| {}), |config| config.learn_external = true);
+fn all_dialects_are_found_with_the_outside_address_and_no_trace_stays() {
+    let mut side = Side::new(Rig::new(|_| {}), |config| {
+        config.learn_external = Some(6000);
+    });
     assert!(side.client.has_looked_everywhere());
     let there = Finding::Present {
         external: Some(ip(EXTERNAL)),
     };
     assert_eq!(side.client.finding(Dialect::Pcp), Some(there));
     assert_eq!(side.client.finding(Dialect::NatPmp), Some(there));
-    assert_eq!(
-        side.client.finding(Dialect::Upnp),
-        Some(Finding::Absent(Absence::Off))
-    );
+    assert_eq!(side.client.finding(Dialect::Upnp), Some(there));
     side.exchange();
     assert!(side.rig.leases().is_empty());
 }
 
 #[test]
 fn a_gateway_that_speaks_one_dialect_is_used_in_it_at_once() {
-    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+    for dialect in Dialect::ALL {
         let rig = Rig::new(|config| config.protocols = only(dialect));
         let mut side = Side::new(rig, |_| {});
         side.map(5000);
+        side.run(Duration::from_secs(5));
         let mapping = side.mapped();
         assert_eq!(mapping.dialect, dialect);
         assert_eq!(mapping.external, at(EXTERNAL, 5000));
@@ -186,16 +204,18 @@ fn nothing_that_listens_is_noticed_at_once() {
     let mut config = Config::new(ip(GATEWAY), ip(HOST));
     config.dialects.upnp = false;
     side.client = Client::new(side.rig.now, config, [1; 32]);
+    // UPnP has another port.
     side.client.handle_unreachable(side.rig.now);
     assert!(side.client.has_looked_everywhere());
 }
 
 #[test]
 fn a_mapping_is_renewed_in_time_for_days() {
-    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+    for dialect in Dialect::ALL {
         let rig = Rig::new(|config| config.protocols = only(dialect));
         let mut side = Side::new(rig, |_| {});
         side.map(5000);
+        side.run(Duration::from_secs(5));
         let external = side.mapped().external;
         side.run(Duration::from_secs(5));
         side.take();
@@ -260,9 +280,10 @@ fn a_new_outside_address_is_told() {
 
 #[test]
 fn a_mapping_is_ended_on_request_and_the_gateway_confirms_it() {
-    for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+    for dialect in Dialect::ALL {
         let rig = Rig::new(|config| config.protocols = only(dialect));
         let mut side = Side::new(rig, |_| {});
+        side.run(Duration::from_secs(5));
         let id = side.map(5000);
         side.take();
         side.client.unmap(side.rig.now, id);
@@ -305,7 +326,7 @@ fn what_one_dialect_refuses_is_asked_for_in_the_next() {
         options: Vec::new(),
     };
     rig.ask(HOST, &request.encode());
-    let mut side = Side::new(rig, |_| {});
+    let mut side = Side::new(rig, |config| config.dialects.upnp = false);
     side.take();
     let id = side.map(5000);
     let refused = MapError::Pcp(pcp::ResultCode::NotAuthorized);
@@ -317,6 +338,61 @@ fn what_one_dialect_refuses_is_asked_for_in_the_next() {
         at(EXTERNAL, 5000),
         "once the other has ended"
     );
+}
+
+#[test]
+fn a_port_that_another_host_has_is_another_one_by_upnp() {
+    for version in [1, 2] {
+        let mut rig = Rig::new(|config| {
+            config.protocols = Protocols::ALL;
+            config.igd_version = version;
+        });
+        let others = [0, 1, 0, 0, 0x13, 0x88, 0x13, 0x88, 0, 0, 0x0e, 0x10];
+        assert_eq!(rig.ask(OTHER_HOST, &others)[..4], [0, 0x81, 0, 0]);
+        let mut side = Side::new(rig, |config| config.dialects = only(Dialect::Upnp));
+        side.map(5000);
+        let mapping = side.mapped();
+        assert_ne!(mapping.external.port(), 5000);
+        assert_eq!(
+            side.rig.arrives(STRANGER, mapping.external),
+            Some(at(HOST, 5000))
+        );
+    }
+}
+
+#[test]
+fn a_gateway_is_believed_when_it_points_to_itself() {
+    let presence = |location: &str| jackfield_nat::portmap::upnp::ssdp::Presence {
+        target: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".into(),
+        usn: "uuid:1".into(),
+        location: jackfield_nat::portmap::upnp::Url::parse(location),
+        max_age: 1800,
+    };
+    let fetches = |from: &str, location: &str| {
+        let mut side = Side::new(Rig::new(|_| {}), |_| {});
+        let config = Config::new(ip(GATEWAY), ip(HOST));
+        side.client = Client::new(side.rig.now, config, [1; 32]);
+        let bytes = presence(location).encode_answer("x");
+        side.client
+            .handle_presence(side.rig.now, at(from, 1900), &bytes);
+        loop {
+            match side.client.poll_output() {
+                Output::Fetch { .. } => return true,
+                Output::Wait(_) => return false,
+                _ => {}
+            }
+        }
+    };
+    assert!(fetches(GATEWAY, "http://192.168.1.1:49000/rootDesc.xml"));
+    assert!(!fetches(GATEWAY, "http://192.168.1.3:49000/rootDesc.xml"));
+    assert!(!fetches(
+        OTHER_HOST,
+        "http://192.168.1.1:49000/rootDesc.xml"
+    ));
+    assert!(!fetches(
+        OTHER_HOST,
+        "http://192.168.1.3:49000/rootDesc.xml"
+    ));
 }
 
 #[test]

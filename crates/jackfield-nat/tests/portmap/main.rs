@@ -10,3 +10,4 @@ mod nat_pmp;
 mod pcp;
 mod rig;
 mod upnp;
+mod world;

@@ -54,7 +54,10 @@ impl Rig {
         let mut answers = Vec::new();
         while let Some(packet) = self.gateway.poll_packet() {
             let headers = Headers::parse(&packet).unwrap();
-            assert_eq!(SocketAddr::from(headers.source_endpoint().unwrap()), to);
+            // What TCP or ICMP has to say is not for whoever asks here.
+            if headers.source_endpoint().map(SocketAddr::from) != Some(to) {
+                continue;
+            }
             let destination = SocketAddr::from(headers.destination_endpoint().unwrap());
             let data = packet[headers.data_at(&packet)..].to_vec();
             if destination == at("224.0.0.1", 5350) {
@@ -65,6 +68,22 @@ impl Rig {
             }
         }
         answers
+    }
+
+    /// Hands a packet to the gateway; returns the datagrams that it sends in answer, and from where.
+    pub(crate) fn packet(&mut self, packet: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        if self.gateway.is_for(&self.nat, Side::Inside, packet) {
+            self.gateway.handle_packet(self.now, &mut self.nat, packet);
+        }
+        let mut sent = Vec::new();
+        while let Some(packet) = self.gateway.poll_packet() {
+            let headers = Headers::parse(&packet).unwrap();
+            if let Some(source) = headers.source_endpoint() {
+                let data = packet[headers.data_at(&packet)..].to_vec();
+                sent.push((source.into(), data));
+            }
+        }
+        sent
     }
 
     /// Sends a datagram that is to be answered once.

@@ -45,7 +45,7 @@ fn search(rig: &mut Rig, to: IpAddr, target: &str) -> Vec<Presence> {
 }
 
 /// Sends bytes over TCP from a host to the gateway; returns all that comes back until it closes.
-fn over_tcp(rig: &mut Rig, host: &str, to: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn over_tcp(rig: &mut Rig, host: &str, to: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stack = Stack::new(&[ip(host)], [5; 32]);
     let id = stack.connect(rig.now, 0, to).unwrap();
     let mut answer = Vec::new();
@@ -524,6 +524,19 @@ fn what_is_no_request_is_answered_and_hung_up_on() {
     assert!(silent.is_empty(), "given up after a while");
     let refused = over_tcp(&mut rig, HOST, at(GATEWAY, 80), b"");
     assert!(refused.is_empty());
+}
+
+#[test]
+fn a_host_that_asks_many_questions_is_not_kept_out() {
+    let mut rig = Rig::new(|config| config.connections_per_host = 2);
+    for _ in 0..20 {
+        let before = rig.now;
+        call(&mut rig, HOST, &Action::GetExternalIpAddress).unwrap();
+        assert!(
+            rig.now - before < Duration::from_secs(1),
+            "a connection was refused"
+        );
+    }
 }
 
 #[test]

@@ -88,10 +88,11 @@ impl Mapper {
         let gateway = config.gateway.or_else(default_gateway);
         let gateway = gateway.ok_or(io::ErrorKind::NetworkUnreachable)?;
         let local = local_towards(gateway)?;
-        let driver = Driver::open(Config {
+        let asked = Config {
             dialects: config.dialects,
             ..Config::new(gateway, local)
-        })?;
+        };
+        let driver = Driver::open(asked, false)?;
         let (orders, receiver) = mpsc::unbounded_channel();
         let (end, done) = watch::channel(false);
         let patience = config.patience;

@@ -15,6 +15,7 @@
 //! ```
 
 mod driver;
+mod fetch;
 mod mapper;
 mod probe;
 mod route;

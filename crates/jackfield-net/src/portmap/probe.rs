@@ -77,7 +77,7 @@ impl Probe {
 /// Asks the gateway in all dialects at once what it offers; takes two seconds where nobody answers, and milliseconds
 /// where all do.
 ///
-/// PCP has no question for the outside address: it is learned by a mapping of the discard port, which is ended again.
+/// PCP has no question for the outside address: it is learned by a mapping of the asking socket, which is ended again.
 ///
 /// # Errors
 /// Fails when there is no way to the gateway or no socket to be had.
@@ -95,11 +95,11 @@ pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
     };
     let local = local_towards(gateway)?;
     probe.local = Some(local);
-    let mut driver = Driver::open(Config {
-        learn_external: true,
+    let asked = Config {
         dialects: config.dialects,
         ..Config::new(gateway, local)
-    })?;
+    };
+    let mut driver = Driver::open(asked, true)?;
     let look = async {
         while !driver.client.has_looked_everywhere() {
             driver.turn().await;

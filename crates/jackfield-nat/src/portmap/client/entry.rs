@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::portmap::pcp::Nonce;
+use crate::portmap::upnp::UpnpError;
 use crate::portmap::{Dialect, Protocol, nat_pmp, pcp};
 
 /// Names a mapping of a client.
@@ -67,6 +68,9 @@ pub enum MapError {
     /// The gateway says no, by PCP.
     #[error("the gateway refuses by PCP: {}", .0.name())]
     Pcp(pcp::ResultCode),
+    /// The gateway says no, by UPnP.
+    #[error("the gateway refuses by UPnP: {0}")]
+    Upnp(UpnpError),
     /// The gateway says no, by NAT-PMP.
     #[error("the gateway refuses by NAT-PMP: {0:?}")]
     NatPmp(nat_pmp::ResultCode),
@@ -100,6 +104,12 @@ pub(super) struct Entry {
     /// How often the present question has been asked.
     pub(super) attempt: u32,
     pub(super) mapping: Option<Mapping>,
+    /// The outside port that UPnP was asked for last, which is not always the one that was wanted.
+    pub(super) other_port: Option<u16>,
+    /// How many such ports were others'.
+    pub(super) conflicts: u32,
+    /// The gateway knows no leases that end.
+    pub(super) for_ever: bool,
     /// The last refusal.
     pub(super) error: Option<MapError>,
 }
@@ -114,6 +124,9 @@ impl Entry {
             tried: Vec::new(),
             attempt: 0,
             mapping: None,
+            other_port: None,
+            conflicts: 0,
+            for_ever: false,
             error: None,
         }
     }

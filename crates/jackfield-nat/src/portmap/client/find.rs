@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Client, Due, Event};
 use crate::portmap::{Dialect, nat_pmp, pcp};
@@ -32,6 +32,9 @@ pub enum Absence {
     /// The gateway speaks another version of the protocol.
     #[error("the gateway speaks version {0}")]
     Version(u8),
+    /// There is a UPnP gateway, but without a connection whose ports could be mapped.
+    #[error("it has no connection whose ports could be mapped")]
+    NoConnection,
     /// The gateway answers, but not us.
     #[error("the gateway refuses: {}", .0.name())]
     Pcp(pcp::ResultCode),
@@ -46,7 +49,7 @@ pub(super) struct Service {
     /// What was found, once it is known.
     pub(super) finding: Option<Finding>,
     attempt: u32,
-    /// PCP answers, and its outside address is being learned.
+    /// It answers, and more is being learned.
     pub(super) learning: bool,
 }
 
@@ -85,6 +88,7 @@ impl Client {
         let wanted = [
             (Dialect::Pcp, dialects.pcp),
             (Dialect::NatPmp, dialects.nat_pmp && v4),
+            (Dialect::Upnp, dialects.upnp && v4),
         ];
         for (dialect, wanted) in wanted {
             let known = self.services.get(&dialect);
@@ -114,8 +118,8 @@ impl Client {
         }
         if service.attempt >= attempts {
             let finding = match service.learning {
-                true => Finding::Present { external: None },
-                false => Finding::Absent(Absence::Silent),
+                true if dialect != Dialect::Upnp => Finding::Present { external: None },
+                _ => Finding::Absent(Absence::Silent),
             };
             self.conclude(now, dialect, finding);
             return;
@@ -128,7 +132,8 @@ impl Client {
             Dialect::Pcp if learning => self.ask_pcp_for_address(),
             Dialect::Pcp => self.ask_pcp_presence(),
             Dialect::NatPmp => self.ask_nat_pmp_address(),
-            Dialect::Upnp => {}
+            Dialect::Upnp if learning => {}
+            Dialect::Upnp => self.search(),
         }
     }
 
@@ -152,14 +157,41 @@ impl Client {
         if !self.is_looking_for(Dialect::Pcp) {
             return;
         }
-        if !self.config.learn_external {
+        if self.config.learn_external.is_none() {
             self.conclude(now, Dialect::Pcp, Finding::Present { external: None });
-        } else if let Some(service) = self.services.get_mut(&Dialect::Pcp)
-            && !service.learning
-        {
-            service.learning = true;
-            service.attempt = 0;
+        } else if self.begin_learning(now, Dialect::Pcp, Duration::ZERO) {
             self.look_for(now, Dialect::Pcp);
+        }
+    }
+
+    /// Notes that a dialect answers and that more is to be learned, for which there is so much time until the next
+    /// attempt; `false` when that is so already, or is no longer needed.
+    pub(super) fn begin_learning(
+        &mut self,
+        now: Instant,
+        dialect: Dialect,
+        time: Duration,
+    ) -> bool {
+        let Some(service) = self.services.get_mut(&dialect) else {
+            return false;
+        };
+        if service.learning || service.finding.is_some() {
+            return false;
+        }
+        service.learning = true;
+        // What is asked over HTTP is asked once.
+        service.attempt = match dialect {
+            Dialect::Upnp => self.config.attempts,
+            Dialect::Pcp | Dialect::NatPmp => 0,
+        };
+        self.timers.set(Due::Find(dialect), now + time);
+        true
+    }
+
+    /// Notes that a dialect has fallen silent, so that it is looked for again.
+    pub(super) fn has_fallen_silent(&mut self, dialect: Dialect) {
+        if let Some(service) = self.services.get_mut(&dialect) {
+            service.finding = Some(Finding::Absent(Absence::Silent));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The life of a mapping, whatever the dialect.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::entry::{MapError, MapId, Mapping, Phase};
@@ -101,7 +101,8 @@ impl Client {
         match dialect {
             Some(Dialect::Pcp) => self.ask_pcp(id),
             Some(Dialect::NatPmp) => self.ask_nat_pmp(id),
-            Some(Dialect::Upnp) | None => {}
+            Some(Dialect::Upnp) => self.ask_upnp(now, id),
+            None => {}
         }
     }
 
@@ -119,7 +120,12 @@ impl Client {
                 entry.phase = Phase::Active;
                 self.timers.set(Due::Map(id), now + left / 2);
             }
-            None => self.refused(now, id, MapError::Silent, None),
+            None => {
+                if let Some(dialect) = entry.dialect {
+                    self.has_fallen_silent(dialect);
+                }
+                self.refused(now, id, MapError::Silent, None);
+            }
         }
     }
 
@@ -172,6 +178,22 @@ impl Client {
             true => Event::Renewed(id, mapping),
             false => Event::Mapped(id, mapping),
         });
+    }
+
+    /// Tells that mappings are at another address from now on.
+    pub(super) fn move_mappings(&mut self, now: Instant, dialect: Dialect, ip: IpAddr) {
+        let moved: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.phase == Phase::Active)
+            .filter_map(|(id, entry)| Some((*id, entry.mapping?)))
+            .filter(|(_, mapping)| mapping.dialect == dialect && mapping.external.ip() != ip)
+            .collect();
+        for (id, mapping) in moved {
+            let external = SocketAddr::new(ip, mapping.external.port());
+            let left = mapping.expires.saturating_duration_since(now);
+            self.granted(now, id, dialect, external, left);
+        }
     }
 
     /// The gateway has refused a mapping in a dialect; the next one has its turn. `again` says when asking may help.

@@ -10,6 +10,7 @@ mod find;
 mod map;
 mod nat_pmp;
 mod pcp;
+mod upnp;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -21,10 +22,12 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 pub use entry::{MapError, MapId, MapRequest, Mapping};
 pub use find::{Absence, Finding};
+pub use upnp::{FetchId, is_whole};
 
 use entry::Entry;
 use epoch::Epoch;
 use find::Service;
+use upnp::Device;
 
 use super::pcp::Nonce;
 use super::{Dialect, Protocols, SERVER_PORT};
@@ -38,9 +41,10 @@ pub struct Config {
     pub local: IpAddr,
     /// Which dialects to try.
     pub dialects: Protocols,
-    /// Whether to learn the outside address where the dialect has no question for it, by a short-lived mapping of the
-    /// discard port ([RFC 6887 §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)).
-    pub learn_external: bool,
+    /// A UDP port of ours that may be mapped for a moment to learn the outside address, where the dialect has no question
+    /// for it ([RFC 6887 §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)). The RFC's example, port 9, is one
+    /// that many gateways refuse, some of them after having tried every other one.
+    pub learn_external: Option<u16>,
     /// How often a question is asked before silence counts as an answer.
     pub attempts: u32,
     /// How long the first answer may take; it doubles with each attempt.
@@ -59,7 +63,7 @@ impl Config {
             gateway,
             local,
             dialects: Protocols::ALL,
-            learn_external: false,
+            learn_external: None,
             attempts: 3,
             first_pause: Duration::from_millis(250),
             retry: Duration::from_secs(60),
@@ -77,6 +81,23 @@ pub enum Output {
         to: SocketAddr,
         /// What.
         bytes: Vec<u8>,
+    },
+    /// Send a datagram from the socket whose datagrams go to [`Client::handle_presence`]; the destination may be a
+    /// group.
+    Search {
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Connect by TCP, send this, and give all that comes back to [`Client::handle_response`], within a few seconds.
+    Fetch {
+        /// What to give it back under.
+        id: FetchId,
+        /// Where to.
+        to: SocketAddr,
+        /// What to send.
+        request: Vec<u8>,
     },
     /// Something happened.
     Event(Event),
@@ -120,9 +141,11 @@ pub struct Client {
     entries: BTreeMap<MapId, Entry>,
     next_id: u64,
     timers: Timers<Due>,
+    /// The gateway as UPnP shows it.
+    device: Device,
     outputs: VecDeque<Output>,
     /// The nonce of the mapping that only serves to learn the outside address.
-    discard: Nonce,
+    learning: Nonce,
     rng: ChaCha8Rng,
 }
 
@@ -139,8 +162,9 @@ impl Client {
             entries: BTreeMap::new(),
             next_id: 0,
             timers: Timers::new(),
+            device: Device::default(),
             outputs: VecDeque::new(),
-            discard: nonce(&mut rng),
+            learning: nonce(&mut rng),
             rng,
             config,
         };

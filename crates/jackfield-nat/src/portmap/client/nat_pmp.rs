@@ -73,25 +73,7 @@ impl Client {
             self.conclude(now, Dialect::NatPmp, finding);
         } else if result == ResultCode::Success {
             self.tell_address(Dialect::NatPmp, finding);
-            self.move_mappings(now, IpAddr::V4(ip));
-        }
-    }
-
-    /// Tells that mappings are at another address from now on.
-    fn move_mappings(&mut self, now: Instant, ip: IpAddr) {
-        let moved: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.phase == Phase::Active)
-            .filter_map(|(id, entry)| Some((*id, entry.mapping?)))
-            .filter(|(_, mapping)| {
-                mapping.dialect == Dialect::NatPmp && mapping.external.ip() != ip
-            })
-            .collect();
-        for (id, mapping) in moved {
-            let external = SocketAddr::new(ip, mapping.external.port());
-            let left = mapping.expires.saturating_duration_since(now);
-            self.granted(now, id, Dialect::NatPmp, external, left);
+            self.move_mappings(now, Dialect::NatPmp, IpAddr::V4(ip));
         }
     }
 

@@ -17,7 +17,9 @@ impl Client {
 
     /// Asks for a mapping that serves nothing but to learn the outside address.
     pub(super) fn ask_pcp_for_address(&mut self) {
-        self.transmit_pcp(Body::Map(self.discard_port()), DISCARD_LIFETIME);
+        if let Some(port) = self.config.learn_external {
+            self.transmit_pcp(Body::Map(self.learning_map(port)), LEARNING_LIFETIME);
+        }
     }
 
     /// Asks for a mapping, or for its end.
@@ -52,12 +54,12 @@ impl Client {
         self.transmit(request.encode());
     }
 
-    fn discard_port(&self) -> Map {
+    fn learning_map(&self, port: u16) -> Map {
         Map {
-            nonce: self.discard,
+            nonce: self.learning,
             protocol: Protocol::Udp.number(),
-            internal_port: DISCARD_PORT,
-            external_port: 0,
+            internal_port: port,
+            external_port: port,
             external_address: any_like(self.config.local),
         }
     }
@@ -86,7 +88,7 @@ impl Client {
                 }
                 _ => {}
             },
-            Body::Map(map) if map.nonce == self.discard => {
+            Body::Map(map) if map.nonce == self.learning => {
                 self.address_learned(now, &response, map);
             }
             Body::Map(map) => self.pcp_answered(now, &response, map),
@@ -165,8 +167,7 @@ impl Client {
     }
 }
 
-/// Nothing listens there ([RFC 863](https://www.rfc-editor.org/rfc/rfc863)).
-const DISCARD_PORT: u16 = 9;
-const DISCARD_LIFETIME: Duration = Duration::from_secs(30);
+/// Long enough to be ended before it ends.
+const LEARNING_LIFETIME: Duration = Duration::from_secs(120);
 /// No error is believed for longer.
 const LONGEST_ERROR: Duration = Duration::from_secs(30 * 60);

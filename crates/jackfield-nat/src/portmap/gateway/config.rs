@@ -97,8 +97,8 @@ impl Default for Config {
             http_port: 49_000,
             presence: Duration::from_secs(1800),
             link_bit_rate: 1_000_000_000,
-            connections: 64,
-            connections_per_host: 16,
+            connections: 256,
+            connections_per_host: 32,
             patience: Duration::from_secs(15),
         }
     }

@@ -55,7 +55,12 @@ impl Gateway {
                         self.visits.remove(&id);
                     }
                 }
-                Event::Closed(id) | Event::Reset(id, _) => {
+                Event::Closed(id) => {
+                    self.visits.remove(&id);
+                    // Both sides are done: to wait for stray segments would keep others out.
+                    self.stack.abort(now, id);
+                }
+                Event::Reset(id, _) => {
                     self.visits.remove(&id);
                 }
             }

@@ -20,7 +20,7 @@ use std::net::Ipv4Addr;
 /// Why a device does not do what it is asked: the error codes of UPnP Device Architecture §3.2.6 and of
 /// WANIPConnection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
-#[error("UPnP error {0}")]
+#[error("{} {}", .0, UpnpError(*.0).name())]
 pub struct UpnpError(pub u16);
 
 impl UpnpError {

@@ -1,0 +1,297 @@
+//! UPnP from the client's side: search, description, and one call after another over HTTP.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use rand_chacha::rand_core::Rng;
+
+use super::entry::{MapError, MapId, Phase};
+use super::find::{Absence, Finding};
+use super::{Client, Due, Output};
+use crate::portmap::Dialect;
+use crate::portmap::upnp::action::{Action, Key, PortMapping, Reply};
+use crate::portmap::upnp::description::{Service, services};
+use crate::portmap::upnp::http::{Headers, Progress, Request, Response};
+use crate::portmap::upnp::soap::Message;
+use crate::portmap::upnp::ssdp::{Presence, Search};
+use crate::portmap::upnp::{SSDP_GROUP, SSDP_PORT, UpnpError, Url};
+
+/// Names a request over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(u64);
+
+/// What a request over HTTP is for.
+#[derive(Debug, Clone)]
+enum Purpose {
+    Description(Url),
+    Address,
+    Map(MapId, Action),
+    Unmap(MapId, Action),
+}
+
+/// What is known of a UPnP gateway.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Device {
+    service: Option<Service>,
+    fetches: BTreeMap<FetchId, Purpose>,
+    next: u64,
+}
+
+/// Returns whether what came in answer to a request is whole, so that nobody has to wait for the connection to end.
+#[must_use]
+pub fn is_whole(response: &[u8]) -> bool {
+    !matches!(Response::read(response, false), Progress::Partial)
+}
+
+impl Client {
+    /// Searches the gateway: by multicast, and at its address.
+    pub(super) fn search(&mut self) {
+        let group = IpAddr::V4(SSDP_GROUP);
+        let bytes = Search {
+            target: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".to_owned(),
+            max_wait: 1,
+        }
+        .encode();
+        for ip in [group, self.config.gateway] {
+            let to = SocketAddr::new(ip, SSDP_PORT);
+            let bytes = bytes.clone();
+            self.outputs.push_back(Output::Search { to, bytes });
+        }
+    }
+
+    /// Takes a datagram that came to the socket that searches. Only the gateway itself is believed, and only when it
+    /// points to itself.
+    pub fn handle_presence(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        let gateway = self.config.gateway;
+        let presence = Presence::decode(bytes).filter(|_| from.ip() == gateway);
+        let location = presence
+            .filter(|presence| presence.target.contains(":InternetGatewayDevice:"))
+            .and_then(|presence| presence.location)
+            .filter(|location| location.host.ip() == gateway);
+        if let Some(location) = location
+            && self.begin_learning(now, Dialect::Upnp, FETCH_TIME)
+        {
+            let request = Request {
+                method: "GET".to_owned(),
+                path: location.path.clone(),
+                headers: headers(location.host),
+                body: Vec::new(),
+            };
+            self.fetch(location.host, &request, Purpose::Description(location));
+        }
+    }
+
+    /// Takes the answer to an [`Output::Fetch`], all of it; `None` when there was none.
+    pub fn handle_response(&mut self, now: Instant, id: FetchId, response: Option<&[u8]>) {
+        let Some(purpose) = self.device.fetches.remove(&id) else {
+            return;
+        };
+        let response = response.and_then(|bytes| match Response::read(bytes, true) {
+            Progress::Complete(response) => Some(response),
+            Progress::Partial | Progress::Invalid(_) => None,
+        });
+        match purpose {
+            Purpose::Description(base) => self.described(now, &base, response),
+            Purpose::Address => self.addressed(now, response),
+            Purpose::Map(id, action) => self.upnp_mapped(now, id, outcome(&action, response)),
+            Purpose::Unmap(id, action) => self.upnp_unmapped(now, id, outcome(&action, response)),
+        }
+    }
+
+    fn described(&mut self, now: Instant, base: &Url, response: Option<Response>) {
+        let found = response
+            .filter(|response| response.status == 200)
+            .and_then(|response| services(&response.body, base).ok());
+        let gateway = self.config.gateway;
+        let mut connections: Vec<Service> = found.into_iter().flatten().collect();
+        connections.retain(|service| {
+            let kind = &service.kind;
+            let maps = kind.contains(":WANIPConnection:") || kind.contains(":WANPPPConnection:");
+            maps && service.control.host.ip() == gateway
+        });
+        // Newer versions know more, and IP comes before PPP.
+        connections.sort_by_key(|service| service.kind.contains("PPP"));
+        match connections.into_iter().next() {
+            Some(service) => {
+                self.device.service = Some(service);
+                self.call(&Action::GetExternalIpAddress, Purpose::Address);
+            }
+            None if self.is_looking_for(Dialect::Upnp) => {
+                self.conclude(now, Dialect::Upnp, Finding::Absent(Absence::NoConnection));
+            }
+            None => {}
+        }
+    }
+
+    fn addressed(&mut self, now: Instant, response: Option<Response>) {
+        let told = outcome(&Action::GetExternalIpAddress, response);
+        let external = match told {
+            Some(Ok(Reply::ExternalIpAddress(ip))) => ip,
+            _ => None,
+        };
+        let finding = Finding::Present { external };
+        if self.is_looking_for(Dialect::Upnp) {
+            self.conclude(now, Dialect::Upnp, finding);
+        } else if let Some(ip) = external {
+            self.tell_address(Dialect::Upnp, finding);
+            self.move_mappings(now, Dialect::Upnp, ip);
+        }
+    }
+
+    /// Asks for a mapping, or for its end.
+    pub(super) fn ask_upnp(&mut self, now: Instant, id: MapId) {
+        let local = self.config.local;
+        let version_two = self
+            .device
+            .service
+            .as_ref()
+            .is_some_and(|service| service.kind.ends_with(":WANIPConnection:2"));
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        self.timers.set(Due::Map(id), now + FETCH_TIME);
+        let port = match entry.wanted_port() {
+            0 => entry.request.internal_port,
+            port => port,
+        };
+        let port = entry.other_port.unwrap_or(port);
+        entry.other_port = Some(port);
+        if entry.phase == Phase::Ending {
+            let action = Action::DeletePortMapping(Key {
+                remote_host: None,
+                external_port: port,
+                protocol: entry.request.protocol,
+            });
+            let purpose = Purpose::Unmap(id, action.clone());
+            self.call(&action, purpose);
+            return;
+        }
+        let seconds = u32::try_from(entry.request.lifetime.as_secs()).unwrap_or(u32::MAX);
+        let mapping = PortMapping {
+            remote_host: None,
+            external_port: port,
+            protocol: entry.request.protocol,
+            internal_port: entry.request.internal_port,
+            internal_client: local,
+            enabled: true,
+            description: entry.request.description.clone(),
+            lease: if entry.for_ever { 0 } else { seconds.max(1) },
+        };
+        // Who has a mapping wants this one prolonged, not another one.
+        let action = match version_two && entry.mapping.is_none() {
+            true => Action::AddAnyPortMapping(mapping),
+            false => Action::AddPortMapping(mapping),
+        };
+        let purpose = Purpose::Map(id, action.clone());
+        self.call(&action, purpose);
+    }
+
+    fn upnp_mapped(&mut self, now: Instant, id: MapId, outcome: Option<Result<Reply, UpnpError>>) {
+        let fresh = 10_000 + (self.rng.next_u64() % 50_000) as u16;
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if entry.phase != Phase::Asking || entry.dialect != Some(Dialect::Upnp) {
+            return;
+        }
+        let asked = entry.other_port.unwrap_or(entry.request.internal_port);
+        let lifetime = entry.request.lifetime;
+        match outcome {
+            Some(Ok(reply)) => {
+                let port = match reply {
+                    Reply::ReservedPort(port) => port,
+                    _ => asked,
+                };
+                entry.other_port = Some(port);
+                entry.conflicts = 0;
+                let address = match self.finding(Dialect::Upnp) {
+                    Some(Finding::Present { external: Some(ip) }) => ip,
+                    _ => crate::portmap::pcp::any_like(self.config.local),
+                };
+                let external = SocketAddr::new(address, port);
+                self.granted(now, id, Dialect::Upnp, external, lifetime);
+                // The address may have changed since it was last told.
+                self.call(&Action::GetExternalIpAddress, Purpose::Address);
+            }
+            Some(Err(UpnpError::CONFLICT)) if entry.conflicts < MOST_CONFLICTS => {
+                entry.conflicts += 1;
+                entry.other_port = Some(fresh);
+                self.ask_upnp(now, id);
+            }
+            Some(Err(UpnpError::ONLY_PERMANENT)) if !entry.for_ever => {
+                entry.for_ever = true;
+                self.ask_upnp(now, id);
+            }
+            Some(Err(error)) => {
+                entry.other_port = None;
+                entry.conflicts = 0;
+                self.refused(now, id, MapError::Upnp(error), None);
+            }
+            None => self.map_due(now, id),
+        }
+    }
+
+    fn upnp_unmapped(
+        &mut self,
+        now: Instant,
+        id: MapId,
+        outcome: Option<Result<Reply, UpnpError>>,
+    ) {
+        let ends = self.entries.get(&id).map(|entry| entry.phase);
+        if ends != Some(Phase::Ending) {
+            return;
+        }
+        match outcome {
+            Some(Ok(_) | Err(UpnpError::NO_SUCH_ENTRY)) => self.forget(id, true),
+            Some(Err(_)) => self.forget(id, false),
+            None => self.map_due(now, id),
+        }
+    }
+
+    fn call(&mut self, action: &Action, purpose: Purpose) {
+        let Some(service) = self.device.service.clone() else {
+            return;
+        };
+        let mut fields = headers(service.control.host);
+        let call = format!("\"{}#{}\"", service.kind, action.name());
+        fields.0.push(("soapaction".to_owned(), call));
+        let kind = "text/xml; charset=\"utf-8\"";
+        fields.0.push(("content-type".to_owned(), kind.to_owned()));
+        let request = Request {
+            method: "POST".to_owned(),
+            path: service.control.path.clone(),
+            headers: fields,
+            body: action.encode(&service.kind).encode(),
+        };
+        self.fetch(service.control.host, &request, purpose);
+    }
+
+    fn fetch(&mut self, to: SocketAddr, request: &Request, purpose: Purpose) {
+        let id = FetchId(self.device.next);
+        self.device.next += 1;
+        self.device.fetches.insert(id, purpose);
+        let request = request.write();
+        self.outputs.push_back(Output::Fetch { id, to, request });
+    }
+}
+
+/// Returns what came of a call; `None` when nobody knows.
+fn outcome(action: &Action, response: Option<Response>) -> Option<Result<Reply, UpnpError>> {
+    let message = Message::decode(&response?.body).ok()?;
+    Some(message.and_then(|message| action.decode_reply(&message)))
+}
+
+fn headers(host: SocketAddr) -> Headers {
+    let field = |name: &str, value: String| (name.to_owned(), value);
+    Headers(vec![
+        field("host", host.to_string()),
+        field("connection", "close".to_owned()),
+        field("user-agent", "jackfield/1 UPnP/1.1".to_owned()),
+    ])
+}
+
+/// How long an answer over HTTP may take; drivers give up before.
+const FETCH_TIME: Duration = Duration::from_secs(10);
+/// How many outside ports are tried that others have already.
+const MOST_CONFLICTS: u32 = 5;
