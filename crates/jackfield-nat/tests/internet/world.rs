@@ -294,6 +294,11 @@ fn the_capture_has_every_block_whole_and_every_verdict_as_a_comment() {
         let (kind, length) = (word(0), word(4) as usize);
         assert_eq!(length % 4, 0);
         assert_eq!(word(length - 4) as usize, length);
+        match kind {
+            1 => assert_eq!(word(8), 108, "one link type for all, or libpcap refuses"),
+            6 => assert_eq!(rest[28..32], [0, 0, 0, 2], "IPv4, in network order"),
+            _ => {}
+        }
         kinds.push(kind);
         rest = &rest[length..];
     }
