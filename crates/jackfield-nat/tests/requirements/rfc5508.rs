@@ -370,11 +370,11 @@ fn req_4_an_error_to_another_address_than_its_packet_came_from_is_dropped() {
     let others = EXTERNALS.map(ip).into_iter();
     let other = others.into_iter().find(|it| *it != external.ip()).unwrap();
     let about = build::udp(external, at(C, 7), DATA);
-    let error = IcmpError::PortUnreachable
+    let mut error = IcmpError::PortUnreachable
         .about(ip(C).into(), &about)
         .unwrap();
-    let forged = build::ip(ip(C), other, 1, &error[20..]);
+    let mut forged = build::ip(ip(C), other, 1, &error[20..]);
     let dropped = Verdict::Drop(DropReason::IcmpNoFlow);
-    assert_eq!(rig.inbound(&mut forged.clone()), dropped);
-    assert_eq!(rig.inbound(&mut error.clone()), Verdict::Forward);
+    assert_eq!(rig.inbound(&mut forged), dropped);
+    assert_eq!(rig.inbound(&mut error), Verdict::Forward);
 }
