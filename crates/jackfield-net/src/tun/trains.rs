@@ -22,8 +22,10 @@ pub(super) struct Trains {
     pub(super) support: Support,
     /// By a hash of the flow; a flow takes the place of another one, which is then written.
     places: Box<[Train]>,
-    /// The places that are taken, a bit each.
-    taken: u64,
+    /// The places that were taken, in order, and for which train; it may have left since.
+    order: Vec<(usize, u64)>,
+    /// How many trains were started so far.
+    started: u64,
     /// How many packets were looked at, and how many of them joined a train, since that was last judged.
     looked: u32,
     joined: u32,
@@ -38,6 +40,8 @@ struct Train {
     bytes: Vec<u8>,
     offload: Offload,
     headers: Headers,
+    /// Which train it is.
+    number: u64,
     packets: usize,
     /// How much data each packet has, but for the last.
     segment: usize,
@@ -64,7 +68,8 @@ impl Trains {
         Self {
             support: Support::None,
             places: places.into_boxed_slice(),
-            taken: 0,
+            order: Vec::new(),
+            started: 0,
             looked: 0,
             joined: 0,
             pause: 0,
@@ -92,15 +97,30 @@ impl Trains {
         };
         let joins = train.join(offload, packet, headers);
         if !joins {
-            train.leave(write);
-            if self.support.takes(headers) && headers.may_start(offload, packet) {
-                train.start(offload, framed, headers);
-                self.taken |= 1 << place;
+            let may_start = self.support.takes(headers) && headers.may_start(offload, packet);
+            let is_of_flow = train.packets == 0 || train.is_of_flow(packet, headers);
+            if is_of_flow && (may_start || headers.is_bare_ack(packet)) {
+                train.leave(write);
+            } else {
+                // So that flows do not overtake each other more than they have to.
+                self.flush(write);
+            }
+            if may_start {
+                self.start(place, offload, framed, headers);
             } else {
                 write(offload, framed);
             }
         }
         self.watch(joins, write);
+    }
+
+    fn start(&mut self, place: usize, offload: Offload, framed: &[u8], headers: Headers) {
+        if let Some(train) = self.places.get_mut(place) {
+            self.started += 1;
+            train.start(offload, framed, headers);
+            train.number = self.started;
+            self.order.push((place, self.started));
+        }
     }
 
     /// Counts down a pause.
@@ -124,12 +144,12 @@ impl Trains {
         (self.looked, self.joined) = (0, 0);
     }
 
-    /// Writes all that is kept. A flow has one place, so nothing of a flow is overtaken by what follows it.
+    /// Writes all that is kept, in the order of first packets.
     pub(super) fn flush(&mut self, write: Write<'_>) {
-        while self.taken != 0 {
-            let place = self.taken.trailing_zeros() as usize;
-            self.taken &= self.taken - 1;
-            if let Some(train) = self.places.get_mut(place) {
+        for (place, number) in self.order.drain(..) {
+            if let Some(train) = self.places.get_mut(place)
+                && train.number == number
+            {
                 train.leave(write);
             }
         }
@@ -180,6 +200,14 @@ impl Train {
         }
         self.is_complete = pushes || data.len() < self.segment;
         true
+    }
+
+    /// Returns whether a packet has the same ends.
+    fn is_of_flow(&self, packet: &[u8], headers: Headers) -> bool {
+        let from = if headers.is_v4 { 12 } else { 8 };
+        let (train, to) = (self.packet(), headers.transport_at + 4);
+        let is_alike = self.headers.is_v4 == headers.is_v4 && self.headers.is_tcp == headers.is_tcp;
+        is_alike && train.get(from..to) == packet.get(from..to)
     }
 
     /// Returns whether the headers say that a packet is of the same flow, and next in it.
@@ -336,6 +364,11 @@ impl Headers {
             && (offload.needs_checksum() || self.has_right_checksum(packet))
     }
 
+    /// Returns whether a packet does nothing but acknowledge.
+    fn is_bare_ack(self, packet: &[u8]) -> bool {
+        self.is_tcp && packet.len() == self.data_at && flags(packet, self) == ACK
+    }
+
     /// Returns whether the checksum is there and right: a train's is made anew, and must not hide what went wrong.
     fn has_right_checksum(self, packet: &[u8]) -> bool {
         let sum_at = self.transport_at + if self.is_tcp { 16 } else { 6 };
@@ -372,7 +405,7 @@ const SAMPLE: u32 = 512;
 const PAUSE: u32 = 4_096;
 
 /// How many flows are looked at a time.
-const PLACES: usize = 64;
+const PLACES: usize = 256;
 /// How many packets Linux has in a train of UDP at most (UDP_MAX_SEGMENTS of 5.x).
 const LONGEST_TRAIN: usize = 64;
 const LONGEST_PACKET: usize = 65_535;
@@ -453,6 +486,33 @@ mod tests {
         packets[1][40] ^= 1;
         let written = through(Support::TcpAndUdp, &packets);
         assert_eq!(written.len(), 3);
+        assert!(
+            written
+                .iter()
+                .zip(&packets)
+                .all(|((_, written), pushed)| written == pushed)
+        );
+    }
+
+    #[test]
+    fn flows_that_take_turns_leave_in_the_order_in_which_they_came() {
+        let mut flows = [Flow::default(); 6];
+        let order = [5, 0, 3, 1, 4, 2];
+        let packets: Vec<_> = order
+            .iter()
+            .map(|flow| flows[*flow].next(*flow, 9, 0, true, false))
+            .collect();
+        let written = through(Support::TcpAndUdp, &packets);
+        assert!(
+            written
+                .iter()
+                .zip(&packets)
+                .all(|((_, written), pushed)| written == pushed)
+        );
+        // What cannot be in a train overtakes nothing either.
+        let mut packets = packets;
+        packets.push(flows[1].next(1, 0, 0, true, false));
+        let written = through(Support::TcpAndUdp, &packets);
         assert!(
             written
                 .iter()
