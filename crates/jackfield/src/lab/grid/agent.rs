@@ -14,6 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{oneshot, watch};
 
 use super::checks::{Base, Candidate, Checks, Own, Path};
+use super::expect::Patience;
 use super::kind::Kind;
 use super::transport::Transport;
 
@@ -40,6 +41,7 @@ pub(super) struct Server {
 #[derive(Debug)]
 pub(super) struct Side {
     pub(super) host: std::net::IpAddr,
+    pub(super) patience: Patience,
     pub(super) controlling: bool,
     /// Takes our candidates to the other side.
     pub(super) tell: oneshot::Sender<Vec<Candidate>>,
@@ -56,8 +58,10 @@ impl Side {
     /// Fails when this machine has no sockets for it. That there is no path is no error.
     pub(super) async fn run(self, attempt: Attempt) -> io::Result<Option<Path>> {
         let socket = UdpSocket::bind((self.host, 0)).await?;
-        let relay = allocate(&attempt);
-        let (reflexive, relay) = tokio::join!(reflexive(&socket, &attempt), relay);
+        let patience = self.patience;
+        let relay = allocate(&attempt, patience.relay);
+        let reflexive = reflexive(&socket, &attempt, patience.reflexive);
+        let (reflexive, relay) = tokio::join!(reflexive, relay);
         let own = Own {
             host: Some(socket.local_addr()?),
             reflexive,
@@ -81,7 +85,7 @@ impl Side {
             socket,
             relay,
         };
-        let path = agent.connect(&self.done).await?;
+        let path = agent.connect(&self.done, patience.path).await?;
         if let Some(relay) = agent.relay.take() {
             relay.close().await;
         }
@@ -123,8 +127,12 @@ struct Agent {
 
 impl Agent {
     /// Runs the checks until both sides have a path, or for as long as there is hope.
-    async fn connect(&mut self, done: &watch::Sender<u8>) -> io::Result<Option<Path>> {
-        let deadline = Instant::now() + PATIENCE;
+    async fn connect(
+        &mut self,
+        done: &watch::Sender<u8>,
+        patience: Duration,
+    ) -> io::Result<Option<Path>> {
+        let deadline = Instant::now() + patience;
         let mut both = done.subscribe();
         let mut path = None;
         let mut buffer = [0; 1500];
@@ -193,7 +201,7 @@ async fn receive(relay: &mut Option<TurnClient>) -> Result<(SocketAddr, bytes::B
 }
 
 /// Makes an allocation, where the attempt is by a relay and the network lets us.
-async fn allocate(attempt: &Attempt) -> Option<TurnClient> {
+async fn allocate(attempt: &Attempt, patience: Duration) -> Option<TurnClient> {
     let server = &attempt.server;
     let (address, transport) = match attempt.transport {
         Transport::Direct => return None,
@@ -206,7 +214,7 @@ async fn allocate(attempt: &Attempt) -> Option<TurnClient> {
     };
     let options = Options::new(transport, server.credential.clone());
     let connect = TurnClient::connect_with(address, options);
-    match tokio::time::timeout(GATHERING, connect).await {
+    match tokio::time::timeout(patience, connect).await {
         Ok(Ok(client)) => Some(client),
         Ok(Err(error)) => {
             tracing::debug!(%error, "No relay");
@@ -217,7 +225,11 @@ async fn allocate(attempt: &Attempt) -> Option<TurnClient> {
 }
 
 /// Asks the server where our socket seems to be.
-async fn reflexive(socket: &UdpSocket, attempt: &Attempt) -> Option<SocketAddr> {
+async fn reflexive(
+    socket: &UdpSocket,
+    attempt: &Attempt,
+    patience: Duration,
+) -> Option<SocketAddr> {
     let mut id = [0; 12];
     getrandom::fill(&mut id).ok()?;
     let id = TransactionId::new(id);
@@ -242,14 +254,10 @@ async fn reflexive(socket: &UdpSocket, attempt: &Attempt) -> Option<SocketAddr> 
             }
         }
     };
-    tokio::time::timeout(GATHERING, ask).await.ok()
+    tokio::time::timeout(patience, ask).await.ok()
 }
 
-/// How long a server may take to say anything.
-const GATHERING: Duration = Duration::from_secs(2);
 /// When it is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How long there is hope for a path.
-const PATIENCE: Duration = Duration::from_millis(2500);
 /// How often it is looked whether a path has settled.
 const STEP: Duration = Duration::from_millis(20);

@@ -1,5 +1,7 @@
 //! What must come out of each attempt.
 
+use std::time::Duration;
+
 use jackfield_nat::Protocol;
 use jackfield_nat::oracle::{Path, oracle, why};
 
@@ -38,19 +40,14 @@ impl Expected {
 
 /// Says what must come out of an attempt between two networks.
 pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expected {
-    let ways = match transport {
-        Transport::Direct => {
-            return match oracle(&a.traits, &b.traits) {
-                Path::Direct => Expected::Path,
-                Path::Relay => Expected::Nothing,
-                Path::Luck => Expected::Luck,
-            };
-        }
-        Transport::RelayUdp => (Protocol::Udp, 3478),
-        Transport::RelayTcp => (Protocol::Tcp, 3478),
-        Transport::RelayTls => (Protocol::Tcp, 443),
-    };
-    let has_relay = |network: &Network| network.lets_out(ways.0, ways.1);
+    if transport == Transport::Direct {
+        return match oracle(&a.traits, &b.traits) {
+            Path::Direct => Expected::Path,
+            Path::Relay => Expected::Nothing,
+            Path::Luck => Expected::Luck,
+        };
+    }
+    let has_relay = |network: &Network| has_relay(network, transport);
     // Relayed addresses are UDP ports of the server: whoever has no relay has to reach the other's.
     let reaches = |network: &Network| has_relay(network) || network.lets_out(Protocol::Udp, RELAY);
     match (has_relay(a) && reaches(b)) || (has_relay(b) && reaches(a)) {
@@ -58,6 +55,44 @@ pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expect
         false => Expected::Nothing,
     }
 }
+
+/// Says whether a network lets out what an allocation by this transport takes.
+fn has_relay(network: &Network, transport: Transport) -> bool {
+    match transport {
+        Transport::Direct => false,
+        Transport::RelayUdp => network.lets_out(Protocol::Udp, 3478),
+        Transport::RelayTcp => network.lets_out(Protocol::Tcp, 3478),
+        Transport::RelayTls => network.lets_out(Protocol::Tcp, 443),
+    }
+}
+
+/// How long one side of an attempt waits: long for what must come, since the machine may be busy, and not for ever for
+/// what must not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For the server to say where it sees us.
+    pub(super) reflexive: Duration,
+    /// For an allocation.
+    pub(super) relay: Duration,
+    /// For a path.
+    pub(super) path: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(network: &Network, transport: Transport, must: Expected) -> Self {
+        let long_if = |comes| if comes { LONG } else { SHORT };
+        Self {
+            reflexive: long_if(network.lets_out(Protocol::Udp, 3478)),
+            relay: long_if(has_relay(network, transport)),
+            path: long_if(must == Expected::Path),
+        }
+    }
+}
+
+/// How long is waited for what must come.
+const LONG: Duration = Duration::from_secs(20);
+/// How long is waited for what must not, or need not, come.
+const SHORT: Duration = Duration::from_millis(2500);
 
 /// Says why, in plain words.
 pub(super) fn reason(a: (&str, &Network), b: (&str, &Network)) -> String {

@@ -45,8 +45,6 @@ pub struct AttemptView {
     pub expected: &'static str,
     /// Whether it did.
     pub agrees: bool,
-    /// How often it was made: more than once when a path that must be was not found at once, as on a busy machine.
-    pub tries: u32,
     /// The path, if there is one.
     pub path: Option<PathView>,
 }
@@ -63,17 +61,11 @@ pub struct PathView {
 }
 
 impl AttemptView {
-    pub(super) fn new(
-        transport: Transport,
-        expected: Expected,
-        found: Option<Path>,
-        tries: u32,
-    ) -> Self {
+    pub(super) fn new(transport: Transport, expected: Expected, found: Option<Path>) -> Self {
         Self {
             transport,
             expected: expected.name(),
             agrees: expected.agrees(found.is_some()),
-            tries,
             path: found.map(|path| PathView {
                 local: path.local,
                 remote: path.remote,
@@ -175,7 +167,7 @@ pub(super) mod tests {
                 } else {
                     Expected::Nothing
                 };
-                AttemptView::new(transport, must, path, 1)
+                AttemptView::new(transport, must, path)
             });
             Cell::new(a, b, "There is a reason.".into(), ways.collect())
         };
@@ -189,8 +181,7 @@ pub(super) mod tests {
             cell(b, b, None, None),
         ];
         if !agrees {
-            cells[0].attempts[0] =
-                AttemptView::new(Transport::Direct, Expected::Nothing, straight, 1);
+            cells[0].attempts[0] = AttemptView::new(Transport::Direct, Expected::Nothing, straight);
             cells[0].agrees = false;
         }
         Grid {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::agent::{Attempt, Server, Side};
 use super::checks::Path;
-use super::expect::{Expected, expected, reason};
+use super::expect::{Patience, expected, reason};
 use super::party::{Network, Party};
 use super::report::{AttemptView, Cell, Grid};
 use super::transport::Transport;
@@ -85,16 +85,20 @@ pub async fn run(
                     server: server.clone(),
                 };
                 let must = expected(&a.network, &b.network, transport);
-                let (room, a, b) = (Arc::clone(&room), a.seat.clone(), b.seat.clone());
+                let side = |stand: &Stand| {
+                    let patience = Patience::new(&stand.network, transport, must);
+                    (stand.seat.clone(), patience)
+                };
+                let (room, a, b) = (Arc::clone(&room), side(a), side(b));
                 attempts.spawn(async move {
                     let _permit = room.acquire_owned().await;
-                    (place, meet_if_possible(&a, &b, attempt, must).await)
+                    (place, meet(a, b, attempt).await)
                 });
             }
         }
     }
     let total = attempts.len();
-    let mut found = vec![Found::default(); total];
+    let mut found = vec![None; total];
     while let Some(attempt) = attempts.join_next().await {
         let (place, outcome) = attempt.context("an attempt ended early")?;
         if let Some(slot) = found.get_mut(place) {
@@ -109,7 +113,7 @@ pub async fn run(
             let ways = Transport::ALL.into_iter().zip(found.by_ref());
             let attempts = ways.map(|(transport, found)| {
                 let must = expected(&line.network, &column.network, transport);
-                AttemptView::new(transport, must, found.path, found.tries)
+                AttemptView::new(transport, must, found)
             });
             let attempts = attempts.collect();
             let why = reason(("A", &line.network), ("B", &column.network));
@@ -181,45 +185,21 @@ fn sit(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
     })?
 }
 
-/// What came out of an attempt.
-#[derive(Debug, Clone, Copy, Default)]
-struct Found {
-    path: Option<Path>,
-    tries: u32,
-}
-
-/// Has two hosts look for a path, and again if they must find one and do not: on a busy machine packets come too late.
-/// A path that must not be is none to try again.
-async fn meet_if_possible(
-    a: &Seat,
-    b: &Seat,
-    mut attempt: Attempt,
-    must: Expected,
-) -> Result<Found> {
-    let mut found = Found::default();
-    while found.tries == 0
-        || (must == Expected::Path && found.path.is_none() && found.tries < MOST_TRIES)
-    {
-        found.tries += 1;
-        found.path = meet(a, b, attempt.clone()).await?;
-        attempt.session += NEXT_TRY;
-    }
-    Ok(found)
-}
-
 /// Has two hosts look for a path; `None` where there is none.
-async fn meet(a: &Seat, b: &Seat, attempt: Attempt) -> Result<Option<Path>> {
+async fn meet(a: (Seat, Patience), b: (Seat, Patience), attempt: Attempt) -> Result<Option<Path>> {
     let ((tell_b, hear_a), (tell_a, hear_b)) = (oneshot::channel(), oneshot::channel());
     let done = Arc::new(watch::channel(0).0);
-    let side = |seat: &Seat, controlling, tell, hear| Side {
+    let side = |seat: &Seat, patience, controlling, tell, hear| Side {
         host: seat.ip,
+        patience,
         controlling,
         tell,
         hear,
         done: Arc::clone(&done),
     };
-    let ours = side(a, true, tell_b, hear_b);
-    let theirs = side(b, false, tell_a, hear_a);
+    let ((a, our_patience), (b, their_patience)) = (a, b);
+    let ours = side(&a, our_patience, true, tell_b, hear_b);
+    let theirs = side(&b, their_patience, false, tell_a, hear_a);
     let ours = a.runtime.spawn(ours.run(attempt.clone()));
     let theirs = b.runtime.spawn(theirs.run(attempt));
     let (ours, theirs) = tokio::join!(ours, theirs);
@@ -246,10 +226,6 @@ fn host(side: &str, place: usize) -> String {
     format!("{side}-{}", place + 1)
 }
 
-/// How often an attempt is made that must succeed.
-const MOST_TRIES: u32 = 3;
-/// What tells the tries of an attempt apart: there are fewer attempts.
-const NEXT_TRY: u64 = 1 << 32;
 const LINE: &str = "line";
 const COLUMN: &str = "column";
 /// Of a server that nobody outside the lab reaches.
