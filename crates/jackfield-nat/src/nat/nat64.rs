@@ -201,10 +201,15 @@ impl Nat {
         let (external, mapping) = (flow.external(), flow.mapping);
         self.kill_if_evil(now, mapping);
         let destination = outside_of(prefix, headers.destination).ok_or(DropReason::IcmpNoFlow)?;
+        let turns_around = self.is_external(destination);
         let outer = Header {
             source: external.address,
             destination,
-            ttl: self.ttl_after(&headers),
+            // A packet that turns around is translated twice and yet goes through one router.
+            ttl: match turns_around {
+                true => headers.ttl,
+                false => self.ttl_after(&headers),
+            },
             id: 0,
         };
         let source = seen.source_endpoint().ok_or(DropReason::IcmpNoFlow)?;
@@ -218,7 +223,7 @@ impl Nat {
         if !packet.replace(&built) {
             return Err(DropReason::NoHeadroom);
         }
-        if !self.is_external(destination) {
+        if !turns_around {
             return Ok(Verdict::Forward);
         }
         if self.config.hairpinning == Hairpinning::Off {
