@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use jackfield_sansio::FiveTuple;
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::framing::{FramingError, message_length};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -31,6 +31,7 @@ where
         unread: Vec::new(),
         spoke: Cell::new(false),
         unflushed: false,
+        unwritten: 0,
         paused: false,
     };
     let ended = connection.run(already_read).await;
@@ -103,6 +104,8 @@ struct Connection<'a, S> {
     spoke: Cell<bool>,
     /// Whether the stream may hold back what was written to it, as TLS does.
     unflushed: bool,
+    /// Inside TLS: how much is not yet written of the message that is being written.
+    unwritten: usize,
     /// Whether reading waits until the client has read.
     paused: bool,
 }
@@ -159,13 +162,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let stats = &self.engine.stats().streams;
         let stream = &mut self.stream;
         let unflushed = &mut self.unflushed;
+        let unwritten = &mut self.unwritten;
+        let is_tls = self.path.transport == Transport::Tls;
         let written = self.queue.write_with(|bytes| {
+            let bytes = match is_tls {
+                true => record(bytes, unwritten),
+                false => bytes,
+            };
             let written = Pin::new(&mut *stream).poll_write(cx, bytes);
             match written {
                 Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {
                     stats.tx_bytes.add(count as u64);
                     *unflushed = true;
+                    *unwritten = unwritten.saturating_sub(count);
                     Poll::Ready(Ok(count))
                 }
                 other => other,
@@ -238,6 +248,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 }
 
+/// Returns what becomes one record of TLS: a single message, because there are clients, coturn's among them, that take a
+/// record for a message. `unwritten` is how much is left of a message that was written in part.
+fn record<'b>(bytes: &'b [u8], unwritten: &mut usize) -> &'b [u8] {
+    if *unwritten == 0 {
+        let length = message_length(bytes, bytes.len());
+        *unwritten = length.ok().flatten().unwrap_or(bytes.len());
+    }
+    bytes.get(..*unwritten).unwrap_or(bytes)
+}
+
 /// What one step of a connection brought.
 enum Step {
     /// The client sent something.
@@ -248,3 +268,26 @@ enum Step {
 
 /// Bytes of answers that may wait beyond what data may take.
 const ANSWERS: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_tls_is_one_message_also_when_it_is_written_in_parts() {
+        let message = |data: u8| [0x40, 0, 0, 2, data, data, 0, 0];
+        let queue = [message(1), message(2)].concat();
+        let mut unwritten = 0;
+        let mut rest = queue.as_slice();
+        let mut records = Vec::new();
+        for taken in [8, 3, 5] {
+            records.push(record(rest, &mut unwritten));
+            unwritten -= taken;
+            rest = rest.get(taken..).unwrap();
+        }
+        assert_eq!(
+            records,
+            [message(1).as_slice(), &message(2), &message(2)[3..]]
+        );
+    }
+}

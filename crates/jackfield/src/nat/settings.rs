@@ -217,8 +217,11 @@ impl Settings {
             let everywhere = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
             let prefixes = everywhere.into_iter().filter_map(|ip| Prefix::new(ip, 0));
             config.untranslated = prefixes.collect();
+        } else {
+            // A host that stands for itself can be sent to before it has sent anything.
+            config.translation = Translation::Ports;
+            config.one_to_one = hosts.iter().map(|ip| (*ip, *ip)).collect();
         }
-        config.one_to_one = hosts.iter().map(|ip| (*ip, *ip)).collect();
         config
     }
 }
