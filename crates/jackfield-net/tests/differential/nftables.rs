@@ -34,9 +34,15 @@ pub(crate) fn run(subject: &Subject, rules: Rules, scenario: &Scenario) -> Vec<V
             router.exec("sysctl", &["-qw", &setting]);
         }
     }
+    let netns = router.netns();
+    // What has expired is not listed.
+    let has_forgotten = move || {
+        let tracked = netns.run(|| std::fs::read_to_string("/proc/thread-self/net/nf_conntrack"));
+        tracked.unwrap().unwrap().is_empty()
+    };
     subject.play(
         scenario,
-        &mut Real::new(subject, scenario.protocol, &inside, &outside),
+        &mut Real::new(subject, scenario.protocol, &inside, &outside, has_forgotten),
     )
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Real {
     sockets: Sockets,
     /// A pair whose packets follow the others through the NAT, and so tell that these have come as far as they will.
     guide: (UdpSocket, UdpSocket),
+    /// Says whether the NAT has no mapping left.
+    has_forgotten: Box<dyn Fn() -> bool>,
 }
 
 impl Real {
@@ -30,6 +32,7 @@ impl Real {
         protocol: Protocol,
         inside: &Namespace,
         outside: &Namespace,
+        has_forgotten: impl Fn() -> bool + 'static,
     ) -> Self {
         let guide_inside = SocketAddrV4::new(*subject.inside(Inside(0)).ip(), GUIDE);
         let guide = (
@@ -52,7 +55,11 @@ impl Real {
                     .collect(),
             ),
         };
-        let real = Self { sockets, guide };
+        let real = Self {
+            sockets,
+            guide,
+            has_forgotten: Box::new(has_forgotten),
+        };
         real.follow();
         real
     }
@@ -69,8 +76,12 @@ impl Real {
 }
 
 impl Lab for Real {
-    fn wait(&mut self, time: Duration) {
-        std::thread::sleep(time);
+    fn wait(&mut self) {
+        let start = Instant::now();
+        while !(self.has_forgotten)() {
+            assert!(start.elapsed() < PATIENCE, "mappings do not end");
+            std::thread::sleep(PAUSE);
+        }
     }
 
     fn send(&mut self, tag: u32, from: Sender, to: SocketAddr) -> Option<Arrival> {
@@ -215,4 +226,7 @@ fn guide_peer() -> SocketAddrV4 {
 }
 
 const GUIDE: u16 = 9000;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it is until the NAT is asked again.
+const PAUSE: Duration = Duration::from_millis(20);

@@ -1,7 +1,10 @@
 //! (b): the router on TUN.
 
+use std::sync::mpsc;
+
 use jackfield_nat::Nat;
 use jackfield_net::tun::{Router, RouterConfig, Tun, TunConfig};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::netns::Namespace;
@@ -32,26 +35,32 @@ pub(crate) fn run(subject: &Subject, scenario: &Scenario) -> Vec<Verdict> {
     let (near, far) = (near.unwrap(), far.unwrap());
     let nat = Nat::new(subject.config.clone(), [scenario.seed as u8; 32]);
     let (stop, stopped) = oneshot::channel::<()>();
+    let (tell, handle) = mpsc::channel();
     let router = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        runtime().block_on(async {
             let (router, handle) = Router::new(nat, near, far, &RouterConfig::default()).unwrap();
+            tell.send(handle).unwrap();
             let stop = async {
                 let _ = stopped.await;
             };
-            let report = router.run(stop).await.unwrap();
-            drop(handle);
-            report
+            router.run(stop).await.unwrap()
         })
     });
+    let (handle, asking) = (handle.recv().unwrap(), runtime());
+    let has_forgotten = move || {
+        let report = asking.block_on(handle.report());
+        report.unwrap().mappings.is_empty()
+    };
     let verdicts = subject.play(
         scenario,
-        &mut Real::new(subject, scenario.protocol, &inside, &outside),
+        &mut Real::new(subject, scenario.protocol, &inside, &outside, has_forgotten),
     );
     drop(stop);
     router.join().unwrap();
     verdicts
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
 }

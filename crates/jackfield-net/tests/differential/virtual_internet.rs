@@ -9,8 +9,8 @@ use jackfield_nat::packet::Headers;
 use jackfield_nat::stack::{ConnectionId, Event, Stack};
 
 use super::scenario::{
-    Arrival, INSIDERS, Inside, Lab, OUTSIDERS, Peer, Protocol, Scenario, Sender, Subject, Verdict,
-    peer,
+    Arrival, INSIDERS, Inside, Lab, OUTSIDERS, Peer, Protocol, SHORT_LIFE, Scenario, Sender,
+    Subject, Verdict, peer,
 };
 
 /// Runs a scenario in a world of its own.
@@ -44,8 +44,8 @@ struct Virtual {
 }
 
 impl Lab for Virtual {
-    fn wait(&mut self, time: Duration) {
-        self.world.run_for(time);
+    fn wait(&mut self) {
+        self.world.run_for(2 * SHORT_LIFE);
     }
 
     fn send(&mut self, _tag: u32, from: Sender, to: SocketAddr) -> Option<Arrival> {
