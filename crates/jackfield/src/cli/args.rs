@@ -139,12 +139,7 @@ fn config() -> Command {
                         .value_name("KEY")
                         .help("One key; all of them without it."),
                 )
-                .arg(
-                    Arg::new("json")
-                        .long("json")
-                        .action(ArgAction::SetTrue)
-                        .help("Prints JSON."),
-                ),
+                .arg(super::json()),
         )
 }
 

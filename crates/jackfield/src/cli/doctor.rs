@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{failed, say, wrong_use};
+use super::{block_on, failed, say, wrong_use};
 use crate::doctor::{
     Diagnosis, Health, Options, Style, Target, Trust, examine, local_server, render,
 };
@@ -45,23 +45,13 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .conflicts_with("tls-ca")
                 .help("Believes any certificate."),
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("Prints JSON."),
+            super::json(),
         ])
 }
 
 /// Examines, and prints the diagnosis.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(diagnose(matches)),
-        Err(error) => return wrong_use(&format!("no event queue: {error}")),
-    };
-    match done {
+    match block_on(diagnose(matches)) {
         Ok(Some(health)) if health >= Health::Degraded => ExitCode::from(1),
         Ok(Some(_)) => ExitCode::SUCCESS,
         Ok(None) => wrong_use(

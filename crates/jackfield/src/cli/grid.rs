@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::nat::json;
-use super::{failed, say, wrong_use};
+use super::{failed, json, say, wrong_use};
 use crate::lab::grid::{ALL, DEFAULT, Grid, GridOptions, Party, lab, page, run as run_grid, table};
 use crate::lab::world::World;
 use crate::lab::{Plan, RunOptions, run_with};

@@ -3,8 +3,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::nat::json;
-use super::{failed, grid, say, wrong_use};
+use super::{failed, grid, json, say, wrong_use};
 use crate::lab::state::{self, State};
 use crate::lab::{Job, Plan, RunOptions, Spec, Words, down, exec, run as run_lab, up};
 

@@ -18,7 +18,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use anyhow::Context;
+use clap::{Arg, ArgAction, ArgMatches};
 
 pub use args::command;
 
@@ -99,6 +100,21 @@ fn load(matches: &ArgMatches) -> Result<Config, ConfigError> {
     )?;
     args::read_flags(matches, &mut low);
     Config::resolve(&low)
+}
+
+/// The flag of whatever prints results.
+fn json() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Prints JSON.")
+}
+
+/// Runs what has to wait for the network to its end.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().context("no event queue")?;
+    runtime.block_on(work)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

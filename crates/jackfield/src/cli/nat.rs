@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jackfield_nat::profile::Profile;
 
-use super::{failed, oracle, say, wrong_use};
+use super::{failed, json, oracle, say, wrong_use};
 use crate::nat::{
     Answer, Change, Interface, Request, RunOptions, Settings, ask, default_path, run as route,
 };
@@ -197,13 +197,6 @@ fn control() -> Arg {
         .value_name("PATH")
         .value_parser(value_parser!(PathBuf))
         .help("The control socket. [default: jackfield-nat.sock in $XDG_RUNTIME_DIR or /run]")
-}
-
-pub(super) fn json() -> Arg {
-    Arg::new("json")
-        .long("json")
-        .action(ArgAction::SetTrue)
-        .help("Prints JSON.")
 }
 
 /// Runs one of the subcommands.

@@ -27,7 +27,7 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("What stands between a host and the internet."),
         )
-        .arg(super::nat::json())
+        .arg(super::json())
 }
 
 /// Answers.

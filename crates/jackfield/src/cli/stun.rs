@@ -8,7 +8,7 @@ use jackfield_net::discovery::{Binding, ask, discover};
 use jackfield_stun::behaviour::{Config, LifetimeSearch};
 use serde_json::json;
 
-use super::{failed, say, wrong_use};
+use super::{block_on, failed, say};
 use crate::config::time;
 use crate::doctor::{Style, Target, behaviour_json, behaviour_lines, render_lines};
 
@@ -59,23 +59,13 @@ pub(super) fn command() -> Command {
                 .long("ipv6")
                 .action(ArgAction::SetTrue)
                 .help("Asks over IPv6 alone."),
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("Prints JSON."),
+            super::json(),
         ])
 }
 
 /// Asks, and prints what was answered.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(answer(matches)),
-        Err(error) => return wrong_use(&format!("no event queue: {error}")),
-    };
-    match done {
+    match block_on(answer(matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
