@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use jackfield_net::tun::Netns;
+use jackfield_router::Netns;
 
 type Failure = Box<dyn Error + Send + Sync>;
 

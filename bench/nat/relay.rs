@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use jackfield_net::tun::Netns;
+use jackfield_router::Netns;
 
 type Failure = Box<dyn Error + Send + Sync>;
 

@@ -40,7 +40,7 @@ def main():
         build = ["cargo", "build", "--release"]
         examples = ["--example", "nat_load", "--example", "nat_relay"]
         subprocess.run([*build, "--bin", "jackfield"], cwd=ROOT, check=True)
-        subprocess.run([*build, "-p", "jackfield-net", *examples], cwd=ROOT, check=True)
+        subprocess.run([*build, "-p", "jackfield-router", *examples], cwd=ROOT, check=True)
     named = options.only or [make.label for make in CONTESTANTS if make is not Queues]
     contestants = [make for make in CONTESTANTS if make.label in named]
     results = {load: {make.label: [] for make in contestants} for load in LOADS}

@@ -34,7 +34,7 @@ def main():
     options = arguments()
     prioritise()
     subprocess.run(
-        ["cargo", "build", "--release", "-p", "jackfield-net", "--examples"], cwd=ROOT, check=True
+        ["cargo", "build", "--release", "-p", "jackfield-driver", "--examples"], cwd=ROOT, check=True
     )
     servers = {"jackfield": jackfield(15479), "coturn": coturn(options.coturn, 15480)}
     try:

@@ -1,4 +1,4 @@
-// Our own port mapping client, the example `port_map` of jackfield-net, inside a namespace.
+// Our own port mapping client, the example `port_map` of jackfield-driver, inside a namespace.
 
 import { example } from './server.mjs';
 import { until } from './wait.mjs';

@@ -1,9 +1,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_net::discovery::layers::Evidence;
-use jackfield_net::discovery::{ask, discover, source_for};
-use jackfield_net::portmap::{ProbeConfig, probe};
+use jackfield_driver::discovery::layers::Evidence;
+use jackfield_driver::discovery::{ask, discover, source_for};
+use jackfield_driver::portmap::{ProbeConfig, probe};
 use jackfield_stun::behaviour::{Config, LifetimeSearch, Report};
 use jackfield_stun::uri::{Scheme, Uri};
 
@@ -114,7 +114,7 @@ async fn resolve(target: &Target) -> Dns {
     }
 }
 
-async fn probe_gateway() -> Result<jackfield_net::portmap::Probe, String> {
+async fn probe_gateway() -> Result<jackfield_driver::portmap::Probe, String> {
     let found = probe(&ProbeConfig::default()).await;
     found.map_err(|error| in_words(&error))
 }
@@ -259,7 +259,7 @@ async fn signaling(site: &Site<'_>) -> (Timed, Timed) {
 
 #[cfg(target_os = "linux")]
 async fn routers(server: Option<SocketAddr>) -> (Vec<Option<IpAddr>>, bool) {
-    use jackfield_net::discovery::hops::{HopsConfig, hops};
+    use jackfield_driver::discovery::hops::{HopsConfig, hops};
     let Some(server) = server else {
         return (Vec::new(), false);
     };

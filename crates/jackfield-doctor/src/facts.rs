@@ -1,9 +1,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use jackfield_net::discovery::Binding;
-use jackfield_net::discovery::layers::Evidence;
-use jackfield_net::portmap::Probe;
+use jackfield_driver::discovery::Binding;
+use jackfield_driver::discovery::layers::Evidence;
+use jackfield_driver::portmap::Probe;
 use jackfield_stun::behaviour::Report;
 
 /// Everything that an examination has seen.

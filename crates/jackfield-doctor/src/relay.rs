@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_net::turn_client::{ClientTransport, Tls, TurnClient};
+use jackfield_driver::turn_client::{ClientTransport, Tls, TurnClient};
 use jackfield_stun::uri::{Host, Scheme, Uri, UriTransport};
 use jackfield_turn::client::Credential;
 use rustls_pki_types::ServerName;

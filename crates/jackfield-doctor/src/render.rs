@@ -181,7 +181,7 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::diagnosis::Verdict;
+    use crate::diagnosis::Verdict;
 
     fn diagnosis() -> Diagnosis {
         let long = "a sentence that is longer than a terminal is wide, so that it has to be broken somewhere between words";

@@ -47,7 +47,7 @@ impl Trust {
     pub fn anyone() -> Self {
         let nobody = ServerName::from(std::net::IpAddr::from([0; 4]));
         Self {
-            config: jackfield_net::turn_client::Tls::any_certificate(nobody).config,
+            config: jackfield_driver::turn_client::Tls::any_certificate(nobody).config,
         }
     }
 

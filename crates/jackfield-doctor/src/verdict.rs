@@ -1,6 +1,6 @@
 //! What all lines come to, why it is not better, and what to do about it.
 
-use jackfield_net::discovery::layers::Layers;
+use jackfield_driver::discovery::layers::Layers;
 use jackfield_stun::behaviour::{Filtering, Finding, Mapping, Reason};
 
 use super::diagnosis::{Health, Verdict};
@@ -285,12 +285,12 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use jackfield_net::discovery::Binding;
-    use jackfield_net::discovery::layers::Evidence;
+    use jackfield_driver::discovery::Binding;
+    use jackfield_driver::discovery::layers::Evidence;
     use jackfield_stun::behaviour::{Config, Discovery, Report};
 
     use super::*;
-    use crate::doctor::facts::{Dns, Ice, Relayed};
+    use crate::facts::{Dns, Ice, Relayed};
 
     const SERVER: &str = "198.51.100.1:3478";
 

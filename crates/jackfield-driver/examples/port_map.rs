@@ -8,7 +8,7 @@ use std::error::Error;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
-use jackfield_net::portmap::{
+use jackfield_driver::portmap::{
     Dialect, Finding, MapRequest, Mapper, MapperConfig, ProbeConfig, Protocol, Protocols, probe,
 };
 

@@ -15,7 +15,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use jackfield_net::turn_client::{ClientTransport, ConnectError, Options, Tls, TurnClient};
+use jackfield_driver::turn_client::{ClientTransport, ConnectError, Options, Tls, TurnClient};
 use jackfield_turn::attribute::AddressFamily;
 use jackfield_turn::client::Credential;
 use rustls::pki_types::ServerName;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::{Client, Link, Refused, channel_header};
-use jackfield_net::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
+use jackfield_driver::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 

@@ -1,6 +1,6 @@
 //! A TURN server on the command line, to try clients against.
 //!
-//! `cargo run --release -p jackfield-net --example turn_server -- --listen 127.0.0.1:3478 --user alice:secret
+//! `cargo run --release -p jackfield-driver --example turn_server -- --listen 127.0.0.1:3478 --user alice:secret
 //! --secret north --allow-peer 127.0.0.0/8`
 
 #![expect(
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use jackfield_net::shard::{ShardContext, Shards, ShardsConfig};
-use jackfield_net::tcp::{self, TcpStats};
-use jackfield_net::turn::{TurnConfig, TurnHandle, TurnShard};
-use jackfield_net::udp::{UdpConfig, UdpSocket};
+use jackfield_driver::shard::{ShardContext, Shards, ShardsConfig};
+use jackfield_driver::tcp::{self, TcpStats};
+use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard};
+use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_turn::{Cidr, Config, Credentials, NonceKey, Registry, RelayAddress, Server};
 use tokio::net::TcpStream;
@@ -33,7 +33,8 @@ fn main() -> Result<(), AnyError> {
     let mut listen = Vec::new();
     for address in &options.listen {
         listen.push(
-            jackfield_net::port::claim(*address).map_err(|error| format!("{address}: {error}"))?,
+            jackfield_driver::port::claim(*address)
+                .map_err(|error| format!("{address}: {error}"))?,
         );
     }
     let config = options.config();

@@ -23,7 +23,7 @@ pub enum DatagramKind {
 /// Returns what a datagram that starts with this byte is.
 ///
 /// ```
-/// use jackfield_net::demux::{DatagramKind, classify};
+/// use jackfield_driver::demux::{DatagramKind, classify};
 ///
 /// assert_eq!(classify(&[0x00, 0x01, 0x00, 0x00]), DatagramKind::Stun);
 /// assert_eq!(classify(&[]), DatagramKind::Other);

@@ -2,7 +2,7 @@
 //! ([`hops`]), and how many NATs are among them ([`layers`]).
 //!
 //! ```
-//! use jackfield_net::discovery::discover;
+//! use jackfield_driver::discovery::discover;
 //! use jackfield_stun::behaviour::{Config, Finding};
 //! # let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
 //! # let address = server.local_addr().unwrap();

@@ -7,10 +7,10 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use jackfield_net::shard::{Shards, ShardsConfig};
-//! use jackfield_net::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
+//! use jackfield_driver::shard::{Shards, ShardsConfig};
+//! use jackfield_driver::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
 //!
-//! let address = jackfield_net::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
+//! let address = jackfield_driver::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
 //! let config = ShardsConfig { count: 2, ..ShardsConfig::default() };
 //! let (shards, _) = Shards::start(&config, move |context| async move {
 //!     let socket = UdpSocket::bind(address, &UdpConfig::default(), Arc::new(UdpStats::default()))?;
@@ -40,15 +40,11 @@
 
 pub mod demux;
 pub mod discovery;
-#[cfg(target_os = "linux")]
-pub mod namespace;
 pub mod port;
 pub mod portmap;
 pub mod shard;
 mod stats;
 pub mod tcp;
-#[cfg(target_os = "linux")]
-pub mod tun;
 pub mod turn;
 pub mod turn_client;
 pub mod udp;

@@ -1,9 +1,9 @@
 //! Port mapping at this machine's gateway: what it offers ([`probe()`]), and ports that stay mapped ([`Mapper`]).
 //!
-//! The protocols are in [`jackfield_nat::portmap`]; here are the sockets for them.
+//! The protocols are in [`jackfield_portmap`]; here are the sockets for them.
 //!
 //! ```no_run
-//! use jackfield_net::portmap::{MapRequest, Mapper, MapperConfig, Protocol};
+//! use jackfield_driver::portmap::{MapRequest, Mapper, MapperConfig, Protocol};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let mapper = Mapper::start(&MapperConfig::default())?;
@@ -22,8 +22,8 @@ mod route;
 
 use std::net::IpAddr;
 
-pub use jackfield_nat::portmap::client::{Absence, Finding, MapError, MapRequest, Mapping};
-pub use jackfield_nat::portmap::{Dialect, Protocol, Protocols};
+pub use jackfield_portmap::client::{Absence, Finding, MapError, MapRequest, Mapping};
+pub use jackfield_portmap::{Dialect, Protocol, Protocols};
 
 pub use mapper::{Gone, MapFailure, MappedPort, Mapper, MapperConfig};
 pub use probe::{Probe, ProbeConfig, probe};

@@ -1,7 +1,7 @@
 //! One thread per CPU core, each with its own runtime, listeners and state.
 //!
 //! ```
-//! use jackfield_net::shard::{Shards, ShardsConfig};
+//! use jackfield_driver::shard::{Shards, ShardsConfig};
 //!
 //! let config = ShardsConfig { count: 2, ..ShardsConfig::default() };
 //! let (shards, built) = Shards::start(&config, |context| async move {

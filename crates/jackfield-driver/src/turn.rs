@@ -4,15 +4,15 @@
 //! ```
 //! use std::sync::Arc;
 //! use std::time::{Duration, Instant};
-//! use jackfield_net::shard::{Shards, ShardsConfig};
-//! use jackfield_net::turn::{TurnConfig, TurnShard};
-//! use jackfield_net::udp::{UdpConfig, UdpSocket};
+//! use jackfield_driver::shard::{Shards, ShardsConfig};
+//! use jackfield_driver::turn::{TurnConfig, TurnShard};
+//! use jackfield_driver::udp::{UdpConfig, UdpSocket};
 //! use jackfield_sansio::Epoch;
 //! use jackfield_turn::{Config, Credentials, NonceKey, Registry, Server};
 //!
 //! let users = Credentials::new().with_user("alice", "secret");
 //! let config = Config::new("example.org", users, NonceKey::new([7; 32]), Arc::new(Registry::new()));
-//! let address = jackfield_net::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
+//! let address = jackfield_driver::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
 //! let (shards, _) = Shards::start(&ShardsConfig::default(), move |context| {
 //!     let config = config.clone();
 //!     async move {

@@ -1,7 +1,7 @@
 //! The driver of [`jackfield_turn::client::Client`]: an allocation on a TURN server over UDP, TCP or TLS, used like a socket.
 //!
 //! ```
-//! use jackfield_net::turn_client::{ClientTransport, TurnClient};
+//! use jackfield_driver::turn_client::{ClientTransport, TurnClient};
 //! use jackfield_turn::client::Credential;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use jackfield_net::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
+//! use jackfield_driver::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let stats = Arc::new(UdpStats::default());

@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 
-use jackfield_net::shard::{Shards, ShardsConfig};
-use jackfield_net::tcp::{self, TcpStats};
+use jackfield_driver::shard::{Shards, ShardsConfig};
+use jackfield_driver::tcp::{self, TcpStats};
 use tokio::io::AsyncWriteExt;
 
 #[test]
@@ -17,7 +17,7 @@ fn connections_wait_while_there_are_no_file_descriptors_and_are_served_after() {
     if std::env::var_os(LIMITED).is_none() {
         return run_again_with_few_files();
     }
-    let address = jackfield_net::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = jackfield_driver::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
     let config = ShardsConfig {
         count: 1,
         ..ShardsConfig::default()

@@ -9,12 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jackfield_nat::portmap::{Config, Gateway, SERVER_PORT};
-use jackfield_nat::{Config as NatConfig, Nat};
-use jackfield_net::portmap::{
+use jackfield_driver::portmap::{
     Absence, Dialect, Finding, MapError, MapFailure, MapRequest, Mapper, MapperConfig, ProbeConfig,
     Protocol, Protocols, probe,
 };
+use jackfield_nat::{Config as NatConfig, Nat};
+use jackfield_portmap::{Config, Gateway, SERVER_PORT};
 use tokio::net::UdpSocket;
 
 const EXTERNAL: &str = "203.0.113.1";
@@ -182,7 +182,7 @@ async fn a_refusal_is_told() {
     let gateway = Home::start("127.53.51.5", config).await;
     let mapper = Mapper::start(&to(gateway.ip)).unwrap();
     let refused = mapper.map(MapRequest::new(Protocol::Udp, 5000)).await;
-    let quota = jackfield_nat::portmap::pcp::ResultCode::UserExQuota;
+    let quota = jackfield_portmap::pcp::ResultCode::UserExQuota;
     assert_eq!(
         refused.err(),
         Some(MapFailure::Refused(MapError::Pcp(quota)))

@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use jackfield_net::shard::{Shards, ShardsConfig, StartError};
-use jackfield_net::tcp::{self, TcpStats};
-use jackfield_net::udp::{UdpConfig, UdpSocket};
+use jackfield_driver::shard::{Shards, ShardsConfig, StartError};
+use jackfield_driver::tcp::{self, TcpStats};
+use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use tokio::io::AsyncWriteExt;
 
 #[test]
 fn shards_share_a_port_and_each_connection_is_one_shard_s() {
-    let address = jackfield_net::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = jackfield_driver::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
     let (shards, stats) = Shards::start(&shards(2), move |context| async move {
         let listener = tcp::listen(address, 128)?;
         let stats = Arc::new(TcpStats::default());

@@ -10,7 +10,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
 
-use jackfield_net::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
+use jackfield_driver::udp::{RecvBatch, UdpConfig, UdpSocket, UdpStats};
 
 #[tokio::test]
 async fn a_wildcard_socket_answers_from_the_address_it_was_asked_at() {

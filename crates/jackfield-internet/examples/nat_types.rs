@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{App, Datagram, Echo, HostId, Link, NatBox, NetworkId, World};
+use jackfield_internet::{App, Datagram, Echo, HostId, Link, NatBox, NetworkId, World};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Assignment, Config};
 

@@ -3,18 +3,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::packet::Headers;
-
-/// A UDP datagram.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Datagram {
-    /// Where it comes from; an unspecified address stands for the host's own.
-    pub source: SocketAddr,
-    /// Where it goes.
-    pub destination: SocketAddr,
-    /// What it carries.
-    pub data: Vec<u8>,
-}
+use jackfield_nat::packet::{Datagram, Headers};
 
 /// A program on a host of the virtual internet: a sans-IO core with the few methods that a driver would call.
 ///

@@ -9,7 +9,7 @@ use super::host::Host;
 use super::link::{Link, Pipe};
 use super::reassembly::Reassembly;
 use super::world::{HostId, Interface, InterfaceId, Kind, Network, NetworkId, Node, NodeId, World};
-use crate::{Address, Config, Nat, Policy, Prefix, Translation};
+use jackfield_nat::{Address, Config, Nat, Policy, Prefix, Translation};
 
 /// A NAT or firewall with the network behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,9 +131,9 @@ impl World {
         prefix: Prefix,
         policy: Policy,
     ) -> NatBox {
-        let strict = crate::Behaviour {
-            mapping: crate::Mapping::EndpointIndependent,
-            filtering: crate::Filtering::AddressAndPortDependent,
+        let strict = jackfield_nat::Behaviour {
+            mapping: jackfield_nat::Mapping::EndpointIndependent,
+            filtering: jackfield_nat::Filtering::AddressAndPortDependent,
         };
         let config = Config {
             translation: Translation::None,

@@ -2,8 +2,8 @@ use std::fmt::Write;
 
 use super::trace::{Fate, What};
 use super::world::{NodeId, World};
-use crate::Verdict;
-use crate::packet::describe;
+use jackfield_nat::Verdict;
+use jackfield_nat::packet::describe;
 
 impl World {
     /// Draws what happened as a sequence diagram in plain text, a column for each machine and a line for each hop.

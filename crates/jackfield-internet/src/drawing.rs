@@ -7,8 +7,8 @@ mod style;
 use std::time::Duration;
 
 use super::world::{Kind, NodeId, World};
-use crate::Address;
 use canvas::Canvas;
+use jackfield_nat::Address;
 use rows::{End, Endpoints, Hop, Row};
 
 /// A sequence diagram of what happened in a world, about to be drawn as SVG.
@@ -17,7 +17,7 @@ use rows::{End, Endpoints, Hop, Row};
 /// at 900 pixels of width.
 ///
 /// ```
-/// use jackfield_nat::net::{Echo, Link, World};
+/// use jackfield_internet::{Echo, Link, World};
 ///
 /// # #[expect(clippy::disallowed_methods)]
 /// let mut world = World::new(std::time::Instant::now(), 7);

@@ -3,9 +3,9 @@
 use super::port_mapping::is_for_group;
 use super::trace::{TraceEvent, What};
 use super::world::{InterfaceId, Kind, NodeId, World};
-use crate::packet::rewrite::decrement_ttl;
-use crate::packet::{Headers, IcmpError, Packet, Transport, build};
-use crate::{Address, Side, Transmit, Verdict};
+use jackfield_nat::packet::rewrite::decrement_ttl;
+use jackfield_nat::packet::{Headers, IcmpError, Packet, Transport, build};
+use jackfield_nat::{Address, Side, Transmit, Verdict};
 
 impl World {
     pub(super) fn arrive(&mut self, at: InterfaceId, bytes: Vec<u8>) {
@@ -172,7 +172,7 @@ impl World {
         let Ok(headers) = Headers::parse(&bytes) else {
             return;
         };
-        match crate::packet::fragment::split(&bytes, &headers, mtu) {
+        match jackfield_nat::packet::fragment::split(&bytes, &headers, mtu) {
             Some(pieces) => {
                 for piece in pieces {
                     self.put(out, piece);

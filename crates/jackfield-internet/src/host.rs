@@ -1,10 +1,12 @@
 use std::net::{IpAddr, SocketAddr};
 
-use super::app::{App, Datagram};
+use jackfield_nat::packet::Datagram;
+
+use super::app::App;
 use super::port_mapping::is_multicast;
 use super::reassembly::Reassembly;
 use super::world::{InterfaceId, Kind, NodeId, World};
-use crate::packet::{Headers, Transport, build, verify};
+use jackfield_nat::packet::{Headers, Transport, build, verify};
 
 /// A machine with a program.
 #[derive(Debug, Clone)]

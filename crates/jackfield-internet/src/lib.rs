@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use jackfield_nat::net::{Echo, Link, World};
+//! use jackfield_internet::{Echo, Link, World};
 //! use jackfield_nat::profile::Profile;
 //!
 //! # #[expect(clippy::disallowed_methods)]
@@ -26,12 +26,15 @@
 
 mod app;
 mod build;
+mod capture;
 mod diagram;
 mod drawing;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod link;
-pub mod pcapng;
 mod port_mapping;
 pub mod proxy;
 mod reassembly;
@@ -40,9 +43,10 @@ mod tcp;
 mod trace;
 mod world;
 
-pub use app::{App, CloneApp, Datagram, Echo};
+pub use app::{App, CloneApp, Echo};
 pub use build::NatBox;
 pub use drawing::Drawing;
+pub use jackfield_nat::packet::Datagram;
 pub use link::{Link, Loss};
 pub use site::{Place, Site, UnknownSite};
 pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};

@@ -5,9 +5,9 @@ use rand_chacha::rand_core::Rng;
 use super::build::NatBox;
 use super::trace::{TraceEvent, What};
 use super::world::{InterfaceId, Kind, NodeId, World};
-use crate::packet::Headers;
-use crate::portmap::{Config, Gateway};
-use crate::{Address, Nat, Side};
+use jackfield_nat::packet::Headers;
+use jackfield_nat::{Address, Nat, Side};
+use jackfield_portmap::{Config, Gateway};
 
 impl World {
     /// Has a NAT lease its ports to the hosts behind it.

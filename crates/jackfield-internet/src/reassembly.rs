@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::Address;
-use crate::packet::{Headers, build};
+use jackfield_nat::Address;
+use jackfield_nat::packet::{Headers, build};
 
 /// Puts fragments together, as a host does ([RFC 791 §3.2](https://www.rfc-editor.org/rfc/rfc791#section-3.2)).
 #[derive(Debug, Clone, Default)]

@@ -8,9 +8,9 @@ use super::build::NatBox;
 use super::proxy::{Proxy, ProxyConfig};
 use super::tcp::TcpApp;
 use super::world::{HostId, NetworkId, World};
-use crate::oracle::Traits;
-use crate::profile::Profile;
-use crate::{Behaviour, Config, Filtering, Mapping, Policy, Prefix, Translation};
+use jackfield_nat::oracle::Traits;
+use jackfield_nat::profile::Profile;
+use jackfield_nat::{Behaviour, Config, Filtering, Mapping, Policy, Prefix, Translation};
 
 /// A kind of place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,12 +106,12 @@ impl Site {
         }
     }
 
-    /// Returns what the [oracle](crate::oracle) has to know of it for UDP.
+    /// Returns what the [oracle](jackfield_nat::oracle) has to know of it for UDP.
     pub fn udp_traits(self) -> Vec<Traits> {
         self.traits(Traits::of)
     }
 
-    /// Returns what the [oracle](crate::oracle) has to know of it for TCP.
+    /// Returns what the [oracle](jackfield_nat::oracle) has to know of it for TCP.
     pub fn tcp_traits(self) -> Vec<Traits> {
         self.traits(Traits::of_tcp)
     }

@@ -8,9 +8,11 @@ use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::app::{App, Datagram};
-use crate::packet::Headers;
-use crate::stack::{Event, Limits, Stack};
+use jackfield_nat::packet::Datagram;
+
+use super::app::App;
+use jackfield_nat::packet::Headers;
+use jackfield_tcp::{Event, Limits, Stack};
 
 pub use client::{Outcome, TcpClient};
 pub use echo::TcpEcho;

@@ -2,8 +2,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::world::{InterfaceId, NodeId};
-use crate::packet::describe;
-use crate::{Side, Verdict};
+use jackfield_nat::packet::describe;
+use jackfield_nat::{Side, Verdict};
 
 /// What became of a packet on a hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

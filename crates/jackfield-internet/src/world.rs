@@ -11,9 +11,9 @@ use super::app::App;
 use super::host::Host;
 use super::link::{Link, Passage, Pipe};
 use super::trace::{Fate, Trace, TraceEvent, What};
-use crate::packet::{Headers, build};
-use crate::portmap::Gateway;
-use crate::{Address, Nat, Prefix};
+use jackfield_nat::packet::{Headers, build};
+use jackfield_nat::{Address, Nat, Prefix};
+use jackfield_portmap::Gateway;
 
 /// A machine of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -183,7 +183,7 @@ impl CommandTable {
 }
 
 fn patience(text: &str) -> Option<Duration> {
-    crate::config::time(text, Duration::from_millis(1), Duration::from_secs(3600))
+    jackfield_sansio::parse_duration(text, Duration::from_millis(1), Duration::from_secs(3600))
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,7 +226,7 @@ pub(super) const MOST_EXTERNALS: u8 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Plan;
+    use crate::Plan;
 
     fn error(text: &str) -> String {
         Spec::from_toml(text).unwrap_err().to_string()

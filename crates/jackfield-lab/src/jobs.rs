@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jackfield_net::namespace::process::{self, Signal};
-use jackfield_net::tun::Netns;
+use jackfield_router::Netns;
+use jackfield_router::namespace::process::{self, Signal};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -26,6 +26,8 @@ pub(super) struct Crew {
     running: Arc<Mutex<HashMap<u32, Member>>>,
     stopping: Arc<AtomicBool>,
     output: Output,
+    /// Where the end of a program in the background is said.
+    note: fn(&str),
 }
 
 #[derive(Debug)]
@@ -57,11 +59,12 @@ pub(super) struct Place<'a> {
 
 impl Crew {
     /// Returns one without members; `collect` has to be polled for it to notice ends.
-    pub(super) fn new(output: Output) -> Self {
+    pub(super) fn new(output: Output, note: fn(&str)) -> Self {
         Self {
             running: Arc::default(),
             stopping: Arc::default(),
             output,
+            note,
         }
     }
 
@@ -134,7 +137,7 @@ impl Crew {
     pub(super) async fn mourn(self, program: Started) {
         let code = program.ended.await.unwrap_or(1);
         if !self.stopping.load(Ordering::Relaxed) {
-            crate::cli::note(&format!("{} ended with {code}", program.name));
+            (self.note)(&format!("{} ended with {code}", program.name));
         }
     }
 

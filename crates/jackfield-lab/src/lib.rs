@@ -2,13 +2,14 @@
 //!
 //! What was written in a file or as flags is a [`Spec`]; a [`Plan`] gives every host and site its addresses, [`world`]
 //! makes them, [`jobs`] runs programs in them, and [`state`] is where other processes find a lab that runs. All of it is
-//! inside namespaces that the kernel clears away ([`jackfield_net::namespace`]).
+//! inside namespaces that the kernel clears away ([`jackfield_router::namespace`]).
 
 pub mod environment;
 mod file;
 mod flags;
 pub mod grid;
 pub mod jobs;
+pub mod nat;
 mod output;
 mod plan;
 mod presence;
@@ -19,6 +20,5 @@ pub mod world;
 
 pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, SERVER, SitePlan};
 pub use presence::{down, exec, up};
-pub(crate) use run::run_with;
-pub use run::{RunOptions, run};
+pub use run::{Notices, RunOptions, run, run_with};
 pub use spec::{HostSpec, Job, SiteSpec, Spec, SpecError, Words};

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use jackfield_net::namespace::join;
-use jackfield_net::namespace::process::{self, Signal};
+use jackfield_router::namespace::join;
+use jackfield_router::namespace::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::jobs::code;

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use jackfield_net::namespace::{Isolated, isolate, mounts, wiring};
+use jackfield_router::namespace::{Isolated, isolate, mounts, wiring};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::environment;
@@ -33,6 +33,26 @@ pub struct RunOptions {
     pub capture: Option<PathBuf>,
     /// What decides random ports and losses; random itself when absent.
     pub seed: Option<u64>,
+    /// Where the lab says what people should know.
+    pub notices: Notices,
+}
+
+/// Where a lab says what people should know, beside the output of its programs; nowhere by default.
+#[derive(Debug, Clone, Copy)]
+pub struct Notices {
+    /// Takes what there is and what has ended.
+    pub note: fn(&str),
+    /// Takes the error that ends the lab.
+    pub complain: fn(&str),
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self {
+            note: |_| {},
+            complain: |_| {},
+        }
+    }
 }
 
 /// Makes a lab, runs its programs, and takes it away again; returns the worst exit code of those in the foreground.
@@ -52,7 +72,7 @@ pub fn run(spec: &Spec, plan: &Plan, options: &RunOptions) -> Result<u8> {
 ///
 /// # Errors
 /// As [`run()`], and when the work fails.
-pub(crate) fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
+pub fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
     spec: &Spec,
     plan: &Plan,
     options: &RunOptions,
@@ -75,7 +95,7 @@ pub(crate) fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
                 pids: (supervisor, pid),
             };
             let code = lab.run(work).unwrap_or_else(|error| {
-                crate::cli::complain(&format!("{error:#}"));
+                (options.notices.complain)(&format!("{error:#}"));
                 1
             });
             std::process::exit(code.into());
@@ -112,9 +132,12 @@ impl Lab<'_> {
         };
         let (world, mut failures) = World::build(self.plan, &options)?;
         if self.options.announce {
-            crate::cli::note(&summary(self.folder.name(), self.plan));
+            (self.options.notices.note)(&summary(self.folder.name(), self.plan));
         }
-        let crew = Crew::new(Output::new(self.names(), self.options.hush));
+        let crew = Crew::new(
+            Output::new(self.names(), self.options.hush),
+            self.options.notices.note,
+        );
         let finished = Cell::new(None);
         let work = async {
             let started = self.start(&crew, &world).await?;

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use jackfield_net::namespace::process::try_lock;
+use jackfield_router::namespace::process::try_lock;
 use serde::{Deserialize, Serialize};
 
 /// The folder of a lab that this process, or one that it was forked from, runs.

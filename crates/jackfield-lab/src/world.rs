@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use jackfield_net::namespace::wiring;
-use jackfield_net::tun::{Netns, TunConfig};
+use jackfield_router::namespace::wiring;
+use jackfield_router::{Netns, TunConfig};
 use tokio::sync::mpsc as async_mpsc;
 
 use super::plan::{

@@ -1,10 +1,8 @@
 //! Entries for a fuzzer: each takes bytes and panics when a property does not hold.
 
-mod internet;
 mod life;
 mod life_config;
 mod model;
-mod portmap;
 #[cfg(test)]
 mod seeds;
 
@@ -20,12 +18,7 @@ use crate::{
     Translation, Verdict,
 };
 
-pub use self::internet::proxy_messages;
-pub use self::internet::proxy_server;
-pub use self::internet::stack;
 pub use self::life::life;
-pub use self::portmap::portmap_gateway;
-pub use self::portmap::portmap_messages;
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
 ///

@@ -24,9 +24,7 @@
 //! - [`Nat`] and its [`Config`]: the core. Every drop has a [`DropReason`] and a counter.
 //! - [`profile`]: NATs by name, each with the requirements it breaks on purpose.
 //! - [`oracle`]: whether two hosts behind given NATs must find a direct path, and why.
-//! - [`net`]: a virtual internet with virtual time, for tests.
-//! - [`stack`]: a host's TCP over raw packets, for programs in the virtual internet and servers inside a NAT.
-//! - [`portmap`]: PCP, NAT-PMP and UPnP, the gateway that leases a NAT's ports and the client that asks for them.
+//! - [`pcapng`]: captures for Wireshark.
 //! - [`packet`]: packets as bytes: reading, building, changing in place.
 //!
 //! # Standards
@@ -41,10 +39,6 @@
 //!   [RFC 6052](https://www.rfc-editor.org/rfc/rfc6052) and the packets of
 //!   [RFC 7915](https://www.rfc-editor.org/rfc/rfc7915)
 //! - [x] [RFC 6877](https://www.rfc-editor.org/rfc/rfc6877) 464XLAT, the customer's side: [`Clat`]
-//! - [x] [RFC 6886](https://www.rfc-editor.org/rfc/rfc6886) NAT-PMP, gateway and client
-//! - [x] [RFC 6887](https://www.rfc-editor.org/rfc/rfc6887) PCP: MAP, PEER, ANNOUNCE, all three options; gateway and client
-//! - [x] UPnP IGD 1 and 2: WANIPConnection and its discovery; gateway and client. Events (GENA) are left out: nobody who
-//!   maps ports subscribes to them
 //!
 //! Left out on purpose: protocols without ports, which a NAT cannot share an address among; and application-level
 //! gateways but for the evil one, [`Config::alg`], which shows why they are a bad idea.
@@ -61,13 +55,11 @@ mod clat;
 #[doc(hidden)]
 pub mod fuzzing;
 mod nat;
-pub mod net;
 pub mod oracle;
 pub mod packet;
-pub mod portmap;
+pub mod pcapng;
 mod pref64;
 pub mod profile;
-pub mod stack;
 
 pub use address::{Address, Endpoint, Prefix, PrefixError};
 pub use clat::Clat;

@@ -67,7 +67,7 @@ impl Traits {
     }
 
     /// Returns the same NAT as a host sees it whose port is forwarded, by hand or by a port mapping protocol
-    /// ([`crate::portmap`]): it has one outside endpoint, from which it answers, and everybody may send to it.
+    /// (PCP, NAT-PMP or UPnP): it has one outside endpoint, from which it answers, and everybody may send to it.
     #[must_use]
     pub const fn forwarded(self) -> Self {
         Self {

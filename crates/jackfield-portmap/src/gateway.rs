@@ -34,9 +34,9 @@ use rate::Rates;
 use super::SERVER_PORT;
 use super::upnp::SSDP_PORT;
 use super::upnp::description::Description;
-use crate::Nat;
-use crate::net::Datagram;
-use crate::stack::{ConnectionId, Limits, Stack};
+use jackfield_nat::Nat;
+use jackfield_nat::packet::Datagram;
+use jackfield_tcp::{ConnectionId, Limits, Stack};
 
 /// The port mapping server of a NAT.
 ///

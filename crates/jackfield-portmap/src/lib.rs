@@ -4,12 +4,12 @@
 //! ([RFC 6886](https://www.rfc-editor.org/rfc/rfc6886)) are datagrams to the gateway's port 5351; UPnP IGD is found by
 //! multicast and spoken in XML over HTTP. [`nat_pmp`], [`pcp`] and [`upnp`] read and write their messages.
 //!
-//! A [`Gateway`] is the server: it stands beside a [`Nat`](crate::Nat), answers what reaches the NAT's inside address,
+//! A [`Gateway`] is the server: it stands beside a [`Nat`](jackfield_nat::Nat), answers what reaches the NAT's inside address,
 //! and keeps the leases. A [`client::Client`] asks all three at once and keeps mappings alive. Both are sans-IO: the
 //! packets, the time and the seed come from outside.
 //!
 //! ```
-//! use jackfield_nat::portmap::{Config, Gateway, Protocol, nat_pmp};
+//! use jackfield_portmap::{Config, Gateway, Protocol, nat_pmp};
 //! use jackfield_nat::{Config as NatConfig, Nat, Side};
 //! use jackfield_nat::packet::build;
 //!
@@ -36,6 +36,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Standards
+//!
+//! - [x] [RFC 6886](https://www.rfc-editor.org/rfc/rfc6886) NAT-PMP, gateway and client
+//! - [x] [RFC 6887](https://www.rfc-editor.org/rfc/rfc6887) PCP: MAP, PEER, ANNOUNCE, all three options; gateway and client
+//! - [x] UPnP IGD 1 and 2: WANIPConnection and its discovery; gateway and client. Events (GENA) are left out: nobody who
+//!   maps ports subscribes to them
+//!
 //! # What is refused
 //!
 //! A host maps ports to itself, unless [`Config::third_parties`] says otherwise. Requests from outside are never
@@ -43,6 +50,9 @@
 //! host has its quota of leases and of requests, and every lease ends.
 
 pub mod client;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod nat_pmp;
 pub mod pcp;
 pub mod upnp;
@@ -65,8 +75,8 @@ impl Protocol {
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
         match number {
-            crate::packet::protocol::UDP => Some(Self::Udp),
-            crate::packet::protocol::TCP => Some(Self::Tcp),
+            jackfield_nat::packet::protocol::UDP => Some(Self::Udp),
+            jackfield_nat::packet::protocol::TCP => Some(Self::Tcp),
             _ => None,
         }
     }
@@ -75,8 +85,8 @@ impl Protocol {
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
-            Self::Udp => crate::packet::protocol::UDP,
-            Self::Tcp => crate::packet::protocol::TCP,
+            Self::Udp => jackfield_nat::packet::protocol::UDP,
+            Self::Tcp => jackfield_nat::packet::protocol::TCP,
         }
     }
 
@@ -90,7 +100,7 @@ impl Protocol {
     }
 }
 
-impl From<Protocol> for crate::Protocol {
+impl From<Protocol> for jackfield_nat::Protocol {
     fn from(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Udp => Self::Udp,

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::Protocol;
-use crate::packet::bytes::{u8_at, u16_at, u32_at};
+use jackfield_nat::packet::bytes::{u8_at, u16_at, u32_at};
 
 /// What a host asks of its gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub use result::ResultCode;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::packet::bytes::{u8_at, u16_at, u128_at};
+use jackfield_nat::packet::bytes::{u8_at, u16_at, u128_at};
 
 /// What a request or response is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

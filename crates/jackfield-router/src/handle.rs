@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use jackfield_nat::{Config, Counters, MappingView, portmap};
+use jackfield_nat::{Config, Counters, MappingView};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Link, LinkCounters, PortCounters};
@@ -34,9 +34,9 @@ pub struct Report {
     /// What the link kept from crossing.
     pub link_counters: LinkCounters,
     /// What hosts have leased.
-    pub leases: Vec<portmap::LeaseView>,
+    pub leases: Vec<jackfield_portmap::LeaseView>,
     /// What came of requests for leases, where there is port mapping.
-    pub port_mapping: Option<portmap::Counters>,
+    pub port_mapping: Option<jackfield_portmap::Counters>,
     /// What went through the inside interface.
     pub inside: PortCounters,
     /// What went through the outside interface.
@@ -48,7 +48,7 @@ pub(super) enum Order {
     Report(oneshot::Sender<Box<Report>>),
     Reboot(oneshot::Sender<()>),
     Reconfigure(Box<Config>, oneshot::Sender<()>),
-    MapPorts(Box<portmap::Config>, oneshot::Sender<()>),
+    MapPorts(Box<jackfield_portmap::Config>, oneshot::Sender<()>),
     SetLink(Link, oneshot::Sender<()>),
 }
 
@@ -96,7 +96,7 @@ impl Handle {
     ///
     /// # Errors
     /// Fails when the router has ended.
-    pub async fn map_ports(&self, config: portmap::Config) -> Result<(), Stopped> {
+    pub async fn map_ports(&self, config: jackfield_portmap::Config) -> Result<(), Stopped> {
         self.ask(|done| Order::MapPorts(Box::new(config), done))
             .await
     }

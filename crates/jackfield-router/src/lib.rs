@@ -8,10 +8,13 @@
 //! with one header to translate, and its checksum is left to whoever cuts the train up (virtio 1.2 §5.1.6, as in the
 //! kernel's `Documentation/networking/tuntap.rst`). Packets that come one by one leave as trains where they follow each other.
 
+#![cfg(target_os = "linux")]
+
 mod cable;
 pub(crate) mod device;
 mod handle;
 mod lane;
+pub mod namespace;
 pub(crate) mod netlink;
 mod netns;
 mod offload;

@@ -2,7 +2,7 @@
 //!
 //! [`isolate`] parts a process in two: one inside, the first in a PID namespace, and one outside that waits for it. When
 //! either ends, however that happens, the kernel ends every process inside, and with them go the network namespaces
-//! ([`Netns::create`](crate::tun::Netns::create)), their interfaces and their mounts, none of which has a name on the
+//! ([`Netns::create`](crate::Netns::create)), their interfaces and their mounts, none of which has a name on the
 //! outside. So there is nothing that a killed program could leave behind. It takes root, or a kernel that lets users
 //! have namespaces of their own.
 //!

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use jackfield_nat::Side;
 use jackfield_nat::packet::Packet;
-use jackfield_nat::portmap::{Config, Gateway, Protocols};
+use jackfield_portmap::{Config, Gateway, Protocols};
 
 use super::offload::Offload;
 use super::translator::Translator;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jackfield_nat::Nat;
-use jackfield_nat::portmap::{self, Gateway};
+use jackfield_portmap::Gateway;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
@@ -92,7 +92,7 @@ impl Router {
     }
 
     /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
-    pub fn map_ports(&mut self, config: portmap::Config) {
+    pub fn map_ports(&mut self, config: jackfield_portmap::Config) {
         self.shared.translator().map_ports(config);
     }
 

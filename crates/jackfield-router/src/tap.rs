@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use jackfield_nat::Side;
-use jackfield_nat::net::pcapng;
+use jackfield_nat::pcapng;
 
 /// A capture file of what a router's NAT sees and says.
 ///

@@ -2,8 +2,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use jackfield_nat::packet::Packet;
-use jackfield_nat::portmap::Gateway;
 use jackfield_nat::{Nat, Side, Verdict};
+use jackfield_portmap::Gateway;
 
 use super::Tap;
 use super::cable::{Cable, Fate};

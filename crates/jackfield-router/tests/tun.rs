@@ -10,7 +10,7 @@ use std::time::Duration;
 use jackfield_nat::packet::{Headers, build, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{DropReason, Nat};
-use jackfield_net::tun::{Handle, Link, Report, Router, RouterConfig, Tap, Tun};
+use jackfield_router::{Handle, Link, Report, Router, RouterConfig, Tap, Tun};
 use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -43,8 +43,8 @@ mod wire {
     use jackfield_nat::{
         Behaviour, Config, DropReason, Filtering, Mapping, Nat, Prefix, Translation,
     };
-    use jackfield_net::namespace::wiring;
-    use jackfield_net::tun::{Handle, Netns, Report, Router, RouterConfig, Tun, TunConfig};
+    use jackfield_router::namespace::wiring;
+    use jackfield_router::{Handle, Netns, Report, Router, RouterConfig, Tun, TunConfig};
     use tokio::sync::oneshot;
 
     pub(crate) const TESTS: &[(&str, fn())] = &[

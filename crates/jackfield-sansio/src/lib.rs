@@ -18,10 +18,12 @@
 //! assert_eq!(timers.next(), None);
 //! ```
 
+mod duration;
 mod epoch;
 mod five_tuple;
 mod timers;
 
+pub use duration::parse_duration;
 pub use epoch::Epoch;
 pub use five_tuple::{FiveTuple, Transmit, Transport};
 pub use timers::Timers;

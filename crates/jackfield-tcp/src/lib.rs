@@ -5,7 +5,7 @@
 //! for byte as the original does.
 //!
 //! ```
-//! use jackfield_nat::stack::{Event, Stack};
+//! use jackfield_tcp::{Event, Stack};
 //!
 //! # #[expect(clippy::disallowed_methods)]
 //! let now = std::time::Instant::now();
@@ -40,7 +40,7 @@
 //!   are not open yet, and no others
 //!
 //! Left out on purpose: path MTU discovery ([`Limits::mtu`] is what all paths carry), congestion control, fragments
-//! (whoever hands packets in puts them together) and UDP, which needs no stack: see [`crate::packet::build::udp`].
+//! (whoever hands packets in puts them together) and UDP, which needs no stack: see [`jackfield_nat::packet::build::udp`].
 
 mod connection;
 mod event;
@@ -59,7 +59,7 @@ use smoltcp::socket::tcp::State;
 
 use self::connection::{Connection, micros};
 use self::machine::{Machine, Setup};
-use crate::packet::{Headers, TcpFlags, Transport, verify};
+use jackfield_nat::packet::{Headers, TcpFlags, Transport, verify};
 
 pub use self::event::{ConnectError, ConnectionId, Event, Reason};
 pub use self::limits::{Counters, Limits};

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::packet::build::{self, fill_transport_checksum};
-use crate::packet::{Headers, TcpFlags, Transport, bytes, protocol};
+use jackfield_nat::packet::build::{self, fill_transport_checksum};
+use jackfield_nat::packet::{Headers, TcpFlags, Transport, bytes, protocol};
 
 /// The numbers of a segment that acknowledges something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub(super) fn without_syn(packet: &[u8], headers: &Headers) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::verify;
+    use jackfield_nat::packet::verify;
 
     #[test]
     fn a_segment_without_its_syn_is_right_and_starts_one_later() {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::packet::{IcmpError, build};
-use jackfield_nat::stack::{ConnectError, ConnectionId, Event, Limits, Reason, Stack};
+use jackfield_tcp::{ConnectError, ConnectionId, Event, Limits, Reason, Stack};
 use proptest::prelude::*;
 
 /// Two stacks, and the packets under way between them.

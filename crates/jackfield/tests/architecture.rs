@@ -19,16 +19,39 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jackfield-stun", &["jackfield-sansio"]),
     ("jackfield-turn", &["jackfield-stun", "jackfield-sansio"]),
     ("jackfield-nat", &["jackfield-sansio"]),
+    ("jackfield-tcp", &["jackfield-nat", "jackfield-sansio"]),
+    (
+        "jackfield-portmap",
+        &["jackfield-tcp", "jackfield-nat", "jackfield-sansio"],
+    ),
+    (
+        "jackfield-internet",
+        &[
+            "jackfield-portmap",
+            "jackfield-tcp",
+            "jackfield-nat",
+            "jackfield-sansio",
+        ],
+    ),
     ("jackfield-websocket", &[]),
     ("jackfield-socketio-proto", &[]),
     ("jackfield-signal", &[]),
     (
-        "jackfield-net",
+        "jackfield-driver",
         &[
-            "jackfield-sansio",
+            "jackfield-portmap",
             "jackfield-stun",
             "jackfield-turn",
+            "jackfield-sansio",
+        ],
+    ),
+    (
+        "jackfield-router",
+        &[
+            "jackfield-portmap",
+            "jackfield-tcp",
             "jackfield-nat",
+            "jackfield-sansio",
         ],
     ),
     (
@@ -36,17 +59,41 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["jackfield-socketio-proto", "jackfield-websocket"],
     ),
     (
+        "jackfield-lab",
+        &[
+            "jackfield-router",
+            "jackfield-driver",
+            "jackfield-portmap",
+            "jackfield-nat",
+            "jackfield-turn",
+            "jackfield-stun",
+            "jackfield-sansio",
+        ],
+    ),
+    (
+        "jackfield-doctor",
+        &[
+            "jackfield-driver",
+            "jackfield-nat",
+            "jackfield-socketio",
+            "jackfield-turn",
+            "jackfield-stun",
+            "jackfield-sansio",
+        ],
+    ),
+    (
         "jackfield",
         &[
-            "jackfield-sansio",
-            "jackfield-stun",
-            "jackfield-turn",
-            "jackfield-nat",
-            "jackfield-net",
-            "jackfield-websocket",
-            "jackfield-socketio-proto",
+            "jackfield-lab",
+            "jackfield-doctor",
+            "jackfield-router",
+            "jackfield-driver",
             "jackfield-socketio",
             "jackfield-signal",
+            "jackfield-nat",
+            "jackfield-turn",
+            "jackfield-stun",
+            "jackfield-sansio",
         ],
     ),
     ("jackfield-corpus", &[]),
@@ -55,8 +102,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Arrows that only tests may use; from every core there is also one to `jackfield-corpus`.
 const DEV_ARROWS: &[(&str, &str)] = &[
+    ("jackfield-stun", "jackfield-internet"),
     ("jackfield-stun", "jackfield-nat"),
+    ("jackfield-turn", "jackfield-internet"),
+    ("jackfield-turn", "jackfield-tcp"),
     ("jackfield-turn", "jackfield-nat"),
+    ("jackfield-portmap", "jackfield-internet"),
+    ("jackfield-router", "jackfield-internet"),
+    ("jackfield-driver", "jackfield-nat"),
 ];
 
 /// The crates that know protocols and nothing of sockets, tasks or clocks.
@@ -65,6 +118,9 @@ const CORES: &[&str] = &[
     "jackfield-stun",
     "jackfield-turn",
     "jackfield-nat",
+    "jackfield-tcp",
+    "jackfield-portmap",
+    "jackfield-internet",
     "jackfield-websocket",
     "jackfield-socketio-proto",
     "jackfield-signal",

@@ -8,15 +8,15 @@
 use std::net::SocketAddr;
 
 use jackfield::config::{Config, Key, Low, Source};
-use jackfield::doctor::{Diagnosis, Health, Options, Target, Trust, examine};
 use jackfield::serve::Server;
-use jackfield_net::discovery::discover;
+use jackfield_doctor::{Diagnosis, Health, Options, Target, Trust, examine};
+use jackfield_driver::discovery::discover;
 use jackfield_stun::behaviour::{Config as DiscoveryConfig, Finding, Fragments, Label};
 
 fn start() -> (Server, SocketAddr) {
     let free = |ip: &str| {
         let address = format!("{ip}:0").parse().unwrap();
-        jackfield_net::port::claim(address).unwrap().port()
+        jackfield_driver::port::claim(address).unwrap().port()
     };
     let listen: SocketAddr = format!("127.0.0.1:{}", free("127.0.0.1")).parse().unwrap();
     let mut low = Low::default();

@@ -63,7 +63,7 @@ impl Evidence {
     /// Returns what follows from it.
     ///
     /// ```
-    /// use jackfield_net::discovery::layers::{Evidence, Layers};
+    /// use jackfield_driver::discovery::layers::{Evidence, Layers};
     ///
     /// let ip = |text: &str| Some(text.parse().unwrap());
     /// let evidence = Evidence {

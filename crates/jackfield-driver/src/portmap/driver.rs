@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use jackfield_nat::portmap::ANNOUNCE_PORT;
-use jackfield_nat::portmap::client::{Client, Config, Event, FetchId, Output};
+use jackfield_portmap::ANNOUNCE_PORT;
+use jackfield_portmap::client::{Client, Config, Event, FetchId, Output};
 use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
@@ -204,7 +204,7 @@ pub(super) fn local_towards(other: IpAddr) -> io::Result<IpAddr> {
         IpAddr::V6(_) => ([0; 16], 0).into(),
     };
     let socket = std::net::UdpSocket::bind(any)?;
-    socket.connect((other, jackfield_nat::portmap::SERVER_PORT))?;
+    socket.connect((other, jackfield_portmap::SERVER_PORT))?;
     Ok(socket.local_addr()?.ip())
 }
 

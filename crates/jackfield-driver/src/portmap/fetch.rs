@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use jackfield_nat::portmap::client::is_whole;
-use jackfield_nat::portmap::upnp::http::LONGEST;
+use jackfield_portmap::client::is_whole;
+use jackfield_portmap::upnp::http::LONGEST;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -3,8 +3,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_nat::portmap::Protocols;
-use jackfield_nat::portmap::client::{Config, Event, MapError, MapId, MapRequest, Mapping};
+use jackfield_portmap::Protocols;
+use jackfield_portmap::client::{Config, Event, MapError, MapId, MapRequest, Mapping};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::default_gateway;

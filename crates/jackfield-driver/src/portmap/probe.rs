@@ -2,8 +2,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jackfield_nat::portmap::client::{Absence, Config, Finding};
-use jackfield_nat::portmap::{Dialect, Protocols};
+use jackfield_portmap::client::{Absence, Config, Finding};
+use jackfield_portmap::{Dialect, Protocols};
 
 use super::default_gateway;
 use super::driver::{Driver, local_towards};

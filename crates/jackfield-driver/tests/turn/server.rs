@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jackfield_net::shard::{ShardContext, Shards, ShardsConfig};
-use jackfield_net::tcp::{self, TcpStats};
-use jackfield_net::turn::{TurnConfig, TurnHandle, TurnShard, TurnStats};
-use jackfield_net::udp::{UdpConfig, UdpSocket};
+use jackfield_driver::shard::{ShardContext, Shards, ShardsConfig};
+use jackfield_driver::tcp::{self, TcpStats};
+use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard, TurnStats};
+use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_turn::{Config, Credentials, NonceKey, Registry, Server};
 
@@ -39,7 +39,7 @@ impl TestServer {
     }
 
     fn start_with(count: usize, driver: TurnConfig, change: impl FnOnce(&mut Config)) -> Self {
-        let address = jackfield_net::port::claim(LOOPBACK).unwrap();
+        let address = jackfield_driver::port::claim(LOOPBACK).unwrap();
         let users = Credentials::new()
             .with_user("alice", "secret")
             .with_user("bob", "secret");

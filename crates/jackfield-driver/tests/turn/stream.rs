@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::{Client, Incoming, Link, Refused};
 use super::server::{Peer, TestServer};
-use jackfield_net::turn::TurnConfig;
+use jackfield_driver::turn::TurnConfig;
 
 #[test]
 fn a_client_that_reads_too_slowly_loses_data_but_no_answers() {

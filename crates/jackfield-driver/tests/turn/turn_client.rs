@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield_net::turn_client::{
+use jackfield_driver::turn_client::{
     ClientTransport, ConnectError, Options, Tls, TurnClient, TurnError,
 };
 use jackfield_turn::client::{Credential, Failure, Fault};

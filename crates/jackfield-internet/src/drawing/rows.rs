@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Drawing;
-use crate::net::trace::{Fate, TraceEvent, What};
-use crate::net::world::{InterfaceId, NodeId};
-use crate::packet::{Headers, Transport, describe};
-use crate::{Hold, Verdict};
+use crate::trace::{Fate, TraceEvent, What};
+use crate::world::{InterfaceId, NodeId};
+use jackfield_nat::packet::{Headers, Transport, describe};
+use jackfield_nat::{Hold, Verdict};
 
 /// A line of the picture.
 #[derive(Debug, Clone, PartialEq)]

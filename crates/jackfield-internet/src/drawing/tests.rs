@@ -1,6 +1,6 @@
 use super::*;
-use crate::net::{Echo, Link};
-use crate::profile::Profile;
+use crate::{Echo, Link};
+use jackfield_nat::profile::Profile;
 
 fn home() -> (World, NodeId, NodeId, NodeId) {
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Target;
 use super::socks5::UdpHeader;
-use crate::net::app::Datagram;
+use jackfield_nat::packet::Datagram;
 
 /// A port of the proxy's that relays one client's datagrams, as long as its TCP connection lives.
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use super::associate::Association;
 use super::http::{ConnectRequest, ConnectResponse, HeadError};
 use super::socks5::{self, Command, Greeting, Reply, Request, SocksError, code};
 use super::{Credentials, HostName, Target, TargetHost};
-use crate::net::app::Datagram;
-use crate::net::tcp::TcpProgram;
-use crate::stack::{ConnectionId, Event, Reason, Stack};
+use crate::tcp::TcpProgram;
+use jackfield_nat::packet::Datagram;
+use jackfield_tcp::{ConnectionId, Event, Reason, Stack};
 
 /// What a [`Proxy`] does for whom.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::TcpProgram;
-use crate::net::proxy::{Handshake, HandshakeError, Progress};
-use crate::stack::{ConnectError, ConnectionId, Event, Reason, Stack};
+use crate::proxy::{Handshake, HandshakeError, Progress};
+use jackfield_tcp::{ConnectError, ConnectionId, Event, Reason, Stack};
 
 /// A client that connects once, sends a request and keeps the response.
 #[derive(Debug, Clone)]

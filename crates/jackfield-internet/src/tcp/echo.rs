@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::TcpProgram;
-use crate::stack::{ConnectionId, Event, Stack};
+use jackfield_tcp::{ConnectionId, Event, Stack};
 
 /// A server that sends back what it gets, as [RFC 862](https://www.rfc-editor.org/rfc/rfc862) has it, and closes when
 /// its client has.

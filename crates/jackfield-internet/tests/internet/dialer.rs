@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::TcpProgram;
-use jackfield_nat::stack::{ConnectionId, Event, Stack};
+use jackfield_internet::TcpProgram;
+use jackfield_tcp::{ConnectionId, Event, Stack};
 
 /// A host that learns its reflexive endpoint, hears its peer's, and dials it from the port that it also listens on.
 ///

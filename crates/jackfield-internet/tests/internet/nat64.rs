@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{Echo, HostId, Link, NatBox, NetworkId, World};
+use jackfield_internet::{Echo, HostId, Link, NatBox, NetworkId, World};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, DropReason, Filtering, Mapping, Prefix};
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use jackfield_nat::net::{HostId, Link, NetworkId, World};
+use jackfield_internet::{HostId, Link, NetworkId, World};
 use jackfield_nat::oracle::{Path, Traits, oracle, oracle_behind};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{

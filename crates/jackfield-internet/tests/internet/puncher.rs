@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_internet::{App, Datagram};
 use jackfield_nat::Prefix;
-use jackfield_nat::net::{App, Datagram};
 
 /// A host that learns its reflexive endpoint, hears its peer's, and checks every endpoint it knows.
 ///

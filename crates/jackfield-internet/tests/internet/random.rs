@@ -1,6 +1,6 @@
 //! Random profiles over random links: what two hosts achieve is what the oracle says, whatever the weather.
 
-use jackfield_nat::net::{Link, Loss};
+use jackfield_internet::{Link, Loss};
 use jackfield_nat::oracle::{Traits, oracle};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Config, UnsolicitedSyn};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{HostId, Link, NatBox, NetworkId, TcpApp, TcpProgram, World};
+use jackfield_internet::{HostId, Link, NatBox, NetworkId, TcpApp, TcpProgram, World};
 use jackfield_nat::{Behaviour, Config, Filtering, Mapping, Translation};
 
 /// A world with nothing but an internet of this kind.

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use jackfield_nat::net::proxy::{
+use jackfield_internet::proxy::{
     Credentials, Handshake, HandshakeError, HostName, Proxy, ProxyConfig, Target, TargetHost,
     socks5::{Command, UdpHeader},
 };
-use jackfield_nat::net::{
+use jackfield_internet::{
     Echo, HostId, Link, Outcome, Place, Site, TcpApp, TcpClient, TcpEcho, TcpProgram, World,
 };
 use jackfield_nat::oracle::{Path, oracle};
-use jackfield_nat::stack::{Event, Reason, Stack};
+use jackfield_tcp::{Event, Reason, Stack};
 
 use crate::dialer::{Dialer, TcpMirror};
 use crate::puncher::{Mirror, Puncher};
@@ -207,7 +207,7 @@ fn through(
     config: ProxyConfig,
     http: bool,
     handshake: (Handshake, Vec<u8>),
-) -> (Outcome, jackfield_nat::net::proxy::ProxyCounters) {
+) -> (Outcome, jackfield_internet::proxy::ProxyCounters) {
     let (mut world, net) = internet(Link::latency(millis(10)), 1);
     world.host("server", net, ip(SERVER), TcpApp::new(9, TcpEcho::new([7])));
     let proxy = TcpApp::new(8, Proxy::new(config));
@@ -260,7 +260,7 @@ impl TcpProgram for UdpClient {
     }
 
     fn handle_event(&mut self, now: Instant, stack: &mut Stack, event: Event) {
-        use jackfield_nat::net::proxy::Progress;
+        use jackfield_internet::proxy::Progress;
         match event {
             Event::Connected { id, .. } => {
                 let nowhere = socket("0.0.0.0:0").into();
@@ -296,14 +296,14 @@ impl TcpProgram for UdpClient {
         self.heard.push((header.target, data[at..].to_vec()));
     }
 
-    fn poll_transmit(&mut self) -> Option<jackfield_nat::net::Datagram> {
+    fn poll_transmit(&mut self) -> Option<jackfield_internet::Datagram> {
         let destination = self.relay?;
         let (target, data) = self.to_send.pop()?;
         let header = UdpHeader {
             fragment: 0,
             target,
         };
-        Some(jackfield_nat::net::Datagram {
+        Some(jackfield_internet::Datagram {
             source: socket("0.0.0.0:6000"),
             destination,
             data: [header.to_bytes(), data].concat(),

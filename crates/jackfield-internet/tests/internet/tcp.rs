@@ -1,9 +1,9 @@
 //! TCP between hosts behind NATs.
 
-use jackfield_nat::net::{Link, Loss, Outcome, TcpApp, TcpClient, TcpEcho, What};
+use jackfield_internet::{Link, Loss, Outcome, TcpApp, TcpClient, TcpEcho, What};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::stack::Reason;
 use jackfield_nat::{DropReason, Verdict};
+use jackfield_tcp::Reason;
 
 use crate::rig::{config, home, internet, ip, millis, program, secs, socket, types};
 
@@ -137,7 +137,7 @@ fn one_seed_gives_one_trace_with_tcp_too_and_snapshots_go_on_alike() {
         }
         world
     };
-    let end = |mut world: jackfield_nat::net::World| {
+    let end = |mut world: jackfield_internet::World| {
         world.run_for(secs(120));
         world.trace().to_text()
     };

@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use jackfield_nat::net::{HostId, Link, TcpApp, World};
+use jackfield_internet::{HostId, Link, TcpApp, World};
 use jackfield_nat::oracle::{Path, Traits, oracle};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::stack::Limits;
 use jackfield_nat::{Config, Filtering, Mapping, Policy, UnsolicitedSyn};
+use jackfield_tcp::Limits;
 
 use crate::dialer::{Dialer, TcpMirror};
 use crate::rig::{config, internet, ip, millis, nth, program, secs, socket, types};

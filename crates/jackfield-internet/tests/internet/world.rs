@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{Echo, Fate, HostId, Link, Loss, NatBox, What, World};
+use jackfield_internet::{Echo, Fate, HostId, Link, Loss, NatBox, What, World};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Policy, Verdict};
 

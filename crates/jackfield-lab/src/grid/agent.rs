@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jackfield_net::turn_client::{ClientTransport, Options, Tls, TurnClient, TurnError};
+use jackfield_driver::turn_client::{ClientTransport, Options, Tls, TurnClient, TurnError};
 use jackfield_stun::attribute::XorMappedAddress;
 use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 use jackfield_turn::client::Credential;

@@ -106,8 +106,8 @@ const RELAY: u16 = 50_000;
 mod tests {
     use super::super::party::Party;
     use super::*;
-    use crate::lab::plan::Plan;
-    use crate::lab::spec::Spec;
+    use crate::plan::Plan;
+    use crate::spec::Spec;
 
     fn network(text: &str) -> Network {
         let spec = Spec {

@@ -2,9 +2,9 @@ use jackfield_nat::oracle::Traits;
 use jackfield_nat::{Policy, Protocol, Side};
 use serde::Serialize;
 
-use crate::lab::plan::Plan;
-use crate::lab::spec::{self, SiteSpec, SpecError};
 use crate::nat::{Change, Firewall};
+use crate::plan::Plan;
+use crate::spec::{self, SiteSpec, SpecError};
 
 /// A line and a column of the grid: what stands between a host and the internet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

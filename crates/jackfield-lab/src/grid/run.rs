@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use jackfield_net::tun::Netns;
+use jackfield_router::Netns;
 use jackfield_turn::client::Credential;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -16,9 +16,9 @@ use super::expect::{Patience, expected, reason};
 use super::party::{Network, Party};
 use super::report::{AttemptView, Cell, Grid};
 use super::transport::Transport;
-use crate::lab::plan::{Plan, SERVER_IPS};
-use crate::lab::spec::{HostSpec, Spec};
-use crate::lab::world::World;
+use crate::plan::{Plan, SERVER_IPS};
+use crate::spec::{HostSpec, Spec};
+use crate::world::World;
 
 /// How a grid is run.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jackfield_net::tun::{Handle, Stopped};
+use jackfield_router::{Handle, Stopped};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -216,7 +216,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 mod tests {
     use super::*;
     use jackfield_nat::Nat;
-    use jackfield_net::tun::{Router, RouterConfig, Tun};
+    use jackfield_router::{Router, RouterConfig, Tun};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
 

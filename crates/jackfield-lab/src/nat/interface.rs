@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use jackfield_nat::{Address, Prefix};
-use jackfield_net::tun::{Netns, TunConfig};
+use jackfield_router::{Netns, TunConfig};
 
 /// An interface to make: `NAME[=ADDRESS/LENGTH][@NAMESPACE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

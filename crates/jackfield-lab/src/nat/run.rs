@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jackfield_nat::Nat;
-use jackfield_net::tun::{Router, RouterConfig, Tap, Tun, TunConfig};
+use jackfield_router::{Router, RouterConfig, Tap, Tun, TunConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{Control, Desk};

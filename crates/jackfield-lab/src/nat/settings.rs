@@ -1,10 +1,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jackfield_nat::portmap::{self, Protocols};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Prefix, Translation};
-use jackfield_net::tun::Link;
+use jackfield_portmap::Protocols;
+use jackfield_router::Link;
 use serde::{Deserialize, Serialize};
 
 use super::Firewall;
@@ -189,10 +189,10 @@ impl Settings {
     }
 
     /// Returns how ports are leased to hosts inside.
-    pub fn leasing(&self) -> portmap::Config {
-        portmap::Config {
+    pub fn leasing(&self) -> jackfield_portmap::Config {
+        jackfield_portmap::Config {
             protocols: self.port_mapping,
-            ..portmap::Config::default()
+            ..jackfield_portmap::Config::default()
         }
     }
 
@@ -385,7 +385,7 @@ fn time(
     min: Duration,
     max: Duration,
 ) -> Result<Duration, SettingError> {
-    crate::config::time(text, min, max).ok_or_else(|| SettingError {
+    jackfield_sansio::parse_duration(text, min, max).ok_or_else(|| SettingError {
         key,
         value: text.to_owned(),
         accepted: format!("a time such as 500ms, 30s or 10m, from {min:?} to {max:?}"),

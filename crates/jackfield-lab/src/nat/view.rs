@@ -1,8 +1,8 @@
 use std::fmt::{self, Display, Write};
 
-use jackfield_nat::portmap::LeaseView;
 use jackfield_nat::{DropReason, MappingView, Protocol};
-use jackfield_net::tun::{LinkCounters, PortCounters, Report};
+use jackfield_portmap::LeaseView;
+use jackfield_router::{LinkCounters, PortCounters, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -16,7 +16,6 @@ use crate::{Address, Endpoint, Prefix};
 
 /// Why a forward cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ForwardError {
     /// The outside endpoint is mapped already.
     #[error("the outside endpoint is mapped already")]

@@ -66,12 +66,7 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> 
 }
 
 /// Builds an IP header for `length` bytes of data. IPv4 packets allow fragmentation.
-pub(crate) fn header(
-    source: Address,
-    destination: Address,
-    protocol: u8,
-    length: usize,
-) -> Vec<u8> {
+pub fn header(source: Address, destination: Address, protocol: u8, length: usize) -> Vec<u8> {
     match (source.to_v4(), destination.to_v4()) {
         (Some(source), Some(destination)) => {
             let mut header = vec![0x45, 0];
@@ -101,7 +96,7 @@ pub(crate) fn fill_ip_checksum(packet: &mut [u8]) {
 }
 
 /// Computes the checksum of the transport segment that starts at `at`.
-pub(crate) fn fill_transport_checksum(
+pub fn fill_transport_checksum(
     packet: &mut [u8],
     at: usize,
     source: Address,

@@ -1,3 +1,5 @@
+//! The Internet checksum, whole and by difference.
+
 use crate::Address;
 
 /// A change to some 16-bit words of a packet, as the Internet checksum over them sees it.

@@ -1,3 +1,5 @@
+//! Fragmentation of IPv4 packets.
+
 use super::bytes::{put, put_u16};
 use super::{Headers, build};
 
@@ -5,7 +7,8 @@ use super::{Headers, build};
 ///
 /// Options are repeated in every fragment, which [RFC 791 §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1)
 /// asks for some and allows for others in practice.
-pub(crate) fn split(bytes: &[u8], headers: &Headers, mtu: usize) -> Option<Vec<Vec<u8>>> {
+#[must_use]
+pub fn split(bytes: &[u8], headers: &Headers, mtu: usize) -> Option<Vec<Vec<u8>>> {
     if !headers.is_v4() || headers.dont_fragment {
         return None;
     }

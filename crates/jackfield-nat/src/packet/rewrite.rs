@@ -1,3 +1,5 @@
+//! Changes addresses, ports and the time to live in place, with the checksums that cover them.
+
 use super::bytes::{put, put_u16, u8_at, u16_at};
 use super::checksum::Delta;
 use super::{Headers, Transport, protocol};
@@ -34,7 +36,7 @@ pub(crate) fn rewrite_address(bytes: &mut [u8], headers: &mut Headers, end: End,
 }
 
 /// Lowers the time to live by one.
-pub(crate) fn decrement_ttl(bytes: &mut [u8], headers: &mut Headers) {
+pub fn decrement_ttl(bytes: &mut [u8], headers: &mut Headers) {
     let new = headers.ttl.saturating_sub(1);
     if headers.is_v4() {
         let word = u16::from_be_bytes([headers.ttl, headers_protocol_byte(bytes)]);

@@ -1,9 +1,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::portmap::pcp::Nonce;
-use crate::portmap::upnp::UpnpError;
-use crate::portmap::{Dialect, Protocol, nat_pmp, pcp};
+use crate::pcp::Nonce;
+use crate::upnp::UpnpError;
+use crate::{Dialect, Protocol, nat_pmp, pcp};
 
 /// Names a mapping of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

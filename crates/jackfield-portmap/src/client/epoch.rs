@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::Phase;
 use super::{Client, Due, Event};
-use crate::portmap::{Dialect, nat_pmp, pcp};
+use crate::{Dialect, nat_pmp, pcp};
 
 /// What a gateway's clock said, and when.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Client, Due, Event};
-use crate::portmap::{Dialect, nat_pmp, pcp};
+use crate::{Dialect, nat_pmp, pcp};
 
 /// Whether a gateway speaks a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::entry::{MapError, MapId, Mapping, Phase};
 use super::find::Finding;
 use super::{Client, Due, Event};
-use crate::portmap::Dialect;
+use crate::Dialect;
 
 /// In which dialect to ask.
 enum Choice {

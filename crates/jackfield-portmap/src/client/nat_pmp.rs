@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 use super::Client;
 use super::entry::{MapError, MapId, Phase};
 use super::find::{Absence, Finding};
-use crate::portmap::nat_pmp::{Answer, Request, Response, ResultCode};
-use crate::portmap::{Dialect, Protocol};
+use crate::nat_pmp::{Answer, Request, Response, ResultCode};
+use crate::{Dialect, Protocol};
 
 impl Client {
     /// Asks for the outside address, which shows as well whether the gateway speaks NAT-PMP.

@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 use super::entry::{MapError, MapId, Phase};
 use super::find::{Absence, Finding};
 use super::{Client, Event};
-use crate::portmap::pcp::{
-    Body, Map, Request, Response, ResponseError, ResultCode, VERSION, any_like,
-};
-use crate::portmap::{Dialect, Protocol};
+use crate::pcp::{Body, Map, Request, Response, ResponseError, ResultCode, VERSION, any_like};
+use crate::{Dialect, Protocol};
 
 impl Client {
     /// Asks whether the gateway speaks PCP.

@@ -9,13 +9,13 @@ use rand_chacha::rand_core::Rng;
 use super::entry::{MapError, MapId, Phase};
 use super::find::{Absence, Finding};
 use super::{Client, Due, Output};
-use crate::portmap::Dialect;
-use crate::portmap::upnp::action::{Action, Key, PortMapping, Reply};
-use crate::portmap::upnp::description::{Service, services};
-use crate::portmap::upnp::http::{Headers, Progress, Request, Response};
-use crate::portmap::upnp::soap::Message;
-use crate::portmap::upnp::ssdp::{Presence, Search};
-use crate::portmap::upnp::{SSDP_GROUP, SSDP_PORT, UpnpError, Url};
+use crate::Dialect;
+use crate::upnp::action::{Action, Key, PortMapping, Reply};
+use crate::upnp::description::{Service, services};
+use crate::upnp::http::{Headers, Progress, Request, Response};
+use crate::upnp::soap::Message;
+use crate::upnp::ssdp::{Presence, Search};
+use crate::upnp::{SSDP_GROUP, SSDP_PORT, UpnpError, Url};
 
 /// Names a request over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,7 +207,7 @@ impl Client {
                 entry.conflicts = 0;
                 let address = match self.finding(Dialect::Upnp) {
                     Some(Finding::Present { external: Some(ip) }) => ip,
-                    _ => crate::portmap::pcp::any_like(self.config.local),
+                    _ => crate::pcp::any_like(self.config.local),
                 };
                 let external = SocketAddr::new(address, port);
                 self.granted(now, id, Dialect::Upnp, external, lifetime);

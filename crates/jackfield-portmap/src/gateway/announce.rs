@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::Gateway;
-use crate::Nat;
-use crate::net::Datagram;
-use crate::portmap::{ANNOUNCE_PORT, SERVER_PORT, nat_pmp, pcp};
+use crate::{ANNOUNCE_PORT, SERVER_PORT, nat_pmp, pcp};
+use jackfield_nat::Nat;
+use jackfield_nat::packet::Datagram;
 
 /// Announcements that are still to be made.
 #[derive(Debug, Clone, Default)]

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::Gateway;
 use super::grant::{Refused, Wish};
 use super::lease::{Key as LeaseKey, Lease};
-use crate::portmap::upnp::UpnpError;
-use crate::portmap::upnp::action::{Action, Key, PortMapping, Range, Reply};
-use crate::portmap::{Dialect, Protocol};
-use crate::{Nat, Prefix, RemoteFilter};
+use crate::upnp::UpnpError;
+use crate::upnp::action::{Action, Key, PortMapping, Range, Reply};
+use crate::{Dialect, Protocol};
+use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 impl Gateway {
     /// Does what WANIPConnection is asked by a host.

@@ -7,9 +7,9 @@ use rand_chacha::rand_core::Rng;
 
 use super::lease::{Key, Lease};
 use super::{Counters, Gateway};
-use crate::portmap::pcp::Nonce;
-use crate::portmap::{Dialect, Protocol};
-use crate::{Forward, ForwardError, Nat, RemoteFilter};
+use crate::pcp::Nonce;
+use crate::{Dialect, Protocol};
+use jackfield_nat::{Forward, ForwardError, Nat, RemoteFilter};
 
 /// What a host would like to have.
 #[derive(Debug, Clone)]

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::search::SERVER;
-use crate::Nat;
-use crate::portmap::upnp::UpnpError;
-use crate::portmap::upnp::action::Action;
-use crate::portmap::upnp::description::{CONTROL_COMMON, CONTROL_IP};
-use crate::portmap::upnp::http::{Headers, Progress, Request, Response};
-use crate::portmap::upnp::soap::{Message, fault, parse_action_header};
-use crate::stack::{ConnectionId, Event};
+use crate::upnp::UpnpError;
+use crate::upnp::action::Action;
+use crate::upnp::description::{CONTROL_COMMON, CONTROL_IP};
+use crate::upnp::http::{Headers, Progress, Request, Response};
+use crate::upnp::soap::{Message, fault, parse_action_header};
+use jackfield_nat::Nat;
+use jackfield_tcp::{ConnectionId, Event};
 
 /// A connection with a request on it.
 #[derive(Debug, Clone)]

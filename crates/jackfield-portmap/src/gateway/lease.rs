@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use jackfield_sansio::Timers;
 
-use crate::RemoteFilter;
-use crate::portmap::pcp::Nonce;
-use crate::portmap::{Dialect, Protocol};
+use crate::pcp::Nonce;
+use crate::{Dialect, Protocol};
+use jackfield_nat::RemoteFilter;
 
 /// A lease, for people to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

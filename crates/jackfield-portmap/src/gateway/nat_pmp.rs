@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 use super::Gateway;
 use super::grant::{Refused, Wish};
 use super::lease::Key;
-use crate::Nat;
-use crate::portmap::nat_pmp::{Answer, Request, RequestError, Response, ResultCode, refusal};
-use crate::portmap::{Dialect, Protocol};
+use crate::nat_pmp::{Answer, Request, RequestError, Response, ResultCode, refusal};
+use crate::{Dialect, Protocol};
+use jackfield_nat::Nat;
 
 impl Gateway {
     /// Answers a NAT-PMP request of a host.

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Gateway;
-use crate::packet::bytes::{u16_at, u32_at, u128_at};
-use crate::packet::{Headers, IcmpError, Transport, build, protocol, verify};
-use crate::portmap::SERVER_PORT;
-use crate::portmap::upnp::{self, SSDP_PORT};
-use crate::{Address, Nat, Side};
+use crate::SERVER_PORT;
+use crate::upnp::{self, SSDP_PORT};
+use jackfield_nat::packet::bytes::{u16_at, u32_at, u128_at};
+use jackfield_nat::packet::{Headers, IcmpError, Transport, build, protocol, verify};
+use jackfield_nat::{Address, Nat, Side};
 
 impl Gateway {
     /// Returns whether a packet is for the gateway instead of for the NAT to translate: it comes from inside and goes to

@@ -3,11 +3,9 @@ use std::time::{Duration, Instant};
 
 use super::Gateway;
 use super::grant::{Grant, Refused, Wish};
-use crate::portmap::pcp::{
-    Body, Filter, Invalid, Map, Opt, Peer, Request, Response, ResultCode, refusal,
-};
-use crate::portmap::{Dialect, Protocol};
-use crate::{Nat, Prefix, RemoteFilter};
+use crate::pcp::{Body, Filter, Invalid, Map, Opt, Peer, Request, Response, ResultCode, refusal};
+use crate::{Dialect, Protocol};
+use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 /// An error and for how long it will be the same.
 struct Refusal {

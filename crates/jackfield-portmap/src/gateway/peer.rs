@@ -9,9 +9,9 @@ use jackfield_sansio::Timers;
 use super::Gateway;
 use super::grant::{Grant, Refused};
 use super::lease::LeaseView;
-use crate::portmap::pcp::Nonce;
-use crate::portmap::{Dialect, Protocol};
-use crate::{DropReason, Nat};
+use crate::pcp::Nonce;
+use crate::{Dialect, Protocol};
+use jackfield_nat::{DropReason, Nat};
 
 /// A flow: protocol, inside endpoint and remote endpoint.
 pub(super) type Flow = (Protocol, SocketAddr, SocketAddr);

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::Gateway;
-use crate::Nat;
-use crate::net::Datagram;
-use crate::portmap::upnp::description::ROOT;
-use crate::portmap::upnp::ssdp::{Presence, Search};
-use crate::portmap::upnp::{SSDP_GROUP, SSDP_PORT, Url};
+use crate::upnp::description::ROOT;
+use crate::upnp::ssdp::{Presence, Search};
+use crate::upnp::{SSDP_GROUP, SSDP_PORT, Url};
+use jackfield_nat::Nat;
+use jackfield_nat::packet::Datagram;
 
 impl Gateway {
     /// Answers a search, at once: the searcher's patience is for networks with many devices.

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::{ResultCode, address_at, write_address};
-use crate::packet::bytes::{u8_at, u16_at};
+use jackfield_nat::packet::bytes::{u8_at, u16_at};
 
 /// An option of a request or response.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::{Body, HEADER, LONGEST, Opt, RESPONSE, ResultCode, VERSION, address_at, write_address};
-use crate::packet::bytes::{u8_at, u32_at};
+use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
 /// What a host asks of its gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]

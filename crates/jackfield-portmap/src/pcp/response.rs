@@ -1,5 +1,5 @@
 use super::{Body, HEADER, LONGEST, Opt, RESPONSE, ResultCode, VERSION};
-use crate::packet::bytes::{u8_at, u32_at};
+use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
 /// What a gateway answers, or tells everybody without being asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::UpnpError;
 use super::soap::Message;
 use super::xml::{Element, escape};
-use crate::portmap::Protocol;
+use crate::Protocol;
 
 /// A mapping, as it is asked for and told.
 #[derive(Debug, Clone, PartialEq, Eq)]

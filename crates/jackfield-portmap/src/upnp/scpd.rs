@@ -231,7 +231,7 @@ pub(super) const COMMON_INTERFACE: Scpd = Scpd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portmap::upnp::xml::Element;
+    use crate::upnp::xml::Element;
 
     #[test]
     fn every_argument_has_its_variable() {

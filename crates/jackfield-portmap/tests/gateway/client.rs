@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use jackfield_nat::portmap::client::{
+use jackfield_portmap::client::{
     Absence, Client, Config, Event, Finding, MapError, MapId, MapRequest, Mapping, Output,
 };
-use jackfield_nat::portmap::{Dialect, Protocol, Protocols, pcp};
+use jackfield_portmap::{Dialect, Protocol, Protocols, pcp};
 
 use jackfield_nat::packet::build;
 
@@ -362,10 +362,10 @@ fn a_port_that_another_host_has_is_another_one_by_upnp() {
 
 #[test]
 fn a_gateway_is_believed_when_it_points_to_itself() {
-    let presence = |location: &str| jackfield_nat::portmap::upnp::ssdp::Presence {
+    let presence = |location: &str| jackfield_portmap::upnp::ssdp::Presence {
         target: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".into(),
         usn: "uuid:1".into(),
-        location: jackfield_nat::portmap::upnp::Url::parse(location),
+        location: jackfield_portmap::upnp::Url::parse(location),
         max_age: 1800,
     };
     let fetches = |from: &str, location: &str| {
@@ -401,10 +401,10 @@ fn answers_of_strangers_mean_nothing() {
     side.cut = true;
     let id = side.map(5000);
     side.take();
-    let grant = jackfield_nat::portmap::nat_pmp::Response {
-        result: jackfield_nat::portmap::nat_pmp::ResultCode::Success,
+    let grant = jackfield_portmap::nat_pmp::Response {
+        result: jackfield_portmap::nat_pmp::ResultCode::Success,
         epoch: 0,
-        answer: jackfield_nat::portmap::nat_pmp::Answer::Map {
+        answer: jackfield_portmap::nat_pmp::Answer::Map {
             protocol: Protocol::Udp,
             internal_port: 5000,
             external_port: 5000,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jackfield_nat::portmap::nat_pmp::{Answer, Request, Response, ResultCode};
-use jackfield_nat::portmap::{Dialect, Protocol, Protocols};
+use jackfield_portmap::nat_pmp::{Answer, Request, Response, ResultCode};
+use jackfield_portmap::{Dialect, Protocol, Protocols};
 
 use crate::rig::{EXTERNAL, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 

@@ -4,11 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jackfield_nat::packet::{Headers, Packet, build};
-use jackfield_nat::portmap::pcp::{
-    Body, Filter, Map, Nonce, Opt, Peer, Request, Response, ResultCode,
-};
-use jackfield_nat::portmap::{Protocol, Protocols};
 use jackfield_nat::{Translation, Verdict};
+use jackfield_portmap::pcp::{Body, Filter, Map, Nonce, Opt, Peer, Request, Response, ResultCode};
+use jackfield_portmap::{Protocol, Protocols};
 
 use crate::rig::{EXTERNAL, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 

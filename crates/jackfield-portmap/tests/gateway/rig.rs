@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::packet::{Headers, Packet, build};
-use jackfield_nat::portmap::{Config, Gateway, LeaseView, SERVER_PORT};
 use jackfield_nat::{Behaviour, Config as NatConfig, Filtering, Mapping, Nat, Side, Verdict};
+use jackfield_portmap::{Config, Gateway, LeaseView, SERVER_PORT};
 
 pub(crate) const HOST: &str = "192.168.1.2";
 pub(crate) const OTHER_HOST: &str = "192.168.1.3";

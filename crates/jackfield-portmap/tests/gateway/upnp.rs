@@ -4,15 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jackfield_nat::packet::{Headers, build};
-use jackfield_nat::portmap::upnp::action::{Action, Key, PortMapping, Range, Reply};
-use jackfield_nat::portmap::upnp::description::services;
-use jackfield_nat::portmap::upnp::http::{Headers as Fields, Progress, Request, Response};
-use jackfield_nat::portmap::upnp::soap::Message;
-use jackfield_nat::portmap::upnp::ssdp::{Presence, Search};
-use jackfield_nat::portmap::upnp::{UpnpError, Url};
-use jackfield_nat::portmap::{Dialect, Protocol, pcp};
-use jackfield_nat::stack::{Event, Stack};
 use jackfield_nat::{Side, Verdict};
+use jackfield_portmap::upnp::action::{Action, Key, PortMapping, Range, Reply};
+use jackfield_portmap::upnp::description::services;
+use jackfield_portmap::upnp::http::{Headers as Fields, Progress, Request, Response};
+use jackfield_portmap::upnp::soap::Message;
+use jackfield_portmap::upnp::ssdp::{Presence, Search};
+use jackfield_portmap::upnp::{UpnpError, Url};
+use jackfield_portmap::{Dialect, Protocol, pcp};
+use jackfield_tcp::{Event, Stack};
 
 use crate::rig::{EXTERNAL, GATEWAY, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 

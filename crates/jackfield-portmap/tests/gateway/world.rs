@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{App, Datagram, HostId, Link, NatBox, World};
+use jackfield_internet::{App, Datagram, HostId, Link, NatBox, World};
 use jackfield_nat::oracle::{Path, Traits, oracle};
-use jackfield_nat::portmap::client::{Client, Config as ClientConfig, Event, MapRequest, Output};
-use jackfield_nat::portmap::{Config, Protocol};
 use jackfield_nat::{Behaviour, Config as NatConfig, Filtering, Mapping};
+use jackfield_portmap::client::{Client, Config as ClientConfig, Event, MapRequest, Output};
+use jackfield_portmap::{Config, Protocol};
 
 use crate::rig::{at, ip};
 

@@ -6,9 +6,9 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
-use crate::tun::device::index;
-use crate::tun::netlink::Netlink;
-use crate::tun::{HeldNetns, Netns};
+use crate::device::index;
+use crate::netlink::Netlink;
+use crate::{HeldNetns, Netns};
 
 /// What could not be done, and why.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use jackfield_net::tun::Netns;
+use jackfield_router::Netns;
 
 /// A network namespace of this test's own.
 pub(crate) struct Namespace {

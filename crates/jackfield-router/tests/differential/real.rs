@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
-use jackfield_net::tun::Netns;
+use jackfield_router::Netns;
 use socket2::{Domain, Socket, Type};
 
 use super::netns::Namespace;

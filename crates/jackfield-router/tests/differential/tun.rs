@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use jackfield_nat::Nat;
-use jackfield_net::tun::{Router, RouterConfig, Tun, TunConfig};
+use jackfield_router::{Router, RouterConfig, Tun, TunConfig};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{App, HostId, Link, World};
+use jackfield_internet::{App, HostId, Link, World};
 use jackfield_nat::packet::Headers;
-use jackfield_nat::stack::{ConnectionId, Event, Stack};
+use jackfield_tcp::{ConnectionId, Event, Stack};
 
 use super::scenario::{
     Arrival, INSIDERS, Inside, Lab, OUTSIDERS, Peer, Protocol, SHORT_LIFE, Scenario, Sender,

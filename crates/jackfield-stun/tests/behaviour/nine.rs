@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jackfield_nat::net::{Link, Loss};
+use jackfield_internet::{Link, Loss};
 use jackfield_nat::{
     Assignment, Behaviour, Config as NatConfig, Filtering as NatFiltering,
     Fragments as NatFragments, Hairpinning, Mapping as NatMapping, Pooling,

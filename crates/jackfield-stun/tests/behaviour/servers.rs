@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jackfield_nat::net::Link;
+use jackfield_internet::Link;
 use jackfield_nat::profile::Profile;
 use jackfield_stun::behaviour::answer::{Other, Places};
 use jackfield_stun::behaviour::{Config, Filtering, Finding, Label, Mapping, Reason, Report};

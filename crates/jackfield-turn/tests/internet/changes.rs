@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jackfield_nat::net::{Link, Loss, TcpApp, World};
+use jackfield_internet::{Link, Loss, TcpApp, World};
 use jackfield_sansio::Transport;
 use jackfield_turn::client::{self, Failure};
 

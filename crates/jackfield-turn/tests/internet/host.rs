@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_nat::net::{Datagram, TcpProgram};
-use jackfield_nat::stack::{ConnectionId, Event, Stack};
+use jackfield_internet::{Datagram, TcpProgram};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
+use jackfield_tcp::{ConnectionId, Event, Stack};
 use jackfield_turn::{
     Config, Credentials, NonceKey, Output, Registry, Relay, RelayAddress, Server,
 };

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::{Echo, HostId, Link, NatBox, NetworkId, TcpApp, World};
+use jackfield_internet::{Echo, HostId, Link, NatBox, NetworkId, TcpApp, World};
 use jackfield_nat::{Assignment, Behaviour, Config, Filtering, Mapping};
 use jackfield_sansio::Transport;
 use jackfield_turn::client::{self, Credential};

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_nat::net::proxy::{Handshake, Progress};
-use jackfield_nat::net::{Datagram, TcpProgram};
-use jackfield_nat::stack::{ConnectionId, Event, Stack};
+use jackfield_internet::proxy::{Handshake, Progress};
+use jackfield_internet::{Datagram, TcpProgram};
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
+use jackfield_tcp::{ConnectionId, Event, Stack};
 use jackfield_turn::client::{self, Client, Config, Failure, Output};
 
 use crate::replay::{Core, Replayed};

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{block_on, failed, say, wrong_use};
-use crate::doctor::{
+use jackfield_doctor::{
     Diagnosis, Health, Options, Style, Target, Trust, examine, local_server, render,
 };
 

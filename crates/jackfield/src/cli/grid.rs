@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{failed, json, say, wrong_use};
-use crate::lab::grid::{ALL, DEFAULT, Grid, GridOptions, Party, lab, page, run as run_grid, table};
-use crate::lab::world::World;
-use crate::lab::{Plan, RunOptions, run_with};
+use jackfield_lab::grid::{
+    ALL, DEFAULT, Grid, GridOptions, Party, lab, page, run as run_grid, table,
+};
+use jackfield_lab::world::World;
+use jackfield_lab::{Plan, RunOptions, run_with};
 
 /// Returns `jackfield lab grid`.
 pub(super) fn command() -> Command {
@@ -81,6 +83,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         name: "grid".to_owned(),
         hush: true,
         seed: matches.get_one("seed").copied(),
+        notices: super::notices(),
         ..RunOptions::default()
     };
     let grid = GridOptions {

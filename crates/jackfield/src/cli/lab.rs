@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{failed, grid, json, say, wrong_use};
-use crate::lab::state::{self, State};
-use crate::lab::{Job, Plan, RunOptions, Spec, Words, down, exec, run as run_lab, up};
+use jackfield_lab::state::{self, State};
+use jackfield_lab::{Job, Plan, RunOptions, Spec, Words, down, exec, run as run_lab, up};
 
 /// Returns `jackfield lab` with its subcommands.
 pub(super) fn command() -> Command {
@@ -199,6 +199,7 @@ fn run_here(matches: &ArgMatches) -> ExitCode {
         command,
         capture: matches.get_one("capture").cloned(),
         seed: matches.get_one("seed").copied(),
+        notices: super::notices(),
     };
     match run_lab(&spec, &plan, &options) {
         Ok(code) => ExitCode::from(code),
@@ -217,7 +218,7 @@ fn read(matches: &ArgMatches) -> Result<Spec, String> {
         }
     };
     let texts = |name: &str| matches.get_many::<String>(name).unwrap_or_default();
-    let said = |error: crate::lab::SpecError| error.to_string();
+    let said = |error: jackfield_lab::SpecError| error.to_string();
     for site in texts("site") {
         spec.add_site(site).map_err(said)?;
     }
@@ -253,9 +254,9 @@ fn terminal_job(matches: &ArgMatches, plan: &Plan) -> Result<Option<Job>, String
     let first = flags.map(|text| text.split('@').next().unwrap_or(text));
     let host = host.map(String::as_str).or_else(|| first.clone().next());
     let host = host.or_else(|| plan.hosts.first().map(|host| host.name.as_str()));
-    let host = host.unwrap_or(crate::lab::SERVER);
+    let host = host.unwrap_or(jackfield_lab::SERVER);
     let mut known: Vec<&str> = plan.hosts.iter().map(|host| host.name.as_str()).collect();
-    known.push(crate::lab::SERVER);
+    known.push(jackfield_lab::SERVER);
     if !known.contains(&host) {
         return Err(format!(
             "--on cannot be `{host}`: accepted is {}",

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jackfield_nat::profile::Profile;
 
 use super::{failed, json, oracle, say, wrong_use};
-use crate::nat::{
+use jackfield_lab::nat::{
     Answer, Change, Interface, Request, RunOptions, Settings, ask, default_path, run as route,
 };
 
@@ -354,7 +354,7 @@ fn control_path(matches: &ArgMatches) -> PathBuf {
         .unwrap_or_else(default_path)
 }
 
-fn print(json: bool, view: &crate::nat::View) {
+fn print(json: bool, view: &jackfield_lab::nat::View) {
     match serde_json::to_string(view) {
         Ok(text) if json => say(&text),
         _ => say(&view.to_string()),

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{say, wrong_use};
-use crate::nat::{Chain, Table, Verdict};
+use jackfield_lab::nat::{Chain, Table, Verdict};
 
 /// Returns `jackfield nat oracle`.
 pub(super) fn command() -> Command {

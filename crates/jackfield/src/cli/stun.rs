@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use jackfield_net::discovery::{Binding, ask, discover};
+use jackfield_driver::discovery::{Binding, ask, discover};
+use jackfield_sansio::parse_duration;
 use jackfield_stun::behaviour::{Config, LifetimeSearch};
 use serde_json::json;
 
 use super::{block_on, failed, say};
-use crate::config::time;
-use crate::doctor::{Style, Target, behaviour_json, behaviour_lines, render_lines};
+use jackfield_doctor::{Style, Target, behaviour_json, behaviour_lines, render_lines};
 
 /// Returns `jackfield stun`.
 pub(super) fn command() -> Command {
@@ -44,7 +44,7 @@ pub(super) fn command() -> Command {
                 .require_equals(true)
                 .default_missing_value("3m")
                 .value_parser(|text: &str| {
-                    time(text, Duration::from_secs(5), Duration::from_secs(3600))
+                    parse_duration(text, Duration::from_secs(5), Duration::from_secs(3600))
                         .ok_or("accepted is a time from 5 s to 1 h such as 90s or 5m")
                 })
                 .help("Finds out how long an idle mapping lives, up to this time (3m if none is given); takes up to twice as long."),

@@ -2,6 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jackfield_sansio::parse_duration;
 use jackfield_turn::Cidr;
 
 use super::error::ConfigError;
@@ -406,7 +407,9 @@ impl Reader<'_> {
 
     fn time(&self, name: &str) -> Result<Duration, ConfigError> {
         let week = Duration::from_secs(7 * 86_400);
-        self.one(name, |text| value::time(text, Duration::from_secs(1), week))
+        self.one(name, |text| {
+            parse_duration(text, Duration::from_secs(1), week)
+        })
     }
 
     fn size(&self, name: &str) -> Result<usize, ConfigError> {

@@ -1,22 +1,6 @@
 //! The texts that configuration values are written in.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-
-/// Reads a time such as `500ms`, `30s`, `10m`, `2h`, `7d`, or a bare number of seconds, between `min` and `max`.
-pub(crate) fn time(text: &str, min: Duration, max: Duration) -> Option<Duration> {
-    let (number, unit) = number_and_unit(text)?;
-    let millis = match unit {
-        "ms" => number,
-        "" | "s" => number.checked_mul(1_000)?,
-        "m" | "min" => number.checked_mul(60_000)?,
-        "h" => number.checked_mul(3_600_000)?,
-        "d" => number.checked_mul(86_400_000)?,
-        _ => return None,
-    };
-    let time = Duration::from_millis(millis);
-    (min..=max).contains(&time).then_some(time)
-}
 
 /// Reads a size such as `64KiB`, `1MB`, or a bare number of bytes, between `min` and `max` bytes.
 pub(super) fn size(text: &str, min: usize, max: usize) -> Option<usize> {
@@ -94,23 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_sizes_have_units_and_bounds() {
-        let (min, max) = (Duration::from_secs(1), Duration::from_secs(86_400));
-        assert_eq!(time("30s", min, max), Some(Duration::from_secs(30)));
-        assert_eq!(time("90", min, max), Some(Duration::from_secs(90)));
-        assert_eq!(time("2 h", min, max), Some(Duration::from_secs(7_200)));
-        for wrong in [
-            "",
-            "s",
-            "500ms",
-            "2d",
-            "1w",
-            "-1s",
-            "1.5s",
-            "99999999999999999999s",
-        ] {
-            assert_eq!(time(wrong, min, max), None, "{wrong}");
-        }
+    fn sizes_have_units_and_bounds() {
         assert_eq!(size("64KiB", 1, 1 << 30), Some(65_536));
         assert_eq!(size("1MB", 1, 1 << 30), Some(1_000_000));
         for wrong in ["", "0", "2GiB", "1TB", "ten"] {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use jackfield_net::turn::TurnShard;
+use jackfield_driver::turn::TurnShard;
 use jackfield_sansio::{FiveTuple, Transport};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};

@@ -2,7 +2,7 @@
 //!
 //! One port serves everything, in the clear and once more inside TLS. On TCP the first byte is enough to tell a TLS record
 //! from an HTTP method from a STUN message; on UDP [RFC 7983] and [RFC 9443] part the protocols by first byte, which the
-//! UDP driver does (`jackfield_net`), since it alone sees datagrams.
+//! UDP driver does (`jackfield_driver`), since it alone sees datagrams.
 //!
 //! [RFC 7983]: https://www.rfc-editor.org/rfc/rfc7983#section-7
 //! [RFC 9443]: https://www.rfc-editor.org/rfc/rfc9443

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use hyper_util::server::graceful::GracefulShutdown;
-use jackfield_net::shard::{ShardContext, ShardStats};
-use jackfield_net::tcp::{self, TcpStats};
-use jackfield_net::turn::{TurnHandle, TurnShard};
-use jackfield_net::udp::{UdpConfig, UdpSocket};
+use jackfield_driver::shard::{ShardContext, ShardStats};
+use jackfield_driver::tcp::{self, TcpStats};
+use jackfield_driver::turn::{TurnHandle, TurnShard};
+use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 

@@ -268,7 +268,7 @@ fn signaling(app: &App, samples: &mut Samples) {
     }
 }
 
-fn turn_driver(handle: &jackfield_net::turn::TurnHandle, samples: &mut Samples) {
+fn turn_driver(handle: &jackfield_driver::turn::TurnHandle, samples: &mut Samples) {
     let stats = handle.driver_stats();
     let add = |name, help| {
         move |samples: &mut Samples, what: &'static str, value| {

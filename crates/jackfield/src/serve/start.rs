@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use jackfield_net::shard::{Shards, ShardsConfig};
+use jackfield_driver::shard::{Shards, ShardsConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::app::App;
@@ -166,7 +166,7 @@ impl Server {
 }
 
 /// Runs the signaling hub's deadlines on one shard.
-fn keep_time(context: &jackfield_net::shard::ShardContext, app: &Arc<App>) {
+fn keep_time(context: &jackfield_driver::shard::ShardContext, app: &Arc<App>) {
     let switchboard = Arc::clone(&app.switchboard);
     let mut shutdown = context.shutdown();
     context.spawn("signal-time", async move {
@@ -182,7 +182,7 @@ fn claim(addresses: &[SocketAddr], lenient: bool) -> Result<Vec<SocketAddr>> {
     let mut claimed = Vec::new();
     let mut last = None;
     for address in addresses {
-        match jackfield_net::port::claim(*address) {
+        match jackfield_driver::port::claim(*address) {
             Ok(address) => claimed.push(address),
             Err(error) if lenient && error.kind() != std::io::ErrorKind::AddrInUse => {
                 tracing::debug!(%address, %error, "Passed over a default address");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use jackfield_net::turn::TurnConfig;
+use jackfield_driver::turn::TurnConfig;
 use jackfield_turn::{
     Config as CoreConfig, Credentials, Limits, NonceKey, PeerRules, Rate, Registry, RelayAddress,
 };

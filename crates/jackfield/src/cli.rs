@@ -131,13 +131,19 @@ fn wrong_use(text: &str) -> ExitCode {
     clippy::print_stderr,
     reason = "a command line speaks to its user there"
 )]
-pub(crate) fn complain(text: &str) {
+fn complain(text: &str) {
     eprintln!("jackfield: {text}");
+}
+
+/// Has a lab say on stderr what people should know.
+#[cfg(target_os = "linux")]
+fn notices() -> jackfield_lab::Notices {
+    jackfield_lab::Notices { note, complain }
 }
 
 /// Says something beside the results. Nobody has to hear it.
 #[cfg(target_os = "linux")]
-pub(crate) fn note(text: &str) {
+fn note(text: &str) {
     use std::io::Write;
     let _closed = writeln!(std::io::stderr(), "{text}");
 }

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::net::proxy::http::{ConnectRequest, ConnectResponse};
-use crate::net::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
-use crate::net::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
-use crate::net::{TcpApp, TcpClient, World};
-use crate::packet::build;
-use crate::stack::{Limits, Stack};
+use crate::proxy::http::{ConnectRequest, ConnectResponse};
+use crate::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
+use crate::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
+use crate::{TcpApp, TcpClient, World};
+use jackfield_nat::packet::build;
+use jackfield_tcp::{Limits, Stack};
 
 /// Reads every message of the proxies' protocols: what is read is what its writer writes, and nothing is read from a
 /// part of it.
@@ -91,7 +91,7 @@ pub fn proxy_server(data: &[u8]) {
     };
     let mut world = World::new(start, 1);
     world.record(false);
-    let net = world.network("net", crate::net::Link::default());
+    let net = world.network("net", crate::Link::default());
     let address = |last: u8| IpAddr::from([192, 0, 2, last]);
     let config = ProxyConfig {
         credentials: Credentials::new(b"user", b"password").filter(|_| first & 2 != 0),
@@ -198,7 +198,7 @@ fn segment(step: &[u8]) -> Vec<u8> {
     build::ip(
         [203, 0, 113, 1].into(),
         [192, 0, 2, 1].into(),
-        crate::packet::protocol::TCP,
+        jackfield_nat::packet::protocol::TCP,
         &bytes,
     )
 }

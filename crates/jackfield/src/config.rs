@@ -17,4 +17,3 @@ pub use resolved::{
     Certificate, Config, ConnectionLimits, Log, NatDiscovery, SignalLimits, SocketIoLimits,
     TurnLimits,
 };
-pub(crate) use value::time;

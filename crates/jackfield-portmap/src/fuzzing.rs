@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::packet::build;
-use crate::portmap::client::{Client, Config as ClientConfig, MapRequest, Output};
-use crate::portmap::upnp::action::Action;
-use crate::portmap::upnp::http::{Progress, Request, Response};
-use crate::portmap::upnp::soap::Message;
-use crate::portmap::upnp::ssdp::{Presence, Search};
-use crate::portmap::upnp::{Url, description};
-use crate::portmap::{Config, Gateway, Protocol, nat_pmp, pcp};
-use crate::{Config as NatConfig, Limits, Nat, Side};
+use crate::client::{Client, Config as ClientConfig, MapRequest, Output};
+use crate::upnp::action::Action;
+use crate::upnp::http::{Progress, Request, Response};
+use crate::upnp::soap::Message;
+use crate::upnp::ssdp::{Presence, Search};
+use crate::upnp::{Url, description};
+use crate::{Config, Gateway, Protocol, nat_pmp, pcp};
+use jackfield_nat::packet::build;
+use jackfield_nat::{Config as NatConfig, Limits, Nat, Side};
 
 /// Reads any bytes as each message of each protocol; what can be read is written and read again, the same.
 ///
@@ -130,9 +130,9 @@ struct Town {
 
 impl Town {
     fn new() -> Self {
-        let now = super::epoch();
+        let now = epoch();
         let mut config = NatConfig {
-            externals: vec![super::ip("203.0.113.1")],
+            externals: vec![ip("203.0.113.1")],
             inside: Some(gateway_ip()),
             ..NatConfig::default()
         };
@@ -225,7 +225,10 @@ impl Town {
 
     fn check(&mut self) {
         while let Some(packet) = self.gateway.poll_packet() {
-            assert!(crate::packet::verify(&packet).is_ok(), "sent nonsense");
+            assert!(
+                jackfield_nat::packet::verify(&packet).is_ok(),
+                "sent nonsense"
+            );
         }
         let mut hosts: BTreeMap<IpAddr, usize> = BTreeMap::new();
         let leases: Vec<_> = self.gateway.leases().collect();
@@ -253,19 +256,28 @@ impl Town {
 }
 
 fn gateway_ip() -> IpAddr {
-    super::ip("192.168.1.1")
+    ip("192.168.1.1")
 }
 
 fn host(number: u8) -> IpAddr {
     IpAddr::from([192, 168, 1, 2 + (number & 3)])
 }
 
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap_or_else(|_| IpAddr::from([0, 0, 0, 0]))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a fuzzer needs some instant")]
+fn epoch() -> Instant {
+    Instant::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portmap::upnp::action::{Key, PortMapping};
-    use crate::portmap::upnp::description::Description;
-    use crate::portmap::upnp::http::Headers;
+    use crate::upnp::action::{Key, PortMapping};
+    use crate::upnp::description::Description;
+    use crate::upnp::http::Headers;
     use jackfield_corpus::{folder, replay};
 
     #[test]
@@ -313,13 +325,13 @@ mod tests {
             protocol: 17,
             internal_port: 5000,
             external_port: 5000,
-            external_address: super::super::ip("0.0.0.0"),
+            external_address: ip("0.0.0.0"),
         };
         match peer {
             true => pcp::Body::Peer(pcp::Peer {
                 map,
                 remote_port: 53,
-                remote_address: super::super::ip("192.0.2.53"),
+                remote_address: ip("192.0.2.53"),
             }),
             false => pcp::Body::Map(map),
         }
@@ -339,7 +351,7 @@ mod tests {
         let filter = pcp::Filter {
             prefix_length: 120,
             remote_port: 0,
-            remote_address: super::super::ip("192.0.2.0"),
+            remote_address: ip("192.0.2.0"),
         };
         vec![pcp::Opt::PreferFailure, pcp::Opt::Filter(filter)]
     }
@@ -483,7 +495,7 @@ mod tests {
         let syn = build::tcp(
             SocketAddr::new(host(0), 6000),
             SocketAddr::new(gateway_ip(), 49_000),
-            crate::packet::TcpFlags(2),
+            jackfield_nat::packet::TcpFlags(2),
             b"",
         );
         vec![

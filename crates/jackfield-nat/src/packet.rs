@@ -1,17 +1,19 @@
 //! IPv4 and IPv6 packets as bytes: read, changed in place with incremental checksum updates, built, described.
 
 pub mod build;
-pub(crate) mod bytes;
+pub mod bytes;
 pub(crate) mod checksum;
+mod datagram;
 mod describe;
 mod error;
-pub(crate) mod fragment;
+pub mod fragment;
 mod headers;
 pub mod protocol;
-pub(crate) mod rewrite;
+pub mod rewrite;
 pub(crate) mod translate;
 pub(crate) mod verify;
 
+pub use datagram::Datagram;
 pub use describe::describe;
 pub use error::IcmpError;
 pub use headers::{Fragment, Headers, ParseError, TcpFlags, Transport};
