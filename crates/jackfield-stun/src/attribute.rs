@@ -29,7 +29,7 @@ mod xor_mapped_address;
 pub use alternate_domain::AlternateDomain;
 pub use alternate_server::AlternateServer;
 pub use change_request::ChangeRequest;
-pub use error_code::ErrorCode;
+pub use error_code::ErrorCodeAttribute;
 pub use kind::AttributeType;
 pub use mapped_address::MappedAddress;
 pub use nonce::{Nonce, SecurityFeatures};

@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 
-use crate::attribute::{AttributeType, ErrorCode, UnknownAttributes, XorMappedAddress};
-use crate::{Class, Message, MessageTooLong, MessageWriter, Method};
+use crate::attribute::{AttributeType, ErrorCodeAttribute, UnknownAttributes, XorMappedAddress};
+use crate::{Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method};
 
 /// What a Binding request may carry without being refused. Those of ICE are here because agents probe servers with them.
 const KNOWN: &[AttributeType] = &[
@@ -37,7 +37,9 @@ pub fn answer(
     if unknown.is_empty() {
         writer.attribute(&XorMappedAddress(remote));
     } else {
-        writer.attribute(&ErrorCode::new(420, ""));
+        writer.attribute(&ErrorCodeAttribute::without_reason(
+            ErrorCode::UNKNOWN_ATTRIBUTE,
+        ));
         writer.attribute(&UnknownAttributes::new(unknown));
     }
     if request.has_fingerprint() {
@@ -95,7 +97,12 @@ mod tests {
         )
         .unwrap();
         let answer = Message::parse(&bytes).unwrap();
-        assert_eq!(answer.get::<ErrorCode<'_>>().unwrap().unwrap().code(), 420);
+        assert_eq!(
+            answer.get(),
+            Ok(Some(ErrorCodeAttribute::without_reason(
+                ErrorCode::UNKNOWN_ATTRIBUTE
+            )))
+        );
         let unknown: UnknownAttributes = answer.get().unwrap().unwrap();
         assert_eq!(unknown.types(), [AttributeType::new(0x7F01)]);
     }

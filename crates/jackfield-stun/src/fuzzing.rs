@@ -1,8 +1,8 @@
 //! What the fuzz targets run: each asserts properties of any bytes.
 
 use crate::attribute::{
-    AlternateDomain, AlternateServer, Attribute, ChangeRequest, ErrorCode, MappedAddress, Nonce,
-    OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithms, Realm, ResponseOrigin,
+    AlternateDomain, AlternateServer, Attribute, ChangeRequest, ErrorCodeAttribute, MappedAddress,
+    Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithms, Realm, ResponseOrigin,
     ResponsePort, Software, UnknownAttributes, Userhash, Username, XorMappedAddress,
 };
 use crate::framing::{MAX_MESSAGE, message_length};
@@ -25,7 +25,7 @@ pub fn message(data: &[u8]) {
     round_trip::<Realm<'_>>(&message);
     round_trip::<Nonce<'_>>(&message);
     round_trip::<Software<'_>>(&message);
-    round_trip::<ErrorCode<'_>>(&message);
+    round_trip::<ErrorCodeAttribute<'_>>(&message);
     round_trip::<UnknownAttributes>(&message);
     round_trip::<Userhash>(&message);
     round_trip::<PasswordAlgorithm>(&message);
@@ -241,7 +241,9 @@ fn scripted(request: &[u8], choice: u8, to: std::net::SocketAddr) -> Vec<u8> {
         MessageWriter::new(&mut out, class, crate::Method::BINDING, asked.transaction());
     let mapped = std::net::SocketAddr::from(([203, 0, 113, choice & 1], u16::from(choice)));
     if class == crate::Class::Error {
-        writer.attribute(&ErrorCode::new(420, ""));
+        writer.attribute(&ErrorCodeAttribute::without_reason(
+            crate::ErrorCode::UNKNOWN_ATTRIBUTE,
+        ));
     } else {
         writer.attribute(&XorMappedAddress(mapped));
     }

@@ -43,6 +43,7 @@ pub mod behaviour;
 pub mod binding;
 pub mod credential;
 mod error;
+mod error_code;
 pub mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -54,6 +55,7 @@ pub mod uri;
 
 pub use credential::Key;
 pub use error::{DecodeError, MessageTooLong};
+pub use error_code::ErrorCode;
 pub use integrity::IntegrityError;
 pub use message::{
     Attributes, Class, HEADER_LENGTH, MAGIC_COOKIE, Message, MessageHeader, MessageWriter, Method,

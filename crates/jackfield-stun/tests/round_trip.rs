@@ -1,11 +1,12 @@
 //! What is written is read back the same, whatever it is.
 
 use jackfield_stun::attribute::{
-    AlternateDomain, AlternateServer, ChangeRequest, ErrorCode, MappedAddress, Nonce, OtherAddress,
-    Padding, Realm, ResponseOrigin, ResponsePort, Software, Userhash, Username, XorMappedAddress,
+    AlternateDomain, AlternateServer, ChangeRequest, ErrorCodeAttribute, MappedAddress, Nonce,
+    OtherAddress, Padding, Realm, ResponseOrigin, ResponsePort, Software, Userhash, Username,
+    XorMappedAddress,
 };
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
-use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
+use jackfield_stun::{Class, ErrorCode, Key, Message, MessageWriter, Method, TransactionId};
 use proptest::prelude::*;
 
 proptest! {
@@ -36,7 +37,8 @@ proptest! {
         writer.attribute(&MappedAddress(mapped));
         writer.attribute(&XorMappedAddress(xored));
         writer.attribute(&AlternateServer(alternate));
-        writer.attribute(&ErrorCode::new(code, software));
+        let error = ErrorCodeAttribute { code: ErrorCode::new(code).unwrap(), reason: software };
+        writer.attribute(&error);
         writer.attribute(&Userhash(hash));
         let change = ChangeRequest { address: changes.0, port: changes.1 };
         writer.attribute(&change);
@@ -65,7 +67,7 @@ proptest! {
         prop_assert_eq!(message.get(), Ok(Some(MappedAddress(mapped))));
         prop_assert_eq!(message.get(), Ok(Some(XorMappedAddress(xored))));
         prop_assert_eq!(message.get(), Ok(Some(AlternateServer(alternate))));
-        prop_assert_eq!(message.get(), Ok(Some(ErrorCode::new(code, software))));
+        prop_assert_eq!(message.get(), Ok(Some(error)));
         prop_assert_eq!(message.get(), Ok(Some(Userhash(hash))));
         prop_assert_eq!(message.get(), Ok(Some(change)));
         prop_assert_eq!(message.get(), Ok(Some(ResponsePort(port))));

@@ -148,6 +148,7 @@ mod tests {
         assert!(sum(|stats| stats.packets_to_peers) > 10);
         assert!(sum(|stats| stats.packets_to_clients) > 5);
         for code in [400, 401, 403, 437, 438, 441, 443, 486, 508] {
+            let code = jackfield_stun::ErrorCode::new(code).unwrap();
             let answers: u64 = stories.iter().map(|stats| stats.errors(code)).sum();
             assert!(answers > 0, "no story leads to {code}");
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_sansio::{Epoch, FiveTuple, Timers};
 use jackfield_stun::attribute::AttributeType;
-use jackfield_stun::{Class, Message, Method};
+use jackfield_stun::{Class, ErrorCode, Message, Method};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -264,10 +264,16 @@ impl Server {
         let asked = Asked::new(path, message);
         let user = match user {
             Ok(user) if self.is_welcome(path, message.method(), &user) => user,
-            Ok(_) => return self.challenge(now, &asked, 401),
-            Err(Rejection::Unauthenticated) => return self.challenge(now, &asked, 401),
-            Err(Rejection::StaleNonce) => return self.challenge(now, &asked, 438),
-            Err(Rejection::BadRequest) => return self.refuse_stranger(now, &asked, 400),
+            Ok(_) => return self.challenge(now, &asked, ErrorCode::UNAUTHENTICATED),
+            Err(Rejection::Unauthenticated) => {
+                return self.challenge(now, &asked, ErrorCode::UNAUTHENTICATED);
+            }
+            Err(Rejection::StaleNonce) => {
+                return self.challenge(now, &asked, ErrorCode::STALE_NONCE);
+            }
+            Err(Rejection::BadRequest) => {
+                return self.refuse_stranger(now, &asked, ErrorCode::BAD_REQUEST);
+            }
         };
         let asked = asked.by(user);
         let unknown = self.unknown_attributes(message);

@@ -1,3 +1,5 @@
+use jackfield_stun::ErrorCode;
+
 /// Counters of one server, all since it was made. A driver adds up those of its shards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -28,7 +30,7 @@ pub struct Stats {
 
 impl Stats {
     /// Returns how many error responses with this code were sent.
-    pub fn errors(&self, code: u16) -> u64 {
+    pub fn errors(&self, code: ErrorCode) -> u64 {
         ERROR_CODES
             .iter()
             .position(|known| *known == code)
@@ -36,7 +38,7 @@ impl Stats {
     }
 
     /// Returns each error code and how many responses carried it.
-    pub fn all_errors(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+    pub fn all_errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> + '_ {
         ERROR_CODES.iter().map(|code| (*code, self.errors(*code)))
     }
 
@@ -52,7 +54,7 @@ impl Stats {
             .map(|reason| (*reason, self.dropped(*reason)))
     }
 
-    pub(crate) fn count_error(&mut self, code: u16) {
+    pub(crate) fn count_error(&mut self, code: ErrorCode) {
         if let Some(index) = ERROR_CODES.iter().position(|known| *known == code) {
             self.errors.add(index);
         }
@@ -64,7 +66,20 @@ impl Stats {
 }
 
 /// Every error code a server sends.
-const ERROR_CODES: [u16; 12] = [400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 508];
+const ERROR_CODES: [ErrorCode; 12] = [
+    ErrorCode::BAD_REQUEST,
+    ErrorCode::UNAUTHENTICATED,
+    ErrorCode::FORBIDDEN,
+    ErrorCode::UNKNOWN_ATTRIBUTE,
+    ErrorCode::ALLOCATION_MISMATCH,
+    ErrorCode::STALE_NONCE,
+    ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+    ErrorCode::WRONG_CREDENTIALS,
+    ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL,
+    ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH,
+    ErrorCode::ALLOCATION_QUOTA_REACHED,
+    ErrorCode::INSUFFICIENT_CAPACITY,
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Counters<const N: usize>([u64; N]);

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use jackfield_stun::attribute::{Attribute, ErrorCode};
-use jackfield_stun::{Class, Message, MessageWriter, TransactionId};
+use jackfield_stun::attribute::{Attribute, ErrorCodeAttribute};
+use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, TransactionId};
 use jackfield_turn::ChannelNumber;
 use jackfield_turn::attribute::{
     AdditionalAddressFamily, AddressErrorCode, AddressFamily, Data, DontFragment, EvenPort,
@@ -28,7 +28,7 @@ proptest! {
         code in 300u16..700,
     ) {
         let family = if is_v4 { AddressFamily::V4 } else { AddressFamily::V6 };
-        let error = ErrorCode::new(code, "why");
+        let error = ErrorCodeAttribute { code: ErrorCode::new(code).unwrap(), reason: "why" };
         let mut bytes = Vec::new();
         let mut writer = MessageWriter::new(&mut bytes, Class::Request, method::ALLOCATE, TransactionId::new(id));
         writer.attribute(&ChannelNumber::new(number).unwrap());

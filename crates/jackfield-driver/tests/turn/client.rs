@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use jackfield_stun::attribute::{
-    Algorithm, Attribute, AttributeType, ErrorCode, Nonce, Realm, Username, XorMappedAddress,
-    address,
+    Algorithm, Attribute, AttributeType, ErrorCodeAttribute, Nonce, Realm, Username,
+    XorMappedAddress, address,
 };
 use jackfield_stun::framing::message_length;
 use jackfield_stun::{
@@ -151,7 +151,12 @@ impl Client {
                 message.check_sha1(key).unwrap();
                 return Ok(answer);
             }
-            let code = message.get::<ErrorCode<'_>>().unwrap().unwrap().code();
+            let code = message
+                .get::<ErrorCodeAttribute<'_>>()
+                .unwrap()
+                .unwrap()
+                .code
+                .value();
             if code != 438 && (code != 401 || self.challenge.is_some()) {
                 return Err(Refused(code));
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jackfield_driver::turn_client::{
     ClientTransport, ConnectError, Options, Tls, TurnClient, TurnError,
 };
+use jackfield_stun::ErrorCode;
 use jackfield_turn::client::{Credential, Failure, Fault};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -197,7 +198,7 @@ fn failures_say_whose_fault_they_are() {
             .await
             .unwrap();
         let private: IpAddr = "10.0.0.1".parse().unwrap();
-        let why = Failure::Refused(403);
+        let why = Failure::Refused(ErrorCode::FORBIDDEN);
         assert_eq!(
             client.permit(private).await,
             Err(TurnError::PeerRefused(why))

@@ -6,10 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::helper::Question;
 use crate::attribute::{
-    AttributeType, ChangeRequest, ErrorCode, MappedAddress, OtherAddress, Padding, ResponseOrigin,
-    ResponsePort, UnknownAttributes, XorMappedAddress,
+    AttributeType, ChangeRequest, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding,
+    ResponseOrigin, ResponsePort, UnknownAttributes, XorMappedAddress,
 };
-use crate::{Class, Message, MessageTooLong, MessageWriter, Method, TransactionId, binding};
+use crate::{
+    Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method, TransactionId, binding,
+};
 
 /// The two addresses, or the one, and the two ports that a server answers from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +93,11 @@ pub fn answer(
         Some(asked) if !asked.change.address || here.other.is_some() => asked,
         Some(_) => {
             let kind = AttributeType::CHANGE_REQUEST;
-            refuse(request, 420, Some(kind), out)?;
+            refuse(request, ErrorCode::UNKNOWN_ATTRIBUTE, Some(kind), out)?;
             return Ok(plainly);
         }
         None => {
-            refuse(request, 400, None, out)?;
+            refuse(request, ErrorCode::BAD_REQUEST, None, out)?;
             return Ok(plainly);
         }
     };
@@ -279,12 +281,12 @@ impl Response {
 
 fn refuse(
     request: &Message<'_>,
-    code: u16,
+    code: ErrorCode,
     unknown: Option<AttributeType>,
     out: &mut Vec<u8>,
 ) -> Result<usize, MessageTooLong> {
     let mut writer = MessageWriter::new(out, Class::Error, Method::BINDING, request.transaction());
-    writer.attribute(&ErrorCode::new(code, ""));
+    writer.attribute(&ErrorCodeAttribute::without_reason(code));
     if let Some(kind) = unknown {
         writer.attribute(&UnknownAttributes::new(vec![kind]));
     }
@@ -350,9 +352,9 @@ mod tests {
     fn code(response: &[u8]) -> Option<u16> {
         let message = Message::parse(response).unwrap();
         message
-            .get::<ErrorCode<'_>>()
+            .get::<ErrorCodeAttribute<'_>>()
             .unwrap()
-            .map(|code| code.code())
+            .map(|error| error.code.value())
     }
 
     #[test]

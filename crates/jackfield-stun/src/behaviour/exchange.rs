@@ -9,7 +9,8 @@ use super::config::Config;
 use super::discovery::{Output, SocketId};
 use super::{filtering, fragments, hairpinning, lifetime, mapping};
 use crate::attribute::{
-    ChangeRequest, ErrorCode, MappedAddress, OtherAddress, Padding, ResponsePort, XorMappedAddress,
+    ChangeRequest, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding, ResponsePort,
+    XorMappedAddress,
 };
 use crate::transaction::{Step, Transaction};
 use crate::{Class, Message, MessageWriter, Method, TransactionId};
@@ -169,7 +170,7 @@ impl Exchanges {
         let outcome = match message.class() {
             Class::Success => read(&message, exchange.from, at, source).map(Outcome::Answered),
             Class::Error => {
-                let code = message.get::<ErrorCode<'_>>().ok().flatten();
+                let code = message.get::<ErrorCodeAttribute<'_>>().ok().flatten();
                 code.map(|_| Outcome::Refused)
             }
             Class::Request if message.as_bytes() == exchange.bytes => Some(Outcome::Looped),

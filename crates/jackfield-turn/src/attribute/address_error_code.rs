@@ -1,4 +1,4 @@
-use jackfield_stun::attribute::{Attribute, AttributeType, ErrorCode};
+use jackfield_stun::attribute::{Attribute, AttributeType, ErrorCodeAttribute};
 use jackfield_stun::{DecodeError, TransactionId};
 
 use crate::attribute::{AddressFamily, kind};
@@ -10,8 +10,8 @@ use crate::attribute::{AddressFamily, kind};
 pub struct AddressErrorCode<'a> {
     /// Which family.
     pub family: AddressFamily,
-    /// Why.
-    pub error: ErrorCode<'a>,
+    /// Why, as ERROR-CODE would say it.
+    pub error: ErrorCodeAttribute<'a>,
 }
 
 impl<'a> Attribute<'a> for AddressErrorCode<'a> {
@@ -22,7 +22,7 @@ impl<'a> Attribute<'a> for AddressErrorCode<'a> {
             return Err(DecodeError::ValueLength(Self::TYPE, value.len()));
         };
         let family = AddressFamily::from_number(number).ok_or(DecodeError::Value(Self::TYPE))?;
-        let error = ErrorCode::decode(value, transaction)?;
+        let error = ErrorCodeAttribute::decode(value, transaction)?;
         Ok(Self { family, error })
     }
 

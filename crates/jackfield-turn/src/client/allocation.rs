@@ -5,8 +5,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_stun::Message;
 use jackfield_stun::attribute::{AlternateDomain, AlternateServer, XorMappedAddress};
+use jackfield_stun::{ErrorCode, Message};
 
 use super::request::{Ask, RETRY};
 use super::{Client, Due, Event, Failure, Output};
@@ -100,7 +100,9 @@ impl Client {
     /// Takes a refusal of Allocate, or that nobody answered.
     pub(super) fn allocation_refused(&mut self, why: Failure) {
         // The server still knows our address from an earlier life: another port of ours will do (RFC 8656 §7.4).
-        if why == Failure::Refused(437) && self.reconnects < self.config.limits.reconnects {
+        if why == Failure::Refused(ErrorCode::ALLOCATION_MISMATCH)
+            && self.reconnects < self.config.limits.reconnects
+        {
             self.connect(self.path.remote, None);
         } else {
             self.fail(why);
@@ -148,10 +150,7 @@ impl Client {
 
     /// Takes a refusal of Refresh: a server in trouble is asked again while the allocation lasts.
     pub(super) fn refresh_failed(&mut self, now: Instant, why: Failure) {
-        let is_passing = matches!(
-            why,
-            Failure::Refused(500..=599) | Failure::TimedOut | Failure::Untrusted
-        );
+        let is_passing = why.is_passing();
         if is_passing {
             self.timers.set(Due::Refresh, now + RETRY);
         } else {

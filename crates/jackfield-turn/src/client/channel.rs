@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_stun::ErrorCode;
+
 use super::allocation::ahead;
 use super::request::{Ask, RETRY};
 use super::{Client, Due, Event, Failure, SendError};
@@ -139,7 +141,7 @@ impl Client {
         self.timers.cancel(&Due::Channel(number));
         self.channels.remove(number);
         match why {
-            Failure::Refused(400 | 420 | 500..=599) => {
+            Failure::Refused(code) if is_about_the_channel(code) => {
                 self.channels.unavailable.insert(peer);
                 if self.permissions.allows(peer.ip(), now) {
                     self.send_waiting(now, peer.ip());
@@ -170,6 +172,11 @@ impl Client {
             self.channels.remove(number);
         }
     }
+}
+
+/// Returns whether a refusal is about the channel, so that a permission alone may still be granted.
+fn is_about_the_channel(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::BAD_REQUEST | ErrorCode::UNKNOWN_ATTRIBUTE) || code.is_server_error()
 }
 
 //= https://www.rfc-editor.org/rfc/rfc8656#section-12

@@ -1,12 +1,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use jackfield_stun::ErrorCode;
+
 /// Why there is no allocation, or why a peer is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The server said no, with this error code (300 to 699).
-    Refused(u16),
+    /// The server said no, with this error code.
+    Refused(ErrorCode),
     /// The server wants a credential and we have none.
     CredentialMissing,
     /// The server does not know our credential: wrong name or password, or its time is over.
@@ -42,11 +44,11 @@ pub enum Fault {
 
 impl Failure {
     /// Returns the error code of the server, if it gave one.
-    pub fn code(&self) -> Option<u16> {
+    pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(code) => Some(*code),
-            Self::CredentialMissing | Self::CredentialRefused => Some(401),
-            Self::TooManyRedirects => Some(300),
+            Self::CredentialMissing | Self::CredentialRefused => Some(ErrorCode::UNAUTHENTICATED),
+            Self::TooManyRedirects => Some(ErrorCode::TRY_ALTERNATE),
             Self::Downgraded
             | Self::UnknownAlgorithm
             | Self::Malformed
@@ -61,7 +63,15 @@ impl Failure {
     pub fn fault(&self) -> Fault {
         match self {
             // Transport, address family, quota of the user, peers that are not allowed.
-            Self::Refused(403 | 440 | 441 | 442 | 443 | 447 | 486) => Fault::Caller,
+            Self::Refused(
+                ErrorCode::FORBIDDEN
+                | ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED
+                | ErrorCode::WRONG_CREDENTIALS
+                | ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL
+                | ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH
+                | ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE
+                | ErrorCode::ALLOCATION_QUOTA_REACHED,
+            ) => Fault::Caller,
             Self::CredentialMissing | Self::CredentialRefused => Fault::Caller,
             Self::Refused(_)
             | Self::UnknownAlgorithm
@@ -75,6 +85,15 @@ impl Failure {
         }
     }
 
+    /// Returns whether a refresh that failed so is worth another try: the server had no chance to decide.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(code) => code.is_server_error(),
+            Self::TimedOut | Self::Untrusted => true,
+            _ => false,
+        }
+    }
+
     /// Returns after which time another try may succeed; `None` if the same try will fail the same way.
     ///
     /// A server that is full is left alone for a minute ([RFC 8656 §7.4]).
@@ -82,12 +101,17 @@ impl Failure {
     /// [RFC 8656 §7.4]: https://www.rfc-editor.org/rfc/rfc8656#section-7.4
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(486 | 508) => Some(Duration::from_secs(60)),
-            Self::Refused(437 | 500..=599)
-            | Self::TimedOut
-            | Self::Untrusted
-            | Self::Disconnected
-            | Self::Expired => Some(Duration::from_secs(1)),
+            Self::Refused(
+                ErrorCode::ALLOCATION_QUOTA_REACHED | ErrorCode::INSUFFICIENT_CAPACITY,
+            ) => Some(Duration::from_secs(60)),
+            Self::Refused(code)
+                if *code == ErrorCode::ALLOCATION_MISMATCH || code.is_server_error() =>
+            {
+                Some(Duration::from_secs(1))
+            }
+            Self::TimedOut | Self::Untrusted | Self::Disconnected | Self::Expired => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }
@@ -96,7 +120,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(code) => write!(f, "the server answered {code} ({})", meaning(*code)),
+            Self::Refused(code) => write!(f, "the server answered {} ({})", code.value(), meaning(*code)),
             Self::CredentialMissing => f.write_str("the server wants a username and a password"),
             Self::CredentialRefused => {
                 f.write_str("the server does not accept this username and password")
@@ -124,23 +148,27 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Returns what an error code means, in words of ours: those of the server are not to be trusted.
-fn meaning(code: u16) -> &'static str {
+fn meaning(code: ErrorCode) -> &'static str {
     match code {
-        300 => "it names another server",
-        400 => "it does not understand the request",
-        403 => "this peer is not allowed",
-        420 => "it does not know an attribute of the request",
-        437 => "it knows no such allocation, or another one",
-        440 => "it has no address of this family",
-        441 => "the allocation belongs to another user",
-        442 => "it does not relay this transport",
-        443 => "the peer is of another address family than the relay",
-        446 => "the connection exists already",
-        447 => "the connection could not be made, or timed out",
-        486 => "this user has as many allocations as allowed",
-        487 => "the roles conflict",
-        500 => "it has an error of its own",
-        508 => "it is full",
+        ErrorCode::TRY_ALTERNATE => "it names another server",
+        ErrorCode::BAD_REQUEST => "it does not understand the request",
+        ErrorCode::FORBIDDEN => "this peer is not allowed",
+        ErrorCode::UNKNOWN_ATTRIBUTE => "it does not know an attribute of the request",
+        ErrorCode::ALLOCATION_MISMATCH => "it knows no such allocation, or another one",
+        ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED => "it has no address of this family",
+        ErrorCode::WRONG_CREDENTIALS => "the allocation belongs to another user",
+        ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL => "it does not relay this transport",
+        ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH => {
+            "the peer is of another address family than the relay"
+        }
+        ErrorCode::CONNECTION_ALREADY_EXISTS => "the connection exists already",
+        ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE => {
+            "the connection could not be made, or timed out"
+        }
+        ErrorCode::ALLOCATION_QUOTA_REACHED => "this user has as many allocations as allowed",
+        ErrorCode::ROLE_CONFLICT => "the roles conflict",
+        ErrorCode::SERVER_ERROR => "it has an error of its own",
+        ErrorCode::INSUFFICIENT_CAPACITY => "it is full",
         _ => "an unusual code",
     }
 }
@@ -151,9 +179,9 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_and_whose_fault_in_our_own_words() {
-        let full = Failure::Refused(508);
+        let full = Failure::Refused(ErrorCode::INSUFFICIENT_CAPACITY);
         assert_eq!(full.to_string(), "the server answered 508 (it is full)");
-        assert_eq!(full.code(), Some(508));
+        assert_eq!(full.code(), Some(ErrorCode::INSUFFICIENT_CAPACITY));
         assert_eq!(full.fault(), Fault::Server);
         assert_eq!(full.retry_after(), Some(Duration::from_secs(60)));
         assert_eq!(Failure::CredentialRefused.fault(), Fault::Caller);

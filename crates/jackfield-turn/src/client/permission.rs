@@ -146,10 +146,7 @@ impl Client {
         if !self.permissions.0.contains_key(&peer) {
             return;
         }
-        let is_passing = matches!(
-            why,
-            Failure::TimedOut | Failure::Untrusted | Failure::Refused(500..=599)
-        );
+        let is_passing = why.is_passing();
         if is_passing && self.permissions.allows(peer, now) {
             self.timers.set(Due::Permission(peer), now + RETRY);
             return;

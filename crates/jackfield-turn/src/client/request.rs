@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_sansio::Transmit;
-use jackfield_stun::attribute::{AttributeType, ErrorCode, Software};
+use jackfield_stun::attribute::{AttributeType, ErrorCodeAttribute, Software};
 use jackfield_stun::transaction::{Retransmission, Step, Transaction};
-use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
+use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
 
 use super::credential::{Challenge, Signer};
 use super::{Client, Due, Failure, Output};
@@ -167,8 +167,12 @@ impl Client {
                 self.refused(now, request.ask, Failure::Malformed);
             }
             Ok(None) => self.succeeded(now, request.ask, message),
-            Ok(Some(401 | 438)) => self.challenged(now, &request, message),
-            Ok(Some(300)) if request.ask == Ask::Allocate => self.redirected(message),
+            Ok(Some(ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE)) => {
+                self.challenged(now, &request, message)
+            }
+            Ok(Some(ErrorCode::TRY_ALTERNATE)) if request.ask == Ask::Allocate => {
+                self.redirected(message)
+            }
             Ok(Some(code)) => self.refused(now, request.ask, Failure::Refused(code)),
             Err(failure) => self.refused(now, request.ask, failure),
         }
@@ -179,11 +183,13 @@ impl Client {
     /// A response that lacks it is as good as not received ([RFC 8489 §9.2.5]).
     ///
     /// [RFC 8489 §9.2.5]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
-    fn is_trusted(&self, message: &Message<'_>, code: Result<Option<u16>, Failure>) -> bool {
+    fn is_trusted(&self, message: &Message<'_>, code: Result<Option<ErrorCode>, Failure>) -> bool {
         let request = self.requests.0.get(&message.transaction());
         let signer = request.and_then(|request| request.signer.as_ref());
-        matches!(code, Ok(Some(401 | 438)))
-            || signer.is_none_or(|signer| signer.has_signed(message))
+        matches!(
+            code,
+            Ok(Some(ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE))
+        ) || signer.is_none_or(|signer| signer.has_signed(message))
     }
 
     /// Answers a challenge, by asking the same once more.
@@ -205,7 +211,7 @@ impl Client {
         let credential = self.config.credential.as_ref();
         let credential = credential.ok_or(Failure::CredentialMissing)?;
         let challenge = Challenge::read(message, credential, self.challenge.as_ref())?;
-        let is_stale = error_code(message) == Ok(Some(438));
+        let is_stale = error_code(message) == Ok(Some(ErrorCode::STALE_NONCE));
         let same_realm = |known: &Challenge| known.realm == challenge.realm;
         // The same name and password would be refused again; only another realm makes another key.
         let is_refused = request.signer.is_some()
@@ -240,7 +246,7 @@ impl Client {
             (Ask::Allocate, _) => self.allocation_refused(why),
             // Whatever else it says, the server has ended it, or keeps no allocation of ours.
             (Ask::Delete, _) => self.deleted(),
-            (_, Failure::Refused(437)) => self.fail(why),
+            (_, Failure::Refused(ErrorCode::ALLOCATION_MISMATCH)) => self.fail(why),
             (Ask::Refresh, _) => self.refresh_failed(now, why),
             (Ask::Permit(peer), _) => self.permission_refused(now, peer, why),
             (Ask::Bind(number, peer), _) => self.channel_refused(now, number, peer, why),
@@ -300,12 +306,12 @@ impl Client {
 }
 
 /// Returns the code of an error response, `None` for a success.
-fn error_code(message: &Message<'_>) -> Result<Option<u16>, Failure> {
+fn error_code(message: &Message<'_>) -> Result<Option<ErrorCode>, Failure> {
     if message.class() != Class::Error {
         return Ok(None);
     }
-    let code: Option<ErrorCode<'_>> = message.get().map_err(|_| Failure::Malformed)?;
-    code.map(|code| Some(code.code())).ok_or(Failure::Malformed)
+    let code: Option<ErrorCodeAttribute<'_>> = message.get().map_err(|_| Failure::Malformed)?;
+    code.map(|error| Some(error.code)).ok_or(Failure::Malformed)
 }
 
 /// What a response may carry that has to be understood.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{
-    Algorithm, AlternateServer, ErrorCode, Nonce, PasswordAlgorithms, Realm, XorMappedAddress,
+    Algorithm, AlternateServer, ErrorCodeAttribute, Nonce, PasswordAlgorithms, Realm,
+    XorMappedAddress,
 };
-use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
+use jackfield_stun::{Class, ErrorCode, Key, Message, MessageWriter, Method, TransactionId};
 
 use super::input::Input;
 use crate::ChannelNumber;
@@ -102,7 +103,8 @@ impl Story {
             let code = input.pick(&[
                 300, 400, 401, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 500, 508, 699,
             ])?;
-            writer.attribute(&ErrorCode::new(code, "no"));
+            let code = ErrorCode::new(code)?;
+            writer.attribute(&ErrorCodeAttribute { code, reason: "no" });
         }
         for _ in 0..input.byte()? % 8 {
             attribute(&mut writer, input)?;

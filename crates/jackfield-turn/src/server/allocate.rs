@@ -5,7 +5,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_stun::attribute::XorMappedAddress;
+use jackfield_stun::attribute::{ErrorCodeAttribute, XorMappedAddress};
+use jackfield_stun::{DecodeError, ErrorCode};
 
 use super::answer::Asked;
 use super::pending::{Pending, PortWish};
@@ -44,7 +45,7 @@ impl Server {
             let repeated = existing.transaction == asked.transaction
                 && *existing.username == *asked.username();
             if !repeated {
-                return self.refuse(asked, 437);
+                return self.refuse(asked, ErrorCode::ALLOCATION_MISMATCH);
             }
             return self.repeat_allocated(request);
         }
@@ -64,17 +65,21 @@ impl Server {
     }
 
     /// Reads and checks what is wanted, in the order of RFC 8656 §7.2.
-    fn wish(&self, request: &Request<'_, '_>) -> Result<Wish, u16> {
+    fn wish(&self, request: &Request<'_, '_>) -> Result<Wish, ErrorCode> {
         let message = request.message;
-        let transport: RequestedTransport = message.get().or(Err(400u16))?.ok_or(400u16)?;
+        let transport: RequestedTransport = message
+            .get()
+            .or(Err(ErrorCode::BAD_REQUEST))?
+            .ok_or(ErrorCode::BAD_REQUEST)?;
         if transport != RequestedTransport(UDP) {
-            return Err(442);
+            return Err(ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL);
         }
-        let token: Option<ReservationToken> = message.get().or(Err(400u16))?;
-        let even_port: Option<EvenPort> = message.get().or(Err(400u16))?;
+        let token: Option<ReservationToken> = message.get().or(Err(ErrorCode::BAD_REQUEST))?;
+        let even_port: Option<EvenPort> = message.get().or(Err(ErrorCode::BAD_REQUEST))?;
         // A family that is neither IPv4 nor IPv6 is not supported; anything else wrong about it is a bad request.
         let requested: Option<RequestedAddressFamily> = message.get().map_err(family_error)?;
-        let additional: Option<AdditionalAddressFamily> = message.get().or(Err(400u16))?;
+        let additional: Option<AdditionalAddressFamily> =
+            message.get().or(Err(ErrorCode::BAD_REQUEST))?;
         let clashes = [
             token.is_some() && (even_port.is_some() || requested.is_some() || additional.is_some()),
             requested.is_some() && additional.is_some(),
@@ -82,9 +87,9 @@ impl Server {
             additional.is_some() && even_port.is_some_and(|even| even.reserve_next),
         ];
         if clashes.contains(&true) {
-            return Err(400);
+            return Err(ErrorCode::BAD_REQUEST);
         }
-        let lifetime: Option<Lifetime> = message.get().or(Err(400u16))?;
+        let lifetime: Option<Lifetime> = message.get().or(Err(ErrorCode::BAD_REQUEST))?;
         let port = match (token, even_port) {
             (Some(ReservationToken(token)), _) => WishedPort::Token(token),
             (None, Some(even)) => WishedPort::Even(even),
@@ -103,7 +108,7 @@ impl Server {
         asked: &Asked,
         requested: Option<RequestedAddressFamily>,
         additional: Option<AdditionalAddressFamily>,
-    ) -> Result<Vec<AddressFamily>, u16> {
+    ) -> Result<Vec<AddressFamily>, ErrorCode> {
         if additional.is_some() {
             return Ok(vec![AddressFamily::V4, AddressFamily::V6]);
         }
@@ -123,7 +128,7 @@ impl Server {
         if can(family) {
             Ok(vec![family])
         } else {
-            Err(440)
+            Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
         }
     }
 
@@ -133,13 +138,15 @@ impl Server {
         let user = credential::quota_key(asked.username());
         match self.registry.admit(user, &self.config.limits) {
             Ok(()) => {}
-            Err(QuotaError::User) => return self.refuse(asked, 486),
-            Err(QuotaError::Total) => return self.refuse(asked, 508),
+            Err(QuotaError::User) => {
+                return self.refuse(asked, ErrorCode::ALLOCATION_QUOTA_REACHED);
+            }
+            Err(QuotaError::Total) => return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY),
         }
         let port = self.redeem(request, wish.port);
         let (Some(port), Some(id)) = (port, self.allocations.reserve_id()) else {
             self.registry.dismiss(user);
-            return self.refuse(asked, 508);
+            return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY);
         };
         let families = match port {
             PortWish::Reserved(address) => vec![AddressFamily::of(address.ip())],
@@ -251,7 +258,7 @@ impl Server {
             }));
         let failure = pending.failure.map(|(family, code)| AddressErrorCode {
             family,
-            error: jackfield_stun::attribute::ErrorCode::new(code, ""),
+            error: ErrorCodeAttribute::from(code),
         });
         self.answer_allocated(&asked, now, relays, reservation, failure)
     }
@@ -272,10 +279,10 @@ pub(super) fn lifetime_attribute(lifetime: Duration) -> Lifetime {
 }
 
 /// Returns the code for a REQUESTED-ADDRESS-FAMILY that cannot be read.
-pub(super) fn family_error(error: jackfield_stun::DecodeError) -> u16 {
+pub(super) fn family_error(error: DecodeError) -> ErrorCode {
     match error {
-        jackfield_stun::DecodeError::Value(_) => 440,
-        _ => 400,
+        DecodeError::Value(_) => ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+        _ => ErrorCode::BAD_REQUEST,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use jackfield_sansio::{FiveTuple, Transmit, Transport};
-use jackfield_stun::attribute::{AttributeType, ErrorCode, Software, UnknownAttributes};
-use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
+use jackfield_stun::attribute::{AttributeType, ErrorCodeAttribute, Software, UnknownAttributes};
+use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
 
 use super::{Server, plain};
 use crate::authenticator::Authenticated;
@@ -62,9 +62,9 @@ impl Server {
     }
 
     /// Answers with an error code.
-    pub(super) fn refuse(&mut self, asked: &Asked, code: u16) -> Result<(), DropReason> {
+    pub(super) fn refuse(&mut self, asked: &Asked, code: ErrorCode) -> Result<(), DropReason> {
         self.answer(asked, Class::Error, |writer| {
-            writer.attribute(&ErrorCode::new(code, reason(code)));
+            writer.attribute(&ErrorCodeAttribute::from(code));
         })?;
         self.count_refusal(asked, code);
         Ok(())
@@ -77,10 +77,10 @@ impl Server {
         unknown: Vec<AttributeType>,
     ) -> Result<(), DropReason> {
         self.answer(asked, Class::Error, |writer| {
-            writer.attribute(&ErrorCode::new(420, reason(420)));
+            writer.attribute(&ErrorCodeAttribute::from(ErrorCode::UNKNOWN_ATTRIBUTE));
             writer.attribute(&UnknownAttributes::new(unknown));
         })?;
-        self.count_refusal(asked, 420);
+        self.count_refusal(asked, ErrorCode::UNKNOWN_ATTRIBUTE);
         Ok(())
     }
 
@@ -89,11 +89,11 @@ impl Server {
         &mut self,
         now: Instant,
         asked: &Asked,
-        code: u16,
+        code: ErrorCode,
     ) -> Result<(), DropReason> {
         self.limit_strangers(now, asked)?;
         self.answer(asked, Class::Error, |writer| {
-            writer.attribute(&ErrorCode::new(code, ""));
+            writer.attribute(&ErrorCodeAttribute::without_reason(code));
         })?;
         self.count_refusal(asked, code);
         Ok(())
@@ -104,13 +104,13 @@ impl Server {
         &mut self,
         now: Instant,
         asked: &Asked,
-        code: u16,
+        code: ErrorCode,
     ) -> Result<(), DropReason> {
         self.limit_strangers(now, asked)?;
         let mut bytes = Vec::with_capacity(160);
         let mut writer =
             MessageWriter::new(&mut bytes, Class::Error, asked.method, asked.transaction);
-        writer.attribute(&ErrorCode::new(code, ""));
+        writer.attribute(&ErrorCodeAttribute::without_reason(code));
         let client = plain(asked.path.remote).ip();
         self.authenticator
             .challenge(&mut writer, client, self.epoch.unix(now));
@@ -164,8 +164,8 @@ impl Server {
         Ok(())
     }
 
-    fn count_refusal(&mut self, asked: &Asked, code: u16) {
-        tracing::debug!(path = %asked.path, code, "Refused request");
+    fn count_refusal(&mut self, asked: &Asked, code: ErrorCode) {
+        tracing::debug!(path = %asked.path, %code, "Refused request");
         self.stats.count_error(code);
     }
 }
@@ -173,21 +173,4 @@ impl Server {
 /// Returns whether the remote address could be someone else's: only datagrams come without a handshake.
 pub(super) fn may_be_forged(path: FiveTuple) -> bool {
     path.transport == Transport::Udp
-}
-
-/// The reason in words, for authenticated clients.
-fn reason(code: u16) -> &'static str {
-    match code {
-        400 => "Bad Request",
-        403 => "Forbidden",
-        420 => "Unknown Attribute",
-        437 => "Allocation Mismatch",
-        440 => "Address Family not Supported",
-        441 => "Wrong Credentials",
-        442 => "Unsupported Transport Protocol",
-        443 => "Peer Address Family Mismatch",
-        486 => "Allocation Quota Reached",
-        508 => "Insufficient Capacity",
-        _ => "",
-    }
 }

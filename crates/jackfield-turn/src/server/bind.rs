@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use jackfield_stun::ErrorCode;
 use rand_chacha::rand_core::Rng;
 
 use super::allocate::with_port;
@@ -114,21 +115,27 @@ impl Server {
             && pending.attempts > 0
             && !matches!(pending.port, PortWish::Reserved(_));
         if !again && !pending.families.is_empty() {
-            pending.failure = Some((pending.families.remove(0), 508));
+            pending.failure = Some((pending.families.remove(0), ErrorCode::INSUFFICIENT_CAPACITY));
         }
     }
 
     /// Claims a port for a socket of this family; the error is the code to refuse with.
-    fn claim(&mut self, family: AddressFamily, pending: &mut Pending) -> Result<SocketAddr, u16> {
+    fn claim(
+        &mut self,
+        family: AddressFamily,
+        pending: &mut Pending,
+    ) -> Result<SocketAddr, ErrorCode> {
         if let PortWish::Reserved(address) = pending.port {
             return Ok(address); // claimed since it was reserved
         }
         let relay = self
             .relay_addresses
             .choose(family, pending.asked.path)
-            .ok_or(440u16)?;
+            .ok_or(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)?;
         let wish = pending.port;
-        let (address, next) = self.claim_port(relay.local, wish).ok_or(508u16)?;
+        let (address, next) = self
+            .claim_port(relay.local, wish)
+            .ok_or(ErrorCode::INSUFFICIENT_CAPACITY)?;
         pending.next_port = next;
         Ok(address)
     }
@@ -218,7 +225,9 @@ impl Server {
 
     /// Refuses a request for which no socket could be had.
     fn give_up(&mut self, pending: Pending) -> Result<(), DropReason> {
-        let code = pending.failure.map_or(508, |(_, code)| code);
+        let code = pending
+            .failure
+            .map_or(ErrorCode::INSUFFICIENT_CAPACITY, |(_, code)| code);
         let asked = pending.asked.clone();
         self.drop_pending(pending);
         self.refuse(&asked, code)

@@ -2,6 +2,8 @@
 //!
 //! [RFC 8656 §12.2]: https://www.rfc-editor.org/rfc/rfc8656#section-12.2
 
+use jackfield_stun::ErrorCode;
+
 use super::{Request, Server};
 use crate::attribute::XorPeerAddress;
 use crate::channels::Conflict;
@@ -27,18 +29,28 @@ impl Server {
         &mut self,
         request: &Request<'_, '_>,
         id: AllocationId,
-    ) -> Result<Event, u16> {
+    ) -> Result<Event, ErrorCode> {
         let now = request.now;
-        let number: ChannelNumber = request.message.get().or(Err(400u16))?.ok_or(400u16)?;
+        let number: ChannelNumber = request
+            .message
+            .get()
+            .or(Err(ErrorCode::BAD_REQUEST))?
+            .ok_or(ErrorCode::BAD_REQUEST)?;
         if !number.is_rfc8656() && !self.config.rfc5766_channels {
-            return Err(400);
+            return Err(ErrorCode::BAD_REQUEST);
         }
-        let peer: Option<XorPeerAddress> = request.message.get().or(Err(400u16))?;
-        let XorPeerAddress(peer) = peer.ok_or(400u16)?;
-        let allocation = self.allocations.get_mut(id).ok_or(437u16)?;
-        let relay = *allocation.relays.towards(peer.ip(), now).ok_or(443u16)?;
+        let peer: Option<XorPeerAddress> = request.message.get().or(Err(ErrorCode::BAD_REQUEST))?;
+        let XorPeerAddress(peer) = peer.ok_or(ErrorCode::BAD_REQUEST)?;
+        let allocation = self
+            .allocations
+            .get_mut(id)
+            .ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        let relay = *allocation
+            .relays
+            .towards(peer.ip(), now)
+            .ok_or(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH)?;
         let target = self.relay_addresses.to_local(peer, &self.registry);
-        self.policy.judge(target).or(Err(403u16))?;
+        self.policy.judge(target).or(Err(ErrorCode::FORBIDDEN))?;
         let limits = &self.config.limits;
         // What has run out must not stand in the way; the sweep may come a moment later.
         let outputs = &mut self.outputs;
@@ -50,12 +62,12 @@ impl Server {
             .permissions
             .has_room_for(&[peer.ip()], limits.permissions)
         {
-            return Err(508);
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         let expires = match allocation.channels.bind(number, peer, now, limits.channels) {
             Ok(expires) => expires,
-            Err(Conflict::Taken) => return Err(400),
-            Err(Conflict::Full) => return Err(508),
+            Err(Conflict::Taken) => return Err(ErrorCode::BAD_REQUEST),
+            Err(Conflict::Full) => return Err(ErrorCode::INSUFFICIENT_CAPACITY),
         };
         allocation.permissions.grant(peer.ip(), now);
         Ok(Event::ChannelBound {

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use jackfield_stun::ErrorCode;
+
 use super::{Request, Server};
 use crate::DropReason;
 use crate::attribute::XorPeerAddress;
@@ -29,26 +31,26 @@ impl Server {
             .collect();
         let peers = match peers {
             Ok(peers) if (1..=MAX_PEERS).contains(&peers.len()) => peers,
-            _ => return self.refuse(asked, 400),
+            _ => return self.refuse(asked, ErrorCode::BAD_REQUEST),
         };
         let Some(allocation) = self.allocations.get_mut(id) else {
             return Ok(());
         };
         let reachable = |ip: &IpAddr| allocation.relays.towards(*ip, request.now).is_some();
         if !peers.iter().all(reachable) {
-            return self.refuse(asked, 443);
+            return self.refuse(asked, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
         let allowed = |ip: &IpAddr| {
             self.relay_addresses.advertises(*ip) || self.policy.judge_permission(*ip).is_ok()
         };
         if !peers.iter().all(allowed) {
-            return self.refuse(asked, 403);
+            return self.refuse(asked, ErrorCode::FORBIDDEN);
         }
         if !allocation
             .permissions
             .has_room_for(&peers, self.config.limits.permissions)
         {
-            return self.refuse(asked, 508);
+            return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY);
         }
         for peer in peers {
             allocation.permissions.grant(peer, request.now);

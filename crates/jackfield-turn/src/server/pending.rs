@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jackfield_sansio::FiveTuple;
+use jackfield_stun::ErrorCode;
 
 use super::answer::Asked;
 use crate::AllocationId;
@@ -28,7 +29,7 @@ pub(super) struct Pending {
     pub(super) probing: bool,
     pub(super) relays: Relays,
     /// Why a family failed, of two that were asked for.
-    pub(super) failure: Option<(AddressFamily, u16)>,
+    pub(super) failure: Option<(AddressFamily, ErrorCode)>,
     /// Whether the client has gone meanwhile.
     pub(super) abandoned: bool,
 }

@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jackfield_stun::ErrorCode;
+
 use super::allocate::{family_error, granted, lifetime_attribute};
 use super::{Request, Server};
 use crate::attribute::{AddressFamily, Lifetime, RequestedAddressFamily};
@@ -23,15 +25,20 @@ impl Server {
         let family = request.message.get::<RequestedAddressFamily>();
         let (wish, family) = match (wish, family) {
             (Ok(wish), Ok(family)) => (wish, family.map(|RequestedAddressFamily(family)| family)),
-            (Err(_), _) => return self.refuse(asked, 400),
+            (Err(_), _) => return self.refuse(asked, ErrorCode::BAD_REQUEST),
             (_, Err(error)) => {
-                let code = if family_error(error) == 440 { 443 } else { 400 };
+                let code = match family_error(error) {
+                    ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED => {
+                        ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH
+                    }
+                    code => code,
+                };
                 return self.refuse(asked, code);
             }
         };
         let chosen = self.chosen_relays(id, family);
         if chosen.is_empty() {
-            return self.refuse(asked, 443);
+            return self.refuse(asked, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
         let lifetime = if wish == Some(Lifetime(0)) {
             self.delete(id, &chosen);
@@ -59,8 +66,8 @@ impl Server {
             Some(allocation) if *allocation.username == *request.asked.username() => {
                 return Ok(Some(allocation.id));
             }
-            Some(_) => 441,
-            None => 437,
+            Some(_) => ErrorCode::WRONG_CREDENTIALS,
+            None => ErrorCode::ALLOCATION_MISMATCH,
         };
         self.refuse(&request.asked, code).map(|()| None)
     }

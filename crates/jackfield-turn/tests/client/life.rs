@@ -1,6 +1,7 @@
 //! An allocation's life: made, kept, ended.
 
 use jackfield_sansio::Transport;
+use jackfield_stun::ErrorCode;
 use jackfield_stun::attribute::AttributeType;
 use jackfield_stun::{Class, Message};
 use jackfield_turn::Credentials;
@@ -113,8 +114,8 @@ fn a_stale_nonce_costs_a_round_trip_and_nothing_else() {
     world.pass(secs(7_200));
     assert!(world.client.relayed().is_some(), "{:?}", world.events);
     let server = world.server.stats();
-    assert!(server.errors(438) > 5);
-    assert_eq!(server.errors(401), 1);
+    assert!(server.errors(ErrorCode::STALE_NONCE) > 5);
+    assert_eq!(server.errors(ErrorCode::UNAUTHENTICATED), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Data to and from peers, permissions and channels.
 
 use jackfield_sansio::Transport;
+use jackfield_stun::ErrorCode;
 use jackfield_turn::client::{Event, Failure, SendError};
 
 use super::world::{
@@ -73,7 +74,7 @@ fn over_streams_channel_data_is_padded() {
 fn a_peer_that_the_server_refuses_is_an_event_and_then_an_error() {
     let mut world = World::allocated();
     world.send("10.0.0.1:80", b"secret");
-    let why = Failure::Refused(403);
+    let why = Failure::Refused(ErrorCode::FORBIDDEN);
     let peer = address("10.0.0.1:80").ip();
     assert_eq!(world.events, [Event::PeerRefused { peer, why }]);
     assert_eq!(world.client.stats().dropped_waiting, 1);

@@ -2,9 +2,9 @@
 
 use jackfield_sansio::Transport;
 use jackfield_stun::attribute::{
-    AlternateDomain, AlternateServer, ErrorCode, Nonce, Realm, XorMappedAddress,
+    AlternateDomain, AlternateServer, ErrorCodeAttribute, Nonce, Realm, XorMappedAddress,
 };
-use jackfield_stun::{Class, Key, Message};
+use jackfield_stun::{Class, ErrorCode, Key, Message};
 use jackfield_turn::attribute::{AddressFamily, Lifetime, XorRelayedAddress};
 use jackfield_turn::client::{self, Event, Failure, Fault};
 
@@ -45,7 +45,12 @@ fn an_error_of_the_server_keeps_its_code() {
     config.family = Some(AddressFamily::V6);
     let mut world = World::with(config, server_config(), udp());
     world.settle();
-    assert_eq!(world.events, [Event::Failed(Failure::Refused(440))]);
+    assert_eq!(
+        world.events,
+        [Event::Failed(Failure::Refused(
+            ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED
+        ))]
+    );
     for (code, fault) in [
         (486, Fault::Caller),
         (508, Fault::Server),
@@ -54,7 +59,7 @@ fn an_error_of_the_server_keeps_its_code() {
         let mut alone = Alone::new(client::Config::default(), udp());
         let request = alone.request();
         alone.refuse(&request, code);
-        let why = Failure::Refused(code);
+        let why = Failure::Refused(ErrorCode::new(code).unwrap());
         assert_eq!(alone.events, [Event::Failed(why)]);
         assert_eq!(why.fault(), fault);
         assert!(!why.to_string().contains("words of the server"));
@@ -63,7 +68,10 @@ fn an_error_of_the_server_keeps_its_code() {
 
 #[test]
 fn a_full_server_is_left_alone_for_a_minute() {
-    assert_eq!(Failure::Refused(508).retry_after(), Some(secs(60)));
+    assert_eq!(
+        Failure::Refused(ErrorCode::INSUFFICIENT_CAPACITY).retry_after(),
+        Some(secs(60))
+    );
 }
 
 #[test]
@@ -81,7 +89,12 @@ fn an_address_that_the_server_still_knows_is_given_up_for_another() {
     }
     let request = alone.request();
     alone.refuse(&request, 437);
-    assert_eq!(alone.events, [Event::Failed(Failure::Refused(437))]);
+    assert_eq!(
+        alone.events,
+        [Event::Failed(Failure::Refused(
+            ErrorCode::ALLOCATION_MISMATCH
+        ))]
+    );
 }
 
 #[test]
@@ -90,7 +103,9 @@ fn another_server_is_followed_but_not_in_circles() {
     let request = alone.request();
     let other = address("198.51.100.2:5349");
     alone.answer(&request, Class::Error, |writer| {
-        writer.attribute(&ErrorCode::new(300, ""));
+        writer.attribute(&ErrorCodeAttribute::without_reason(
+            ErrorCode::TRY_ALTERNATE,
+        ));
         writer.attribute(&AlternateServer(other));
         writer.attribute(&AlternateDomain("other.example.org"));
     });
@@ -103,7 +118,9 @@ fn another_server_is_followed_but_not_in_circles() {
     alone.drain();
     let request = alone.request();
     alone.answer(&request, Class::Error, |writer| {
-        writer.attribute(&ErrorCode::new(300, ""));
+        writer.attribute(&ErrorCodeAttribute::without_reason(
+            ErrorCode::TRY_ALTERNATE,
+        ));
         writer.attribute(&AlternateServer(address("198.51.100.1:5349")));
     });
     assert_eq!(alone.events, [Event::Failed(Failure::TooManyRedirects)]);
@@ -137,7 +154,9 @@ fn an_answer_that_is_not_signed_counts_for_nothing() {
     let request = alone.request();
     alone.refuse(&request, 508);
     alone.answer(&request, Class::Error, |writer| {
-        writer.attribute(&ErrorCode::new(508, ""));
+        writer.attribute(&ErrorCodeAttribute::without_reason(
+            ErrorCode::INSUFFICIENT_CAPACITY,
+        ));
         writer.integrity_sha1(&Key::short_term("a guess"));
     });
     assert_eq!(alone.client.stats().untrusted, 2);
@@ -164,7 +183,10 @@ fn another_realm_is_worth_another_try_but_not_for_ever() {
     }
     let request = alone.request();
     alone.challenge(&request, 401, "e", "nonce");
-    assert_eq!(alone.events, [Event::Failed(Failure::Refused(401))]);
+    assert_eq!(
+        alone.events,
+        [Event::Failed(Failure::Refused(ErrorCode::UNAUTHENTICATED))]
+    );
 }
 
 #[test]
@@ -174,14 +196,21 @@ fn nonces_that_are_always_stale_end_somewhere() {
     while alone.events.is_empty() {
         let request = alone.request();
         alone.answer(&request, Class::Error, |writer| {
-            writer.attribute(&ErrorCode::new(if asked == 0 { 401 } else { 438 }, ""));
+            writer.attribute(&ErrorCodeAttribute::without_reason(if asked == 0 {
+                ErrorCode::UNAUTHENTICATED
+            } else {
+                ErrorCode::STALE_NONCE
+            }));
             writer.attribute(&Realm("r"));
             writer.attribute(&Nonce("n"));
         });
         asked += 1;
         assert!(asked < 10);
     }
-    assert_eq!(alone.events, [Event::Failed(Failure::Refused(438))]);
+    assert_eq!(
+        alone.events,
+        [Event::Failed(Failure::Refused(ErrorCode::STALE_NONCE))]
+    );
 }
 
 #[test]
@@ -223,5 +252,10 @@ fn an_allocation_that_the_server_has_lost_is_a_failure() {
     };
     world.server.handle_client_closed(world.now, from);
     world.pass(secs(600));
-    assert_eq!(world.events, [Event::Failed(Failure::Refused(437))]);
+    assert_eq!(
+        world.events,
+        [Event::Failed(Failure::Refused(
+            ErrorCode::ALLOCATION_MISMATCH
+        ))]
+    );
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_stun::attribute::{ErrorCode, Nonce, Realm};
-use jackfield_stun::{Class, Message, MessageWriter, Method};
+use jackfield_stun::attribute::{ErrorCodeAttribute, Nonce, Realm};
+use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method};
 use jackfield_turn::client::{self, Client, Credential, Event, Output};
 use jackfield_turn::{Config, Credentials, NonceKey, Registry, Relay, Server};
 
@@ -300,14 +300,19 @@ impl Alone {
     /// Answers with an error code.
     pub(crate) fn refuse(&mut self, request: &[u8], code: u16) {
         self.answer(request, Class::Error, |writer| {
-            writer.attribute(&ErrorCode::new(code, "words of the server"));
+            writer.attribute(&ErrorCodeAttribute {
+                code: ErrorCode::new(code).unwrap(),
+                reason: "words of the server",
+            });
         });
     }
 
     /// Answers with a challenge.
     pub(crate) fn challenge(&mut self, request: &[u8], code: u16, realm: &str, nonce: &str) {
         self.answer(request, Class::Error, |writer| {
-            writer.attribute(&ErrorCode::new(code, ""));
+            writer.attribute(&ErrorCodeAttribute::without_reason(
+                ErrorCode::new(code).unwrap(),
+            ));
             writer.attribute(&Realm(realm));
             writer.attribute(&Nonce(nonce));
         });

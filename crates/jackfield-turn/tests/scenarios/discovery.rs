@@ -1,7 +1,9 @@
 //! Behaviour discovery: answers from elsewhere, and by another server, but not for everybody and not too many.
 
 use jackfield_sansio::{FiveTuple, Transport};
-use jackfield_stun::attribute::{ChangeRequest, ErrorCode, ResponsePort, XorMappedAddress};
+use jackfield_stun::attribute::{
+    ChangeRequest, ErrorCodeAttribute, ResponsePort, XorMappedAddress,
+};
 use jackfield_stun::behaviour::answer::{Other, Place, Places};
 use jackfield_stun::behaviour::helper::key;
 use jackfield_stun::{Class, Message, MessageWriter, Method};
@@ -102,8 +104,8 @@ fn a_stream_and_a_server_without_discovery_refuse_with_420() {
         let (sent, bytes) = ask(world, path(transport), both).unwrap();
         assert_eq!(sent, path(transport));
         let message = Message::parse(&bytes).unwrap();
-        let code = message.get::<ErrorCode<'_>>().unwrap().unwrap();
-        assert_eq!(code.code(), 420);
+        let error = message.get::<ErrorCodeAttribute<'_>>().unwrap().unwrap();
+        assert_eq!(error.code.value(), 420);
     }
 }
 

@@ -118,7 +118,7 @@ fn a_family_that_fails_of_two_is_told_with_its_reason() {
     let answer = client.ask(&mut world, method::ALLOCATE, both);
     let failure: AddressErrorCode<'_> = answer.get().unwrap();
     assert_eq!(
-        (failure.family, failure.error.code()),
+        (failure.family, failure.error.code.value()),
         (AddressFamily::V6, 440)
     );
     assert!(answer.relayed().is_ipv4());
@@ -128,7 +128,7 @@ fn a_family_that_fails_of_two_is_told_with_its_reason() {
     let answer = client.ask(&mut world, method::ALLOCATE, both);
     let failure: AddressErrorCode<'_> = answer.get().unwrap();
     assert_eq!(
-        (failure.family, failure.error.code()),
+        (failure.family, failure.error.code.value()),
         (AddressFamily::V4, 508)
     );
     assert!(answer.relayed().is_ipv6());

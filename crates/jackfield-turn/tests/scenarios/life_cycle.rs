@@ -3,7 +3,7 @@
 use crate::world::*;
 use jackfield_sansio::Transport;
 use jackfield_stun::attribute::{Nonce, PasswordAlgorithms, Realm, Software, XorMappedAddress};
-use jackfield_stun::{Message, Method};
+use jackfield_stun::{ErrorCode, Message, Method};
 use jackfield_turn::attribute::{Data, Lifetime, RequestedTransport, XorPeerAddress, method};
 use jackfield_turn::{BindError, DropReason, EndReason, Event};
 
@@ -37,7 +37,7 @@ fn a_stranger_is_told_how_to_authenticate_and_nothing_else() {
     assert!(answer.get::<Nonce<'_>>().is_some());
     assert!(answer.get::<Software<'_>>().is_none());
     assert!(answer.0.len() <= 100, "{} bytes", answer.0.len());
-    assert_eq!(world.server.stats().errors(401), 1);
+    assert_eq!(world.server.stats().errors(ErrorCode::UNAUTHENTICATED), 1);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_old_nonce_gets_438_and_a_new_one() {
         assert_eq!(client.refresh(&mut world, 600), 0);
     }
     assert_ne!(client.nonce, old);
-    assert_eq!(world.server.stats().errors(438), 1);
+    assert_eq!(world.server.stats().errors(ErrorCode::STALE_NONCE), 1);
 }
 
 #[test]
@@ -78,11 +78,11 @@ fn a_nonce_is_good_from_every_port_of_its_address_and_from_no_other_address() {
     let mut twin = Client::new("203.0.113.5:4001");
     twin.nonce = client.nonce.clone();
     twin.allocate(&mut world);
-    assert_eq!(world.server.stats().errors(438), 0);
+    assert_eq!(world.server.stats().errors(ErrorCode::STALE_NONCE), 0);
     let mut thief = Client::new("203.0.113.6:4000");
     thief.nonce = client.nonce;
     thief.allocate(&mut world);
-    assert_eq!(world.server.stats().errors(438), 1);
+    assert_eq!(world.server.stats().errors(ErrorCode::STALE_NONCE), 1);
 }
 
 #[test]

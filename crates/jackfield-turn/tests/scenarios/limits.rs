@@ -1,7 +1,7 @@
 //! Every cap holds, is counted, and hurts nobody else.
 
 use jackfield_sansio::Transport;
-use jackfield_stun::{MessageWriter, Method};
+use jackfield_stun::{ErrorCode, MessageWriter, Method};
 use jackfield_turn::attribute::{RequestedTransport, method};
 use jackfield_turn::credential::mint;
 use jackfield_turn::{Config, DropReason, Limits, Rate};
@@ -27,7 +27,13 @@ fn a_user_has_a_quota_over_all_shards_and_all_its_minted_names() {
     Client::new("203.0.113.5:9").allocate(&mut second);
     assert_eq!(one.refresh(&mut first, 0), 0);
     three.allocate(&mut second);
-    assert_eq!(second.server.stats().errors(486), 1);
+    assert_eq!(
+        second
+            .server
+            .stats()
+            .errors(ErrorCode::ALLOCATION_QUOTA_REACHED),
+        1
+    );
 }
 
 #[test]

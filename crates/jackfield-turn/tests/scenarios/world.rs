@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::attribute::{
-    Algorithm, Attribute, ErrorCode, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, Username,
+    Algorithm, Attribute, ErrorCodeAttribute, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm,
+    Username,
 };
 use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
 use jackfield_turn::attribute::{
@@ -191,9 +192,10 @@ impl Answer {
         match self.message().class() {
             Class::Success => 0,
             Class::Error => self
-                .get::<ErrorCode<'_>>()
+                .get::<ErrorCodeAttribute<'_>>()
                 .expect("errors have a code")
-                .code(),
+                .code
+                .value(),
             other => panic!("an answer is no {other:?}"),
         }
     }

@@ -327,7 +327,7 @@ fn turn_core(stats: &TurnCoreStats, samples: &mut Samples) {
             Kind::Counter,
             "turn_errors",
             "TURN error responses, by code",
-            ("code", &code.to_string()),
+            ("code", &code.value().to_string()),
             value,
         );
     }
