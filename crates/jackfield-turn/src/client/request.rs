@@ -168,10 +168,10 @@ impl Client {
             }
             Ok(None) => self.succeeded(now, request.ask, message),
             Ok(Some(ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE)) => {
-                self.challenged(now, &request, message)
+                self.challenged(now, &request, message);
             }
             Ok(Some(ErrorCode::TRY_ALTERNATE)) if request.ask == Ask::Allocate => {
-                self.redirected(message)
+                self.redirected(message);
             }
             Ok(Some(code)) => self.refused(now, request.ask, Failure::Refused(code)),
             Err(failure) => self.refused(now, request.ask, failure),
