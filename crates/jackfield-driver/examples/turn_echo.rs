@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jackfield_driver::turn_client::{ClientTransport, ConnectError, Options, Tls, TurnClient};
+use jackfield_stun::ErrorCode;
 use jackfield_turn::attribute::AddressFamily;
 use jackfield_turn::client::Credential;
 use rustls::pki_types::ServerName;
@@ -72,7 +73,7 @@ fn fail(refused: &ConnectError) -> Result<(), Box<dyn Error>> {
     let code = refused.failure().and_then(|failure| failure.code());
     println!(
         "{{\"error\":\"{refused}\",\"code\":{},\"fault\":\"{:?}\"}}",
-        code.unwrap_or(0),
+        code.map_or(0, ErrorCode::value),
         refused.fault()
     );
     std::process::exit(1);
