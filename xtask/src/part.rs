@@ -99,6 +99,8 @@ pub(crate) const PARTS: &[Part] = &[
                 "--locked",
                 "--package",
                 "jackfield-socketio",
+                "--package",
+                "jackfield-ws",
                 "--examples",
             ],
             &[

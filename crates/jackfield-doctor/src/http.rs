@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use jackfield_socketio::ws;
+use jackfield_ws as ws;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;

@@ -62,7 +62,6 @@ mod id;
 mod server;
 mod stats;
 mod sync;
-pub mod ws;
 
 pub use config::{
     AllowRequest, Config, Cookie, Cors, HandshakeRate, Origins, SlowConsumer, Verdict,

@@ -280,7 +280,7 @@ async fn a_payload_above_the_limit_is_counted() {
     assert_eq!(io.stats().payload_too_large.get(), 1);
     assert_eq!(polling.post("40").await.status, 200);
     let mut ws = Ws::join(address).await;
-    ws.0.send(&jackfield_socketio::ws::Message::binary(vec![0; 1002]))
+    ws.0.send(&jackfield_ws::Message::binary(vec![0; 1002]))
         .await
         .ok();
     ws.closed().await;

@@ -130,7 +130,7 @@ async fn cve_2022_2421_a_placeholder_must_name_an_attachment() {
             r#"451-["message",{{"_placeholder":true,"num":{num}}}]"#
         ))
         .await;
-        ws.0.send(&jackfield_socketio::ws::Message::binary(vec![1]))
+        ws.0.send(&jackfield_ws::Message::binary(vec![1]))
             .await
             .ok();
         ws.closed().await;
@@ -251,7 +251,7 @@ async fn ghsa_55mf_67qm_4wpg_a_websocket_message_has_the_limit_of_a_body() {
     ws.send(&most).await;
     assert!(ws.event().await.starts_with(r#"42["message-back","xxx"#));
     let mut ws = joined(address).await;
-    ws.0.send(&jackfield_socketio::ws::Message::binary(vec![0; 1_000_002]))
+    ws.0.send(&jackfield_ws::Message::binary(vec![0; 1_000_002]))
         .await
         .ok();
     ws.closed().await;

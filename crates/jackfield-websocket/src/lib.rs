@@ -1,7 +1,7 @@
 //! WebSocket for both sides, sans-IO: frames, messages, close rules, handshakes and permessage-deflate.
 //!
 //! A [`Connection`] takes bytes that arrived and gives [`Event`]s; what is to be written waits in its [`Outgoing`] queue. It
-//! has no socket, no task and no clock: time limits belong to the driver. `jackfield_socketio::ws` drives it on tokio.
+//! has no socket, no task and no clock: time limits belong to the driver. `jackfield-ws` drives it on tokio.
 //!
 //! ```
 //! use jackfield_websocket::{CloseCode, CloseFrame, Config, Connection, Event, Message, Role};
@@ -17,7 +17,7 @@
 //! while let Some(event) = server.receive(&mut input) {
 //!     match event {
 //!         Event::Message(message) => {
-//!             server.send(&Message::text(message.data.len().to_string())).unwrap();
+//!             server.send(&Message::text(message.data().len().to_string())).unwrap();
 //!         }
 //!         Event::Ping(_) | Event::Pong(_) => {}
 //!         Event::Close(_) | Event::Failed(_) => server.finish(),

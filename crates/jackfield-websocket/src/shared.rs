@@ -60,15 +60,6 @@ impl Frame {
         self.plain.clone()
     }
 
-    /// The message, sharing the frame's bytes.
-    #[must_use]
-    pub fn message(&self) -> Message {
-        Message {
-            kind: self.kind,
-            data: self.plain.slice(self.header_len..),
-        }
-    }
-
     /// The frame compressed with an empty window. The first coding asked for is kept, as all connections of a server
     /// ask for the same unless their clients limit the window.
     pub(crate) fn compressed(&self, coding: Coding) -> Bytes {
@@ -92,6 +83,6 @@ impl Frame {
 
 impl From<&Message> for Frame {
     fn from(message: &Message) -> Self {
-        Self::new(message.kind, &[&message.data])
+        Self::new(message.kind(), &[message.data()])
     }
 }

@@ -328,7 +328,7 @@ fn one_compressed_frame_serves_all_receivers_of_a_broadcast() {
     plain.send_frame(&frame).unwrap();
     assert_eq!(
         receive(&mut client(), &plain.outgoing().take_bytes()),
-        [Event::Message(frame.message())]
+        [Event::Message(Message::text(format!("4{text}")))]
     );
 }
 

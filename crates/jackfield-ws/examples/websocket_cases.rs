@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::Request;
-use jackfield_socketio::ws::{self, Error, WebSocket, deflate};
+use jackfield_ws::{self as ws, Error, WebSocket, deflate};
 use tokio::net::TcpStream;
 
 const AGENT: &str = "jackfield";

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jackfield_socketio::ws::{self, Upgrade, deflate};
+use jackfield_ws::{self as ws, Upgrade, deflate};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Enough for the largest messages and the most fragments of common test suites.

@@ -8,8 +8,8 @@ use jackfield_websocket::Role;
 use jackfield_websocket::handshake::{ClientHandshake, Established, HandshakeError};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::reading::poll_read_shared;
-use super::{Config, Error, WebSocket};
+use crate::reading::poll_read_shared;
+use crate::{Config, Error, WebSocket};
 
 /// Opens a WebSocket over `stream`, which leads to the server that `request` names.
 ///

@@ -14,7 +14,7 @@ pub struct Config {
     pub limits: jackfield_websocket::Config,
     /// Subprotocols and compression.
     pub options: Options,
-    /// Most bytes that wait to be written; [`Error::QueueFull`](super::Error::QueueFull) above (16 MiB).
+    /// Most bytes that wait to be written; [`Error::QueueFull`](crate::Error::QueueFull) above (16 MiB).
     pub max_queued: usize,
     /// Above this many waiting bytes nothing more is read, so that a peer who does not listen cannot make us talk (1 MiB).
     pub pause_reading_above: usize,
@@ -82,11 +82,11 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(super) fn add(counter: &AtomicU64) {
+    pub(crate) fn add(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count(&self, violation: Violation) {
+    pub(crate) fn count(&self, violation: Violation) {
         Self::add(match violation {
             Violation::FrameTooLarge => &self.frames_too_large,
             Violation::MessageTooLarge => &self.messages_too_large,

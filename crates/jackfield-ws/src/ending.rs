@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 use jackfield_websocket::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::reading::{Last, poll_read_shared};
-use super::{Counters, Error, WebSocket};
+use crate::reading::{Last, poll_read_shared};
+use crate::{Counters, Error, WebSocket};
 
 /// How far the end of a connection is.
 #[derive(Debug)]
-pub(super) struct Ending {
+pub(crate) struct Ending {
     step: Step,
     /// Given to the caller once the end is reached.
     outcome: Option<Error>,
@@ -42,7 +42,7 @@ enum Then {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Enters the end after the last event.
-    pub(super) fn begin_ending(&mut self, last: Last) {
+    pub(crate) fn begin_ending(&mut self, last: Last) {
         let (then, outcome) = match last {
             Last::Close(frame) => {
                 self.close_frame = frame;
@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Ends at once: there is nobody to tell.
-    pub(super) fn end_with(&mut self, error: Error) {
+    pub(crate) fn end_with(&mut self, error: Error) {
         let counters = &self.config.counters;
         match &error {
             Error::Silent => Counters::add(&counters.silent),
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Goes on with the end until it is reached.
-    pub(super) fn poll_end(
+    pub(crate) fn poll_end(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {

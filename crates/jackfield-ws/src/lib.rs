@@ -5,7 +5,7 @@
 //! [`WebSocket::recv`] also writes what is queued, answers pings and watches the time limits:
 //!
 //! ```
-//! use jackfield_socketio::ws::{Message, WebSocket};
+//! use jackfield_ws::{Message, WebSocket};
 //! use tokio::io::{AsyncRead, AsyncWrite};
 //! use tokio::sync::mpsc::Receiver;
 //!
@@ -39,7 +39,7 @@ pub use client::connect;
 pub use config::{Config, Counters};
 pub use error::Error;
 pub use jackfield_websocket::deflate;
-pub use jackfield_websocket::handshake::{Established, Refusal};
+pub use jackfield_websocket::handshake::{Established, HandshakeError, Refusal};
 pub use jackfield_websocket::{CloseCode, CloseFrame, Frame, Kind, Message, Role, Violation};
 pub use socket::WebSocket;
 pub use upgrade::{Upgrade, is_upgrade, upgrade};

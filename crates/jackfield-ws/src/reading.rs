@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use jackfield_websocket::{CloseFrame, Connection, Event, Message, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::timer::Beat;
-use super::{Counters, Error, WebSocket};
+use crate::timer::Beat;
+use crate::{Counters, Error, WebSocket};
 
 /// Bytes per read; all connections of a thread share one buffer.
 const READ: usize = 64 << 10;
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Reads once from `io` into the buffer of this thread and hands what came to `with`.
-pub(super) fn poll_read_shared<S: AsyncRead + Unpin, T>(
+pub(crate) fn poll_read_shared<S: AsyncRead + Unpin, T>(
     io: &mut S,
     cx: &mut Context<'_>,
     with: impl FnOnce(&[u8]) -> T,
@@ -41,7 +41,7 @@ pub(super) fn poll_read_shared<S: AsyncRead + Unpin, T>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Writes what waits, looks at the time limits, and reads once.
-    pub(super) fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Poll::Ready(Err(error)) = self.poll_write_out(cx) {
             return Poll::Ready(Err(error));
         }
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Takes bytes that were read elsewhere.
-    pub(super) fn take_input(&mut self, input: &[u8]) {
+    pub(crate) fn take_input(&mut self, input: &[u8]) {
         let mut inbox = Inbox {
             core: &mut self.core,
             messages: &mut self.messages,
@@ -124,7 +124,7 @@ struct Inbox<'a> {
 }
 
 /// The last event of a connection.
-pub(super) enum Last {
+pub(crate) enum Last {
     Close(Option<CloseFrame>),
     Failed(Violation),
 }

@@ -10,9 +10,9 @@ use jackfield_websocket::handshake::Established;
 use jackfield_websocket::{CloseFrame, Connection, Frame, Kind, Message, Role, SendError};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ending::Ending;
-use super::timer::{Heartbeat, Timer};
-use super::{Config, Counters, Error};
+use crate::ending::Ending;
+use crate::timer::{Heartbeat, Timer};
+use crate::{Config, Counters, Error};
 
 /// An open WebSocket connection over a stream.
 ///
@@ -20,24 +20,24 @@ use super::{Config, Counters, Error};
 /// time limits. An idle connection holds no buffer.
 #[derive(Debug)]
 pub struct WebSocket<S> {
-    pub(super) io: S,
-    pub(super) core: Connection,
-    pub(super) config: Arc<Config>,
+    pub(crate) io: S,
+    pub(crate) core: Connection,
+    pub(crate) config: Arc<Config>,
     /// Messages that came in one read with the one that was returned.
-    pub(super) messages: VecDeque<Message>,
+    pub(crate) messages: VecDeque<Message>,
     /// Set once the last byte that matters was read.
-    pub(super) ending: Option<Ending>,
-    pub(super) close_frame: Option<CloseFrame>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) close_frame: Option<CloseFrame>,
     /// Bytes were written since the stream was last flushed.
-    pub(super) unflushed: bool,
+    pub(crate) unflushed: bool,
     /// Reading waits for writing.
-    pub(super) paused: bool,
-    pub(super) is_server: bool,
-    pub(super) heartbeat: Option<Heartbeat>,
+    pub(crate) paused: bool,
+    pub(crate) is_server: bool,
+    pub(crate) heartbeat: Option<Heartbeat>,
     /// Runs while the peer takes nothing.
-    pub(super) stall: Timer,
+    pub(crate) stall: Timer,
     /// Runs since our Close.
-    pub(super) closing: Timer,
+    pub(crate) closing: Timer,
     subprotocol: Option<Box<str>>,
 }
 
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`Error::QueueFull`], and [`Error::Send`] after our Close.
     pub fn feed(&mut self, message: &Message) -> Result<(), Error> {
-        self.feed_parts(message.kind, &[&message.data])
+        self.feed_parts(message.kind(), &[message.data()])
     }
 
     /// Queues the message that `parts` make, one after the other; the parts of a text are UTF-8 once joined.

@@ -9,22 +9,22 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// A limit that may be running.
 #[derive(Debug, Default)]
-pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Starts the timer unless it runs already.
-    pub(super) fn start(&mut self, limit: Duration) {
+    pub(crate) fn start(&mut self, limit: Duration) {
         if self.0.is_none() {
             self.0 = Some(Box::pin(sleep(limit)));
         }
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.0 = None;
     }
 
     /// Whether the time is up; a timer that does not run never is.
-    pub(super) fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
         self.0
             .as_mut()
             .is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
@@ -35,7 +35,7 @@ impl Timer {
 ///
 /// Hearing the peer only sets a flag; the timer is looked at when it fires, so a busy connection never touches it.
 #[derive(Debug)]
-pub(super) struct Heartbeat {
+pub(crate) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
     heard: bool,
@@ -45,13 +45,13 @@ pub(super) struct Heartbeat {
 
 /// What a heartbeat asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(crate) enum Beat {
     Ping,
     Silent,
 }
 
 impl Heartbeat {
-    pub(super) fn new(interval: Duration, timeout: Duration) -> Self {
+    pub(crate) fn new(interval: Duration, timeout: Duration) -> Self {
         Self {
             interval,
             timeout,
@@ -61,11 +61,11 @@ impl Heartbeat {
         }
     }
 
-    pub(super) fn heard(&mut self) {
+    pub(crate) fn heard(&mut self) {
         self.heard = true;
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
         while self.timer.as_mut().poll(cx).is_ready() {
             if std::mem::take(&mut self.heard) {
                 self.pinged = false;

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use jackfield_websocket::Role;
 use jackfield_websocket::handshake::{self, Established, Refusal};
 
-use super::{Config, Counters, Error, WebSocket};
+use crate::{Config, Counters, Error, WebSocket};
 
 /// Whether a request wants WebSocket, rightly or not: then [`upgrade`] has the answer.
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {

@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Error, WebSocket};
+use crate::{Error, WebSocket};
 
 /// Frames per write.
 const SLICES: usize = 64;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Writes all that waits and flushes the stream; fails if the peer takes nothing for too long.
-    pub(super) fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self.poll_write_all(cx) {
             Poll::Ready(result) => {
                 self.stall.stop();

@@ -11,11 +11,10 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use jackfield_socketio::ws::{
-    self, CloseCode, CloseFrame, Config, Error, Established, Frame, Kind, Message, Role, Violation,
-    WebSocket, deflate,
+use jackfield_ws::{
+    self as ws, CloseCode, CloseFrame, Config, Error, Established, Frame, HandshakeError, Kind,
+    Message, Refusal, Role, Violation, WebSocket, deflate,
 };
-use jackfield_websocket::handshake::{HandshakeError, Refusal};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };

@@ -54,9 +54,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-sansio",
         ],
     ),
+    ("jackfield-ws", &["jackfield-websocket"]),
     (
         "jackfield-socketio",
-        &["jackfield-socketio-proto", "jackfield-websocket"],
+        &["jackfield-socketio-proto", "jackfield-ws"],
     ),
     (
         "jackfield-lab",
@@ -75,7 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "jackfield-driver",
             "jackfield-nat",
-            "jackfield-socketio",
+            "jackfield-ws",
             "jackfield-turn",
             "jackfield-stun",
             "jackfield-sansio",
@@ -88,6 +89,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-doctor",
             "jackfield-router",
             "jackfield-driver",
+            "jackfield-ws",
             "jackfield-socketio",
             "jackfield-signal",
             "jackfield-nat",

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use bytestring::ByteString;
 use jackfield_socketio_proto::engine::{LinkEnd, LinkId, Message, Outgoing};
+use jackfield_ws::{Error, Kind, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Socket;
 use super::socket::Link;
-use crate::ws::{Error, Kind, WebSocket};
 
 /// Packets are taken out of a session's buffer while fewer bytes than this wait in the WebSocket.
 const WRITE_AHEAD: usize = 64 << 10;
 
 /// What woke the task.
 enum Wake {
-    Received(Option<Result<crate::ws::Message, Error>>),
+    Received(Option<Result<jackfield_ws::Message, Error>>),
     /// The session has packets, or the WebSocket has room for more of them.
     Flush,
     /// Handlers have caught up.
@@ -120,13 +119,9 @@ where
     }
 }
 
-fn convert(message: crate::ws::Message) -> Message {
-    match message.kind {
-        Kind::Text => match ByteString::try_from(message.data) {
-            Ok(text) => Message::Text(text),
-            // The frame reader has checked that a text message is UTF-8.
-            Err(_) => Message::Text(ByteString::new()),
-        },
-        Kind::Binary => Message::Binary(message.data),
+fn convert(message: jackfield_ws::Message) -> Message {
+    match message {
+        jackfield_ws::Message::Text(text) => Message::Text(text),
+        jackfield_ws::Message::Binary(bytes) => Message::Binary(bytes),
     }
 }

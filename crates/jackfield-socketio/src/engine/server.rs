@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use jackfield_socketio_proto::engine::{CloseReason, LinkId, Session, SessionConfig, Version};
+use jackfield_ws as ws;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -17,7 +18,6 @@ use super::{Handler, RequestInfo, Service, Socket};
 use crate::config::Config;
 use crate::id::Id;
 use crate::stats::Stats;
-use crate::ws;
 
 /// An Engine.IO server. Clones are the same server.
 ///

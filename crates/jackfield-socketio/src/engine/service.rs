@@ -14,12 +14,12 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use jackfield_socketio_proto::engine::{Query, RequestError, Response, Transport, Version};
+use jackfield_ws as ws;
 
 use super::server::{Inner, OpenBy, Opened, Server};
 use super::{ConnectionInfo, Socket, cors, link, polling};
 use crate::config::Cookie;
 use crate::id::Id;
-use crate::ws;
 
 type HttpResponse = http::Response<Full<Bytes>>;
 

@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use jackfield_socketio_proto::engine::{Outgoing, Version};
-
-use crate::ws::{Frame, Kind};
+use jackfield_ws::{Frame, Kind};
 
 /// A text message and its binary attachments, ready for any number of clients.
 #[derive(Debug)]

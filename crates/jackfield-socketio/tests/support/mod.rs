@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use jackfield_socketio::Io;
 use jackfield_socketio::engine::{ConnectionInfo, Service};
-use jackfield_socketio::ws::{self, Error, Kind, Message, WebSocket};
+use jackfield_ws::{self as ws, Error, Message, WebSocket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -315,8 +315,8 @@ impl Ws {
 
     pub(crate) async fn binary(&mut self) -> Vec<u8> {
         let message = self.next().await.expect("a message, not the end");
-        assert_eq!(message.kind, Kind::Binary);
-        message.data.to_vec()
+        assert_eq!(message.kind(), ws::Kind::Binary);
+        message.data().to_vec()
     }
 
     /// Waits for the end of the connection, whatever comes before it.

@@ -3,38 +3,37 @@
 use bytes::Bytes;
 
 use crate::deflate::Inflater;
-use crate::utf8::Validator;
+use crate::utf8::Decoder;
 use crate::{Kind, Message, Violation, mask};
-
-/// Bytes that are unmasked at once on their way into the decompressor.
-const SCRATCH: usize = 4096;
-
-/// The most that is reserved for bytes that are announced but have not come.
-const RESERVE: usize = 16 << 10;
 
 /// A message that is still on its way: its bytes so far, joined and, where it is text, known to be UTF-8 so far.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    kind: Kind,
-    bytes: Vec<u8>,
-    utf8: Validator,
+    content: Content,
     pub(super) compressed: bool,
     pub(super) frames: usize,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(Decoder),
+    Binary(Vec<u8>),
 }
 
 impl Assembly {
     pub(super) fn new(kind: Kind, compressed: bool) -> Self {
         Self {
-            kind,
-            bytes: Vec::new(),
-            utf8: Validator::default(),
+            content: match kind {
+                Kind::Text => Content::Text(Decoder::default()),
+                Kind::Binary => Content::Binary(Vec::new()),
+            },
             compressed,
             frames: 0,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.content.len()
     }
 
     /// Appends payload that is not compressed; `to_come` bytes of the frame are not here yet.
@@ -45,25 +44,11 @@ impl Assembly {
         offset: usize,
         to_come: usize,
     ) -> Result<(), Violation> {
-        let start = self.bytes.len();
-        self.reserve(input.len(), to_come);
-        self.bytes.extend_from_slice(input);
-        let new = self.bytes.get_mut(start..).unwrap_or_default();
-        if let Some(key) = key {
-            mask::apply(key, offset, new);
-        }
-        self.check(start)
+        self.content.reserve(input.len(), to_come);
+        unmask(input, key, offset, |piece| self.content.push(piece))
     }
 
-    /// Grows by doubling, so that many small reads stay cheap, but never far past what came.
-    fn reserve(&mut self, here: usize, to_come: usize) {
-        if self.bytes.capacity() - self.bytes.len() < here {
-            let ahead = to_come.min(self.bytes.len().max(RESERVE));
-            self.bytes.reserve_exact(here + ahead);
-        }
-    }
-
-    /// Appends what compressed payload amounts to.
+    /// Appends what compressed payload amounts to, unless the message gets longer than `limit`.
     pub(super) fn push_compressed(
         &mut self,
         input: &[u8],
@@ -72,20 +57,9 @@ impl Assembly {
         inflater: &mut Inflater,
         limit: usize,
     ) -> Result<(), Violation> {
-        let start = self.bytes.len();
-        match key {
-            None => inflater.push(input, &mut self.bytes, limit)?,
-            Some(key) => {
-                let mut scratch = [0; SCRATCH];
-                for (index, piece) in input.chunks(SCRATCH).enumerate() {
-                    let scratch = scratch.get_mut(..piece.len()).unwrap_or_default();
-                    scratch.copy_from_slice(piece);
-                    mask::apply(key, offset + index * SCRATCH, scratch);
-                    inflater.push(scratch, &mut self.bytes, limit)?;
-                }
-            }
-        }
-        self.check(start)
+        unmask(input, key, offset, |piece| {
+            inflater.push(piece, |inflated| self.content.push_below(limit, inflated))
+        })
     }
 
     /// Takes what the decompressor still held back.
@@ -94,27 +68,100 @@ impl Assembly {
         inflater: &mut Inflater,
         limit: usize,
     ) -> Result<(), Violation> {
-        let start = self.bytes.len();
-        inflater.finish(&mut self.bytes, limit)?;
-        self.check(start)
+        inflater.finish(|inflated| self.content.push_below(limit, inflated))
     }
 
-    /// The message, now that its last frame has come.
+    /// Returns the message, now that its last frame has come.
     pub(super) fn finish(self) -> Result<Message, Violation> {
-        if self.kind == Kind::Text && !self.utf8.is_complete() {
-            return Err(Violation::InvalidUtf8);
+        match self.content {
+            Content::Text(text) => text
+                .finish()
+                .map(Message::Text)
+                .ok_or(Violation::InvalidUtf8),
+            Content::Binary(bytes) => Ok(Message::Binary(Bytes::from(bytes))),
         }
-        Ok(Message {
-            kind: self.kind,
-            data: Bytes::from(self.bytes),
-        })
-    }
-
-    fn check(&mut self, start: usize) -> Result<(), Violation> {
-        let new = self.bytes.get(start..).unwrap_or_default();
-        if self.kind == Kind::Text && !self.utf8.push(new) {
-            return Err(Violation::InvalidUtf8);
-        }
-        Ok(())
     }
 }
+
+impl Content {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        match self {
+            Self::Text(text) => text.push(piece).then_some(()).ok_or(Violation::InvalidUtf8),
+            Self::Binary(bytes) => {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            }
+        }
+    }
+
+    fn push_below(&mut self, limit: usize, piece: &[u8]) -> Result<(), Violation> {
+        if self.len() + piece.len() > limit {
+            return Err(Violation::MessageTooLarge);
+        }
+        self.push(piece)
+    }
+
+    /// Grows by doubling, so that many small reads stay cheap, but never far past what came: a peer that announces a
+    /// large frame and sends nothing must not make us hold the memory for it.
+    fn reserve(&mut self, here: usize, to_come: usize) {
+        let ahead = |len: usize| to_come.min(len.max(RESERVE));
+        match self {
+            Self::Text(text) => text.reserve(here, ahead),
+            Self::Binary(bytes) => {
+                if bytes.capacity() - bytes.len() < here {
+                    bytes.reserve_exact(here + ahead(bytes.len()));
+                }
+            }
+        }
+    }
+}
+
+/// Hands `input` on, piece by piece and without its mask.
+fn unmask(
+    input: &[u8],
+    key: Option<[u8; 4]>,
+    offset: usize,
+    take: impl FnMut(&[u8]) -> Result<(), Violation>,
+) -> Result<(), Violation> {
+    // Most messages are short; clearing the large scratch would cost more than reading them.
+    match key {
+        Some(key) if input.len() <= SHORT => unmask_by::<SHORT>(input, key, offset, take),
+        Some(key) => unmask_by::<SCRATCH>(input, key, offset, take),
+        None => {
+            let mut take = take;
+            take(input)
+        }
+    }
+}
+
+fn unmask_by<const N: usize>(
+    input: &[u8],
+    key: [u8; 4],
+    offset: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), Violation>,
+) -> Result<(), Violation> {
+    let mut scratch = [0; N];
+    for (index, piece) in input.chunks(N).enumerate() {
+        let scratch = scratch.get_mut(..piece.len()).unwrap_or_default();
+        scratch.copy_from_slice(piece);
+        mask::apply(key, offset + index * N, scratch);
+        take(scratch)?;
+    }
+    Ok(())
+}
+
+/// A payload of up to this many bytes is unmasked in one short piece.
+const SHORT: usize = 256;
+
+/// Bytes that are unmasked at once, on their way to where they are kept.
+const SCRATCH: usize = 4096;
+
+/// The most that is reserved for bytes that are announced but have not come.
+const RESERVE: usize = 16 << 10;

@@ -27,7 +27,7 @@ impl Connection {
     /// # Errors
     /// [`SendError::Closing`] after our Close.
     pub fn send(&mut self, message: &Message) -> Result<(), SendError> {
-        self.send_parts(message.kind, &[&message.data])
+        self.send_parts(message.kind(), &[message.data()])
     }
 
     /// Queues the message that `parts` make, one after the other; the parts of a text are UTF-8 once joined.

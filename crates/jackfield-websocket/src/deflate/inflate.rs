@@ -24,36 +24,31 @@ impl Inflater {
         self.inner.reset(false);
     }
 
-    /// Appends to `out` what `input` decompresses to.
+    /// Hands to `sink`, piece by piece, what `input` decompresses to.
     ///
     /// # Errors
-    /// [`Violation::MessageTooLarge`] as soon as `out` is longer than `limit`, [`Violation::CorruptDeflate`].
+    /// [`Violation::CorruptDeflate`], and the first error of `sink`.
     pub(crate) fn push(
         &mut self,
         mut input: &[u8],
-        out: &mut Vec<u8>,
-        limit: usize,
+        mut sink: impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
+        let mut out = [0; PIECE];
         loop {
-            if out.len() == out.capacity() {
-                out.reserve((input.len() * 3).clamp(128, 16 << 10));
-            }
             let (taken_before, made_before) = (self.inner.total_in(), self.inner.total_out());
             let status = self
                 .inner
-                .decompress_vec(input, out, FlushDecompress::Sync)
+                .decompress(input, &mut out, FlushDecompress::Sync)
                 .map_err(|_| Violation::CorruptDeflate)?;
             let taken = (self.inner.total_in() - taken_before) as usize;
-            let made = self.inner.total_out() - made_before;
+            let made = (self.inner.total_out() - made_before) as usize;
             input = input.get(taken..).unwrap_or_default();
-            if out.len() > limit {
-                return Err(Violation::MessageTooLarge);
-            }
+            sink(out.get(..made).unwrap_or_default())?;
             match status {
                 // RFC 7692 §7.2.3.4 lets a sender end a block with BFINAL; what follows starts afresh.
                 Status::StreamEnd => self.inner.reset(false),
                 Status::Ok | Status::BufError => {
-                    let room = out.len() < out.capacity();
+                    let room = made < PIECE;
                     if room && input.is_empty() {
                         return Ok(());
                     }
@@ -69,10 +64,16 @@ impl Inflater {
     ///
     /// # Errors
     /// As [`push`](Self::push).
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), Violation> {
-        self.push(&TAIL, out, limit)
+    pub(crate) fn finish(
+        &mut self,
+        sink: impl FnMut(&[u8]) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        self.push(&TAIL, sink)
     }
 }
+
+/// Bytes that are decompressed at once.
+const PIECE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -81,9 +82,16 @@ mod tests {
     fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Violation> {
         let mut out = Vec::new();
         let mut inflater = Inflater::new();
-        inflater.push(bytes, &mut out, 100)?;
-        inflater.finish(&mut out, 100)?;
+        inflater.push(bytes, into(&mut out))?;
+        inflater.finish(into(&mut out))?;
         Ok(out)
+    }
+
+    fn into(out: &mut Vec<u8>) -> impl FnMut(&[u8]) -> Result<(), Violation> {
+        |piece| {
+            out.extend_from_slice(piece);
+            Ok(())
+        }
     }
 
     #[test]
@@ -112,14 +120,14 @@ mod tests {
             &[0xf2, 0x00, 0x11, 0x00, 0x00],
         ] {
             out.clear();
-            inflater.push(message, &mut out, 100).unwrap();
-            inflater.finish(&mut out, 100).unwrap();
+            inflater.push(message, into(&mut out)).unwrap();
+            inflater.finish(into(&mut out)).unwrap();
             assert_eq!(out, b"Hello");
         }
         inflater.reset();
         out.clear();
         assert_eq!(
-            inflater.push(&[0xf2, 0x00, 0x11, 0x00, 0x00], &mut out, 100),
+            inflater.push(&[0xf2, 0x00, 0x11, 0x00, 0x00], into(&mut out)),
             Err(Violation::CorruptDeflate)
         );
     }
@@ -134,12 +142,19 @@ mod tests {
             &[&vec![0u8; 10_000_000]],
         )
         .unwrap();
-        let mut out = Vec::new();
+        let mut seen = 0;
+        let refuse_above_1000 = |piece: &[u8]| {
+            seen += piece.len();
+            if seen > 1000 {
+                return Err(Violation::MessageTooLarge);
+            }
+            Ok(())
+        };
         assert_eq!(
-            Inflater::new().push(&bomb, &mut out, 1000),
+            Inflater::new().push(&bomb, refuse_above_1000),
             Err(Violation::MessageTooLarge)
         );
-        assert!(out.capacity() < 64 << 10, "{}", out.capacity());
+        assert!(seen < 64 << 10, "{seen}");
     }
 
     #[test]

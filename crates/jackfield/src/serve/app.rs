@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use jackfield_sansio::Epoch;
 use jackfield_signal::{IceServers, Minted};
-use jackfield_socketio::{Io, ws};
+use jackfield_socketio::Io;
 use tokio::sync::watch;
 
 use super::admission::Admission;
@@ -32,7 +32,7 @@ pub(super) struct App {
     /// Each shard, set once all have started.
     pub(super) shards: OnceLock<Vec<ShardParts>>,
     /// Signaling's WebSockets.
-    pub(super) websocket: Arc<ws::Config>,
+    pub(super) websocket: Arc<jackfield_ws::Config>,
     /// True from the signal to stop on.
     pub(super) stop: watch::Sender<bool>,
     /// How a TURN core is configured, but for what differs between shards.

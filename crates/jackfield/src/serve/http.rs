@@ -11,7 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use jackfield_socketio::engine::ConnectionInfo;
-use jackfield_socketio::ws;
+use jackfield_ws as ws;
 
 use super::app::App;
 use super::ice::Reached;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use jackfield_socketio_proto::engine::{
     LinkEnd, LinkId, Message, Outgoing, PostBody, PostFailure, RequestId, Response,
 };
+use jackfield_ws::Violation;
 use tokio::sync::oneshot;
 
 use super::{Link, Socket};
 use crate::sync::lock;
-use crate::ws::Violation;
 
 impl Socket {
     pub(in crate::engine) fn poll(&self) -> (RequestId, oneshot::Receiver<Response>) {

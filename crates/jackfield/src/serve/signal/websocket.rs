@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use jackfield_signal::NewMember;
-use jackfield_socketio::ws::{self, CloseCode, CloseFrame, Message, WebSocket};
+use jackfield_ws::{self as ws, CloseCode, CloseFrame, Message, WebSocket};
 
 use super::switchboard::{Delivery, Patch};
 use crate::config::Config;
@@ -86,10 +86,10 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
 fn receive(patch: &Patch, message: Option<Result<Message, ws::Error>>) -> bool {
     match message {
         Some(Ok(message)) => {
-            // A binary message may be JSON as well; what is not UTF-8 is refused as malformed by the hub.
-            match std::str::from_utf8(&message.data) {
-                Ok(text) => patch.message(text),
-                Err(_) => patch.message(""),
+            match &message {
+                Message::Text(text) => patch.message(text),
+                // A binary message may be JSON as well; the hub refuses the empty text as malformed.
+                Message::Binary(bytes) => patch.message(std::str::from_utf8(bytes).unwrap_or("")),
             }
             true
         }
