@@ -9,37 +9,52 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::config::{Cors, Origins};
 
-/// Adds the headers that let the page that made the request read the response.
-pub(super) fn allow(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
-    let origin = request.get(ORIGIN);
-    let allowed = match (&cors.origins, origin) {
-        (Origins::Any, _) if !cors.credentials => Some(HeaderValue::from_static("*")),
-        (Origins::Any, origin) => origin.cloned(),
-        (Origins::List(list), Some(origin))
-            if list.iter().any(|item| item.as_bytes() == origin.as_bytes()) =>
-        {
-            Some(origin.clone())
+/// The answer to the `Origin` of one request, made before the request is handled and its headers are gone.
+#[derive(Debug)]
+pub(super) struct Access {
+    origin: Option<HeaderValue>,
+    credentials: bool,
+}
+
+impl Access {
+    /// Decides about a request.
+    pub(super) fn judge(cors: &Cors, request: &HeaderMap) -> Self {
+        let origin = request.get(ORIGIN);
+        let origin = match &cors.origins {
+            Origins::Any if !cors.credentials => Some(HeaderValue::from_static("*")),
+            Origins::Any => origin.cloned(),
+            Origins::List(list) => origin
+                .filter(|origin| list.iter().any(|item| item.as_bytes() == origin.as_bytes()))
+                .cloned(),
+        };
+        Self {
+            origin,
+            credentials: cors.credentials,
         }
-        (Origins::List(_), _) => None,
-    };
-    if allowed.as_ref().is_none_or(|allowed| allowed != "*") {
-        response.append(VARY, HeaderValue::from_static("Origin"));
     }
-    let Some(allowed) = allowed else {
-        return;
-    };
-    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-    if cors.credentials {
-        response.insert(
-            ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
+
+    /// Adds the headers that let the page that made the request read the response.
+    pub(super) fn allow(self, response: &mut HeaderMap) {
+        // A cache must not give one page the answer that another page got.
+        if self.origin.as_ref().is_none_or(|origin| origin != "*") {
+            response.append(VARY, HeaderValue::from_static("Origin"));
+        }
+        let Some(origin) = self.origin else {
+            return;
+        };
+        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials {
+            response.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
+        }
     }
 }
 
 /// Adds the headers that answer a preflight request.
 pub(super) fn preflight(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
-    allow(cors, request, response);
+    Access::judge(cors, request).allow(response);
     response.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET,POST"),
@@ -66,7 +81,7 @@ mod tests {
 
     fn allowed(cors: &Cors, origin: &'static str) -> Option<String> {
         let mut response = HeaderMap::new();
-        allow(cors, &request(origin), &mut response);
+        Access::judge(cors, &request(origin)).allow(&mut response);
         let header = response.get(ACCESS_CONTROL_ALLOW_ORIGIN)?;
         Some(header.to_str().unwrap().to_owned())
     }

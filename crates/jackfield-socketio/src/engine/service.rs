@@ -16,8 +16,9 @@ use http_body_util::Full;
 use jackfield_socketio_proto::engine::{Query, RequestError, Response, Transport, Version};
 use jackfield_ws as ws;
 
+use super::cors::{self, Access};
 use super::server::{Inner, OpenBy, Opened, Server};
-use super::{ConnectionInfo, Socket, cors, link, polling};
+use super::{ConnectionInfo, Socket, link, polling};
 use crate::config::Cookie;
 use crate::id::Id;
 
@@ -55,14 +56,14 @@ impl Service {
         let Some(cors) = &inner.config.cors else {
             return inner.answer(request).await;
         };
-        let headers = request.headers().clone();
         if request.method() == Method::OPTIONS {
             let mut response = plain(StatusCode::NO_CONTENT, Bytes::new());
-            cors::preflight(cors, &headers, response.headers_mut());
+            cors::preflight(cors, request.headers(), response.headers_mut());
             return response;
         }
+        let access = Access::judge(cors, request.headers());
         let mut response = inner.answer(request).await;
-        cors::allow(cors, &headers, response.headers_mut());
+        access.allow(response.headers_mut());
         response
     }
 }
