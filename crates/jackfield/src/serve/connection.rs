@@ -183,7 +183,7 @@ impl Connections {
 }
 
 /// Tells a browser that was sent to the TLS port without TLS what is wrong.
-async fn refuse_plain_http(mut stream: TcpStream) {
+async fn refuse_plain_http(mut stream: impl AsyncWrite + Unpin) {
     const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
         content-length: 40\r\nconnection: close\r\n\r\nthis port speaks TLS: use https or wss\r\n";
     if let Err(error) = stream.write_all(ANSWER).await {
@@ -200,8 +200,19 @@ const HTTP2_STREAMS: u32 = 100;
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn the_answer_to_plain_http_has_the_length_it_says() {
-        assert_eq!("this port speaks TLS: use https or wss\r\n".len(), 40);
+    use super::*;
+
+    #[tokio::test]
+    async fn the_answer_to_plain_http_has_the_length_it_says() {
+        let mut answer = std::io::Cursor::new(Vec::new());
+        refuse_plain_http(&mut answer).await;
+        let answer = String::from_utf8(answer.into_inner()).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .unwrap();
+        assert_eq!(length.parse::<usize>(), Ok(body.len()));
+        assert!(body.contains("TLS"), "{body}");
     }
 }
