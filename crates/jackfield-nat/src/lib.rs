@@ -63,10 +63,10 @@ pub mod profile;
 
 pub use address::{Address, Endpoint, Prefix, PrefixError};
 pub use clat::Clat;
+pub use jackfield_sansio::{Behaviour, Filtering, Mapping};
 pub use nat::config::{
-    Assignment, Behaviour, Config, Conflict, Conntrack, Filtering, Forward, Fragments, Hairpinning,
-    IcmpErrors, Limits, Mapping, Pooling, Ports, Protocol, Refresh, Refusal, Timers,
-    UnsolicitedSyn,
+    Assignment, Config, Conflict, Conntrack, Forward, Fragments, Hairpinning, IcmpErrors, Limits,
+    Pooling, Ports, Protocol, Refresh, Refusal, Timers, UnsolicitedSyn,
 };
 pub use nat::{
     Counters, DropReason, ForwardError, Hold, MappingView, Nat, Policy, RemoteFilter, Rule, Side,

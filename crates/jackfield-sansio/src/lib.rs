@@ -18,11 +18,13 @@
 //! assert_eq!(timers.next(), None);
 //! ```
 
+mod behaviour;
 mod duration;
 mod epoch;
 mod five_tuple;
 mod timers;
 
+pub use behaviour::{Behaviour, BehaviourError, Filtering, Mapping};
 pub use duration::parse_duration;
 pub use epoch::Epoch;
 pub use five_tuple::{FiveTuple, Transmit, Transport};

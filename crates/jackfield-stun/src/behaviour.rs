@@ -49,6 +49,5 @@ mod report;
 pub use config::{Config, LifetimeSearch};
 pub use discovery::{Discovery, NotBound, Output, SocketId};
 pub use finding::{Finding, Reason};
-pub use report::{
-    Filtering, Fragments, Label, Lifetime, Mapping, PortAssignment, Report, Sighting, Stability,
-};
+pub use jackfield_sansio::{Filtering, Mapping};
+pub use report::{Fragments, Label, Lifetime, PortAssignment, Report, Sighting, Stability};

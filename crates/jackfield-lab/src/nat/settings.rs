@@ -121,13 +121,13 @@ impl Settings {
             new.udp_timeout = None;
         }
         if let Some(name) = &change.mapping {
-            new.mapping = Some(choice("mapping", name, MAPPINGS)?);
+            new.mapping = Some(mapping(name)?);
         }
         if let Some(name) = &change.filtering {
-            new.filtering = Some(choice("filtering", name, FILTERINGS)?);
+            new.filtering = Some(filtering(name)?);
         }
         if let Some(name) = &change.hairpinning {
-            new.hairpinning = Some(choice("hairpinning", name, HAIRPINNINGS)?);
+            new.hairpinning = Some(hairpinning(name)?);
         }
         if let Some(text) = &change.udp_timeout {
             new.udp_timeout = Some(time(
@@ -244,81 +244,37 @@ fn untranslated(mut config: Config, behaviour: Behaviour) -> Config {
     config
 }
 
-/// Returns the name of a mapping.
-pub(super) fn mapping_name(mapping: Mapping) -> &'static str {
-    name_of(mapping, MAPPINGS)
+fn mapping(text: &str) -> Result<Mapping, SettingError> {
+    text.parse().map_err(|_| SettingError {
+        key: "mapping",
+        value: text.to_owned(),
+        accepted: Mapping::ALL
+            .map(|known| format!("{known} ({})", known.abbreviation()))
+            .join(", "),
+    })
 }
 
-/// Returns the name of a filtering.
-pub(super) fn filtering_name(filtering: Filtering) -> &'static str {
-    name_of(filtering, FILTERINGS)
+fn filtering(text: &str) -> Result<Filtering, SettingError> {
+    text.parse().map_err(|_| SettingError {
+        key: "filtering",
+        value: text.to_owned(),
+        accepted: Filtering::ALL
+            .map(|known| format!("{known} ({})", known.abbreviation()))
+            .join(", "),
+    })
 }
 
-type Names<T> = &'static [(&'static str, &'static str, T)];
-
-const MAPPINGS: Names<Mapping> = &[
-    ("endpoint-independent", "eim", Mapping::EndpointIndependent),
-    ("address-dependent", "adm", Mapping::AddressDependent),
-    (
-        "address-and-port-dependent",
-        "apdm",
-        Mapping::AddressAndPortDependent,
-    ),
-];
-
-const FILTERINGS: Names<Filtering> = &[
-    (
-        "endpoint-independent",
-        "eif",
-        Filtering::EndpointIndependent,
-    ),
-    ("address-dependent", "adf", Filtering::AddressDependent),
-    (
-        "address-and-port-dependent",
-        "apdf",
-        Filtering::AddressAndPortDependent,
-    ),
-];
-
-const HAIRPINNINGS: Names<Hairpinning> = &[
-    ("off", "off", Hairpinning::Off),
-    (
-        "internal-source",
-        "internal-source",
-        Hairpinning::InternalSource,
-    ),
-    (
-        "external-source",
-        "external-source",
-        Hairpinning::ExternalSource,
-    ),
-];
-
-fn choice<T: Copy>(key: &'static str, text: &str, names: Names<T>) -> Result<T, SettingError> {
-    let found = names
-        .iter()
-        .find(|(long, short, _)| text == *long || text == *short);
-    found
-        .map(|(_, _, value)| *value)
-        .ok_or_else(|| SettingError {
-            key,
-            value: text.to_owned(),
-            accepted: names
-                .iter()
-                .map(|(long, short, _)| match long == short {
-                    true => (*long).to_owned(),
-                    false => format!("{long} ({short})"),
-                })
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
-}
-
-fn name_of<T: PartialEq>(value: T, names: Names<T>) -> &'static str {
-    names
-        .iter()
-        .find(|(_, _, named)| *named == value)
-        .map_or("", |(long, _, _)| long)
+fn hairpinning(text: &str) -> Result<Hairpinning, SettingError> {
+    let found = HAIRPINNINGS.iter().find(|(name, _)| text == *name);
+    found.map(|(_, value)| *value).ok_or_else(|| SettingError {
+        key: "hairpinning",
+        value: text.to_owned(),
+        accepted: HAIRPINNINGS
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
 }
 
 /// Returns the names of protocols.
@@ -406,6 +362,12 @@ fn loss(text: &str) -> Result<u32, SettingError> {
         })
 }
 
+const HAIRPINNINGS: [(&str, Hairpinning); 3] = [
+    ("off", Hairpinning::Off),
+    ("internal-source", Hairpinning::InternalSource),
+    ("external-source", Hairpinning::ExternalSource),
+];
+
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
 const LONGEST_LATENCY: Duration = Duration::from_secs(60);
@@ -424,16 +386,16 @@ mod tests {
 
     #[test]
     fn each_of_the_nine_types_can_be_asked_for() {
-        for mapping in MAPPINGS {
-            for filtering in FILTERINGS {
+        for mapping in Mapping::ALL {
+            for filtering in Filtering::ALL {
                 let change = Change {
-                    mapping: Some(mapping.0.into()),
-                    filtering: Some(filtering.1.into()),
+                    mapping: Some(mapping.name().into()),
+                    filtering: Some(filtering.abbreviation().into()),
                     ..Change::default()
                 };
                 let config = settings().changed(&change).unwrap().config();
-                assert_eq!(config.udp.mapping, mapping.2);
-                assert_eq!(config.tcp.filtering, filtering.2);
+                assert_eq!(config.udp.mapping, mapping);
+                assert_eq!(config.tcp.filtering, filtering);
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::Settings;
-use super::settings::{filtering_name, mapping_name, protocol_names};
+use super::settings::protocol_names;
 
 /// What `nat list` shows of a router; its JSON is a promise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,8 +117,8 @@ impl View {
         let config = settings.config();
         Self {
             profile: settings.kind().to_owned(),
-            mapping: mapping_name(config.udp.mapping).to_owned(),
-            filtering: filtering_name(config.udp.filtering).to_owned(),
+            mapping: config.udp.mapping.to_string(),
+            filtering: config.udp.filtering.to_string(),
             firewall: settings.firewall.name().to_owned(),
             external: settings.externals.iter().map(ToString::to_string).collect(),
             uptime_s: (report.at - report.started).as_secs_f64(),

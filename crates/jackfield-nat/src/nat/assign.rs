@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::config::{Assignment, Conflict, Mapping, Pooling, Protocol};
+use jackfield_sansio::Mapping;
+
+use super::config::{Assignment, Conflict, Pooling, Protocol};
 use super::key::Scope;
 use super::pool::Parity;
 use super::{DropReason, Nat};

@@ -2,6 +2,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use jackfield_sansio::{Behaviour, Filtering, Mapping};
+
 pub use super::limits::Limits;
 use super::policy::Policy;
 pub use super::timers::Timers;
@@ -68,55 +70,6 @@ pub struct Config {
     pub alg: bool,
     /// How much state there may be.
     pub limits: Limits,
-}
-
-/// Mapping and filtering of one protocol ([RFC 4787 §4.1, §5](https://www.rfc-editor.org/rfc/rfc4787#section-4.1)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Behaviour {
-    /// When two packets from one inside endpoint leave from the same outside endpoint.
-    pub mapping: Mapping,
-    /// Who may send to that outside endpoint.
-    pub filtering: Filtering,
-}
-
-/// When two packets from one inside endpoint leave from the same outside endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mapping {
-    /// Always.
-    EndpointIndependent,
-    /// When they go to the same address.
-    AddressDependent,
-    /// When they go to the same address and port.
-    AddressAndPortDependent,
-}
-
-impl Mapping {
-    /// All three, from the most to the least helpful.
-    pub const ALL: [Self; 3] = [
-        Self::EndpointIndependent,
-        Self::AddressDependent,
-        Self::AddressAndPortDependent,
-    ];
-}
-
-/// Who may send to an outside endpoint that is mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Filtering {
-    /// Everybody.
-    EndpointIndependent,
-    /// Addresses that the inside endpoint has sent to.
-    AddressDependent,
-    /// Addresses and ports that the inside endpoint has sent to.
-    AddressAndPortDependent,
-}
-
-impl Filtering {
-    /// All three, from the most to the least open.
-    pub const ALL: [Self; 3] = [
-        Self::EndpointIndependent,
-        Self::AddressDependent,
-        Self::AddressAndPortDependent,
-    ];
 }
 
 /// How external ports and ICMP query identifiers are chosen.

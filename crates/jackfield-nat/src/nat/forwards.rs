@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::config::{Filtering, Forward, Pooling, Protocol};
+use jackfield_sansio::Filtering;
+
+use super::config::{Forward, Pooling, Protocol};
 use super::entry::Mapping;
 use super::inspect::MappingView;
 use super::key::Scope;

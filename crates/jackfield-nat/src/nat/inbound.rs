@@ -1,6 +1,8 @@
 use std::time::Instant;
 
-use super::config::{Filtering, Protocol, UnsolicitedSyn};
+use jackfield_sansio::Filtering;
+
+use super::config::{Protocol, UnsolicitedSyn};
 use super::entry::Mapping;
 use super::key::{FlowKey, Scope};
 use super::outbound::inbound_key;

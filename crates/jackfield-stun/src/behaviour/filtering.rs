@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use jackfield_sansio::Filtering;
+
 use super::discovery::SocketId;
 use super::exchange::{Answer, Ask, Exchanges, Outcome, Purpose};
 use super::finding::{Finding, Reason};
-use super::report::{Filtering, Stability};
+use super::report::Stability;
 use crate::attribute::ChangeRequest;
 
 /// Where a filtering round asks to be answered from ([RFC 5780 §4.4]).

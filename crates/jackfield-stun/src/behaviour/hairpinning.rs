@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use jackfield_sansio::Mapping;
+
 use super::discovery::SocketId;
 use super::exchange::{Ask, Exchanges, Outcome, Purpose};
 use super::finding::{Finding, Reason};
-use super::report::Mapping;
 
 /// What the hairpinning test does ([RFC 5780 §4.5]).
 ///

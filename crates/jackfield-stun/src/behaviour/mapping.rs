@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use jackfield_sansio::Mapping;
+
 use super::discovery::SocketId;
 use super::exchange::{Answer, Ask, Exchanges, Outcome, Purpose};
 use super::finding::{Finding, Reason};
-use super::report::{Mapping, Stability};
+use super::report::Stability;
 
 /// Which destination a mapping round asks ([RFC 5780 §4.3]).
 ///

@@ -2,6 +2,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use jackfield_sansio::{Filtering, Mapping};
+
 use super::finding::Finding;
 
 /// What was found out about the way to the servers.
@@ -73,49 +75,6 @@ impl Report {
         }
     }
 }
-
-/// When two packets from one socket leave from the same outside endpoint ([RFC 4787 §4.1]).
-///
-/// [RFC 4787 §4.1]: https://www.rfc-editor.org/rfc/rfc4787#section-4.1
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mapping {
-    /// Always.
-    EndpointIndependent,
-    /// When they go to the same address.
-    AddressDependent,
-    /// When they go to the same address and port.
-    AddressAndPortDependent,
-}
-
-/// Who may send to an outside endpoint that is mapped ([RFC 4787 §5]).
-///
-/// [RFC 4787 §5]: https://www.rfc-editor.org/rfc/rfc4787#section-5
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Filtering {
-    /// Everybody.
-    EndpointIndependent,
-    /// Addresses that the socket has sent to.
-    AddressDependent,
-    /// Addresses and ports that the socket has sent to.
-    AddressAndPortDependent,
-}
-
-macro_rules! dependence {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
-                    Self::EndpointIndependent => "endpoint-independent",
-                    Self::AddressDependent => "address-dependent",
-                    Self::AddressAndPortDependent => "address-and-port-dependent",
-                })
-            }
-        }
-    };
-}
-
-dependence!(Mapping);
-dependence!(Filtering);
 
 /// How many of the rounds that saw anything have seen what the report says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use jackfield_internet::{Link, Loss};
 use jackfield_nat::{
-    Assignment, Behaviour, Config as NatConfig, Filtering as NatFiltering,
-    Fragments as NatFragments, Hairpinning, Mapping as NatMapping, Pooling,
+    Assignment, Behaviour, Config as NatConfig, Filtering, Fragments as NatFragments, Hairpinning,
+    Mapping, Pooling,
 };
 use jackfield_stun::behaviour::answer::{Other, Places};
 use jackfield_stun::behaviour::{
-    Config, Filtering, Finding, Fragments, Label, LifetimeSearch, Mapping, PortAssignment, Reason,
-    Report,
+    Config, Finding, Fragments, Label, LifetimeSearch, PortAssignment, Reason, Report,
 };
 use proptest::prelude::*;
 
@@ -38,7 +37,7 @@ fn discover(nats: Vec<NatConfig>, config: Config, link: Link, seed: u64) -> Repo
     .discover()
 }
 
-fn nat(mapping: NatMapping, filtering: NatFiltering) -> NatConfig {
+fn nat(mapping: Mapping, filtering: Filtering) -> NatConfig {
     let external: IpAddr = "203.0.113.1".parse().unwrap();
     NatConfig {
         externals: vec![external],
@@ -47,30 +46,18 @@ fn nat(mapping: NatMapping, filtering: NatFiltering) -> NatConfig {
     }
 }
 
-fn mapping(of: NatMapping) -> Finding<Mapping> {
-    Finding::Known(match of {
-        NatMapping::EndpointIndependent => Mapping::EndpointIndependent,
-        NatMapping::AddressDependent => Mapping::AddressDependent,
-        NatMapping::AddressAndPortDependent => Mapping::AddressAndPortDependent,
-    })
-}
-
-fn filtering(of: NatFiltering) -> Finding<Filtering> {
-    Finding::Known(match of {
-        NatFiltering::EndpointIndependent => Filtering::EndpointIndependent,
-        NatFiltering::AddressDependent => Filtering::AddressDependent,
-        NatFiltering::AddressAndPortDependent => Filtering::AddressAndPortDependent,
-    })
-}
-
 #[test]
 fn all_nine_kinds_are_told_apart_and_four_of_them_have_a_name() {
     let mut names = Vec::new();
-    for map in NatMapping::ALL {
-        for filter in NatFiltering::ALL {
+    for map in Mapping::ALL {
+        for filter in Filtering::ALL {
             let report = discover(vec![nat(map, filter)], config(), fast(), 1);
-            assert_eq!(report.mapping, mapping(map), "{map:?} {filter:?}");
-            assert_eq!(report.filtering, filtering(filter), "{map:?} {filter:?}");
+            assert_eq!(report.mapping, Finding::Known(map), "{map:?} {filter:?}");
+            assert_eq!(
+                report.filtering,
+                Finding::Known(filter),
+                "{map:?} {filter:?}"
+            );
             assert_eq!(report.mapping_stability.to_string(), "3/3");
             assert_eq!(report.filtering_stability.to_string(), "3/3");
             assert_eq!(report.nat, Finding::Known(true));
@@ -103,10 +90,7 @@ fn without_a_nat_there_is_none_and_nothing_is_said_of_its_ports() {
 fn a_gateway_that_rewrites_addresses_in_messages_is_found_out() {
     let config_of = |alg| NatConfig {
         alg,
-        ..nat(
-            NatMapping::EndpointIndependent,
-            NatFiltering::EndpointIndependent,
-        )
+        ..nat(Mapping::EndpointIndependent, Filtering::EndpointIndependent)
     };
     let evil = discover(vec![config_of(true)], config(), fast(), 3);
     assert_eq!(evil.alg, Finding::Known(true));
@@ -117,13 +101,10 @@ fn a_gateway_that_rewrites_addresses_in_messages_is_found_out() {
 #[test]
 fn two_nats_are_as_strict_as_their_strictest_parts() {
     let inner = nat(
-        NatMapping::EndpointIndependent,
-        NatFiltering::AddressAndPortDependent,
+        Mapping::EndpointIndependent,
+        Filtering::AddressAndPortDependent,
     );
-    let mut outer = nat(
-        NatMapping::AddressDependent,
-        NatFiltering::EndpointIndependent,
-    );
+    let mut outer = nat(Mapping::AddressDependent, Filtering::EndpointIndependent);
     let mut inner = inner;
     inner.externals = vec!["10.0.1.2".parse().unwrap()];
     outer.externals = vec!["203.0.113.1".parse().unwrap()];
@@ -142,10 +123,7 @@ fn blocked_udp_is_no_answer_and_nothing_more() {
         loss: Loss::even(1_000_000),
         ..Link::default()
     };
-    let nat = nat(
-        NatMapping::EndpointIndependent,
-        NatFiltering::EndpointIndependent,
-    );
+    let nat = nat(Mapping::EndpointIndependent, Filtering::EndpointIndependent);
     let report = discover(vec![nat], config(), link, 5);
     let silent = Reason::NoAnswer;
     assert_eq!(report.nat, Finding::Unknown(silent));
@@ -162,10 +140,7 @@ fn several_external_addresses_are_listed_and_hide_the_lifetime() {
     let nat = NatConfig {
         externals: (1..=4).map(|n| IpAddr::from([203, 0, 113, n])).collect(),
         pooling: Pooling::Arbitrary,
-        ..nat(
-            NatMapping::EndpointIndependent,
-            NatFiltering::AddressDependent,
-        )
+        ..nat(Mapping::EndpointIndependent, Filtering::AddressDependent)
     };
     let config = Config {
         lifetime: Some(LifetimeSearch::default()),
@@ -216,7 +191,7 @@ fn any_nat() -> impl Strategy<Value = NatConfig> {
     )
         .prop_map(
             |((map, filter), assignment, hairpinning, fragments, idle)| {
-                let mut config = nat(NatMapping::ALL[map], NatFiltering::ALL[filter]);
+                let mut config = nat(Mapping::ALL[map], Filtering::ALL[filter]);
                 config.ports.assignment = assignment;
                 config.hairpinning = hairpinning;
                 config.fragments = fragments;
@@ -244,8 +219,8 @@ proptest! {
         let config = Config { lifetime: Some(LifetimeSearch::default()), ..config() };
         let report = discover(vec![config_of_nat.clone()], config, fast(), seed);
         let behaviour = config_of_nat.udp;
-        prop_assert_eq!(report.mapping, mapping(behaviour.mapping));
-        prop_assert_eq!(report.filtering, filtering(behaviour.filtering));
+        prop_assert_eq!(report.mapping, Finding::Known(behaviour.mapping));
+        prop_assert_eq!(report.filtering, Finding::Known(behaviour.filtering));
         // Where a port is taken, a NAT that preserves ports gives another.
         prop_assert_eq!(report.ports, Finding::Known(ports(&config_of_nat)));
         prop_assert_eq!(report.alg, Finding::Known(false));
@@ -259,8 +234,8 @@ proptest! {
             (Hairpinning::Off, _) => {}
             // A packet from the sender's inside endpoint is nobody's that was sent to.
             (Hairpinning::InternalSource, Finding::Known(false)) =>
-                prop_assert_ne!(behaviour.filtering, NatFiltering::EndpointIndependent),
-            (_, found) if behaviour.mapping == NatMapping::EndpointIndependent =>
+                prop_assert_ne!(behaviour.filtering, Filtering::EndpointIndependent),
+            (_, found) if behaviour.mapping == Mapping::EndpointIndependent =>
                 prop_assert_eq!(found, Finding::Known(true)),
             (_, found) => prop_assert_ne!(found, Finding::Known(false)),
         }
@@ -278,8 +253,8 @@ proptest! {
         let link = Link { loss: Loss::bursts(percent * 10_000, length), ..fast() };
         let report = discover(vec![config_of_nat.clone()], config(), link, seed);
         let behaviour = config_of_nat.udp;
-        prop_assert_eq!(report.mapping, mapping(behaviour.mapping));
-        prop_assert_eq!(report.filtering, filtering(behaviour.filtering));
+        prop_assert_eq!(report.mapping, Finding::Known(behaviour.mapping));
+        prop_assert_eq!(report.filtering, Finding::Known(behaviour.filtering));
         if config_of_nat.hairpinning == Hairpinning::Off {
             prop_assert_ne!(report.hairpinning, Finding::Known(true));
         }
