@@ -104,8 +104,8 @@ impl Run {
                     destination,
                     bytes,
                 } => self.send(socket, destination, &bytes).await,
-                Output::Wait(until) => self.wait(until).await,
-                Output::Done => return self.discovery.report(),
+                Output::Wait(Some(until)) => self.wait(until).await,
+                Output::Wait(None) => return self.discovery.report(),
             }
         }
     }

@@ -19,11 +19,11 @@
 //!             discovery.handle_bound(now, socket, Ok(local));
 //!         }
 //!         Output::Transmit { destination, .. } => assert_eq!(destination, server), // nobody answers
-//!         Output::Wait(then) => {
+//!         Output::Wait(Some(then)) => {
 //!             now = then;
 //!             discovery.handle_timeout(now);
 //!         }
-//!         Output::Done => break,
+//!         Output::Wait(None) => break,
 //!     }
 //! }
 //! assert_eq!(discovery.report().mapping, Finding::Unknown(Reason::NoAnswer));

@@ -209,12 +209,12 @@ pub fn behaviour_discovery(data: &[u8]) {
                 };
                 discovery.handle_datagram(now, at, source, &answer);
             }
-            Output::Wait(then) => {
+            Output::Wait(Some(then)) => {
                 assert!(then > now, "time goes on");
                 now = then;
                 discovery.handle_timeout(now);
             }
-            Output::Done => {
+            Output::Wait(None) => {
                 assert!(now - start < Duration::from_secs(600));
                 let report = discovery.report();
                 assert!(!format!("{report:?}").contains("NotFinished") || data.contains(&0xFF));

@@ -30,48 +30,60 @@ impl Default for Retransmission {
     }
 }
 
-/// What a transaction wants done.
+/// What a transaction wants done; take it with [`Transaction::poll_output`] until [`Output::Wait`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Send the request (again).
-    Send,
-    /// Nothing before this instant.
-    Wait(Instant),
-    /// Nobody answered.
+pub enum Output {
+    /// Send the request, for the first time or again.
+    Transmit,
+    /// No answer came in time; the transaction is over.
     TimedOut,
+    /// Nothing more to do before this instant, or before a message comes; `None` once the transaction is over.
+    ///
+    /// Call [`Transaction::handle_timeout`] when the instant has come.
+    Wait(Option<Instant>),
 }
 
 /// A request that waits for its answer.
+///
+/// It knows when to send the request, and not its bytes, which its owner keeps and may share.
 #[derive(Debug, Clone)]
 pub struct Transaction {
     id: TransactionId,
     retransmission: Retransmission,
     /// How often it was sent.
     sent: u32,
-    /// When to send again or to give up.
-    next: Instant,
+    /// When to send again or to give up; `None` once it is over.
+    next: Option<Instant>,
+    output: Option<Output>,
 }
 
 impl Transaction {
-    /// Starts one: the first [`poll`](Self::poll) at `now` says [`Step::Send`].
+    /// Starts a transaction; its first output is [`Output::Transmit`].
     ///
     /// ```
     /// use std::time::{Duration, Instant};
     /// use jackfield_stun::TransactionId;
-    /// use jackfield_stun::transaction::{Step, Transaction};
+    /// use jackfield_stun::transaction::{Output, Transaction};
     ///
     /// # let now = Instant::now();
-    /// let mut transaction = Transaction::new(now, TransactionId::new([7; 12]), Default::default());
-    /// assert_eq!(transaction.poll(now), Step::Send);
-    /// assert_eq!(transaction.poll(now), Step::Wait(now + Duration::from_millis(500)));
+    /// let id = TransactionId::new([7; 12]);
+    /// let mut transaction = Transaction::new(now, id, Default::default());
+    /// assert_eq!(transaction.poll_output(), Output::Transmit);
+    /// let again = now + Duration::from_millis(500);
+    /// assert_eq!(transaction.poll_output(), Output::Wait(Some(again)));
+    /// transaction.handle_timeout(again);
+    /// assert_eq!(transaction.poll_output(), Output::Transmit);
     /// ```
     pub fn new(now: Instant, id: TransactionId, retransmission: Retransmission) -> Self {
-        Self {
+        let mut transaction = Self {
             id,
             retransmission,
             sent: 0,
-            next: now,
-        }
+            next: Some(now),
+            output: None,
+        };
+        transaction.handle_timeout(now);
+        transaction
     }
 
     /// Returns its id.
@@ -85,22 +97,37 @@ impl Transaction {
         message.transaction() == self.id && matches!(message.class(), Success | Error)
     }
 
-    /// Returns what to do at `now`.
-    pub fn poll(&mut self, now: Instant) -> Step {
-        if now < self.next {
-            return Step::Wait(self.next);
+    /// Takes a message; returns whether it is the answer, which ends the transaction.
+    pub fn handle_message(&mut self, message: &Message<'_>) -> bool {
+        let is_answered = self.is_answered_by(message);
+        if is_answered {
+            (self.next, self.output) = (None, None);
         }
-        let count = if self.retransmission.reliable {
-            1
-        } else {
-            self.retransmission.count.max(1)
+        is_answered
+    }
+
+    /// Does what is due by `now`: sends again, or gives up.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next.is_none_or(|next| now < next) {
+            return;
+        }
+        let count = match self.retransmission.reliable {
+            true => 1,
+            false => self.retransmission.count.max(1),
         };
         if self.sent >= count {
-            return Step::TimedOut;
+            (self.next, self.output) = (None, Some(Output::TimedOut));
+            return;
         }
-        self.next = now + self.pause(self.sent + 1 == count);
+        self.next = Some(now + self.pause(self.sent + 1 == count));
         self.sent += 1;
-        Step::Send
+        self.output = Some(Output::Transmit);
+    }
+
+    /// Returns the next thing to do; call it until it returns [`Output::Wait`].
+    #[must_use]
+    pub fn poll_output(&mut self) -> Output {
+        self.output.take().unwrap_or(Output::Wait(self.next))
     }
 
     /// Returns how long to wait after the sending that is about to be made.
@@ -112,7 +139,7 @@ impl Transaction {
             reliable,
         } = self.retransmission;
         if reliable {
-            // As long as the whole schedule over UDP would take: 39.5 s with the defaults.
+            // RFC 8489 §6.2.2 wants Ti to be as long as the whole schedule over UDP: 39.5 s with the defaults.
             let sendings = 2u32.saturating_pow(count.saturating_sub(1)) - 1;
             return rto.saturating_mul(sendings.saturating_add(patience));
         }
@@ -145,6 +172,28 @@ mod tests {
         assert_eq!(schedule(reliable), (vec![0], 39_500));
     }
 
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn nothing_is_sent_once_the_answer_is_there() {
+        let (start, id) = (Instant::now(), TransactionId::new([7; 12]));
+        let answer = |id| {
+            let mut bytes = Vec::new();
+            let (class, method) = (crate::Class::Error, crate::Method::BINDING);
+            crate::MessageWriter::new(&mut bytes, class, method, id)
+                .finish()
+                .unwrap();
+            bytes
+        };
+        let mut transaction = Transaction::new(start, id, Retransmission::default());
+        assert_eq!(transaction.poll_output(), Output::Transmit);
+        let another = answer(TransactionId::new([8; 12]));
+        assert!(!transaction.handle_message(&Message::parse(&another).unwrap()));
+        assert!(matches!(transaction.poll_output(), Output::Wait(Some(_))));
+        assert!(transaction.handle_message(&Message::parse(&answer(id)).unwrap()));
+        transaction.handle_timeout(start + Duration::from_secs(100));
+        assert_eq!(transaction.poll_output(), Output::Wait(None));
+    }
+
     /// Returns when a request was sent and when it was given up, in milliseconds.
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn schedule(retransmission: Retransmission) -> (Vec<u128>, u128) {
@@ -154,10 +203,14 @@ mod tests {
         let mut transaction = Transaction::new(start, TransactionId::new([0; 12]), retransmission);
         loop {
             let millis = (now - start).as_millis();
-            match transaction.poll(now) {
-                Step::Send => sent.push(millis),
-                Step::Wait(until) => now = until,
-                Step::TimedOut => return (sent, millis),
+            match transaction.poll_output() {
+                Output::Transmit => sent.push(millis),
+                Output::Wait(Some(until)) => {
+                    now = until;
+                    transaction.handle_timeout(now);
+                }
+                Output::TimedOut => return (sent, millis),
+                Output::Wait(None) => panic!("it ends with a timeout"),
             }
         }
     }

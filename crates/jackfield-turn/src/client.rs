@@ -163,7 +163,7 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(due) = self.timers.expire(now) {
             match due {
-                Due::Request(id) => self.continue_request(now, id),
+                Due::Request(id) => self.request_due(now, id),
                 Due::Refresh => self.refresh(now),
                 Due::Expiry => self.fail(Failure::Expired),
                 Due::Permission(peer) => self.refresh_permission(now, peer),

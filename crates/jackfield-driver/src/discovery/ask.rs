@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jackfield_stun::attribute::{MappedAddress, XorMappedAddress};
-use jackfield_stun::transaction::{Retransmission, Step, Transaction};
+use jackfield_stun::transaction::{Output, Retransmission, Transaction};
 use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 use tokio::net::UdpSocket;
 
@@ -41,20 +41,22 @@ pub async fn ask(server: SocketAddr, how: Retransmission) -> io::Result<Binding>
     let mut sent = Instant::now();
     let mut room = [0; 2048];
     loop {
-        match transaction.poll(Instant::now()) {
-            Step::Send => {
+        match transaction.poll_output() {
+            Output::Transmit => {
                 sent = Instant::now();
                 socket.send(&request).await?;
             }
-            Step::TimedOut => return Err(io::ErrorKind::TimedOut.into()),
-            Step::Wait(until) => tokio::select! {
+            Output::TimedOut | Output::Wait(None) => return Err(io::ErrorKind::TimedOut.into()),
+            Output::Wait(Some(until)) => tokio::select! {
                 received = socket.recv(&mut room) => {
                     let bytes = room.get(..received?).unwrap_or_default();
                     if let Some(mapped) = read(bytes, &transaction)? {
                         return Ok(Binding { local, mapped, round_trip: sent.elapsed() });
                     }
                 }
-                () = tokio::time::sleep_until(until.into()) => {}
+                () = tokio::time::sleep_until(until.into()) => {
+                    transaction.handle_timeout(Instant::now());
+                }
             },
         }
     }

@@ -41,7 +41,7 @@ impl SocketId {
     }
 }
 
-/// What a discovery wants done; take them with [`Discovery::poll_output`] until [`Output::Wait`] or [`Output::Done`].
+/// What a discovery wants done; take them with [`Discovery::poll_output`] until [`Output::Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Bind a UDP socket to a port of the system's choice, on the address that leads to the servers, and answer with
@@ -56,10 +56,11 @@ pub enum Output {
         /// What.
         bytes: Vec<u8>,
     },
-    /// Nothing more to do before this instant, or before the next datagram.
-    Wait(Instant),
-    /// Everything was tried; the report is complete.
-    Done,
+    /// Nothing more to do before this instant, or before the next datagram: always the last output of a drain.
+    ///
+    /// Call [`Discovery::handle_timeout`] when the instant has come. `None` says that everything was tried, and that
+    /// [`Discovery::report`] is complete.
+    Wait(Option<Instant>),
 }
 
 /// No socket could be bound.
@@ -211,20 +212,16 @@ impl Discovery {
         self.take_outcomes(now);
     }
 
-    /// Returns the next thing to do; call it until it returns [`Output::Wait`] or [`Output::Done`].
+    /// Returns the next thing to do; call it until it returns [`Output::Wait`].
     #[must_use]
     pub fn poll_output(&mut self) -> Output {
-        if let Some(output) = self.exchanges.outputs.pop_front() {
-            return output;
-        }
-        match self.next_timeout() {
-            Some(then) => Output::Wait(then),
-            None => Output::Done,
+        match self.exchanges.outputs.pop_front() {
+            Some(output) => output,
+            None => Output::Wait(self.next_timeout()),
         }
     }
 
-    /// Returns when [`Discovery::handle_timeout`] has something to do; nothing once all is done.
-    pub fn next_timeout(&self) -> Option<Instant> {
+    fn next_timeout(&self) -> Option<Instant> {
         let idle = self
             .lifetime
             .as_ref()

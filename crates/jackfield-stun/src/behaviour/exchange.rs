@@ -12,7 +12,7 @@ use crate::attribute::{
     ChangeRequest, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding, ResponsePort,
     XorMappedAddress,
 };
-use crate::transaction::{Step, Transaction};
+use crate::transaction::{self, Transaction};
 use crate::{Class, Message, MessageWriter, Method, TransactionId};
 
 /// A request to send, and what for.
@@ -135,7 +135,7 @@ impl Exchanges {
             repeated: false,
         };
         self.under_way.insert(id, exchange);
-        self.proceed(now, id);
+        self.drain(now, id);
     }
 
     /// Forgets the requests of some purposes.
@@ -188,7 +188,10 @@ impl Exchanges {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         while let Some(id) = self.timers.expire(now) {
-            self.proceed(now, id);
+            if let Some(exchange) = self.under_way.get_mut(&id) {
+                exchange.transaction.handle_timeout(now);
+                self.drain(now, id);
+            }
         }
     }
 
@@ -204,14 +207,14 @@ impl Exchanges {
         }
     }
 
-    /// Sends a request again, sets its timer, or gives it up.
-    fn proceed(&mut self, now: Instant, id: TransactionId) {
+    /// Does what a transaction wants: sends its request, sets its timer, or gives it up.
+    fn drain(&mut self, now: Instant, id: TransactionId) {
         let Some(exchange) = self.under_way.get_mut(&id) else {
             return;
         };
         loop {
-            match exchange.transaction.poll(now) {
-                Step::Send => {
+            match exchange.transaction.poll_output() {
+                transaction::Output::Transmit => {
                     exchange.repeated = exchange.sent.is_some();
                     exchange.sent = Some(now);
                     self.outputs.push_back(Output::Transmit {
@@ -220,11 +223,13 @@ impl Exchanges {
                         bytes: exchange.bytes.clone(),
                     });
                 }
-                Step::Wait(then) => {
-                    self.timers.set(id, then);
+                transaction::Output::Wait(then) => {
+                    if let Some(then) = then {
+                        self.timers.set(id, then);
+                    }
                     return;
                 }
-                Step::TimedOut => {
+                transaction::Output::TimedOut => {
                     self.outcomes.push_back((exchange.purpose, Outcome::Silent));
                     self.under_way.remove(&id);
                     return;

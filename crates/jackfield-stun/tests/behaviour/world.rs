@@ -22,6 +22,7 @@ pub(crate) struct Client {
     local: IpAddr,
     out: VecDeque<Datagram>,
     pub(crate) done: bool,
+    until: Option<Instant>,
 }
 
 /// Ports that no sequence looks like.
@@ -36,6 +37,7 @@ impl Client {
             local,
             out: VecDeque::new(),
             done: false,
+            until: None,
         };
         client.drain(now);
         client
@@ -61,9 +63,9 @@ impl Client {
                     destination,
                     data: bytes,
                 }),
-                Output::Wait(_) => return,
-                Output::Done => {
-                    self.done = true;
+                Output::Wait(until) => {
+                    self.until = until;
+                    self.done = until.is_none();
                     return;
                 }
             }
@@ -88,7 +90,7 @@ impl App for Client {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.discovery.next_timeout()
+        self.until
     }
 
     fn poll_transmit(&mut self) -> Option<Datagram> {

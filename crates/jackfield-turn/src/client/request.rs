@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_sansio::Transmit;
 use jackfield_stun::attribute::{AttributeType, ErrorCodeAttribute, Software};
-use jackfield_stun::transaction::{Retransmission, Step, Transaction};
+use jackfield_stun::transaction::{self, Retransmission, Transaction};
 use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
 
 use super::credential::{Challenge, Signer};
@@ -92,7 +92,7 @@ impl Client {
         };
         self.stats.requests += 1;
         self.requests.0.insert(id, request);
-        self.continue_request(now, id);
+        self.drain_request(now, id);
     }
 
     /// Waits no longer for answers to what `is_of` names, and asks it no more.
@@ -107,22 +107,31 @@ impl Client {
         });
     }
 
-    /// Sends a request, or sends it again, or gives it up.
-    pub(super) fn continue_request(&mut self, now: Instant, id: TransactionId) {
-        let Some(request) = self.requests.0.get_mut(&id) else {
-            return;
-        };
-        let mut again = request.transaction.poll(now);
-        if again == Step::Send {
-            let bytes = request.bytes.clone();
-            again = request.transaction.poll(now);
-            self.stats.transmissions += 1;
-            self.transmit(now, bytes);
+    /// Sends a request again, or gives it up, when its time has come.
+    pub(super) fn request_due(&mut self, now: Instant, id: TransactionId) {
+        if let Some(request) = self.requests.0.get_mut(&id) {
+            request.transaction.handle_timeout(now);
+            self.drain_request(now, id);
         }
-        match again {
-            Step::Wait(until) => self.timers.set(Due::Request(id), until),
-            // Only a schedule without any patience has nothing to wait for.
-            Step::Send | Step::TimedOut => self.give_up(now, id),
+    }
+
+    /// Does what a request's transaction wants: sends the request, sets its timer, or gives it up.
+    fn drain_request(&mut self, now: Instant, id: TransactionId) {
+        while let Some(request) = self.requests.0.get_mut(&id) {
+            match request.transaction.poll_output() {
+                transaction::Output::Transmit => {
+                    let bytes = request.bytes.clone();
+                    self.stats.transmissions += 1;
+                    self.transmit(now, bytes);
+                }
+                transaction::Output::TimedOut => self.give_up(now, id),
+                transaction::Output::Wait(until) => {
+                    if let Some(until) = until {
+                        self.timers.set(Due::Request(id), until);
+                    }
+                    return;
+                }
+            }
         }
     }
 
