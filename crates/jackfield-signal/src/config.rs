@@ -2,7 +2,6 @@
 
 /// The limits of a [`Hub`](crate::Hub). Each one that is hit is answered with an error and counted in [`Stats`](crate::Stats).
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Config {
     /// Longest message in bytes. A session description with many media sections is about 50 KB.
     pub max_message_bytes: usize,

@@ -8,12 +8,12 @@ mod error;
 mod keys;
 mod low;
 mod resolved;
+mod table;
 mod value;
 
 pub use error::ConfigError;
-pub use keys::{KEYS, Key, Kind};
+pub use keys::{Group, Key, Kind};
 pub use low::{Low, Source};
-pub use resolved::{
-    Certificate, Config, ConnectionLimits, Log, NatDiscovery, SignalLimits, SocketIoLimits,
-    TurnLimits,
-};
+pub use resolved::{Certificate, Config, ConnectionLimits, Log, LogFormat, NatDiscovery};
+pub use table::KEYS;
+pub(crate) use table::{CREDENTIALS_TTL, DATA_DIR, PUBLIC_HOST, SECRET};

@@ -1,3 +1,5 @@
+//! The command line as clap knows it: help, completions and man pages come from here.
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{KEYS, Kind, Low, Source};
@@ -32,7 +34,8 @@ fn serve() -> Command {
         .about("Serves everything; with no flag and no file it works on a laptop")
         .after_help(
             "Every flag is also a key of the configuration file and an environment variable:\n\
-             --relay-ports is `relay-ports` in the file and JACKFIELD_RELAY_PORTS.\n\n\
+             --relay-ports is `relay-ports` in the file and JACKFIELD_RELAY_PORTS.\n\
+             The limits are in `--help`, and `jackfield config explain` lists all keys.\n\n\
              Examples:\n  \
              jackfield\n  \
              jackfield serve --listen 0.0.0.0:3478 --external-ip 203.0.113.7\n  \
@@ -54,11 +57,14 @@ fn serve_arguments() -> Vec<Arg> {
             "" | "false" => key.doc.to_owned(),
             default => format!("{} [default: {default}]", key.doc),
         };
-        let argument = argument.help(help);
+        let argument = argument
+            .help(help)
+            .help_heading(key.group.heading())
+            .hide_short_help(key.group.is_limits());
         match key.kind {
             Kind::Switch => argument.action(ArgAction::SetTrue),
             Kind::Many | Kind::Secrets => argument.value_name(key.value).action(ArgAction::Append),
-            Kind::One | Kind::Secret => argument.value_name(key.value).action(ArgAction::Set),
+            Kind::One => argument.value_name(key.value).action(ArgAction::Set),
         }
     });
     std::iter::once(config).chain(keys).collect()
@@ -165,6 +171,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn help_has_a_heading_for_each_group_and_keeps_limits_out_of_the_short_form() {
+        let mut serve = command();
+        let serve = serve.find_subcommand_mut("serve").unwrap();
+        let (short, long) = (
+            serve.render_help().to_string(),
+            serve.render_long_help().to_string(),
+        );
+        for key in KEYS {
+            let heading = format!("{}:\n", key.group.heading());
+            let flag = format!("--{}", key.name);
+            assert!(long.contains(&heading) && long.contains(&flag), "{flag}");
+            assert_eq!(short.contains(&flag), !key.group.is_limits(), "{flag}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::ArgMatches;
 
 use super::{failed, say, wrong_use};
-use crate::config::{Config, Key, Low, Source};
+use crate::config::{CREDENTIALS_TTL, Config, DATA_DIR, Low, PUBLIC_HOST, SECRET, Source};
 use crate::serve::ice::{IceMinter, Reached};
 use crate::serve::secret;
 
@@ -15,13 +15,13 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     // The keys of `serve` check the values here too.
     let mut low = Low::default();
-    for (argument, name) in [
-        ("secret", "secret"),
-        ("ttl", "credentials-ttl"),
-        ("host", "public-host"),
-        ("data-dir", "data-dir"),
+    for (argument, key) in [
+        ("secret", &SECRET.key),
+        ("ttl", &CREDENTIALS_TTL.key),
+        ("host", &PUBLIC_HOST.key),
+        ("data-dir", &DATA_DIR.key),
     ] {
-        if let (Some(value), Some(key)) = (text(argument), Key::find(name)) {
+        if let Some(value) = text(argument) {
             low.set(key, Source::Flag, vec![value]);
         }
     }

@@ -9,7 +9,7 @@ use crate::config::{KEYS, Key};
 /// Says what one key, or every key, does and accepts.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let keys: Vec<&Key> = match matches.get_one::<String>("key") {
-        None => KEYS.iter().collect(),
+        None => KEYS.to_vec(),
         Some(name) => match Key::find(name) {
             Some(key) => vec![key],
             None => {

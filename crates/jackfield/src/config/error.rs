@@ -1,3 +1,5 @@
+//! Why a configuration is refused.
+
 use std::fmt;
 use std::path::PathBuf;
 

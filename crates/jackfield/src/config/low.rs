@@ -1,9 +1,12 @@
+//! What was typed: text from the file, the environment and the command line.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{Key, Kind};
+use super::table::KEYS;
 
 /// What was typed: each key's values as text, from the source that wins.
 ///

@@ -1,38 +1,49 @@
+//! The resolved configuration: what was meant, in the types of the parts that it configures.
+
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jackfield_sansio::parse_duration;
-use jackfield_turn::Cidr;
+use jackfield_driver::turn::TurnConfig;
+use jackfield_signal::Config as HubConfig;
+use jackfield_socketio::{Config as IoConfig, Cors, HandshakeRate, SlowConsumer};
+use jackfield_turn::{Cidr, Limits, Rate};
+use jackfield_ws::Config as WsConfig;
 
 use super::error::ConfigError;
-use super::keys::Key;
+use super::keys::{Key, Typed};
 use super::low::{Low, Source};
-use super::value;
+use super::table::*;
 
-/// What was meant: every value parsed, every file read, every limit set.
+/// What was meant: every value parsed, every limit set.
+///
+/// The parts' own configuration types stand here as they are, so a limit that a part gains does
+/// not compile until it has a key.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where everything is served in the clear, over UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// Whether `listen` was asked for; a default address that the machine lacks is passed over.
+    /// Whether `listen` was left out; a default address that the machine lacks is passed over.
     pub listen_is_default: bool,
     /// Where everything is served inside TLS.
     pub listen_tls: Vec<SocketAddr>,
     /// The certificate of TLS listeners.
     pub certificate: Option<Certificate>,
-    /// The secrets of time-limited TURN credentials, the minting one first; empty means the one in the data directory.
+    /// The secrets of time-limited TURN credentials, the minting one first; empty means the one
+    /// in the data directory.
     pub secrets: Vec<String>,
     /// TURN's realm.
     pub realm: String,
     /// Static TURN users, name and password.
     pub users: Vec<(String, String)>,
-    /// Public addresses of relays, each with the local address it stands for; none stands for every local one.
+    /// Public addresses of relays, each with the local address it stands for; none stands for
+    /// every local one.
     pub external_ips: Vec<(IpAddr, Option<IpAddr>)>,
     /// Networks that relays may reach although they are not public.
     pub allow_peers: Vec<Cidr>,
-    /// The lowest and highest relay port.
-    pub relay_ports: (u16, u16),
+    /// The ports that relays are bound to.
+    pub relay_ports: RangeInclusive<u16>,
     /// Whether and how clients find out what NAT they are behind.
     pub nat_discovery: NatDiscovery,
     /// The host that clients are told to find STUN and TURN at.
@@ -49,12 +60,20 @@ pub struct Config {
     pub log: Log,
     /// Limits of connections.
     pub connections: ConnectionLimits,
-    /// Limits of TURN.
-    pub turn: TurnLimits,
-    /// Limits of Socket.IO.
-    pub socketio: SocketIoLimits,
-    /// Limits of signaling.
-    pub signal: SignalLimits,
+    /// Limits of the TURN core.
+    pub turn: Limits,
+    /// How long a TURN nonce is good for.
+    pub turn_nonce_lifetime: Duration,
+    /// The TURN driver of each shard.
+    pub turn_driver: TurnConfig,
+    /// The Socket.IO server.
+    pub socketio: IoConfig,
+    /// Limits of the signaling hub.
+    pub signal: HubConfig,
+    /// Bytes that may wait for one signaling client.
+    pub signal_max_queue: usize,
+    /// Signaling's WebSockets.
+    pub websocket: WsConfig,
 }
 
 /// Where the certificate of TLS listeners comes from.
@@ -76,8 +95,17 @@ pub enum Certificate {
 pub struct Log {
     /// A `tracing` filter.
     pub filter: String,
-    /// One JSON object a line rather than text.
-    pub json: bool,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Limits of TCP connections.
@@ -97,33 +125,6 @@ pub struct ConnectionLimits {
     pub shutdown_timeout: Duration,
 }
 
-/// Limits of TURN.
-#[derive(Debug, Clone)]
-pub struct TurnLimits {
-    /// Allocations in the process.
-    pub max_allocations: u32,
-    /// Allocations of one user name.
-    pub max_allocations_per_user: u32,
-    /// Permissions of one allocation.
-    pub max_permissions: usize,
-    /// Channels of one allocation.
-    pub max_channels: usize,
-    /// The longest lifetime granted at once.
-    pub max_lifetime: Duration,
-    /// Ports kept for later allocations.
-    pub max_reservations: usize,
-    /// Error answers a second to an unauthenticated network.
-    pub answers_per_second: u32,
-    /// Binding answers a second to a network.
-    pub bindings_per_second: u32,
-    /// Silence of a connection without an allocation.
-    pub connection_idle: Duration,
-    /// Bytes waiting for a client on a connection.
-    pub connection_queue: usize,
-    /// Relayed bytes a second of one allocation.
-    pub max_bytes_per_second: Option<u32>,
-}
-
 /// Behaviour discovery (RFC 5780).
 #[derive(Debug, Clone)]
 pub struct NatDiscovery {
@@ -135,8 +136,6 @@ pub struct NatDiscovery {
     pub help: bool,
     /// The second port.
     pub port: u16,
-    /// Answers a second from or to elsewhere.
-    pub answers_per_second: u32,
 }
 
 impl NatDiscovery {
@@ -144,50 +143,6 @@ impl NatDiscovery {
     pub fn is_on(&self) -> bool {
         self.help || !self.others.is_empty() || !self.helpers.is_empty()
     }
-}
-
-/// Limits of Socket.IO.
-#[derive(Debug, Clone)]
-pub struct SocketIoLimits {
-    /// Between two pings.
-    pub ping_interval: Duration,
-    /// Until the answer to one.
-    pub ping_timeout: Duration,
-    /// Bytes in a packet or polling body.
-    pub max_payload: usize,
-    /// Sessions.
-    pub max_connections: usize,
-    /// Binary attachments of a packet.
-    pub max_attachments: usize,
-    /// Bytes waiting for a client.
-    pub max_queue: usize,
-    /// Until the first namespace is joined.
-    pub connect_timeout: Duration,
-    /// For the move from polling to WebSocket.
-    pub upgrade_timeout: Duration,
-    /// Whether Engine.IO 3 is spoken too.
-    pub allow_eio3: bool,
-}
-
-/// Limits of signaling.
-#[derive(Debug, Clone)]
-pub struct SignalLimits {
-    /// Bytes in a message.
-    pub max_message: usize,
-    /// Clients.
-    pub max_members: usize,
-    /// Clients in a room.
-    pub max_members_per_room: usize,
-    /// Rooms.
-    pub max_rooms: usize,
-    /// Rooms of a client.
-    pub max_rooms_per_member: usize,
-    /// Clients of MDN's sample.
-    pub max_lobby_members: usize,
-    /// Messages a second from a client.
-    pub messages_per_second: u32,
-    /// Bytes waiting for a client.
-    pub max_queue: usize,
 }
 
 impl Config {
@@ -198,7 +153,7 @@ impl Config {
     /// Names the first key whose value is refused, or the keys that do not go together.
     pub fn resolve(low: &Low) -> Result<Self, ConfigError> {
         let read = Reader { low };
-        let listen_tls = read.many("listen-tls", value::address)?;
+        let listen_tls = read.many(&LISTEN_TLS)?;
         let certificate = certificate(&read)?;
         if !listen_tls.is_empty() && certificate.is_none() {
             return Err(ConfigError::Conflict(
@@ -206,98 +161,185 @@ impl Config {
                     .to_owned(),
             ));
         }
-        let config = Self {
-            listen: read.many("listen", value::address)?,
-            listen_is_default: !read.is_set("listen"),
+        let connections = connections(&read)?;
+        Ok(Self {
+            listen: read.many(&LISTEN)?,
+            listen_is_default: low.get(&LISTEN.key).is_none(),
             listen_tls,
             certificate,
-            secrets: read.many("secret", |text| (text.len() >= 16).then(|| text.to_owned()))?,
-            realm: read.one("realm", |text| {
-                (1..=127)
-                    .contains(&text.chars().count())
-                    .then(|| text.to_owned())
-            })?,
-            users: read.many("user", value::user)?,
-            external_ips: read.many("external-ip", value::external_ip)?,
-            allow_peers: read.many("allow-peer", |text| text.parse().ok())?,
-            relay_ports: read.one("relay-ports", value::port_range)?,
+            secrets: read.many(&SECRET)?,
+            realm: read.one(&REALM)?,
+            users: read.many(&USER)?,
+            external_ips: read.many(&EXTERNAL_IP)?,
+            allow_peers: read.many(&ALLOW_PEER)?,
+            relay_ports: read.one(&RELAY_PORTS)?,
             nat_discovery: nat_discovery(&read)?,
-            public_host: read.optional("public-host", value::authority)?,
-            credentials_ttl: read.time("credentials-ttl")?,
-            cors_origins: read.many("cors-origin", origin)?,
-            data_dir: read.optional("data-dir", |text| (!text.is_empty()).then(|| text.into()))?,
-            shards: read.one("shards", |text| text.parse().ok().filter(|n| *n <= 256))?,
+            public_host: read.optional(&PUBLIC_HOST)?,
+            credentials_ttl: read.one(&CREDENTIALS_TTL)?,
+            cors_origins: read.many(&CORS_ORIGIN)?,
+            data_dir: read.optional(&DATA_DIR)?,
+            shards: read.one(&SHARDS)?,
             log: Log {
-                filter: read.one("log", log_filter)?,
-                json: read.one("log-format", |text| match text {
-                    "text" => Some(false),
-                    "json" => Some(true),
-                    _ => None,
-                })?,
+                filter: read.one(&LOG)?,
+                format: read.one(&LOG_FORMAT)?,
             },
-            connections: ConnectionLimits {
-                max: read.count("max-connections")?,
-                max_per_ip: read.count("max-connections-per-ip")?,
-                first_bytes_timeout: read.time("first-bytes-timeout")?,
-                dead_peer_timeout: read.time("dead-peer-timeout")?,
-                max_header: read.size("max-header")?,
-                shutdown_timeout: read.time("shutdown-timeout")?,
-            },
-            turn: TurnLimits {
-                max_allocations: read.count("turn-max-allocations")?,
-                max_allocations_per_user: read.count("turn-max-allocations-per-user")?,
-                max_permissions: read.count("turn-max-permissions")?,
-                max_channels: read.count("turn-max-channels")?,
-                max_lifetime: read.time("turn-max-lifetime")?,
-                max_reservations: read.count("turn-max-reservations")?,
-                answers_per_second: read.count("turn-answers-per-second")?,
-                bindings_per_second: read.count("turn-bindings-per-second")?,
-                connection_idle: read.time("turn-connection-idle")?,
-                connection_queue: read.size("turn-connection-queue")?,
-                max_bytes_per_second: read.one("turn-max-bytes-per-second", |text| {
-                    text.parse::<u32>().ok().map(|n| (n > 0).then_some(n))
-                })?,
-            },
-            socketio: SocketIoLimits {
-                ping_interval: read.time("socketio-ping-interval")?,
-                ping_timeout: read.time("socketio-ping-timeout")?,
-                max_payload: read.size("socketio-max-payload")?,
-                max_connections: read.count("socketio-max-connections")?,
-                max_attachments: read.count("socketio-max-attachments")?,
-                max_queue: read.size("socketio-max-queue")?,
-                connect_timeout: read.time("socketio-connect-timeout")?,
-                upgrade_timeout: read.time("socketio-upgrade-timeout")?,
-                allow_eio3: read.one("socketio-allow-eio3", |text| text.parse().ok())?,
-            },
-            signal: SignalLimits {
-                max_message: read.size("signal-max-message")?,
-                max_members: read.count("signal-max-members")?,
-                max_members_per_room: read.count("signal-max-members-per-room")?,
-                max_rooms: read.count("signal-max-rooms")?,
-                max_rooms_per_member: read.count("signal-max-rooms-per-member")?,
-                max_lobby_members: read.count("signal-max-lobby-members")?,
-                messages_per_second: read.count("signal-messages-per-second")?,
-                max_queue: read.size("signal-max-queue")?,
-            },
-        };
-        Ok(config)
+            turn: turn(&read)?,
+            turn_nonce_lifetime: read.one(&TURN_NONCE_LIFETIME)?,
+            turn_driver: turn_driver(&read, &connections)?,
+            connections,
+            socketio: socketio(&read)?,
+            signal: signal(&read)?,
+            signal_max_queue: read.one(&SIGNAL_MAX_QUEUE)?,
+            websocket: websocket(&read)?,
+        })
     }
 }
 
+fn connections(read: &Reader<'_>) -> Result<ConnectionLimits, ConfigError> {
+    Ok(ConnectionLimits {
+        max: read.one(&MAX_CONNECTIONS)?,
+        max_per_ip: read.one(&MAX_CONNECTIONS_PER_IP)?,
+        first_bytes_timeout: read.one(&FIRST_BYTES_TIMEOUT)?,
+        dead_peer_timeout: read.one(&DEAD_PEER_TIMEOUT)?,
+        max_header: read.one(&MAX_HEADER)?,
+        shutdown_timeout: read.one(&SHUTDOWN_TIMEOUT)?,
+    })
+}
+
+fn turn(read: &Reader<'_>) -> Result<Limits, ConfigError> {
+    let strangers = read.one(&TURN_ANSWERS_PER_SECOND)?;
+    let bindings = read.one(&TURN_BINDINGS_PER_SECOND)?;
+    let discoveries = read.one(&NAT_DISCOVERY_ANSWERS_PER_SECOND)?;
+    Ok(Limits {
+        allocations_per_user: read.one(&TURN_MAX_ALLOCATIONS_PER_USER)?,
+        allocations: read.one(&TURN_MAX_ALLOCATIONS)?,
+        permissions: read.one(&TURN_MAX_PERMISSIONS)?,
+        channels: read.one(&TURN_MAX_CHANNELS)?,
+        default_lifetime: read.one(&TURN_DEFAULT_LIFETIME)?,
+        max_lifetime: read.one(&TURN_MAX_LIFETIME)?,
+        payload: read.one(&TURN_MAX_PAYLOAD)?,
+        packets: read
+            .one(&TURN_MAX_PACKETS_PER_SECOND)?
+            .map(|packets| Rate::new(packets, packets)),
+        // A burst below one datagram's size would let nothing through.
+        bytes: read
+            .one(&TURN_MAX_BYTES_PER_SECOND)?
+            .map(|bytes| Rate::new(bytes, bytes.max(1 << 16))),
+        strangers: Some(Rate::new(strangers, strangers.saturating_mul(4))),
+        bindings: Some(Rate::new(bindings, bindings.saturating_mul(2))),
+        discoveries: Some(Rate::new(discoveries, discoveries.saturating_mul(8))),
+        sources: read.one(&TURN_MAX_SOURCES)?,
+        bind_attempts: read.one(&TURN_BIND_ATTEMPTS)?,
+        reservation_lifetime: read.one(&TURN_RESERVATION_LIFETIME)?,
+        reservations: read.one(&TURN_MAX_RESERVATIONS)?,
+    })
+}
+
+fn turn_driver(
+    read: &Reader<'_>,
+    connections: &ConnectionLimits,
+) -> Result<TurnConfig, ConfigError> {
+    Ok(TurnConfig {
+        streams: connections.max,
+        stream_idle: read.one(&TURN_CONNECTION_IDLE)?,
+        stream_queue: read.one(&TURN_CONNECTION_QUEUE)?,
+        stream_message: read.one(&TURN_MAX_MESSAGE)?,
+        ..TurnConfig::default()
+    })
+}
+
+fn socketio(read: &Reader<'_>) -> Result<IoConfig, ConfigError> {
+    let origins = read.many(&CORS_ORIGIN)?;
+    let IoConfig {
+        path,
+        polling,
+        websocket,
+        allow_upgrades,
+        cookie,
+        allow_request,
+        keep_headers,
+        ..
+    } = IoConfig::default();
+    Ok(IoConfig {
+        path,
+        polling,
+        websocket,
+        allow_upgrades,
+        allow_eio3: read.one(&SOCKETIO_ALLOW_EIO3)?,
+        ping_interval: read.one(&SOCKETIO_PING_INTERVAL)?,
+        ping_timeout: read.one(&SOCKETIO_PING_TIMEOUT)?,
+        upgrade_timeout: read.one(&SOCKETIO_UPGRADE_TIMEOUT)?,
+        connect_timeout: read.one(&SOCKETIO_CONNECT_TIMEOUT)?,
+        body_timeout: read.one(&SOCKETIO_BODY_TIMEOUT)?,
+        close_timeout: read.one(&SOCKETIO_CLOSE_TIMEOUT)?,
+        ack_timeout: read.one(&SOCKETIO_ACK_TIMEOUT)?,
+        shutdown_timeout: read.one(&SHUTDOWN_TIMEOUT)?,
+        max_payload: read.one(&SOCKETIO_MAX_PAYLOAD)?,
+        max_attachments: read.one(&SOCKETIO_MAX_ATTACHMENTS)?,
+        max_buffered: read.one(&SOCKETIO_MAX_QUEUE)?,
+        slow_consumer: SlowConsumer::Disconnect,
+        max_inbound: read.one(&SOCKETIO_MAX_INBOUND)?,
+        max_connections: read.one(&SOCKETIO_MAX_CONNECTIONS)?,
+        handshake_rate: read
+            .one(&SOCKETIO_HANDSHAKES_PER_SECOND)?
+            .map(|per_second| HandshakeRate {
+                burst: per_second.saturating_mul(10),
+                per_second,
+            }),
+        cors: match origins.as_slice() {
+            [] => None,
+            origins if origins.iter().any(|origin| origin == "*") => Some(Cors::any()),
+            origins => Some(Cors::origins(origins)),
+        },
+        cookie,
+        allow_request,
+        keep_headers,
+    })
+}
+
+fn signal(read: &Reader<'_>) -> Result<HubConfig, ConfigError> {
+    let messages_per_second = read.one(&SIGNAL_MESSAGES_PER_SECOND)?;
+    Ok(HubConfig {
+        max_message_bytes: read.one(&SIGNAL_MAX_MESSAGE)?,
+        max_depth: read.one(&SIGNAL_MAX_DEPTH)?,
+        max_name_chars: read.one(&SIGNAL_MAX_NAME)?,
+        max_room_chars: read.one(&SIGNAL_MAX_ROOM_NAME)?,
+        max_token_bytes: read.one(&SIGNAL_MAX_TOKEN)?,
+        max_room_members: read.one(&SIGNAL_MAX_MEMBERS_PER_ROOM)?,
+        max_rooms_per_member: read.one(&SIGNAL_MAX_ROOMS_PER_MEMBER)?,
+        max_rooms: read.one(&SIGNAL_MAX_ROOMS)?,
+        max_lobby_members: read.one(&SIGNAL_MAX_LOBBY_MEMBERS)?,
+        max_members: read.one(&SIGNAL_MAX_MEMBERS)?,
+        messages_per_second,
+        message_burst: read
+            .optional(&SIGNAL_MESSAGE_BURST)?
+            .unwrap_or_else(|| messages_per_second.saturating_mul(20)),
+    })
+}
+
+fn websocket(read: &Reader<'_>) -> Result<WsConfig, ConfigError> {
+    let max_message = read.one(&SIGNAL_MAX_MESSAGE)?;
+    let mut ws = WsConfig::default();
+    ws.limits.max_frame = max_message;
+    ws.limits.max_message = max_message;
+    ws.limits.max_fragments = read.one(&WEBSOCKET_MAX_FRAGMENTS)?;
+    ws.limits.max_waiting_pongs = read.one(&WEBSOCKET_MAX_WAITING_PONGS)?;
+    ws.max_queued = read.one(&SIGNAL_MAX_QUEUE)?;
+    ws.pause_reading_above = read.one(&WEBSOCKET_PAUSE_READING_ABOVE)?;
+    ws.ping_interval = Some(read.one(&WEBSOCKET_PING_INTERVAL)?);
+    ws.ping_timeout = read.one(&WEBSOCKET_PING_TIMEOUT)?;
+    ws.write_timeout = read.one(&WEBSOCKET_WRITE_TIMEOUT)?;
+    ws.close_timeout = read.one(&WEBSOCKET_CLOSE_TIMEOUT)?;
+    ws.max_linger = read.one(&WEBSOCKET_MAX_LINGER)?;
+    Ok(ws)
+}
+
 fn nat_discovery(read: &Reader<'_>) -> Result<NatDiscovery, ConfigError> {
-    let ip = |text: &str| {
-        text.parse::<IpAddr>()
-            .ok()
-            .filter(|ip| !ip.is_unspecified())
-    };
     let discovery = NatDiscovery {
-        others: read.many("nat-discovery", ip)?,
-        helpers: read.many("nat-discovery-helper", ip)?,
-        help: read.one("nat-discovery-help", |text| text.parse().ok())?,
-        port: read.one("nat-discovery-port", |text| {
-            text.parse().ok().filter(|port| *port > 0)
-        })?,
-        answers_per_second: read.count("nat-discovery-answers-per-second")?,
+        others: read.many(&NAT_DISCOVERY)?,
+        helpers: read.many(&NAT_DISCOVERY_HELPER)?,
+        help: read.one(&NAT_DISCOVERY_HELP)?,
+        port: read.one(&NAT_DISCOVERY_PORT)?,
     };
     for v4 in [true, false] {
         let all = discovery.others.iter().chain(&discovery.helpers);
@@ -312,10 +354,9 @@ fn nat_discovery(read: &Reader<'_>) -> Result<NatDiscovery, ConfigError> {
 }
 
 fn certificate(read: &Reader<'_>) -> Result<Option<Certificate>, ConfigError> {
-    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-    let cert = read.optional("tls-cert", path)?;
-    let key = read.optional("tls-key", path)?;
-    let self_signed = read.one("tls-self-signed", |text| text.parse().ok())?;
+    let cert = read.optional(&TLS_CERT)?;
+    let key = read.optional(&TLS_KEY)?;
+    let self_signed = read.one(&TLS_SELF_SIGNED)?;
     match (cert, key, self_signed) {
         (Some(cert), Some(key), false) => Ok(Some(Certificate::Files { cert, key })),
         (None, None, true) => Ok(Some(Certificate::SelfSigned)),
@@ -332,88 +373,41 @@ fn certificate(read: &Reader<'_>) -> Result<Option<Certificate>, ConfigError> {
     }
 }
 
-fn origin(text: &str) -> Option<String> {
-    if text == "*" {
-        return Some(text.to_owned());
-    }
-    let uri: http::Uri = text.parse().ok()?;
-    let bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
-    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    (bare && scheme && uri.host().is_some()).then(|| text.to_owned())
-}
-
-fn log_filter(text: &str) -> Option<String> {
-    tracing_subscriber::EnvFilter::builder()
-        .parse(text)
-        .ok()
-        .map(|_| text.to_owned())
-}
-
-/// Reads values by key name, from what was typed or else from the table of defaults.
+/// Reads the values of keys, from what was typed or else from the table of defaults.
 struct Reader<'a> {
     low: &'a Low,
 }
 
 impl Reader<'_> {
-    fn is_set(&self, name: &str) -> bool {
-        Key::find(name).is_some_and(|key| self.low.get(key).is_some())
-    }
-
-    fn values(&self, name: &str) -> (&'static Key, Source, Vec<String>) {
-        let key = Key::find(name).expect("resolve names only keys of the table");
+    /// Returns what was typed, or the default, and where.
+    fn values(&self, key: &'static Key) -> (Source, Vec<String>) {
         match self.low.get(key) {
-            Some((source, values)) => (key, source.clone(), values.to_vec()),
-            None if key.default.is_empty() => (key, Source::Default, Vec::new()),
+            Some((source, values)) => (source.clone(), values.to_vec()),
+            None if key.default.is_empty() => (Source::Default, Vec::new()),
             None if key.kind.is_many() => {
                 let values = key.default.split(", ").map(str::to_owned).collect();
-                (key, Source::Default, values)
+                (Source::Default, values)
             }
-            None => (key, Source::Default, vec![key.default.to_owned()]),
+            None => (Source::Default, vec![key.default.to_owned()]),
         }
     }
 
-    fn many<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Vec<T>, ConfigError> {
-        let (key, source, values) = self.values(name);
+    fn many<T>(&self, typed: &'static Typed<T>) -> Result<Vec<T>, ConfigError> {
+        let (source, values) = self.values(&typed.key);
         values
             .into_iter()
-            .map(|value| parse(&value).ok_or_else(|| refuse(key, &source, value)))
+            .map(|value| (typed.parse)(&value).ok_or_else(|| refuse(&typed.key, &source, value)))
             .collect()
     }
 
-    fn optional<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, ConfigError> {
-        Ok(self.many(name, parse)?.pop())
+    fn optional<T>(&self, typed: &'static Typed<T>) -> Result<Option<T>, ConfigError> {
+        Ok(self.many(typed)?.pop())
     }
 
-    fn one<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, ConfigError> {
-        let (key, source, _) = self.values(name);
-        self.optional(name, parse)?
-            .ok_or_else(|| refuse(key, &source, String::new()))
-    }
-
-    fn count<T: TryFrom<u32>>(&self, name: &str) -> Result<T, ConfigError> {
-        self.one(name, |text| {
-            let count: u32 = text.parse().ok().filter(|count| *count > 0)?;
-            T::try_from(count).ok()
-        })
-    }
-
-    fn time(&self, name: &str) -> Result<Duration, ConfigError> {
-        let week = Duration::from_secs(7 * 86_400);
-        self.one(name, |text| {
-            parse_duration(text, Duration::from_secs(1), week)
-        })
-    }
-
-    fn size(&self, name: &str) -> Result<usize, ConfigError> {
-        self.one(name, |text| value::size(text, 1 << 10, 1 << 30))
+    /// Reads a key that has a default; an empty list is refused as an empty value.
+    fn one<T>(&self, typed: &'static Typed<T>) -> Result<T, ConfigError> {
+        self.optional(typed)?
+            .ok_or_else(|| refuse(&typed.key, &self.values(&typed.key).0, String::new()))
     }
 }
 
@@ -433,15 +427,15 @@ fn refuse(key: &'static Key, source: &Source, value: String) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::{KEYS, Kind};
+    use crate::config::keys::Kind;
 
     #[test]
     fn nothing_typed_is_a_configuration() {
         let config = Config::resolve(&Low::default()).unwrap();
         assert_eq!(config.listen.len(), 2);
         assert!(config.listen_is_default);
-        assert_eq!(config.relay_ports, (49_152, 65_535));
-        assert_eq!(config.turn.max_bytes_per_second, None);
+        assert_eq!(config.relay_ports, 49_152..=65_535);
+        assert_eq!(config.turn.bytes, None);
         assert_eq!(config.certificate, None);
     }
 
@@ -463,6 +457,29 @@ mod tests {
                 assert!(text.contains(&format!("{nonsense:?}")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn the_burst_of_signaling_follows_the_rate_unless_it_is_given() {
+        let burst = |pairs: &[(&str, &str)]| resolve(pairs).unwrap().signal.message_burst;
+        assert_eq!(burst(&[]), 1_000);
+        assert_eq!(burst(&[("signal-messages-per-second", "5")]), 100);
+        let both = [
+            ("signal-messages-per-second", "5"),
+            ("signal-message-burst", "7"),
+        ];
+        assert_eq!(burst(&both), 7);
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none_where_its_key_says_so() {
+        let config = resolve(&[
+            ("turn-max-packets-per-second", "0"),
+            ("socketio-handshakes-per-second", "3"),
+        ])
+        .unwrap();
+        assert_eq!(config.turn.packets, None);
+        assert_eq!(config.socketio.handshake_rate.unwrap().burst, 30);
     }
 
     #[test]

@@ -51,16 +51,15 @@ impl App {
         let secrets = secrets(&config)?;
         let minting = secrets.first().cloned().context("there is no secret")?;
         let ice = IceMinter::new(&config, minting);
-        let signal = &config.signal;
         let switchboard = Arc::new(Switchboard::new(
-            signal::hub_config(signal),
+            config.signal.clone(),
             Box::new(HubIce {
                 ice: ice.clone(),
                 clock,
                 labels: RandomState::new(),
             }),
             secret::random_bytes()?,
-            signal.max_queue,
+            config.signal_max_queue,
         ));
         let io = signal::socketio::serve(&config, &switchboard);
         let connections = &config.connections;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::app::App;
 use super::connection::{Connections, Listener};
-use super::{secret, turn};
+use super::secret;
 
 /// Where every shard listens: addresses that were found free.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub(super) fn start(
         .copied()
         .collect();
     let server = jackfield_turn::Server::new(core, app.clock.epoch(), secret::random_bytes()?);
-    let turn_shard = TurnShard::new(context, server, turn::driver_config(&app.config));
+    let turn_shard = TurnShard::new(context, server, app.config.turn_driver.clone());
     let tcp = Arc::new(TcpStats::default());
     let graceful = Rc::new(RefCell::new(Some(GracefulShutdown::new())));
     let connections = Connections {

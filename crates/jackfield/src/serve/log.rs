@@ -3,7 +3,7 @@ use std::io::IsTerminal;
 use anyhow::{Context, Result};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Log;
+use crate::config::{Log, LogFormat};
 
 /// Sends log lines to standard error, as text or as one JSON object a line.
 ///
@@ -18,7 +18,7 @@ pub(super) fn init(log: &Log) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let result = if log.json {
+    let result = if log.format == LogFormat::Json {
         subscriber.json().try_init()
     } else {
         subscriber.with_target(false).try_init()

@@ -4,9 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use jackfield_driver::turn::TurnConfig;
 use jackfield_turn::{
-    Config as CoreConfig, Credentials, Limits, NonceKey, PeerRules, Rate, Registry, RelayAddress,
+    Config as CoreConfig, Credentials, NonceKey, PeerRules, Registry, RelayAddress,
 };
 
 use super::{addresses, nat_discovery, secret};
@@ -35,50 +34,13 @@ pub(super) fn config(config: &Config, secrets: &[String]) -> Result<CoreConfig> 
     );
     let own = addresses::all();
     core.software = Some(concat!("jackfield ", env!("CARGO_PKG_VERSION")).to_owned());
-    core.relay_ports = config.relay_ports.0..=config.relay_ports.1;
+    core.relay_ports = config.relay_ports.clone();
     core.relay_addresses = relay_addresses(config, &own)?;
     core.discovery = nat_discovery::core(config, secrets);
     core.peers = peers(config, own);
-    core.limits = limits(config);
+    core.limits = config.turn.clone();
+    core.nonce_lifetime = config.turn_nonce_lifetime;
     Ok(core)
-}
-
-/// Returns the configuration of each shard's driver.
-pub(super) fn driver_config(config: &Config) -> TurnConfig {
-    TurnConfig {
-        streams: config.connections.max,
-        stream_idle: config.turn.connection_idle,
-        stream_queue: config.turn.connection_queue,
-        ..TurnConfig::default()
-    }
-}
-
-fn limits(config: &Config) -> Limits {
-    let turn = &config.turn;
-    Limits {
-        allocations: turn.max_allocations,
-        allocations_per_user: turn.max_allocations_per_user,
-        permissions: turn.max_permissions,
-        channels: turn.max_channels,
-        max_lifetime: turn.max_lifetime,
-        reservations: turn.max_reservations,
-        strangers: Some(Rate::new(
-            turn.answers_per_second,
-            turn.answers_per_second.saturating_mul(4),
-        )),
-        bindings: Some(Rate::new(
-            turn.bindings_per_second,
-            turn.bindings_per_second.saturating_mul(2),
-        )),
-        discoveries: Some(Rate::new(
-            config.nat_discovery.answers_per_second,
-            config.nat_discovery.answers_per_second.saturating_mul(8),
-        )),
-        bytes: turn
-            .max_bytes_per_second
-            .map(|bytes| Rate::new(bytes, bytes.max(1 << 16))),
-        ..Limits::default()
-    }
 }
 
 fn peers(config: &Config, mut own: Vec<IpAddr>) -> PeerRules {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jackfield_signal::{AckId, NewMember};
-use jackfield_socketio::{Ack, Config as IoConfig, Cors, Event, Io, Socket};
+use jackfield_socketio::{Ack, Event, Io, Socket};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
@@ -16,35 +16,13 @@ use crate::serve::ice::Reached;
 
 /// Returns a Socket.IO server whose main namespace leads to the switchboard.
 pub(in crate::serve) fn serve(config: &Config, switchboard: &Arc<Switchboard>) -> Io {
-    let io = Io::new(io_config(config));
+    let io = Io::new(config.socketio.clone());
     let switchboard = Arc::clone(switchboard);
     io.on_connect(move |socket: Socket| {
         patch_in(&switchboard, &socket);
         std::future::ready(())
     });
     io
-}
-
-fn io_config(config: &Config) -> IoConfig {
-    let limits = &config.socketio;
-    let cors = match config.cors_origins.as_slice() {
-        [] => None,
-        origins if origins.iter().any(|origin| origin == "*") => Some(Cors::any()),
-        origins => Some(Cors::origins(origins)),
-    };
-    IoConfig {
-        ping_interval: limits.ping_interval,
-        ping_timeout: limits.ping_timeout,
-        max_payload: limits.max_payload,
-        max_buffered: limits.max_queue,
-        max_connections: limits.max_connections,
-        max_attachments: limits.max_attachments,
-        connect_timeout: limits.connect_timeout,
-        upgrade_timeout: limits.upgrade_timeout,
-        allow_eio3: limits.allow_eio3,
-        cors,
-        ..IoConfig::default()
-    }
 }
 
 /// Makes a socket a member of the hub for as long as it is connected.

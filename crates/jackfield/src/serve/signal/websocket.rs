@@ -19,10 +19,7 @@ type Socket = WebSocket<TokioIo<Upgraded>>;
 
 /// Returns the limits of signaling's WebSockets.
 pub(in crate::serve) fn ws_config(config: &Config) -> ws::Config {
-    let mut ws = ws::Config::default();
-    ws.limits.max_message = config.signal.max_message;
-    ws.limits.max_frame = config.signal.max_message;
-    ws.max_queued = config.signal.max_queue;
+    let mut ws = config.websocket.clone();
     ws.options.subprotocols = vec![SUBPROTOCOL.to_owned()];
     ws
 }
