@@ -47,7 +47,7 @@ pub use app::{App, CloneApp, Echo};
 pub use build::NatBox;
 pub use drawing::Drawing;
 pub use jackfield_nat::packet::Datagram;
-pub use link::{Link, Loss};
+pub use link::{Link, Loss, Passage, Pipe};
 pub use site::{Place, Site, UnknownSite};
 pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};
 pub use trace::{Fate, Trace, TraceEvent, What};

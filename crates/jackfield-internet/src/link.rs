@@ -1,3 +1,5 @@
+//! What a link does to packets: delay, jitter, bursts of loss, reordering, a rate and its queue.
+
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
@@ -68,6 +70,15 @@ impl Loss {
             to_good,
         }
     }
+
+    /// Returns the share of packets that get lost in the long run, in parts of a million.
+    pub fn mean(self) -> u32 {
+        let [good, bad] = [self.good, self.bad].map(u64::from);
+        let [to_bad, to_good] = [self.to_bad, self.to_good].map(u64::from);
+        // The model is in a state for a share of the time that is proportional to the chance to enter it.
+        let mean = (good * to_good + bad * to_bad).checked_div(to_good + to_bad);
+        mean.unwrap_or(good) as u32
+    }
 }
 
 impl Default for Link {
@@ -93,11 +104,27 @@ impl Link {
             ..Self::default()
         }
     }
+
+    /// Returns whether the link delays all packets alike and does nothing else to them, so that it does not matter
+    /// whether several packets cross it as one.
+    pub fn only_delays(&self) -> bool {
+        let Self {
+            latency: _,
+            jitter,
+            loss,
+            reorder,
+            duplicate,
+            rate,
+            queue: _,
+            mtu: _,
+        } = *self;
+        jitter.is_zero() && loss.mean() == 0 && reorder == 0 && duplicate == 0 && rate.is_none()
+    }
 }
 
-/// A link at work, one way.
+/// One direction of a link, with what its packets leave behind: the state of the loss model and how long it is busy.
 #[derive(Debug, Clone)]
-pub(crate) struct Pipe {
+pub struct Pipe {
     pub(crate) link: Link,
     /// The Gilbert-Elliott model is in its bad state.
     bad: bool,
@@ -109,14 +136,23 @@ pub(crate) struct Pipe {
 
 /// What becomes of a packet that is put into a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Passage {
-    Arrives { at: Instant, again: Option<Instant> },
+pub enum Passage {
+    /// The packet arrives at the other end.
+    Arrives {
+        /// When it arrives.
+        at: Instant,
+        /// When a duplicate of it arrives, if the link makes one.
+        again: Option<Instant>,
+    },
+    /// The link lost it.
     Lost,
+    /// Too many bytes wait for their turn already ([`Link::queue`]).
     QueueFull,
 }
 
 impl Pipe {
-    pub(crate) fn new(link: Link) -> Self {
+    /// Returns a pipe that no packet has passed yet.
+    pub fn new(link: Link) -> Self {
         Self {
             link,
             bad: false,
@@ -125,8 +161,15 @@ impl Pipe {
         }
     }
 
-    /// Puts a packet in; draws the same numbers whatever becomes of it.
-    pub(crate) fn pass(&mut self, now: Instant, length: usize, rng: &mut ChaCha8Rng) -> Passage {
+    /// Changes the link under packets that are on their way: they keep their arrivals, and none after them overtakes
+    /// them unless the new link reorders.
+    pub fn set_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// Puts in a packet of `length` bytes; draws the same numbers whatever becomes of it. The caller holds packets to
+    /// [`Link::mtu`].
+    pub fn pass(&mut self, now: Instant, length: usize, rng: &mut ChaCha8Rng) -> Passage {
         let [lost, reordered, duplicated] = [
             self.draw_loss(rng),
             chance(self.link.reorder, rng),
@@ -226,6 +269,13 @@ mod tests {
         let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
         assert!((8_000..12_000).contains(&losses), "{losses}");
         assert!((4..7).contains(&(losses / bursts)), "{losses} in {bursts}");
+    }
+
+    #[test]
+    fn the_mean_of_bursts_is_the_loss_that_was_asked_for() {
+        assert_eq!(Loss::NONE.mean(), 0);
+        assert_eq!(Loss::even(20_000).mean(), 20_000);
+        assert!((99_000..101_000).contains(&Loss::bursts(100_000, 5).mean()));
     }
 
     #[test]

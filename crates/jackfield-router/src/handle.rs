@@ -3,7 +3,7 @@ use std::time::Instant;
 use jackfield_nat::{Config, Counters, MappingView};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Link, LinkCounters, PortCounters};
+use super::{PortCounters, UplinkConfig, UplinkCounters};
 
 /// What looks at a running [`super::Router`] and changes it; clones are handles of the same one.
 #[derive(Debug, Clone)]
@@ -29,10 +29,10 @@ pub struct Report {
     pub flows: usize,
     /// What became of packets. A train counts as one.
     pub nat: Counters,
-    /// What the link does.
-    pub link: Link,
-    /// What the link kept from crossing.
-    pub link_counters: LinkCounters,
+    /// What the way between the NAT and the outside does.
+    pub uplink: UplinkConfig,
+    /// What the uplink kept from crossing.
+    pub uplink_counters: UplinkCounters,
     /// What hosts have leased.
     pub leases: Vec<jackfield_portmap::LeaseView>,
     /// What came of requests for leases, where there is port mapping.
@@ -49,7 +49,7 @@ pub(super) enum Order {
     Reboot(oneshot::Sender<()>),
     Reconfigure(Box<Config>, oneshot::Sender<()>),
     MapPorts(Box<jackfield_portmap::Config>, oneshot::Sender<()>),
-    SetLink(Link, oneshot::Sender<()>),
+    SetUplink(Box<UplinkConfig>, oneshot::Sender<()>),
 }
 
 impl Handle {
@@ -87,8 +87,9 @@ impl Handle {
     ///
     /// # Errors
     /// Fails when the router has ended.
-    pub async fn set_link(&self, link: Link) -> Result<(), Stopped> {
-        self.ask(|done| Order::SetLink(link, done)).await
+    pub async fn set_uplink(&self, uplink: UplinkConfig) -> Result<(), Stopped> {
+        self.ask(|done| Order::SetUplink(Box::new(uplink), done))
+            .await
     }
 
     /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none; what

@@ -10,7 +10,6 @@
 
 #![cfg(target_os = "linux")]
 
-mod cable;
 pub(crate) mod device;
 mod handle;
 mod lane;
@@ -24,11 +23,13 @@ mod router;
 mod tap;
 mod trains;
 mod translator;
+mod uplink;
 
-pub use cable::{Link, LinkCounters};
 pub use device::{Tun, TunConfig, TunError};
 pub use handle::{Handle, Report, Stopped};
+pub use jackfield_internet::{Link, Loss};
 pub use netns::{HeldNetns, Netns};
 pub use port::PortCounters;
 pub use router::{Router, RouterConfig};
 pub use tap::Tap;
+pub use uplink::{UplinkConfig, UplinkCounters};

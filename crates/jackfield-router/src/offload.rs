@@ -20,6 +20,16 @@ pub(super) enum TrainKind {
 }
 
 impl Offload {
+    /// Nothing is left to do: a whole packet with its checksum.
+    pub(super) const NONE: Self = Self {
+        flags: 0,
+        train: 0,
+        header: 0,
+        segment: 0,
+        sum_from: 0,
+        sum_at: 0,
+    };
+
     /// Describes a train: where its data starts, how much of it each packet gets, and where the checksum is.
     pub(super) fn train(
         kind: TrainKind,
@@ -105,7 +115,7 @@ impl Offload {
             from + usize::from(self.sum_at),
             if sum == 0 { 0xffff } else { sum },
         );
-        *self = Self::default();
+        *self = Self::NONE;
     }
 
     /// Computes the checksum that the kernel left out, as if a train were one long packet.
@@ -250,7 +260,7 @@ mod tests {
             flags: NEEDS_CHECKSUM,
             sum_from: headers.transport_at as u16,
             sum_at: 6,
-            ..Offload::default()
+            ..Offload::NONE
         };
         (offload, packet)
     }
@@ -272,7 +282,7 @@ mod tests {
             let (mut offload, mut packet) = unfinished(source, destination);
             offload.complete(&mut packet);
             assert_eq!(verify(&packet), Ok(()));
-            assert_eq!(offload, Offload::default());
+            assert_eq!(offload, Offload::NONE);
         }
     }
 
@@ -297,9 +307,9 @@ mod tests {
             train: TRAIN_TCP4,
             header: 40,
             segment: 1000,
-            ..Offload::default()
+            ..Offload::NONE
         };
         assert_eq!(train.packets(40 + 2001), 3);
-        assert_eq!(Offload::default().packets(1500), 1);
+        assert_eq!(Offload::NONE.packets(1500), 1);
     }
 }

@@ -7,35 +7,35 @@ use jackfield_portmap::Gateway;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::cable::Cable;
 use super::handle::{Handle, Order, Report};
 use super::lane::{Helper, Lane, Shared};
 use super::translator::Translator;
-use super::{Link, Tap, Tun};
+use super::uplink::{Uplink, UplinkConfig};
+use super::{Tap, Tun};
 
 /// How a router works.
 #[derive(Debug, Clone)]
 pub struct RouterConfig {
     /// What the way between the NAT and the outside does to packets.
-    pub link: Link,
-    /// Whether packets may come and leave as trains. They do not come so where the NAT has an MTU of its own or the link
-    /// loses packets: those take a packet at a time.
+    pub uplink: UplinkConfig,
+    /// Whether packets may come and leave as trains. They come one by one all the same where the NAT has an MTU of its
+    /// own, and where the uplink does anything but delay: both look at each packet.
     pub trains: bool,
     /// How many packets or trains are read from one side before the other side has its turn, at least 1.
     pub batch: usize,
     /// How long packets are let come together while more than 250,000 a second come, as network cards do; the system may make
     /// it some 50 us longer. Zero: never. Default: 10 us.
     pub moderation: Duration,
-    /// How many bytes may be under way on a link with latency.
+    /// How many bytes of packets may be under way on the uplink; those above it are dropped.
     pub bytes_under_way: usize,
-    /// What decides which packets get lost.
+    /// Decides which packets the uplink loses, delays, reorders and duplicates.
     pub seed: u64,
 }
 
 impl Default for RouterConfig {
     fn default() -> Self {
         Self {
-            link: Link::default(),
+            uplink: UplinkConfig::default(),
             trains: true,
             batch: 64,
             moderation: Duration::from_micros(10),
@@ -71,11 +71,11 @@ impl Router {
         config: &RouterConfig,
     ) -> io::Result<(Self, Handle)> {
         let (handle, orders) = Handle::new();
-        let cable = Cable::new(config.link, config.bytes_under_way, config.seed);
+        let uplink = Uplink::new(config.uplink.clone(), config.bytes_under_way, config.seed);
         let (inside, more_inside) = inside.split();
         let (outside, more_outside) = outside.split();
         let router = Self {
-            shared: Arc::new(Shared::new(Translator::new(nat, cable))),
+            shared: Arc::new(Shared::new(Translator::new(nat, uplink))),
             lane: Lane::new(inside, outside, config)?,
             queues: more_inside.into_iter().zip(more_outside).collect(),
             orders,
@@ -179,8 +179,8 @@ impl Router {
                 self.shared.translator().map_ports(*config);
                 let _ = done.send(());
             }
-            Order::SetLink(link, done) => {
-                self.shared.translator().cable.link = link;
+            Order::SetUplink(uplink, done) => {
+                self.shared.translator().uplink.configure(*uplink);
                 self.set_trains();
                 let _ = done.send(());
             }
@@ -189,8 +189,7 @@ impl Router {
 
     fn set_trains(&self) {
         let translator = self.shared.translator();
-        let lossless = translator.cable.link.loss_per_million == 0;
-        let whole = lossless && translator.nat.config().mtu.is_none();
+        let whole = translator.uplink.takes_trains() && translator.nat.config().mtu.is_none();
         let trains = self.config.trains && whole;
         // It is the interface's, so for all of its queues.
         self.lane.inside.set_trains(trains);
@@ -211,8 +210,8 @@ impl Router {
             mappings: translator.nat.mappings().collect(),
             flows: translator.nat.flow_count(),
             nat: translator.nat.counters().clone(),
-            link: translator.cable.link,
-            link_counters: translator.cable.counters,
+            uplink: translator.uplink.config().clone(),
+            uplink_counters: translator.uplink.counters,
             leases: translator
                 .gateway
                 .iter()

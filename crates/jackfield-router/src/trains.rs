@@ -432,7 +432,7 @@ mod tests {
             for (flow, size, skip, forbids, push, pause) in steps {
                 let packet = flows[flow].next(flow, [0, 7, 100, 101][size], skip, forbids, push);
                 pushed[flow].push(packet.clone());
-                trains.push(Offload::default(), &framed(&packet), &mut collect(&mut written));
+                trains.push(Offload::NONE, &framed(&packet), &mut collect(&mut written));
                 if pause == 0 {
                     trains.flush(&mut collect(&mut written));
                 }
@@ -456,7 +456,7 @@ mod tests {
             trains.support = Support::TcpAndUdp;
             let mut written = Log::new();
             for packet in &packets {
-                trains.push(Offload::default(), &framed(packet), &mut collect(&mut written));
+                trains.push(Offload::NONE, &framed(packet), &mut collect(&mut written));
             }
             trains.flush(&mut collect(&mut written));
             prop_assert_eq!(written.len(), packets.len());
@@ -535,11 +535,7 @@ mod tests {
         trains.support = support;
         let mut written = Log::new();
         for packet in packets {
-            trains.push(
-                Offload::default(),
-                &framed(packet),
-                &mut collect(&mut written),
-            );
+            trains.push(Offload::NONE, &framed(packet), &mut collect(&mut written));
         }
         trains.flush(&mut collect(&mut written));
         written
@@ -555,7 +551,7 @@ mod tests {
 
     /// Puts the header of a packet that nothing is left to do on before it.
     fn framed(packet: &[u8]) -> Vec<u8> {
-        [&Offload::default().bytes(), packet].concat()
+        [&Offload::NONE.bytes(), packet].concat()
     }
 
     #[test]
@@ -568,14 +564,14 @@ mod tests {
             .map(|flow| framed(&flows[flow].next(flow, 7, 0, true, true)))
             .collect();
         for packet in lone.iter().cycle().take(SAMPLE as usize) {
-            trains.push(Offload::default(), packet, &mut collect(&mut written));
+            trains.push(Offload::NONE, packet, &mut collect(&mut written));
             trains.flush(&mut collect(&mut written));
         }
         assert_eq!((trains.pause, written.len()), (PAUSE, SAMPLE as usize));
         let mut flow = Flow::default();
         for _ in 0..PAUSE + 64 {
             let packet = framed(&flow.next(0, 100, 0, true, false));
-            trains.push(Offload::default(), &packet, &mut collect(&mut written));
+            trains.push(Offload::NONE, &packet, &mut collect(&mut written));
         }
         trains.flush(&mut collect(&mut written));
         assert_eq!(written.len(), (SAMPLE + PAUSE) as usize + 1);

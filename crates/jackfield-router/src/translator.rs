@@ -6,15 +6,15 @@ use jackfield_nat::{Nat, Side, Verdict};
 use jackfield_portmap::Gateway;
 
 use super::Tap;
-use super::cable::{Cable, Fate};
 use super::offload::Offload;
+use super::uplink::Uplink;
 
 /// What a router's lanes share: the NAT and what is around it. It touches no interface: what is to be written it leaves in
 /// `out`, in order.
 #[derive(Debug)]
 pub(super) struct Translator {
     pub(super) nat: Nat,
-    pub(super) cable: Cable,
+    pub(super) uplink: Uplink,
     pub(super) tap: Option<Tap>,
     /// What leases the NAT's ports to hosts inside.
     pub(super) gateway: Option<Gateway>,
@@ -42,10 +42,10 @@ pub(super) enum Bytes {
 }
 
 impl Translator {
-    pub(super) fn new(nat: Nat, cable: Cable) -> Self {
+    pub(super) fn new(nat: Nat, uplink: Uplink) -> Self {
         Self {
             nat,
-            cable,
+            uplink,
             tap: None,
             gateway: None,
             out: Vec::new(),
@@ -66,10 +66,10 @@ impl Translator {
             return;
         }
         let packet = buffer.get(Packet::HEADROOM..).unwrap_or_default();
-        if !self.cable.admits(packet) {
+        if !self.uplink.admits(packet) {
             return;
         }
-        if from == Side::Outside && self.cable.enter(now, from, offload, packet) == Fate::Gone {
+        if from == Side::Outside && !self.uplink.enter(now, from, offload, packet) {
             return;
         }
         self.translate(now, from, offload, buffer, Some(at));
@@ -126,7 +126,7 @@ impl Translator {
 
     /// Sends a packet of ours.
     pub(super) fn send(&mut self, now: Instant, to: Side, packet: &[u8]) {
-        self.put(now, to, Offload::default(), packet, None);
+        self.put(now, to, Offload::NONE, packet, None);
     }
 
     fn put(
@@ -140,8 +140,7 @@ impl Translator {
         if let Some(tap) = &mut self.tap {
             tap.record(to, packet, None);
         }
-        let arrives = to == Side::Inside
-            || self.cable.enter(now, Side::Inside, offload, packet) == Fate::Arrived;
+        let arrives = to == Side::Inside || self.uplink.enter(now, Side::Inside, offload, packet);
         if arrives {
             let bytes = place.unwrap_or_else(|| Bytes::Own(framed(packet)));
             self.out.push(Outgoing { to, offload, bytes });
@@ -151,26 +150,26 @@ impl Translator {
     /// Returns when something is due.
     pub(super) fn next(&self) -> Option<Instant> {
         let leases = self.gateway.as_ref().and_then(Gateway::next_timeout);
-        let next = [self.nat.next_timeout(), self.cable.next(), leases];
+        let next = [self.nat.next_timeout(), self.uplink.next(), leases];
         next.into_iter().flatten().min()
     }
 
-    /// Does what is due: the NAT's timers, and packets that reach their end of the cable.
+    /// Does what is due: the NAT's timers, and packets that reach the end of the uplink.
     pub(super) fn keep_time(&mut self, now: Instant) {
         self.nat.handle_timeout(now);
         self.tend_leases(now);
         self.send_own(now);
-        while let Some(parcel) = self.cable.arrived(now) {
-            match parcel.from {
+        while let Some(packet) = self.uplink.arrived(now) {
+            match packet.from {
                 Side::Inside => self.out.push(Outgoing {
                     to: Side::Outside,
-                    offload: parcel.offload,
-                    bytes: Bytes::Own(framed(&parcel.bytes)),
+                    offload: packet.offload,
+                    bytes: Bytes::Own(framed(&packet.bytes)),
                 }),
                 Side::Outside => {
                     let mut buffer = vec![0; Packet::HEADROOM];
-                    buffer.extend(parcel.bytes);
-                    self.translate(now, parcel.from, parcel.offload, &mut buffer, None);
+                    buffer.extend(packet.bytes);
+                    self.translate(now, packet.from, packet.offload, &mut buffer, None);
                 }
             }
         }

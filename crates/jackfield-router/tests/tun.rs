@@ -10,7 +10,7 @@ use std::time::Duration;
 use jackfield_nat::packet::{Headers, build, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{DropReason, Nat};
-use jackfield_router::{Handle, Link, Report, Router, RouterConfig, Tap, Tun};
+use jackfield_router::{Handle, Link, Report, Router, RouterConfig, Tap, Tun, UplinkConfig};
 use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,12 +30,12 @@ struct Rig {
 }
 
 impl Rig {
-    fn start(profile: Profile, link: Link) -> Self {
+    fn start(profile: Profile, uplink: UplinkConfig) -> Self {
         let (inside, near) = cable();
         let (outside, far) = cable();
         let nat = Nat::new(profile.config(&["198.51.100.1".parse().unwrap()]), [7; 32]);
         let config = RouterConfig {
-            link,
+            uplink,
             ..RouterConfig::default()
         };
         let (router, handle) = Router::new(nat, near, far, &config).unwrap();
@@ -89,7 +89,7 @@ async fn receive(cable: &UnixDatagram) -> (SocketAddr, SocketAddr) {
 
 #[tokio::test]
 async fn a_packet_goes_out_translated_and_the_answer_comes_back() {
-    let rig = Rig::start(Profile::PORT_RESTRICTED_CONE, Link::default());
+    let rig = Rig::start(Profile::PORT_RESTRICTED_CONE, UplinkConfig::default());
     send(&rig.inside, HOST, PEER, b"hello").await;
     let (external, to) = receive(&rig.outside).await;
     assert_eq!(to.to_string(), PEER);
@@ -115,7 +115,7 @@ async fn a_packet_goes_out_translated_and_the_answer_comes_back() {
 
 #[tokio::test]
 async fn a_reboot_forgets_the_mapping_that_the_report_showed() {
-    let rig = Rig::start(Profile::FULL_CONE, Link::default());
+    let rig = Rig::start(Profile::FULL_CONE, UplinkConfig::default());
     send(&rig.inside, HOST, PEER, b"hello").await;
     let (external, _) = receive(&rig.outside).await;
     let shown = rig.handle.report().await.unwrap();
@@ -132,7 +132,7 @@ async fn a_reboot_forgets_the_mapping_that_the_report_showed() {
 
 #[tokio::test]
 async fn another_kind_of_nat_takes_over_while_it_runs() {
-    let rig = Rig::start(Profile::SYMMETRIC, Link::default());
+    let rig = Rig::start(Profile::SYMMETRIC, UplinkConfig::default());
     let ports = async |rig: &Rig| {
         send(&rig.inside, HOST, PEER, b"1").await;
         let (first, _) = receive(&rig.outside).await;
@@ -150,28 +150,31 @@ async fn another_kind_of_nat_takes_over_while_it_runs() {
 
 #[tokio::test]
 async fn blocked_udp_does_not_cross_until_it_is_let_through() {
-    let blocked = Link {
+    let blocked = UplinkConfig {
         block_udp: true,
-        ..Link::default()
+        ..UplinkConfig::default()
     };
     let rig = Rig::start(Profile::FULL_CONE, blocked);
     send(&rig.inside, HOST, PEER, b"lost").await;
     while rig.handle.report().await.unwrap().inside.reads == 0 {
         tokio::task::yield_now().await;
     }
-    rig.handle.set_link(Link::default()).await.unwrap();
+    rig.handle
+        .set_uplink(UplinkConfig::default())
+        .await
+        .unwrap();
     send(&rig.inside, HOST, PEER, b"through").await;
     let _ = receive(&rig.outside).await;
     let report = rig.end().await;
-    assert_eq!(report.link_counters.udp_blocked, 1);
+    assert_eq!(report.uplink_counters.udp_blocked, 1);
     assert_eq!(report.nat.outbound, 1);
 }
 
 #[tokio::test]
 async fn packets_under_way_on_a_slow_link_arrive_in_both_directions() {
-    let slow = Link {
-        latency: Duration::from_millis(3),
-        ..Link::default()
+    let slow = UplinkConfig {
+        link: Link::latency(Duration::from_millis(3)),
+        ..UplinkConfig::default()
     };
     let rig = Rig::start(Profile::FULL_CONE, slow);
     send(&rig.inside, HOST, PEER, b"there").await;
@@ -182,7 +185,7 @@ async fn packets_under_way_on_a_slow_link_arrive_in_both_directions() {
 
 #[tokio::test]
 async fn bytes_that_are_no_packet_are_counted_and_harm_nobody() {
-    let rig = Rig::start(Profile::FULL_CONE, Link::default());
+    let rig = Rig::start(Profile::FULL_CONE, UplinkConfig::default());
     for junk in [&[0; HEADER][..], &[0xff; 60], &[0x45; HEADER + 7], &[1; 3]] {
         rig.inside.send(junk).await.unwrap();
         rig.outside.send(junk).await.unwrap();
@@ -196,7 +199,7 @@ async fn bytes_that_are_no_packet_are_counted_and_harm_nobody() {
 
 #[tokio::test]
 async fn a_handle_of_a_router_that_has_ended_says_so() {
-    let rig = Rig::start(Profile::FULL_CONE, Link::default());
+    let rig = Rig::start(Profile::FULL_CONE, UplinkConfig::default());
     let handle = rig.handle.clone();
     rig.end().await;
     assert!(handle.report().await.is_err());

@@ -48,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "jackfield-router",
         &[
+            "jackfield-internet",
             "jackfield-portmap",
             "jackfield-tcp",
             "jackfield-nat",
@@ -110,7 +111,6 @@ const DEV_ARROWS: &[(&str, &str)] = &[
     ("jackfield-turn", "jackfield-tcp"),
     ("jackfield-turn", "jackfield-nat"),
     ("jackfield-portmap", "jackfield-internet"),
-    ("jackfield-router", "jackfield-internet"),
     ("jackfield-driver", "jackfield-nat"),
 ];
 

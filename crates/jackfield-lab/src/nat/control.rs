@@ -176,8 +176,8 @@ impl Desk {
         if new.port_mapping != settings.port_mapping {
             self.handle.map_ports(new.leasing()).await?;
         }
-        if new.link != settings.link {
-            self.handle.set_link(new.link).await?;
+        if new.uplink != settings.uplink {
+            self.handle.set_uplink(new.uplink.clone()).await?;
         }
         *settings = new;
         Ok(Answer::Done)

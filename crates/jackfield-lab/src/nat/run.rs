@@ -102,7 +102,7 @@ pub(crate) async fn route(
     let outside = Tun::open_queues(&sockets.outside, sockets.queues)?;
     let (seed, loss_seed) = seeds(sockets.seed)?;
     let config = RouterConfig {
-        link: settings.link,
+        uplink: settings.uplink.clone(),
         trains: sockets.offload,
         seed: loss_seed,
         ..RouterConfig::default()

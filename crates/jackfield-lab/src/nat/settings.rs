@@ -4,7 +4,7 @@ use std::time::Duration;
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Prefix, Translation};
 use jackfield_portmap::Protocols;
-use jackfield_router::Link;
+use jackfield_router::{Loss, UplinkConfig};
 use serde::{Deserialize, Serialize};
 
 use super::Firewall;
@@ -77,7 +77,7 @@ pub struct Settings {
     /// Whether addresses are translated at all.
     pub routing: Routing,
     /// What the way between the NAT and the outside does to packets.
-    pub link: Link,
+    pub uplink: UplinkConfig,
     /// In which protocols hosts inside may ask for ports.
     pub port_mapping: Protocols,
     /// The NAT's outside addresses.
@@ -99,7 +99,7 @@ impl Settings {
             udp_timeout: None,
             firewall: Firewall::None,
             routing: Routing::Translated,
-            link: Link::default(),
+            uplink: UplinkConfig::default(),
             port_mapping: Protocols::NONE,
             externals,
             gateway: None,
@@ -141,13 +141,13 @@ impl Settings {
             new.firewall = firewall(name)?;
         }
         if let Some(text) = &change.latency {
-            new.link.latency = time("latency", text, Duration::ZERO, LONGEST_LATENCY)?;
+            new.uplink.link.latency = time("latency", text, Duration::ZERO, LONGEST_LATENCY)?;
         }
         if let Some(text) = &change.loss {
-            new.link.loss_per_million = loss(text)?;
+            new.uplink.link.loss = Loss::even(loss(text)?);
         }
         if let Some(block) = change.block_udp {
-            new.link.block_udp = block;
+            new.uplink.block_udp = block;
         }
         if let Some(text) = &change.port_mapping {
             new.port_mapping = protocols(text)?;
@@ -440,7 +440,7 @@ mod tests {
             changed.config().udp,
             Profile::FULL_CONE.config(&settings().externals).udp
         );
-        assert_eq!(changed.link.loss_per_million, 125_000);
+        assert_eq!(changed.uplink.link.loss.mean(), 125_000);
     }
 
     #[test]

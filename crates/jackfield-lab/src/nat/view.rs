@@ -2,7 +2,7 @@ use std::fmt::{self, Display, Write};
 
 use jackfield_nat::{DropReason, MappingView, Protocol};
 use jackfield_portmap::LeaseView;
-use jackfield_router::{LinkCounters, PortCounters, Report};
+use jackfield_router::{PortCounters, Report, UplinkCounters};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -123,9 +123,9 @@ impl View {
             external: settings.externals.iter().map(ToString::to_string).collect(),
             uptime_s: (report.at - report.started).as_secs_f64(),
             link: LinkView {
-                latency_ms: report.link.latency.as_secs_f64() * 1000.0,
-                loss_percent: f64::from(report.link.loss_per_million) / 10_000.0,
-                block_udp: report.link.block_udp,
+                latency_ms: report.uplink.link.latency.as_secs_f64() * 1000.0,
+                loss_percent: f64::from(report.uplink.link.loss.mean()) / 10_000.0,
+                block_udp: report.uplink.block_udp,
             },
             mappings: report
                 .mappings
@@ -211,11 +211,11 @@ fn packets(report: &Report) -> BTreeMap<String, u64> {
 }
 
 fn drops(report: &Report) -> BTreeMap<String, u64> {
-    let LinkCounters {
+    let UplinkCounters {
         udp_blocked,
         lost,
         queue_full,
-    } = report.link_counters;
+    } = report.uplink_counters;
     let of_the_nat = DropReason::ALL
         .iter()
         .map(|reason| (reason.name(), report.nat.dropped(*reason)));

@@ -64,17 +64,17 @@ impl SitePlan {
         if settings.firewall != Firewall::None {
             words.push(settings.firewall.name().to_owned());
         }
-        let link = settings.link;
+        let link = &settings.uplink.link;
         if !link.latency.is_zero() {
             words.push(format!("{:?} away", link.latency));
         }
-        if link.loss_per_million > 0 {
+        if link.loss.mean() > 0 {
             words.push(format!(
                 "loses {} %",
-                f64::from(link.loss_per_million) / 10_000.0
+                f64::from(link.loss.mean()) / 10_000.0
             ));
         }
-        if link.block_udp {
+        if settings.uplink.block_udp {
             words.push("UDP blocked".to_owned());
         }
         words.join(", ")

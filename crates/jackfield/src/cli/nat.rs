@@ -385,8 +385,8 @@ mod tests {
         assert_eq!(settings.externals.len(), 2);
         assert_eq!(settings.profile, Profile::FULL_CONE);
         assert_eq!(settings.gateway, Some("10.0.0.1".parse().unwrap()));
-        assert_eq!(settings.link.loss_per_million, 10_000);
-        assert!(settings.link.block_udp);
+        assert_eq!(settings.uplink.link.loss.mean(), 10_000);
+        assert!(settings.uplink.block_udp);
     }
 
     #[test]
