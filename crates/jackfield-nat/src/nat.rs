@@ -82,6 +82,8 @@ pub struct Nat {
     hosts_paired: usize,
     /// Ports in use, by external address and protocol.
     pools: BTreeMap<usize, Pool>,
+    /// Ports without a mapping that wait in the queue to be free again.
+    resting_ports: usize,
     /// The last port given out in sequence.
     cursor: Option<u16>,
     /// The last IPv4 identification given out.
@@ -126,6 +128,7 @@ impl Nat {
             hosts: Hosts::new(seeded),
             hosts_paired: 0,
             pools: BTreeMap::new(),
+            resting_ports: 0,
             cursor: None,
             last_id: rng.next_u32() as u16,
             queue: Queue::default(),

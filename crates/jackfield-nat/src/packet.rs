@@ -10,6 +10,7 @@ pub mod fragment;
 mod headers;
 pub mod protocol;
 pub mod rewrite;
+pub(crate) mod source_route;
 pub(crate) mod translate;
 pub(crate) mod verify;
 

@@ -21,7 +21,10 @@ impl Nat {
             match due {
                 Due::Flow(id, generation) => self.flow_due(now, at, id, generation),
                 Due::Mapping(id, generation) => self.mapping_due(now, at, id, generation),
-                Due::Port { pool, port } => self.free_port(pool, port),
+                Due::Port { pool, port } => {
+                    self.resting_ports = self.resting_ports.saturating_sub(1);
+                    self.free_port(pool, port);
+                }
                 Due::Datagram(key) => self.datagram_due(now, key),
                 Due::Syn(key) => {
                     if let Some(syn) = self.held_syns.take_due(&key, at) {

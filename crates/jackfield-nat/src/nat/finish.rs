@@ -67,12 +67,17 @@ impl Nat {
             );
         }
         rewrite(packet.bytes_mut(), &mut headers, End::Source, external);
-        if self.config.rewrite_ip_id && headers.is_v4() && !headers.dont_fragment {
-            self.last_id = self.last_id.wrapping_add(1);
-            let id = self.last_id;
-            rewrite_id(packet.bytes_mut(), &mut headers, id);
-        }
+        self.identify(packet.bytes_mut(), &mut headers);
         self.finish(now, Side::Inside, Side::Outside, packet, &original, headers)
+    }
+
+    /// Gives a packet that may be fragmented an identification of the NAT's own, as if the NAT had sent it.
+    #[inline]
+    pub(super) fn identify(&mut self, bytes: &mut [u8], headers: &mut Headers) {
+        if self.config.rewrite_ip_id && headers.is_v4() && !headers.dont_fragment {
+            let id = self.next_id();
+            rewrite_id(bytes, headers, id);
+        }
     }
 
     /// Gives a packet from outside its inside destination.

@@ -167,7 +167,10 @@ impl Nat {
         internal: Endpoint,
         remote: Endpoint,
     ) -> Result<u32, DropReason> {
-        self.room_for_mapping(now, internal.address)?;
+        if let Err(reason) = self.room_for_mapping(now, internal.address) {
+            self.hosts.release(internal.address);
+            return Err(reason);
+        }
         let scope = self.scope(protocol, internal.address, remote);
         let wish = Wish {
             protocol,
@@ -266,22 +269,25 @@ impl Nat {
 
     /// Tells an inside host that it gets no mapping.
     pub(super) fn refuse_mapping(&mut self, now: Instant, reason: DropReason, about: &[u8]) {
-        let refused = matches!(
+        let scarce = matches!(
             reason,
             DropReason::PortExhausted
                 | DropReason::PortConflict
                 | DropReason::HostMappings
+                | DropReason::MappingRate
                 | DropReason::HostFlows
+                | DropReason::FlowRate
                 | DropReason::TableFull
         );
+        let prohibited = reason == DropReason::Policy && !self.config.policy.silent;
         let error = match self.config.refusal {
             Refusal::Silent => return,
-            Refusal::Prohibited => IcmpError::Prohibited,
-            Refusal::HostUnreachable => IcmpError::HostUnreachable,
+            Refusal::Prohibited if scarce => IcmpError::Prohibited,
+            Refusal::HostUnreachable if scarce => IcmpError::HostUnreachable,
+            Refusal::Prohibited | Refusal::HostUnreachable if prohibited => IcmpError::Prohibited,
+            Refusal::Prohibited | Refusal::HostUnreachable => return,
         };
-        if refused {
-            self.send_error(now, Side::Inside, error, about);
-        }
+        self.send_error(now, Side::Inside, error, about);
     }
 }
 

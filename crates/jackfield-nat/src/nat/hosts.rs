@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::key::{Map, Seeded};
+use super::limiter::Limiter;
 use crate::Address;
 
 /// What an inside host has, as long as it has a mapping.
@@ -10,6 +11,10 @@ pub(crate) struct Host {
     pub(crate) flows: usize,
     /// Those of them that the outside has started and the inside has not answered.
     pub(crate) inbound_flows: usize,
+    /// How many mappings it has asked for in this second.
+    pub(crate) new_mappings: Limiter,
+    /// How many flows it has started in this second.
+    pub(crate) new_flows: Limiter,
     /// Which external address all its mappings use.
     pub(crate) external: Option<usize>,
     /// The external address and first port of each block that it alone draws from.

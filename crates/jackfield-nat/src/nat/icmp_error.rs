@@ -8,12 +8,12 @@ use super::config::{Hairpinning, IcmpErrors};
 use super::key::Scope;
 use super::outbound::{inbound_key, outbound_key};
 use super::{DropReason, Nat, Side, Verdict};
-use crate::Endpoint;
 use crate::packet::bytes::{put_u16, u16_at};
 use crate::packet::checksum::{Delta, sum};
 use crate::packet::rewrite::{End, decrement_ttl, rewrite, rewrite_address};
 use crate::packet::verify::{ip_header_is_right, transport_is_right};
 use crate::packet::{Headers, Packet};
+use crate::{Address, Endpoint};
 
 impl Nat {
     /// Translates an error from outside about a packet that went out.
@@ -48,13 +48,10 @@ impl Nat {
         self.kill_if_evil(now, mapping);
         let mut headers = headers;
         let mut quoted = quoted;
-        let translates = self.translates_ports();
+        let source = self.error_source(headers.source, external.address);
         let bytes = packet.bytes_mut();
         rewrite_quoted(bytes, &headers, &mut quoted, End::Destination, external);
-        // A router inside has no outside address of its own; behind a firewall it needs none.
-        if translates {
-            rewrite_address(bytes, &mut headers, End::Source, external.address);
-        }
+        rewrite_address(bytes, &mut headers, End::Source, source);
         if self.is_external(headers.destination) {
             if self.config.hairpinning == Hairpinning::Off {
                 return Err(DropReason::HairpinOff);
@@ -62,6 +59,19 @@ impl Nat {
             return self.error_to_inside(now, Side::Inside, packet, headers, quoted);
         }
         Ok(self.age(Side::Inside, Side::Outside, packet, headers))
+    }
+
+    /// Returns the source that an error from inside has outside, when it is about a packet to `external`: the sender's
+    /// own outside address, else the NAT's. Behind a firewall, which translates nothing, the source stays.
+    pub(super) fn error_source(&self, sender: Address, external: Address) -> Address {
+        if !self.translates_ports() {
+            return sender;
+        }
+        let own = self.one_to_one_external(sender);
+        let mut externals = self.externals.iter().copied();
+        own.or_else(|| externals.clone().find(|mine| *mine == external))
+            .or_else(|| externals.find(|mine| mine.is_v4() == external.is_v4()))
+            .unwrap_or(external)
     }
 
     /// Gives an error the inside destination that the quoted packet came from.

@@ -25,6 +25,7 @@ impl Nat {
             return self.pass_untranslated(Side::Outside, packet, headers);
         }
         let headers = self.with_outside_remote(Side::Outside, headers)?;
+        self.check_way(now, packet, &headers)?;
         if self.translates_ports() && !self.is_external(headers.destination) {
             return Err(DropReason::NotForUs);
         }

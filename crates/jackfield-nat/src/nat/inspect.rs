@@ -66,6 +66,7 @@ impl Nat {
         self.pools = BTreeMap::new();
         self.cursor = None;
         self.queue = Queue::default();
+        self.resting_ports = 0;
         self.forward_filters.clear();
         self.resets += 1;
         self.held_syns = HeldSyns::new(seeded);

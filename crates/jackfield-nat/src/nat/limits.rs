@@ -5,16 +5,28 @@ pub struct Limits {
     pub mappings: usize,
     /// Mappings of one host (RFC 6888 REQ-4). An IPv6 host is its /64.
     pub mappings_per_host: usize,
+    /// New mappings of one host in a second, so that no host keeps the NAT busy with making and ending mappings
+    /// ([RFC 6888 §3, REQ-4c](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit.
+    pub new_mappings_per_host: Option<u32>,
     /// Flows, that is pairs of mapping and remote endpoint, of all hosts.
     pub flows: usize,
     /// Flows of one host (RFC 6888 REQ-5).
     pub flows_per_host: usize,
+    /// New flows that one host starts in a second
+    /// ([RFC 6888 §3, REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit. Flows that the
+    /// outside starts do not count: strangers would use up the host's share.
+    pub new_flows_per_host: Option<u32>,
     /// Flows of one host that the outside has started and the inside has not answered, so that strangers cannot use up
     /// what the host may have.
     pub inbound_flows_per_host: usize,
     /// Whether mappings and flows that nothing has answered make room for new ones when there is none, as Linux's
     /// connection tracking has it.
     pub evict_unanswered: bool,
+    /// Ports that rest at the same time after their mappings are gone, for [`Ports::hold_down`]. One more is free at
+    /// once ([RFC 6888 §3, REQ-8](https://www.rfc-editor.org/rfc/rfc6888#section-3)).
+    ///
+    /// [`Ports::hold_down`]: crate::Ports::hold_down
+    pub resting_ports: usize,
     /// Datagrams of which fragments are awaited; half of them may be strangers'.
     pub datagrams: usize,
     /// The same for one host.
@@ -35,10 +47,13 @@ impl Default for Limits {
         Self {
             mappings: 1 << 20,
             mappings_per_host: 4096,
+            new_mappings_per_host: None,
             flows: 1 << 20,
             flows_per_host: 16384,
+            new_flows_per_host: None,
             inbound_flows_per_host: 4096,
             evict_unanswered: false,
+            resting_ports: 1 << 20,
             datagrams: 1024,
             datagrams_per_host: 64,
             held_bytes: 1 << 20,

@@ -10,6 +10,7 @@ use super::config::Hairpinning;
 use super::outbound::inbound_key;
 use super::{DropReason, Hold, Nat, Side, Translation, Verdict};
 use crate::packet::fragment::split;
+use crate::packet::source_route::{SourceRoute, source_route};
 use crate::packet::translate::{
     Header, Quote, TranslateError, error, header, header_length, transport,
 };
@@ -68,6 +69,22 @@ impl Nat {
             }),
             _ => Err(DropReason::Untranslatable),
         }
+    }
+
+    /// Refuses an IPv4 packet that still has some of its sender's chosen way to go, which IPv6 cannot take
+    /// ([RFC 7915 §4.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
+    pub(super) fn check_way(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        headers: &Headers,
+    ) -> Result<(), DropReason> {
+        let bytes = packet.bytes();
+        if self.pref64().is_none() || source_route(bytes, headers) != Some(SourceRoute::Ahead) {
+            return Ok(());
+        }
+        self.send_error(now, Side::Outside, IcmpError::SourceRouteFailed, bytes);
+        Err(DropReason::SourceRoute)
     }
 
     /// Returns the IPv6 address that inside hosts know an outside address by.
@@ -203,7 +220,7 @@ impl Nat {
         let destination = outside_of(prefix, headers.destination).ok_or(DropReason::IcmpNoFlow)?;
         let turns_around = self.is_external(destination);
         let outer = Header {
-            source: external.address,
+            source: self.error_source(headers.source, external.address),
             destination,
             // A packet that turns around is translated twice and yet goes through one router.
             ttl: match turns_around {

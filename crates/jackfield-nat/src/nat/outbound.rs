@@ -4,6 +4,7 @@ use super::config::Protocol;
 use super::key::FlowKey;
 use super::{DropReason, Nat, Side, Translation, Verdict};
 use crate::Endpoint;
+use crate::packet::source_route::source_route;
 use crate::packet::{Headers, Packet, Transport};
 
 impl Nat {
@@ -19,6 +20,9 @@ impl Nat {
         }
         if self.is_untranslated(headers.destination) {
             return self.pass_untranslated(Side::Inside, packet, headers);
+        }
+        if shows_its_way(packet.bytes(), &headers) {
+            return Err(DropReason::SourceRoute);
         }
         let seen = self.with_outside_remote(Side::Inside, headers)?;
         match headers.transport {
@@ -65,9 +69,9 @@ impl Nat {
         headers: &Headers,
         key: FlowKey,
     ) -> Result<u32, DropReason> {
-        self.may_start(Side::Inside, headers, key.protocol, key.remote.port)?;
         let opened = self
-            .outbound_mapping(now, key)
+            .may_start(Side::Inside, headers, key.protocol, key.remote.port)
+            .and_then(|()| self.outbound_mapping(now, key))
             .and_then(|mapping| self.start_flow(now, Side::Inside, headers, mapping, key.remote));
         match opened {
             Ok(id) => {
@@ -100,11 +104,34 @@ impl Nat {
                     Err(DropReason::TcpOutOfState)
                 }
             }
-            Transport::Query { response, .. } if response == (from == Side::Inside) => {
+            Transport::Query { response: true, .. } if from == Side::Inside => {
+                Err(DropReason::NoMapping)
+            }
+            // Only a host with an outside address of its own can be pinged from outside.
+            Transport::Query {
+                response: false, ..
+            } if from == Side::Outside
+                && self.one_to_one_internal(headers.destination).is_none() =>
+            {
                 Err(DropReason::NoMapping)
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Returns whether an ICMP message has a source route option, or the packet that it is about: both show inside
+/// addresses ([RFC 5508 §7.3](https://www.rfc-editor.org/rfc/rfc5508#section-7.3)).
+fn shows_its_way(bytes: &[u8], headers: &Headers) -> bool {
+    let has_route = |bytes, headers: &Headers| source_route(bytes, headers).is_some();
+    match headers.transport {
+        Transport::Query { .. } => has_route(bytes, headers),
+        Transport::Error => {
+            let quote = bytes.get(headers.transport_at + 8..).unwrap_or_default();
+            has_route(bytes, headers)
+                || Headers::parse_quoted(quote).is_ok_and(|quoted| has_route(quote, &quoted))
+        }
+        _ => false,
     }
 }
 

@@ -10,6 +10,9 @@ use super::config::Protocol;
 pub struct Policy {
     /// In order of weight.
     pub rules: Vec<Rule>,
+    /// Whether the inside gets no answer to what is refused, as most firewalls have it; otherwise it gets ICMP code 13,
+    /// administratively prohibited ([RFC 5508 §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
+    pub silent: bool,
 }
 
 /// One line of a [`Policy`].
@@ -30,6 +33,7 @@ impl Policy {
     pub fn no_udp() -> Self {
         Self {
             rules: vec![Rule::refuse(None, Protocol::Udp)],
+            silent: true,
         }
     }
 
@@ -40,6 +44,7 @@ impl Policy {
                 Rule::refuse(None, Protocol::Udp),
                 Rule::refuse(Some(Side::Outside), Protocol::Tcp),
             ],
+            silent: true,
         }
     }
 
@@ -59,6 +64,7 @@ impl Policy {
         };
         Self {
             rules: vec![web(80), web(443), everything],
+            silent: true,
         }
     }
 

@@ -133,9 +133,10 @@ impl Nat {
         let hold_down = self.config.ports.hold_down;
         let pool = index * PROTOCOLS + protocol as usize;
         let port = external.port;
-        if hold_down.is_zero() {
+        if hold_down.is_zero() || self.resting_ports >= self.config.limits.resting_ports {
             self.free_port(pool, port);
         } else {
+            self.resting_ports += 1;
             let due = Due::Port { pool, port };
             self.queue.push(at + hold_down, due);
         }

@@ -17,6 +17,12 @@ impl Nat {
         if mine >= limits.mappings_per_host {
             return Err(DropReason::HostMappings);
         }
+        // Attempts count, whether they succeed or not: what is scarce here is the NAT's time.
+        if let Some(most) = limits.new_mappings_per_host
+            && !self.hosts.entry(host).new_mappings.passes(now, most)
+        {
+            return Err(DropReason::MappingRate);
+        }
         if self.table.mappings.len() < limits.mappings || self.evict_mapping(now) {
             Ok(())
         } else {
@@ -41,6 +47,12 @@ impl Nat {
             if from == Side::Outside && host.inbound_flows >= limits.inbound_flows_per_host {
                 return Err(DropReason::InboundFlows);
             }
+        }
+        if let Some(most) = limits.new_flows_per_host
+            && from == Side::Inside
+            && !self.hosts.entry(host).new_flows.passes(now, most)
+        {
+            return Err(DropReason::FlowRate);
         }
         if self.table.flows.len() < limits.flows || self.evict_flow(now, mapping) {
             Ok(())

@@ -93,6 +93,10 @@ drop_reasons! {
     PortConflict = "port-conflict",
     /// The host has all the mappings it may have.
     HostMappings = "host-mappings",
+    /// The host makes mappings faster than it may.
+    MappingRate = "mapping-rate",
+    /// The host starts flows faster than it may.
+    FlowRate = "flow-rate",
     /// The host has all the flows it may have.
     HostFlows = "host-flows",
     /// Strangers have started all the flows with the host that they may.
@@ -119,6 +123,8 @@ drop_reasons! {
     IcmpPolicy = "icmp-policy",
     /// An ICMP message that is neither query nor error.
     IcmpOther = "icmp-other",
+    /// Its sender has chosen its way, which would show inside addresses outside, or the other IP version cannot take.
+    SourceRoute = "source-route",
     /// It cannot be said in the other IP version.
     Untranslatable = "untranslatable",
     /// The buffer has no room for a longer header.

@@ -13,6 +13,8 @@ pub enum IcmpError {
     HostUnreachable,
     /// Communication is administratively prohibited; a NAT's answer when it cannot make a mapping.
     Prohibited,
+    /// The packet cannot take the way that its sender has chosen; IPv6 has no such error.
+    SourceRouteFailed,
     /// The packet does not fit and may not be fragmented.
     TooBig {
         /// What would have fitted, in bytes.
@@ -39,12 +41,12 @@ impl IcmpError {
         if refused || from.is_v4() != headers.is_v4() {
             return None;
         }
+        let (kind, code) = self.type_and_code(headers.is_v4())?;
         let (protocol, most) = if headers.is_v4() {
             (protocol::ICMP, 576 - 28)
         } else {
             (protocol::ICMPV6, 1280 - 48)
         };
-        let (kind, code) = self.type_and_code(headers.is_v4());
         let mut message = vec![kind, code, 0, 0];
         message.extend(self.rest_of_header());
         let end = headers.length.min(about.len()).min(most);
@@ -54,19 +56,21 @@ impl IcmpError {
         Some(packet)
     }
 
-    fn type_and_code(self, v4: bool) -> (u8, u8) {
-        match (self, v4) {
+    fn type_and_code(self, v4: bool) -> Option<(u8, u8)> {
+        Some(match (self, v4) {
             (Self::TimeExceeded, true) => (11, 0),
             (Self::PortUnreachable, true) => (3, 3),
             (Self::HostUnreachable, true) => (3, 1),
             (Self::Prohibited, true) => (3, 13),
+            (Self::SourceRouteFailed, true) => (3, 5),
+            (Self::SourceRouteFailed, false) => return None,
             (Self::TooBig { .. }, true) => (3, 4),
             (Self::TimeExceeded, false) => (3, 0),
             (Self::PortUnreachable, false) => (1, 4),
             (Self::HostUnreachable, false) => (1, 3),
             (Self::Prohibited, false) => (1, 1),
             (Self::TooBig { .. }, false) => (2, 0),
-        }
+        })
     }
 
     /// Both families keep the MTU in the last bytes of the header, IPv4 in 16 bits and IPv6 in 32.

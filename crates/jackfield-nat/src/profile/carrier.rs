@@ -17,6 +17,7 @@ impl Profile {
         about: "carrier-grade NAT as RFC 6888 wants it: a block of ports a subscriber",
         configure: carrier_grade,
         deviations: &[
+            breaks(Rfc::Rfc4787, "REQ-3a", "all ports are above 1023"),
             breaks(
                 Rfc::Rfc4787,
                 "REQ-4",
@@ -59,19 +60,21 @@ impl Profile {
                 "REQ-2",
                 "any external address for each mapping",
             ),
+            breaks(Rfc::Rfc4787, "REQ-3a", "all ports are above 1023"),
             breaks(
                 Rfc::Rfc4787,
                 "REQ-4",
                 "parity is not kept, which RFC 7857 allows",
             ),
             breaks(Rfc::Rfc4787, "REQ-5", "one minute"),
+            breaks(Rfc::Rfc4787, "REQ-5c", "one minute"),
             breaks(Rfc::Rfc4787, "REQ-8", APDF),
             breaks(Rfc::Rfc4787, "REQ-9", "no hairpinning"),
             breaks(Rfc::Rfc5382, "REQ-1", DEPENDENT),
             breaks(Rfc::Rfc5382, "REQ-3", APDF),
             breaks(
                 Rfc::Rfc5382,
-                "REQ-4",
+                "REQ-4 (SHOULD)",
                 "an unsolicited SYN is dropped for good",
             ),
             breaks(Rfc::Rfc5382, "REQ-8", "no hairpinning"),
@@ -113,7 +116,7 @@ impl Profile {
         deviations: &[
             breaks(
                 Rfc::Rfc4787,
-                "REQ-13",
+                "REQ-13a",
                 "nobody cuts IPv6 packets: the host is told the MTU",
             ),
             breaks(

@@ -38,11 +38,7 @@ impl Profile {
         },
         deviations: &[
             breaks(Rfc::Rfc4787, "REQ-1", DEPENDENT),
-            breaks(
-                Rfc::Rfc4787,
-                "REQ-3",
-                "one port serves several destinations",
-            ),
+            breaks(Rfc::Rfc4787, "REQ-3a", "all ports are above 1023"),
             breaks(Rfc::Rfc4787, "REQ-4", "parity is not kept"),
             breaks(Rfc::Rfc4787, "REQ-8", APDF),
             breaks(Rfc::Rfc4787, "REQ-9", "no hairpinning"),
@@ -55,15 +51,10 @@ impl Profile {
             breaks(Rfc::Rfc5382, "REQ-3", APDF),
             breaks(
                 Rfc::Rfc5382,
-                "REQ-4",
+                "REQ-4 (SHOULD)",
                 "an unsolicited SYN is dropped for good",
             ),
             breaks(Rfc::Rfc5382, "REQ-5", "350 s for established connections"),
-            breaks(
-                Rfc::Rfc5382,
-                "REQ-7",
-                "one port serves several destinations",
-            ),
             breaks(Rfc::Rfc5382, "REQ-8", "no hairpinning"),
             breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
             breaks(
@@ -92,7 +83,7 @@ impl Profile {
             breaks(Rfc::Rfc5382, "REQ-3", APDF),
             breaks(
                 Rfc::Rfc5382,
-                "REQ-4",
+                "REQ-4 (SHOULD)",
                 "an unsolicited SYN is dropped for good",
             ),
             breaks(Rfc::Rfc5508, "REQ-8", "no word to the host"),

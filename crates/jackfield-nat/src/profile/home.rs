@@ -30,7 +30,7 @@ impl Profile {
             breaks(Rfc::Rfc5382, "REQ-3", APDF),
             breaks(
                 Rfc::Rfc5382,
-                "REQ-4",
+                "REQ-4 (SHOULD)",
                 "an unsolicited SYN is dropped for good",
             ),
         ],
@@ -67,6 +67,7 @@ impl Profile {
         deviations: &[
             breaks(Rfc::Rfc4787, "REQ-3", "two hosts may get one port"),
             breaks(Rfc::Rfc4787, "REQ-5", "30 s"),
+            breaks(Rfc::Rfc4787, "REQ-5c", "30 s"),
             breaks(Rfc::Rfc4787, "REQ-8", APDF),
             breaks(Rfc::Rfc4787, "REQ-9", "no hairpinning"),
             breaks(
@@ -74,7 +75,7 @@ impl Profile {
                 "REQ-10",
                 "addresses in payloads are rewritten",
             ),
-            breaks(Rfc::Rfc4787, "REQ-12", "ICMP errors are dropped"),
+            breaks(Rfc::Rfc4787, "REQ-12b", "ICMP errors are dropped"),
             breaks(Rfc::Rfc4787, "REQ-14", "fragments are dropped"),
             breaks(Rfc::Rfc5382, "REQ-3", APDF),
             breaks(

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use jackfield_nat::packet::{Headers, IcmpError, build};
 use jackfield_nat::profile::{Profile, Requirement, Rfc};
-use jackfield_nat::{Forward, Hold, Protocol, Side, Verdict};
+use jackfield_nat::{Filtering, Forward, Fragments, Hold, Protocol, Refresh, Side, Verdict};
 
 use crate::rig::*;
 
@@ -42,16 +43,17 @@ fn req_2_all_mappings_of_a_host_share_an_external_address() {
     });
 }
 
+// One port for several destinations is no overloading (RFC 7857 section 3): what counts is that
+// two hosts reach the same one.
 #[test]
-fn req_3_no_two_hosts_share_an_external_port() {
+fn req_3_two_hosts_with_one_port_reach_one_destination() {
     check("REQ-3", |profile| {
         let mut rig = Rig::with_one_address(profile);
         let mut seen = BTreeSet::new();
         for host in 20..36 {
             for port in 0..100 {
                 let from = at(&format!("192.168.1.{host}"), 5000 + port);
-                let to = at(D, 1000 + host * 100 + port);
-                if let Some(external) = rig.udp_out(from, to) {
+                if let Some(external) = rig.udp_out(from, (D, 7)) {
                     ensure!(seen.insert(external), "{external} is given out twice");
                 }
             }
@@ -62,9 +64,16 @@ fn req_3_no_two_hosts_share_an_external_port() {
 
 #[test]
 fn req_3a_ports_below_1024_stay_below_1024() {
-    let mut rig = Rig::new(Profile::FULL_CONE);
-    assert!(rig.udp_out((A, 123), (C, 123)).unwrap().port() < 1024);
-    assert!(rig.udp_out((A, 1234), (C, 123)).unwrap().port() >= 1024);
+    check("REQ-3a", |profile| {
+        let mut rig = Rig::with_one_address(profile);
+        for host in [A, B] {
+            let low = rig.udp_out((host, 123), (C, 123)).ok_or("no mapping")?;
+            ensure!(low.port() < 1024, "123 became {low}");
+            let high = rig.udp_out((host, 1234), (C, 123)).ok_or("no mapping")?;
+            ensure!(high.port() >= 1024, "1234 became {high}");
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -83,19 +92,44 @@ fn req_4_parity_is_kept() {
 
 #[test]
 fn req_5_a_mapping_lives_for_two_minutes() {
-    check("REQ-5", |profile| {
+    check("REQ-5", |profile| outlives(profile, secs(120)));
+}
+
+#[test]
+fn req_5c_five_minutes_are_better() {
+    check("REQ-5c", |profile| outlives(profile, secs(300)));
+}
+
+/// Checks that a mapping is there right before this time has passed, whether an answer came or not.
+fn outlives(profile: Profile, time: Duration) -> Outcome {
+    for answered in [false, true] {
         let mut rig = Rig::new(profile);
         let external = rig.udp_out((A, 5000), (C, 7777)).ok_or("no mapping")?;
-        rig.wait(secs(119));
+        if answered {
+            rig.udp_in((C, 7777), external).ok_or("no answer")?;
+        }
+        rig.wait(time - Duration::from_millis(1));
         let arrived = rig.udp_in((C, 7777), external);
-        ensure!(arrived == Some(at(A, 5000)), "gone after two minutes");
-        // REQ-5c: five minutes or more are recommended.
-        rig.udp_out((A, 5000), (C, 7777)).ok_or("no mapping")?;
-        rig.wait(secs(299));
-        let arrived = rig.udp_in((C, 7777), external);
-        ensure!(arrived == Some(at(A, 5000)), "REQ-5c: gone after five");
-        Ok(())
-    });
+        ensure!(
+            arrived == Some(at(A, 5000)),
+            "gone within {time:?}, answered: {answered}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn req_5b_the_timer_is_the_configs() {
+    for time in [secs(130), secs(1000)] {
+        let mut rig = Rig::with(Profile::FULL_CONE, |config| {
+            (config.timers.udp, config.timers.udp_filter) = (time, time);
+        });
+        rig.udp_out((A, 5000), (C, 7)).unwrap();
+        rig.wait(time - Duration::from_millis(1));
+        assert_eq!(rig.nat.mapping_count(), 1);
+        rig.wait(Duration::from_millis(1));
+        assert_eq!(rig.nat.mapping_count(), 0);
+    }
 }
 
 #[test]
@@ -112,6 +146,19 @@ fn req_6_outbound_packets_refresh_a_mapping() {
         ensure!(arrived == Some(at(A, 5000)), "gone although used");
         Ok(())
     });
+}
+
+#[test]
+fn req_6a_inbound_packets_may_refresh_a_mapping_too() {
+    for (refresh, lives) in [(Refresh::Outbound, false), (Refresh::Both, true)] {
+        let mut rig = Rig::with(Profile::FULL_CONE, |config| config.refresh = refresh);
+        let external = rig.udp_out((A, 5000), (C, 7777)).unwrap();
+        for _ in 0..2 {
+            rig.wait(secs(200));
+            let _ = rig.udp_in((C, 7777), external);
+        }
+        assert_eq!(rig.nat.mapping_count() == 1, lives, "{refresh:?}");
+    }
 }
 
 #[test]
@@ -140,6 +187,21 @@ fn req_8_filtering_is_not_stricter_than_by_address() {
         );
         Ok(())
     });
+}
+
+#[test]
+fn req_8a_the_filtering_is_the_configs() {
+    for filtering in Filtering::ALL {
+        let mut rig = Rig::with(Profile::FULL_CONE, |config| {
+            config.udp.filtering = filtering;
+        });
+        let external = rig.udp_out((A, 5000), (C, 7777)).unwrap();
+        assert!(rig.udp_in((C, 7777), external).is_some());
+        let by_port = filtering == Filtering::AddressAndPortDependent;
+        assert_eq!(rig.udp_in((C, 7778), external).is_none(), by_port);
+        let open = filtering == Filtering::EndpointIndependent;
+        assert_eq!(rig.udp_in((D, 7777), external).is_some(), open);
+    }
 }
 
 #[test]
@@ -203,41 +265,56 @@ fn req_10_payloads_are_left_alone() {
 }
 
 #[test]
+fn req_10a_the_one_gateway_can_be_turned_on_and_off() {
+    for on in [false, true] {
+        let mut rig = Rig::with(Profile::FULL_CONE, |config| config.alg = on);
+        let inside = [0x01, 192, 168, 1, 10, 0x13, 0x88];
+        let mut bytes = build::udp(at(A, 5000), at(C, 7777), &inside);
+        assert_eq!(rig.outbound(&mut bytes), Verdict::Forward);
+        assert_eq!(bytes.ends_with(&inside), !on);
+    }
+}
+
+#[test]
 fn req_11_behaviour_does_not_change_when_a_port_is_taken() {
     check("REQ-11", |profile| {
-        let distinct = |taken: bool| {
+        let behaviour = |taken: bool| {
             let mut rig = Rig::with_one_address(profile);
             if taken {
                 rig.udp_out((B, 5000), (C, 7));
             }
             let to = [at(D, 7), at(D, 8), at(C, 7), at(C, 8)];
             let seen: BTreeSet<_> = to.iter().map(|to| rig.udp_out((A, 5000), *to)).collect();
-            seen.len()
+            let last = rig.udp_out((A, 5000), (C, 8));
+            let enters = |from| {
+                let mut rig = rig.clone();
+                last.is_some_and(|last| rig.udp_in(from, last) == Some(at(A, 5000)))
+            };
+            let peers = [at(C, 8), at(C, 9), at("192.0.2.99", 8)];
+            (seen.len(), peers.map(enters))
         };
-        let (free, taken) = (distinct(false), distinct(true));
+        let (free, taken) = (behaviour(false), behaviour(true));
         ensure!(
             free == taken,
-            "{free} external endpoints, {taken} when the port is taken"
+            "external endpoints and who may send: {free:?}, {taken:?} when the port is taken"
         );
         Ok(())
     });
 }
 
+const ERRORS: [IcmpError; 3] = [
+    IcmpError::PortUnreachable,
+    IcmpError::HostUnreachable,
+    IcmpError::TimeExceeded,
+];
+
 #[test]
-fn req_12_icmp_is_translated_and_ends_no_mapping() {
+fn req_12_no_icmp_message_ends_a_mapping() {
     check("REQ-12", |profile| {
         let mut rig = Rig::new(profile);
         let external = rig.udp_out((A, 5000), (C, 7777)).ok_or("no mapping")?;
-        let errors = [
-            IcmpError::PortUnreachable,
-            IcmpError::HostUnreachable,
-            IcmpError::TimeExceeded,
-        ];
-        for error in errors {
-            let about = build::udp(external, at(C, 7777), DATA);
-            let mut bytes = error.about(ip(D).into(), &about).unwrap();
-            let verdict = rig.inbound(&mut bytes);
-            ensure!(verdict == Verdict::Forward, "{error:?}: {verdict}");
+        for error in ERRORS {
+            let _ = error_in(&mut rig, error, D, external);
         }
         let arrived = rig.udp_in((C, 7777), external);
         ensure!(arrived == Some(at(A, 5000)), "the mapping is gone");
@@ -250,7 +327,44 @@ fn req_12_icmp_is_translated_and_ends_no_mapping() {
 }
 
 #[test]
-fn req_13_a_packet_that_does_not_fit_is_refused_or_cut() {
+fn req_12a_who_sends_an_icmp_message_does_not_matter() {
+    check("REQ-12a", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.udp_out((A, 5000), (C, 7777)).ok_or("no mapping")?;
+        for error in ERRORS {
+            let verdicts =
+                [C, D, "203.0.113.254"].map(|from| error_in(&mut rig, error, from, external));
+            ensure!(
+                verdicts.iter().all(|verdict| *verdict == verdicts[0]),
+                "{error:?}: {verdicts:?}"
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn req_12b_destination_unreachable_reaches_the_host() {
+    check("REQ-12b", |profile| {
+        let mut rig = Rig::new(profile);
+        let external = rig.udp_out((A, 5000), (C, 7777)).ok_or("no mapping")?;
+        for error in ERRORS {
+            let verdict = error_in(&mut rig, error, D, external);
+            ensure!(verdict == Verdict::Forward, "{error:?}: {verdict}");
+        }
+        Ok(())
+    });
+}
+
+/// Sends an error about a packet from a mapping.
+fn error_in(rig: &mut Rig, error: IcmpError, from: &str, external: SocketAddr) -> Verdict {
+    let about = build::udp(external, at(C, 7777), DATA);
+    let mut bytes = error.about(ip(from).into(), &about).unwrap();
+    rig.inbound(&mut bytes)
+}
+
+#[test]
+fn req_13_a_packet_that_may_not_be_cut_is_refused_with_the_mtu() {
     check("REQ-13", |profile| {
         let mut rig = Rig::with(profile, |config| config.mtu = Some(1400));
         let mut whole = build::udp(at(A, 5000), at(C, 7777), &[7; 1472]);
@@ -258,32 +372,30 @@ fn req_13_a_packet_that_does_not_fit_is_refused_or_cut() {
         fix_ip_checksum(&mut whole);
         let verdict = rig.outbound(&mut whole);
         ensure!(matches!(verdict, Verdict::Drop(_)), "{verdict}");
-        let error = rig.sent.first().ok_or("REQ-13: no error")?;
+        let error = rig.sent.first().ok_or("no error")?;
         ensure!(error.side == Side::Inside, "the error went outside");
         ensure!(error.bytes[20..22] == [3, 4], "not «fragmentation needed»");
         ensure!(error.bytes[26..28] == 1400_u16.to_be_bytes(), "wrong MTU");
-        if profile.deviates(Requirement(Rfc::Rfc4787, "REQ-14")) {
-            return Ok(());
-        }
-        let mut cut = build::udp(at(A, 5000), at(C, 7777), &[7; 1472]);
-        let verdict = rig.outbound(&mut cut);
-        ensure!(
-            verdict == Verdict::Held(Hold::Fragmented),
-            "REQ-13a: {verdict}"
-        );
+        Ok(())
+    });
+}
+
+#[test]
+fn req_13a_another_packet_is_cut_and_its_pieces_leave_in_order() {
+    check("REQ-13a", |profile| {
+        let mut rig = Rig::with(profile, |config| config.mtu = Some(1400));
+        let mut whole = build::udp(at(A, 5000), at(C, 7777), &[7; 1472]);
+        let verdict = rig.outbound(&mut whole);
+        ensure!(verdict == Verdict::Held(Hold::Fragmented), "{verdict}");
         let mut offset = 0;
         for piece in &rig.sent {
             let headers = Headers::parse(&piece.bytes).unwrap();
-            ensure!(
-                headers.length <= 1400,
-                "REQ-13a: a piece of {}",
-                headers.length
-            );
-            let fragment = headers.fragment.ok_or("REQ-13a: a whole packet")?;
-            ensure!(fragment.offset == offset, "REQ-13a: out of order");
+            ensure!(headers.length <= 1400, "a piece of {}", headers.length);
+            let fragment = headers.fragment.ok_or("a whole packet")?;
+            ensure!(fragment.offset == offset, "out of order");
             offset += headers.length - headers.transport_at;
         }
-        ensure!(offset == 1480, "REQ-13a: {offset} bytes in all");
+        ensure!(offset == 1480, "{offset} bytes in all");
         Ok(())
     });
 }
@@ -320,20 +432,29 @@ fn req_14_fragments_pass_in_any_order() {
 }
 
 #[test]
-fn req_14a_a_flood_of_fragments_costs_whole_packets_nothing() {
-    let mut rig = Rig::new(Profile::FULL_CONE);
-    let later = &fragments(at(A, 5000), at(C, 7777))[1];
-    for id in 0..5000_u16 {
-        let mut piece = later.clone();
-        piece[4..6].copy_from_slice(&id.to_be_bytes());
-        fix_ip_checksum(&mut piece);
-        let _ = rig.outbound(&mut piece);
+fn req_14a_a_flood_of_fragments_costs_other_packets_nothing() {
+    for profile in Profile::ALL {
+        let mut rig = Rig::new(*profile);
+        let later = &fragments(at(A, 5000), at(C, 7777))[1];
+        for id in 0..5000_u16 {
+            let mut piece = later.clone();
+            piece[4..6].copy_from_slice(&id.to_be_bytes());
+            fix_ip_checksum(&mut piece);
+            let _ = rig.outbound(&mut piece);
+        }
+        assert!(rig.udp_out((B, 5000), (C, 7)).is_some(), "{profile}: whole");
+        let config = rig.nat.config();
+        let (takes, most) = (config.fragments, config.limits.datagrams_per_host as u64);
+        let mut pieces = fragments(at(B, 5000), at(C, 7));
+        for piece in pieces.iter_mut().filter(|_| takes != Fragments::Drop) {
+            assert_eq!(rig.outbound(piece), Verdict::Forward, "{profile}: in order");
+        }
+        rig.wait(secs(60));
+        let held = if takes == Fragments::AnyOrder {
+            most
+        } else {
+            0
+        };
+        assert_eq!(rig.nat.counters().fragments_expired, held, "{profile}");
     }
-    assert!(rig.udp_out((B, 5000), (C, 7)).is_some());
-    rig.wait(secs(60));
-    let most = rig.nat.config().limits.datagrams_per_host as u64;
-    assert_eq!(rig.nat.counters().fragments_expired, most);
-    let mut pieces = fragments(at(A, 5000), at(C, 7777));
-    assert_eq!(rig.outbound(&mut pieces[0]), Verdict::Forward);
-    assert_eq!(rig.outbound(&mut pieces[1]), Verdict::Forward);
 }

@@ -1,6 +1,7 @@
 use super::TranslateError;
 use crate::Address;
 use crate::packet::bytes::{put, put_u16, u8_at};
+use crate::packet::source_route::{SourceRoute, source_route};
 use crate::packet::{Headers, Packet, build, protocol};
 
 /// What a new IP header says that the old one does not.
@@ -48,7 +49,8 @@ pub(crate) fn header(
 type Buffer = ([u8; 48], usize);
 
 fn to_v6(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
-    if has_source_route(bytes, headers) || new.source.is_v4() || new.destination.is_v4() {
+    let strays = source_route(bytes, headers) == Some(SourceRoute::Ahead);
+    if strays || new.source.is_v4() || new.destination.is_v4() {
         return None;
     }
     let length = header_length(headers);
@@ -110,27 +112,6 @@ fn to_v4(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
     put(&mut buffer, 16, &destination.to_be_bytes());
     build::fill_ip_checksum(&mut buffer);
     Some((buffer, 20))
-}
-
-/// Returns whether an IPv4 packet has to take a way that its sender has chosen and has not gone to its end.
-fn has_source_route(bytes: &[u8], headers: &Headers) -> bool {
-    let mut rest = bytes.get(20..headers.transport_at).unwrap_or_default();
-    while let Some((kind, after)) = rest.split_first() {
-        let length = match kind {
-            0 => return false,
-            1 => {
-                rest = after;
-                continue;
-            }
-            _ => usize::from(u8_at(after, 0).unwrap_or(0)),
-        };
-        let pointer = usize::from(u8_at(after, 1).unwrap_or(0));
-        if matches!(kind, 131 | 137) && pointer <= length {
-            return true;
-        }
-        rest = rest.get(length.max(2)..).unwrap_or_default();
-    }
-    false
 }
 
 /// Returns whether an IPv6 packet has a routing header with segments left.
