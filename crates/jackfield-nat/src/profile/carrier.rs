@@ -28,6 +28,11 @@ impl Profile {
                 "REQ-8",
                 "code 1 as RFC 6888 REQ-11 has it, not code 13",
             ),
+            breaks(
+                Rfc::Rfc6888,
+                "REQ-8 (state loss)",
+                "after a reboot nobody knows which ports were in use",
+            ),
         ],
     };
 
@@ -86,11 +91,15 @@ impl Profile {
             ),
             breaks(
                 Rfc::Rfc6888,
+                "REQ-1",
+                "what UDP and TCP ask for is not met, as listed above",
+            ),
+            breaks(
+                Rfc::Rfc6888,
                 "REQ-2",
                 "any external address for each mapping",
             ),
             breaks(Rfc::Rfc6888, "REQ-7", APDF),
-            breaks(Rfc::Rfc6888, "REQ-8", "ports are used again at once"),
             breaks(
                 Rfc::Rfc6888,
                 "REQ-14",
@@ -121,7 +130,12 @@ impl Profile {
             ),
             breaks(
                 Rfc::Rfc5508,
-                "REQ-4",
+                "REQ-4b",
+                "types and codes are those of the other version",
+            ),
+            breaks(
+                Rfc::Rfc5508,
+                "REQ-5b",
                 "types and codes are those of the other version",
             ),
             breaks(
@@ -139,5 +153,7 @@ fn carrier_grade(config: &mut Config) {
     config.ports.parity = false;
     config.ports.hold_down = Duration::from_secs(120);
     config.limits.mappings_per_host = 1008;
+    config.limits.new_mappings_per_host = Some(500);
+    config.limits.new_flows_per_host = Some(2000);
     config.refusal = Refusal::HostUnreachable;
 }

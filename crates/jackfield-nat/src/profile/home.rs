@@ -92,6 +92,7 @@ impl Profile {
             breaks(Rfc::Rfc5508, "REQ-5", "ICMP errors are dropped"),
             breaks(Rfc::Rfc5508, "REQ-7", "no hairpinning"),
             breaks(Rfc::Rfc5508, "REQ-8", "no word to the host"),
+            breaks(Rfc::Rfc5508, "REQ-10a", "ICMP errors are dropped"),
             breaks(
                 Rfc::Rfc6888,
                 "REQ-4",
@@ -131,6 +132,11 @@ impl Profile {
                 "mapping changes when a port is taken",
             ),
             breaks(Rfc::Rfc5382, "REQ-3", APDF),
+            breaks(
+                Rfc::Rfc5508,
+                "REQ-1a",
+                "not for the second host with an identifier",
+            ),
         ],
     };
 }

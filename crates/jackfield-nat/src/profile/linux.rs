@@ -156,6 +156,11 @@ const LINUX_DEVIATIONS: &[Deviation] = &[
         "REQ-8",
         "no hairpinning without further rules",
     ),
+    breaks(
+        Rfc::Rfc5508,
+        "REQ-1a",
+        "a clash gives one query another identifier",
+    ),
     breaks(Rfc::Rfc5508, "REQ-2", "30 s"),
     breaks(
         Rfc::Rfc5508,
