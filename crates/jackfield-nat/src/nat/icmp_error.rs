@@ -63,7 +63,7 @@ impl Nat {
 
     /// Returns the source that an error from inside has outside, when it is about a packet to `external`: the sender's
     /// own outside address, else the NAT's. Behind a firewall, which translates nothing, the source stays.
-    pub(super) fn error_source(&self, sender: Address, external: Address) -> Address {
+    fn error_source(&self, sender: Address, external: Address) -> Address {
         if !self.translates_ports() {
             return sender;
         }

@@ -220,7 +220,7 @@ impl Nat {
         let destination = outside_of(prefix, headers.destination).ok_or(DropReason::IcmpNoFlow)?;
         let turns_around = self.is_external(destination);
         let outer = Header {
-            source: self.error_source(headers.source, external.address),
+            source: external.address,
             destination,
             // A packet that turns around is translated twice and yet goes through one router.
             ttl: match turns_around {

@@ -369,7 +369,7 @@ fn req_8_what_the_firewall_refuses_aloud_is_answered_with_code_13() {
     assert_eq!(rig.udp_out((A, 5000), (C, 7)), None);
     assert_eq!(rig.sent[0].bytes[20..22], [3, 13]);
     let mut rig = Rig::with(Profile::FULL_CONE, |config| {
-        config.policy = Policy::no_udp()
+        config.policy = Policy::no_udp();
     });
     assert_eq!(rig.udp_out((A, 5000), (C, 7)), None);
     assert_eq!(rig.sent, [], "a silent firewall");
@@ -378,7 +378,7 @@ fn req_8_what_the_firewall_refuses_aloud_is_answered_with_code_13() {
 #[test]
 fn req_9_a_nat_may_send_no_errors_of_its_own() {
     let mut rig = Rig::with(Profile::FULL_CONE, |config| {
-        config.limits.errors_per_second = 0
+        config.limits.errors_per_second = 0;
     });
     let mut bytes = build::udp(at(A, 5000), at(C, 7), DATA);
     bytes[8] = 1;
