@@ -16,6 +16,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use jackfield_driver::shard::{ShardContext, Shards, ShardsConfig};
+use jackfield_driver::stats::Sample;
 use jackfield_driver::tcp::{self, TcpStats};
 use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard};
 use jackfield_driver::udp::{UdpConfig, UdpSocket};
@@ -111,17 +112,13 @@ fn wait_for_interrupt(stats: Option<&Vec<TurnHandle>>) -> std::io::Result<()> {
     runtime.block_on(tokio::signal::ctrl_c())?;
     for (shard, handle) in stats.into_iter().flatten().enumerate() {
         let driver = handle.driver_stats();
-        let print = |name: &str, value: u64| eprintln!("{shard} {name} {value}");
-        driver
-            .listeners
-            .visit(|name, value| print(&format!("listeners.{name}"), value));
-        driver
-            .relays
-            .visit(|name, value| print(&format!("relays.{name}"), value));
-        driver
-            .streams
-            .visit(|name, value| print(&format!("streams.{name}"), value));
-        driver.driver.visit(print);
+        let print = |part: &str, sample: Sample| {
+            eprintln!("{shard} {part}{} {}", sample.name, sample.value);
+        };
+        driver.listeners.visit(|sample| print("listeners.", sample));
+        driver.relays.visit(|sample| print("relays.", sample));
+        driver.streams.visit(|sample| print("streams.", sample));
+        driver.driver.visit(|sample| print("", sample));
         if let Some(core) = runtime.block_on(handle.stats()) {
             eprintln!("{shard} {core:?}");
         }

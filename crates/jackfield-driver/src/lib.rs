@@ -43,10 +43,8 @@ pub mod discovery;
 pub mod port;
 pub mod portmap;
 pub mod shard;
-mod stats;
+pub mod stats;
 pub mod tcp;
 pub mod turn;
 pub mod turn_client;
 pub mod udp;
-
-pub use stats::Counter;

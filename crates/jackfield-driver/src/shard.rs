@@ -37,11 +37,11 @@ counters! {
     /// What a shard counts.
     pub struct ShardStats {
         /// Tasks running at present.
-        tasks,
+        tasks: Gauge,
         /// Tasks that ended in a panic.
-        panics,
+        panics: Counter,
         /// Tasks that did not end within the grace of a stop.
-        abandoned,
+        abandoned: Counter,
     }
 }
 

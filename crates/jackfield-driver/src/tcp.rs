@@ -14,11 +14,11 @@ counters! {
     /// What TCP listeners count; several listeners of a shard share one.
     pub struct TcpStats {
         /// Connections accepted.
-        accepted,
+        accepted: Counter,
         /// Connections that were gone before they could be accepted.
-        aborted,
+        aborted: Counter,
         /// Times the system had no room for another connection: files, memory.
-        exhausted,
+        exhausted: Counter,
     }
 }
 

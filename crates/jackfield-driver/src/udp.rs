@@ -49,29 +49,29 @@ counters! {
     /// What UDP sockets count; several sockets of a shard share one.
     pub struct UdpStats {
         /// Datagrams received.
-        rx_datagrams,
+        rx_datagrams: Counter,
         /// Bytes received.
-        rx_bytes,
+        rx_bytes: Counter in Bytes,
         /// System calls that received something.
-        rx_batches,
+        rx_batches: Counter,
         /// Messages that held more than one datagram (GRO).
-        rx_trains,
+        rx_trains: Counter,
         /// Receives that failed, most of them told by ICMP about an earlier send.
-        rx_errors,
+        rx_errors: Counter,
         /// Datagrams handed to the kernel.
-        tx_datagrams,
+        tx_datagrams: Counter,
         /// Bytes handed to the kernel.
-        tx_bytes,
+        tx_bytes: Counter in Bytes,
         /// System calls that sent something.
-        tx_batches,
+        tx_batches: Counter,
         /// Trains handed to the kernel (GSO).
-        tx_trains,
+        tx_trains: Counter,
         /// Trains that the kernel refused; their datagrams went one by one.
-        tx_trains_refused,
+        tx_trains_refused: Counter,
         /// Datagrams dropped because the queue was full.
-        tx_dropped_full,
+        tx_dropped_full: Counter,
         /// Datagrams dropped because the kernel refused them.
-        tx_dropped_refused,
+        tx_dropped_refused: Counter,
     }
 }
 

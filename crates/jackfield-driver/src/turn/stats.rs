@@ -19,19 +19,19 @@ counters! {
     /// What the TURN driver counts beside its sockets.
     pub struct DriverStats {
         /// Relay sockets bound at present.
-        relay_sockets,
+        relay_sockets: Gauge,
         /// Relay sockets that could not be bound.
-        bind_errors,
+        bind_errors: Counter,
         /// Packets that went from relay to relay inside the shard, without the kernel.
-        short_cuts,
+        short_cuts: Counter,
         /// Packets for a socket or connection that was gone.
-        no_way,
+        no_way: Counter,
         /// Datagrams dropped because they looked like DTLS.
-        dropped_dtls,
+        dropped_dtls: Counter,
         /// Datagrams dropped because they looked like QUIC.
-        dropped_quic,
+        dropped_quic: Counter,
         /// Datagrams dropped because they looked like RTP, or like nothing with a name.
-        dropped_other,
+        dropped_other: Counter,
     }
 }
 
@@ -39,26 +39,26 @@ counters! {
     /// What connections of TURN clients count.
     pub struct StreamStats {
         /// Connections at present.
-        open,
+        open: Gauge,
         /// Connections so far.
-        opened,
+        opened: Counter,
         /// Connections refused because there were too many.
-        refused,
+        refused: Counter,
         /// Connections ended because they carried something else than STUN and ChannelData.
-        not_stun,
+        not_stun: Counter,
         /// Connections ended because they were silent without an allocation.
-        idle,
+        idle: Counter,
         /// Messages received.
-        rx_messages,
+        rx_messages: Counter,
         /// Bytes received.
-        rx_bytes,
+        rx_bytes: Counter in Bytes,
         /// Messages queued for sending.
-        tx_messages,
+        tx_messages: Counter,
         /// Bytes sent.
-        tx_bytes,
+        tx_bytes: Counter in Bytes,
         /// Data dropped because the client reads too slowly.
-        tx_dropped_slow,
+        tx_dropped_slow: Counter,
         /// Times that reading waited for a client that asks but does not read the answers.
-        paused,
+        paused: Counter,
     }
 }

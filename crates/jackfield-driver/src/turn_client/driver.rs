@@ -13,7 +13,7 @@ use super::Packet;
 use super::error::{ConnectError, TurnError};
 use super::link::{Link, Out};
 use super::options::Options;
-use crate::Counter;
+use crate::stats::Counter;
 
 /// What a client's task and its callers share.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
+use jackfield_driver::stats::Sample;
 use jackfield_turn::Stats as TurnCoreStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -137,22 +138,22 @@ async fn collect(app: &App) -> Samples {
         );
     }
     for shard in app.shards.get().into_iter().flatten() {
-        shard.shard.visit(|name, value| {
+        shard.shard.visit(|sample| {
             samples.add_labelled(
                 Kind::Gauge,
                 "shard",
                 "Tasks of shards, and how they ended",
-                ("what", name),
-                value,
+                ("what", sample.name),
+                sample.value,
             );
         });
-        shard.tcp.visit(|name, value| {
+        shard.tcp.visit(|sample| {
             samples.add_labelled(
                 Kind::Counter,
                 "tcp",
                 "Connections as the listeners saw them",
-                ("what", name),
-                value,
+                ("what", sample.name),
+                sample.value,
             );
         });
         turn_driver(&shard.turn, &mut samples);
@@ -271,29 +272,22 @@ fn signaling(app: &App, samples: &mut Samples) {
 fn turn_driver(handle: &jackfield_driver::turn::TurnHandle, samples: &mut Samples) {
     let stats = handle.driver_stats();
     let add = |name, help| {
-        move |samples: &mut Samples, what: &'static str, value| {
-            samples.add_labelled(Kind::Counter, name, help, ("what", what), value);
+        move |samples: &mut Samples, sample: Sample| {
+            let label = ("what", sample.name);
+            samples.add_labelled(Kind::Counter, name, help, label, sample.value);
         }
     };
     let listeners = add("udp_listener", "UDP sockets that clients send to");
-    stats
-        .listeners
-        .visit(|what, value| listeners(samples, what, value));
+    stats.listeners.visit(|sample| listeners(samples, sample));
     let relays = add("udp_relay", "UDP sockets that peers send to");
-    stats
-        .relays
-        .visit(|what, value| relays(samples, what, value));
+    stats.relays.visit(|sample| relays(samples, sample));
     let streams = add("turn_stream", "TCP and TLS connections of TURN clients");
-    stats
-        .streams
-        .visit(|what, value| streams(samples, what, value));
+    stats.streams.visit(|sample| streams(samples, sample));
     let driver = add(
         "turn_driver",
         "What the TURN driver counts beside its sockets",
     );
-    stats
-        .driver
-        .visit(|what, value| driver(samples, what, value));
+    stats.driver.visit(|sample| driver(samples, sample));
 }
 
 fn turn_core(stats: &TurnCoreStats, samples: &mut Samples) {
