@@ -7,8 +7,15 @@ use std::net::SocketAddr;
 use crate::attribute::{AttributeType, ErrorCodeAttribute, UnknownAttributes, XorMappedAddress};
 use crate::{Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method};
 
-/// What a Binding request may carry without being refused. Those of ICE are here because agents probe servers with them.
+/// What a Binding request may carry without being refused.
+///
+/// What belongs into responses is known and ignored ("known-but-unexpected", RFC 8489 §6.3). The attributes of ICE are
+/// here because agents probe servers with them.
 const KNOWN: &[AttributeType] = &[
+    AttributeType::MAPPED_ADDRESS,
+    AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::ERROR_CODE,
+    AttributeType::UNKNOWN_ATTRIBUTES,
     AttributeType::USERNAME,
     AttributeType::REALM,
     AttributeType::NONCE,
@@ -84,6 +91,24 @@ mod tests {
         assert_eq!(answer.attributes().count(), 1);
         let mapped: XorMappedAddress = answer.get().unwrap().unwrap();
         assert_eq!(mapped.0, REMOTE.parse().unwrap());
+    }
+
+    #[test]
+    fn an_attribute_that_is_known_and_out_of_place_is_ignored() {
+        let mut request = Vec::new();
+        let id = TransactionId::new(*b"abcdefghijkl");
+        let mut writer = MessageWriter::new(&mut request, Class::Request, Method::BINDING, id);
+        //= https://www.rfc-editor.org/rfc/rfc8489#section-6.3
+        //= type=test
+        //# Known-but-unexpected attributes SHOULD be ignored by
+        //# the agent.
+        writer.attribute(&XorMappedAddress(REMOTE.parse().unwrap()));
+        writer.attribute(&ErrorCodeAttribute::from(ErrorCode::BAD_REQUEST));
+        writer.finish().unwrap();
+        let mut bytes = Vec::new();
+        let request = Message::parse(&request).unwrap();
+        answer(&request, REMOTE.parse().unwrap(), &mut bytes).unwrap();
+        assert_eq!(Message::parse(&bytes).unwrap().class(), Class::Success);
     }
 
     #[test]

@@ -44,13 +44,14 @@ pub(crate) fn check_sha1(covered: &[u8], key: &Key, value: &[u8]) -> Result<(), 
 }
 
 pub(crate) fn check_sha256(covered: &[u8], key: &Key, value: &[u8]) -> Result<(), IntegrityError> {
+    // Neither TURN nor ICE allows truncation: a shorter value would be easier to guess.
     //= https://www.rfc-editor.org/rfc/rfc8489#section-14.6
-    //# The value will be at most 32 bytes, but it MUST be at least 16 bytes and MUST be a multiple of 4 bytes.
-    if !(16..=32).contains(&value.len()) || !value.len().is_multiple_of(4) {
+    //# The value must be the full 32 bytes unless the STUN Usage
+    //# explicitly specifies that truncation is allowed.
+    if value.len() != 32 {
         return Err(IntegrityError::Length);
     }
-    let expected = sha256(covered, value.len(), key);
-    same(expected.get(..value.len()).unwrap_or(&expected), value)
+    same(&sha256(covered, 32, key), value)
 }
 
 /// Compares in time that does not depend on where the two differ.

@@ -19,12 +19,12 @@ pub struct ErrorCodeAttribute<'a> {
     /// The code.
     pub code: ErrorCode,
     /// The reason in words, which may be empty; the sender chose them, so they are for diagnosis only. What is over
-    /// [`ErrorCodeAttribute::MAX_REASON`] is cut off when it is written.
+    /// 127 characters is cut off when it is written.
     pub reason: &'a str,
 }
 
 impl ErrorCodeAttribute<'_> {
-    /// The most bytes of a reason.
+    /// The most bytes of a reason that are read.
     pub const MAX_REASON: usize = 763;
 
     /// Returns the attribute without words, which is smaller: for responses to addresses that may be forged.
@@ -69,7 +69,7 @@ impl<'a> Attribute<'a> for ErrorCodeAttribute<'a> {
         let [class, number] = [code / 100, code % 100].map(|part| part.to_le_bytes());
         let ([class, _], [number, _]) = (class, number);
         out.extend_from_slice(&[0, 0, class, number]);
-        text::encode(self.reason, Self::MAX_REASON, out);
+        text::encode(self.reason, text::SHORT, out);
     }
 }
 

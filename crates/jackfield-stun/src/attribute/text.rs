@@ -9,25 +9,35 @@ pub(super) fn decode(kind: AttributeType, value: &[u8], max: usize) -> Result<&s
     str::from_utf8(value).map_err(|_| DecodeError::Value(kind))
 }
 
-/// Writes at most `max` bytes of text, cut between characters.
-pub(super) fn encode(text: &str, max: usize, out: &mut Vec<u8>) {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    let text = end.and_then(|end| text.get(..end)).unwrap_or("");
-    out.extend_from_slice(text.as_bytes());
+/// How much of a text is written; the rest is cut off between characters.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Limit {
+    Bytes(usize),
+    Characters(usize),
+}
+
+/// Writes text up to a limit.
+pub(super) fn encode(text: &str, limit: Limit, out: &mut Vec<u8>) {
+    let end = match limit {
+        Limit::Bytes(max) => text.floor_char_boundary(max),
+        Limit::Characters(max) => {
+            let beyond = text.char_indices().nth(max);
+            beyond.map_or(text.len(), |(at, _)| at)
+        }
+    };
+    out.extend_from_slice(text.get(..end).unwrap_or_default().as_bytes());
 }
 
 /// Defines an attribute that is text.
 macro_rules! text_attribute {
-    ($(#[$doc:meta])* $name:ident, $kind:ident, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:ident, $read:literal, $write:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name<'a>(pub &'a str);
 
         impl $name<'_> {
-            /// The most bytes it may have.
-            pub const MAX: usize = $max;
+            /// The most bytes that are read; a longer value is an error.
+            pub const MAX: usize = $read;
         }
 
         impl<'a> $crate::attribute::Attribute<'a> for $name<'a> {
@@ -41,13 +51,18 @@ macro_rules! text_attribute {
             }
 
             fn encode(&self, _transaction: &$crate::TransactionId, out: &mut Vec<u8>) {
-                $crate::attribute::text::encode(self.0, Self::MAX, out);
+                $crate::attribute::text::encode(self.0, $write, out);
             }
         }
     };
 }
 
 pub(super) use text_attribute;
+
+/// The most characters of SOFTWARE and of a reason phrase, "fewer than 128" ([RFC 8489 §14.14]).
+///
+/// [RFC 8489 §14.14]: https://www.rfc-editor.org/rfc/rfc8489#section-14.14
+pub(super) const SHORT: Limit = Limit::Characters(127);
 
 #[cfg(test)]
 mod tests {
@@ -56,8 +71,11 @@ mod tests {
     #[test]
     fn text_is_cut_between_characters() {
         let mut out = Vec::new();
-        encode("aß", 2, &mut out);
+        encode("aß", Limit::Bytes(2), &mut out);
         assert_eq!(out, b"a");
+        out.clear();
+        encode("ßßß", Limit::Characters(2), &mut out);
+        assert_eq!(out, "ßß".as_bytes());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::config::Config;
 use super::discovery::{Output, SocketId};
 use super::{filtering, fragments, hairpinning, lifetime, mapping};
 use crate::attribute::{
-    ChangeRequest, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding, ResponsePort,
-    XorMappedAddress,
+    AttributeType, ChangeRequest, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding,
+    ResponsePort, XorMappedAddress,
 };
 use crate::transaction::{self, Transaction};
 use crate::{Class, Message, MessageWriter, Method, TransactionId};
@@ -168,6 +168,11 @@ impl Exchanges {
             return;
         }
         let outcome = match message.class() {
+            //= https://www.rfc-editor.org/rfc/rfc8489#section-6.3.3
+            //# If the success response contains unknown comprehension-required
+            //# attributes, the response is discarded and the transaction is
+            //# considered to have failed.
+            Class::Success if message.unknown(KNOWN).next().is_some() => Some(Outcome::Refused),
             Class::Success => read(&message, exchange.from, at, source).map(Outcome::Answered),
             Class::Error => {
                 let code = message.get::<ErrorCodeAttribute<'_>>().ok().flatten();
@@ -290,4 +295,49 @@ fn read(message: &Message<'_>, from: SocketId, at: SocketId, source: SocketAddr)
             .map(|OtherAddress(address)| plain(address)),
         padding: message.get().ok()?.map_or(0, Padding::length),
     })
+}
+
+/// What a response may carry that must be understood; the last three are of RFC 3489, whose servers are still out there.
+const KNOWN: &[AttributeType] = &[
+    AttributeType::MAPPED_ADDRESS,
+    AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::CHANGE_REQUEST,
+    AttributeType::RESPONSE_PORT,
+    AttributeType::PADDING,
+    AttributeType::USERNAME,
+    AttributeType::REALM,
+    AttributeType::NONCE,
+    AttributeType::SOURCE_ADDRESS,
+    AttributeType::CHANGED_ADDRESS,
+    AttributeType::REFLECTED_FROM,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn a_response_that_must_be_understood_and_is_not_fails_its_request() {
+        let server = "192.0.2.1:3478".parse().unwrap();
+        for (kind, refused) in [(0x7F01, true), (0x0005, false), (0xFF01, false)] {
+            let (now, from) = (Instant::now(), SocketId::new(0));
+            let mut exchanges = Exchanges::new(Config::new(vec![server]), [7; 32]);
+            let purpose = Purpose::Fragments(fragments::Step::First);
+            exchanges.ask(now, Ask::new(from, server, purpose));
+            let Some(Output::Transmit { bytes, .. }) = exchanges.outputs.pop_front() else {
+                panic!("no request")
+            };
+            let id = Message::parse(&bytes).unwrap().transaction();
+            let mut answer = Vec::new();
+            let mut writer = MessageWriter::new(&mut answer, Class::Success, Method::BINDING, id);
+            writer.attribute(&XorMappedAddress(server));
+            writer.finish().unwrap();
+            answer.extend_from_slice(&[(kind >> 8) as u8, (kind & 0xFF) as u8, 0, 0]);
+            answer[3] += 4;
+            exchanges.handle_datagram(now, from, server, &answer);
+            let (_, outcome) = exchanges.outcomes.pop_front().unwrap();
+            assert_eq!(outcome == Outcome::Refused, refused, "{kind:#06x}");
+        }
+    }
 }

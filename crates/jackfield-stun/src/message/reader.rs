@@ -162,7 +162,7 @@ impl<'a> Message<'a> {
         integrity::check_sha1(covered, key, value)
     }
 
-    /// Checks MESSAGE-INTEGRITY-SHA256 (HMAC-SHA256, of which at least 16 bytes must be there).
+    /// Checks MESSAGE-INTEGRITY-SHA256 (HMAC-SHA256, which must not be truncated).
     pub fn check_sha256(&self, key: &Key) -> Result<(), IntegrityError> {
         let (covered, value) = self.integrity(self.sha256)?;
         integrity::check_sha256(covered, key, value)
@@ -276,6 +276,20 @@ mod tests {
         let message = Message::parse(&bytes).unwrap();
         assert_eq!(message.check_sha256(&key), Ok(()));
         assert_eq!(message.check_sha1(&key), Err(IntegrityError::Missing));
+    }
+
+    #[test]
+    fn a_truncated_sha256_integrity_is_refused() {
+        let key = Key::short_term("pw");
+        let mut bytes = written(|writer| writer.integrity_sha256(&key));
+        let full = Message::parse(&bytes).unwrap();
+        assert_eq!(full.check_sha256(&key), Ok(()));
+        // The header counts the shorter attribute, as a sender that truncates would have it.
+        bytes.truncate(20 + 4 + 16);
+        bytes[2..4].copy_from_slice(&20u16.to_be_bytes());
+        bytes[22..24].copy_from_slice(&16u16.to_be_bytes());
+        let truncated = Message::parse(&bytes).unwrap();
+        assert_eq!(truncated.check_sha256(&key), Err(IntegrityError::Length));
     }
 
     #[test]

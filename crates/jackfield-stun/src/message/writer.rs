@@ -115,10 +115,10 @@ impl<'b> MessageWriter<'b> {
 mod tests {
     use super::*;
     use crate::Message;
-    use crate::attribute::Software;
+    use crate::attribute::{Realm, Software};
 
     #[test]
-    fn an_attribute_that_does_not_fit_is_left_out_and_told() {
+    fn an_attribute_that_does_not_fit_is_left_out_and_reported() {
         let long = "x".repeat(700);
         let mut bytes = b"before".to_vec();
         let mut writer = MessageWriter::new(
@@ -128,7 +128,7 @@ mod tests {
             TransactionId::new([0; 12]),
         );
         for _ in 0..100 {
-            writer.attribute(&Software(&long));
+            writer.attribute(&Realm(&long));
         }
         assert_eq!(writer.finish(), Err(MessageTooLong));
         assert!(Message::parse(&bytes[6..]).is_ok());
