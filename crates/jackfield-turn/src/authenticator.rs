@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) struct Authenticated {
     pub(crate) username: Arc<str>,
     /// Signs the answer.
     pub(crate) key: Key,
-    /// Which integrity attribute the request had, and the answer gets.
+    /// Whether the answer gets MESSAGE-INTEGRITY-SHA256, because the request chose a password algorithm.
     pub(crate) sha256: bool,
     /// Whether the credential's time is over.
     pub(crate) expired: bool,
@@ -77,7 +77,12 @@ impl Authenticator {
     }
 
     /// Writes what a client needs for its next try: REALM, NONCE and what else is offered.
-    pub(crate) fn challenge(&self, writer: &mut MessageWriter<'_>, client: IpAddr, unix: Duration) {
+    pub(crate) fn challenge(
+        &self,
+        writer: &mut MessageWriter<'_>,
+        client: SocketAddr,
+        unix: Duration,
+    ) {
         writer.attribute(&Realm(&self.realm));
         writer.attribute(&Nonce(&self.nonces.make(client, unix)));
         if self.password_algorithms {
@@ -98,28 +103,33 @@ impl Authenticator {
         let name = claimed_name(request)?;
         let realm: Realm<'_> = required(request)?;
         let nonce: Nonce<'_> = required(request)?;
-        let algorithm = self.algorithm(request, &nonce)?;
-        if !self.nonces.check(nonce.0, client, unix) {
-            return Err(Rejection::StaleNonce);
-        }
+        let chosen = self.chosen_algorithm(request, &nonce)?;
         if realm.0 != self.realm {
             return Err(Rejection::Unauthenticated);
         }
         let (username, key) = self
-            .find_key(request, &name, algorithm)
+            .find_key(request, &name, chosen.unwrap_or(Algorithm::Md5))
             .ok_or(Rejection::Unauthenticated)?;
+        // The nonce comes last, so that 438 goes only to those who know a password.
+        if !self.nonces.check(nonce.0, client, unix) {
+            return Err(Rejection::StaleNonce);
+        }
         let is_static = self.users.iter().any(|user| user.name == username);
         let expiry = credential::expiry(&username).filter(|_| !is_static);
         Ok(Authenticated {
             username: username.into(),
             key,
-            sha256: request.has_sha256(),
+            sha256: chosen.is_some(),
             expired: expiry.is_some_and(|expiry| expiry <= unix),
         })
     }
 
-    /// Returns the algorithm of the request's key, and refuses what hints at a stripped offer.
-    fn algorithm(&self, request: &Message<'_>, nonce: &Nonce<'_>) -> Result<Algorithm, Rejection> {
+    /// Returns the password algorithm that the request chose, if it chose one, and refuses what hints at a stripped offer.
+    fn chosen_algorithm(
+        &self,
+        request: &Message<'_>,
+        nonce: &Nonce<'_>,
+    ) -> Result<Option<Algorithm>, Rejection> {
         let offered = nonce
             .security_features()
             .is_some_and(|features| features.password_algorithms);
@@ -129,12 +139,16 @@ impl Authenticator {
             (true, Some(PasswordAlgorithm(chosen)), true) => {
                 let echo: PasswordAlgorithms<'_> = required(request)?;
                 if echo == PasswordAlgorithms::ALL {
-                    Ok(chosen)
+                    Ok(Some(chosen))
                 } else {
                     Err(Rejection::BadRequest)
                 }
             }
-            (true, None, false) | (false, ..) => Ok(Algorithm::Md5),
+            //= https://www.rfc-editor.org/rfc/rfc8489#section-9.2.4
+            //# If the request contains neither the PASSWORD-ALGORITHMS nor the
+            //# PASSWORD-ALGORITHM algorithm, then the request is processed as
+            //# though PASSWORD-ALGORITHM were MD5.
+            (true, None, false) | (false, ..) => Ok(None),
             (true, Some(_), false) | (true, None, true) => Err(Rejection::BadRequest),
         }
     }

@@ -28,11 +28,30 @@
 //! [`Client::poll_output`] says until [`Output::Wait`].
 //!
 //! # Where we differ
-//! - A refresh that is not answered is tried again until the allocation's time is over.
-//! - Answers that cannot be trusted are dropped, as they must be; if nothing better comes, [`Failure::Untrusted`] tells so.
-//! - A server that wants another address of ours (437) or names another server (300) is followed by [`Output::Connect`],
-//!   a limited number of times.
+//! - [RFC 8489 §6.3.4] wants a request that met an error of the 500s to be sent again four times at most. A refresh is
+//!   sent again every five seconds until its allocation, permission or channel ends: twelve times with the usual
+//!   lifetimes.
+//! - [RFC 8489 §14.8] wants a 300 response to be signed. One that answers our first, unsigned request is followed
+//!   without: coturn redirects before it asks for a credential, as §10 lets it. With TLS the certificate still has to fit.
+//! - [RFC 8489 §6.2] asks for at most ten requests under way. There is one for each peer that is asked for, as whoever
+//!   asks (an ICE agent) paces itself.
+//! - [RFC 8656 §12.3] recommends a new allocation when a ChannelBind request meets an unexpected 400. The peer is
+//!   reached by Send indications then: a call would break for want of a channel.
+//! - [RFC 8656 §12.6] recommends to check a permission before data of a channel is taken; a channel that was asked for
+//!   is enough, as its data may come before the answer.
+//! - [RFC 8656 §11.6]: a Data indication with an ICMP attribute is dropped.
+//! - [RFC 8656 §5] wants SOFTWARE in Allocate and Refresh requests; there is none unless [`Config::software`] says so,
+//!   because everybody on the path reads it.
+//! - A server that sees an allocation of another client on our address (437) or that names another server (300) is
+//!   followed by [`Output::Connect`], three times by default ([`Limits::reconnects`]).
 //!
+//! [RFC 8489 §6.2]: https://www.rfc-editor.org/rfc/rfc8489#section-6.2
+//! [RFC 8489 §6.3.4]: https://www.rfc-editor.org/rfc/rfc8489#section-6.3.4
+//! [RFC 8489 §14.8]: https://www.rfc-editor.org/rfc/rfc8489#section-14.8
+//! [RFC 8656 §5]: https://www.rfc-editor.org/rfc/rfc8656#section-5
+//! [RFC 8656 §11.6]: https://www.rfc-editor.org/rfc/rfc8656#section-11.6
+//! [RFC 8656 §12.3]: https://www.rfc-editor.org/rfc/rfc8656#section-12.3
+//! [RFC 8656 §12.6]: https://www.rfc-editor.org/rfc/rfc8656#section-12.6
 //! [RFC 8656]: https://www.rfc-editor.org/rfc/rfc8656
 
 mod allocation;

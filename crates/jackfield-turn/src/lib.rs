@@ -46,8 +46,18 @@
 //! - [ ] [RFC 8016] mobility, RFC 7635 OAuth, the ICMP attribute of RFC 8656
 //!
 //! # Where we differ
-//! - An Allocate request that names no family gets the client's own if it can, else the other ([`DefaultFamily`]).
-//! - The nonce is bound to the client's IP address and not to its port, which NATs change.
+//! The server; the client's part is in [`client`]:
+//! - [RFC 8656 §7.2]: an Allocate request that names no family gets the client's own if it can, else the other
+//!   ([`DefaultFamily`]).
+//! - [RFC 8656 §7.2] lets anyone redeem a RESERVATION-TOKEN; here it is good only for the user who got it.
+//! - [RFC 8656 §12]: channel numbers from 0x5000 to 0x7FFF are accepted ([`Config::rfc5766_channels`]), because Debian's
+//!   coturn client counts into them.
+//! - [RFC 8656 §14], §15: DSCP, ECN and DF are not copied from packet to packet, which is the RFC's alternate behaviour;
+//!   DONT-FRAGMENT in a Send indication is obeyed.
+//! - [RFC 8656 §11.5]: ICMP errors of peers are not passed on.
+//! - [RFC 8656 §5] wants SOFTWARE in answers to Allocate and Refresh: it is off by default, and strangers never get it.
+//! - [RFC 8489 §9.2]: without [`Config::password_algorithms`] nonces have no cookie, as those of a server of RFC 5389.
+//! - A nonce is bound to the client's IP address and not to its port, which NATs change.
 //! - After a minted credential has expired, its allocation may be refreshed once, and used until it ends.
 //! - A message from a client that would cost an answer to a source it may have forged is limited by source network.
 //!
@@ -56,6 +66,12 @@
 //! |---|---|
 //! | `fuzzing` | the bodies of the fuzz targets |
 //!
+//! [RFC 8489 §9.2]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2
+//! [RFC 8656 §5]: https://www.rfc-editor.org/rfc/rfc8656#section-5
+//! [RFC 8656 §7.2]: https://www.rfc-editor.org/rfc/rfc8656#section-7.2
+//! [RFC 8656 §11.5]: https://www.rfc-editor.org/rfc/rfc8656#section-11.5
+//! [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
+//! [RFC 8656 §14]: https://www.rfc-editor.org/rfc/rfc8656#section-14
 //! [RFC 5766]: https://www.rfc-editor.org/rfc/rfc5766
 //! [RFC 5780]: https://www.rfc-editor.org/rfc/rfc5780
 //! [RFC 6062]: https://www.rfc-editor.org/rfc/rfc6062

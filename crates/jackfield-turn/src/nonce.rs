@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,8 +12,9 @@ use crate::NonceKey;
 
 /// Makes and checks nonces without remembering any.
 ///
-/// A nonce is the RFC 8489 cookie (where offered), the second it was made in, and 96 bits of HMAC-SHA256 over both and
-/// the client's IP address. It is not bound to the port, which NATs change and which differs between a client's sockets.
+/// A nonce is the RFC 8489 cookie (where offered), the second it was made in, the client's port, and 96 bits of
+/// HMAC-SHA256 over these and the client's IP address. The port makes nonces of different sockets differ, and is not
+/// compared: NATs change it, and a client may use one nonce for all its sockets.
 #[derive(Debug, Clone)]
 pub(crate) struct Nonces {
     key: NonceKey,
@@ -21,8 +22,6 @@ pub(crate) struct Nonces {
     /// The cookie and features, or nothing.
     prefix: String,
 }
-
-const MAC: usize = 12;
 
 impl Nonces {
     pub(crate) fn new(
@@ -38,10 +37,16 @@ impl Nonces {
     }
 
     /// Makes a nonce for `client` at `unix`, the time since 1970.
-    pub(crate) fn make(&self, client: IpAddr, unix: Duration) -> String {
-        let second = seconds(unix).to_be_bytes();
-        let mut bytes = second.to_vec();
-        bytes.extend_from_slice(&self.mac(client, second));
+    pub(crate) fn make(&self, client: SocketAddr, unix: Duration) -> String {
+        let [s0, s1, s2, s3] = seconds(unix).to_be_bytes();
+        //= https://www.rfc-editor.org/rfc/rfc8489#section-9.2.4
+        //# The server MUST NOT choose the
+        //# same NONCE for two requests unless they have the same source IP
+        //# address and port.
+        let [p0, p1] = client.port().to_be_bytes();
+        let stamp = [s0, s1, s2, s3, p0, p1];
+        let mut bytes = stamp.to_vec();
+        bytes.extend_from_slice(&self.mac(client.ip(), stamp));
         format!("{}{}", self.prefix, STANDARD_NO_PAD.encode(bytes))
     }
 
@@ -50,25 +55,27 @@ impl Nonces {
         let Some(encoded) = nonce.strip_prefix(&self.prefix) else {
             return false;
         };
-        let mut bytes = [0; 4 + MAC + 1]; // one spare, as the decoder's estimate may be one too high
+        // One byte is spare, as the decoder's estimate may be one too high.
+        let mut bytes = [0; STAMP + MAC + 1];
         let Ok(length) = STANDARD_NO_PAD.decode_slice(encoded, &mut bytes) else {
             return false;
         };
-        let Some((second, mac)) = bytes.get(..length).and_then(<[u8]>::split_first_chunk::<4>)
-        else {
+        let bytes = bytes.get(..length);
+        let Some((stamp, mac)) = bytes.and_then(<[u8]>::split_first_chunk::<STAMP>) else {
             return false;
         };
-        let expected = self.mac(client, *second);
-        let age = seconds(unix).wrapping_sub(u32::from_be_bytes(*second));
+        let &[s0, s1, s2, s3, _, _] = stamp;
+        let expected = self.mac(client, *stamp);
+        let age = seconds(unix).wrapping_sub(u32::from_be_bytes([s0, s1, s2, s3]));
         bool::from(expected.ct_eq(mac)) && u64::from(age) <= self.lifetime.as_secs()
     }
 
-    fn mac(&self, client: IpAddr, second: [u8; 4]) -> [u8; MAC] {
+    fn mac(&self, client: IpAddr, stamp: [u8; STAMP]) -> [u8; MAC] {
         let NonceKey(key) = &self.key;
         let mut mac =
             <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(self.prefix.as_bytes());
-        mac.update(&second);
+        mac.update(&stamp);
         match client.to_canonical() {
             IpAddr::V4(ip) => mac.update(&ip.octets()),
             IpAddr::V6(ip) => mac.update(&ip.octets()),
@@ -87,6 +94,12 @@ fn seconds(unix: Duration) -> u32 {
     (unix.as_secs() & 0xFFFF_FFFF) as u32
 }
 
+/// Bytes of the second and the port.
+const STAMP: usize = 6;
+
+/// Bytes of the HMAC: 96 bits are more than anybody guesses within a nonce's lifetime.
+const MAC: usize = 12;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +110,7 @@ mod tests {
     fn a_nonce_is_good_for_its_client_and_its_time() {
         let nonces = nonces(1);
         let client: IpAddr = "192.0.2.1".parse().unwrap();
-        let nonce = nonces.make(client, NOW);
+        let nonce = nonces.make(SocketAddr::new(client, 4000), NOW);
         let hour = Duration::from_secs(3600);
         assert!(nonces.check(&nonce, client, NOW));
         assert!(nonces.check(&nonce, "::ffff:192.0.2.1".parse().unwrap(), NOW));
@@ -111,9 +124,18 @@ mod tests {
     }
 
     #[test]
+    fn two_ports_never_get_the_same_nonce_and_may_use_each_others() {
+        let nonces = nonces(1);
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        let [one, two] = [4000, 4001].map(|port| nonces.make(SocketAddr::new(client, port), NOW));
+        assert_ne!(one, two);
+        assert!(nonces.check(&one, client, NOW) && nonces.check(&two, client, NOW));
+    }
+
+    #[test]
     fn shards_with_one_key_take_each_others_nonces_and_nobody_elses() {
         let client: IpAddr = "2001:db8::1".parse().unwrap();
-        let nonce = nonces(1).make(client, NOW);
+        let nonce = nonces(1).make(SocketAddr::new(client, 4000), NOW);
         assert!(nonces(1).check(&nonce, client, NOW));
         assert!(!nonces(2).check(&nonce, client, NOW));
     }
@@ -122,8 +144,8 @@ mod tests {
     fn a_changed_nonce_is_stale() {
         let nonces = nonces(1);
         let client: IpAddr = "192.0.2.1".parse().unwrap();
-        let nonce = nonces.make(client, NOW);
-        assert_eq!(nonce.len(), 35);
+        let nonce = nonces.make(SocketAddr::new(client, 4000), NOW);
+        assert_eq!(nonce.len(), 37);
         for at in 0..nonce.len() {
             let mut bytes = nonce.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };

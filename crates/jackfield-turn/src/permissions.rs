@@ -48,6 +48,11 @@ impl Permissions {
         self.entries.len() + new.len() <= max
     }
 
+    /// Forgets the permissions of addresses for which `matches` holds.
+    pub(crate) fn remove(&mut self, matches: impl Fn(IpAddr) -> bool) {
+        self.entries.retain(|(ip, _)| !matches(*ip));
+    }
+
     pub(crate) fn expire(&mut self, now: Instant) {
         self.entries.retain(|(_, expires)| *expires > now);
     }

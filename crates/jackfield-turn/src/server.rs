@@ -30,8 +30,8 @@ use crate::hash::Seed;
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
-    AllocationId, BindError, ChannelNumber, Config, DropReason, EndReason, Output, PeerPolicy,
-    Registry, Relay, Stats,
+    AllocationId, BindError, ChannelNumber, Config, Credentials, DropReason, EndReason, Output,
+    PeerPolicy, Registry, Relay, Stats,
 };
 
 /// A TURN and STUN server for the clients of one shard ([RFC 8656], [RFC 8489]), without sockets.
@@ -84,14 +84,19 @@ impl Server {
     /// Makes a server. The same configuration, seed and inputs give the same outputs.
     ///
     /// `seed` is for relay ports, reservation tokens and hash tables: 32 random bytes, different for each shard.
-    pub fn new(config: Config, epoch: Epoch, seed: [u8; 32]) -> Self {
+    pub fn new(mut config: Config, epoch: Epoch, seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
         let mut table_seed = || Seed([random.next_u64(), random.next_u64()]);
+        let authenticator = Authenticator::new(&config);
+        //= https://www.rfc-editor.org/rfc/rfc8656#section-6
+        //# For security reasons, the server MUST NOT store the password
+        //# explicitly and MUST store the key value
+        config.credentials = Credentials::new();
         let limits = &config.limits;
         Self {
             epoch,
             start: None,
-            authenticator: Authenticator::new(&config),
+            authenticator,
             policy: policy(&config),
             registry: Arc::clone(&config.registry),
             relay_addresses: RelayAddresses::new(
@@ -260,7 +265,7 @@ impl Server {
         let unix = self.epoch.unix(now);
         let user = self
             .authenticator
-            .authenticate(message, path.remote.ip(), unix);
+            .authenticate(message, plain(path.remote).ip(), unix);
         let asked = Asked::new(path, message);
         let user = match user {
             Ok(user) if self.is_welcome(path, message.method(), &user) => user,
@@ -276,7 +281,7 @@ impl Server {
             }
         };
         let asked = asked.by(user);
-        let unknown = self.unknown_attributes(message);
+        let unknown: Vec<_> = self.unknown_attributes(message).take(MAX_UNKNOWN).collect();
         if !unknown.is_empty() {
             return self.refuse_unknown(&asked, unknown);
         }
@@ -311,12 +316,15 @@ impl Server {
         }
     }
 
-    fn unknown_attributes(&self, message: &Message<'_>) -> Vec<AttributeType> {
+    /// Returns the attributes that must be understood and are not.
+    fn unknown_attributes<'a>(
+        &self,
+        message: &Message<'a>,
+    ) -> impl Iterator<Item = AttributeType> + use<'a> {
+        let dont_fragment = self.config.dont_fragment;
         message
             .unknown(KNOWN)
-            .filter(|unknown| !(self.config.dont_fragment && *unknown == kind::DONT_FRAGMENT))
-            .take(MAX_UNKNOWN)
-            .collect()
+            .filter(move |unknown| !(dont_fragment && *unknown == kind::DONT_FRAGMENT))
     }
 
     /// Returns the time since the first input, in nanoseconds.
@@ -351,8 +359,17 @@ fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// What requests may carry without being refused.
+/// What requests and indications may carry without being refused or dropped.
+///
+/// What belongs elsewhere is known and ignored ("known-but-unexpected", RFC 8489 §6.3). DONT-FRAGMENT is not here because
+/// it is known only where [`Config::dont_fragment`] says so. What data has comes first: each packet is looked up here.
 const KNOWN: &[AttributeType] = &[
+    kind::XOR_PEER_ADDRESS,
+    kind::DATA,
+    AttributeType::MAPPED_ADDRESS,
+    AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::ERROR_CODE,
+    AttributeType::UNKNOWN_ATTRIBUTES,
     AttributeType::USERNAME,
     AttributeType::USERHASH,
     AttributeType::REALM,
@@ -360,8 +377,7 @@ const KNOWN: &[AttributeType] = &[
     AttributeType::PASSWORD_ALGORITHM,
     kind::CHANNEL_NUMBER,
     kind::LIFETIME,
-    kind::XOR_PEER_ADDRESS,
-    kind::DATA,
+    kind::XOR_RELAYED_ADDRESS,
     kind::REQUESTED_ADDRESS_FAMILY,
     kind::EVEN_PORT,
     kind::REQUESTED_TRANSPORT,

@@ -18,8 +18,8 @@ use crate::ChannelNumber;
 pub(super) struct Channels {
     peers: BTreeMap<ChannelNumber, Channel>,
     numbers: BTreeMap<SocketAddr, ChannelNumber>,
-    /// How many numbers were given out; none is given out twice, so none ever means another peer to the server.
-    used: u16,
+    /// The number that each peer got, also when the channel is given up: it gets the same again, and nobody else does.
+    assigned: BTreeMap<SocketAddr, ChannelNumber>,
     /// Peers for which the server had no channel.
     unavailable: BTreeSet<SocketAddr>,
 }
@@ -56,10 +56,22 @@ impl Channels {
         channel.is_some_and(|channel| channel.expires.is_none())
     }
 
+    /// Gives a peer its number; `None` once all are given out.
     fn add(&mut self, peer: SocketAddr) -> Option<ChannelNumber> {
-        let number = ChannelNumber::new(ChannelNumber::MIN.value().checked_add(self.used)?)
-            .filter(|number| number.is_rfc8656())?;
-        self.used += 1;
+        //= https://www.rfc-editor.org/rfc/rfc8656#section-12
+        //# To prevent race conditions, the client MUST wait 5
+        //# minutes after the channel binding expires before attempting to bind
+        //# the channel number to a different transport address or the transport
+        //# address to a different channel number.
+        let number = match self.assigned.get(&peer) {
+            Some(number) => *number,
+            None => {
+                let used = u16::try_from(self.assigned.len()).ok()?;
+                let number = ChannelNumber::MIN.value().checked_add(used)?;
+                ChannelNumber::new(number).filter(|number| number.is_rfc8656())?
+            }
+        };
+        self.assigned.insert(peer, number);
         let expires = None;
         self.peers.insert(number, Channel { peer, expires });
         self.numbers.insert(peer, number);

@@ -25,7 +25,7 @@ pub struct Credential {
 #[non_exhaustive]
 pub enum CredentialError {
     /// Longer than a USERNAME attribute may be.
-    #[error("a username of {0} bytes is longer than the 513 that STUN allows")]
+    #[error("a username of {0} bytes is longer than the 508 that STUN allows")]
     UsernameTooLong(usize),
 }
 
@@ -33,13 +33,13 @@ impl Credential {
     /// Makes one; name and password are used as given (see the crate's notes on SASLprep).
     ///
     /// # Errors
-    /// When the name has more than 513 bytes.
+    /// When the name has more than 508 bytes.
     pub fn new(
         username: impl Into<String>,
         password: impl Into<String>,
     ) -> Result<Self, CredentialError> {
         let username = username.into();
-        if username.len() > Username::MAX {
+        if username.len() > Username::MAX_WRITTEN {
             return Err(CredentialError::UsernameTooLong(username.len()));
         }
         Ok(Self {
@@ -97,7 +97,8 @@ impl Challenge {
         let features = nonce.security_features().unwrap_or_default();
         // The nonce is what our answer will be bound to, so nobody on the path can change what it says unnoticed; the
         // offer itself could be taken out (RFC 8489 §9.2.5).
-        let offer = if features.password_algorithms {
+        let offered = message.has(AttributeType::PASSWORD_ALGORITHMS);
+        let offer = if offered || features.password_algorithms {
             Some(read_offer(message)?)
         } else {
             None
@@ -115,6 +116,19 @@ impl Challenge {
             realm: realm.to_owned(),
             offer,
         })
+    }
+
+    /// Returns whether a message's nonce says that the server offers password algorithms, and the offer is gone.
+    pub(super) fn is_stripped(message: &Message<'_>) -> bool {
+        //= https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
+        //# For all other responses, if the NONCE attribute starts with the
+        //# "nonce cookie" with the STUN Security Feature "Password algorithms"
+        //# bit set to 1 but PASSWORD-ALGORITHMS is not present, the response
+        //# MUST be ignored.
+        let nonce: Option<Nonce<'_>> = message.get().ok().flatten();
+        let features = nonce.and_then(|nonce| nonce.security_features());
+        features.is_some_and(|features| features.password_algorithms)
+            && !message.has(AttributeType::PASSWORD_ALGORITHMS)
     }
 
     /// Appends who we are, and the signature over all of it.
@@ -156,7 +170,14 @@ impl Signer {
 fn read_offer(message: &Message<'_>) -> Result<(Vec<u8>, Algorithm), Failure> {
     let offer: Option<PasswordAlgorithms<'_>> = message.get().map_err(|_| Failure::Malformed)?;
     let offer = offer.ok_or(Failure::Downgraded)?;
-    let algorithm = offer.known().next().ok_or(Failure::UnknownAlgorithm)?;
+    //= https://www.rfc-editor.org/rfc/rfc8656#section-6
+    //# Note that if the response contains a PASSWORD-ALGORITHMS attribute
+    //# and this attribute contains both MD5 and SHA-256 algorithms, and the
+    //# client also supports both the algorithms, the request MUST contain a
+    //# PASSWORD-ALGORITHM attribute with the SHA-256 algorithm.
+    let has_sha256 = offer.known().any(|known| known == Algorithm::Sha256);
+    let first = offer.known().next().ok_or(Failure::UnknownAlgorithm)?;
+    let algorithm = if has_sha256 { Algorithm::Sha256 } else { first };
     let mut value = Vec::new();
     offer.encode(&message.transaction(), &mut value);
     Ok((value, algorithm))

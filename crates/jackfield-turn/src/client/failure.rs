@@ -9,6 +9,8 @@ use jackfield_stun::ErrorCode;
 pub enum Failure {
     /// The server said no, with this error code.
     Refused(ErrorCode),
+    /// The server does not know the allocation any more, although its time was not over (437).
+    AllocationLost,
     /// The server wants a credential and we have none.
     CredentialMissing,
     /// The server does not know our credential: wrong name or password, or its time is over.
@@ -49,6 +51,7 @@ impl Failure {
             Self::Refused(code) => Some(*code),
             Self::CredentialMissing | Self::CredentialRefused => Some(ErrorCode::UNAUTHENTICATED),
             Self::TooManyRedirects => Some(ErrorCode::TRY_ALTERNATE),
+            Self::AllocationLost => Some(ErrorCode::ALLOCATION_MISMATCH),
             Self::Downgraded
             | Self::UnknownAlgorithm
             | Self::Malformed
@@ -74,6 +77,7 @@ impl Failure {
             ) => Fault::Caller,
             Self::CredentialMissing | Self::CredentialRefused => Fault::Caller,
             Self::Refused(_)
+            | Self::AllocationLost
             | Self::UnknownAlgorithm
             | Self::Malformed
             | Self::TooManyRedirects => Fault::Server,
@@ -96,7 +100,8 @@ impl Failure {
 
     /// Returns after which time another try may succeed; `None` if the same try will fail the same way.
     ///
-    /// A server that is full is left alone for a minute ([RFC 8656 §7.4]).
+    /// A server that is full is left alone for a minute, and one that has seen all our addresses before for two
+    /// ([RFC 8656 §7.4]).
     ///
     /// [RFC 8656 §7.4]: https://www.rfc-editor.org/rfc/rfc8656#section-7.4
     pub fn retry_after(&self) -> Option<Duration> {
@@ -104,14 +109,16 @@ impl Failure {
             Self::Refused(
                 ErrorCode::ALLOCATION_QUOTA_REACHED | ErrorCode::INSUFFICIENT_CAPACITY,
             ) => Some(Duration::from_secs(60)),
-            Self::Refused(code)
-                if *code == ErrorCode::ALLOCATION_MISMATCH || code.is_server_error() =>
-            {
-                Some(Duration::from_secs(1))
-            }
-            Self::TimedOut | Self::Untrusted | Self::Disconnected | Self::Expired => {
-                Some(Duration::from_secs(1))
-            }
+            //= https://www.rfc-editor.org/rfc/rfc8656#section-7.4
+            //# Once the client gives up on the server, it SHOULD NOT try
+            //# to create another allocation on the server for 2 minutes.
+            Self::Refused(ErrorCode::ALLOCATION_MISMATCH) => Some(Duration::from_secs(120)),
+            Self::Refused(code) if code.is_server_error() => Some(Duration::from_secs(1)),
+            Self::AllocationLost
+            | Self::TimedOut
+            | Self::Untrusted
+            | Self::Disconnected
+            | Self::Expired => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -121,6 +128,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(code) => write!(f, "the server answered {} ({})", code.value(), meaning(*code)),
+            Self::AllocationLost => f.write_str("the server does not know the allocation any more"),
             Self::CredentialMissing => f.write_str("the server wants a username and a password"),
             Self::CredentialRefused => {
                 f.write_str("the server does not accept this username and password")

@@ -160,10 +160,7 @@ impl Client {
         }
         let code = error_code(message);
         if !self.is_trusted(message, code) {
-            self.stats.untrusted += 1;
-            if let Some(request) = self.requests.0.get_mut(&id) {
-                request.met_untrusted = true;
-            }
+            self.distrust(now, id);
             return;
         }
         let Some(request) = self.requests.0.remove(&id) else {
@@ -171,8 +168,11 @@ impl Client {
         };
         self.timers.cancel(&Due::Request(id));
         match code {
-            // What must be understood and is not makes a success a failure (RFC 8489 §6.3.3).
-            Ok(None) if message.unknown(KNOWN).next().is_some() => {
+            //= https://www.rfc-editor.org/rfc/rfc8489#section-6.3.4
+            //# If the error response contains unknown comprehension-required
+            //# attributes, or if the error response does not contain an ERROR-CODE
+            //# attribute, then the transaction is simply considered to have failed.
+            _ if message.unknown(KNOWN).next().is_some() => {
                 self.refused(now, request.ask, Failure::Malformed);
             }
             Ok(None) => self.succeeded(now, request.ask, message),
@@ -187,18 +187,48 @@ impl Client {
         }
     }
 
-    /// Returns whether a response may be believed: a challenge needs no signature, all else has the request's.
+    /// Notes a response that cannot be believed: it is as good as not received, unless no other can come.
+    fn distrust(&mut self, now: Instant, id: TransactionId) {
+        self.stats.untrusted += 1;
+        let Some(request) = self.requests.0.get_mut(&id) else {
+            return;
+        };
+        request.met_untrusted = true;
+        //= https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
+        //# If the request was sent over a reliable transport, the response MUST
+        //# be discarded, and the layer MUST immediately end the transaction and
+        //# signal that the integrity protection was violated.
+        if self.path.transport.is_stream() {
+            self.give_up(now, id);
+        }
+    }
+
+    /// Returns whether a response may be believed ([RFC 8489 §9.2.5]).
     ///
-    /// A response that lacks it is as good as not received ([RFC 8489 §9.2.5]).
+    /// A challenge needs no signature. Everything else has the one that its request has; before the server has asked for
+    /// one, a response is believed without, unless it is of a kind that an attacker would send to make us give up.
     ///
     /// [RFC 8489 §9.2.5]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
     fn is_trusted(&self, message: &Message<'_>, code: Result<Option<ErrorCode>, Failure>) -> bool {
-        let request = self.requests.0.get(&message.transaction());
-        let signer = request.and_then(|request| request.signer.as_ref());
-        matches!(
+        if matches!(
             code,
             Ok(Some(ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE))
-        ) || signer.is_none_or(|signer| signer.has_signed(message))
+        ) {
+            return true;
+        }
+        if Challenge::is_stripped(message) {
+            return false;
+        }
+        let request = self.requests.0.get(&message.transaction());
+        match request.and_then(|request| request.signer.as_ref()) {
+            Some(signer) => signer.has_signed(message),
+            //= https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
+            //# If the response is an error response with an error code of 400 (Bad
+            //# Request) and does not contain either the MESSAGE-INTEGRITY or
+            //# MESSAGE-INTEGRITY-SHA256 attribute, then the response MUST be
+            //# discarded, as if it were never received.
+            None => self.config.credential.is_none() || code != Ok(Some(ErrorCode::BAD_REQUEST)),
+        }
     }
 
     /// Answers a challenge, by asking the same once more.
@@ -255,7 +285,13 @@ impl Client {
             (Ask::Allocate, _) => self.allocation_refused(why),
             // Whatever else it says, the server has ended it, or keeps no allocation of ours.
             (Ask::Delete, _) => self.deleted(),
-            (_, Failure::Refused(ErrorCode::ALLOCATION_MISMATCH)) => self.fail(why),
+            //= https://www.rfc-editor.org/rfc/rfc8656#section-5
+            //# A client
+            //# receiving a 437 error response to a request other than Allocate MUST
+            //# assume the allocation no longer exists.
+            (_, Failure::Refused(ErrorCode::ALLOCATION_MISMATCH)) => {
+                self.fail(Failure::AllocationLost);
+            }
             (Ask::Refresh, _) => self.refresh_failed(now, why),
             (Ask::Permit(peer), _) => self.permission_refused(now, peer, why),
             (Ask::Bind(number, peer), _) => self.channel_refused(now, number, peer, why),
@@ -327,6 +363,8 @@ fn error_code(message: &Message<'_>) -> Result<Option<ErrorCode>, Failure> {
 const KNOWN: &[AttributeType] = &[
     AttributeType::MAPPED_ADDRESS,
     AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::ERROR_CODE,
+    AttributeType::UNKNOWN_ATTRIBUTES,
     AttributeType::USERNAME,
     AttributeType::USERHASH,
     AttributeType::REALM,

@@ -19,9 +19,6 @@ use crate::attribute::{
 use crate::registry::QuotaError;
 use crate::{DefaultFamily, DropReason, Limits, credential};
 
-/// The protocol number of UDP, the one transport relayed.
-const UDP: u8 = 17;
-
 /// What an Allocate request wants, when it makes sense.
 struct Wish {
     families: Vec<AddressFamily>,
@@ -156,6 +153,7 @@ impl Server {
             id,
             asked: asked.clone(),
             lifetime: wish.lifetime,
+            is_dual: families.len() > 1,
             families,
             binding: None,
             attempts: self.config.limits.bind_attempts,
@@ -290,3 +288,6 @@ pub(super) fn family_error(error: DecodeError) -> ErrorCode {
 pub(super) fn with_port(address: SocketAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address.ip(), port)
 }
+
+/// The protocol number of UDP, the one transport relayed.
+const UDP: u8 = 17;

@@ -14,9 +14,6 @@ use crate::attribute::AddressFamily;
 use crate::registry::Reservation;
 use crate::{AllocationId, BindError, DropReason, Output, credential};
 
-/// How many random ports are tried before the free ones are searched in order.
-const RANDOM_TRIES: usize = 32;
-
 impl Server {
     /// Asks for the socket of the next family, or ends the request when there is none left.
     pub(super) fn bind_next(&mut self, now: Instant, mut pending: Pending) {
@@ -225,9 +222,15 @@ impl Server {
 
     /// Refuses a request for which no socket could be had.
     fn give_up(&mut self, pending: Pending) -> Result<(), DropReason> {
-        let code = pending
-            .failure
-            .map_or(ErrorCode::INSUFFICIENT_CAPACITY, |(_, code)| code);
+        let code = match pending.failure {
+            //= https://www.rfc-editor.org/rfc/rfc8656#section-7.2
+            //# Otherwise, the server checks if it can
+            //# allocate relayed transport addresses of both address types.  If
+            //# the server cannot satisfy the request, then the server rejects
+            //# the request with a 508 (Insufficient Capacity) error.
+            Some((_, code)) if !pending.is_dual => code,
+            _ => ErrorCode::INSUFFICIENT_CAPACITY,
+        };
         let asked = pending.asked.clone();
         self.drop_pending(pending);
         self.refuse(&asked, code)
@@ -246,3 +249,6 @@ impl Server {
         self.allocations.release_id(pending.id);
     }
 }
+
+/// How many random ports are tried before the free ones are searched in order.
+const RANDOM_TRIES: usize = 32;

@@ -10,9 +10,6 @@ use super::{Request, Server};
 use crate::DropReason;
 use crate::attribute::XorPeerAddress;
 
-/// No honest request names more peers.
-const MAX_PEERS: usize = 64;
-
 impl Server {
     /// Makes or prolongs permissions for all the peers named, or for none.
     pub(super) fn create_permission(
@@ -30,9 +27,16 @@ impl Server {
             .map(|peer| peer.map(|XorPeerAddress(address)| address.ip()))
             .collect();
         let peers = match peers {
-            Ok(peers) if (1..=MAX_PEERS).contains(&peers.len()) => peers,
+            Ok(peers) if !peers.is_empty() => peers,
             _ => return self.refuse(asked, ErrorCode::BAD_REQUEST),
         };
+        //= https://www.rfc-editor.org/rfc/rfc8656#section-10.2
+        //# If the request is valid, but the server is unable to
+        //# satisfy the request due to some capacity limit or similar, then a 508
+        //# (Insufficient Capacity) error is returned.
+        if peers.len() > MAX_PEERS {
+            return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY);
+        }
         let Some(allocation) = self.allocations.get_mut(id) else {
             return Ok(());
         };
@@ -59,3 +63,6 @@ impl Server {
         self.succeed(asked, |_| {})
     }
 }
+
+/// No honest request names more peers.
+const MAX_PEERS: usize = 64;

@@ -7,13 +7,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use jackfield_sansio::FiveTuple;
-use jackfield_stun::attribute::AttributeType;
 use jackfield_stun::{Message, TransactionId};
 use rand_chacha::rand_core::Rng;
 
 use super::Server;
 use crate::allocation::Allocation;
-use crate::attribute::{Data, DontFragment, XorPeerAddress, kind};
+use crate::attribute::{Data, DontFragment, XorPeerAddress};
 use crate::relay::padding;
 use crate::{ChannelNumber, DropReason, Header, Limits, Relay};
 
@@ -49,7 +48,7 @@ impl Server {
         path: FiveTuple,
         message: &Message<'b>,
     ) -> Result<Relay<'b>, DropReason> {
-        if message.unknown(KNOWN_IN_SEND).next().is_some() {
+        if self.unknown_attributes(message).next().is_some() {
             return Err(DropReason::UnknownAttribute);
         }
         let malformed = |_| DropReason::Malformed;
@@ -59,9 +58,6 @@ impl Server {
         let (Some(XorPeerAddress(peer)), Some(Data(payload))) = (peer, data) else {
             return Err(DropReason::Malformed);
         };
-        if dont_fragment.is_some() && !self.config.dont_fragment {
-            return Err(DropReason::UnknownAttribute);
-        }
         let towards = Towards::Peer(peer);
         self.relay_to_peer(now, path, towards, payload, dont_fragment.is_some())
     }
@@ -191,8 +187,6 @@ fn data_header(peer: SocketAddr, id: TransactionId, length: usize) -> Option<Hea
 
 /// The class and method of a Data indication.
 const DATA_INDICATION: u16 = 0x0017;
-
-const KNOWN_IN_SEND: &[AttributeType] = &[kind::XOR_PEER_ADDRESS, kind::DATA, kind::DONT_FRAGMENT];
 
 #[cfg(test)]
 mod tests {

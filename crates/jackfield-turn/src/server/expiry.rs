@@ -72,6 +72,14 @@ impl Server {
         };
         let family = AddressFamily::of(local.ip());
         *allocation.relays.slot(family) = None;
+        //= https://www.rfc-editor.org/rfc/rfc8656#section-8.1
+        //# Deleting a single
+        //# allocation destroys any permissions or channels associated with that
+        //# particular allocation; it MUST NOT affect any permissions or channels
+        //# associated with allocations for the other address family.
+        allocation
+            .permissions
+            .remove(|ip| AddressFamily::of(ip) == family);
         let outputs = &mut self.outputs;
         allocation.channels.remove_peers(
             |peer| peer.is_ipv4() == local.is_ipv4(),

@@ -18,6 +18,8 @@ pub(super) struct Pending {
     pub(super) lifetime: Duration,
     /// The families still to bind; the first is being bound.
     pub(super) families: Vec<AddressFamily>,
+    /// Whether both families were asked for.
+    pub(super) is_dual: bool,
     /// The address being bound, which is claimed.
     pub(super) binding: Option<SocketAddr>,
     /// How often another port may be tried.

@@ -8,4 +8,5 @@
 mod life;
 mod peers;
 mod refusals;
+mod standards;
 mod world;

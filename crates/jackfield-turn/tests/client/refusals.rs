@@ -252,10 +252,5 @@ fn an_allocation_that_the_server_has_lost_is_a_failure() {
     };
     world.server.handle_client_closed(world.now, from);
     world.pass(secs(600));
-    assert_eq!(
-        world.events,
-        [Event::Failed(Failure::Refused(
-            ErrorCode::ALLOCATION_MISMATCH
-        ))]
-    );
+    assert_eq!(world.events, [Event::Failed(Failure::AllocationLost)]);
 }

@@ -12,4 +12,5 @@ mod life_cycle;
 mod limits;
 mod peers;
 mod ports;
+mod standards;
 mod world;
