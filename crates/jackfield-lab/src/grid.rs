@@ -5,19 +5,19 @@
 //! [`jackfield_nat::oracle`] and against what the firewalls let through.
 
 mod agent;
+mod candidate;
 mod checks;
 mod expect;
-mod kind;
+mod network;
 mod page;
-mod party;
 mod report;
 mod run;
 mod table;
 mod transport;
 
-pub use kind::Kind;
+pub use candidate::Kind;
+pub use network::{ALL, DEFAULT, Party};
 pub use page::page;
-pub use party::{ALL, DEFAULT, Party};
 pub use report::{AttemptView, Cell, Grid, PathView};
 pub use run::{GridOptions, lab, run};
 pub use table::table;

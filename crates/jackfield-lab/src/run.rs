@@ -7,9 +7,9 @@ use jackfield_router::namespace::{Isolated, isolate, mounts, wiring};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::environment;
-use super::jobs::{Crew, Place, Started, code};
 use super::output::Output;
 use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS};
+use super::processes::{Crew, Place, Started, code};
 use super::spec::{Job, Spec, Words};
 use super::state::{Folder, HostState, SiteState, State};
 use super::world::{self, World, WorldOptions};

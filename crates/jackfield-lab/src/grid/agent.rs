@@ -13,9 +13,9 @@ use rustls_pki_types::ServerName;
 use tokio::net::UdpSocket;
 use tokio::sync::{oneshot, watch};
 
+use super::candidate::Kind;
 use super::checks::{Base, Candidate, Checks, Own, Path};
 use super::expect::Patience;
-use super::kind::Kind;
 use super::transport::Transport;
 
 /// What both sides of an attempt are told.

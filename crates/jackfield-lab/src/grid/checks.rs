@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jackfield_stun::attribute::{Username, XorMappedAddress};
 use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 
-use super::kind::Kind;
+use super::candidate::Kind;
 
 /// From which of our sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jackfield_nat::Protocol;
 use jackfield_nat::oracle::{Path, oracle, why};
 
-use super::party::Network;
+use super::network::Network;
 use super::transport::Transport;
 
 /// What must come out.
@@ -104,7 +104,7 @@ const RELAY: u16 = 50_000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::party::Party;
+    use super::super::network::Party;
     use super::*;
     use crate::plan::Plan;
     use crate::spec::Spec;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::party::Party;
+use super::network::Party;
 use super::report::{AttemptView, Cell, Grid};
 use super::transport::Transport;
 

@@ -1,9 +1,9 @@
 use serde::Serialize;
 
+use super::candidate::Kind;
 use super::checks::Path;
 use super::expect::Expected;
-use super::kind::Kind;
-use super::party::Party;
+use super::network::Party;
 use super::transport::Transport;
 
 /// What came out of everything; its JSON is a promise.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::agent::{Attempt, Server, Side};
 use super::checks::Path;
 use super::expect::{Patience, expected, reason};
-use super::party::{Network, Party};
+use super::network::{Network, Party};
 use super::report::{AttemptView, Cell, Grid};
 use super::transport::Transport;
 use crate::plan::{Plan, SERVER_IPS};

@@ -10,7 +10,7 @@ use jackfield_router::namespace::join;
 use jackfield_router::namespace::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::jobs::code;
+use super::processes::code;
 use super::state::{self, State};
 
 /// Starts a lab that stays, by a process of its own that is called with `arguments`; returns when it is there,
