@@ -1,6 +1,7 @@
-//! Labs that stay: started, entered and ended by other processes.
+//! Labs that run in the background: other processes start, enter and end them.
 
 use std::fs::{self, File};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,49 +11,43 @@ use jackfield_router::namespace::join;
 use jackfield_router::namespace::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::processes::code;
+use super::processes::exit_code;
 use super::state::{self, State};
 
-/// Starts a lab that stays, by a process of its own that is called with `arguments`; returns when it is there,
-/// with the file that what it prints goes to.
+/// Starts a lab that stays: runs `command`, which has to run a lab of that very name, in a session of
+/// its own. Returns when the lab works, with the path of the file that takes its output.
 ///
 /// # Errors
-/// Fails when the lab does, with what it printed.
-pub fn up(name: &str, arguments: &[String]) -> Result<(State, PathBuf)> {
-    let program = std::env::current_exe().context("this program does not find itself")?;
+/// Fails when the command ends before the lab works, with what it printed.
+pub fn up(name: &str, mut command: Command) -> Result<(State, PathBuf)> {
     let (mut log, path) = log(name)?;
-    let mut command = Command::new(program);
     command
-        .args(arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?);
     process::detach(&mut command);
-    let mut child = command.spawn().context("no process for the lab")?;
+    let mut child = command.spawn().context("the lab cannot be started")?;
     let folder = state::folder(name)?;
     loop {
-        // The file of an earlier lab of that name is of another process.
+        // An earlier lab of that name may have left its file: that one names another process.
         if let Some(state) = state::read(&folder)
             && state.supervisor == child.id()
         {
             return Ok((state, path));
         }
         if let Some(status) = child.try_wait()? {
-            use std::io::{Read, Seek};
             let mut text = String::new();
             log.rewind()?;
             log.read_to_string(&mut text)?;
-            let text = text.trim_end();
-            let text = text.strip_prefix("jackfield: ").unwrap_or(text);
-            // Nobody will look for it there any more.
-            let _ = fs::remove_file(path);
-            bail!("{text} (exit code {})", code(status));
+            // The error says what the file does.
+            remove_log(&path);
+            bail!("{} (exit code {})", text.trim_end(), exit_code(status));
         }
-        std::thread::sleep(STEP);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// What a lab that stays prints goes to a file beside its folder.
+/// Opens the file beside the lab's folder that takes the output of a lab in the background.
 fn log(name: &str) -> Result<(File, PathBuf)> {
     let path = state::folder(name)?.with_extension("log");
     let mut options = File::options();
@@ -62,10 +57,15 @@ fn log(name: &str) -> Result<(File, PathBuf)> {
     Ok((file, path))
 }
 
-/// Runs a program on a host of a running lab, with this process's terminal; returns its exit code.
+/// Runs a program on a host of a running lab, with this process's terminal; without words the
+/// user's shell. Returns the exit code.
+///
+/// The process has to have a single thread, and is of no use for anything else afterwards: it stays
+/// in the namespaces of the host.
 ///
 /// # Errors
-/// Fails when there is no such host, when the lab may not be entered, and when the program cannot be started.
+/// Fails when the lab has no such host, when this user may not enter the lab, and when the program
+/// cannot be started.
 pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
     let known = || lab.hosts.keys().cloned().collect::<Vec<_>>().join(", ");
     let there = lab.hosts.get(host);
@@ -82,16 +82,18 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        // Ctrl-C is for the program: this process ends with it.
+        // The terminal sends Ctrl-C to both processes. Here it is caught and ignored, so that the
+        // program decides what it means.
         let _interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut ended = signal(SignalKind::child())?;
         let failed = || format!("{program} cannot be started");
         let mut child = command.spawn().with_context(failed)?;
-        // There can be no more threads: they would be in two PID namespaces at once.
+        // After `join` the kernel starts no thread for this process, since its threads would be in two
+        // PID namespaces (setns(2)). So nothing here may use tokio's blocking pool.
         loop {
             if let Some(status) = child.try_wait()? {
-                return Ok(code(status));
+                return Ok(exit_code(status));
             }
             tokio::select! {
                 _ = ended.recv() => {}
@@ -101,10 +103,10 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
     })
 }
 
-/// Ends a running lab, and returns when it is gone.
+/// Ends a running lab and returns when it is gone. A lab that takes longer than ten seconds is killed.
 ///
 /// # Errors
-/// Fails when it is another user's, and when it does not end.
+/// Fails when the lab belongs to another user.
 pub fn down(lab: &State) -> Result<()> {
     let pid = lab.supervisor as i32;
     process::send(pid, Signal::Terminate)
@@ -113,18 +115,27 @@ pub fn down(lab: &State) -> Result<()> {
     let folder = state::folder(&lab.name)?;
     let is_there = |folder: &Path| state::read(folder).is_some_and(|state| state == *lab);
     while is_there(&folder) {
-        if begun.elapsed() > PATIENCE {
-            // With its supervisor goes all that is left of it.
+        if begun.elapsed() > STOP_TIMEOUT {
+            // The first process inside dies with its supervisor, and everything else with that.
             process::send(pid, Signal::Kill)?;
             break;
         }
-        std::thread::sleep(STEP);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    // A log that was never written is none to remove.
-    let _ = fs::remove_file(folder.with_extension("log"));
+    remove_log(&folder.with_extension("log"));
     Ok(())
 }
 
+/// Removes the file with a lab's output; a lab in the foreground has none.
+fn remove_log(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(%error, path = %path.display(), "Log stays behind");
+    }
+}
+
 /// How long a lab may take to end in order.
-const PATIENCE: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the state of a lab is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);

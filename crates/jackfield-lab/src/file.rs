@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::spec::{self, HostSpec, Job, SiteSpec, Spec, SpecError, Words};
+use super::plan::MOST_EXTERNALS;
+use super::spec::{self, CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
 use crate::nat::Change;
 
 impl Spec {
@@ -145,13 +146,13 @@ struct CommandTable {
 impl CommandTable {
     fn into_job(self, index: usize) -> Result<Job, SpecError> {
         let path = format!("command {}", index + 1);
-        let words = match self.run {
-            OneOrMany::One(line) => Words::Shell(line),
-            OneOrMany::Many(words) => Words::Exact(words),
+        let command = match self.run {
+            OneOrMany::One(line) => CommandLine::Shell(line),
+            OneOrMany::Many(words) => CommandLine::Exec(words),
         };
-        let empty = match &words {
-            Words::Shell(line) => line.trim().is_empty(),
-            Words::Exact(words) => words.is_empty(),
+        let empty = match &command {
+            CommandLine::Shell(line) => line.trim().is_empty(),
+            CommandLine::Exec(words) => words.is_empty(),
         };
         if empty {
             let accepted = "a line for the shell, or a list of a program and its arguments";
@@ -163,26 +164,26 @@ impl CommandTable {
                 needs: "background = true: the others do not wait for a program that the lab waits for",
             });
         }
-        let patience = match &self.ready_within {
-            None => spec::PATIENCE,
-            Some(text) => patience(text).ok_or_else(|| {
+        let ready_timeout = match &self.ready_within {
+            None => spec::READY_TIMEOUT,
+            Some(text) => ready_within(text).ok_or_else(|| {
                 let accepted = "a time such as 500ms, 30s or 10m, up to an hour";
                 SpecError::value(format!("{path}.ready-within"), text, accepted)
             })?,
         };
         Ok(Job {
             host: self.on,
-            words,
+            command,
             background: self.background,
             ready: self.ready,
-            patience,
+            ready_timeout,
             environment: self.env,
             folder: self.folder,
         })
     }
 }
 
-fn patience(text: &str) -> Option<Duration> {
+fn ready_within(text: &str) -> Option<Duration> {
     jackfield_sansio::parse_duration(text, Duration::from_millis(1), Duration::from_secs(3600))
 }
 
@@ -219,9 +220,6 @@ impl Percent {
         }
     }
 }
-
-/// How many external addresses a NAT may have.
-pub(super) const MOST_EXTERNALS: u8 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -268,7 +266,10 @@ mod tests {
         assert_eq!(home.change.loss.as_deref(), Some("0.5"));
         assert_eq!(spec.hosts.len(), 2);
         assert!(spec.jobs[0].background && spec.jobs[0].ready.is_some());
-        assert_eq!(spec.jobs[1].words, Words::Shell("ping -c 1 bob".into()));
+        assert_eq!(
+            spec.jobs[1].command,
+            CommandLine::Shell("ping -c 1 bob".into())
+        );
     }
 
     #[test]

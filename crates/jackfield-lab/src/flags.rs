@@ -1,7 +1,7 @@
 //! A lab written as flags.
 
-use super::file::MOST_EXTERNALS;
-use super::spec::{self, HostSpec, Job, SiteSpec, Spec, SpecError, Words};
+use super::plan::MOST_EXTERNALS;
+use super::spec::{self, CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
 
 impl Spec {
     /// Adds a site: `NAME` or `NAME=WORD[,WORD...]`, each a NAT, a firewall, or `KEY=VALUE`.
@@ -12,13 +12,9 @@ impl Spec {
         let (name, words) = text.split_once('=').unwrap_or((text, ""));
         let path = format!("--site {name}");
         if self.sites.iter().any(|site| site.name == name) {
-            return Err(SpecError::Twice { key: path });
+            return Err(SpecError::Duplicate { key: path });
         }
-        let mut site = SiteSpec {
-            name: name.to_owned(),
-            externals: 1,
-            ..SiteSpec::default()
-        };
+        let mut site = SiteSpec::new(name);
         let words = words.split(',').map(str::trim);
         for word in words.filter(|word| !word.is_empty()) {
             site.add_word(&path, word)?;
@@ -40,7 +36,7 @@ impl Spec {
         spec::name("--host", name)?;
         if self.hosts.iter().any(|host| host.name == name) {
             let key = format!("--host {name}");
-            return Err(SpecError::Twice { key });
+            return Err(SpecError::Duplicate { key });
         }
         self.hosts.push(HostSpec {
             name: name.to_owned(),
@@ -62,7 +58,7 @@ impl Spec {
         })?;
         self.jobs.push(Job {
             background,
-            ..Job::new(host, Words::Shell(line.to_owned()))
+            ..Job::new(host, CommandLine::Shell(line.to_owned()))
         });
         Ok(())
     }
@@ -133,8 +129,8 @@ mod tests {
             .unwrap();
         assert_eq!(spec.hosts[0].site.as_deref(), Some("home"));
         assert_eq!(spec.hosts[1].site, None);
-        let line = Words::Shell("curl http://server:3478/?a=b".into());
-        assert_eq!(spec.jobs[0].words, line);
+        let line = CommandLine::Shell("curl http://server:3478/?a=b".into());
+        assert_eq!(spec.jobs[0].command, line);
     }
 
     #[test]

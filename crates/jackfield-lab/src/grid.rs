@@ -15,8 +15,8 @@ mod run;
 mod table;
 mod transport;
 
-pub use candidate::Kind;
-pub use network::{ALL, DEFAULT, Party};
+pub use candidate::CandidateType;
+pub use network::{ALL_TYPES, DEFAULT_TYPES, NetworkType};
 pub use page::page;
 pub use report::{AttemptView, Cell, Grid, PathView};
 pub use run::{GridOptions, lab, run};

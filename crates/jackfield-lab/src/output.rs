@@ -1,140 +1,118 @@
-//! What programs print, line by line, with the name of their host in front.
-
-use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+//! Reads what programs print, line by line.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
-/// Where a line goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    Out,
-    Err,
+use super::event::{Event, Observer, Stream};
+
+/// Which lines of which program are read, and where they go.
+#[derive(Debug)]
+pub(super) struct LineReader {
+    pub(super) host: String,
+    pub(super) stream: Stream,
+    /// The text that says that the program is ready.
+    pub(super) ready: Option<String>,
+    /// Becomes true when a line has that text in it.
+    pub(super) is_ready: watch::Sender<bool>,
+    pub(super) observer: Observer,
 }
 
-/// Gives each host its colour, and every name the same width.
-#[derive(Debug, Clone)]
-pub(super) struct Output {
-    names: Arc<Vec<String>>,
-    width: usize,
-    coloured: bool,
-    /// Nothing is printed at all.
-    hush: bool,
-}
-
-impl Output {
-    /// Returns one for these hosts; colours are for terminals whose owner did not refuse them (NO_COLOR).
-    pub(super) fn new(names: Vec<String>, hush: bool) -> Self {
-        Self {
-            width: names.iter().map(String::len).max().unwrap_or(0),
-            names: Arc::new(names),
-            hush,
-            coloured: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        }
-    }
-
-    /// Prints a line.
-    pub(super) fn line(&self, name: &str, stream: Stream, text: &[u8]) {
-        if self.hush {
-            return;
-        }
-        let mut line = self.prefix(name).into_bytes();
-        line.extend(text);
-        line.push(b'\n');
-        // Who closed the other end of a pipe has read enough.
-        let _closed = match stream {
-            Stream::Out => {
-                let mut out = std::io::stdout().lock();
-                out.write_all(&line).and_then(|()| out.flush())
-            }
-            Stream::Err => std::io::stderr().lock().write_all(&line),
-        };
-    }
-
-    fn prefix(&self, name: &str) -> String {
-        let place = self.names.iter().position(|other| other == name);
-        let colour = place.and_then(|place| COLOURS.get(place % COLOURS.len()));
-        let width = self.width;
-        match colour.filter(|_| self.coloured) {
-            Some(colour) => format!("\x1b[{colour}m{name:width$} │\x1b[0m "),
-            None => format!("{name:width$} | "),
-        }
-    }
-
-    /// Prints what comes from a program until it ends; `seen` is set when a line has `wanted` in it.
-    pub(super) async fn copy(
-        self,
-        name: String,
-        stream: Stream,
-        mut from: impl AsyncRead + Unpin,
-        wanted: Option<String>,
-        seen: watch::Sender<bool>,
-    ) {
+impl LineReader {
+    /// Reports lines until the program closes its output.
+    pub(super) async fn run(self, mut from: impl AsyncRead + Unpin) {
         let mut held = Vec::new();
         let mut buffer = [0; 4096];
         loop {
+            // A pipe that cannot be read has no more lines.
             let read = from.read(&mut buffer).await.unwrap_or(0);
             held.extend(buffer.get(..read).unwrap_or_default());
             while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
                 let mut line: Vec<u8> = held.drain(..=end).collect();
                 line.pop();
-                self.take(&name, stream, &line, wanted.as_deref(), &seen);
+                self.report(&line);
             }
-            let last = read == 0;
-            if !held.is_empty() && (last || held.len() > LONGEST_LINE) {
-                let line = std::mem::take(&mut held);
-                self.take(&name, stream, &line, wanted.as_deref(), &seen);
+            let is_last = read == 0;
+            // A program that never ends its line must not fill the memory.
+            if !held.is_empty() && (is_last || held.len() > MAX_LINE_BYTES) {
+                self.report(&std::mem::take(&mut held));
             }
-            if last {
+            if is_last {
                 return;
             }
         }
     }
 
-    fn take(
-        &self,
-        name: &str,
-        stream: Stream,
-        line: &[u8],
-        wanted: Option<&str>,
-        seen: &watch::Sender<bool>,
-    ) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        self.line(name, stream, line);
-        if wanted.is_some_and(|wanted| String::from_utf8_lossy(line).contains(wanted)) {
-            seen.send_replace(true);
+    fn report(&self, line: &[u8]) {
+        let text = line.strip_suffix(b"\r").unwrap_or(line);
+        let (host, stream) = (&self.host, self.stream);
+        self.observer.report(&Event::Line { host, stream, text });
+        let ready = self.ready.as_deref();
+        if ready.is_some_and(|ready| String::from_utf8_lossy(text).contains(ready)) {
+            self.is_ready.send_replace(true);
         }
     }
 }
 
-/// Colours that are read well on light and dark: of the 16 that terminals have themes for.
-const COLOURS: &[&str] = &["36", "33", "35", "32", "34", "96", "93", "95", "92", "94"];
 /// How much of a line without an end is kept, in bytes.
-const LONGEST_LINE: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+    use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn the_wanted_text_is_seen_across_reads_and_without_a_last_newline() {
-        let output = Output::new(vec!["ann".into()], true);
-        let (seen, is_seen) = watch::channel(false);
-        let (mut writing, reading) = tokio::io::duplex(3);
-        let copy = output.copy(
-            "ann".into(),
-            Stream::Out,
-            reading,
-            Some("ready".into()),
-            seen,
-        );
-        let write = async move {
-            use tokio::io::AsyncWriteExt;
-            writing.write_all(b"not yet\nnow read").await.unwrap();
-            writing.write_all(b"y").await.unwrap();
+        let (lines, is_ready) = read(3, &[b"not yet\nnow read", b"y"], Some("ready")).await;
+        assert_eq!(lines, ["not yet", "now ready"]);
+        assert!(is_ready);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_says_something_else_is_not_ready() {
+        let (lines, is_ready) = read(3, &[b"steady\r\n", b"\n"], Some("ready")).await;
+        assert_eq!(lines, ["steady", ""]);
+        assert!(!is_ready);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_given_out_in_parts() {
+        let long = vec![b'x'; MAX_LINE_BYTES + 5000];
+        let (lines, _) = read(1000, &[&long, b"\nshort"], None).await;
+        assert!(lines[0].len() > MAX_LINE_BYTES);
+        let total: usize = lines.iter().map(String::len).sum();
+        assert_eq!(total, long.len() + "short".len());
+        assert_eq!(lines.last().map(String::as_str), Some("short"));
+    }
+
+    /// Returns the lines that are read from these writes through a pipe of that size, and whether
+    /// `ready` was among them.
+    async fn read(pipe_bytes: usize, writes: &[&[u8]], ready: Option<&str>) -> (Vec<String>, bool) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let (sender, is_ready) = watch::channel(false);
+        let reader = LineReader {
+            host: "ann".into(),
+            stream: Stream::Out,
+            ready: ready.map(Into::into),
+            is_ready: sender,
+            observer: Observer::new(move |event| {
+                if let Event::Line { text, .. } = event {
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    sink.lock().unwrap().push(text);
+                }
+            }),
         };
-        tokio::join!(copy, write);
-        assert!(*is_seen.borrow());
+        let (mut writing, reading) = tokio::io::duplex(pipe_bytes);
+        let write = async move {
+            for bytes in writes {
+                writing.write_all(bytes).await.unwrap();
+            }
+        };
+        tokio::join!(reader.run(reading), write);
+        let is_ready = *is_ready.borrow();
+        let lines = lines.lock().unwrap().clone();
+        (lines, is_ready)
     }
 }

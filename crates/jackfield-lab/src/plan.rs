@@ -1,6 +1,9 @@
+//! A lab with every name looked up and every address given out; nothing of it exists yet.
+
 mod error;
 mod site;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::spec::{SiteSpec, Spec};
@@ -12,10 +15,10 @@ pub use site::{Ipv6Plan, SitePlan};
 use error::unknown;
 use site::ipv6;
 
-/// A lab with every name looked up and every address given out.
+/// The addresses of a lab and the settings of its routers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The sites, those that others are behind before them.
+    /// The sites; each comes after the one that it is behind.
     pub sites: Vec<SitePlan>,
     /// The hosts, without the server.
     pub hosts: Vec<HostPlan>,
@@ -28,33 +31,23 @@ pub struct Plan {
 pub struct HostPlan {
     /// Its name.
     pub name: String,
-    /// Its site, by its place in the plan.
+    /// The index of its site in [`Plan::sites`].
     pub site: usize,
     /// Its address there.
     pub ip: IpAddr,
-    /// The address that the internet sees it by.
+    /// The address that the internet sees: the first one of the outermost NAT, or its own.
     pub public_ip: IpAddr,
-    /// Its IPv6 address.
+    /// Its IPv6 address, when the lab has IPv6.
     pub ip6: Option<Ipv6Addr>,
 }
 
-/// The server's name.
-pub const SERVER: &str = "server";
-/// The server's addresses. 198.18.0.0/15 is set aside for tests between networks (RFC 2544), so nothing real is there.
-pub(super) const SERVER_IPS: [Ipv4Addr; 2] =
-    [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)];
-/// The server's IPv6 address, in the range for documentation (RFC 3849).
-pub(super) const SERVER_IP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-/// Where the server's packets for elsewhere go to.
-pub(super) const SERVER_GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
-/// The same for IPv6.
-pub(super) const SERVER_GATEWAY6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
-
 impl Plan {
-    /// Gives out the addresses.
+    /// Looks up the names of a spec and gives out the addresses.
+    ///
+    /// The same spec always gets the same addresses, so scripts may rely on them.
     ///
     /// # Errors
-    /// Names what does not fit together.
+    /// Names the key of what does not fit together.
     pub fn new(spec: &Spec) -> Result<Self, PlanError> {
         let mut plan = Self {
             sites: Vec::new(),
@@ -62,6 +55,7 @@ impl Plan {
             ipv6: spec.ipv6,
         };
         check_names(spec)?;
+        check_externals(spec)?;
         for site in &spec.sites {
             plan.add_site(spec, site, spec.sites.len())?;
         }
@@ -71,27 +65,56 @@ impl Plan {
         for (index, job) in spec.jobs.iter().enumerate() {
             plan.check_host(index, &job.host)?;
         }
+        plan.check_networks()?;
         plan.open_public_sites();
         Ok(plan)
     }
 
-    /// Returns the hosts of a site.
+    /// Returns the names of all hosts, the server first.
+    pub fn host_names(&self) -> Vec<String> {
+        let hosts = self.hosts.iter().map(|host| host.name.clone());
+        std::iter::once(SERVER.to_owned()).chain(hosts).collect()
+    }
+
+    /// Returns a summary for people: a line for the server and one for each site, with its hosts.
+    pub fn describe(&self, lab: &str) -> String {
+        let [server, second] = SERVER_IPS;
+        let mut lines = vec![format!("lab {lab}: server {server}, {second}")];
+        let list = |all: Vec<String>| all.join(", ");
+        for (place, site) in self.sites.iter().enumerate() {
+            let mut line = format!("  {}: {}", site.name, site.about());
+            let externals = &site.settings.externals;
+            if !externals.is_empty() {
+                let externals = externals.iter().map(ToString::to_string);
+                line += &format!(" at {}", list(externals.collect()));
+            }
+            if let Some(parent) = site.parent.and_then(|parent| self.sites.get(parent)) {
+                line += &format!(", behind {}", parent.name);
+            }
+            let hosts = self.hosts_of(place);
+            let hosts = list(hosts.map(|it| format!("{} {}", it.name, it.ip)).collect());
+            if !hosts.is_empty() {
+                line += &format!("; {hosts}");
+            }
+            lines.push(line);
+        }
+        lines.join("\n")
+    }
+
+    /// Returns the hosts of the site with this index.
     pub fn hosts_of(&self, site: usize) -> impl Iterator<Item = &HostPlan> {
         self.hosts.iter().filter(move |host| host.site == site)
     }
 
-    /// Adds a site after those that it is behind; returns its place.
-    fn add_site(
-        &mut self,
-        spec: &Spec,
-        site: &SiteSpec,
-        patience: usize,
-    ) -> Result<usize, PlanError> {
+    /// Adds a site after those that it is behind; returns its index.
+    ///
+    /// `depth` is how many more sites it may be behind: a cycle has no end, and uses them up.
+    fn add_site(&mut self, spec: &Spec, site: &SiteSpec, depth: usize) -> Result<usize, PlanError> {
         if let Some(place) = self.place(&site.name) {
             return Ok(place);
         }
-        if patience == 0 {
-            return Err(PlanError::Circle(site.name.clone()));
+        if depth == 0 {
+            return Err(PlanError::Cycle(site.name.clone()));
         }
         let mut parent = match &site.behind {
             None => None,
@@ -104,7 +127,7 @@ impl Plan {
                         &names(&spec.sites),
                     )
                 })?;
-                Some(self.add_site(spec, outer, patience - 1)?)
+                Some(self.add_site(spec, outer, depth - 1)?)
             }
         };
         if site.nats.is_empty() {
@@ -113,8 +136,8 @@ impl Plan {
                 None => self.add_network(&site.name, None, &[&site.change], 0),
             };
         }
-        for (depth, nat) in site.nats.iter().enumerate().skip(1).rev() {
-            let name = format!("{}-{}", site.name, depth + 1);
+        for (position, nat) in site.nats.iter().enumerate().skip(1).rev() {
+            let name = format!("{}-{}", site.name, position + 1);
             parent = Some(self.add_network(&name, parent, &[nat], 1)?);
         }
         let innermost = site.nats.first().map_or_else(Change::default, Clone::clone);
@@ -235,7 +258,7 @@ impl Plan {
         site.settings.externals.first().copied()
     }
 
-    /// Returns whether a site is another one, or behind it by way of however many others.
+    /// Returns whether `site` is `outer` or is behind it, directly or not.
     pub(super) fn is_within(&self, site: usize, outer: usize) -> bool {
         let parent = self.sites.get(site).and_then(|site| site.parent);
         site == outer || parent.is_some_and(|parent| self.is_within(parent, outer))
@@ -258,7 +281,16 @@ impl Plan {
         ))
     }
 
-    /// Tells the routers of public sites whom they have.
+    /// Checks that each network has a name of its own, which its router's control socket has, too.
+    ///
+    /// A host without a site is a network of its own, and a row of NATs has one for each NAT.
+    fn check_networks(&self) -> Result<(), PlanError> {
+        let names: Vec<&str> = self.sites.iter().map(|site| site.name.as_str()).collect();
+        let duplicate = duplicate(&names);
+        duplicate.map_or(Ok(()), |name| Err(PlanError::Duplicate(name.to_owned())))
+    }
+
+    /// Tells the routers of public sites the addresses of their hosts.
     fn open_public_sites(&mut self) {
         let hosts = &self.hosts;
         for (place, site) in self.sites.iter_mut().enumerate() {
@@ -274,14 +306,35 @@ impl Plan {
     }
 }
 
+/// Checks that no name is taken and no two sites or hosts share one. A site and a host may: the grid
+/// names each site after its only host.
 fn check_names(spec: &Spec) -> Result<(), PlanError> {
-    let sites = spec.sites.iter().map(|site| &site.name);
-    let hosts = spec.hosts.iter().map(|host| &host.name);
-    let mut all = sites.chain(hosts);
-    match all.find(|name| RESERVED.contains(&name.as_str())) {
-        Some(name) => Err(PlanError::Reserved(name.clone())),
+    let sites = names(&spec.sites);
+    let hosts: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
+    let mut all = sites.iter().chain(&hosts);
+    if let Some(name) = all.find(|name| RESERVED.contains(name)) {
+        return Err(PlanError::Reserved((*name).to_owned()));
+    }
+    let duplicate = duplicate(&sites).or_else(|| duplicate(&hosts));
+    duplicate.map_or(Ok(()), |name| Err(PlanError::Duplicate(name.to_owned())))
+}
+
+/// Checks what files and flags guarantee, and specs made in code do not.
+fn check_externals(spec: &Spec) -> Result<(), PlanError> {
+    let accepted = 1..=MOST_EXTERNALS;
+    let mut sites = spec.sites.iter();
+    match sites.find(|site| !accepted.contains(&site.externals)) {
+        Some(site) => Err(PlanError::Externals {
+            site: site.name.clone(),
+            externals: site.externals,
+        }),
         None => Ok(()),
     }
+}
+
+fn duplicate<'a>(names: &[&'a str]) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    names.iter().find(|name| !seen.insert(**name)).copied()
 }
 
 fn names(sites: &[SiteSpec]) -> Vec<&str> {
@@ -292,9 +345,26 @@ fn offset(network: Ipv4Addr, by: u8) -> Ipv4Addr {
     Ipv4Addr::from_bits(network.to_bits() | u32::from(by))
 }
 
+/// The name of the host that every lab has, in no site and with public addresses.
+pub const SERVER: &str = "server";
+/// The server's addresses. 198.18.0.0/15 is set aside for tests between networks (RFC 2544), so
+/// no route to a real host is hidden by it.
+pub(super) const SERVER_IPS: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)];
+/// The server's IPv6 address, in the range for documentation (RFC 3849).
+pub(super) const SERVER_IP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// The server's next hop to everywhere else.
+pub(super) const SERVER_GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
+/// The same for IPv6.
+pub(super) const SERVER_GATEWAY6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
+/// The most external addresses that a NAT may have.
+pub(super) const MOST_EXTERNALS: u8 = 16;
+/// Names that a site or host cannot have, because the lab gives them to something else.
 const RESERVED: &[&str] = &[SERVER, "internet", "localhost"];
+/// The number of a site is a byte of its addresses.
 const MOST_SITES: u8 = 250;
-/// Half of a network, less its gateway.
+/// The lower half of a site's network is for hosts, less the gateway; the upper one is for the NATs
+/// of sites behind it.
 const MOST_HOSTS: u8 = 120;
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Runs programs on the hosts of a lab, as the first process of a PID namespace.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,65 +16,69 @@ use jackfield_router::namespace::process::{self, Signal};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
-use super::output::{Output, Stream};
-use super::spec::{Job, Words};
+use super::event::{Event, Observer, Stream};
+use super::output::LineReader;
+use super::spec::{CommandLine, Job};
 
-/// Starts programs, and notices when they end.
+/// The programs of a lab: starts them, reaps them and stops them.
 #[derive(Debug, Clone)]
-pub(super) struct Crew {
-    running: Arc<Mutex<HashMap<u32, Member>>>,
+pub(super) struct Processes {
+    running: Arc<Mutex<HashMap<u32, Process>>>,
+    /// From here on an ended program is no news.
     stopping: Arc<AtomicBool>,
-    output: Output,
-    /// Where the end of a program in the background is said.
-    note: fn(&str),
+    observer: Observer,
 }
 
 #[derive(Debug)]
-struct Member {
-    /// Whether it leads a process group of its own.
-    leads: bool,
+struct Process {
+    /// Whether it leads a process group of its own, which then is signalled as a whole.
+    leads_group: bool,
     ended: oneshot::Sender<ExitStatus>,
 }
 
 /// A program that was started.
 #[derive(Debug)]
-pub(super) struct Started {
-    /// What it is called in messages.
+pub(super) struct Program {
+    /// The program and its host, for messages.
     pub(super) name: String,
-    /// Resolves when it has ended and all it printed is printed.
-    pub(super) ended: tokio::task::JoinHandle<u8>,
-    /// Becomes true when it has printed what it was to print.
-    pub(super) seen: watch::Receiver<bool>,
+    /// Resolves to the exit code once the program has ended and its output has been read.
+    pub(super) ended: JoinHandle<u8>,
+    /// Becomes true when the program has printed the text that its job waits for.
+    is_ready: watch::Receiver<bool>,
 }
 
-/// Where a program runs and what it is told.
+/// What a program finds around it.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct JobContext<'a> {
     pub(super) netns: &'a Netns,
+    /// Environment variables that describe the lab.
     pub(super) variables: BTreeMap<String, String>,
-    /// Whether it has the terminal for itself.
-    pub(super) terminal: bool,
+    /// Whether the program has the lab's terminal; its output is not read then.
+    pub(super) has_terminal: bool,
 }
 
-impl Crew {
-    /// Returns one without members; `collect` has to be polled for it to notice ends.
-    pub(super) fn new(output: Output, note: fn(&str)) -> Self {
+impl Processes {
+    /// Returns an empty set. [`Self::reap`] has to be polled for ends to be noticed.
+    pub(super) fn new(observer: Observer) -> Self {
         Self {
             running: Arc::default(),
             stopping: Arc::default(),
-            output,
-            note,
+            observer,
         }
     }
 
-    /// Collects ended processes, those too that nobody waits for: orphans are ours.
-    pub(super) async fn collect(self) -> Result<()> {
+    /// Reaps every child that ends, for as long as it is polled.
+    ///
+    /// This process is the first of its PID namespace, so the kernel makes it the parent of every
+    /// orphan: children that it never started come here, too, and would stay zombies otherwise.
+    pub(super) async fn reap(self) -> Result<()> {
         let mut ended = signal(SignalKind::child()).context("ends of programs go unnoticed")?;
         loop {
             while let Some((pid, status)) = process::collect() {
-                if let Some(member) = self.lock().remove(&pid) {
-                    let _nobody_waits = member.ended.send(status);
+                if let Some(process) = self.lock().remove(&pid) {
+                    let _nobody_waits = process.ended.send(status);
                 }
             }
             ended.recv().await;
@@ -84,157 +88,197 @@ impl Crew {
     /// Starts a program.
     ///
     /// # Errors
-    /// Fails when it is not there or may not be run.
-    pub(super) fn start(&self, job: &Job, place: &Place<'_>) -> Result<Started> {
-        let mut command = command(job, place)?;
+    /// Fails when the program does not exist or may not be run.
+    pub(super) fn start(&self, job: &Job, context: &JobContext<'_>) -> Result<Program> {
+        let mut command = command(job, context)?;
         let name = label(job);
         let mut child = command
             .spawn()
             .with_context(|| format!("{name} cannot be started"))?;
         let (ended, status) = oneshot::channel();
-        let member = Member {
-            leads: !place.terminal,
+        let process = Process {
+            leads_group: !context.has_terminal,
             ended,
         };
-        self.lock().insert(child.id(), member);
-        let (seen, is_seen) = watch::channel(false);
-        let mut copies = Vec::new();
+        self.lock().insert(child.id(), process);
+        let (is_ready, seen) = watch::channel(false);
+        let mut readers = Vec::new();
         if let Some(out) = child.stdout.take() {
-            copies.push(self.copy(job, Stream::Out, out.into(), seen.clone())?);
+            readers.push(self.read(job, Stream::Out, out.into(), is_ready.clone())?);
         }
         if let Some(err) = child.stderr.take() {
-            copies.push(self.copy(job, Stream::Err, err.into(), seen)?);
+            readers.push(self.read(job, Stream::Err, err.into(), is_ready)?);
         }
         let ended = tokio::spawn(async move {
-            let status = status.await.map_or(1, code);
-            for copy in copies {
-                // What a grandchild holds open may go on for long.
-                let _ = tokio::time::timeout(LAST_WORDS, copy).await;
+            let code = status.await.map_or(1, exit_code);
+            for reader in readers {
+                // A grandchild may hold the pipe open long after the program has ended.
+                let _ = tokio::time::timeout(OUTPUT_TIMEOUT, reader).await;
             }
-            status
+            code
         });
-        Ok(Started {
+        Ok(Program {
             name,
             ended,
-            seen: is_seen,
+            is_ready: seen,
         })
     }
 
-    fn copy(
+    /// Reads one output of a program in a task of its own.
+    fn read(
         &self,
         job: &Job,
         stream: Stream,
-        from: std::os::fd::OwnedFd,
-        seen: watch::Sender<bool>,
-    ) -> io::Result<tokio::task::JoinHandle<()>> {
+        from: OwnedFd,
+        is_ready: watch::Sender<bool>,
+    ) -> io::Result<JoinHandle<()>> {
         let from = pipe::Receiver::from_owned_fd(from)?;
-        let (output, host) = (self.output.clone(), job.host.clone());
-        let wanted = job.ready.clone();
-        Ok(tokio::spawn(output.copy(host, stream, from, wanted, seen)))
+        let reader = LineReader {
+            host: job.host.clone(),
+            stream,
+            ready: job.ready.clone(),
+            is_ready,
+            observer: self.observer.clone(),
+        };
+        Ok(tokio::spawn(reader.run(from)))
     }
 
-    /// Says when a program in the background has ended, and how.
-    pub(super) async fn mourn(self, program: Started) {
+    /// Waits for a program in the background and reports its end, unless the lab is ending, too.
+    pub(super) async fn report_end(self, program: Program) {
         let code = program.ended.await.unwrap_or(1);
         if !self.stopping.load(Ordering::Relaxed) {
-            (self.note)(&format!("{} ended with {code}", program.name));
+            let program = &program.name;
+            self.observer.report(&Event::Ended { program, code });
         }
     }
 
-    /// Tells every program to end; those that do not within the time are left to the kernel.
+    /// Asks every program to end (SIGTERM) and waits up to two seconds. The kernel kills the rest
+    /// when this process, the first of the PID namespace, ends.
     pub(super) async fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        for (pid, member) in self.lock().iter() {
+        for (pid, process) in self.lock().iter() {
             let pid = *pid as i32;
-            // One that has ended meanwhile need not be told.
-            let _ = process::send(if member.leads { -pid } else { pid }, Signal::Terminate);
+            // The program may have ended in the meantime, which is what the signal is for.
+            let _ = process::send(
+                if process.leads_group { -pid } else { pid },
+                Signal::Terminate,
+            );
         }
-        let deadline = tokio::time::Instant::now() + GRACE;
+        let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
         while !self.lock().is_empty() && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(STOP_POLL).await;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Member>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Process>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Started {
-    /// Waits until the program has said that it is ready.
+impl Program {
+    /// Waits until the program has printed the text that its job waits for, if it waits for one.
     ///
     /// # Errors
-    /// Fails when it ends before, and when it takes too long.
+    /// Fails when the program ends first and when it takes longer than [`Job::ready_timeout`].
     pub(super) async fn ready(&mut self, job: &Job) -> Result<()> {
         let Some(text) = &job.ready else {
             return Ok(());
         };
         let name = &self.name;
-        let told = async {
-            match self.seen.wait_for(|seen| *seen).await {
+        let printed = async {
+            match self.is_ready.wait_for(|is_ready| *is_ready).await {
                 Ok(_) => Ok(()),
-                // It has closed its output: its end says more.
+                // Both outputs are closed: the exit code says more than that.
                 Err(_) => Err((&mut self.ended).await.unwrap_or(1)),
             }
         };
-        match tokio::time::timeout(job.patience, told).await {
+        match tokio::time::timeout(job.ready_timeout, printed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(code)) => bail!("{name} ended with {code} before it printed `{text}`"),
-            Err(_) => bail!("{name} did not print `{text}` within {:?}", job.patience),
+            Err(_) => bail!(
+                "{name} did not print `{text}` within {:?}",
+                job.ready_timeout
+            ),
         }
     }
 }
 
-/// Returns what a program is called in messages: its host and its first word.
+/// Returns what a program is called in messages: its first word and its host.
 fn label(job: &Job) -> String {
-    let first = match &job.words {
-        Words::Shell(line) => line.split_whitespace().next().unwrap_or_default(),
-        Words::Exact(words) => words.first().map_or("", String::as_str),
+    let first = match &job.command {
+        CommandLine::Shell(line) => line.split_whitespace().next().unwrap_or_default(),
+        CommandLine::Exec(words) => words.first().map_or("", String::as_str),
     };
     let first = Path::new(first).file_name().and_then(|name| name.to_str());
     format!("{} on {}", first.unwrap_or("the program"), job.host)
 }
 
-fn command(job: &Job, place: &Place<'_>) -> Result<Command> {
-    let mut command = match &job.words {
-        Words::Shell(line) => {
+fn command(job: &Job, context: &JobContext<'_>) -> Result<Command> {
+    let mut command = match &job.command {
+        CommandLine::Shell(line) => {
             let mut shell = Command::new("/bin/sh");
             shell.args(["-c", line]);
             shell
         }
-        Words::Exact(words) => {
+        CommandLine::Exec(words) => {
             let (program, arguments) = words.split_first().context("there is nothing to run")?;
             let mut command = Command::new(program);
             command.args(arguments);
             command
         }
     };
-    command.envs(&place.variables).envs(&job.environment);
+    command.envs(&context.variables).envs(&job.environment);
     if let Some(folder) = &job.folder {
         command.current_dir(folder);
     }
-    if !place.terminal {
+    if !context.has_terminal {
+        // A process group of its own keeps Ctrl-C from it: the lab stops its programs in order.
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
     }
-    place.netns.start_inside(&mut command)?;
+    context.netns.start_inside(&mut command)?;
     process::call_host(&mut command, &job.host);
     Ok(command)
 }
 
-/// Returns an exit code as shells do: 128 and the signal's number for who was killed.
-pub fn code(status: ExitStatus) -> u8 {
+/// Returns a program's exit code as shells do: 128 and the signal's number when a signal killed it.
+pub(super) fn exit_code(status: ExitStatus) -> u8 {
     let signal = status.signal().map(|signal| 128 + signal);
     let code = status.code().or(signal).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
 }
 
-/// How long programs may take to end.
-const GRACE: Duration = Duration::from_secs(2);
-/// How often it is looked whether they have.
-const STEP: Duration = Duration::from_millis(10);
-/// How long output is waited for that its program has left behind.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long programs may take to end when they are asked to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often [`Processes::stop`] looks whether they have.
+const STOP_POLL: Duration = Duration::from_millis(10);
+/// How long the output of an ended program is read.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_shells() {
+        assert_eq!(exit_code(ExitStatus::from_raw(0)), 0);
+        assert_eq!(exit_code(ExitStatus::from_raw(7 << 8)), 7);
+        // SIGKILL is 9 and SIGTERM 15; 0x80 says that there is a core dump besides.
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+        assert_eq!(exit_code(ExitStatus::from_raw(15 | 0x80)), 143);
+    }
+
+    #[test]
+    fn messages_name_the_program_without_its_folder_and_its_host() {
+        let label = |command| label(&Job::new("ann", command));
+        let shell = |line: &str| CommandLine::Shell(line.into());
+        let exec = |words: &[&str]| CommandLine::Exec(words.iter().map(|&w| w.into()).collect());
+        assert_eq!(label(shell("  /usr/bin/ping -c 1 bob")), "ping on ann");
+        assert_eq!(label(exec(&["./serve.sh", "now"])), "serve.sh on ann");
+        assert_eq!(label(shell("")), "the program on ann");
+        assert_eq!(label(exec(&[])), "the program on ann");
+    }
+}

@@ -1,3 +1,5 @@
+//! Builds a lab, runs its programs, and takes it away again.
+
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,75 +9,70 @@ use jackfield_router::namespace::{Isolated, isolate, mounts, wiring};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::environment;
-use super::output::Output;
+use super::event::{Event, Observer};
 use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS};
-use super::processes::{Crew, Place, Started, code};
-use super::spec::{Job, Spec, Words};
+use super::processes::{JobContext, Processes, Program, exit_code};
+use super::spec::{CommandLine, Job, Spec};
 use super::state::{Folder, HostState, SiteState, State};
 use super::world::{self, World, WorldOptions};
 
-/// How a lab is run.
+/// How a lab is run; what it consists of is in the [`Spec`].
 #[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    /// Its name.
+pub struct LabOptions {
+    /// The name that other processes find it by; it becomes the name of a folder.
     pub name: String,
-    /// Whether it must have that very name.
+    /// Whether a running lab of that name is an error; a number is added to the name otherwise.
     pub exact_name: bool,
-    /// Whether it stays when its programs have ended.
+    /// Whether the lab stays when its programs have ended, until a signal ends it.
     pub keep: bool,
-    /// The program that has the terminal for itself, and with which the lab ends.
+    /// The program that has the terminal for itself. The lab ends with it.
     pub command: Option<Job>,
-    /// Whether to say what there is.
-    pub announce: bool,
-    /// Whether what programs print is kept back.
-    pub hush: bool,
-    /// The folder for a capture file of each router, if there is to be one.
+    /// The folder for a capture file of each router; `None` captures nothing.
     pub capture: Option<PathBuf>,
-    /// What decides random ports and losses; random itself when absent.
+    /// The seed of random ports and losses; `None` takes one from the system.
     pub seed: Option<u64>,
-    /// Where the lab says what people should know.
-    pub notices: Notices,
+    /// The `jackfield` binary that runs [`Spec::serve`]; `None` is the executable of this process.
+    pub serve_program: Option<PathBuf>,
+    /// Receives what happens in the lab.
+    pub observer: Observer,
 }
 
-/// Where a lab says what people should know, beside the output of its programs; nowhere by default.
-#[derive(Debug, Clone, Copy)]
-pub struct Notices {
-    /// Takes what there is and what has ended.
-    pub note: fn(&str),
-    /// Takes the error that ends the lab.
-    pub complain: fn(&str),
-}
-
-impl Default for Notices {
-    fn default() -> Self {
-        Self {
-            note: |_| {},
-            complain: |_| {},
-        }
-    }
-}
-
-/// Makes a lab, runs its programs, and takes it away again; returns the worst exit code of those in the foreground.
+/// Builds a lab, runs its programs, and takes it away again. Returns the highest exit code of the
+/// programs in the foreground, or 128 and the number of the signal that ended the lab.
+///
+/// The process has to have a single thread, since it is forked. The copy becomes the first process
+/// inside the lab and never returns from here: it ends with the lab.
 ///
 /// # Errors
-/// Fails when there can be no lab, or when a part of it fails.
-pub fn run(spec: &Spec, plan: &Plan, options: &RunOptions) -> Result<u8> {
-    run_with(
-        spec,
-        plan,
-        options,
-        None::<fn(&World) -> std::future::Ready<Result<u8>>>,
-    )
+/// Fails when namespaces cannot be made (the error is an [`IsolationError`]) and when another lab
+/// has that very name. Later failures are reported as [`Event::Failed`] and give exit code 1.
+///
+/// [`IsolationError`]: super::IsolationError
+pub fn run(spec: &Spec, plan: &Plan, options: &LabOptions) -> Result<u8> {
+    let none = None::<fn(&World) -> std::future::Ready<Result<u8>>>;
+    run_isolated(spec, plan, options, none)
 }
 
-/// The same, with work of our own in the foreground besides.
+/// Does the same as [`run()`], with `work` in the foreground besides the programs.
+///
+/// The work runs inside the lab. It is not in the network of any host, but finds them in the
+/// [`World`]; its result counts as an exit code.
 ///
 /// # Errors
-/// As [`run()`], and when the work fails.
+/// As [`run()`]. An error of the work is an [`Event::Failed`].
 pub fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
     spec: &Spec,
     plan: &Plan,
-    options: &RunOptions,
+    options: &LabOptions,
+    work: W,
+) -> Result<u8> {
+    run_isolated(spec, plan, options, Some(work))
+}
+
+fn run_isolated<W: AsyncFnOnce(&World) -> Result<u8>>(
+    spec: &Spec,
+    plan: &Plan,
+    options: &LabOptions,
     work: Option<W>,
 ) -> Result<u8> {
     let folder = Folder::claim(&options.name, options.exact_name)?;
@@ -84,7 +81,7 @@ pub fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
         Isolated::Outside(outside) => {
             let status = outside.wait().context("the lab cannot be waited for")?;
             folder.remove();
-            Ok(code(status))
+            Ok(exit_code(status))
         }
         Isolated::Inside { pid } => {
             let lab = Lab {
@@ -92,24 +89,30 @@ pub fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
                 plan,
                 options,
                 folder: &folder,
-                pids: (supervisor, pid),
+                supervisor,
+                inside: pid,
             };
             let code = lab.run(work).unwrap_or_else(|error| {
-                (options.notices.complain)(&format!("{error:#}"));
+                options.observer.report(&Event::Failed(&error));
                 1
             });
+            // This is the copy that fork made. Returning would run the rest of the caller a second
+            // time, and the code has to reach the process outside.
             std::process::exit(code.into());
         }
     }
 }
 
-/// What is known inside.
+/// A lab, seen from its first process.
 struct Lab<'a> {
     spec: &'a Spec,
     plan: &'a Plan,
-    options: &'a RunOptions,
+    options: &'a LabOptions,
     folder: &'a Folder,
-    pids: (u32, u32),
+    /// The process outside, which ends the lab when it is told to.
+    supervisor: u32,
+    /// The process id of the first process inside, as seen from outside.
+    inside: u32,
 }
 
 impl Lab<'_> {
@@ -122,7 +125,7 @@ impl Lab<'_> {
     }
 
     async fn live(&self, own: Option<impl AsyncFnOnce(&World) -> Result<u8>>) -> Result<u8> {
-        let mut stop = Stop::new(self.options.command.is_some())?;
+        let mut stop = StopSignals::new(self.options.command.is_some())?;
         let folder = self.folder.path().to_owned();
         place_files(self.plan, &folder)?;
         let options = WorldOptions {
@@ -131,23 +134,22 @@ impl Lab<'_> {
             seed: self.options.seed,
         };
         let (world, mut failures) = World::build(self.plan, &options)?;
-        if self.options.announce {
-            (self.options.notices.note)(&summary(self.folder.name(), self.plan));
-        }
-        let crew = Crew::new(
-            Output::new(self.names(), self.options.hush),
-            self.options.notices.note,
-        );
+        let observer = &self.options.observer;
+        observer.report(&Event::Built {
+            name: self.folder.name(),
+            plan: self.plan,
+        });
+        let processes = Processes::new(observer.clone());
         let finished = Cell::new(None);
         let work = async {
-            let started = self.start(&crew, &world).await?;
+            let foreground = self.start(&processes, &world).await?;
             self.folder.publish(&self.state(&world))?;
             let stays = self.stays() && own.is_none();
             let own = match own {
                 Some(own) => own(&world).await?,
                 None => 0,
             };
-            finished.set(Some(worst(started).await.max(own)));
+            finished.set(Some(highest_code(foreground).await.max(own)));
             if stays {
                 std::future::pending::<()>().await;
             }
@@ -156,45 +158,42 @@ impl Lab<'_> {
         let outcome = tokio::select! {
             outcome = work => outcome,
             error = failures.next() => Err(error),
-            outcome = crew.clone().collect() => outcome,
-            signal = stop.asked() => {
+            outcome = processes.clone().reap() => outcome,
+            signal = stop.next() => {
                 if finished.get().is_none() {
                     finished.set(Some(128 + signal));
                 }
                 Ok(())
             }
         };
-        // Their ends have to be noticed while they are waited for.
+        // `stop` waits for ends that only `reap` notices.
         tokio::select! {
-            () = crew.stop() => {}
-            _ = crew.clone().collect() => {}
+            () = processes.stop() => {}
+            _ = processes.clone().reap() => {}
         }
         outcome.map(|()| finished.get().unwrap_or(1))
     }
 
     /// Starts the programs; returns those in the foreground.
-    async fn start(&self, crew: &Crew, world: &World) -> Result<Vec<Started>> {
+    async fn start(&self, processes: &Processes, world: &World) -> Result<Vec<Program>> {
         let mut foreground = Vec::new();
         let serve = self.spec.serve.as_ref().map(|flags| self.serve(flags));
         let serve = serve.transpose()?;
-        let command = self.options.command.iter();
-        for job in serve.iter().chain(&self.spec.jobs).chain(command) {
-            let terminal = self
-                .options
-                .command
-                .as_ref()
-                .is_some_and(|own| std::ptr::eq(own, job));
+        let jobs = serve.iter().chain(&self.spec.jobs);
+        for job in jobs.chain(&self.options.command) {
+            let command = self.options.command.as_ref();
+            let has_terminal = command.is_some_and(|command| std::ptr::eq(command, job));
             let netns = world.host(&job.host).context("a host is missing")?;
             let variables = environment::variables(self.folder.name(), self.plan, &job.host);
-            let place = Place {
+            let context = JobContext {
                 netns,
                 variables,
-                terminal,
+                has_terminal,
             };
-            let mut started = crew.start(job, &place)?;
+            let mut started = processes.start(job, &context)?;
             started.ready(job).await?;
             if job.background {
-                tokio::spawn(crew.clone().mourn(started));
+                tokio::spawn(processes.clone().report_end(started));
             } else {
                 foreground.push(started);
             }
@@ -202,15 +201,18 @@ impl Lab<'_> {
         Ok(foreground)
     }
 
-    /// What runs our own server, reachable by everybody and relaying to everybody in the lab.
+    /// Returns the program of our own server, which relays to every host of the lab.
     fn serve(&self, flags: &[String]) -> Result<Job> {
-        let program = std::env::current_exe().context("this program does not find itself")?;
+        let program = match &self.options.serve_program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().context("the path of this program is unknown")?,
+        };
         let data = self.folder.path().join("serve");
         let [server, second] = SERVER_IPS;
         let mut words = vec![program.display().to_string(), "serve".to_owned()];
         let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
         flag("--listen", format!("{server}:3478"));
-        // With a second address hosts can find out what NAT they are behind (RFC 5780).
+        // Behaviour discovery needs a second address of the server (RFC 5780 §3).
         flag("--nat-discovery", second.to_string());
         flag("--listen-tls", format!("{server}:443"));
         flag("--allow-peer", "198.18.0.0/15".to_owned());
@@ -225,7 +227,7 @@ impl Lab<'_> {
         Ok(Job {
             background: true,
             ready: Some(format!("http://{server}:3478/")),
-            ..Job::new(SERVER, Words::Exact(words))
+            ..Job::new(SERVER, CommandLine::Exec(words))
         })
     }
 
@@ -234,14 +236,9 @@ impl Lab<'_> {
         self.options.keep || (!foreground && self.options.command.is_none())
     }
 
-    fn names(&self) -> Vec<String> {
-        let hosts = self.plan.hosts.iter().map(|host| host.name.clone());
-        std::iter::once(SERVER.to_owned()).chain(hosts).collect()
-    }
-
     fn state(&self, world: &World) -> State {
         let sites = self.plan.sites.iter().map(|site| {
-            let behind = site.parent.and_then(|place| self.plan.sites.get(place));
+            let behind = site.parent.and_then(|parent| self.plan.sites.get(parent));
             let state = SiteState {
                 router: site.about(),
                 external: strings(&site.settings.externals),
@@ -250,15 +247,15 @@ impl Lab<'_> {
             };
             (site.name.clone(), state)
         });
-        let hosts = self.names().into_iter().filter_map(|name| {
+        let hosts = self.plan.host_names().into_iter().filter_map(|name| {
             let netns = wiring::descriptor(world.host(&name)?)?;
             let state = self.host_state(&name, netns);
             Some((name, state))
         });
         State {
             name: self.folder.name().to_owned(),
-            supervisor: self.pids.0,
-            inside: self.pids.1,
+            supervisor: self.supervisor,
+            inside: self.inside,
             sites: sites.collect(),
             hosts: hosts.collect(),
         }
@@ -284,16 +281,16 @@ impl Lab<'_> {
     }
 }
 
-/// Waits for programs to end; returns the worst of their exit codes.
-async fn worst(programs: Vec<Started>) -> u8 {
-    let mut worst = 0;
+/// Waits for programs to end; returns the highest of their exit codes.
+async fn highest_code(programs: Vec<Program>) -> u8 {
+    let mut highest = 0;
     for program in programs {
-        worst = worst.max(program.ended.await.unwrap_or(1));
+        highest = highest.max(program.ended.await.unwrap_or(1));
     }
-    worst
+    highest
 }
 
-/// Gives the lab files of its own for the names of its hosts.
+/// Mounts files of the lab over those in `/etc` that say how names resolve.
 fn place_files(plan: &Plan, folder: &Path) -> Result<()> {
     let switch = Path::new("/etc/nsswitch.conf");
     let current = fs::read_to_string(switch).unwrap_or_default();
@@ -305,9 +302,9 @@ fn place_files(plan: &Plan, folder: &Path) -> Result<()> {
     for (name, text) in files {
         let own = folder.join(name);
         fs::write(&own, text).with_context(|| format!("{} cannot be written", own.display()))?;
-        // What is a link may lead to a folder that is not there; a mount needs the file itself.
+        // `resolv.conf` often is a link; a mount needs the file that it leads to, which may be missing.
         let Ok(target) = fs::canonicalize(Path::new("/etc").join(name)) else {
-            tracing::debug!(name, "There is no such file to stand in for");
+            tracing::debug!(name, "No such file to replace");
             continue;
         };
         mounts::replace(&target, &own)
@@ -316,59 +313,38 @@ fn place_files(plan: &Plan, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Says what there is, for people.
-pub(super) fn summary(name: &str, plan: &Plan) -> String {
-    let [server, second] = SERVER_IPS;
-    let mut lines = vec![format!("lab {name}: server {server}, {second}")];
-    for (place, site) in plan.sites.iter().enumerate() {
-        let mut line = format!("  {}: {}", site.name, site.about());
-        if !site.settings.externals.is_empty() {
-            line += &format!(" at {}", strings(&site.settings.externals).join(", "));
-        }
-        if let Some(parent) = site.parent.and_then(|place| plan.sites.get(place)) {
-            line += &format!(", behind {}", parent.name);
-        }
-        let hosts = plan.hosts_of(place);
-        let hosts: Vec<String> = hosts
-            .map(|host| format!("{} {}", host.name, host.ip))
-            .collect();
-        if !hosts.is_empty() {
-            line += &format!("; {}", hosts.join(", "));
-        }
-        lines.push(line);
-    }
-    lines.join("\n")
-}
-
 fn strings<T: ToString>(all: &[T]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }
 
 /// The signals that end a lab.
 #[derive(Debug)]
-struct Stop {
+struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
-    /// Whether Ctrl-C is for the program that has the terminal.
-    deaf: bool,
+    /// Whether Ctrl-C is for the program that has the terminal, which then decides what it means.
+    ignore_interrupt: bool,
 }
 
-impl Stop {
-    fn new(deaf: bool) -> Result<Self> {
+impl StopSignals {
+    fn new(ignore_interrupt: bool) -> Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            deaf,
+            ignore_interrupt,
         })
     }
 
-    /// Waits until the lab is told to end; returns the signal's number.
-    async fn asked(&mut self) -> u8 {
+    /// Waits until a signal ends the lab; returns its number.
+    async fn next(&mut self) -> u8 {
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => if !self.deaf { return 2 },
-                _ = self.terminate.recv() => return 15,
+                _ = self.interrupt.recv() => if !self.ignore_interrupt { return SIGINT },
+                _ = self.terminate.recv() => return SIGTERM,
             }
         }
     }
 }
+
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;

@@ -1,3 +1,5 @@
+//! A lab as data: what a file, flags or code asks for, each value checked by itself.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -5,10 +7,11 @@ use std::time::Duration;
 
 use crate::nat::{Change, Firewall, SettingError, Settings};
 
-/// What a lab is to be, checked value by value; whether it fits together is for [`super::Plan`] to say.
+/// The description of a lab. [`Spec::from_toml`] and the `add_` methods check each value by itself;
+/// [`Plan::new`](super::Plan::new) finds out whether they fit together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spec {
-    /// Whether the server host runs `jackfield serve`, and with which further flags.
+    /// The further flags of `jackfield serve` on the server host; `None` when the host does not run it.
     pub serve: Option<Vec<String>>,
     /// Networks behind routers of their own.
     pub sites: Vec<SiteSpec>,
@@ -21,24 +24,38 @@ pub struct Spec {
 }
 
 /// A network behind a router.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteSpec {
     /// Its name.
     pub name: String,
-    /// The NATs in a row, innermost first; none where hosts have public addresses.
+    /// The NATs between the hosts and the internet, innermost first. Without any, the hosts have
+    /// public addresses.
     pub nats: Vec<Change>,
-    /// What the innermost router has besides: a firewall, a link, single behaviours.
+    /// What differs on the innermost router: its firewall, its link, single behaviours.
     pub change: Change,
-    /// How many external addresses the innermost NAT has.
+    /// How many external addresses the innermost NAT has, from 1 to 16.
     pub externals: u8,
-    /// The site whose hosts see this one's router as one of theirs; `None` for the internet.
+    /// The site that this one's router is a host of; `None` for the internet.
     pub behind: Option<String>,
+}
+
+impl SiteSpec {
+    /// Returns a site of hosts with public addresses.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            nats: Vec::new(),
+            change: Change::default(),
+            externals: 1,
+            behind: None,
+        }
+    }
 }
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostSpec {
-    /// Its name, which the others know it by as well.
+    /// Its name, which resolves on the other hosts.
     pub name: String,
     /// The site it is in; `None` for a public address.
     pub site: Option<String>,
@@ -49,76 +66,73 @@ pub struct HostSpec {
 pub struct Job {
     /// The host it runs on.
     pub host: String,
-    /// What to run.
-    pub words: Words,
-    /// Whether the lab ends without waiting for it.
+    /// The program and its arguments.
+    pub command: CommandLine,
+    /// Whether the lab may end while it still runs.
     pub background: bool,
-    /// What it prints when the next program may start.
+    /// The text that it prints when the next program may start; `None` starts the next one at once.
     pub ready: Option<String>,
-    /// How long that may take.
-    pub patience: Duration,
-    /// Variables of its own.
+    /// How long it may take to print that text.
+    pub ready_timeout: Duration,
+    /// Environment variables, besides those that describe the lab.
     pub environment: BTreeMap<String, String>,
     /// The folder that it starts in.
     pub folder: Option<PathBuf>,
 }
 
 impl Job {
-    /// Returns a program in the foreground.
-    pub fn new(host: &str, words: Words) -> Self {
+    /// Returns a program that the lab waits for.
+    pub fn new(host: &str, command: CommandLine) -> Self {
         Self {
             host: host.to_owned(),
-            words,
+            command,
             background: false,
             ready: None,
-            patience: PATIENCE,
+            ready_timeout: READY_TIMEOUT,
             environment: BTreeMap::new(),
             folder: None,
         }
     }
 }
 
-/// How long a program may take to say that it is ready, unless told otherwise.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a program is called with.
+/// What a program is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Words {
-    /// A line for the shell.
+pub enum CommandLine {
+    /// A line for `/bin/sh -c`.
     Shell(String),
-    /// The program and its arguments.
-    Exact(Vec<String>),
+    /// The program and its arguments, which no shell reads.
+    Exec(Vec<String>),
 }
 
-/// What cannot be, in the words of who wrote it.
+/// A mistake in a file or a flag, which names the key as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// It is no TOML, or has keys that there are not; the text names line and key.
+    /// The text is not TOML or has an unknown key; the message names both the line and the key.
     #[error("{0}")]
     Toml(String),
     /// A value that is not accepted.
     #[error("{key} cannot be `{value}`: accepted is {accepted}")]
     Value {
-        /// Where it was written.
+        /// The key or flag.
         key: String,
-        /// What it was to be.
+        /// The value.
         value: String,
-        /// What would do.
+        /// The values that are accepted.
         accepted: String,
     },
-    /// A name that two have.
+    /// Two sites or two hosts have the same name.
     #[error("{key} is there twice: give one of them another name")]
-    Twice {
-        /// Where the second was written.
+    Duplicate {
+        /// The key or flag of the second one.
         key: String,
     },
-    /// A key without which another one makes no sense.
+    /// A key that makes no sense without another one.
     #[error("{key} needs {needs}")]
     Needs {
-        /// What was written.
+        /// The key.
         key: String,
-        /// What was not.
+        /// What is missing.
         needs: &'static str,
     },
 }
@@ -136,26 +150,26 @@ impl SpecError {
         }
     }
 
-    /// Says where a setting was written that is not accepted.
+    /// Adds the place in the file or flag to the error of a setting.
     pub(super) fn of_setting(path: &str, error: SettingError) -> Self {
         Self::value(format!("{path}.{}", error.key), error.value, error.accepted)
     }
 }
 
 impl SiteSpec {
-    /// Checks every value by the rules of the router that will have it.
+    /// Checks every value by the rules of [`Settings`].
     pub(super) fn check(&self, path: &str) -> Result<(), SpecError> {
         name(path, &self.name)?;
-        let nowhere = Settings::new(Vec::<IpAddr>::new());
+        let unplaced = Settings::new(Vec::<IpAddr>::new());
         for nat in &self.nats {
-            let mut checked = nowhere.changed(nat);
+            let mut checked = unplaced.changed(nat);
             if let Err(error) = &mut checked {
-                // However it was written, it is the value of `nat`.
+                // The user wrote `nat = "eim/x"`, and no `filtering`.
                 error.key = "nat";
             }
             checked.map_err(|error| SpecError::of_setting(path, error))?;
         }
-        nowhere
+        unplaced
             .changed(&self.change)
             .map_err(|error| SpecError::of_setting(path, error))?;
         let single = &self.change;
@@ -168,14 +182,15 @@ impl SiteSpec {
         match behaviour.iter().find(|(_, value)| value.is_some()) {
             Some((key, _)) if self.nats.is_empty() => Err(SpecError::Needs {
                 key: format!("{path}.{key}"),
-                needs: "a `nat`, which hosts with public addresses have not",
+                needs: "a `nat`, which hosts with public addresses do not have",
             }),
             _ => Ok(()),
         }
     }
 }
 
-/// Reads a NAT: a profile, or a mapping and a filtering with a slash between them; `None` for no NAT at all.
+/// Reads a NAT: a profile, or a mapping and a filtering with a slash between them. Returns `None`
+/// for the words that mean "no NAT".
 pub(super) fn nat(text: &str) -> Option<Change> {
     if matches!(text, "public" | "open" | "none") {
         return None;
@@ -193,7 +208,10 @@ pub(super) fn nat(text: &str) -> Option<Change> {
     })
 }
 
-/// Checks that a name can be the one of a host: it becomes one in files and variables.
+/// Checks a name of a site or host.
+///
+/// It becomes a host name, part of a variable's name and of a socket's path (whose length the kernel
+/// limits to 107 bytes).
 pub(super) fn name(path: &str, name: &str) -> Result<(), SpecError> {
     let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
@@ -205,9 +223,12 @@ pub(super) fn name(path: &str, name: &str) -> Result<(), SpecError> {
     Err(SpecError::value(path, name, accepted))
 }
 
-/// Says whether a word of a site's flag is a firewall.
+/// Returns whether a word of the `--site` flag names a firewall.
 pub(super) fn firewall(text: &str) -> bool {
     text != Firewall::None.name() && Firewall::find(text).is_some()
 }
 
+/// How long a program may take to print that it is ready, unless its job says otherwise.
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest name of a site or host, in bytes.
 const LONGEST_NAME: usize = 24;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc as async_mpsc;
 use super::plan::{
     Plan, SERVER, SERVER_GATEWAY, SERVER_GATEWAY6, SERVER_IP6, SERVER_IPS, SitePlan,
 };
-use crate::nat::{Settings, Sockets, route};
+use crate::nat::{RouterSetup, Settings, route};
 
 /// A lab that is there: it is gone when the process is that has it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Failures(async_mpsc::UnboundedReceiver<anyhow::Error>);
 /// What does not follow from the plan.
 #[derive(Debug, Clone)]
 pub struct WorldOptions {
-    /// Where the control sockets of the routers are.
+    /// Where the control setup of the routers are.
     pub folder: PathBuf,
     /// The folder for a capture file of each router, if there is to be one.
     pub capture: Option<PathBuf>,
@@ -62,10 +62,10 @@ impl World {
                 wiring::cable((&network, &port), (&netns, "eth0"))?;
                 wiring::plug_in(&network, &port, LAN)?;
                 wiring::address(&netns, "eth0", host.ip, site.prefix.1)?;
-                wiring::route(&netns, EVERYTHING, site.gateway)?;
+                wiring::route(&netns, DEFAULT_ROUTE, site.gateway)?;
                 if let (Some(ip6), Some(ipv6)) = (host.ip6, &site.ipv6) {
                     wiring::address(&netns, "eth0", ip6.into(), ipv6.prefix.1)?;
-                    wiring::route(&netns, EVERYTHING6, ipv6.gateway)?;
+                    wiring::route(&netns, DEFAULT_ROUTE6, ipv6.gateway)?;
                 }
                 hosts.insert(host.name.clone(), netns);
             }
@@ -114,11 +114,11 @@ fn server(plan: &Plan, internet: &Netns) -> Result<Netns> {
     for ip in SERVER_IPS {
         wiring::address(&netns, "eth0", ip.into(), 24)?;
     }
-    wiring::route(&netns, EVERYTHING, SERVER_GATEWAY.into())?;
+    wiring::route(&netns, DEFAULT_ROUTE, SERVER_GATEWAY.into())?;
     if plan.ipv6 {
         wiring::address(internet, "server", SERVER_GATEWAY6.into(), 64)?;
         wiring::address(&netns, "eth0", SERVER_IP6.into(), 64)?;
-        wiring::route(&netns, EVERYTHING6, SERVER_GATEWAY6.into())?;
+        wiring::route(&netns, DEFAULT_ROUTE6, SERVER_GATEWAY6.into())?;
     }
     Ok(netns)
 }
@@ -136,19 +136,19 @@ fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns> {
 }
 
 /// A router that is to be.
-struct Router {
+struct SiteRouter {
     name: String,
     settings: Settings,
-    sockets: Sockets,
+    setup: RouterSetup,
 }
 
 /// Starts a router on a thread of its own, and waits until it routes.
-fn start(router: Router, failures: async_mpsc::UnboundedSender<anyhow::Error>) -> Result<()> {
+fn start(router: SiteRouter, failures: async_mpsc::UnboundedSender<anyhow::Error>) -> Result<()> {
     let (ready, is_ready) = mpsc::channel();
     let work = move || {
         let told = ready.clone();
         let routing = AssertUnwindSafe(|| {
-            run_router(router.settings, &router.sockets, move || {
+            run_router(router.settings, &router.setup, move || {
                 let _nobody_waits = told.send(Ok(()));
             })
         });
@@ -168,17 +168,17 @@ fn start(router: Router, failures: async_mpsc::UnboundedSender<anyhow::Error>) -
         .spawn(work)
         .context("no thread")?;
     is_ready
-        .recv_timeout(PATIENCE)
+        .recv_timeout(START_TIMEOUT)
         .context("it does not answer")?
 }
 
-fn run_router(settings: Settings, sockets: &Sockets, ready: impl FnOnce()) -> Result<()> {
+fn run_router(settings: Settings, setup: &RouterSetup, ready: impl FnOnce()) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("no event queue to wait for packets")?;
     runtime
-        .block_on(route(settings, sockets, std::future::pending(), ready))
+        .block_on(route(settings, setup, std::future::pending(), ready))
         .map(drop)
 }
 
@@ -189,14 +189,14 @@ fn routers(
     site: &SitePlan,
     (inside, outside): (&Netns, &Netns),
     options: &WorldOptions,
-) -> Vec<Router> {
+) -> Vec<SiteRouter> {
     let externals = &site.settings.externals;
     let to_site = match externals.is_empty() {
         true => vec![site.prefix],
         false => externals.iter().map(|ip| (*ip, 32)).collect(),
     };
-    let make = |settings: &Settings, mark: &str, ways: [Vec<(IpAddr, u8)>; 2]| {
-        let [to_everything, to_site] = ways;
+    let make = |settings: &Settings, mark: &str, routes: [Vec<(IpAddr, u8)>; 2]| {
+        let [to_everything, to_site] = routes;
         let name = format!("{}{mark}", site.name);
         let interface = |name: String, netns: &Netns, routes| TunConfig {
             name,
@@ -206,9 +206,9 @@ fn routers(
             mtu: None,
         };
         let capture = options.capture.as_ref();
-        Router {
+        SiteRouter {
             settings: settings.clone(),
-            sockets: Sockets {
+            setup: RouterSetup {
                 inside: interface(format!("wan{mark}"), inside, to_everything),
                 outside: interface(format!("site{}{mark}", site.number), outside, to_site),
                 offload: true,
@@ -222,20 +222,20 @@ fn routers(
             name,
         }
     };
-    let mut routers = vec![make(&site.settings, "", [vec![EVERYTHING], to_site])];
+    let mut routers = vec![make(&site.settings, "", [vec![DEFAULT_ROUTE], to_site])];
     if let Some(ipv6) = &site.ipv6 {
         let all = plan.sites.iter().enumerate();
         let within = all.filter(|(inner, _)| plan.is_within(*inner, place));
         let prefixes = within.filter_map(|(_, site)| site.ipv6.as_ref().map(|ipv6| ipv6.prefix));
-        let ways = [vec![EVERYTHING6], prefixes.collect()];
-        routers.push(make(&ipv6.settings, ".ipv6", ways));
+        let routes = [vec![DEFAULT_ROUTE6], prefixes.collect()];
+        routers.push(make(&ipv6.settings, ".ipv6", routes));
     }
     routers
 }
 
 /// The name of a site's bridge.
 const LAN: &str = "lan";
-const EVERYTHING: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
-const EVERYTHING6: (IpAddr, u8) = (IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 0);
+const DEFAULT_ROUTE: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const DEFAULT_ROUTE6: (IpAddr, u8) = (IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 0);
 /// How long a router may take to be there.
-const PATIENCE: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);

@@ -135,10 +135,11 @@ fn complain(text: &str) {
     eprintln!("jackfield: {text}");
 }
 
-/// Has a lab say on stderr what people should know.
+/// Returns whether results may have colours: on a terminal whose user did not refuse them (NO_COLOR).
 #[cfg(target_os = "linux")]
-fn notices() -> jackfield_lab::Notices {
-    jackfield_lab::Notices { note, complain }
+fn has_colours() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Says something beside the results. Nobody has to hear it.

@@ -13,9 +13,9 @@ use rustls_pki_types::ServerName;
 use tokio::net::UdpSocket;
 use tokio::sync::{oneshot, watch};
 
-use super::candidate::Kind;
-use super::checks::{Base, Candidate, Checks, Own, Path};
-use super::expect::Patience;
+use super::candidate::CandidateType;
+use super::checks::{Base, Candidate, Checks, LocalCandidates, SelectedPair};
+use super::expect::Timeouts;
 use super::transport::Transport;
 
 /// What both sides of an attempt are told.
@@ -39,9 +39,9 @@ pub(super) struct Server {
 
 /// One side of an attempt.
 #[derive(Debug)]
-pub(super) struct Side {
+pub(super) struct AgentSetup {
     pub(super) host: std::net::IpAddr,
-    pub(super) patience: Patience,
+    pub(super) patience: Timeouts,
     pub(super) controlling: bool,
     /// Takes our candidates to the other side.
     pub(super) tell: oneshot::Sender<Vec<Candidate>>,
@@ -51,18 +51,18 @@ pub(super) struct Side {
     pub(super) done: Arc<watch::Sender<u8>>,
 }
 
-impl Side {
+impl AgentSetup {
     /// Looks for a path; runs on the host's own thread, so that its sockets are in the host's namespace.
     ///
     /// # Errors
     /// Fails when this machine has no sockets for it. That there is no path is no error.
-    pub(super) async fn run(self, attempt: Attempt) -> io::Result<Option<Path>> {
+    pub(super) async fn run(self, attempt: Attempt) -> io::Result<Option<SelectedPair>> {
         let socket = UdpSocket::bind((self.host, 0)).await?;
         let patience = self.patience;
         let relay = allocate(&attempt, patience.relay);
         let reflexive = reflexive(&socket, &attempt, patience.reflexive);
         let (reflexive, relay) = tokio::join!(reflexive, relay);
-        let own = Own {
+        let own = LocalCandidates {
             host: Some(socket.local_addr()?),
             reflexive,
             relayed: relay.as_ref().and_then(|relay| relay.relayed().v4),
@@ -96,12 +96,12 @@ impl Side {
 /// Says which of our sockets are tried with an address of theirs: without a relay there is the direct way only, and
 /// with one it is no use to try that.
 fn bases(transport: Transport, has_relay: bool, remote: Candidate) -> Vec<Base> {
-    let theirs = remote.kind == Kind::Relayed;
+    let theirs = remote.kind == CandidateType::Relayed;
     match transport {
         Transport::Direct if theirs => Vec::new(),
         Transport::Direct => vec![Base::Socket],
         // No server relays to private addresses.
-        _ if remote.kind == Kind::Host && is_private(remote.address) => Vec::new(),
+        _ if remote.kind == CandidateType::Host && is_private(remote.address) => Vec::new(),
         _ => {
             let socket = theirs.then_some(Base::Socket);
             let relay = has_relay.then_some(Base::Relay);
@@ -131,7 +131,7 @@ impl Agent {
         &mut self,
         done: &watch::Sender<u8>,
         patience: Duration,
-    ) -> io::Result<Option<Path>> {
+    ) -> io::Result<Option<SelectedPair>> {
         let deadline = Instant::now() + patience;
         let mut both = done.subscribe();
         let mut path = None;

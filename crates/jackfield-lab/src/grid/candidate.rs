@@ -2,7 +2,7 @@ use serde::{Serialize, Serializer};
 
 /// What an address is to the host that has it (RFC 8445 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum CandidateType {
     /// One of its own.
     Host,
     /// The one that a STUN server sees.
@@ -13,7 +13,7 @@ pub enum Kind {
     Relayed,
 }
 
-impl Kind {
+impl CandidateType {
     /// Returns the letter that the grid shows.
     pub const fn letter(self) -> char {
         match self {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-impl Serialize for Kind {
+impl Serialize for CandidateType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_char(self.letter())
     }
@@ -57,10 +57,15 @@ mod tests {
 
     #[test]
     fn direct_pairs_come_before_relayed_ones_and_the_controlling_agents_choice_first() {
-        let direct = Kind::pair_priority(Kind::ServerReflexive, Kind::PeerReflexive);
-        let theirs = Kind::pair_priority(Kind::PeerReflexive, Kind::Relayed);
-        let ours = Kind::pair_priority(Kind::Relayed, Kind::PeerReflexive);
-        let both = Kind::pair_priority(Kind::Relayed, Kind::Relayed);
+        let direct = CandidateType::pair_priority(
+            CandidateType::ServerReflexive,
+            CandidateType::PeerReflexive,
+        );
+        let theirs =
+            CandidateType::pair_priority(CandidateType::PeerReflexive, CandidateType::Relayed);
+        let ours =
+            CandidateType::pair_priority(CandidateType::Relayed, CandidateType::PeerReflexive);
+        let both = CandidateType::pair_priority(CandidateType::Relayed, CandidateType::Relayed);
         assert!(direct > theirs && theirs > ours && ours > both);
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jackfield_stun::attribute::{Username, XorMappedAddress};
 use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 
-use super::candidate::Kind;
+use super::candidate::CandidateType;
 
 /// From which of our sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,19 +26,19 @@ pub(super) enum Base {
 /// An address that packets may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
-    pub(super) kind: Kind,
+    pub(super) kind: CandidateType,
     pub(super) address: SocketAddr,
 }
 
 /// What one side knows of itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Own {
+pub(super) struct LocalCandidates {
     pub(super) host: Option<SocketAddr>,
     pub(super) reflexive: Option<SocketAddr>,
     pub(super) relayed: Option<SocketAddr>,
 }
 
-impl Own {
+impl LocalCandidates {
     /// Returns what the other side is told.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let mut all = Vec::new();
@@ -47,23 +47,23 @@ impl Own {
                 all.push(Candidate { kind, address });
             }
         };
-        add(Kind::Host, self.host);
+        add(CandidateType::Host, self.host);
         add(
-            Kind::ServerReflexive,
+            CandidateType::ServerReflexive,
             self.reflexive
                 .filter(|reflexive| self.host != Some(*reflexive)),
         );
-        add(Kind::Relayed, self.relayed);
+        add(CandidateType::Relayed, self.relayed);
         all
     }
 
     /// Returns what an address of ours is that the other side has seen.
-    fn kind(&self, base: Base, seen: SocketAddr) -> Kind {
+    fn kind(&self, base: Base, seen: SocketAddr) -> CandidateType {
         match base {
-            Base::Relay => Kind::Relayed,
-            Base::Socket if self.host == Some(seen) => Kind::Host,
-            Base::Socket if self.reflexive == Some(seen) => Kind::ServerReflexive,
-            Base::Socket => Kind::PeerReflexive,
+            Base::Relay => CandidateType::Relayed,
+            Base::Socket if self.host == Some(seen) => CandidateType::Host,
+            Base::Socket if self.reflexive == Some(seen) => CandidateType::ServerReflexive,
+            Base::Socket => CandidateType::PeerReflexive,
         }
     }
 }
@@ -78,7 +78,7 @@ struct Pair {
     due: Instant,
     sent: u32,
     /// What our address is, once an answer has come.
-    local: Option<Kind>,
+    local: Option<CandidateType>,
     /// Our data has come back.
     echoed: bool,
     /// It cannot be, as when the relay refuses the peer.
@@ -87,11 +87,11 @@ struct Pair {
 
 /// What came out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Path {
+pub(super) struct SelectedPair {
     /// What our address is.
-    pub(super) local: Kind,
+    pub(super) local: CandidateType,
     /// What theirs is.
-    pub(super) remote: Kind,
+    pub(super) remote: CandidateType,
     /// How long it took until data had gone both ways.
     pub(super) after: Duration,
 }
@@ -110,7 +110,7 @@ pub(super) struct Checks {
     controlling: bool,
     /// What both sides know and nobody else: packets without it are not for us.
     session: [u8; 8],
-    own: Own,
+    own: LocalCandidates,
     pairs: Vec<Pair>,
     packets: VecDeque<Packet>,
     /// Transaction ids are this and a number.
@@ -125,7 +125,13 @@ pub(super) struct Checks {
 
 impl Checks {
     /// Starts checking; the session has to be the same on both sides, the seed not.
-    pub(super) fn new(now: Instant, controlling: bool, session: u64, own: Own, seed: u64) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        controlling: bool,
+        session: u64,
+        own: LocalCandidates,
+        seed: u64,
+    ) -> Self {
         Self {
             controlling,
             session: session.to_be_bytes(),
@@ -181,7 +187,7 @@ impl Checks {
         match message.class() {
             Class::Request if self.is_ours(message) => {
                 self.answer(base, from, message);
-                let kind = Kind::PeerReflexive;
+                let kind = CandidateType::PeerReflexive;
                 let address = from;
                 // What is known already keeps its kind.
                 self.add(now, base, Candidate { kind, address });
@@ -287,25 +293,25 @@ impl Checks {
     }
 
     /// Returns the best path, once there has been time for better ones than the first.
-    pub(super) fn outcome(&self, now: Instant) -> Option<Path> {
+    pub(super) fn outcome(&self, now: Instant) -> Option<SelectedPair> {
         let first = self.first.filter(|_| self.answered)?;
         let best = self.best()?;
         let settled = now >= first + SETTLE || !self.may_improve(best);
-        settled.then(|| Path {
+        settled.then(|| SelectedPair {
             local: best.0,
             remote: best.1,
             after: first - self.began,
         })
     }
 
-    fn best(&self) -> Option<(Kind, Kind)> {
+    fn best(&self) -> Option<(CandidateType, CandidateType)> {
         let proven = self.pairs.iter().filter(|pair| pair.echoed);
         let kinds = proven.filter_map(|pair| Some((pair.local?, pair.remote.kind)));
         kinds.max_by_key(|kinds| self.priority(*kinds))
     }
 
     /// Returns whether a pair that has not been proven could be better than this one.
-    fn may_improve(&self, best: (Kind, Kind)) -> bool {
+    fn may_improve(&self, best: (CandidateType, CandidateType)) -> bool {
         let mut open = self
             .pairs
             .iter()
@@ -314,21 +320,21 @@ impl Checks {
             let known = pair.remote.kind;
             // What has not been answered may turn out to be of a better kind, on either side.
             let hoped = match pair.base {
-                Base::Socket => (Kind::Host, known),
-                Base::Relay if known == Kind::ServerReflexive => {
-                    (Kind::Relayed, Kind::PeerReflexive)
+                Base::Socket => (CandidateType::Host, known),
+                Base::Relay if known == CandidateType::ServerReflexive => {
+                    (CandidateType::Relayed, CandidateType::PeerReflexive)
                 }
-                Base::Relay => (Kind::Relayed, known),
+                Base::Relay => (CandidateType::Relayed, known),
             };
             let kinds = pair.local.map_or(hoped, |local| (local, known));
             self.priority(kinds) > self.priority(best)
         })
     }
 
-    fn priority(&self, (local, remote): (Kind, Kind)) -> u64 {
+    fn priority(&self, (local, remote): (CandidateType, CandidateType)) -> u64 {
         match self.controlling {
-            true => Kind::pair_priority(local, remote),
-            false => Kind::pair_priority(remote, local),
+            true => CandidateType::pair_priority(local, remote),
+            false => CandidateType::pair_priority(remote, local),
         }
     }
 
@@ -385,13 +391,13 @@ mod tests {
     const B: &str = "198.18.2.1:2000";
 
     fn side(now: Instant, controlling: bool, host: &str, remote: &str) -> Checks {
-        let own = Own {
+        let own = LocalCandidates {
             host: Some(host.parse().unwrap()),
-            ..Own::default()
+            ..LocalCandidates::default()
         };
         let mut checks = Checks::new(now, controlling, 7, own, controlling.into());
         let address = remote.parse().unwrap();
-        let kind = Kind::Host;
+        let kind = CandidateType::Host;
         checks.add(now, Base::Socket, Candidate { kind, address });
         checks
     }
@@ -432,7 +438,10 @@ mod tests {
         let (mut a, mut b) = (side(now, true, A, B), side(now, false, B, A));
         carry(now, &mut a, &mut b, A, |_| true);
         let path = a.outcome(now).unwrap();
-        assert_eq!((path.local, path.remote), (Kind::Host, Kind::Host));
+        assert_eq!(
+            (path.local, path.remote),
+            (CandidateType::Host, CandidateType::Host)
+        );
         assert_eq!(path.after, Duration::ZERO);
         assert!(b.outcome(now).is_some());
     }
@@ -449,10 +458,13 @@ mod tests {
         carry(now, &mut a, &mut b, mapped, to_mapped);
         let later = now + SETTLE;
         let (ours, theirs) = (a.outcome(later).unwrap(), b.outcome(later).unwrap());
-        assert_eq!((ours.local, ours.remote), (Kind::PeerReflexive, Kind::Host));
+        assert_eq!(
+            (ours.local, ours.remote),
+            (CandidateType::PeerReflexive, CandidateType::Host)
+        );
         assert_eq!(
             (theirs.local, theirs.remote),
-            (Kind::Host, Kind::PeerReflexive)
+            (CandidateType::Host, CandidateType::PeerReflexive)
         );
     }
 

@@ -69,7 +69,7 @@ fn has_relay(network: &Network, transport: Transport) -> bool {
 /// How long one side of an attempt waits: long for what must come, since the machine may be busy, and not for ever for
 /// what must not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// For the server to say where it sees us.
     pub(super) reflexive: Duration,
     /// For an allocation.
@@ -78,7 +78,7 @@ pub(super) struct Patience {
     pub(super) path: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     pub(super) fn new(network: &Network, transport: Transport, must: Expected) -> Self {
         let long_if = |comes| if comes { LONG } else { SHORT };
         Self {
@@ -104,14 +104,14 @@ const RELAY: u16 = 50_000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::Party;
+    use super::super::network::NetworkType;
     use super::*;
     use crate::plan::Plan;
     use crate::spec::Spec;
 
     fn network(text: &str) -> Network {
         let spec = Spec {
-            sites: vec![Party::parse(text).unwrap().site("it")],
+            sites: vec![NetworkType::parse(text).unwrap().site("it")],
             ..Spec::default()
         };
         Network::new(&Plan::new(&spec).unwrap(), "it")

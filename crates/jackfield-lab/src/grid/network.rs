@@ -8,7 +8,7 @@ use crate::spec::{self, SiteSpec, SpecError};
 
 /// A line and a column of the grid: what stands between a host and the internet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Party {
+pub struct NetworkType {
     /// What was written.
     pub name: String,
     /// What it is, in plain words.
@@ -20,13 +20,13 @@ pub struct Party {
     firewall: Option<Firewall>,
 }
 
-impl Party {
+impl NetworkType {
     /// Reads one: NATs from the host outwards and at most one firewall, with `+` between them, or `open`.
     ///
     /// # Errors
     /// Names the word that is none of these, and what would be accepted.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let mut party = Self {
+        let mut network_type = Self {
             name: text.to_owned(),
             about: String::new(),
             nats: Vec::new(),
@@ -34,11 +34,11 @@ impl Party {
         };
         for word in text.split('+').map(str::trim) {
             match Firewall::find(word).filter(|it| *it != Firewall::None) {
-                Some(firewall) => party.firewall = Some(firewall),
-                None => party.nats.extend(spec::nat(word)),
+                Some(firewall) => network_type.firewall = Some(firewall),
+                None => network_type.nats.extend(spec::nat(word)),
             }
         }
-        let site = party.site("type");
+        let site = network_type.site("type");
         site.check("--types").map_err(|error| match error {
             SpecError::Value { value, accepted, .. } => SpecError::Value {
                 key: "--types".to_owned(),
@@ -47,8 +47,8 @@ impl Party {
             },
             other => other,
         })?;
-        party.about = party.describe();
-        Ok(party)
+        network_type.about = network_type.describe();
+        Ok(network_type)
     }
 
     /// Returns the site that it is.
@@ -111,7 +111,7 @@ const fn wall(firewall: Firewall) -> &'static str {
     }
 }
 
-/// What the network of a party lets through, as far as the expectations go.
+/// What the network of a network_type lets through, as far as the expectations go.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     pub(super) traits: Vec<Traits>,
@@ -160,7 +160,7 @@ fn allows(policy: &Policy, protocol: Protocol, port: u16) -> bool {
 }
 
 /// The types of the grid when none were asked for.
-pub const DEFAULT: &[&str] = &[
+pub const DEFAULT_TYPES: &[&str] = &[
     "open",
     "full-cone",
     "restricted-cone",
@@ -171,7 +171,7 @@ pub const DEFAULT: &[&str] = &[
 ];
 
 /// All nine combinations of mapping and filtering.
-pub const ALL: &[&str] = &[
+pub const ALL_TYPES: &[&str] = &[
     "eim/eif",
     "eim/adf",
     "eim/apdf",
@@ -189,18 +189,18 @@ mod tests {
 
     #[test]
     fn every_type_of_the_default_grid_can_be_read() {
-        for name in DEFAULT.iter().chain(ALL) {
-            let party = Party::parse(name).unwrap();
-            assert!(!party.about.is_empty());
+        for name in DEFAULT_TYPES.iter().chain(ALL_TYPES) {
+            let network_type = NetworkType::parse(name).unwrap();
+            assert!(!network_type.about.is_empty());
         }
-        let party = Party::parse("linux+cgn+no-udp").unwrap();
-        assert_eq!(party.nats.len(), 2);
-        assert_eq!(party.firewall, Some(Firewall::NoUdp));
+        let network_type = NetworkType::parse("linux+cgn+no-udp").unwrap();
+        assert_eq!(network_type.nats.len(), 2);
+        assert_eq!(network_type.firewall, Some(Firewall::NoUdp));
     }
 
     #[test]
     fn a_type_that_there_is_not_is_named_with_those_there_are() {
-        let error = Party::parse("cone").unwrap_err().to_string();
+        let error = NetworkType::parse("cone").unwrap_err().to_string();
         assert!(error.starts_with("--types cannot be `cone`"), "{error}");
         assert!(
             error.contains("full-cone") && error.contains("only-https"),

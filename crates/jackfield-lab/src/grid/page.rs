@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::network::Party;
+use super::network::NetworkType;
 use super::report::{AttemptView, Cell, Grid};
 use super::transport::Transport;
 
@@ -77,21 +77,21 @@ fn matrix(text: &mut String, grid: &Grid) {
         "<div class=\"frame\">\n<table style=\"--columns:{}\">\n<thead><tr><td></td>",
         grid.types.len()
     );
-    for party in &grid.types {
+    for network_type in &grid.types {
         let _ = write!(
             text,
             "<th scope=\"col\" title=\"{}\"><span>{}</span></th>",
-            escape(&party.about),
-            label(&party.name)
+            escape(&network_type.about),
+            label(&network_type.name)
         );
     }
     text.push_str("</tr></thead>\n<tbody>\n");
-    for (place, party) in grid.types.iter().enumerate() {
+    for (place, network_type) in grid.types.iter().enumerate() {
         let _ = write!(
             text,
             "<tr><th scope=\"row\" title=\"{}\">{}</th>",
-            escape(&party.about),
-            label(&party.name)
+            escape(&network_type.about),
+            label(&network_type.name)
         );
         for cell in grid.line(place) {
             matrix_cell(text, cell);
@@ -226,14 +226,14 @@ const fn colour_in_words(transport: Transport) -> &'static str {
     }
 }
 
-fn kinds(text: &mut String, types: &[Party]) {
+fn kinds(text: &mut String, types: &[NetworkType]) {
     text.push_str("<section>\n<h2>Who is in front of whom</h2>\n<dl class=\"kinds\">\n");
-    for party in types {
+    for network_type in types {
         let _ = writeln!(
             text,
             "<dt>{}</dt><dd>{}</dd>",
-            escape(&party.name),
-            escape(&party.about)
+            escape(&network_type.name),
+            escape(&network_type.about)
         );
     }
     text.push_str("</dl>\n</section>\n");

@@ -1,16 +1,16 @@
 use serde::Serialize;
 
-use super::candidate::Kind;
-use super::checks::Path;
+use super::candidate::CandidateType;
+use super::checks::SelectedPair;
 use super::expect::Expected;
-use super::network::Party;
+use super::network::NetworkType;
 use super::transport::Transport;
 
 /// What came out of everything; its JSON is a promise.
 #[derive(Debug, Clone, Serialize)]
 pub struct Grid {
     /// Lines and columns.
-    pub types: Vec<Party>,
+    pub types: Vec<NetworkType>,
     /// Line by line.
     pub cells: Vec<Cell>,
     /// Whether all attempts came out as they must.
@@ -53,15 +53,19 @@ pub struct AttemptView {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PathView {
     /// What the line's address is: `H`, `S`, `P` or `R`.
-    pub local: Kind,
+    pub local: CandidateType,
     /// What the column's address is.
-    pub remote: Kind,
+    pub remote: CandidateType,
     /// How long it took until data had gone both ways, in milliseconds, from when both knew of each other.
     pub ms: f64,
 }
 
 impl AttemptView {
-    pub(super) fn new(transport: Transport, expected: Expected, found: Option<Path>) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        expected: Expected,
+        found: Option<SelectedPair>,
+    ) -> Self {
         Self {
             transport,
             expected: expected.name(),
@@ -76,7 +80,12 @@ impl AttemptView {
 }
 
 impl Cell {
-    pub(super) fn new(a: &Party, b: &Party, why: String, attempts: Vec<AttemptView>) -> Self {
+    pub(super) fn new(
+        a: &NetworkType,
+        b: &NetworkType,
+        why: String,
+        attempts: Vec<AttemptView>,
+    ) -> Self {
         let found = attempts.iter().find(|attempt| attempt.path.is_some());
         Self {
             a: a.name.clone(),
@@ -147,15 +156,18 @@ pub(super) mod tests {
 
     /// A grid of two types with a direct, a relayed and an impossible pair; one attempt is wrong unless it `agrees`.
     pub(in super::super) fn grid(agrees: bool) -> Grid {
-        let types = ["open", "symmetric"].map(|name| Party::parse(name).unwrap());
+        let types = ["open", "symmetric"].map(|name| NetworkType::parse(name).unwrap());
         let found = |local, remote| {
-            Some(Path {
+            Some(SelectedPair {
                 local,
                 remote,
                 after: Duration::from_micros(1234),
             })
         };
-        let cell = |a: &Party, b: &Party, direct: Option<Path>, relayed: Option<Path>| {
+        let cell = |a: &NetworkType,
+                    b: &NetworkType,
+                    direct: Option<SelectedPair>,
+                    relayed: Option<SelectedPair>| {
             let ways = Transport::ALL.into_iter().map(|transport| {
                 let path = if transport == Transport::Direct {
                     direct
@@ -172,8 +184,11 @@ pub(super) mod tests {
             Cell::new(a, b, "There is a reason.".into(), ways.collect())
         };
         let [a, b] = &types;
-        let straight = found(Kind::ServerReflexive, Kind::ServerReflexive);
-        let relayed = found(Kind::Relayed, Kind::PeerReflexive);
+        let straight = found(
+            CandidateType::ServerReflexive,
+            CandidateType::ServerReflexive,
+        );
+        let relayed = found(CandidateType::Relayed, CandidateType::PeerReflexive);
         let mut cells = vec![
             cell(a, a, straight, relayed),
             cell(a, b, None, relayed),

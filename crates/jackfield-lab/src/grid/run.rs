@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::agent::{Attempt, Server, Side};
-use super::checks::Path;
-use super::expect::{Patience, expected, reason};
-use super::network::{Network, Party};
+use super::agent::{AgentSetup, Attempt, Server};
+use super::checks::SelectedPair;
+use super::expect::{Timeouts, expected, reason};
+use super::network::{Network, NetworkType};
 use super::report::{AttemptView, Cell, Grid};
 use super::transport::Transport;
 use crate::plan::{Plan, SERVER_IPS};
@@ -24,13 +24,13 @@ use crate::world::World;
 #[derive(Debug, Clone)]
 pub struct GridOptions {
     /// Lines and columns.
-    pub types: Vec<Party>,
+    pub types: Vec<NetworkType>,
     /// How many pairs are tried at the same time.
     pub parallel: usize,
 }
 
-/// Returns the lab that a grid is run in: for each type two sites with a host each, so that each can meet its like.
-pub fn lab(types: &[Party]) -> Spec {
+/// Returns the lab that a grid is run in: for each type two sites with a host each, so that each can try_pair its like.
+pub fn lab(types: &[NetworkType]) -> Spec {
     let mut spec = Spec {
         // What the grid is about is paths, not quotas.
         serve: Some(
@@ -45,10 +45,10 @@ pub fn lab(types: &[Party]) -> Spec {
         ),
         ..Spec::default()
     };
-    for (place, party) in types.iter().enumerate() {
+    for (place, network_type) in types.iter().enumerate() {
         for side in [LINE, COLUMN] {
             let name = host(side, place);
-            spec.sites.push(party.site(&name));
+            spec.sites.push(network_type.site(&name));
             spec.hosts.push(HostSpec {
                 site: Some(name.clone()),
                 name,
@@ -70,8 +70,8 @@ pub async fn run(
 ) -> Result<Grid> {
     let begun = Instant::now();
     let count = options.types.len();
-    let lines = Stand::all(LINE, count, plan, world)?;
-    let columns = Stand::all(COLUMN, count, plan, world)?;
+    let lines = GridHost::all(LINE, count, plan, world)?;
+    let columns = GridHost::all(COLUMN, count, plan, world)?;
     let server = server()?;
     let room = Arc::new(Semaphore::new(options.parallel.max(1)));
     let mut attempts = JoinSet::new();
@@ -85,14 +85,14 @@ pub async fn run(
                     server: server.clone(),
                 };
                 let must = expected(&a.network, &b.network, transport);
-                let side = |stand: &Stand| {
-                    let patience = Patience::new(&stand.network, transport, must);
-                    (stand.seat.clone(), patience)
+                let side = |stand: &GridHost| {
+                    let patience = Timeouts::new(&stand.network, transport, must);
+                    (stand.thread.clone(), patience)
                 };
                 let (room, a, b) = (Arc::clone(&room), side(a), side(b));
                 attempts.spawn(async move {
                     let _permit = room.acquire_owned().await;
-                    (place, meet(a, b, attempt).await)
+                    (place, try_pair(a, b, attempt).await)
                 });
             }
         }
@@ -130,18 +130,18 @@ pub async fn run(
 
 /// A host of the grid: a thread in its namespace, which runs what it is given.
 #[derive(Debug)]
-struct Stand {
-    seat: Seat,
+struct GridHost {
+    thread: HostThread,
     network: Network,
 }
 
 #[derive(Debug, Clone)]
-struct Seat {
+struct HostThread {
     runtime: Handle,
     ip: IpAddr,
 }
 
-impl Stand {
+impl GridHost {
     fn all(side: &str, count: usize, plan: &Plan, world: &World) -> Result<Vec<Self>> {
         (0..count)
             .map(|place| Self::new(&host(side, place), plan, world))
@@ -156,7 +156,7 @@ impl Stand {
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                if let Err(error) = sit(&netns, &here) {
+                if let Err(error) = host_thread(&netns, &here) {
                     // Who started it waits for one or the other.
                     let _ = here.send(Err(error));
                 }
@@ -164,7 +164,7 @@ impl Stand {
             .context("no thread")?;
         let runtime = there.recv().context("a host's thread ended early")??;
         Ok(Self {
-            seat: Seat {
+            thread: HostThread {
                 runtime,
                 ip: planned.ip,
             },
@@ -174,7 +174,7 @@ impl Stand {
 }
 
 /// Runs what comes by the handle that is sent back, inside a namespace, for as long as the process lives.
-fn sit(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
+fn host_thread(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
     netns.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -186,11 +186,15 @@ fn sit(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
 }
 
 /// Has two hosts look for a path; `None` where there is none.
-async fn meet(a: (Seat, Patience), b: (Seat, Patience), attempt: Attempt) -> Result<Option<Path>> {
+async fn try_pair(
+    a: (HostThread, Timeouts),
+    b: (HostThread, Timeouts),
+    attempt: Attempt,
+) -> Result<Option<SelectedPair>> {
     let ((tell_b, hear_a), (tell_a, hear_b)) = (oneshot::channel(), oneshot::channel());
     let done = Arc::new(watch::channel(0).0);
-    let side = |seat: &Seat, patience, controlling, tell, hear| Side {
-        host: seat.ip,
+    let side = |thread: &HostThread, patience, controlling, tell, hear| AgentSetup {
+        host: thread.ip,
         patience,
         controlling,
         tell,
@@ -203,7 +207,7 @@ async fn meet(a: (Seat, Patience), b: (Seat, Patience), attempt: Attempt) -> Res
     let ours = a.runtime.spawn(ours.run(attempt.clone()));
     let theirs = b.runtime.spawn(theirs.run(attempt));
     let (ours, theirs) = tokio::join!(ours, theirs);
-    let found = |result: std::result::Result<std::io::Result<Option<Path>>, _>| {
+    let found = |result: std::result::Result<std::io::Result<Option<SelectedPair>>, _>| {
         result
             .map_err(|_| anyhow!("a host's thread ended early"))?
             .context("a host has no sockets")

@@ -9,7 +9,10 @@ use super::transport::Transport;
 pub fn table(grid: &Grid, coloured: bool) -> String {
     let paint = Paint(coloured);
     let mut text = String::new();
-    let names = grid.types.iter().map(|party| party.name.chars().count());
+    let names = grid
+        .types
+        .iter()
+        .map(|network_type| network_type.name.chars().count());
     let width = names.max().unwrap_or(0);
     let indent = width + 6;
     // Writing to a string cannot fail.
@@ -18,10 +21,10 @@ pub fn table(grid: &Grid, coloured: bool) -> String {
         let _ = write!(text, "{}", paint.dim(&format!("{number:^CELL$} ")));
     }
     text.push('\n');
-    for (place, party) in grid.types.iter().enumerate() {
+    for (place, network_type) in grid.types.iter().enumerate() {
         let cells = grid.line(place);
         let number = paint.dim(&format!("{:>3}", place + 1));
-        let name = paint.bold(&format!("{:width$}", party.name));
+        let name = paint.bold(&format!("{:width$}", network_type.name));
         let _ = write!(text, "{number} {name}  ");
         for cell in cells {
             let _ = write!(text, "{} ", paint.cell(cell, &upper(cell)));

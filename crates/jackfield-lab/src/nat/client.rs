@@ -12,14 +12,14 @@ use super::{Answer, Request};
 /// # Errors
 /// Fails when no router is there, when it does not answer, and with its own words when it refuses.
 pub fn ask(path: &Path, request: &Request) -> Result<Answer> {
-    let nobody = || {
+    let no_router = || {
         format!(
             "no router is controlled by {}: is `jackfield nat run` running, with the same --control?",
             path.display()
         )
     };
-    let mut stream = UnixStream::connect(path).with_context(nobody)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = UnixStream::connect(path).with_context(no_router)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream
@@ -36,4 +36,4 @@ pub fn ask(path: &Path, request: &Request) -> Result<Answer> {
 }
 
 /// How long a router may think.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -72,25 +72,25 @@ impl Control {
     }
 
     /// Answers requests about a router for as long as it is polled.
-    pub(super) async fn serve(&self, desk: Arc<Desk>) {
-        let visitors = Arc::new(Semaphore::new(MOST_VISITORS));
+    pub(super) async fn serve(&self, controller: Arc<Controller>) {
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let Ok(permit) = Arc::clone(&visitors).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
                 return;
             };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let desk = Arc::clone(&desk);
+                    let controller = Arc::clone(&controller);
                     tokio::spawn(async move {
                         let _permit = permit;
-                        if let Err(error) = desk.attend(stream).await {
+                        if let Err(error) = controller.serve_connection(stream).await {
                             tracing::debug!(%error, "Control connection ended early");
                         }
                     });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "Control socket accepts nobody");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }
@@ -107,12 +107,12 @@ impl Drop for Control {
 
 /// Where requests about one router are answered.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Controller {
     handle: Handle,
     settings: Mutex<Settings>,
 }
 
-impl Desk {
+impl Controller {
     pub(super) fn new(handle: Handle, settings: Settings) -> Self {
         Self {
             handle,
@@ -126,13 +126,13 @@ impl Desk {
     }
 
     /// Answers one line after another until the visitor leaves, says too much, or nothing for too long.
-    async fn attend(&self, stream: UnixStream) -> io::Result<()> {
+    async fn serve_connection(&self, stream: UnixStream) -> io::Result<()> {
         let (reading, mut writing) = stream.into_split();
-        let mut reading = BufReader::new(reading).take(LONGEST_REQUEST);
+        let mut reading = BufReader::new(reading).take(MAX_REQUEST_BYTES);
         loop {
             let mut line = String::new();
-            reading.set_limit(LONGEST_REQUEST);
-            let read = tokio::time::timeout(PATIENCE, reading.read_line(&mut line)).await??;
+            reading.set_limit(MAX_REQUEST_BYTES);
+            let read = tokio::time::timeout(IDLE_TIMEOUT, reading.read_line(&mut line)).await??;
             if read == 0 {
                 return Ok(());
             }
@@ -142,7 +142,7 @@ impl Desk {
             };
             let mut text = serde_json::to_vec(&answer)?;
             text.push(b'\n');
-            tokio::time::timeout(PATIENCE, writing.write_all(&text)).await??;
+            tokio::time::timeout(IDLE_TIMEOUT, writing.write_all(&text)).await??;
             if !line.ends_with('\n') {
                 return Ok(());
             }
@@ -204,13 +204,13 @@ async fn remove_dead_socket(path: &Path) -> Result<()> {
 }
 
 /// How many may talk to a router at the same time; others wait.
-const MOST_VISITORS: usize = 16;
+const MAX_CONNECTIONS: usize = 16;
 /// The longest request, in bytes.
-const LONGEST_REQUEST: u64 = 64 * 1024;
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 /// How long a visitor may be silent.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nobody is accepted after that failed.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -220,8 +220,8 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
 
-    /// A desk for a router whose interfaces are the ends of socket pairs.
-    fn desk() -> Desk {
+    /// A controller for a router whose interfaces are the ends of socket pairs.
+    fn controller() -> Controller {
         let interface = || {
             let (near, far) = UnixDatagram::pair().unwrap();
             near.set_nonblocking(true).unwrap();
@@ -234,11 +234,11 @@ mod tests {
         let config = RouterConfig::default();
         let (router, handle) = Router::new(nat, interface(), interface(), &config).unwrap();
         tokio::spawn(router.run(std::future::pending()));
-        Desk::new(handle, settings)
+        Controller::new(handle, settings)
     }
 
-    async fn view(desk: &Desk) -> View {
-        match desk.answer(Request::List).await {
+    async fn view(controller: &Controller) -> View {
+        match controller.answer(Request::List).await {
             Answer::Report(view) => *view,
             other => panic!("{other:?}"),
         }
@@ -246,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_set_is_what_the_list_shows() {
-        let desk = desk();
+        let controller = controller();
         let change = Change {
             profile: Some("symmetric".into()),
             latency: Some("20ms".into()),
@@ -254,10 +254,10 @@ mod tests {
             ..Change::default()
         };
         assert_eq!(
-            desk.answer(Request::Set(Box::new(change))).await,
+            controller.answer(Request::Set(Box::new(change))).await,
             Answer::Done
         );
-        let view = view(&desk).await;
+        let view = view(&controller).await;
         assert_eq!(view.profile, "symmetric");
         assert_eq!(view.mapping, "address-and-port-dependent");
         assert!((view.link.latency_ms - 20.0).abs() < 1e-9);
@@ -266,15 +266,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_change_is_refused_whole() {
-        let desk = desk();
+        let controller = controller();
         let change = Change {
             profile: Some("symmetric".into()),
             loss: Some("a lot".into()),
             ..Change::default()
         };
-        let answer = desk.answer(Request::Set(Box::new(change))).await;
+        let answer = controller.answer(Request::Set(Box::new(change))).await;
         assert!(matches!(answer, Answer::Error(text) if text.contains("percentage")));
-        assert_eq!(view(&desk).await.profile, "port-restricted-cone");
+        assert_eq!(view(&controller).await.profile, "port-restricted-cone");
     }
 
     #[tokio::test]
@@ -283,7 +283,7 @@ mod tests {
         let path = folder.path().join("nat.sock");
         let control = Control::bind(&path).await.unwrap();
         assert!(Control::bind(&path).await.is_err(), "one is listening");
-        let desk = Arc::new(desk());
+        let controller = Arc::new(controller());
         let visit = async {
             let stream = UnixStream::connect(&path).await.unwrap();
             let (reading, mut writing) = stream.into_split();
@@ -298,7 +298,7 @@ mod tests {
         };
         let answers = tokio::select! {
             answers = visit => answers,
-            () = control.serve(desk) => panic!("it stopped serving"),
+            () = control.serve(controller) => panic!("it stopped serving"),
         };
         assert_eq!(answers[0], Answer::Done);
         assert!(matches!(&answers[1], Answer::Error(text) if text.contains("nope")));

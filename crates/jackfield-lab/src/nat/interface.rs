@@ -18,7 +18,7 @@ pub struct Interface {
 /// The text is no interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("accepted is NAME[=ADDRESS/LENGTH][@NAMESPACE], such as tun0=10.0.0.2/24@home")]
-pub struct NoInterface;
+pub struct InterfaceError;
 
 impl Interface {
     /// Returns what makes the interface, with routes through it.
@@ -48,20 +48,20 @@ impl Interface {
 }
 
 impl FromStr for Interface {
-    type Err = NoInterface;
+    type Err = InterfaceError;
 
-    fn from_str(text: &str) -> Result<Self, NoInterface> {
+    fn from_str(text: &str) -> Result<Self, InterfaceError> {
         let (rest, netns) = match text.split_once('@') {
-            Some((_, "")) => return Err(NoInterface),
+            Some((_, "")) => return Err(InterfaceError),
             Some((rest, netns)) => (rest, netns.parse().ok()),
             None => (text, None),
         };
         let (name, address) = match rest.split_once('=') {
-            Some((name, address)) => (name, Some(prefix(address).ok_or(NoInterface)?)),
+            Some((name, address)) => (name, Some(prefix(address).ok_or(InterfaceError)?)),
             None => (rest, None),
         };
         if name.is_empty() {
-            return Err(NoInterface);
+            return Err(InterfaceError);
         }
         Ok(Self {
             name: name.to_owned(),
@@ -97,7 +97,7 @@ mod tests {
             "a=b/8",
             "a@",
         ] {
-            assert_eq!(wrong.parse::<Interface>(), Err(NoInterface), "{wrong}");
+            assert_eq!(wrong.parse::<Interface>(), Err(InterfaceError), "{wrong}");
         }
     }
 

@@ -9,19 +9,19 @@ use super::{Change, SettingError, Settings};
 /// What stands between a host and the internet, as written on the command line: `symmetric`, `eim/adf`,
 /// `linux,cgn` from the host outwards, or `public`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
+pub struct NatChain {
     name: String,
     traits: Vec<Traits>,
 }
 
-impl Chain {
+impl NatChain {
     /// Returns what was written.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl FromStr for Chain {
+impl FromStr for NatChain {
     type Err = SettingError;
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
@@ -55,16 +55,16 @@ fn traits(text: &str) -> Result<Traits, SettingError> {
 
 /// Whether two hosts reach each other directly, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Reachability {
     /// What the path will be.
     pub path: Path,
     /// The reason, in which the hosts are called `A` and `B`.
     pub why: String,
 }
 
-impl Verdict {
+impl Reachability {
     /// Asks the oracle.
-    pub fn of(a: &Chain, b: &Chain) -> Self {
+    pub fn of(a: &NatChain, b: &NatChain) -> Self {
         Self {
             path: oracle(&a.traits, &b.traits),
             why: why("A", &a.traits, "B", &b.traits),
@@ -83,12 +83,12 @@ impl Verdict {
 
 /// Who meets whom: a table of verdicts on each pair.
 #[derive(Debug, Clone)]
-pub struct Table(pub Vec<Chain>);
+pub struct ReachabilityTable(pub Vec<NatChain>);
 
-impl fmt::Display for Table {
+impl fmt::Display for ReachabilityTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(chains) = self;
-        let width = |chain: &Chain| chain.name.chars().count().max(6);
+        let width = |chain: &NatChain| chain.name.chars().count().max(6);
         let widest = chains.iter().map(width).max().unwrap_or(0);
         let mut line = " ".repeat(widest);
         for chain in chains {
@@ -98,7 +98,7 @@ impl fmt::Display for Table {
         for row in chains {
             line = format!("\n{:widest$}", row.name);
             for column in chains {
-                let word = Verdict::of(row, column).word();
+                let word = Reachability::of(row, column).word();
                 line.push_str(&format!("  {word:<0$}", width(column)));
             }
             f.write_str(line.trim_end())?;
@@ -114,8 +114,8 @@ const PUBLIC: &str = "public";
 mod tests {
     use super::*;
 
-    fn verdict(a: &str, b: &str) -> Verdict {
-        Verdict::of(&a.parse().unwrap(), &b.parse().unwrap())
+    fn verdict(a: &str, b: &str) -> Reachability {
+        Reachability::of(&a.parse().unwrap(), &b.parse().unwrap())
     }
 
     #[test]
@@ -128,19 +128,19 @@ mod tests {
 
     #[test]
     fn a_nat_that_there_is_not_is_refused_with_those_there_are() {
-        let error = "cone".parse::<Chain>().unwrap_err().to_string();
+        let error = "cone".parse::<NatChain>().unwrap_err().to_string();
         assert!(
             error.contains("`cone`") && error.contains("full-cone"),
             "{error}"
         );
-        let error = "eim/cone".parse::<Chain>().unwrap_err().to_string();
+        let error = "eim/cone".parse::<NatChain>().unwrap_err().to_string();
         assert!(error.contains("filtering cannot be `cone`"), "{error}");
     }
 
     #[test]
     fn the_table_has_a_line_for_each_and_a_heading() {
         let chains = ["public", "symmetric", "eim/apdf"].map(|name| name.parse().unwrap());
-        let table = Table(chains.to_vec()).to_string();
+        let table = ReachabilityTable(chains.to_vec()).to_string();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 4);
         assert_eq!(

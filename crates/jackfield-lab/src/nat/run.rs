@@ -7,12 +7,12 @@ use jackfield_nat::Nat;
 use jackfield_router::{Router, RouterConfig, Tap, Tun, TunConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::control::{Control, Desk};
+use super::control::{Control, Controller};
 use super::{Interface, Settings, View};
 
 /// What a router needs besides its settings.
 #[derive(Debug, Clone)]
-pub struct RunOptions {
+pub struct RouterOptions {
     /// The interface of the hosts behind the NAT.
     pub inside: Interface,
     /// The interface of everybody else.
@@ -33,7 +33,7 @@ pub struct RunOptions {
 
 /// What a router is plugged into.
 #[derive(Debug, Clone)]
-pub(crate) struct Sockets {
+pub(crate) struct RouterSetup {
     /// The interface of the hosts behind the NAT.
     pub(crate) inside: TunConfig,
     /// The interface of everybody else.
@@ -50,8 +50,8 @@ pub(crate) struct Sockets {
     pub(crate) seed: Option<u64>,
 }
 
-impl Sockets {
-    fn new(settings: &Settings, options: &RunOptions) -> Self {
+impl RouterSetup {
+    fn new(settings: &Settings, options: &RouterOptions) -> Self {
         let externals = host_routes(&settings.externals);
         Self {
             inside: options.inside.tun(default_routes(options), settings.mtu),
@@ -69,7 +69,11 @@ impl Sockets {
 ///
 /// # Errors
 /// Fails when an interface or the control socket cannot be made, and when an interface is taken away.
-pub fn run(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -> Result<View> {
+pub fn run_router(
+    settings: Settings,
+    options: &RouterOptions,
+    ready: impl FnOnce(),
+) -> Result<View> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -83,27 +87,27 @@ pub fn run(settings: Settings, options: &RunOptions, ready: impl FnOnce()) -> Re
                 _ = terminate.recv() => {}
             }
         };
-        let sockets = Sockets::new(&settings, options);
-        route(settings, &sockets, stop, ready).await
+        let setup = RouterSetup::new(&settings, options);
+        route(settings, &setup, stop, ready).await
     })
 }
 
 /// Makes the interfaces and routes until `stop`; `ready` is called when all is in place. Returns how it went.
 ///
 /// # Errors
-/// As [`run()`].
+/// As [`run_router`].
 pub(crate) async fn route(
     settings: Settings,
-    sockets: &Sockets,
+    setup: &RouterSetup,
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(),
 ) -> Result<View> {
-    let inside = Tun::open_queues(&sockets.inside, sockets.queues)?;
-    let outside = Tun::open_queues(&sockets.outside, sockets.queues)?;
-    let (seed, loss_seed) = seeds(sockets.seed)?;
+    let inside = Tun::open_queues(&setup.inside, setup.queues)?;
+    let outside = Tun::open_queues(&setup.outside, setup.queues)?;
+    let (seed, loss_seed) = seeds(setup.seed)?;
     let config = RouterConfig {
         uplink: settings.uplink.clone(),
-        trains: sockets.offload,
+        trains: setup.offload,
         seed: loss_seed,
         ..RouterConfig::default()
     };
@@ -111,27 +115,27 @@ pub(crate) async fn route(
     let (mut router, handle) = Router::new(nat, inside, outside, &config)
         .context("the interfaces cannot be waited for")?;
     router.map_ports(settings.leasing());
-    if let Some(path) = &sockets.capture {
+    if let Some(path) = &setup.capture {
         let tap = Tap::create(path)
             .with_context(|| format!("the capture {} cannot be written", path.display()))?;
         router.capture(tap);
     }
-    let control = Control::bind(&sockets.control).await?;
-    let desk = Arc::new(Desk::new(handle, settings));
+    let control = Control::bind(&setup.control).await?;
+    let controller = Arc::new(Controller::new(handle, settings));
     ready();
     let stop = async {
         tokio::select! {
             () = stop => {}
             // Serving does not end by itself.
-            () = control.serve(Arc::clone(&desk)) => {}
+            () = control.serve(Arc::clone(&controller)) => {}
         }
     };
     let report = router.run(stop).await.context("an interface is gone")?;
-    Ok(View::new(&desk.settings().await, &report))
+    Ok(View::new(&controller.settings().await, &report))
 }
 
 /// The way out of the inside host's namespace, for each family that it has an address of.
-fn default_routes(options: &RunOptions) -> Vec<(IpAddr, u8)> {
+fn default_routes(options: &RouterOptions) -> Vec<(IpAddr, u8)> {
     let address = options.inside.address.filter(|_| options.default_route);
     let everything = address.map(|(ip, _)| match ip {
         IpAddr::V4(_) => (IpAddr::from([0; 4]), 0),

@@ -1,39 +1,56 @@
+//! What does not fit together in a lab.
+
+use super::MOST_EXTERNALS;
 use crate::nat::SettingError;
 
-/// What does not fit together.
+/// Parts of a [`Spec`](crate::Spec) that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// A name that nothing has.
+    /// A key names a site or host that does not exist.
     #[error("{key} is `{name}`, and there is none of that name: there {known}")]
     Unknown {
-        /// Where it was written.
+        /// The key.
         key: String,
         /// The name.
         name: String,
-        /// What there is.
+        /// The names that exist.
         known: String,
     },
-    /// A name that is spoken for.
+    /// The lab uses the name itself.
     #[error("`{0}` cannot be a name: the lab has something of its own by it")]
     Reserved(String),
-    /// Sites that are behind each other.
+    /// Two sites or two hosts have the same name. A host without a site and each NAT of a row are
+    /// sites, too: the second NAT of `home` is called `home-2`.
+    #[error("two networks or hosts are called `{0}`: give one of them another name")]
+    Duplicate(String),
+    /// A NAT has no external address, or too many.
+    #[error(
+        "site.{site}.external cannot be `{externals}`: accepted is a number of addresses from 1 to {MOST_EXTERNALS}"
+    )]
+    Externals {
+        /// The site.
+        site: String,
+        /// The number of addresses.
+        externals: u8,
+    },
+    /// Sites are behind each other.
     #[error("site.{0}.behind leads back to the site itself")]
-    Circle(String),
-    /// More of something than there are addresses for.
+    Cycle(String),
+    /// There are not enough addresses.
     #[error("there are too many {what}: {limit} is the most")]
     TooMany {
-        /// Of what.
+        /// What has too many members.
         what: String,
-        /// How many there may be.
+        /// The most that there are addresses for.
         limit: usize,
     },
-    /// A public site within another one.
+    /// A site without a NAT is behind another one.
     #[error(
         "site.{0} has no `nat`, so its addresses are public and it cannot be behind another site"
     )]
     PublicBehind(String),
-    /// A router that cannot be.
+    /// A router has a setting that is not accepted.
     #[error(transparent)]
     Setting(#[from] SettingError),
 }

@@ -1,3 +1,5 @@
+//! A site of a plan: its network and its router.
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::nat::{Firewall, Routing, Settings};
@@ -5,30 +7,31 @@ use crate::nat::{Firewall, Routing, Settings};
 /// A site: a network and the router that joins it to its parent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SitePlan {
-    /// Its name; the outer networks of a row of NATs have the name of the innermost with a number.
+    /// Its name. In a row of NATs the outer networks are called after the innermost: `home-2`.
     pub name: String,
-    /// Which number its addresses carry, from 1.
+    /// The number in its addresses, from 1.
     pub number: u8,
-    /// The site that its router's external addresses are in, by its place; `None` for the internet.
+    /// The index of the site that its router is a host of; `None` for the internet.
     pub parent: Option<usize>,
-    /// The router.
+    /// The behaviour of its router.
     pub settings: Settings,
     /// The address of the site's network, and the length of its prefix.
     pub prefix: (IpAddr, u8),
-    /// The address in it that packets for elsewhere go to.
+    /// The next hop of its hosts to everywhere else.
     pub gateway: IpAddr,
-    /// The same for IPv6, which has a router of its own.
+    /// Its IPv6, which has a router of its own.
     pub ipv6: Option<Ipv6Plan>,
 }
 
 /// The IPv6 of a site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ipv6Plan {
-    /// The router: a firewall that lets answers in, or everybody where addresses are public for IPv4 too.
+    /// The behaviour of the router: no translation. The firewall admits answers only, except where
+    /// IPv4 addresses are public, too.
     pub settings: Settings,
-    /// The network.
+    /// The address of the network, and the length of its prefix.
     pub prefix: (IpAddr, u8),
-    /// The address in it that packets for elsewhere go to.
+    /// The next hop of its hosts to everywhere else.
     pub gateway: IpAddr,
 }
 
@@ -47,7 +50,7 @@ impl Ipv6Plan {
 }
 
 impl SitePlan {
-    /// Says in a few words what the router is.
+    /// Returns what the router is, in a few words: `symmetric, no-udp, 20ms away`.
     pub fn about(&self) -> String {
         let settings = &self.settings;
         let mut words = vec![settings.kind().to_owned()];
@@ -81,7 +84,7 @@ impl SitePlan {
     }
 }
 
-/// An address of a site's IPv6 network; host 0 is the network itself.
+/// Returns an address of a site's IPv6 network; host 0 is the network itself.
 pub(super) fn ipv6(site: u8, host: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, site.into(), 0, 0, 0, 0, host)
 }

@@ -1,3 +1,5 @@
+//! `jackfield lab grid`: its flags, how far it is, and what it shows.
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -5,12 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{failed, json, say, wrong_use};
+use super::{complain, failed, json, note, say, wrong_use};
 use jackfield_lab::grid::{
-    ALL, DEFAULT, Grid, GridOptions, Party, lab, page, run as run_grid, table,
+    ALL_TYPES, DEFAULT_TYPES, Grid, GridOptions, NetworkType, lab, page, run as run_grid, table,
 };
 use jackfield_lab::world::World;
-use jackfield_lab::{Plan, RunOptions, run_with};
+use jackfield_lab::{Event, LabOptions, Observer, Plan, run_with};
 
 /// Returns `jackfield lab grid`.
 pub(super) fn command() -> Command {
@@ -79,12 +81,11 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     {
         return failed(&error);
     }
-    let options = RunOptions {
+    let options = LabOptions {
         name: "grid".to_owned(),
-        hush: true,
         seed: matches.get_one("seed").copied(),
-        notices: super::notices(),
-        ..RunOptions::default()
+        observer: observer(),
+        ..LabOptions::default()
     };
     let grid = GridOptions {
         types,
@@ -98,23 +99,33 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         wipe();
         show(&found, json, html.as_deref())
     };
-    match run_with(&spec, &plan, &options, Some(work)) {
+    match run_with(&spec, &plan, &options, work) {
         Ok(code) => ExitCode::from(code),
         Err(error) => failed(&error),
     }
 }
 
-fn types(matches: &ArgMatches) -> Result<Vec<Party>, String> {
+/// Shows what is wrong with the lab, and not what its server prints.
+fn observer() -> Observer {
+    Observer::new(|event| match event {
+        Event::Ended { program, code } => note(&format!("{program} ended with {code}")),
+        Event::Failed(error) => complain(&format!("{error:#}")),
+        _ => {}
+    })
+}
+
+fn types(matches: &ArgMatches) -> Result<Vec<NetworkType>, String> {
     let names: Vec<&str> = match matches.get_many::<String>("types") {
         Some(names) => names.map(String::as_str).collect(),
-        None if matches.get_flag("all") => ALL.to_vec(),
-        None => DEFAULT.to_vec(),
+        None if matches.get_flag("all") => ALL_TYPES.to_vec(),
+        None => DEFAULT_TYPES.to_vec(),
     };
-    let types: Result<Vec<Party>, _> = names.iter().map(|name| Party::parse(name)).collect();
+    let types: Result<Vec<NetworkType>, _> =
+        names.iter().map(|name| NetworkType::parse(name)).collect();
     types.map_err(|error| error.to_string())
 }
 
-/// Finds out before the work whether its fruit can be kept.
+/// Finds out before minutes of work whether the result can be written.
 fn writable(path: &Path) -> Result<()> {
     let mut options = std::fs::File::options();
     options.write(true).create(true).truncate(false);
@@ -131,26 +142,25 @@ fn show(grid: &Grid, json: bool, html: Option<&Path>) -> Result<u8> {
     if json {
         say(&serde_json::to_string(grid)?);
     } else {
-        let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        say(&table(grid, coloured));
+        say(&table(grid, super::has_colours()));
     }
     Ok(u8::from(!grid.agrees))
 }
 
-/// Says on a terminal how far it is.
+/// Shows on a terminal how many attempts are over.
 fn progress(done: usize, total: usize) {
     let mut out = std::io::stderr();
     if out.is_terminal() {
-        // Nobody has to see it.
+        // A progress line that cannot be written is no reason to stop.
         let _ = write!(out, "\r  {done} of {total} attempts ");
     }
 }
 
-/// Takes that away again.
+/// Removes the line that [`progress`] wrote.
 fn wipe() {
     let mut out = std::io::stderr();
     if out.is_terminal() {
-        // Nobody has to see it.
+        // A progress line that cannot be written is no reason to stop.
         let _ = write!(out, "\r\x1b[K");
     }
 }

@@ -1,11 +1,18 @@
+//! `jackfield lab`: its flags, and what people see of a lab.
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{failed, grid, json, say, wrong_use};
+use super::{complain, failed, grid, json, note, say, wrong_use};
 use jackfield_lab::state::{self, State};
-use jackfield_lab::{Job, Plan, RunOptions, Spec, Words, down, exec, run as run_lab, up};
+use jackfield_lab::{
+    CommandLine, Event, Job, LabOptions, LineFormat, Observer, Plan, Spec, Stream, down, exec,
+    run as run_lab, up,
+};
 
 /// Returns `jackfield lab` with its subcommands.
 pub(super) fn command() -> Command {
@@ -88,7 +95,7 @@ fn up_command() -> Command {
         .args(content())
 }
 
-/// The flags of what a lab is.
+/// Returns the flags that describe a lab.
 fn content() -> Vec<Arg> {
     let many = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name)
@@ -109,7 +116,7 @@ fn content() -> Vec<Arg> {
         many(
             "site",
             "NAME[=WORD,...]",
-            "Adds a network. Words: a NAT (see `jackfield nat profiles`, or MAPPING/FILTERING) or several from the host \
+            "Adds a network. CommandLine: a NAT (see `jackfield nat profiles`, or MAPPING/FILTERING) or several from the host \
              outwards, a firewall (no-udp, no-udp-no-incoming-tcp, only-https), behind=SITE, latency=TIME, loss=PERCENT, \
              external=COUNT. Without a NAT its addresses are public.",
         ),
@@ -190,21 +197,43 @@ fn run_here(matches: &ArgMatches) -> ExitCode {
         Ok(command) => command,
         Err(text) => return wrong_use(&text),
     };
-    let options = RunOptions {
+    let options = LabOptions {
         name: name(matches),
         exact_name: matches.contains_id("name"),
         keep: matches.get_flag("keep"),
-        announce: !matches.get_flag("quiet"),
-        hush: false,
         command,
         capture: matches.get_one("capture").cloned(),
         seed: matches.get_one("seed").copied(),
-        notices: super::notices(),
+        observer: observer(&plan, matches.get_flag("quiet")),
+        ..LabOptions::default()
     };
     match run_lab(&spec, &plan, &options) {
         Ok(code) => ExitCode::from(code),
         Err(error) => failed(&error),
     }
+}
+
+/// Shows a lab on this process's outputs: what programs print with the name of their host in front.
+fn observer(plan: &Plan, quiet: bool) -> Observer {
+    let format = LineFormat::new(plan.host_names(), super::has_colours());
+    Observer::new(move |event| match event {
+        Event::Built { name, plan } if !quiet => note(&plan.describe(name)),
+        Event::Line { host, stream, text } => write_line(*stream, &format.line(host, text)),
+        Event::Ended { program, code } => note(&format!("{program} ended with {code}")),
+        Event::Failed(error) => complain(&format!("{error:#}")),
+        _ => {}
+    })
+}
+
+fn write_line(stream: Stream, line: &[u8]) {
+    // A reader that closes its end of the pipe has read enough.
+    let _closed = match stream {
+        Stream::Out => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(line).and_then(|()| out.flush())
+        }
+        Stream::Err => std::io::stderr().lock().write_all(line),
+    };
 }
 
 /// Merges the file and the flags.
@@ -263,7 +292,7 @@ fn terminal_job(matches: &ArgMatches, plan: &Plan) -> Result<Option<Job>, String
             known.join(", ")
         ));
     }
-    Ok(Some(Job::new(host, Words::Exact(words))))
+    Ok(Some(Job::new(host, CommandLine::Exec(words))))
 }
 
 fn name(matches: &ArgMatches) -> String {
@@ -307,12 +336,24 @@ fn start(matches: &ArgMatches) -> ExitCode {
     if let Some(file) = matches.get_one::<PathBuf>("file") {
         arguments.push(file.display().to_string());
     }
-    match up(&name, &arguments) {
+    let started = std::env::current_exe()
+        .context("the path of this program is unknown")
+        .and_then(|program| {
+            let mut command = std::process::Command::new(program);
+            command.args(arguments);
+            up(&name, command)
+        });
+    match started {
         Ok((lab, log)) => {
             say(&format!("{}\n  output: {}", describe(&lab), log.display()));
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error),
+        Err(error) => {
+            // The error has the words of the other process, which begin as ours do.
+            let text = format!("{error:#}");
+            complain(text.strip_prefix("jackfield: ").unwrap_or(&text));
+            ExitCode::from(1)
+        }
     }
 }
 
@@ -342,7 +383,7 @@ fn list(matches: &ArgMatches) -> ExitCode {
             Err(error) => return failed(&error.into()),
         }
     } else if labs.is_empty() {
-        super::note("no lab is up");
+        note("no lab is up");
     } else {
         let all: Vec<String> = labs.iter().map(describe).collect();
         say(&all.join("\n"));
@@ -358,7 +399,7 @@ fn end(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// Says what a lab has, for people.
+/// Returns what a running lab consists of, for people.
 fn describe(lab: &State) -> String {
     let mut lines = vec![format!("lab {}", lab.name)];
     for (name, site) in &lab.sites {

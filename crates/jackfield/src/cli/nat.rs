@@ -1,3 +1,5 @@
+//! `jackfield nat`: its flags, and what it prints.
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +9,7 @@ use jackfield_nat::profile::Profile;
 
 use super::{failed, json, oracle, say, wrong_use};
 use jackfield_lab::nat::{
-    Answer, Change, Interface, Request, RunOptions, Settings, ask, default_path, run as route,
+    Answer, Change, Interface, Request, RouterOptions, Settings, ask, default_path, run_router,
 };
 
 /// Returns `jackfield nat` with its subcommands.
@@ -65,13 +67,13 @@ fn run_command() -> Command {
             "Makes two TUN interfaces and routes between them as a NAT does, until SIGINT or SIGTERM.\n\n\
              The inside interface is the way out of the namespace that the programs behind the NAT run in; the \
              outside interface is where the NAT's external addresses are in the namespace of everybody else, which \
-             gets a route to each of them. A namespace is a name of `ip netns`, a path, or a process id. Needs \
+             gets a run_router to each of them. A namespace is a name of `ip netns`, a path, or a process id. Needs \
              CAP_NET_ADMIN where the interfaces are made: root, or user namespaces of one's own.",
         )
         .after_help(
             "Examples:\n  \
              ip netns add home\n  \
-             jackfield nat run --inside tun0=10.0.0.2/24@home --default-route --outside nat0 \\\n      \
+             jackfield nat run --inside tun0=10.0.0.2/24@home --default-run_router --outside nat0 \\\n      \
              --external 198.18.1.1 --profile symmetric\n  \
              jackfield nat run --inside tun0=10.0.0.2/24@home --outside nat0@internet --external 198.18.1.1 \\\n      \
              --mapping address-dependent --filtering eif --latency 20ms --loss 0.5\n  \
@@ -93,10 +95,10 @@ fn run_command() -> Command {
                 .value_name("IP")
                 .value_parser(value_parser!(IpAddr))
                 .help("The NAT's own inside address; by default the first of the inside prefix that is free."),
-            Arg::new("default-route")
-                .long("default-route")
+            Arg::new("default-run_router")
+                .long("default-run_router")
                 .action(ArgAction::SetTrue)
-                .help("Makes the NAT the default route of the inside namespace."),
+                .help("Makes the NAT the default run_router of the inside namespace."),
         ])
         .args(change())
         .args([
@@ -223,10 +225,10 @@ fn start(matches: &ArgMatches) -> ExitCode {
         Ok(settings) => settings,
         Err(text) => return wrong_use(&text),
     };
-    let options = RunOptions {
+    let options = RouterOptions {
         inside: inside.clone(),
         outside: outside.clone(),
-        default_route: matches.get_flag("default-route"),
+        default_route: matches.get_flag("default-run_router"),
         offload: !matches.get_flag("no-offload"),
         queues: matches
             .get_one("queues")
@@ -247,7 +249,7 @@ fn start(matches: &ArgMatches) -> ExitCode {
             say(&hello);
         }
     };
-    match route(settings, &options, ready) {
+    match run_router(settings, &options, ready) {
         Ok(view) => {
             print(json, &view);
             ExitCode::SUCCESS

@@ -1,9 +1,11 @@
+//! `jackfield nat oracle`: who reaches whom behind given NATs.
+
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{say, wrong_use};
-use jackfield_lab::nat::{Chain, Table, Verdict};
+use jackfield_lab::nat::{NatChain, Reachability, ReachabilityTable};
 
 /// Returns `jackfield nat oracle`.
 pub(super) fn command() -> Command {
@@ -40,7 +42,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         true => CLASSICAL.to_vec(),
         false => given.into_iter().map(String::as_str).collect(),
     };
-    let chains: Result<Vec<Chain>, _> = names.iter().map(|name| name.parse()).collect();
+    let chains: Result<Vec<NatChain>, _> = names.iter().map(|name| name.parse()).collect();
     let chains = match chains {
         Ok(chains) => chains,
         Err(error) => return wrong_use(&error.to_string()),
@@ -51,16 +53,16 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         }
         (chains, true) => say(&json(chains)),
         ([a, b], false) => {
-            let verdict = Verdict::of(a, b);
+            let verdict = Reachability::of(a, b);
             say(&format!("{}: {}", verdict.word(), verdict.why));
         }
-        (chains, false) => say(&Table(chains.to_vec()).to_string()),
+        (chains, false) => say(&ReachabilityTable(chains.to_vec()).to_string()),
     }
     ExitCode::SUCCESS
 }
 
 /// Each pair once, as it was written.
-fn json(chains: &[Chain]) -> String {
+fn json(chains: &[NatChain]) -> String {
     let mut pairs = Vec::new();
     for (index, a) in chains.iter().enumerate() {
         let others = match chains.len() {
@@ -68,7 +70,7 @@ fn json(chains: &[Chain]) -> String {
             _ => chains.get(index..).unwrap_or_default(),
         };
         for b in others {
-            let verdict = Verdict::of(a, b);
+            let verdict = Reachability::of(a, b);
             pairs.push(serde_json::json!({
                 "a": a.name(), "b": b.name(), "path": verdict.word(), "why": verdict.why,
             }));
