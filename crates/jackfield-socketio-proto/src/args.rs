@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use self::read::{Nth, Skip};
 use crate::binary::with_attachments;
+use crate::packet::{DecodeError, EncodeError, EventBody, read_args};
 
 pub(crate) use self::read::check_placeholders;
 pub(crate) use self::write::{Lead, write_args};
@@ -38,6 +39,35 @@ impl Args {
             skip,
             attachments,
         }
+    }
+
+    /// Encodes arguments: a tuple gives several, `()` none, any other value one.
+    ///
+    /// # Errors
+    /// When the arguments cannot be JSON, or there are more than ten attachments.
+    pub fn of<T: Serialize + ?Sized>(args: &T) -> Result<Self, EncodeError> {
+        let (json, attachments) = EventBody::of_ack(args)?.into_parts();
+        Ok(Self::new(json, 0, attachments))
+    }
+
+    /// Takes arguments that another process has read: a JSON array, and the attachments that its placeholders refer
+    /// to.
+    ///
+    /// ```
+    /// use jackfield_socketio_proto::Args;
+    ///
+    /// let args = Args::from_parts(r#"["yes",2]"#.into(), Vec::new())?;
+    /// assert_eq!(args.parse::<(String, u8)>()?, ("yes".to_owned(), 2));
+    /// assert!(Args::from_parts("{}".into(), Vec::new()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the JSON is not an array, or a placeholder names no attachment.
+    pub fn from_parts(json: ByteString, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
+        let mut args = read_args(json, attachments.len())?;
+        args.attachments = attachments;
+        Ok(args)
     }
 
     pub(crate) fn push_attachment(&mut self, bytes: Bytes) {

@@ -1,5 +1,6 @@
 //! Socket.IO packets, as the default parser writes them.
 
+mod body;
 mod decode;
 mod decoder;
 mod encode;
@@ -8,7 +9,9 @@ use bytestring::ByteString;
 
 use crate::Args;
 
+pub use self::body::EventBody;
 pub use self::decode::DecodeError;
+pub(crate) use self::decode::read_args;
 pub use self::decoder::{Decoder, DecoderConfig};
 pub use self::encode::{
     EncodeError, Encoded, ack, connect, connect_error, disconnect, event, is_reserved,

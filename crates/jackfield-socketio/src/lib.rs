@@ -48,7 +48,8 @@
 //! - [x] Engine.IO 3 with [`Config::allow_eio3`]
 //! - [x] Socket.IO protocol 5 (and 4 for Engine.IO 3): namespaces, acknowledgements both ways, binary attachments,
 //!   middlewares, rooms, volatile packets, broadcasts with acknowledgements
-//! - [ ] dynamic namespaces, socket middlewares, connection state recovery, adapters between processes, msgpack,
+//! - [x] several processes as one server, by an [`adapter`] that the application brings
+//! - [ ] adapters for Redis and NATS, dynamic namespaces, socket middlewares, connection state recovery, msgpack,
 //!   WebTransport
 //! - [ ] JSONP polling, serving the client's script: left out on purpose
 //!
@@ -63,14 +64,15 @@ mod server;
 mod stats;
 mod sync;
 
+pub use adapter::Delivery;
 pub use config::{
     AllowRequest, Config, Cookie, Cors, HandshakeRate, Origins, SlowConsumer, Verdict,
 };
 pub use jackfield_socketio_proto::packet::EncodeError;
 pub use jackfield_socketio_proto::{Args, Binary};
 pub use server::{
-    Ack, AckError, Adapter, BroadcastAcks, BroadcastOperator, BroadcastPacket, ConnectError,
-    Delivery, DisconnectReason, EmitError, EmitWithAck, Event, Extensions, Handshake, Io,
-    LocalAdapter, Namespace, RemoteSocket, Room, Selection, Socket, SocketId,
+    Ack, AckError, BroadcastAcks, BroadcastOperator, CollectedAcks, ConnectError, DisconnectReason,
+    EmitError, EmitWithAck, Event, Extensions, FetchedSockets, Handshake, Io, Namespace,
+    NotAnObject, RemoteSocket, Room, ServerEvent, Socket, SocketId, adapter,
 };
 pub use stats::{Counter, Stats};

@@ -1,7 +1,7 @@
 //! Socket.IO on top of the engine: namespaces, sockets, rooms, events, acknowledgements.
 
 mod ack;
-mod adapter;
+pub mod adapter;
 mod broadcast;
 mod client;
 mod error;
@@ -13,23 +13,28 @@ mod inbox;
 mod io;
 mod namespace;
 mod operator;
+mod panic;
 mod reason;
+mod remote_socket;
 mod rooms;
+mod server_event;
 mod socket;
 
 pub use ack::{Ack, EmitWithAck};
-pub use adapter::{Adapter, LocalAdapter, Selection};
-pub use broadcast::{BroadcastAcks, BroadcastPacket, Delivery};
+use adapter::Adapter;
+pub use broadcast::{BroadcastAcks, CollectedAcks};
 pub use error::{AckError, ConnectError, EmitError};
 pub use event::Event;
 pub use extensions::Extensions;
-pub use handshake::Handshake;
+pub use handshake::{Handshake, NotAnObject};
 pub use io::Io;
 pub use namespace::Namespace;
-pub use operator::{BroadcastOperator, RemoteSocket};
+pub use operator::BroadcastOperator;
 pub use reason::DisconnectReason;
+pub use remote_socket::{FetchedSockets, RemoteSocket};
 pub use rooms::Room;
+pub use server_event::ServerEvent;
 pub use socket::{Socket, SocketId};
 
-/// A future that handlers give back.
-pub(crate) type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
+/// A future that handlers and adapters give back.
+pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;

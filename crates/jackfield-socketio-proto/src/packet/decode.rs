@@ -160,7 +160,7 @@ fn check_error(json: Option<ByteString>) -> Result<Option<ByteString>, DecodeErr
     }
 }
 
-fn read_event(
+pub(super) fn read_event(
     ack_id: Option<u64>,
     json: Option<ByteString>,
     attachments: usize,
@@ -179,12 +179,17 @@ fn read_ack(
 ) -> Result<AckPacket, DecodeError> {
     let ack_id = ack_id.ok_or(DecodeError::BadAckId)?;
     let json = json.ok_or(DecodeError::InvalidPayload)?;
+    let args = read_args(json, attachments)?;
+    Ok(AckPacket { ack_id, args })
+}
+
+/// Reads arguments that have no name before them.
+pub(crate) fn read_args(json: ByteString, attachments: usize) -> Result<Args, DecodeError> {
     if !is_json(&json, '[') {
         return Err(DecodeError::InvalidPayload);
     }
     check_args(&json, attachments)?;
-    let args = Args::new(json, 0, Vec::new());
-    Ok(AckPacket { ack_id, args })
+    Ok(Args::new(json, 0, Vec::new()))
 }
 
 fn check_args(json: &str, attachments: usize) -> Result<(), DecodeError> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
 
-use crate::args::{Lead, write_args};
+use super::EventBody;
 
 /// A packet ready for the engine: its text, then its attachments, adjacent and in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +30,6 @@ pub enum EncodeError {
     TooManyAttachments(usize),
 }
 
-/// What JavaScript receivers accept by default.
-const MAX_ATTACHMENTS: usize = 10;
-
 /// Tells whether an event name is reserved: the library emits it itself, on one side or the other.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
@@ -57,10 +54,7 @@ pub fn event<T: Serialize + ?Sized>(
     name: &str,
     args: &T,
 ) -> Result<Encoded, EncodeError> {
-    if is_reserved(name) {
-        return Err(EncodeError::ReservedName);
-    }
-    encode(['2', '5'], namespace, ack_id, Lead::Name(name), args)
+    Ok(EventBody::new(name, args)?.encode(namespace, ack_id))
 }
 
 /// Encodes an acknowledgement. Arguments are as in [`event`].
@@ -72,7 +66,14 @@ pub fn ack<T: Serialize + ?Sized>(
     ack_id: u64,
     args: &T,
 ) -> Result<Encoded, EncodeError> {
-    encode(['3', '6'], namespace, Some(ack_id), Lead::Nothing, args)
+    let body = EventBody::of_ack(args)?;
+    let prefix = prefix(
+        ['3', '6'],
+        namespace,
+        Some(ack_id),
+        body.attachments().len(),
+    );
+    Ok(body.behind(prefix))
 }
 
 /// Encodes the packet that joins a namespace or confirms that, with its JSON object.
@@ -107,42 +108,30 @@ fn push_namespace(text: &mut String, namespace: &str) {
     }
 }
 
-fn encode<T: Serialize + ?Sized>(
+/// Returns what stands before the JSON of an event or an acknowledgement.
+pub(super) fn prefix(
     [text_kind, binary_kind]: [char; 2],
     namespace: &str,
     ack_id: Option<u64>,
-    lead: Lead<'_>,
-    args: &T,
-) -> Result<Encoded, EncodeError> {
-    let mut json = Vec::with_capacity(128);
-    let attachments = write_args(&mut json, lead, args)?;
-    if attachments.len() > MAX_ATTACHMENTS {
-        return Err(EncodeError::TooManyAttachments(attachments.len()));
-    }
-    let mut text = String::with_capacity(json.len() + namespace.len() + 16);
-    if attachments.is_empty() {
+    attachments: usize,
+) -> String {
+    let mut text = String::with_capacity(namespace.len() + 16);
+    if attachments == 0 {
         text.push(text_kind);
     } else {
         text.push(binary_kind);
-        text.push_str(&attachments.len().to_string());
+        text.push_str(&attachments.to_string());
         text.push('-');
     }
     push_namespace(&mut text, namespace);
     if let Some(id) = ack_id {
         text.push_str(&id.to_string());
     }
-    let json = String::from_utf8(json).map_err(|_| not_utf8())?;
-    text.push_str(&json);
-    Ok(Encoded {
-        text: text.into(),
-        attachments,
-    })
+    text
 }
 
-/// The error that a JSON writer cannot cause; a value whose `Serialize` is broken would.
-fn not_utf8() -> serde_json::Error {
-    serde::ser::Error::custom("the arguments are not UTF-8")
-}
+/// What JavaScript receivers accept by default.
+pub(super) const MAX_ATTACHMENTS: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use jackfield_socketio_proto::engine::{Outgoing, Version};
+use jackfield_socketio_proto::packet::EventBody;
 use jackfield_ws::{Frame, Kind};
 
 /// A text message and its binary attachments, ready for any number of clients.
@@ -22,8 +23,20 @@ impl Wire {
 
     /// Frames a text message and the binary messages that follow it.
     pub(crate) fn with_attachments(text: &str, attachments: Vec<Bytes>) -> Self {
+        Self::framed(frame_text("", text), attachments)
+    }
+
+    /// Frames an event for a namespace, with the id to acknowledge it by if an answer is wanted.
+    pub(crate) fn event(namespace: &str, ack_id: Option<u64>, body: &EventBody) -> Self {
+        Self::framed(
+            frame_text(&body.prefix(namespace, ack_id), body.json()),
+            body.attachments().to_vec(),
+        )
+    }
+
+    fn framed(text: Outgoing, attachments: Vec<Bytes>) -> Self {
         Self {
-            text: frame_text(text),
+            text,
             attachments,
             framed: [const { OnceLock::new() }; 2],
         }
@@ -55,10 +68,10 @@ impl Wire {
     }
 }
 
-/// Frames a text message as an engine packet.
-pub(crate) fn frame_text(text: &str) -> Outgoing {
-    let frame = Frame::new(Kind::Text, &[b"4", text.as_bytes()]).plain();
-    let start = frame.len() - text.len() - 1;
+/// Frames a text message, given in two parts, as an engine packet.
+fn frame_text(prefix: &str, text: &str) -> Outgoing {
+    let frame = Frame::new(Kind::Text, &[b"4", prefix.as_bytes(), text.as_bytes()]).plain();
+    let start = frame.len() - text.len() - prefix.len() - 1;
     Outgoing::framed_text(frame, start_as_u8(start))
 }
 
@@ -84,7 +97,7 @@ mod tests {
     fn the_packet_lies_behind_the_frame_header() {
         for length in [0, 124, 125, 126, 65_534, 65_535, 65_536] {
             let text = "x".repeat(length);
-            let packet = frame_text(&text);
+            let packet = frame_text("", &text);
             assert_eq!(packet.content().len(), length + 1);
             assert!(packet.content().starts_with(b"4"));
             let frame = packet.frame().unwrap();

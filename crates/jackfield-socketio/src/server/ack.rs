@@ -70,7 +70,7 @@ pub(crate) struct Pending(BTreeMap<u64, Waiter>);
 #[derive(Debug)]
 pub(crate) enum Waiter {
     One(oneshot::Sender<Args>),
-    Broadcast(mpsc::UnboundedSender<Args>),
+    Several(mpsc::UnboundedSender<Args>),
 }
 
 impl Pending {
@@ -86,7 +86,7 @@ impl Pending {
     pub(crate) fn resolve(&mut self, id: u64, args: Args) -> bool {
         match self.0.remove(&id) {
             Some(Waiter::One(sender)) => sender.send(args).is_ok(),
-            Some(Waiter::Broadcast(sender)) => sender.send(args).is_ok(),
+            Some(Waiter::Several(sender)) => sender.send(args).is_ok(),
             None => false,
         }
     }

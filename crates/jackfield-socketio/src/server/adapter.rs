@@ -1,33 +1,69 @@
-//! Where a namespace keeps its sockets and rooms, and how a broadcast finds them.
+//! Where a namespace keeps its sockets and rooms, and how it reaches those of other processes.
+//!
+//! Each namespace has an [`Adapter`]. [`LocalAdapter`], the default, knows the sockets of this process and no others.
+//! An adapter that joins processes (or the shards of one) holds a [`LocalAdapter`] and passes on what concerns the
+//! others. It is given everything as data: an event is an [`EventBody`], JSON text and attachments; the sockets that are
+//! meant are a [`Selection`]; what is known of a socket is a [`SocketInfo`]; answers go to an [`AckSink`]. So it can
+//! speak any format, that of the adapters of Node.js too.
+//!
+//! # What an adapter for several processes does
+//!
+//! | call | here | at the others |
+//! |---|---|---|
+//! | `add`, `remove`, `join`, `leave`, `rooms`, `select` | asks the local adapter | nothing |
+//! | `broadcast`, `join_selected`, `leave_selected`, `disconnect_selected` | calls the local adapter, and queues a message unless the selection is local | the same call of the local adapter |
+//! | `broadcast_with_ack` | the same, and passes answers on to the sink | calls the local adapter with a sink of its own, and sends back what [`AckStream`] gives |
+//! | `fetch` | joins the answers to those of the local adapter | the local adapter's `fetch`, sent back |
+//! | `server_side_emit`, `server_side_emit_with_ack` | nothing but to send | [`Namespace::handle_server_event`] |
+//!
+//! Every call but `fetch`, `server_count` and `close` must return at once: what takes a network's time is queued. The
+//! local part is done first, so a broadcast reaches the clients of this process whatever the network does.
+//!
+//! `tests/adapter.rs` of this crate has a complete one, which joins servers over channels.
 
+mod acks;
+mod info;
 mod local;
+mod packet;
+mod weak;
 
 use std::fmt;
+use std::time::Duration;
 
+pub use jackfield_socketio_proto::packet::EventBody;
+use serde::{Deserialize, Serialize};
+
+pub use self::acks::{AckSink, AckStream, acks};
+pub use self::info::{Fetched, SocketInfo};
 pub use self::local::LocalAdapter;
-use super::broadcast::{BroadcastPacket, Delivery};
-use super::{BoxFuture, RemoteSocket, Room, Socket};
+pub use self::packet::{BroadcastPacket, Delivery};
+pub use self::weak::WeakNamespace;
+pub use super::BoxFuture;
+#[cfg(doc)]
+use super::Namespace;
+use super::{Room, Socket};
 
 /// Which sockets of a namespace are meant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Sockets in any of these rooms; all sockets if there are none. Each socket's id is a room with only it.
     pub rooms: Vec<Room>,
     /// But none in any of these.
     pub except: Vec<Room>,
-    /// Only sockets of this process.
+    /// Only sockets of this process. A message to others need not say so.
+    #[serde(skip)]
     pub local: bool,
 }
 
 /// Keeps the sockets and rooms of a namespace and carries broadcasts to them.
 ///
-/// [`LocalAdapter`] does so in one process. An adapter that joins processes wraps it: it passes on what is not
-/// [`Selection::local`] and hands what it receives to the local one. Calls must not block.
+/// See the [module](self) for what an adapter that joins processes has to do. The methods with a body do what they say
+/// for the sockets of this process, as [`Self::select`] finds them.
 pub trait Adapter: Send + Sync + fmt::Debug + 'static {
-    /// Adds a socket that has connected; false if it is there already.
+    /// Adds a socket that has connected; returns false if it is there already.
     fn add(&self, socket: &Socket) -> bool;
 
-    /// Takes a socket out of the namespace and all rooms; false if it is not there.
+    /// Takes a socket out of the namespace and all rooms; returns false if it is not there.
     fn remove(&self, socket: &Socket) -> bool;
 
     /// Puts a socket into rooms; one that was not added stays outside.
@@ -42,13 +78,17 @@ pub trait Adapter: Send + Sync + fmt::Debug + 'static {
     /// Returns the sockets of this process that are meant.
     fn select(&self, selection: &Selection) -> Vec<Socket>;
 
-    /// Sends a packet to the sockets that are meant.
+    /// Sends a packet to the sockets that are meant, and returns how that went in this process.
     fn broadcast(&self, packet: &BroadcastPacket, selection: &Selection) -> Delivery {
-        let mut delivery = Delivery::default();
-        for socket in self.select(selection) {
-            packet.send_to(&socket, &mut delivery);
-        }
-        delivery
+        packet.deliver(self.select(selection))
+    }
+
+    /// Sends a packet to the sockets that are meant, and passes their acknowledgements on.
+    ///
+    /// The stream behind `acks` ends once every clone of it is dropped: keep one as long as other processes may still
+    /// send answers, and [`BroadcastPacket::ack_timeout`] at most.
+    fn broadcast_with_ack(&self, packet: &BroadcastPacket, selection: &Selection, acks: AckSink) {
+        packet.deliver_with_ack(self.select(selection), &acks);
     }
 
     /// Puts the sockets that are meant into rooms.
@@ -75,9 +115,36 @@ pub trait Adapter: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Returns what is known of the sockets that are meant.
-    fn fetch(&self, selection: &Selection) -> BoxFuture<Vec<RemoteSocket>> {
+    fn fetch(&self, selection: &Selection) -> BoxFuture<Fetched> {
         let sockets = self.select(selection);
-        let fetched = sockets.iter().map(RemoteSocket::of).collect();
+        let fetched = Fetched {
+            sockets: sockets.iter().map(SocketInfo::from).collect(),
+            silent_servers: 0,
+        };
         Box::pin(std::future::ready(fetched))
+    }
+
+    /// Sends an event to the other processes, which give it to their [`Namespace::on_server_event`] handlers. Alone
+    /// there is nothing to do.
+    fn server_side_emit(&self, event: &EventBody) {
+        let _ = event;
+    }
+
+    /// Sends an event to the other processes and passes on what they answer within `timeout`: one acknowledgement
+    /// from each.
+    ///
+    /// The stream behind `acks` ends once every clone of it is dropped, so that alone it ends at once.
+    fn server_side_emit_with_ack(&self, event: &EventBody, timeout: Duration, acks: AckSink) {
+        let _ = (event, timeout, acks);
+    }
+
+    /// Returns how many processes serve the namespace, this one included.
+    fn server_count(&self) -> BoxFuture<usize> {
+        Box::pin(std::future::ready(1))
+    }
+
+    /// Leaves the other processes: the server closes and its clients have gone.
+    fn close(&self) -> BoxFuture<()> {
+        Box::pin(std::future::ready(()))
     }
 }

@@ -1,111 +1,90 @@
-//! One event for many sockets.
+//! The acknowledgements of a broadcast.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_socketio_proto::Args;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::ack::{Forget, Waiter};
-use super::{EmitError, Socket};
-use crate::engine::Wire;
+use super::adapter::AckStream;
+use crate::stats::Stats;
 
-/// An event for many sockets: encoded once, framed once, shared by all of them.
-pub struct BroadcastPacket {
-    pub(crate) wire: Wire,
-    pub(crate) volatile: bool,
-    pub(crate) ack: Option<(u64, mpsc::UnboundedSender<Args>)>,
-}
-
-impl BroadcastPacket {
-    /// Sends the packet to one socket and notes how that went.
-    pub fn send_to(&self, socket: &Socket, delivery: &mut Delivery) {
-        if let Some((id, sender)) = &self.ack {
-            let forget = socket.expect_ack(*id, Waiter::Broadcast(sender.clone()));
-            delivery.asked.push(forget);
-        }
-        let sent = if self.volatile {
-            socket.send_volatile(&self.wire)
-        } else {
-            socket.send_wire(&self.wire)
-        };
-        match sent {
-            Ok(()) => delivery.sent += 1,
-            Err(EmitError::Full) => delivery.full += 1,
-            Err(_) => delivery.gone += 1,
-        }
-    }
-}
-
-impl fmt::Debug for BroadcastPacket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BroadcastPacket")
-            .field("volatile", &self.volatile)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How a broadcast went, in this process.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// Clients whose buffer took the packet; volatile packets that were dropped count here too.
-    pub sent: usize,
-    /// Clients whose buffer was full.
-    pub full: usize,
-    /// Clients that went away meanwhile.
-    pub gone: usize,
-    pub(crate) asked: Vec<Forget>,
-}
-
-/// The acknowledgements of a broadcast, as they come.
+/// The acknowledgements of a broadcast, as they come, from the clients of every process.
 #[derive(Debug)]
 pub struct BroadcastAcks {
-    pub(crate) receiver: mpsc::UnboundedReceiver<Args>,
-    pub(crate) asked: Vec<Forget>,
-    pub(crate) deadline: Instant,
-    pub(crate) answered: usize,
+    stream: AckStream,
+    deadline: Instant,
+    stats: Arc<Stats>,
+    over: bool,
 }
 
 impl BroadcastAcks {
-    pub(crate) fn new(
-        receiver: mpsc::UnboundedReceiver<Args>,
-        asked: Vec<Forget>,
-        timeout: Duration,
-    ) -> Self {
+    pub(crate) fn new(stream: AckStream, timeout: Duration, stats: Arc<Stats>) -> Self {
         Self {
-            receiver,
-            asked,
+            stream,
             deadline: Instant::now() + timeout,
-            answered: 0,
+            stats,
+            over: false,
         }
     }
 
     /// Returns the next acknowledgement; `None` once all have come, the time is over, or the clients that still owe
     /// theirs have gone.
     pub async fn next(&mut self) -> Option<Args> {
-        if self.answered == self.asked.len() {
+        if self.over {
             return None;
         }
-        let next = tokio::time::timeout_at(self.deadline, self.receiver.recv()).await;
-        let args = next.ok().flatten()?;
-        self.answered += 1;
-        Some(args)
+        let next = tokio::time::timeout_at(self.deadline, self.stream.next()).await;
+        if next.is_err() {
+            self.stats.ack_timeouts.add(self.missing());
+        }
+        let next = next.ok().flatten();
+        self.over = next.is_none();
+        next
     }
 
-    /// Returns how many clients have not answered so far.
+    /// Returns how many clients were asked and have not answered so far.
     #[must_use]
     pub fn missing(&self) -> usize {
-        self.asked.len() - self.answered
+        self.stream.missing()
     }
 
-    /// Waits for all acknowledgements, and tells how many clients did not answer.
-    pub async fn collect(mut self) -> (Vec<Args>, usize) {
-        let mut all = Vec::new();
+    /// Returns how many other processes have not said how many of their clients they asked.
+    #[must_use]
+    pub fn silent_servers(&self) -> usize {
+        self.stream.silent_servers()
+    }
+
+    /// Waits for all acknowledgements.
+    pub async fn collect(mut self) -> CollectedAcks {
+        let mut answers = Vec::new();
         while let Some(args) = self.next().await {
-            all.push(args);
+            answers.push(args);
         }
-        (all, self.missing())
+        CollectedAcks {
+            answers,
+            missing: self.missing(),
+            silent_servers: self.silent_servers(),
+        }
+    }
+}
+
+/// The acknowledgements of a broadcast once nothing more comes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CollectedAcks {
+    /// What clients have answered, in the order in which it came.
+    pub answers: Vec<Args>,
+    /// How many clients were asked and have not answered.
+    pub missing: usize,
+    /// How many other processes have not even said how many of their clients they asked.
+    pub silent_servers: usize,
+}
+
+impl CollectedAcks {
+    /// Returns whether every client of every process has answered.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.missing == 0 && self.silent_servers == 0
     }
 }

@@ -5,12 +5,12 @@
 //! of its own, which then also takes what came meanwhile.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use jackfield_socketio_proto::packet::EventPacket;
 
+use super::panic::poll_handler;
 use super::{BoxFuture, DisconnectReason, Socket};
 use crate::sync::lock;
 
@@ -78,7 +78,7 @@ pub(crate) fn pump(socket: &Socket) {
         let mut running = socket.clone().run(item);
         // A future may be polled by another task later: only the last waker counts.
         let mut context = Context::from_waker(Waker::noop());
-        if poll(socket, &mut running, &mut context).is_pending() {
+        if poll_handler(socket.stats(), &mut running, &mut context).is_pending() {
             socket.engine().spawn(go_on(socket.clone(), running));
             return;
         }
@@ -88,22 +88,10 @@ pub(crate) fn pump(socket: &Socket) {
 /// Finishes what waits, then works the queue off.
 async fn go_on(socket: Socket, mut running: BoxFuture<()>) {
     loop {
-        std::future::poll_fn(|context| poll(&socket, &mut running, context)).await;
+        std::future::poll_fn(|context| poll_handler(socket.stats(), &mut running, context)).await;
         match socket.inbox().next() {
             Some(item) => running = socket.clone().run(item),
             None => return,
-        }
-    }
-}
-
-/// Polls a handler; one that panics is done.
-fn poll(socket: &Socket, running: &mut BoxFuture<()>, context: &mut Context<'_>) -> Poll<()> {
-    match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-        Ok(poll) => poll,
-        Err(_) => {
-            socket.count_panic();
-            tracing::error!("A handler panicked");
-            Poll::Ready(())
         }
     }
 }

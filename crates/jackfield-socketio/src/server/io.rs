@@ -8,16 +8,18 @@ use std::sync::{Arc, RwLock};
 use bytestring::ByteString;
 use serde::Serialize;
 
-use super::broadcast::Delivery;
+use super::adapter::{Adapter, LocalAdapter};
+use super::adapter::{Delivery, WeakNamespace};
+use super::broadcast::BroadcastAcks;
 use super::client::Client;
 use super::operator::BroadcastOperator;
-use super::{Adapter, ConnectError, EmitError, LocalAdapter, Namespace, Room, Socket};
+use super::{ConnectError, EmitError, Namespace, Room, ServerEvent, Socket};
 use crate::config::Config;
 use crate::engine::{self, Handler, Peer};
 use crate::stats::Stats;
 use crate::sync::{read, write};
 
-type MakeAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
+type MakeAdapter = Box<dyn Fn(&WeakNamespace) -> Arc<dyn Adapter> + Send + Sync>;
 
 /// A Socket.IO server. Clones are the same server; it works on current-thread and multi-thread tokio runtimes, on
 /// several at once too.
@@ -45,10 +47,11 @@ impl Io {
         Self::with_adapter(config, |_| Arc::new(LocalAdapter::default()))
     }
 
-    /// Makes a server with an adapter for each namespace, made by its name.
+    /// Makes a server with an [adapter](crate::adapter) for each namespace, which `make_adapter` makes when the
+    /// namespace is made.
     pub fn with_adapter(
         config: Config,
-        make_adapter: impl Fn(&str) -> Arc<dyn Adapter> + Send + Sync + 'static,
+        make_adapter: impl Fn(&WeakNamespace) -> Arc<dyn Adapter> + Send + Sync + 'static,
     ) -> Self {
         let stats = Arc::<Stats>::default();
         let inner = Arc::new(IoInner {
@@ -88,12 +91,11 @@ impl Io {
         namespaces
             .entry(name.clone())
             .or_insert_with(|| {
-                let adapter = (self.inner.make_adapter)(&name);
                 Namespace::new(
                     name,
                     Arc::clone(&self.inner.config),
                     Arc::clone(&self.inner.stats),
-                    adapter,
+                    &self.inner.make_adapter,
                 )
             })
             .clone()
@@ -116,6 +118,10 @@ impl Io {
     pub async fn close(&self) {
         self.inner.closing.store(true, Ordering::Release);
         self.engine.close().await;
+        let namespaces: Vec<_> = read(&self.inner.namespaces).values().cloned().collect();
+        for namespace in namespaces {
+            namespace.0.adapter.close().await;
+        }
     }
 
     /// As [`Namespace::on_connect`] of the main namespace.
@@ -142,6 +148,39 @@ impl Io {
     /// As [`Namespace::emit`].
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
         self.of("/").emit(name, args)
+    }
+
+    /// As [`Namespace::on_server_event`] of the main namespace.
+    pub fn on_server_event<F, R>(&self, name: &str, handler: F)
+    where
+        F: Fn(ServerEvent) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.of("/").on_server_event(name, handler);
+    }
+
+    /// As [`Namespace::server_side_emit`] of the main namespace.
+    ///
+    /// # Errors
+    /// As [`Namespace::server_side_emit`].
+    pub fn server_side_emit<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        self.of("/").server_side_emit(name, args)
+    }
+
+    /// As [`Namespace::server_side_emit_with_ack`] of the main namespace.
+    ///
+    /// # Errors
+    /// As [`Namespace::server_side_emit`].
+    pub fn server_side_emit_with_ack<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<BroadcastAcks, EmitError> {
+        self.of("/").server_side_emit_with_ack(name, args)
     }
 
     /// As [`Namespace::to`] of the main namespace.

@@ -1,18 +1,21 @@
 //! A namespace: its middlewares, handlers, sockets and rooms.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, Weak};
 
 use bytestring::ByteString;
+use jackfield_socketio_proto::packet::DecodeError;
 use serde::Serialize;
 
-use super::broadcast::Delivery;
+use super::adapter::{AckSink, Delivery, EventBody, Selection, WeakNamespace};
+use super::broadcast::BroadcastAcks;
 use super::handlers::{Handlers, OnDisconnect, OnEvent};
 use super::operator::BroadcastOperator;
-use super::{
-    Adapter, BoxFuture, ConnectError, DisconnectReason, EmitError, Event, Room, Selection, Socket,
-};
+use super::panic::poll_handler;
+use super::server_event::{OnServerEvent, ServerEvent, ServerHandlers};
+use super::{Adapter, BoxFuture, ConnectError, DisconnectReason, EmitError, Event, Room, Socket};
 use crate::config::Config;
 use crate::stats::Stats;
 use crate::sync::{read, write};
@@ -32,6 +35,7 @@ pub(crate) struct NamespaceInner {
     middlewares: RwLock<Vec<Middleware>>,
     on_connect: RwLock<Vec<OnConnect>>,
     handlers: RwLock<Handlers>,
+    server_handlers: RwLock<ServerHandlers>,
     /// Acknowledgement ids are the namespace's, so that one packet can go to many sockets.
     ack_ids: AtomicU64,
 }
@@ -41,16 +45,20 @@ impl Namespace {
         name: ByteString,
         config: Arc<Config>,
         stats: Arc<Stats>,
-        adapter: Arc<dyn Adapter>,
+        make_adapter: impl FnOnce(&WeakNamespace) -> Arc<dyn Adapter>,
     ) -> Self {
-        Self(Arc::new(NamespaceInner {
+        Self(Arc::new_cyclic(|inner| NamespaceInner {
+            adapter: make_adapter(&WeakNamespace {
+                name: name.clone(),
+                inner: Weak::clone(inner),
+            }),
             name,
             config,
             stats,
-            adapter,
             middlewares: RwLock::default(),
             on_connect: RwLock::default(),
             handlers: RwLock::default(),
+            server_handlers: RwLock::default(),
             ack_ids: AtomicU64::new(0),
         }))
     }
@@ -114,6 +122,68 @@ impl Namespace {
         let handler: OnDisconnect =
             Arc::new(move |socket, reason| Box::pin(handler(socket, reason)));
         write(&self.0.handlers).on_disconnect(handler);
+    }
+
+    /// Handles the event `name` that other processes send with [`Self::server_side_emit`].
+    pub fn on_server_event<F, R>(&self, name: &str, handler: F)
+    where
+        F: Fn(ServerEvent) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let handler: OnServerEvent = Arc::new(move |event| Box::pin(handler(event)));
+        let mut handlers = write(&self.0.server_handlers);
+        handlers.entry(name.into()).or_default().push(handler);
+    }
+
+    /// Sends an event to the other processes of the namespace, for their [`Self::on_server_event`] handlers.
+    ///
+    /// # Errors
+    /// When the event cannot be written as JSON.
+    pub fn server_side_emit<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        self.operator().server_side_emit(name, args)
+    }
+
+    /// Sends an event to the other processes of the namespace and returns what each of them answers.
+    ///
+    /// # Errors
+    /// As [`Self::server_side_emit`].
+    pub fn server_side_emit_with_ack<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<BroadcastAcks, EmitError> {
+        self.operator().server_side_emit_with_ack(name, args)
+    }
+
+    /// Runs the handlers of an event that came from another process, for adapters; their answers go to `acks`, if any
+    /// are wanted. This returns once they are done.
+    ///
+    /// # Errors
+    /// When the body cannot be read as an event.
+    pub async fn handle_server_event(
+        &self,
+        body: &EventBody,
+        acks: Option<AckSink>,
+    ) -> Result<(), DecodeError> {
+        let event = ServerEvent::read(body, acks)?;
+        let handlers = read(&self.0.server_handlers)
+            .get(event.name())
+            .cloned()
+            .unwrap_or_default();
+        for handler in handlers {
+            let mut running = handler(event.clone());
+            poll_fn(|context| poll_handler(&self.0.stats, &mut running, context)).await;
+        }
+        Ok(())
+    }
+
+    /// Returns how many processes serve the namespace, this one included.
+    pub async fn server_count(&self) -> usize {
+        self.0.adapter.server_count().await
     }
 
     /// Sends an event to every client in the namespace. Arguments are as in [`Socket::emit`].

@@ -1,19 +1,15 @@
 //! Addressing sockets: by room, by exception, all.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield_socketio_proto::packet;
 use serde::Serialize;
-use serde_json::Value;
-use tokio::sync::mpsc;
 
-use super::broadcast::{BroadcastAcks, BroadcastPacket, Delivery};
+use super::adapter::{AckStream, BroadcastPacket, Delivery, EventBody, Selection, acks};
+use super::broadcast::BroadcastAcks;
 use super::namespace::NamespaceInner;
-use super::{EmitError, Handshake, Room, Selection, Socket, SocketId};
-use crate::engine::Wire;
+use super::{EmitError, FetchedSockets, Namespace, RemoteSocket, Room};
 
 /// The sockets that something is about to be done with.
 #[derive(Clone)]
@@ -72,19 +68,17 @@ impl BroadcastOperator {
 
     /// Sends an event. Arguments are as in [`Socket::emit`](super::Socket::emit).
     ///
+    /// The clients of this process have the event in their buffers when this returns; an adapter passes it on to other
+    /// processes in its own time.
+    ///
     /// # Errors
     /// When the event cannot be a packet; clients that could not be reached are counted in the [`Delivery`].
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
-        let encoded = packet::event(&self.namespace.name, None, name, args)?;
-        let packet = BroadcastPacket {
-            wire: Wire::with_attachments(&encoded.text, encoded.attachments),
-            volatile: self.volatile,
-            ack: None,
-        };
+        let packet = self.packet(name, args, None)?;
         Ok(self.namespace.adapter.broadcast(&packet, &self.selection))
     }
 
-    /// Sends an event and returns the acknowledgements as they come.
+    /// Sends an event and returns the acknowledgements as they come, from the clients of every process.
     ///
     /// # Errors
     /// As [`Self::emit`].
@@ -93,17 +87,69 @@ impl BroadcastOperator {
         name: &str,
         args: &T,
     ) -> Result<BroadcastAcks, EmitError> {
-        let id = self.namespace.next_ack_id();
-        let encoded = packet::event(&self.namespace.name, Some(id), name, args)?;
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let packet = BroadcastPacket {
-            wire: Wire::with_attachments(&encoded.text, encoded.attachments),
+        let timeout = self.ack_timeout();
+        let packet = self.packet(name, args, Some(timeout))?;
+        let (sink, stream) = acks();
+        self.namespace
+            .adapter
+            .broadcast_with_ack(&packet, &self.selection, sink);
+        Ok(self.acks(stream, timeout))
+    }
+
+    /// Sends an event to the other processes of the namespace, for their
+    /// [`Namespace::on_server_event`](super::Namespace::on_server_event) handlers. No client hears of it; rooms do not
+    /// matter.
+    ///
+    /// # Errors
+    /// When the event cannot be written as JSON.
+    pub fn server_side_emit<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let event = EventBody::new(name, args)?;
+        self.namespace.adapter.server_side_emit(&event);
+        Ok(())
+    }
+
+    /// Sends an event to the other processes of the namespace and returns what each of them answers.
+    ///
+    /// # Errors
+    /// As [`Self::server_side_emit`].
+    pub fn server_side_emit_with_ack<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+    ) -> Result<BroadcastAcks, EmitError> {
+        let timeout = self.ack_timeout();
+        let event = EventBody::new(name, args)?;
+        let (sink, stream) = acks();
+        self.namespace
+            .adapter
+            .server_side_emit_with_ack(&event, timeout, sink);
+        Ok(self.acks(stream, timeout))
+    }
+
+    fn ack_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(self.namespace.config.ack_timeout)
+    }
+
+    fn packet<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        args: &T,
+        ack_timeout: Option<Duration>,
+    ) -> Result<BroadcastPacket, EmitError> {
+        Ok(BroadcastPacket {
+            namespace: self.namespace.name.clone(),
+            body: EventBody::new(name, args)?,
             volatile: self.volatile,
-            ack: Some((id, sender)),
-        };
-        let delivery = self.namespace.adapter.broadcast(&packet, &self.selection);
-        let timeout = self.timeout.unwrap_or(self.namespace.config.ack_timeout);
-        Ok(BroadcastAcks::new(receiver, delivery.asked, timeout))
+            ack_timeout,
+        })
+    }
+
+    fn acks(&self, stream: AckStream, timeout: Duration) -> BroadcastAcks {
+        BroadcastAcks::new(stream, timeout, Arc::clone(&self.namespace.stats))
     }
 
     /// Puts the sockets into a room.
@@ -129,9 +175,17 @@ impl BroadcastOperator {
             .disconnect_selected(&self.selection, close);
     }
 
-    /// Returns what is known of the sockets.
-    pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
-        self.namespace.adapter.fetch(&self.selection).await
+    /// Returns what is known of the sockets, those of other processes included.
+    pub async fn fetch_sockets(&self) -> FetchedSockets {
+        let fetched = self.namespace.adapter.fetch(&self.selection).await;
+        let namespace = Namespace(Arc::clone(&self.namespace));
+        let sockets = fetched.sockets.into_iter();
+        FetchedSockets {
+            sockets: sockets
+                .map(|info| RemoteSocket::new(&namespace, info))
+                .collect(),
+            silent_servers: fetched.silent_servers,
+        }
     }
 }
 
@@ -141,59 +195,5 @@ impl fmt::Debug for BroadcastOperator {
             .field("namespace", &self.namespace.name)
             .field("selection", &self.selection)
             .finish_non_exhaustive()
-    }
-}
-
-/// What is known of a socket, which may be in another process.
-#[derive(Debug, Clone)]
-pub struct RemoteSocket {
-    /// The socket's id.
-    pub id: SocketId,
-    /// What the client brought when it connected.
-    pub handshake: Handshake,
-    /// The rooms that the socket is in.
-    pub rooms: BTreeSet<Room>,
-    /// The value set by [`Socket::set_data`].
-    pub data: Value,
-    namespace: super::Namespace,
-}
-
-impl RemoteSocket {
-    pub(crate) fn of(socket: &Socket) -> Self {
-        Self {
-            id: Arc::clone(socket.id()),
-            handshake: socket.handshake().clone(),
-            rooms: socket.rooms(),
-            data: socket.data(),
-            namespace: socket.namespace(),
-        }
-    }
-
-    /// Addresses this socket.
-    pub fn operator(&self) -> BroadcastOperator {
-        self.namespace.to(Room::from_arc(Arc::clone(&self.id)))
-    }
-
-    /// Sends an event to this socket.
-    ///
-    /// # Errors
-    /// As [`BroadcastOperator::emit`].
-    pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
-        self.operator().emit(name, args)
-    }
-
-    /// Puts the socket into a room.
-    pub fn join(&self, room: impl Into<Room>) {
-        self.operator().sockets_join(room);
-    }
-
-    /// Takes the socket out of a room.
-    pub fn leave(&self, room: impl Into<Room>) {
-        self.operator().sockets_leave(room);
-    }
-
-    /// Disconnects the socket, with `close` its connection too.
-    pub fn disconnect(&self, close: bool) {
-        self.operator().disconnect_sockets(close);
     }
 }

@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use super::{Adapter, Selection};
-use crate::server::broadcast::{BroadcastPacket, Delivery};
+use super::{AckSink, Adapter, BroadcastPacket, Delivery, Selection};
 use crate::server::{Room, Socket, SocketId};
 use crate::sync::lock;
 
-/// The sockets and rooms of one process.
+/// The sockets and rooms of one process, the default adapter and a part of every other.
 ///
 /// The lock is held to find a broadcast's sockets, never while it is sent: a room that stays as it is keeps the list of
 /// its members ready, and a broadcast takes that list as it is.
@@ -109,18 +108,14 @@ impl Rooms {
 }
 
 impl Targets {
-    fn for_each(self, mut act: impl FnMut(&Socket)) {
-        let mut seen = self.excluded;
-        for socket in self.lists.iter().flat_map(|list| list.iter()) {
-            let skip = if self.overlapping {
-                !seen.insert(Arc::clone(socket.id()))
-            } else {
-                !seen.is_empty() && seen.contains(socket.id())
-            };
-            if !skip {
-                act(socket);
-            }
-        }
+    fn iter(&self) -> impl Iterator<Item = &Socket> {
+        // One list without exceptions, the common case, needs no look at any set.
+        let mut seen = HashSet::new();
+        self.lists
+            .iter()
+            .flat_map(|list| list.iter())
+            .filter(|socket| self.excluded.is_empty() || !self.excluded.contains(socket.id()))
+            .filter(move |socket| !self.overlapping || seen.insert(Arc::clone(socket.id())))
     }
 }
 
@@ -185,16 +180,17 @@ impl Adapter for LocalAdapter {
 
     fn select(&self, selection: &Selection) -> Vec<Socket> {
         let targets = lock(&self.0).targets(selection);
-        let mut selected = Vec::new();
-        targets.for_each(|socket| selected.push(socket.clone()));
-        selected
+        targets.iter().cloned().collect()
     }
 
     fn broadcast(&self, packet: &BroadcastPacket, selection: &Selection) -> Delivery {
         let targets = lock(&self.0).targets(selection);
-        let mut delivery = Delivery::default();
-        targets.for_each(|socket| packet.send_to(socket, &mut delivery));
-        delivery
+        packet.deliver(targets.iter())
+    }
+
+    fn broadcast_with_ack(&self, packet: &BroadcastPacket, selection: &Selection, acks: AckSink) {
+        let targets = lock(&self.0).targets(selection);
+        packet.deliver_with_ack(targets.iter(), &acks);
     }
 }
 

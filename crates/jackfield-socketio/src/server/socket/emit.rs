@@ -1,7 +1,7 @@
 //! What the server sends to one socket.
 
 use jackfield_socketio_proto::Args;
-use jackfield_socketio_proto::packet::{self, AckPacket};
+use jackfield_socketio_proto::packet::{AckPacket, EventBody};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -9,6 +9,7 @@ use super::Socket;
 use crate::engine::Wire;
 use crate::server::ack::{Forget, Waiter};
 use crate::server::{AckError, EmitError, EmitWithAck};
+use crate::stats::Stats;
 use crate::sync::lock;
 
 impl Socket {
@@ -62,8 +63,8 @@ impl Socket {
         ack: Option<u64>,
         args: &T,
     ) -> Result<Wire, EmitError> {
-        let encoded = packet::event(self.namespace_name(), ack, name, args)?;
-        Ok(Wire::with_attachments(&encoded.text, encoded.attachments))
+        let body = EventBody::new(name, args)?;
+        Ok(Wire::event(self.namespace_name(), ack, &body))
     }
 
     pub(crate) fn send_wire(&self, wire: &Wire) -> Result<(), EmitError> {
@@ -79,12 +80,16 @@ impl Socket {
         name: &str,
         args: &T,
     ) -> Result<(oneshot::Receiver<Args>, Forget), AckError> {
-        let id = self.0.namespace.next_ack_id();
+        let id = self.next_ack_id();
         let wire = self.encode(name, Some(id), args)?;
         let (sender, receiver) = oneshot::channel();
         let forget = self.expect_ack(id, Waiter::One(sender));
         self.send_wire(&wire)?;
         Ok((receiver, forget))
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.0.namespace.next_ack_id()
     }
 
     /// Registers for an acknowledgement until the guard is dropped.
@@ -111,7 +116,7 @@ impl Socket {
         self.0.namespace.stats.ack_timeouts.increment();
     }
 
-    pub(crate) fn count_panic(&self) {
-        self.0.namespace.stats.handler_panics.increment();
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.0.namespace.stats
     }
 }
