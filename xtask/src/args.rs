@@ -15,6 +15,7 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
     Help,
+    Check,
     Setup,
     Test,
 }
@@ -26,6 +27,7 @@ impl Args {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let job = match words.next().as_deref() {
             None | Some("help" | "--help" | "-h") => Job::Help,
+            Some("check") => Job::Check,
             Some("setup") => Job::Setup,
             Some("test") => Job::Test,
             Some(other) => return Err(format!("there is no job {other:?}")),
@@ -78,7 +80,8 @@ fn part_named(name: &str) -> Result<&'static Part, String> {
 pub(crate) fn help() -> String {
     let mut text = String::from(
         "cargo xtask test [--only PART[,PART...]] [--keep-going]   installs what is missing, builds and tests\n\
-         cargo xtask setup [--only PART[,PART...]]                 only installs what is missing\n\nParts:\n",
+         cargo xtask setup [--only PART[,PART...]]                 only installs what is missing\n\
+         cargo xtask check                                         licences, bans, sources, unused dependencies, features\n\nParts:\n",
     );
     for part in PARTS {
         text.push_str(&format!("  {:<10} {}\n", part.name, part.about));
