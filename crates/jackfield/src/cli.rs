@@ -4,6 +4,7 @@ mod args;
 mod credentials;
 mod doctor;
 mod explain;
+mod generate;
 #[cfg(target_os = "linux")]
 mod grid;
 #[cfg(target_os = "linux")]
@@ -40,6 +41,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => serve(&matches),
         Some(("serve", matches)) => serve(matches),
         Some(("credentials", matches)) => credentials::run(matches),
+        Some(("completions", matches)) => generate::completions(matches),
+        Some(("man", matches)) => generate::man(matches),
         Some(("doctor", matches)) => doctor::run(matches),
         Some(("stun", matches)) => stun::run(matches),
         Some(("config", matches)) => match matches.subcommand() {
@@ -147,6 +150,12 @@ fn has_colours() -> bool {
 fn note(text: &str) {
     use std::io::Write;
     let _closed = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints a result that has lines of its own.
+fn say_bytes(bytes: &[u8]) {
+    use std::io::Write;
+    let _closed = std::io::stdout().write_all(bytes);
 }
 
 /// Prints a result. Who closed the other end of a pipe has read enough.

@@ -18,7 +18,9 @@ pub fn command() -> Command {
         .subcommand(super::doctor::command())
         .subcommand(super::stun::command())
         .subcommand(credentials())
-        .subcommand(config());
+        .subcommand(config())
+        .subcommand(super::generate::completions_command())
+        .subcommand(super::generate::man_command());
     #[cfg(target_os = "linux")]
     let root = root
         .subcommand(super::nat::command())
