@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jackfield_driver::discovery::layers::{Layers, Sign};
-use jackfield_driver::portmap::{Dialect, Finding as Offer};
+use jackfield_driver::portmap::{Dialect, Support as Offer};
 use jackfield_stun::behaviour::Finding;
 
 use super::behaviour;

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use jackfield_driver::portmap::{
-    Dialect, Finding, MapRequest, Mapper, MapperConfig, ProbeConfig, Protocol, Protocols, probe,
+    Dialect, Dialects, MapRequest, Mapper, MapperConfig, ProbeConfig, Support, TransportProtocol,
+    probe,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,8 +31,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         ["probe", ref rest @ ..] => look(gateway(rest)?).await,
         [dialect, protocol, port, ref rest @ ..] => {
             let protocol = match protocol {
-                "udp" => Protocol::Udp,
-                "tcp" => Protocol::Tcp,
+                "udp" => TransportProtocol::Udp,
+                "tcp" => TransportProtocol::Tcp,
                 _ => return Err("the protocol is udp or tcp".into()),
             };
             keep(dialects(dialect)?, protocol, port.parse()?, gateway(rest)?).await
@@ -46,17 +47,17 @@ fn gateway(rest: &[&str]) -> Result<Option<IpAddr>, Box<dyn Error>> {
     Ok(rest.first().map(|text| text.parse()).transpose()?)
 }
 
-fn dialects(name: &str) -> Result<Protocols, Box<dyn Error>> {
+fn dialects(name: &str) -> Result<Dialects, Box<dyn Error>> {
     if name == "any" {
-        return Ok(Protocols::ALL);
+        return Ok(Dialects::ALL);
     }
     let is = |dialect: Dialect| dialect.name() == name;
-    let protocols = Protocols {
+    let protocols = Dialects {
         nat_pmp: is(Dialect::NatPmp),
         pcp: is(Dialect::Pcp),
         upnp: is(Dialect::Upnp),
     };
-    if protocols == Protocols::NONE {
+    if protocols == Dialects::NONE {
         return Err("the dialect is pcp, nat-pmp, upnp or any".into());
     }
     Ok(protocols)
@@ -71,17 +72,17 @@ async fn look(gateway: Option<IpAddr>) -> Result<(), Box<dyn Error>> {
     for dialect in Dialect::ALL {
         let name = dialect.name();
         match found.finding(dialect) {
-            Finding::Present { external: Some(ip) } => println!("{name} {ip}"),
-            Finding::Present { external: None } => println!("{name} present"),
-            Finding::Absent(why) => println!("{name} absent: {why}"),
+            Support::Present { external: Some(ip) } => println!("{name} {ip}"),
+            Support::Present { external: None } => println!("{name} present"),
+            Support::Absent(why) => println!("{name} absent: {why}"),
         }
     }
     Ok(())
 }
 
 async fn keep(
-    dialects: Protocols,
-    protocol: Protocol,
+    dialects: Dialects,
+    protocol: TransportProtocol,
     port: u16,
     gateway: Option<IpAddr>,
 ) -> Result<(), Box<dyn Error>> {

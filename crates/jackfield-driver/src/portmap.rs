@@ -3,11 +3,11 @@
 //! The protocols are in [`jackfield_portmap`]; here are the sockets for them.
 //!
 //! ```no_run
-//! use jackfield_driver::portmap::{MapRequest, Mapper, MapperConfig, Protocol};
+//! use jackfield_driver::portmap::{MapRequest, Mapper, MapperConfig, TransportProtocol};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let mapper = Mapper::start(&MapperConfig::default())?;
-//! let port = mapper.map(MapRequest::new(Protocol::Udp, 5000)).await?;
+//! let port = mapper.map(MapRequest::new(TransportProtocol::Udp, 5000)).await?;
 //! println!("reachable at {}", port.mapping().external);
 //! port.end().await;
 //! # Ok(())
@@ -22,8 +22,8 @@ mod route;
 
 use std::net::IpAddr;
 
-pub use jackfield_portmap::client::{Absence, Finding, MapError, MapRequest, Mapping};
-pub use jackfield_portmap::{Dialect, Protocol, Protocols};
+pub use jackfield_portmap::client::{AbsenceReason, Lease, MapError, MapRequest, Support};
+pub use jackfield_portmap::{Dialect, Dialects, TransportProtocol};
 
 pub use mapper::{Gone, MapFailure, MappedPort, Mapper, MapperConfig};
 pub use probe::{Probe, ProbeConfig, probe};

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jackfield_driver::portmap::{
-    Absence, Dialect, Finding, MapError, MapFailure, MapRequest, Mapper, MapperConfig, ProbeConfig,
-    Protocol, Protocols, probe,
+    AbsenceReason, Dialect, Dialects, MapError, MapFailure, MapRequest, Mapper, MapperConfig,
+    ProbeConfig, Support, TransportProtocol, probe,
 };
-use jackfield_nat::{Config as NatConfig, Nat};
-use jackfield_portmap::{Config, Gateway, SERVER_PORT};
+use jackfield_nat::{Nat, NatConfig};
+use jackfield_portmap::{Gateway, GatewayConfig, SERVER_PORT};
 use tokio::net::UdpSocket;
 
 const EXTERNAL: &str = "203.0.113.1";
@@ -27,7 +27,7 @@ struct Home {
 
 impl Home {
     /// Serves at an address that nobody else in this file has: the port is always the same.
-    async fn start(ip: &str, config: Config) -> Self {
+    async fn start(ip: &str, config: GatewayConfig) -> Self {
         let ip: IpAddr = ip.parse().unwrap();
         let nat = Nat::new(
             NatConfig {
@@ -37,7 +37,7 @@ impl Home {
             },
             [7; 32],
         );
-        let config = Config {
+        let config = GatewayConfig {
             announcements: 0,
             min_lifetime: Duration::from_secs(1),
             ..config
@@ -80,10 +80,10 @@ fn answer(
     std::iter::from_fn(|| gateway.poll_transmit().map(|datagram| datagram.data)).collect()
 }
 
-fn without_upnp() -> Protocols {
-    Protocols {
+fn without_upnp() -> Dialects {
+    Dialects {
         upnp: false,
-        ..Protocols::ALL
+        ..Dialects::ALL
     }
 }
 
@@ -97,7 +97,7 @@ fn to(gateway: IpAddr) -> MapperConfig {
 
 #[tokio::test]
 async fn a_probe_tells_what_the_gateway_speaks_and_leaves_no_trace() {
-    let gateway = Home::start("127.53.51.1", Config::default()).await;
+    let gateway = Home::start("127.53.51.1", GatewayConfig::default()).await;
     let found = probe(&ProbeConfig {
         gateway: Some(gateway.ip),
         dialects: without_upnp(),
@@ -106,9 +106,9 @@ async fn a_probe_tells_what_the_gateway_speaks_and_leaves_no_trace() {
     .await
     .unwrap();
     let external = Some(EXTERNAL.parse().unwrap());
-    assert_eq!(found.pcp, Finding::Present { external });
-    assert_eq!(found.nat_pmp, Finding::Present { external });
-    assert_eq!(found.upnp, Finding::Absent(Absence::Off));
+    assert_eq!(found.pcp, Support::Present { external });
+    assert_eq!(found.nat_pmp, Support::Present { external });
+    assert_eq!(found.upnp, Support::Absent(AbsenceReason::Off));
     assert_eq!(found.external(), external);
     assert!(found.is_any_present());
     while gateway.leases() > 0 {
@@ -127,22 +127,22 @@ async fn a_probe_of_a_machine_that_is_no_gateway_finds_nothing_at_once() {
     .unwrap();
     assert_eq!(
         found.finding(Dialect::Pcp),
-        Finding::Absent(Absence::Unreachable)
+        Support::Absent(AbsenceReason::Unreachable)
     );
     assert_eq!(
         found.finding(Dialect::NatPmp),
-        Finding::Absent(Absence::Unreachable)
+        Support::Absent(AbsenceReason::Unreachable)
     );
     assert!(!found.is_any_present());
 }
 
 #[tokio::test]
 async fn a_port_is_mapped_renewed_and_given_back() {
-    let gateway = Home::start("127.53.51.3", Config::default()).await;
+    let gateway = Home::start("127.53.51.3", GatewayConfig::default()).await;
     let mapper = Mapper::start(&to(gateway.ip)).unwrap();
     let request = MapRequest {
         lifetime: Duration::from_secs(1),
-        ..MapRequest::new(Protocol::Udp, 5000)
+        ..MapRequest::new(TransportProtocol::Udp, 5000)
     };
     let mut port = mapper.map(request).await.unwrap();
     let first = port.mapping();
@@ -157,14 +157,14 @@ async fn a_port_is_mapped_renewed_and_given_back() {
 
 #[tokio::test]
 async fn stopping_ends_every_mapping() {
-    let gateway = Home::start("127.53.51.4", Config::default()).await;
+    let gateway = Home::start("127.53.51.4", GatewayConfig::default()).await;
     let mapper = Mapper::start(&to(gateway.ip)).unwrap();
     let one = mapper
-        .map(MapRequest::new(Protocol::Udp, 5000))
+        .map(MapRequest::new(TransportProtocol::Udp, 5000))
         .await
         .unwrap();
     let two = mapper
-        .map(MapRequest::new(Protocol::Tcp, 5000))
+        .map(MapRequest::new(TransportProtocol::Tcp, 5000))
         .await
         .unwrap();
     assert_eq!(gateway.leases(), 2);
@@ -175,13 +175,15 @@ async fn stopping_ends_every_mapping() {
 
 #[tokio::test]
 async fn a_refusal_is_told() {
-    let config = Config {
+    let config = GatewayConfig {
         leases_per_host: 0,
-        ..Config::default()
+        ..GatewayConfig::default()
     };
     let gateway = Home::start("127.53.51.5", config).await;
     let mapper = Mapper::start(&to(gateway.ip)).unwrap();
-    let refused = mapper.map(MapRequest::new(Protocol::Udp, 5000)).await;
+    let refused = mapper
+        .map(MapRequest::new(TransportProtocol::Udp, 5000))
+        .await;
     let quota = jackfield_portmap::pcp::ResultCode::UserExQuota;
     assert_eq!(
         refused.err(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_internet::{App, Datagram, Echo, HostId, Link, NatBox, NetworkId, World};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Assignment, Config};
+use jackfield_nat::{Assignment, NatConfig};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
@@ -184,7 +184,7 @@ impl Scene {
         &mut self,
         name: &str,
         number: u8,
-        mut config: Config,
+        mut config: NatConfig,
     ) -> Result<(NatBox, HostId), Box<dyn Error>> {
         config.externals = vec![format!("203.0.113.{number}").parse()?];
         let prefix = format!("192.168.{number}.0/24").parse()?;
@@ -210,8 +210,11 @@ impl Scene {
     /// Has a host ask the server for its outside endpoint.
     fn learn(&mut self, host: HostId, port: u16) -> Result<SocketAddr, Box<dyn Error>> {
         self.say(host, port, SERVER, "How do I look?");
-        let heard = self.world.app::<Echo>(host).and_then(|it| it.heard.last());
-        let (_, answer) = heard.ok_or("the server did not answer")?;
+        let received = self
+            .world
+            .app::<Echo>(host)
+            .and_then(|it| it.received.last());
+        let (_, answer) = received.ok_or("the server did not answer")?;
         Ok(std::str::from_utf8(answer)?.parse()?)
     }
 
@@ -252,7 +255,7 @@ impl App for Mirror {
 }
 
 /// A cone that keeps ports, so that pictures are easier to follow.
-fn cone(profile: Profile) -> Config {
+fn cone(profile: Profile) -> NatConfig {
     let mut config = profile.config(&[]);
     config.ports.assignment = Assignment::Preserve;
     config

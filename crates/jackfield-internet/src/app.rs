@@ -66,7 +66,7 @@ impl Clone for Box<dyn App> {
 #[derive(Debug, Clone, Default)]
 pub struct Echo {
     /// What came, and from where.
-    pub heard: Vec<(SocketAddr, Vec<u8>)>,
+    pub received: Vec<(SocketAddr, Vec<u8>)>,
     answers: VecDeque<Datagram>,
 }
 
@@ -78,7 +78,7 @@ impl App for Echo {
         destination: SocketAddr,
         data: &[u8],
     ) {
-        self.heard.push((source, data.to_vec()));
+        self.received.push((source, data.to_vec()));
         if destination.port() == ECHO_PORT {
             self.answers.push_back(Datagram {
                 source: destination,

@@ -8,8 +8,10 @@ use super::app::App;
 use super::host::Host;
 use super::link::{Link, Pipe};
 use super::reassembly::Reassembly;
-use super::world::{HostId, Interface, InterfaceId, Kind, Network, NetworkId, Node, NodeId, World};
-use jackfield_nat::{Address, Config, Nat, Policy, Prefix, Translation};
+use super::world::{
+    HostId, Interface, InterfaceId, Network, NetworkId, Node, NodeId, NodeKind, World,
+};
+use jackfield_nat::{Address, Nat, NatConfig, Policy, Prefix, Translation};
 
 /// A NAT or firewall with the network behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,9 +58,9 @@ impl World {
             reassembly: Reassembly::default(),
             refused: 0,
         };
-        let node = self.node(name, Kind::Host(host));
+        let node = self.node(name, NodeKind::Host(host));
         self.attach(node, network, vec![address]);
-        self.tell_addresses(node);
+        self.update_addresses(node);
         HostId(node)
     }
 
@@ -70,7 +72,7 @@ impl World {
         address: IpAddr,
     ) -> InterfaceId {
         let interface = self.attach(host.0, network, vec![address]);
-        self.tell_addresses(host.0);
+        self.update_addresses(host.0);
         interface
     }
 
@@ -80,7 +82,7 @@ impl World {
         name: &str,
         outside: NetworkId,
         prefix: Prefix,
-        mut config: Config,
+        mut config: NatConfig,
     ) -> NatBox {
         let own = Address::from(config.inside.unwrap_or_else(|| prefix.first_host()));
         config.inside = Some(own.into());
@@ -97,7 +99,7 @@ impl World {
         let inside = self.network(name, link);
         let node = self.node(
             name,
-            Kind::Nat {
+            NodeKind::Nat {
                 nat,
                 inside: InterfaceId(0),
                 outside: InterfaceId(0),
@@ -105,7 +107,7 @@ impl World {
         );
         let inside_interface = self.attach(node, inside, vec![own.into()]);
         let outside_interface = self.attach(node, outside, externals);
-        if let Some(Kind::Nat {
+        if let Some(NodeKind::Nat {
             inside, outside, ..
         }) = self.nodes.get_mut(node.0).map(|node| &mut node.kind)
         {
@@ -135,12 +137,12 @@ impl World {
             mapping: jackfield_nat::Mapping::EndpointIndependent,
             filtering: jackfield_nat::Filtering::AddressAndPortDependent,
         };
-        let config = Config {
+        let config = NatConfig {
             translation: Translation::None,
             udp: strict,
             tcp: strict,
             policy,
-            ..Config::default()
+            ..NatConfig::default()
         };
         self.nat(name, outside, prefix, config)
     }
@@ -149,7 +151,7 @@ impl World {
     pub fn router(&mut self, name: &str, networks: &[(NetworkId, Prefix)]) -> NodeId {
         let node = self.node(
             name,
-            Kind::Router {
+            NodeKind::Router {
                 interfaces: Vec::new(),
             },
         );
@@ -168,7 +170,7 @@ impl World {
                     network.routes.push((*prefix, *interface));
                 }
             }
-            if let Some(Kind::Router { interfaces }) =
+            if let Some(NodeKind::Router { interfaces }) =
                 self.nodes.get_mut(node.0).map(|node| &mut node.kind)
             {
                 interfaces.push(*interface);
@@ -183,14 +185,14 @@ impl World {
     /// Returns the NAT in a box.
     pub fn nat_of(&self, nat: NatBox) -> Option<&Nat> {
         match &self.nodes.get(nat.node.0)?.kind {
-            Kind::Nat { nat, .. } => Some(nat),
-            Kind::Host(_) | Kind::Router { .. } => None,
+            NodeKind::Nat { nat, .. } => Some(nat),
+            NodeKind::Host(_) | NodeKind::Router { .. } => None,
         }
     }
 
     /// Does something with the NAT in a box, such as a reboot.
     pub fn with_nat<R>(&mut self, nat: NatBox, act: impl FnOnce(&mut Nat) -> R) -> Option<R> {
-        let Kind::Nat { nat: inner, .. } = &mut self.nodes.get_mut(nat.node.0)?.kind else {
+        let NodeKind::Nat { nat: inner, .. } = &mut self.nodes.get_mut(nat.node.0)?.kind else {
             return None;
         };
         let result = act(inner);
@@ -209,7 +211,7 @@ impl World {
         if let Some(interface) = self.interfaces.get_mut(interface.0) {
             interface.is_up = up;
             let node = interface.node;
-            self.tell_addresses(node);
+            self.update_addresses(node);
         }
     }
 
@@ -250,7 +252,7 @@ impl World {
             .map(|(id, _)| InterfaceId(id))
     }
 
-    fn node(&mut self, name: &str, kind: Kind) -> NodeId {
+    fn node(&mut self, name: &str, kind: NodeKind) -> NodeId {
         self.nodes.push(Node {
             name: name.to_owned(),
             kind,
@@ -279,9 +281,9 @@ impl World {
     }
 
     /// Tells the program of a host which addresses it has, and sends what it then wants to send.
-    fn tell_addresses(&mut self, node: NodeId) {
+    fn update_addresses(&mut self, node: NodeId) {
         let (now, addresses) = (self.now, self.addresses(HostId(node)));
-        if let Some(Kind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind) {
+        if let Some(NodeKind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind) {
             host.app.handle_addresses(now, &addresses);
             self.settle(node);
         }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use jackfield_nat::pcapng::{beginning, packet};
+use jackfield_nat::pcapng::{file_header, packet_block};
 
-use super::trace::{Fate, What};
+use super::trace::{HopOutcome, TraceKind};
 use super::world::World;
 
 impl World {
     /// Writes everything that happened as a pcapng file, one capture interface for each interface of a machine.
     ///
-    /// A packet is shown where it is sent, with its fate as a comment unless it arrives; at a NAT it is shown once more
+    /// A packet is shown where it is sent, with its outcome as a comment unless it arrives; at a NAT it is shown once more
     /// with the verdict. `since_1970` is what the world's beginning is to be called.
     pub fn pcapng(&self, since_1970: Duration) -> Vec<u8> {
         let names = self.interfaces.iter().map(|interface| {
@@ -18,12 +18,14 @@ impl World {
             let network = network.map_or("?", |network| network.name.as_str());
             format!("{} on {network}", self.name(interface.node))
         });
-        let mut file = beginning(names);
+        let mut file = file_header(names);
         for event in self.trace.events() {
             let at = since_1970 + event.at;
-            let (interface, comment) = match event.what {
-                What::Hop { from, fate, .. } => (from.0, fate_comment(fate).map(str::to_owned)),
-                What::Judged { by, from, verdict } => {
+            let (interface, comment) = match event.kind {
+                TraceKind::Hop { from, outcome, .. } => {
+                    (from.0, fate_comment(outcome).map(str::to_owned))
+                }
+                TraceKind::Verdict { by, from, verdict } => {
                     let mut mine = self.interfaces_of(by);
                     let interface = match from {
                         jackfield_nat::Side::Inside => mine.next(),
@@ -33,7 +35,7 @@ impl World {
                     (interface.map_or(0, |id| id.0), Some(comment))
                 }
             };
-            file.extend(packet(
+            file.extend(packet_block(
                 interface as u32,
                 at,
                 &event.bytes,
@@ -44,13 +46,13 @@ impl World {
     }
 }
 
-fn fate_comment(fate: Fate) -> Option<&'static str> {
-    match fate {
-        Fate::Arrived(_) => None,
-        Fate::Lost => Some("lost on the way"),
-        Fate::QueueFull => Some("dropped: queue full"),
-        Fate::TooBig => Some("dropped: larger than the link's MTU"),
-        Fate::NoRoute => Some("dropped: no route"),
-        Fate::Down => Some("dropped: interface down"),
+fn fate_comment(outcome: HopOutcome) -> Option<&'static str> {
+    match outcome {
+        HopOutcome::Arrived(_) => None,
+        HopOutcome::Lost => Some("lost on the way"),
+        HopOutcome::QueueFull => Some("dropped: queue full"),
+        HopOutcome::TooBig => Some("dropped: larger than the link's MTU"),
+        HopOutcome::NoRoute => Some("dropped: no route"),
+        HopOutcome::Down => Some("dropped: interface down"),
     }
 }

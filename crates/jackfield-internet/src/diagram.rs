@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::trace::{Fate, What};
+use super::trace::{HopOutcome, TraceKind};
 use super::world::{NodeId, World};
 use jackfield_nat::Verdict;
 use jackfield_nat::packet::describe;
@@ -21,19 +21,19 @@ impl World {
         }
         trim_end(&mut text);
         for event in self.trace.events() {
-            let line = match event.what {
-                What::Hop { from, fate, .. } => {
+            let line = match event.kind {
+                TraceKind::Hop { from, outcome, .. } => {
                     let from = self.interfaces.get(from.0).map(|it| it.node);
-                    let to = match fate {
-                        Fate::Arrived(to) => self.interfaces.get(to.0).map(|it| it.node),
+                    let to = match outcome {
+                        HopOutcome::Arrived(to) => self.interfaces.get(to.0).map(|it| it.node),
                         _ => None,
                     };
-                    from.map(|from| self.arrow(from, to, fate, &describe(&event.bytes)))
+                    from.map(|from| self.arrow(from, to, outcome, &describe(&event.bytes)))
                 }
-                What::Judged { by, verdict, .. } => match verdict {
+                TraceKind::Verdict { by, verdict, .. } => match verdict {
                     Verdict::Forward | Verdict::Hairpin => None,
                     Verdict::Drop(_) => Some(self.note(by, 'X', &verdict.to_string())),
-                    Verdict::Held(_) => Some(self.note(by, '*', &verdict.to_string())),
+                    Verdict::Hold(_) => Some(self.note(by, '*', &verdict.to_string())),
                 },
             };
             if let Some(line) = line {
@@ -45,9 +45,9 @@ impl World {
         text
     }
 
-    fn arrow(&self, from: NodeId, to: Option<NodeId>, fate: Fate, label: &str) -> String {
+    fn arrow(&self, from: NodeId, to: Option<NodeId>, outcome: HopOutcome, label: &str) -> String {
         let Some(to) = to.filter(|to| *to != from) else {
-            return self.note(from, '?', &format!("{label}: {fate:?}"));
+            return self.note(from, '?', &format!("{label}: {outcome:?}"));
         };
         let mut line = self.lifelines();
         let (left, right) = (from.0.min(to.0) * COLUMN, from.0.max(to.0) * COLUMN);

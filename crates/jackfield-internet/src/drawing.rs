@@ -6,7 +6,7 @@ mod style;
 
 use std::time::Duration;
 
-use super::world::{Kind, NodeId, World};
+use super::world::{NodeId, NodeKind, World};
 use canvas::Canvas;
 use jackfield_nat::Address;
 use rows::{End, Endpoints, Hop, Row};
@@ -126,7 +126,8 @@ impl Drawing<'_> {
     /// Shades what is behind each NAT.
     fn draw_networks(&self, canvas: &mut Canvas, header: f64, height: f64) {
         for (column, node) in self.columns.iter().enumerate() {
-            let Some(Kind::Nat { inside, .. }) = self.world.nodes.get(node.0).map(|it| &it.kind)
+            let Some(NodeKind::Nat { inside, .. }) =
+                self.world.nodes.get(node.0).map(|it| &it.kind)
             else {
                 continue;
             };
@@ -162,12 +163,12 @@ impl Drawing<'_> {
             return;
         };
         let (class, addresses) = match &machine.kind {
-            Kind::Host(_) => ("host", self.addresses(node)),
-            Kind::Nat { nat, .. } => {
+            NodeKind::Host(_) => ("host", self.addresses(node)),
+            NodeKind::Nat { nat, .. } => {
                 let externals = nat.config().externals.iter();
                 ("nat", externals.map(ToString::to_string).collect())
             }
-            Kind::Router { .. } => ("host", Vec::new()),
+            NodeKind::Router { .. } => ("host", Vec::new()),
         };
         let about = self.abouts.iter().find(|(of, _)| *of == node);
         let x = self.x(column);

@@ -1,8 +1,8 @@
 //! What machines do with packets that arrive.
 
 use super::port_mapping::is_for_group;
-use super::trace::{TraceEvent, What};
-use super::world::{InterfaceId, Kind, NodeId, World};
+use super::trace::{TraceEvent, TraceKind};
+use super::world::{InterfaceId, NodeId, NodeKind, World};
 use jackfield_nat::packet::rewrite::decrement_ttl;
 use jackfield_nat::packet::{Headers, IcmpError, Packet, Transport, build};
 use jackfield_nat::{Address, Side, Transmit, Verdict};
@@ -14,8 +14,8 @@ impl World {
         };
         let node = interface.node;
         match self.nodes.get(node.0).map(|node| &node.kind) {
-            Some(Kind::Host(_)) => self.host_receives(node, at, bytes),
-            Some(Kind::Nat { inside, .. }) => {
+            Some(NodeKind::Host(_)) => self.host_receives(node, at, bytes),
+            Some(NodeKind::Nat { inside, .. }) => {
                 let side = if *inside == at {
                     Side::Inside
                 } else {
@@ -23,7 +23,7 @@ impl World {
                 };
                 self.nat_receives(node, side, at, bytes);
             }
-            Some(Kind::Router { .. }) => self.route(node, at, bytes),
+            Some(NodeKind::Router { .. }) => self.route(node, at, bytes),
             None => {}
         }
         self.settle(node);
@@ -38,7 +38,7 @@ impl World {
             return;
         }
         let now = self.now;
-        let Some(Kind::Nat {
+        let Some(NodeKind::Nat {
             nat,
             inside,
             outside,
@@ -60,7 +60,7 @@ impl World {
         self.trace.record(|| TraceEvent {
             at: since,
             bytes: original,
-            what: What::Judged {
+            kind: TraceKind::Verdict {
                 by: node,
                 from: side,
                 verdict,
@@ -74,7 +74,7 @@ impl World {
         match verdict {
             Verdict::Forward => self.put_fitting(other, translated),
             Verdict::Hairpin => self.put_fitting(inside, translated),
-            Verdict::Held(_) | Verdict::Drop(_) => {}
+            Verdict::Hold(_) | Verdict::Drop(_) => {}
         }
     }
 
@@ -130,7 +130,7 @@ impl World {
     /// Returns the interface of a router that leads to an address: onto a network that knows it, else any other that
     /// has a gateway.
     fn route_to(&self, node: NodeId, from: InterfaceId, to: Address) -> Option<InterfaceId> {
-        let Some(Kind::Router { interfaces }) = self.nodes.get(node.0).map(|node| &node.kind)
+        let Some(NodeKind::Router { interfaces }) = self.nodes.get(node.0).map(|node| &node.kind)
         else {
             return None;
         };
@@ -199,12 +199,12 @@ impl World {
     /// Sends what a machine has ready.
     pub(super) fn drain(&mut self, node: NodeId) {
         match self.nodes.get(node.0).map(|node| &node.kind) {
-            Some(Kind::Host(_)) => self.drain_host(node),
-            Some(Kind::Nat { .. }) => {
+            Some(NodeKind::Host(_)) => self.drain_host(node),
+            Some(NodeKind::Nat { .. }) => {
                 self.drain_gateway(node);
                 self.drain_nat(node);
             }
-            Some(Kind::Router { .. }) | None => {}
+            Some(NodeKind::Router { .. }) | None => {}
         }
     }
 
@@ -215,7 +215,7 @@ impl World {
     }
 
     fn next_of_nat(&mut self, node: NodeId) -> Option<(InterfaceId, Vec<u8>)> {
-        let Some(Kind::Nat {
+        let Some(NodeKind::Nat {
             nat,
             inside,
             outside,
@@ -234,9 +234,9 @@ impl World {
     pub(super) fn node_timeout(&mut self, node: NodeId) {
         let now = self.now;
         match self.nodes.get_mut(node.0).map(|node| &mut node.kind) {
-            Some(Kind::Host(host)) => host.app.handle_timeout(now),
-            Some(Kind::Nat { nat, .. }) => nat.handle_timeout(now),
-            Some(Kind::Router { .. }) | None => {}
+            Some(NodeKind::Host(host)) => host.app.handle_timeout(now),
+            Some(NodeKind::Nat { nat, .. }) => nat.handle_timeout(now),
+            Some(NodeKind::Router { .. }) | None => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
 use crate::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
 use crate::{TcpApp, TcpClient, World};
 use jackfield_nat::packet::build;
-use jackfield_tcp::{Limits, Stack};
+use jackfield_tcp::{Stack, StackLimits};
 
 /// Reads every message of the proxies' protocols: what is read is what its writer writes, and nothing is read from a
 /// part of it.
@@ -101,11 +101,11 @@ pub fn proxy_server(data: &[u8]) {
     let proxy = world.host("proxy", net, address(1), proxy);
     let port = if first & 1 == 0 { 3128 } else { 1080 };
     let to = SocketAddr::new(address(1), port);
-    let client = TcpClient::new(to, Vec::new()).stay();
+    let client = TcpClient::new(to, Vec::new()).keep_open();
     let client = world.host("client", net, address(2), TcpApp::new(2, client));
     for piece in words.chunks(1 + usize::from(first >> 2)) {
         world.with_app(client, |app: &mut TcpApp<TcpClient>, now| {
-            app.act(now, |client, stack| client.say(now, stack, piece));
+            app.act(now, |client, stack| client.send(now, stack, piece));
         });
         world.run_for(Duration::from_millis(20));
     }
@@ -125,13 +125,13 @@ pub fn proxy_server(data: &[u8]) {
 
 /// Plays segments and calls on a stack and, from some point on, on a clone of it: they stay the same, within limits.
 pub fn stack(data: &[u8]) {
-    let limits = Limits {
+    let limits = StackLimits {
         connections: 8,
         half_open: 4,
         receive_buffer: 2000,
         send_buffer: 2000,
         journal: usize::MAX,
-        ..Limits::default()
+        ..StackLimits::default()
     };
     let mut stack = Stack::with_limits(&[[192, 0, 2, 1].into()], [1; 32], limits);
     stack.listen(80);

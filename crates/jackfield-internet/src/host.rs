@@ -5,7 +5,7 @@ use jackfield_nat::packet::Datagram;
 use super::app::App;
 use super::port_mapping::is_multicast;
 use super::reassembly::Reassembly;
-use super::world::{InterfaceId, Kind, NodeId, World};
+use super::world::{InterfaceId, NodeId, NodeKind, World};
 use jackfield_nat::packet::{Headers, Transport, build, verify};
 
 /// A machine with a program.
@@ -25,7 +25,8 @@ impl World {
             return;
         };
         let addresses = interface.addresses.clone();
-        let Some(Kind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind) else {
+        let Some(NodeKind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind)
+        else {
             return;
         };
         let Some(bytes) = host.reassembly.take(now, bytes) else {
@@ -76,7 +77,7 @@ impl World {
     }
 
     fn next_of_host(&mut self, node: NodeId) -> Option<Vec<u8>> {
-        let Kind::Host(host) = &mut self.nodes.get_mut(node.0)?.kind else {
+        let NodeKind::Host(host) = &mut self.nodes.get_mut(node.0)?.kind else {
             return None;
         };
         if let Some(packet) = host.app.poll_packet() {

@@ -18,8 +18,8 @@
 //!
 //! world.send(alice, 5000, "198.51.100.9:7".parse()?, b"hello");
 //! world.run_for(Duration::from_secs(1));
-//! assert_eq!(world.app::<Echo>(server).unwrap().heard[0].0.to_string(), "203.0.113.1:5000");
-//! assert_eq!(world.app::<Echo>(alice).unwrap().heard.len(), 1);
+//! assert_eq!(world.app::<Echo>(server).unwrap().received[0].0.to_string(), "203.0.113.1:5000");
+//! assert_eq!(world.app::<Echo>(alice).unwrap().received.len(), 1);
 //! println!("{}", world.diagram());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -50,5 +50,5 @@ pub use jackfield_nat::packet::Datagram;
 pub use link::{Link, Loss, Passage, Pipe};
 pub use site::{Place, Site, UnknownSite};
 pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};
-pub use trace::{Fate, Trace, TraceEvent, What};
+pub use trace::{HopOutcome, Trace, TraceEvent, TraceKind};
 pub use world::{HostId, InterfaceId, NetworkId, NodeId, World};

@@ -3,15 +3,15 @@
 use rand_chacha::rand_core::Rng;
 
 use super::build::NatBox;
-use super::trace::{TraceEvent, What};
-use super::world::{InterfaceId, Kind, NodeId, World};
+use super::trace::{TraceEvent, TraceKind};
+use super::world::{InterfaceId, NodeId, NodeKind, World};
 use jackfield_nat::packet::Headers;
 use jackfield_nat::{Address, Nat, Side};
-use jackfield_portmap::{Config, Gateway};
+use jackfield_portmap::{Gateway, GatewayConfig};
 
 impl World {
     /// Has a NAT lease its ports to the hosts behind it.
-    pub fn map_ports(&mut self, nat: NatBox, config: Config) {
+    pub fn map_ports(&mut self, nat: NatBox, config: GatewayConfig) {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let now = self.now;
@@ -31,8 +31,8 @@ impl World {
     fn nat_and_gateway(&mut self, node: NodeId) -> Option<(&mut Nat, &mut Gateway, InterfaceId)> {
         let gateway = self.gateways.get_mut(&node)?;
         match &mut self.nodes.get_mut(node.0)?.kind {
-            Kind::Nat { nat, inside, .. } => Some((nat, gateway, *inside)),
-            Kind::Host(_) | Kind::Router { .. } => None,
+            NodeKind::Nat { nat, inside, .. } => Some((nat, gateway, *inside)),
+            NodeKind::Host(_) | NodeKind::Router { .. } => None,
         }
     }
 
@@ -76,18 +76,18 @@ impl World {
         let members = self.networks.get(interface.network.0);
         let members = members.map_or_else(Vec::new, |network| network.members.clone());
         for to in members.into_iter().filter(|to| *to != from) {
-            let (fate, arrives, _) = self.carry_to(from, to, bytes.len());
+            let (outcome, arrives, _) = self.carry_to(from, to, bytes.len());
             let (at, then) = (self.now - self.start, arrives - self.start);
             self.trace.record(|| TraceEvent {
                 at,
                 bytes: bytes.to_vec(),
-                what: What::Hop {
+                kind: TraceKind::Hop {
                     from,
-                    fate,
+                    outcome,
                     arrives: then,
                 },
             });
-            if let super::Fate::Arrived(to) = fate {
+            if let super::HopOutcome::Arrived(to) = outcome {
                 self.schedule(arrives, to, bytes.to_vec());
             }
         }

@@ -10,7 +10,7 @@ use super::tcp::TcpApp;
 use super::world::{HostId, NetworkId, World};
 use jackfield_nat::oracle::Traits;
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Behaviour, Config, Filtering, Mapping, Policy, Prefix, Translation};
+use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig, Policy, Prefix, Translation};
 
 /// A kind of place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +90,7 @@ impl Site {
     }
 
     /// Returns the NATs and firewalls in front of a host there, innermost first, without their addresses.
-    pub fn chain(self) -> Vec<Config> {
+    pub fn chain(self) -> Vec<NatConfig> {
         let nat = |profile: Profile| profile.config(&[]);
         match self {
             Self::Open | Self::HttpProxy | Self::SocksProxy => Vec::new(),
@@ -116,7 +116,7 @@ impl Site {
         self.traits(Traits::of_tcp)
     }
 
-    fn traits(self, of: fn(&Config) -> Traits) -> Vec<Traits> {
+    fn traits(self, of: fn(&NatConfig) -> Traits) -> Vec<Traits> {
         if matches!(self, Self::HttpProxy | Self::SocksProxy) {
             let open = Filtering::EndpointIndependent;
             let mut wall = Traits::plain(Mapping::EndpointIndependent, open);
@@ -223,17 +223,17 @@ impl FromStr for Site {
 }
 
 /// Returns a firewall that refuses by policy alone: what the policy lets pass needs nobody's permission.
-fn open_firewall(policy: Policy) -> Config {
+fn open_firewall(policy: Policy) -> NatConfig {
     let open = Behaviour {
         mapping: Mapping::EndpointIndependent,
         filtering: Filtering::EndpointIndependent,
     };
-    Config {
+    NatConfig {
         translation: Translation::None,
         udp: open,
         tcp: open,
         policy,
-        ..Config::default()
+        ..NatConfig::default()
     }
 }
 

@@ -12,7 +12,7 @@ use jackfield_nat::packet::Datagram;
 
 use super::app::App;
 use jackfield_nat::packet::Headers;
-use jackfield_tcp::{Event, Limits, Stack};
+use jackfield_tcp::{Event, Stack, StackLimits};
 
 pub use client::{Outcome, TcpClient};
 pub use echo::TcpEcho;
@@ -69,15 +69,15 @@ impl<P: TcpProgram> TcpApp<P> {
     /// Returns a program with a stack that draws its sequence numbers and ports from `seed`, and remembers everything,
     /// so that a world with it can be cloned at any time.
     pub fn new(seed: u64, program: P) -> Self {
-        let limits = Limits {
+        let limits = StackLimits {
             journal: usize::MAX,
-            ..Limits::default()
+            ..StackLimits::default()
         };
         Self::with_limits(seed, program, limits)
     }
 
     /// Returns a program whose stack has limits of its own.
-    pub fn with_limits(seed: u64, program: P, limits: Limits) -> Self {
+    pub fn with_limits(seed: u64, program: P, limits: StackLimits) -> Self {
         let mut bytes = [0; 32];
         let (first, _) = bytes.split_at_mut(8);
         first.copy_from_slice(&seed.to_be_bytes());

@@ -7,7 +7,7 @@ use jackfield_nat::{Side, Verdict};
 
 /// What became of a packet on a hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum HopOutcome {
     /// It arrives at this interface.
     Arrived(InterfaceId),
     /// The link lost it.
@@ -30,23 +30,23 @@ pub struct TraceEvent {
     /// To which packet.
     pub bytes: Vec<u8>,
     /// What.
-    pub what: What,
+    pub kind: TraceKind,
 }
 
 /// What happened to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum TraceKind {
     /// It was put on a link.
     Hop {
         /// By whom.
         from: InterfaceId,
         /// How that ended, and when.
-        fate: Fate,
+        outcome: HopOutcome,
         /// When it arrives, since the world began.
         arrives: Duration,
     },
     /// A NAT or firewall judged it.
-    Judged {
+    Verdict {
         /// Which one.
         by: NodeId,
         /// Where the packet came from.
@@ -74,7 +74,7 @@ impl Trace {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for event in &self.events {
-            let _ = write!(text, "{:>14} {:?} ", event.at.as_nanos(), event.what);
+            let _ = write!(text, "{:>14} {:?} ", event.at.as_nanos(), event.kind);
             let _ = write!(text, "{} ", describe(&event.bytes));
             for byte in &event.bytes {
                 let _ = write!(text, "{byte:02x}");

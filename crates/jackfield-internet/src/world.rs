@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::app::App;
 use super::host::Host;
 use super::link::{Link, Passage, Pipe};
-use super::trace::{Fate, Trace, TraceEvent, What};
+use super::trace::{HopOutcome, Trace, TraceEvent, TraceKind};
 use jackfield_nat::packet::{Headers, build};
 use jackfield_nat::{Address, Nat, Prefix};
 use jackfield_portmap::Gateway;
@@ -59,11 +59,11 @@ pub struct World {
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Host(Host),
     /// Boxed, for a NAT is large.
     Nat {
@@ -207,7 +207,7 @@ impl World {
         act: impl FnOnce(&mut T, Instant) -> R,
     ) -> Option<R> {
         let now = self.now;
-        let Kind::Host(inner) = &mut self.nodes.get_mut(host.0.0)?.kind else {
+        let NodeKind::Host(inner) = &mut self.nodes.get_mut(host.0.0)?.kind else {
             return None;
         };
         let app: &mut dyn std::any::Any = inner.app.as_mut();
@@ -243,8 +243,8 @@ impl World {
 
     pub(super) fn host_of(&self, host: HostId) -> Option<&Host> {
         match &self.nodes.get(host.0.0)?.kind {
-            Kind::Host(inner) => Some(inner),
-            Kind::Nat { .. } | Kind::Router { .. } => None,
+            NodeKind::Host(inner) => Some(inner),
+            NodeKind::Nat { .. } | NodeKind::Router { .. } => None,
         }
     }
 
@@ -253,19 +253,19 @@ impl World {
         if self.put_multicast(from, &bytes) {
             return;
         }
-        let (fate, arrives, again) = self.carry(from, &bytes);
+        let (outcome, arrives, again) = self.carry(from, &bytes);
         let at = self.now - self.start;
         let length = arrives - self.start;
         self.trace.record(|| TraceEvent {
             at,
             bytes: bytes.clone(),
-            what: What::Hop {
+            kind: TraceKind::Hop {
                 from,
-                fate,
+                outcome,
                 arrives: length,
             },
         });
-        if let Fate::Arrived(to) = fate {
+        if let HopOutcome::Arrived(to) = outcome {
             if let Some(again) = again {
                 self.schedule(again, to, bytes.clone());
             }
@@ -274,13 +274,13 @@ impl World {
     }
 
     /// Decides where a packet goes on the network of an interface, and when it is there.
-    fn carry(&mut self, from: InterfaceId, bytes: &[u8]) -> (Fate, Instant, Option<Instant>) {
-        let fail = |fate| (fate, self.now, None);
+    fn carry(&mut self, from: InterfaceId, bytes: &[u8]) -> (HopOutcome, Instant, Option<Instant>) {
+        let fail = |outcome| (outcome, self.now, None);
         let Some(interface) = self.interfaces.get(from.0).filter(|it| it.is_up) else {
-            return fail(Fate::Down);
+            return fail(HopOutcome::Down);
         };
         let Some(to) = self.next_hop(interface.network, from, bytes) else {
-            return fail(Fate::NoRoute);
+            return fail(HopOutcome::NoRoute);
         };
         self.carry_to(from, to, bytes.len())
     }
@@ -291,10 +291,10 @@ impl World {
         from: InterfaceId,
         to: InterfaceId,
         length: usize,
-    ) -> (Fate, Instant, Option<Instant>) {
+    ) -> (HopOutcome, Instant, Option<Instant>) {
         let is_up = |id: InterfaceId| self.interfaces.get(id.0).is_some_and(|it| it.is_up);
         if !is_up(from) || !is_up(to) {
-            return (Fate::Down, self.now, None);
+            return (HopOutcome::Down, self.now, None);
         }
         let mut at = self.now;
         let mut again = None;
@@ -308,7 +308,7 @@ impl World {
                 &mut interface.down
             };
             if length > pipe.link.mtu {
-                return (Fate::TooBig, at, None);
+                return (HopOutcome::TooBig, at, None);
             }
             match pipe.pass(at, length, &mut self.rng) {
                 Passage::Arrives {
@@ -318,11 +318,11 @@ impl World {
                     at = then;
                     again = twice.or_else(|| again.map(|_| then));
                 }
-                Passage::Lost => return (Fate::Lost, at, None),
-                Passage::QueueFull => return (Fate::QueueFull, at, None),
+                Passage::Lost => return (HopOutcome::Lost, at, None),
+                Passage::QueueFull => return (HopOutcome::QueueFull, at, None),
             }
         }
-        (Fate::Arrived(to), at, again)
+        (HopOutcome::Arrived(to), at, again)
     }
 
     /// Returns who on a network takes a packet: the owner of its destination, who routes to it, or the gateway.
@@ -361,8 +361,8 @@ impl World {
     pub(super) fn settle(&mut self, node: NodeId) {
         self.drain(node);
         let next = match self.nodes.get(node.0).map(|node| &node.kind) {
-            Some(Kind::Host(host)) => host.app.next_timeout(),
-            Some(Kind::Nat { nat, .. }) => {
+            Some(NodeKind::Host(host)) => host.app.next_timeout(),
+            Some(NodeKind::Nat { nat, .. }) => {
                 let gateway = self.gateways.get(&node);
                 let leases = gateway.and_then(Gateway::next_timeout);
                 nat.next_timeout().into_iter().chain(leases).min()

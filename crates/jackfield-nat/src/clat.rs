@@ -61,7 +61,7 @@ impl Clat {
             return Err(DropReason::WrongFamily);
         }
         let destination = extract(self.local, headers.destination).ok_or(DropReason::NotForUs)?;
-        let source = extract(self.pref64, headers.source).unwrap_or(SOMEBODY);
+        let source = extract(self.pref64, headers.source).unwrap_or(DUMMY_ADDRESS);
         cross(packet, &headers, source, destination, |quoted| {
             let source = extract(self.local, quoted.source)?;
             Some((source, extract(self.pref64, quoted.destination)?))
@@ -126,7 +126,7 @@ fn extract(prefix: Prefix, address: Address) -> Option<Address> {
 }
 
 /// The IPv4 address of whoever has none.
-const SOMEBODY: Address = Address::v4(0xc000_0008);
+const DUMMY_ADDRESS: Address = Address::v4(0xc000_0008);
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +187,10 @@ mod tests {
         let mut packet = Packet::new(&mut error);
         CLAT.to_v4(&mut packet).unwrap();
         verify(packet.bytes()).unwrap();
-        assert_eq!(Headers::parse(packet.bytes()).unwrap().source, SOMEBODY);
+        assert_eq!(
+            Headers::parse(packet.bytes()).unwrap().source,
+            DUMMY_ADDRESS
+        );
         assert_eq!(packet.bytes()[20], 11);
         assert_eq!(&packet.bytes()[28 + 12..28 + 20], &bytes[12..20]);
     }

@@ -14,7 +14,7 @@ use model::Model;
 use crate::packet::{Headers, Packet, build, verify};
 use crate::profile::Profile;
 use crate::{
-    Assignment, Behaviour, Config, Endpoint, Filtering, Limits, Mapping, Nat, Prefix, Side,
+    Assignment, Behaviour, Endpoint, Filtering, Mapping, Nat, NatConfig, NatLimits, Prefix, Side,
     Translation, Verdict,
 };
 
@@ -69,7 +69,7 @@ fn translate_and_check(
             let right = verify(packet.bytes());
             assert!(!was_right || right.is_ok(), "{right:?} after {verdict}");
         }
-        Verdict::Held(_) | Verdict::Drop(_) => {}
+        Verdict::Hold(_) | Verdict::Drop(_) => {}
     }
     while let Some(transmit) = nat.poll_transmit() {
         assert!(Headers::parse(&transmit.bytes).is_ok(), "sent nonsense");
@@ -91,11 +91,11 @@ fn any_nat(choice: u8) -> (Nat, Instant) {
         _ => ip("192.168.1.1"),
     });
     config.mtu = (choice & 0x80 != 0).then_some(600);
-    config.limits = Limits {
+    config.limits = NatLimits {
         mappings: 64,
         flows: 64,
         held_bytes: 4096,
-        ..Limits::default()
+        ..NatLimits::default()
     };
     (Nat::new(config, [choice; 32]), epoch())
 }
@@ -136,7 +136,7 @@ struct Race {
 impl Race {
     fn new(behaviour: Behaviour, six: bool) -> Self {
         let prefix = Prefix::WELL_KNOWN_64;
-        let mut config = Config {
+        let mut config = NatConfig {
             externals: vec![ip("203.0.113.1")],
             translation: if six {
                 Translation::Nat64 { prefix }
@@ -144,7 +144,7 @@ impl Race {
                 Translation::Ports
             },
             udp: behaviour,
-            ..Config::default()
+            ..NatConfig::default()
         };
         config.ports.assignment = Assignment::Random;
         config.ports.parity = false;

@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use jackfield_nat::packet::{Headers, Packet, build};
-//! use jackfield_nat::{Config, Nat, Verdict};
+//! use jackfield_nat::{NatConfig, Nat, Verdict};
 //!
-//! let config = Config { externals: vec!["203.0.113.1".parse()?], ..Config::default() };
+//! let config = NatConfig { externals: vec!["203.0.113.1".parse()?], ..NatConfig::default() };
 //! let mut nat = Nat::new(config, [7; 32]);
 //!
 //! let mut bytes = build::udp("192.168.1.2:5000".parse()?, "198.51.100.9:3478".parse()?, b"hello");
@@ -21,7 +21,7 @@
 //!
 //! # Parts
 //!
-//! - [`Nat`] and its [`Config`]: the core. Every drop has a [`DropReason`] and a counter.
+//! - [`Nat`] and its [`NatConfig`]: the core. Every drop has a [`DropReason`] and a counter.
 //! - [`profile`]: NATs by name, each with the requirements it breaks on purpose.
 //! - [`oracle`]: whether two hosts behind given NATs must find a direct path, and why.
 //! - [`pcapng`]: captures for Wireshark.
@@ -41,7 +41,7 @@
 //! - [x] [RFC 6877](https://www.rfc-editor.org/rfc/rfc6877) 464XLAT, the customer's side: [`Clat`]
 //!
 //! Left out on purpose: protocols without ports, which a NAT cannot share an address among; and application-level
-//! gateways but for the evil one, [`Config::alg`], which shows why they are a bad idea.
+//! gateways but for the evil one, [`NatConfig::alg`], which shows why they are a bad idea.
 //!
 //! # Features
 //!
@@ -65,10 +65,10 @@ pub use address::{Address, Endpoint, Prefix, PrefixError};
 pub use clat::Clat;
 pub use jackfield_sansio::{Behaviour, Filtering, Mapping};
 pub use nat::config::{
-    Assignment, Config, Conflict, Conntrack, Forward, Fragments, Hairpinning, IcmpErrors, Limits,
-    Pooling, Ports, Protocol, Refresh, Refusal, Timers, UnsolicitedSyn,
+    Assignment, Conflict, Conntrack, Forward, Fragments, Hairpinning, IcmpErrors, NatConfig,
+    NatLimits, Pooling, Ports, Protocol, Refresh, Refusal, Timers, UnsolicitedSyn,
 };
 pub use nat::{
-    Counters, DropReason, ForwardError, Hold, MappingView, Nat, Policy, RemoteFilter, Rule, Side,
-    Translation, Transmit, Verdict,
+    DropReason, ForwardError, HoldReason, MappingView, Nat, NatCounters, Policy, RemoteFilter,
+    Rule, Side, Translation, Transmit, Verdict,
 };

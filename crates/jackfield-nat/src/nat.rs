@@ -50,11 +50,11 @@ pub use forwards::{ForwardError, RemoteFilter};
 pub use inspect::MappingView;
 pub use policy::{Policy, Rule};
 pub use translation::Translation;
-pub use verdict::{Counters, DropReason, Hold, Side, Verdict};
+pub use verdict::{DropReason, HoldReason, NatCounters, Side, Verdict};
 
-use config::Config;
+use config::NatConfig;
 use fragments::Datagrams;
-use hit::Hit;
+use hit::HitPath;
 use hosts::Hosts;
 use key::{Map, Seeded};
 use limiter::ErrorLimiter;
@@ -70,13 +70,13 @@ use table::Table;
 /// config, seed and packets give the same bytes. A clone is a snapshot: both go on from the same state.
 #[derive(Debug, Clone)]
 pub struct Nat {
-    config: Config,
+    config: NatConfig,
     /// The config's external addresses, as packets carry them.
     externals: Vec<Address>,
     /// One-to-one pairs, inside first.
     one_to_one: Vec<(Address, Address)>,
     table: Table,
-    hit: Hit,
+    hit: HitPath,
     hosts: Hosts,
     /// How many hosts have been given an external address of their own, so that they take turns.
     hosts_paired: usize,
@@ -100,7 +100,7 @@ pub struct Nat {
     errors: ErrorLimiter,
     transmits: VecDeque<Transmit>,
     rng: ChaCha8Rng,
-    counters: Counters,
+    counters: NatCounters,
 }
 
 /// A packet that the NAT sends of its own accord, or had held.
@@ -116,7 +116,7 @@ impl Nat {
     /// Returns a NAT without any mapping but the configured ones.
     ///
     /// The seed decides every random port; keep it secret where the ports have to be hard to guess.
-    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+    pub fn new(config: NatConfig, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let seeded = Seeded::new([rng.next_u64(), rng.next_u64()]);
         let externals = config.externals.iter().copied().map(Address::from);
@@ -124,7 +124,7 @@ impl Nat {
             externals: externals.collect(),
             one_to_one: pairs(&config),
             table: Table::new(seeded),
-            hit: Hit::new(&config),
+            hit: HitPath::new(&config),
             hosts: Hosts::new(seeded),
             hosts_paired: 0,
             pools: BTreeMap::new(),
@@ -140,7 +140,7 @@ impl Nat {
             errors: ErrorLimiter::new(seeded),
             transmits: VecDeque::new(),
             rng,
-            counters: Counters::new(),
+            counters: NatCounters::new(),
             config,
         };
         nat.install_forwards();
@@ -191,12 +191,12 @@ impl Nat {
     }
 
     /// Returns how many packets met which end.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &NatCounters {
         &self.counters
     }
 
     /// Returns what makes this NAT differ from others.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &NatConfig {
         &self.config
     }
 
@@ -294,7 +294,7 @@ impl Nat {
 }
 
 /// Returns the one-to-one pairs that can be: of addresses whose IP versions the NAT joins, if it translates at all.
-fn pairs(config: &Config) -> Vec<(Address, Address)> {
+fn pairs(config: &NatConfig) -> Vec<(Address, Address)> {
     let pairs = match config.translation {
         Translation::Ports | Translation::Nat64 { .. } => config.one_to_one.iter(),
         Translation::None | Translation::Prefixes { .. } => [].iter(),

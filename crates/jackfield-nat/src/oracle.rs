@@ -5,7 +5,7 @@ mod why;
 use std::collections::BTreeSet;
 
 use crate::{
-    Assignment, Config, Conflict, Filtering, Mapping, Pooling, Protocol, Side, Translation,
+    Assignment, Conflict, Filtering, Mapping, NatConfig, Pooling, Protocol, Side, Translation,
 };
 
 pub use why::why;
@@ -77,16 +77,16 @@ impl Traits {
     }
 
     /// Returns what matters of a NAT's config to UDP, for a host whose own ports are 1024 or above.
-    pub fn of(config: &Config) -> Self {
+    pub fn of(config: &NatConfig) -> Self {
         Self::of_protocol(config, Protocol::Udp)
     }
 
     /// Returns what matters of a NAT's config to TCP, for a host whose own ports are 1024 or above.
-    pub fn of_tcp(config: &Config) -> Self {
+    pub fn of_tcp(config: &NatConfig) -> Self {
         Self::of_protocol(config, Protocol::Tcp)
     }
 
-    fn of_protocol(config: &Config, protocol: Protocol) -> Self {
+    fn of_protocol(config: &NatConfig, protocol: Protocol) -> Self {
         let behaviour = match protocol {
             Protocol::Tcp => config.tcp,
             Protocol::Udp | Protocol::Icmp => config.udp,
@@ -127,7 +127,7 @@ impl Traits {
     }
 
     /// Mappings that depend on the destination and yet keep the port are no different from outside.
-    fn apply_port_assignment(&mut self, config: &Config) {
+    fn apply_port_assignment(&mut self, config: &NatConfig) {
         let ports = &config.ports;
         let preserves = ports.assignment == Assignment::Preserve;
         let covers = *ports.range.start() <= 1024 && *ports.range.end() == u16::MAX;

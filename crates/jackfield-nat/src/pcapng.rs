@@ -3,22 +3,26 @@
 use std::time::Duration;
 
 /// Returns how a capture file begins that is to have these interfaces, numbered from 0.
-pub fn beginning<T: AsRef<str>>(interfaces: impl IntoIterator<Item = T>) -> Vec<u8> {
+pub fn file_header<T: AsRef<str>>(interfaces: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut file = Vec::new();
     block(&mut file, SECTION_HEADER, &section_header());
     for name in interfaces {
-        block(&mut file, INTERFACE, &interface_description(name.as_ref()));
+        block(
+            &mut file,
+            INTERFACE_DESCRIPTION,
+            &interface_description(name.as_ref()),
+        );
     }
     file
 }
 
 /// Returns what goes into a capture file for a packet that an interface saw `at` a time since 1970, with a comment of
 /// up to 64 KiB.
-pub fn packet(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
+pub fn packet_block(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
     let mut file = Vec::new();
     block(
         &mut file,
-        PACKET,
+        ENHANCED_PACKET,
         &packet_body(interface, at, bytes, comment),
     );
     file
@@ -86,8 +90,8 @@ fn padded(body: &mut Vec<u8>, value: &[u8]) {
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
-const INTERFACE: u32 = 1;
-const PACKET: u32 = 6;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
 /// IP packets after four bytes of address family. LINKTYPE_RAW would need none, but libpcap compares it with its own
 /// number for raw packets, which is another, and so refuses files with more than one such interface.
 const LINKTYPE_LOOP: u16 = 108;

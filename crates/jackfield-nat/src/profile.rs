@@ -1,6 +1,6 @@
 //! NATs by name, each with the requirements it breaks on purpose.
 //!
-//! A [`Profile`] makes a [`Config`] from the external addresses it shall have. What a profile does differently from the
+//! A [`Profile`] makes a [`NatConfig`] from the external addresses it shall have. What a profile does differently from the
 //! RFCs is data, not prose: [`Profile::deviations`], and a test per requirement skips a profile only if it lists it.
 //!
 //! ```
@@ -26,7 +26,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::Config;
+use crate::NatConfig;
 
 pub use deviation::{Deviation, Requirement, Rfc};
 
@@ -35,7 +35,7 @@ pub use deviation::{Deviation, Requirement, Rfc};
 pub struct Profile {
     name: &'static str,
     about: &'static str,
-    configure: fn(&mut Config),
+    configure: fn(&mut NatConfig),
     deviations: &'static [Deviation],
 }
 
@@ -90,10 +90,10 @@ impl Profile {
     }
 
     /// Returns the config of such a NAT with these external addresses.
-    pub fn config(&self, externals: &[IpAddr]) -> Config {
-        let mut config = Config {
+    pub fn config(&self, externals: &[IpAddr]) -> NatConfig {
+        let mut config = NatConfig {
             externals: externals.to_vec(),
-            ..Config::default()
+            ..NatConfig::default()
         };
         (self.configure)(&mut config);
         config

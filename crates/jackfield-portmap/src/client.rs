@@ -20,27 +20,27 @@ use jackfield_sansio::Timers;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub use entry::{MapError, MapId, MapRequest, Mapping};
-pub use find::{Absence, Finding};
+pub use entry::{Lease, MapError, MapId, MapRequest};
+pub use find::{AbsenceReason, Support};
 pub use upnp::{FetchId, is_whole};
 
 use entry::Entry;
 use epoch::Epoch;
-use find::Service;
+use find::DialectState;
 use upnp::Device;
 
 use super::pcp::Nonce;
-use super::{Dialect, Protocols, SERVER_PORT};
+use super::{Dialect, Dialects, SERVER_PORT};
 
 /// Whom a client asks, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub struct ClientConfig {
     /// The gateway.
     pub gateway: IpAddr,
     /// The address of ours that the gateway sees; PCP refuses another one.
     pub local: IpAddr,
     /// Which dialects to try.
-    pub dialects: Protocols,
+    pub dialects: Dialects,
     /// A UDP port of ours that may be mapped for a moment to learn the outside address, where the dialect has no question
     /// for it ([RFC 6887 §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)). The RFC's example, port 9, is one
     /// that many gateways refuse, some of them after having tried every other one.
@@ -55,14 +55,14 @@ pub struct Config {
     pub mappings: usize,
 }
 
-impl Config {
+impl ClientConfig {
     /// Returns what to ask a gateway, with defaults for the rest.
     #[must_use]
     pub fn new(gateway: IpAddr, local: IpAddr) -> Self {
         Self {
             gateway,
             local,
-            dialects: Protocols::ALL,
+            dialects: Dialects::ALL,
             learn_external: None,
             attempts: 3,
             first_pause: Duration::from_millis(250),
@@ -82,7 +82,7 @@ pub enum Output {
         /// What.
         bytes: Vec<u8>,
     },
-    /// Send a datagram from the socket whose datagrams go to [`Client::handle_presence`]; the destination may be a
+    /// Send a datagram from the socket whose datagrams go to [`Client::handle_ssdp`]; the destination may be a
     /// group.
     Search {
         /// Where to.
@@ -109,11 +109,11 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It is known whether the gateway speaks a dialect, and what it told.
-    Found(Dialect, Finding),
+    Probed(Dialect, Support),
     /// A port is mapped, or mapped elsewhere from now on.
-    Mapped(MapId, Mapping),
+    Mapped(MapId, Lease),
     /// A mapping lives on.
-    Renewed(MapId, Mapping),
+    Renewed(MapId, Lease),
     /// A port cannot be mapped at present; it is tried again later.
     Failed(MapId, MapError),
     /// A mapping has ended although it should not have; it is asked for again.
@@ -126,7 +126,7 @@ pub enum Event {
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+enum Timeout {
     Find(Dialect),
     Map(MapId),
     Expire(MapId),
@@ -135,12 +135,12 @@ enum Due {
 /// Maps ports at one gateway; see the [module](self).
 #[derive(Debug, Clone)]
 pub struct Client {
-    config: Config,
-    services: BTreeMap<Dialect, Service>,
+    config: ClientConfig,
+    services: BTreeMap<Dialect, DialectState>,
     epochs: BTreeMap<Dialect, Epoch>,
     entries: BTreeMap<MapId, Entry>,
     next_id: u64,
-    timers: Timers<Due>,
+    timers: Timers<Timeout>,
     /// The gateway as UPnP shows it.
     device: Device,
     outputs: VecDeque<Output>,
@@ -154,7 +154,7 @@ impl Client {
     ///
     /// The seed decides nonces; keep it secret.
     #[must_use]
-    pub fn new(now: Instant, config: Config, seed: [u8; 32]) -> Self {
+    pub fn new(now: Instant, config: ClientConfig, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let mut client = Self {
             services: BTreeMap::new(),
@@ -168,7 +168,7 @@ impl Client {
             rng,
             config,
         };
-        client.look_for_all(now);
+        client.probe_all(now);
         client.handle_timeout(now);
         client
     }
@@ -182,7 +182,7 @@ impl Client {
         self.next_id += 1;
         let entry = Entry::new(request, nonce(&mut self.rng));
         self.entries.insert(id, entry);
-        self.settle(now);
+        self.assign_dialects(now);
         Some(id)
     }
 
@@ -216,8 +216,8 @@ impl Client {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         if from == self.server() {
             match bytes.first() {
-                Some(0) => self.hear_nat_pmp(now, bytes),
-                _ => self.hear_pcp(now, bytes),
+                Some(0) => self.handle_nat_pmp(now, bytes),
+                _ => self.handle_pcp(now, bytes),
             }
         }
     }
@@ -225,8 +225,8 @@ impl Client {
     /// Takes note that nothing listens at the gateway's server port, as an ICMP error says.
     pub fn handle_unreachable(&mut self, now: Instant) {
         for dialect in [Dialect::Pcp, Dialect::NatPmp] {
-            if self.is_looking_for(dialect) {
-                self.conclude(now, dialect, Finding::Absent(Absence::Unreachable));
+            if self.is_probing(dialect) {
+                self.conclude(now, dialect, Support::Absent(AbsenceReason::Unreachable));
             }
         }
     }
@@ -235,9 +235,9 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(due) = self.timers.expire(now) {
             match due {
-                Due::Find(dialect) => self.look_for(now, dialect),
-                Due::Map(id) => self.map_due(now, id),
-                Due::Expire(id) => self.expired(now, id),
+                Timeout::Find(dialect) => self.probe(now, dialect),
+                Timeout::Map(id) => self.map_due(now, id),
+                Timeout::Expire(id) => self.expired(now, id),
             }
         }
     }
@@ -254,7 +254,7 @@ impl Client {
         self.outputs.push_back(Output::Transmit { to, bytes });
     }
 
-    fn tell(&mut self, event: Event) {
+    fn emit(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 

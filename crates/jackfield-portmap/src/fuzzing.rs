@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Config as ClientConfig, MapRequest, Output};
+use crate::client::{Client, ClientConfig, MapRequest, Output};
 use crate::upnp::action::Action;
 use crate::upnp::http::{Progress, Request, Response};
 use crate::upnp::soap::Message;
-use crate::upnp::ssdp::{Presence, Search};
+use crate::upnp::ssdp::{Advertisement, Search};
 use crate::upnp::{Url, description};
-use crate::{Config, Gateway, Protocol, nat_pmp, pcp};
+use crate::{Gateway, GatewayConfig, TransportProtocol, nat_pmp, pcp};
 use jackfield_nat::packet::build;
-use jackfield_nat::{Config as NatConfig, Limits, Nat, Side};
+use jackfield_nat::{Nat, NatConfig, NatLimits, Side};
 
 /// Reads any bytes as each message of each protocol; what can be read is written and read again, the same.
 ///
@@ -43,7 +43,7 @@ pub fn portmap_messages(data: &[u8]) {
             }
         }
         4 => search(bytes),
-        5 => presence(bytes),
+        5 => advertisement(bytes),
         6 => call(bytes),
         7 => {
             let base = Url::parse("http://192.0.2.1:80/a/b.xml");
@@ -69,12 +69,12 @@ fn search(bytes: &[u8]) {
     }
 }
 
-fn presence(bytes: &[u8]) {
-    if let Some(first) = Presence::decode(bytes) {
-        let second = Presence::decode(&first.encode_notify("x"));
+fn advertisement(bytes: &[u8]) {
+    if let Some(first) = Advertisement::decode(bytes) {
+        let second = Advertisement::decode(&first.encode_notify("x"));
         let third = second
             .as_ref()
-            .map(|second| Presence::decode(&second.encode_notify("x")));
+            .map(|second| Advertisement::decode(&second.encode_notify("x")));
         assert!(second.is_some() && third == Some(second), "{first:?}");
     }
 }
@@ -136,20 +136,20 @@ impl Town {
             inside: Some(gateway_ip()),
             ..NatConfig::default()
         };
-        config.limits = Limits {
+        config.limits = NatLimits {
             mappings_per_host: 16,
-            ..Limits::default()
+            ..NatLimits::default()
         };
         let nat = Nat::new(config, [3; 32]);
-        let limits = Config {
+        let limits = GatewayConfig {
             leases: 12,
             leases_per_host: 5,
             connections: 8,
-            ..Config::default()
+            ..GatewayConfig::default()
         };
         let gateway = Gateway::new(now, limits, &nat, [4; 32]);
         let mut client = Client::new(now, ClientConfig::new(gateway_ip(), host(0)), [5; 32]);
-        client.map(now, MapRequest::new(Protocol::Udp, 5000));
+        client.map(now, MapRequest::new(TransportProtocol::Udp, 5000));
         Self {
             now,
             nat,
@@ -203,7 +203,7 @@ impl Town {
             0 => self.client.handle_datagram(self.now, server, bytes),
             _ => {
                 let from = SocketAddr::new(gateway_ip(), 1900);
-                self.client.handle_presence(self.now, from, bytes);
+                self.client.handle_ssdp(self.now, from, bytes);
             }
         }
         self.client.handle_timeout(self.now);
@@ -275,9 +275,9 @@ fn epoch() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upnp::action::{Key, PortMapping};
+    use crate::upnp::action::{MappingKey, PortMapping};
     use crate::upnp::description::Description;
-    use crate::upnp::http::Headers;
+    use crate::upnp::http::HeaderFields;
     use jackfield_corpus::{folder, replay};
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
 
     fn nat_pmp_map(port: u16, lifetime: u32) -> Vec<u8> {
         nat_pmp::Request::Map {
-            protocol: Protocol::Udp,
+            protocol: TransportProtocol::Udp,
             internal_port: port,
             suggested_port: port,
             lifetime,
@@ -337,7 +337,7 @@ mod tests {
         }
     }
 
-    fn pcp_request(body: pcp::Body, lifetime: u32, options: Vec<pcp::Opt>) -> Vec<u8> {
+    fn pcp_request(body: pcp::Body, lifetime: u32, options: Vec<pcp::PcpOption>) -> Vec<u8> {
         pcp::Request {
             lifetime,
             client: host(0),
@@ -347,20 +347,23 @@ mod tests {
         .encode()
     }
 
-    fn filters() -> Vec<pcp::Opt> {
+    fn filters() -> Vec<pcp::PcpOption> {
         let filter = pcp::Filter {
             prefix_length: 120,
             remote_port: 0,
             remote_address: ip("192.0.2.0"),
         };
-        vec![pcp::Opt::PreferFailure, pcp::Opt::Filter(filter)]
+        vec![
+            pcp::PcpOption::PreferFailure,
+            pcp::PcpOption::Filter(filter),
+        ]
     }
 
     fn mapping() -> PortMapping {
         PortMapping {
             remote_host: None,
             external_port: 6000,
-            protocol: Protocol::Tcp,
+            protocol: TransportProtocol::Tcp,
             internal_port: 5000,
             internal_client: host(0),
             enabled: true,
@@ -377,7 +380,7 @@ mod tests {
         Request {
             method: "POST".into(),
             path: "/ctl/IPConn".into(),
-            headers: Headers(vec![
+            headers: HeaderFields(vec![
                 ("host".into(), "192.168.1.1:49000".into()),
                 (
                     "soapaction".into(),
@@ -398,7 +401,7 @@ mod tests {
     }
 
     fn presence_bytes() -> Vec<u8> {
-        Presence {
+        Advertisement {
             target: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".into(),
             usn: "uuid:1".into(),
             location: Url::parse("http://192.168.1.1:49000/rootDesc.xml"),
@@ -426,10 +429,10 @@ mod tests {
             version: 2,
         };
         let bomb = b"<!DOCTYPE a [<!ENTITY b \"bb\">]><Envelope><Body><a>&b;</a></Body></Envelope>";
-        let key = Key {
+        let key = MappingKey {
             remote_host: None,
             external_port: 6000,
-            protocol: Protocol::Udp,
+            protocol: TransportProtocol::Udp,
         };
         vec![
             ("nat-pmp-address", kind(0, vec![0, 0])),

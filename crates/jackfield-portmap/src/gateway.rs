@@ -21,8 +21,8 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub use config::{Config, Protocols};
-pub use counters::Counters;
+pub use config::{Dialects, GatewayConfig};
+pub use counters::GatewayCounters;
 pub use lease::LeaseView;
 
 use announce::Announcer;
@@ -36,7 +36,7 @@ use super::upnp::SSDP_PORT;
 use super::upnp::description::Description;
 use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
-use jackfield_tcp::{ConnectionId, Limits, Stack};
+use jackfield_tcp::{ConnectionId, Stack, StackLimits};
 
 /// The port mapping server of a NAT.
 ///
@@ -46,7 +46,7 @@ use jackfield_tcp::{ConnectionId, Limits, Stack};
 /// then forgets its leases, begins a new epoch and says so.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    config: Config,
+    config: GatewayConfig,
     /// When the present epoch began.
     started: Instant,
     /// How often the NAT had forgotten everything then.
@@ -66,14 +66,14 @@ pub struct Gateway {
     stack: Stack,
     visits: BTreeMap<ConnectionId, Visit>,
     rng: ChaCha8Rng,
-    counters: Counters,
+    counters: GatewayCounters,
 }
 
 impl Gateway {
     /// Returns a gateway of a NAT, without any lease; its epoch begins now.
     ///
     /// The NAT has to have an inside address, or nobody reaches its gateway. The seed decides random ports.
-    pub fn new(now: Instant, config: Config, nat: &Nat, seed: [u8; 32]) -> Self {
+    pub fn new(now: Instant, config: GatewayConfig, nat: &Nat, seed: [u8; 32]) -> Self {
         let mut announcements = Announcer::default();
         announcements.begin(now);
         let mut rng = ChaCha8Rng::from_seed(seed);
@@ -86,7 +86,7 @@ impl Gateway {
         rng.fill_bytes(&mut seed);
         let addresses: Vec<_> = nat.config().inside.into_iter().collect();
         let mut stack = Stack::with_limits(&addresses, seed, limits(&config));
-        if config.protocols.upnp {
+        if config.dialects.upnp {
             stack.listen(config.http_port);
         }
         Self {
@@ -104,7 +104,7 @@ impl Gateway {
             stack,
             visits: BTreeMap::new(),
             rng,
-            counters: Counters::default(),
+            counters: GatewayCounters::default(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Gateway {
         }
         let answer = match destination.port() {
             SERVER_PORT => self.answer_server_port(now, nat, source, bytes),
-            SSDP_PORT if self.config.protocols.upnp => {
+            SSDP_PORT if self.config.dialects.upnp => {
                 self.answer_search(nat, source, bytes);
                 None
             }
@@ -150,13 +150,13 @@ impl Gateway {
         source: SocketAddr,
         bytes: &[u8],
     ) -> Option<Vec<u8>> {
-        let protocols = self.config.protocols;
+        let dialects = self.config.dialects;
         match bytes.first() {
-            Some(0) if protocols.nat_pmp && source.is_ipv4() => {
+            Some(0) if dialects.nat_pmp && source.is_ipv4() => {
                 self.answer_nat_pmp(now, nat, source, bytes)
             }
-            _ if protocols.pcp => self.answer_pcp(now, nat, source, bytes),
-            _ if protocols.nat_pmp => self.refuse_version(now, bytes),
+            _ if dialects.pcp => self.answer_pcp(now, nat, source, bytes),
+            _ if dialects.nat_pmp => self.refuse_version(now, bytes),
             _ => None,
         }
     }
@@ -210,15 +210,15 @@ impl Gateway {
         views.chain(self.peers.views())
     }
 
-    /// Speaks these protocols from now on; leases stay.
-    pub fn set_protocols(&mut self, now: Instant, nat: &Nat, protocols: Protocols) {
-        let before = self.config.protocols;
-        if before.upnp && !protocols.upnp {
+    /// Speaks these dialects from now on; leases stay.
+    pub fn set_dialects(&mut self, now: Instant, nat: &Nat, dialects: Dialects) {
+        let before = self.config.dialects;
+        if before.upnp && !dialects.upnp {
             self.say_goodbye(nat);
             self.stack.unlisten(self.config.http_port);
         }
-        self.config.protocols = protocols;
-        if protocols.upnp && !before.upnp {
+        self.config.dialects = dialects;
+        if dialects.upnp && !before.upnp {
             self.stack.listen(self.config.http_port);
         }
         self.next_notify = first_notify(now, &self.config);
@@ -226,7 +226,7 @@ impl Gateway {
 
     /// Ends every lease, and says goodbye where the dialect has a word for it.
     pub fn end_all(&mut self, now: Instant, nat: &mut Nat) {
-        let keys: Vec<lease::Key> = self.leases.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<lease::LeaseKey> = self.leases.iter().map(|(key, _)| *key).collect();
         for key in keys {
             self.end(now, nat, &key);
         }
@@ -235,12 +235,12 @@ impl Gateway {
     }
 
     /// Returns what it was asked, and what came of it.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &GatewayCounters {
         &self.counters
     }
 
     /// Returns what it does and how much of it.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &GatewayConfig {
         &self.config
     }
 
@@ -264,8 +264,8 @@ impl Gateway {
     }
 }
 
-fn first_notify(now: Instant, config: &Config) -> Option<Instant> {
-    (config.protocols.upnp && config.announcements > 0).then_some(now)
+fn first_notify(now: Instant, config: &GatewayConfig) -> Option<Instant> {
+    (config.dialects.upnp && config.announcements > 0).then_some(now)
 }
 
 /// Returns a random UUID ([RFC 9562 §5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
@@ -283,8 +283,8 @@ fn uuid(rng: &mut ChaCha8Rng) -> String {
 }
 
 /// Returns how much the gateway's own TCP keeps: hosts inside ask short questions.
-fn limits(config: &Config) -> Limits {
-    Limits {
+fn limits(config: &GatewayConfig) -> StackLimits {
+    StackLimits {
         connections: config.connections,
         half_open: config.connections / 2,
         connections_per_address: config.connections_per_host,
@@ -294,6 +294,6 @@ fn limits(config: &Config) -> Limits {
         timeout: config.patience,
         idle: config.patience,
         journal: 256 * 1024,
-        ..Limits::default()
+        ..StackLimits::default()
     }
 }

@@ -9,8 +9,8 @@
 //! packets, the time and the seed come from outside.
 //!
 //! ```
-//! use jackfield_portmap::{Config, Gateway, Protocol, nat_pmp};
-//! use jackfield_nat::{Config as NatConfig, Nat, Side};
+//! use jackfield_portmap::{GatewayConfig, Gateway, TransportProtocol, nat_pmp};
+//! use jackfield_nat::{NatConfig, Nat, Side};
 //! use jackfield_nat::packet::build;
 //!
 //! # #[expect(clippy::disallowed_methods)]
@@ -21,10 +21,10 @@
 //!     ..NatConfig::default()
 //! };
 //! let mut nat = Nat::new(config, [7; 32]);
-//! let mut gateway = Gateway::new(now, Config::default(), &nat, [8; 32]);
+//! let mut gateway = Gateway::new(now, GatewayConfig::default(), &nat, [8; 32]);
 //!
 //! let request = nat_pmp::Request::Map {
-//!     protocol: Protocol::Udp,
+//!     protocol: TransportProtocol::Udp,
 //!     internal_port: 5000,
 //!     suggested_port: 5000,
 //!     lifetime: 3600,
@@ -45,8 +45,8 @@
 //!
 //! # What is refused
 //!
-//! A host maps ports to itself, unless [`Config::third_parties`] says otherwise. Requests from outside are never
-//! answered: the gateway has ears on the inside alone. Ports outside [`Config::external_ports`] are not given out, a
+//! A host maps ports to itself, unless [`GatewayConfig::third_parties`] says otherwise. Requests from outside are never
+//! answered: the gateway has ears on the inside alone. Ports outside [`GatewayConfig::external_ports`] are not given out, a
 //! host has its quota of leases and of requests, and every lease ends.
 
 pub mod client;
@@ -59,18 +59,18 @@ pub mod upnp;
 
 mod gateway;
 
-pub use gateway::{Config, Counters, Gateway, LeaseView, Protocols};
+pub use gateway::{Dialects, Gateway, GatewayConfig, GatewayCounters, LeaseView};
 
 /// The protocols whose ports can be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
+pub enum TransportProtocol {
     /// User datagrams.
     Udp,
     /// Transmission control.
     Tcp,
 }
 
-impl Protocol {
+impl TransportProtocol {
     /// Returns the protocol with a number of IANA's registry.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
@@ -100,11 +100,11 @@ impl Protocol {
     }
 }
 
-impl From<Protocol> for jackfield_nat::Protocol {
-    fn from(protocol: Protocol) -> Self {
+impl From<TransportProtocol> for jackfield_nat::Protocol {
+    fn from(protocol: TransportProtocol) -> Self {
         match protocol {
-            Protocol::Udp => Self::Udp,
-            Protocol::Tcp => Self::Tcp,
+            TransportProtocol::Udp => Self::Udp,
+            TransportProtocol::Tcp => Self::Tcp,
         }
     }
 }

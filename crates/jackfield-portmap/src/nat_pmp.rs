@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::Protocol;
+use super::TransportProtocol;
 use jackfield_nat::packet::bytes::{u8_at, u16_at, u32_at};
 
 /// What a host asks of its gateway.
@@ -14,7 +14,7 @@ pub enum Request {
     /// ends the mapping, and with an internal port of zero all mappings of the protocol (§3.4).
     Map {
         /// Of which protocol.
-        protocol: Protocol,
+        protocol: TransportProtocol,
         /// The host's own port.
         internal_port: u16,
         /// The outside port that it would like; zero for any.
@@ -43,7 +43,7 @@ pub enum Answer {
     /// A mapping.
     Map {
         /// Of which protocol.
-        protocol: Protocol,
+        protocol: TransportProtocol,
         /// The host's own port.
         internal_port: u16,
         /// The outside port; zero when a mapping was ended.
@@ -210,7 +210,7 @@ impl Response {
     }
 }
 
-fn parse_map(protocol: Protocol, bytes: &[u8]) -> Option<Answer> {
+fn parse_map(protocol: TransportProtocol, bytes: &[u8]) -> Option<Answer> {
     Some(Answer::Map {
         protocol,
         internal_port: u16_at(bytes, 8)?,
@@ -284,17 +284,17 @@ impl From<ResultCode> for u16 {
     }
 }
 
-fn opcode(protocol: Protocol) -> u8 {
+fn opcode(protocol: TransportProtocol) -> u8 {
     match protocol {
-        Protocol::Udp => 1,
-        Protocol::Tcp => 2,
+        TransportProtocol::Udp => 1,
+        TransportProtocol::Tcp => 2,
     }
 }
 
-fn protocol(opcode: u8) -> Option<Protocol> {
+fn protocol(opcode: u8) -> Option<TransportProtocol> {
     match opcode {
-        1 => Some(Protocol::Udp),
-        2 => Some(Protocol::Tcp),
+        1 => Some(TransportProtocol::Udp),
+        2 => Some(TransportProtocol::Tcp),
         _ => None,
     }
 }
@@ -317,7 +317,7 @@ mod tests {
     fn the_bytes_are_those_of_the_rfc() {
         assert_eq!(Request::ExternalAddress.encode(), [0, 0]);
         let map = Request::Map {
-            protocol: Protocol::Tcp,
+            protocol: TransportProtocol::Tcp,
             internal_port: 80,
             suggested_port: 8080,
             lifetime: 7200,
@@ -361,8 +361,8 @@ mod tests {
         assert!(!lost(u32::MAX, u32::MAX, 0));
     }
 
-    fn any_protocol() -> impl Strategy<Value = Protocol> {
-        prop_oneof![Just(Protocol::Udp), Just(Protocol::Tcp)]
+    fn any_protocol() -> impl Strategy<Value = TransportProtocol> {
+        prop_oneof![Just(TransportProtocol::Udp), Just(TransportProtocol::Tcp)]
     }
 
     proptest! {

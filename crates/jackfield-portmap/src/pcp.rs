@@ -5,8 +5,8 @@ mod request;
 mod response;
 mod result;
 
-pub use option::{Filter, Opt};
-pub use request::{Invalid, Request};
+pub use option::{Filter, PcpOption};
+pub use request::{Request, RequestError};
 pub use response::{Response, ResponseError, refusal};
 pub use result::ResultCode;
 

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use jackfield_nat::{Config, Counters, MappingView};
+use jackfield_nat::{MappingView, NatConfig, NatCounters};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{PortCounters, UplinkConfig, UplinkCounters};
@@ -28,7 +28,7 @@ pub struct Report {
     /// How many flows there are, that is pairs of a mapping and a remote endpoint.
     pub flows: usize,
     /// What became of packets. A train counts as one.
-    pub nat: Counters,
+    pub nat: NatCounters,
     /// What the way between the NAT and the outside does.
     pub uplink: UplinkConfig,
     /// What the uplink kept from crossing.
@@ -36,7 +36,7 @@ pub struct Report {
     /// What hosts have leased.
     pub leases: Vec<jackfield_portmap::LeaseView>,
     /// What came of requests for leases, where there is port mapping.
-    pub port_mapping: Option<jackfield_portmap::Counters>,
+    pub port_mapping: Option<jackfield_portmap::GatewayCounters>,
     /// What went through the inside interface.
     pub inside: PortCounters,
     /// What went through the outside interface.
@@ -47,8 +47,8 @@ pub struct Report {
 pub(super) enum Order {
     Report(oneshot::Sender<Box<Report>>),
     Reboot(oneshot::Sender<()>),
-    Reconfigure(Box<Config>, oneshot::Sender<()>),
-    MapPorts(Box<jackfield_portmap::Config>, oneshot::Sender<()>),
+    Reconfigure(Box<NatConfig>, oneshot::Sender<()>),
+    MapPorts(Box<jackfield_portmap::GatewayConfig>, oneshot::Sender<()>),
     SetUplink(Box<UplinkConfig>, oneshot::Sender<()>),
 }
 
@@ -78,7 +78,7 @@ impl Handle {
     ///
     /// # Errors
     /// Fails when the router has ended.
-    pub async fn reconfigure(&self, config: Config) -> Result<(), Stopped> {
+    pub async fn reconfigure(&self, config: NatConfig) -> Result<(), Stopped> {
         self.ask(|done| Order::Reconfigure(Box::new(config), done))
             .await
     }
@@ -97,7 +97,7 @@ impl Handle {
     ///
     /// # Errors
     /// Fails when the router has ended.
-    pub async fn map_ports(&self, config: jackfield_portmap::Config) -> Result<(), Stopped> {
+    pub async fn map_ports(&self, config: jackfield_portmap::GatewayConfig) -> Result<(), Stopped> {
         self.ask(|done| Order::MapPorts(Box::new(config), done))
             .await
     }

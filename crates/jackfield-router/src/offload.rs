@@ -239,7 +239,7 @@ const TRAIN_ECN: u8 = 0x80;
 mod tests {
     use super::*;
     use jackfield_nat::packet::{Packet, build, verify};
-    use jackfield_nat::{Config, Nat, Verdict};
+    use jackfield_nat::{Nat, NatConfig, Verdict};
     use std::time::Instant;
 
     /// A packet as the kernel hands it over: the sum of the pseudo-header in place of the checksum.
@@ -288,9 +288,9 @@ mod tests {
 
     #[test]
     fn a_checksum_that_is_left_out_fits_the_translated_packet() {
-        let config = Config {
+        let config = NatConfig {
             externals: vec!["198.51.100.1".parse().unwrap()],
-            ..Config::default()
+            ..NatConfig::default()
         };
         let mut nat = Nat::new(config, [7; 32]);
         let (mut offload, mut bytes) = unfinished("10.0.0.2:5000", "192.0.2.1:7");

@@ -2,23 +2,23 @@ use std::time::Instant;
 
 use jackfield_nat::Side;
 use jackfield_nat::packet::Packet;
-use jackfield_portmap::{Config, Gateway, Protocols};
+use jackfield_portmap::{Dialects, Gateway, GatewayConfig};
 
 use super::offload::Offload;
 use super::translator::Translator;
 
 impl Translator {
     /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
-    pub(super) fn map_ports(&mut self, config: Config) {
+    pub(super) fn map_ports(&mut self, config: GatewayConfig) {
         let now = Instant::now();
         match &mut self.gateway {
-            Some(gateway) if config.protocols == Protocols::NONE => {
+            Some(gateway) if config.dialects == Dialects::NONE => {
                 gateway.end_all(now, &mut self.nat);
                 self.send_of_gateway(now);
                 self.gateway = None;
             }
-            Some(gateway) => gateway.set_protocols(now, &self.nat, config.protocols),
-            None if config.protocols == Protocols::NONE => {}
+            Some(gateway) => gateway.set_dialects(now, &self.nat, config.dialects),
+            None if config.dialects == Dialects::NONE => {}
             None => {
                 let mut seed = [0; 32];
                 // Without randomness only ports that hosts did not ask for can be guessed.

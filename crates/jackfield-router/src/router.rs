@@ -92,7 +92,7 @@ impl Router {
     }
 
     /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
-    pub fn map_ports(&mut self, config: jackfield_portmap::Config) {
+    pub fn map_ports(&mut self, config: jackfield_portmap::GatewayConfig) {
         self.shared.translator().map_ports(config);
     }
 

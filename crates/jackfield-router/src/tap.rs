@@ -23,7 +23,7 @@ impl Tap {
     /// Fails when the file cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::new(File::create(path)?);
-        file.write_all(&pcapng::beginning(["inside", "outside"]))?;
+        file.write_all(&pcapng::file_header(["inside", "outside"]))?;
         file.flush()?;
         Ok(Self { file: Some(file) })
     }
@@ -37,7 +37,7 @@ impl Tap {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
-        let block = pcapng::packet(interface, now, packet, comment);
+        let block = pcapng::packet_block(interface, now, packet, comment);
         self.write(|file| file.write_all(&block));
     }
 

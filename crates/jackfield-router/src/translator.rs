@@ -102,7 +102,7 @@ impl Translator {
             (Verdict::Forward, Side::Inside) => Some(Side::Outside),
             (Verdict::Forward, Side::Outside) => Some(Side::Inside),
             (Verdict::Hairpin, _) => Some(from),
-            (Verdict::Held(_) | Verdict::Drop(_), _) => None,
+            (Verdict::Hold(_) | Verdict::Drop(_), _) => None,
         };
         if let Some(to) = to {
             offload.renew(packet.bytes_mut());

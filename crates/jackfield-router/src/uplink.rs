@@ -15,7 +15,7 @@ use super::offload::Offload;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UplinkConfig {
     /// What happens to packets in either direction, as in the virtual internet. Packets are not held to [`Link::mtu`]:
-    /// each interface has an MTU, and [`jackfield_nat::Config::mtu`] is the NAT's.
+    /// each interface has an MTU, and [`jackfield_nat::NatConfig::mtu`] is the NAT's.
     pub link: Link,
     /// Whether all UDP that would cross the NAT is dropped, as strict firewalls do.
     pub block_udp: bool,

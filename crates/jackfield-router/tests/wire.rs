@@ -41,7 +41,7 @@ mod wire {
 
     use jackfield_nat::profile::Profile;
     use jackfield_nat::{
-        Behaviour, Config, DropReason, Filtering, Mapping, Nat, Prefix, Translation,
+        Behaviour, DropReason, Filtering, Mapping, Nat, NatConfig, Prefix, Translation,
     };
     use jackfield_router::namespace::wiring;
     use jackfield_router::{Handle, Netns, Report, Router, RouterConfig, Tun, TunConfig};
@@ -99,11 +99,16 @@ mod wire {
 
     impl Lab {
         /// Puts a NAT between a host and a server; the server sends what is for `routed` to it.
-        fn new(config: Config, router: RouterConfig, routed: &str) -> Self {
+        fn new(config: NatConfig, router: RouterConfig, routed: &str) -> Self {
             Self::with_queues(config, router, routed, 1)
         }
 
-        fn with_queues(config: Config, router: RouterConfig, routed: &str, queues: usize) -> Self {
+        fn with_queues(
+            config: NatConfig,
+            router: RouterConfig,
+            routed: &str,
+            queues: usize,
+        ) -> Self {
             let (inside, outside) = (wiring::host(true).unwrap(), wiring::host(true).unwrap());
             let (ip, length) = routed.split_once('/').unwrap();
             let near = TunConfig {
@@ -264,7 +269,7 @@ mod wire {
         assert_eq!(report.outside.writes, report.outside.packets_out);
     }
 
-    fn masquerade() -> Config {
+    fn masquerade() -> NatConfig {
         Profile::PORT_RESTRICTED_CONE.config(&[ip_of(EXTERNAL)])
     }
 
@@ -273,12 +278,12 @@ mod wire {
             mapping: Mapping::EndpointIndependent,
             filtering: Filtering::AddressAndPortDependent,
         };
-        let config = Config {
+        let config = NatConfig {
             translation: Translation::None,
             udp: strict,
             tcp: strict,
             icmp_filtering: Filtering::AddressAndPortDependent,
-            ..Config::default()
+            ..NatConfig::default()
         };
         let lab = Lab::new(config, RouterConfig::default(), "fd00:1::/64");
         let (client, server) = (
@@ -327,12 +332,12 @@ mod wire {
     fn prefixes() {
         let prefix = |ip, length| Prefix::new(ip_of(ip), length).unwrap();
         let external = prefix("2001:db8:3::", 48);
-        let config = Config {
+        let config = NatConfig {
             translation: Translation::Prefixes {
                 internal: prefix("fd00:1::", 48),
                 external,
             },
-            ..Config::default()
+            ..NatConfig::default()
         };
         let lab = Lab::new(config, RouterConfig::default(), "2001:db8:3::/48");
         let (client, server) = (

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp::State;
 
-use super::event::Reason;
-use super::limits::Limits;
+use super::event::ResetReason;
+use super::limits::StackLimits;
 use super::machine::{Machine, Setup};
-use super::segment::{self, Numbers};
+use super::segment::{self, AckNumbers};
 
-/// A connection and what its program has been told.
+/// A connection and what its program has been notified.
 ///
 /// smoltcp's sockets cannot be copied. They are deterministic, though: the same inputs at the same times make the same
 /// connection. So each connection keeps its inputs, and a clone replays them when it is first used.
@@ -21,11 +21,11 @@ pub(super) struct Connection {
     /// `None` until a clone is first used.
     machine: Option<Box<Machine>>,
     /// `None` when there was too much to remember.
-    journal: Option<Vec<Step>>,
+    journal: Option<Vec<Input>>,
     journal_bytes: usize,
     most_journal_bytes: usize,
-    pub(super) view: View,
-    pub(super) told: Told,
+    pub(super) snapshot: Snapshot,
+    pub(super) notified: Notifications,
     /// When it began, in microseconds, like all times here.
     began: i64,
     /// When a packet last came or went.
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     /// Since when the peer has been silent although it has something to acknowledge.
     waiting_since: Option<i64>,
     /// The numbers of the last acknowledgement that was sent.
-    numbers: Option<Numbers>,
+    numbers: Option<AckNumbers>,
     /// The last SYN that was sent.
     syn: Option<Arc<[u8]>>,
     /// When a SYN in the middle of the connection was last answered.
@@ -42,16 +42,16 @@ pub(super) struct Connection {
 
 /// What is known of a connection without its machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct View {
+pub(super) struct Snapshot {
     pub(super) state: State,
     pub(super) readable: usize,
     pub(super) room: usize,
     pub(super) next: Option<i64>,
 }
 
-/// What a connection's program has been told.
+/// What a connection's program has been notified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct Notifications {
     pub(super) connected: bool,
     pub(super) data: bool,
     pub(super) finished: bool,
@@ -62,7 +62,7 @@ pub(super) struct Told {
 
 /// An input.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(super) enum Input {
     Poll(i64),
     Packet(i64, Arc<[u8]>),
     Send(Arc<[u8]>),
@@ -75,7 +75,7 @@ impl Connection {
     pub(super) fn new(setup: Setup, at: i64, most_journal_bytes: usize) -> Self {
         let machine = Box::new(Machine::new(&setup));
         Self {
-            view: View {
+            snapshot: Snapshot {
                 state: machine.state(),
                 readable: 0,
                 room: 0,
@@ -86,7 +86,7 @@ impl Connection {
             journal: (most_journal_bytes > 0).then(Vec::new),
             journal_bytes: 0,
             most_journal_bytes,
-            told: Told::default(),
+            notified: Notifications::default(),
             began: at,
             last_active: at,
             waiting_since: None,
@@ -102,23 +102,23 @@ impl Connection {
 
     /// Lets the machine do what is due, and take a packet if there is one; returns what it sends.
     pub(super) fn poll(&mut self, at: i64, packet: Option<&[u8]>) -> Vec<Vec<u8>> {
-        self.remember(|| match packet {
-            Some(bytes) => Step::Packet(at, bytes.into()),
-            None => Step::Poll(at),
+        self.record(|| match packet {
+            Some(bytes) => Input::Packet(at, bytes.into()),
+            None => Input::Poll(at),
         });
         let machine = self.machine();
         machine.poll(at, packet);
         let sent: Vec<Vec<u8>> = std::iter::from_fn(|| machine.outgoing()).collect();
         for packet in &sent {
-            self.numbers = Numbers::of(packet).or(self.numbers);
-            if self.view.state != State::Established && segment::is_syn(packet) {
+            self.numbers = AckNumbers::of(packet).or(self.numbers);
+            if self.snapshot.state != State::Established && segment::is_syn(packet) {
                 self.syn = Some(packet.as_slice().into());
             }
         }
         if packet.is_some() || !sent.is_empty() {
             self.last_active = at;
         }
-        self.look(at);
+        self.update_snapshot(at);
         let waits = self.machine().is_waiting();
         self.waiting_since = match self.waiting_since {
             _ if !waits => None,
@@ -138,21 +138,21 @@ impl Connection {
         self.last_challenge = Some(at);
         let (local, remote) = self.path();
         match &self.syn {
-            Some(syn) if self.view.state == State::SynReceived => Some(syn.to_vec()),
+            Some(syn) if self.snapshot.state == State::SynReceived => Some(syn.to_vec()),
             _ => Some(self.numbers?.acknowledgement(local, remote)),
         }
     }
 
     /// Returns when the connection ends unless something happens, and why.
-    pub(super) fn deadline(&self, limits: &Limits) -> (i64, Reason) {
+    pub(super) fn deadline(&self, limits: &StackLimits) -> (i64, ResetReason) {
         let after = |since: i64, limit| since.saturating_add(micros(limit));
-        if !self.told.connected {
-            return (after(self.began, limits.handshake), Reason::TimedOut);
+        if !self.notified.connected {
+            return (after(self.began, limits.handshake), ResetReason::TimedOut);
         }
-        let idle = (after(self.last_active, limits.idle), Reason::Idle);
+        let idle = (after(self.last_active, limits.idle), ResetReason::Idle);
         let silent = self
             .waiting_since
-            .map(|since| (after(since, limits.timeout), Reason::TimedOut));
+            .map(|since| (after(since, limits.timeout), ResetReason::TimedOut));
         silent.filter(|silent| silent.0 < idle.0).unwrap_or(idle)
     }
 
@@ -161,7 +161,7 @@ impl Connection {
         let taken = self.machine().send(data);
         let data = data.get(..taken).unwrap_or_default();
         if taken > 0 {
-            self.remember(|| Step::Send(data.into()));
+            self.record(|| Input::Send(data.into()));
         }
         taken
     }
@@ -169,18 +169,18 @@ impl Connection {
     pub(super) fn recv(&mut self, most: usize) -> Vec<u8> {
         let data = self.machine().recv(most);
         if !data.is_empty() {
-            self.remember(|| Step::Recv(data.len()));
+            self.record(|| Input::Recv(data.len()));
         }
         data
     }
 
     pub(super) fn close(&mut self) {
-        self.remember(|| Step::Close);
+        self.record(|| Input::Close);
         self.machine().close();
     }
 
     pub(super) fn abort(&mut self) {
-        self.remember(|| Step::Abort);
+        self.record(|| Input::Abort);
         self.machine().abort();
     }
 
@@ -193,8 +193,8 @@ impl Connection {
             journal: Some(journal),
             journal_bytes: self.journal_bytes,
             most_journal_bytes: self.most_journal_bytes,
-            view: self.view,
-            told: self.told,
+            snapshot: self.snapshot,
+            notified: self.notified,
             began: self.began,
             last_active: self.last_active,
             waiting_since: self.waiting_since,
@@ -204,9 +204,9 @@ impl Connection {
         })
     }
 
-    fn look(&mut self, at: i64) {
+    fn update_snapshot(&mut self, at: i64) {
         let machine = self.machine();
-        self.view = View {
+        self.snapshot = Snapshot {
             state: machine.state(),
             readable: machine.readable(),
             room: machine.room(),
@@ -221,7 +221,7 @@ impl Connection {
             .get_or_insert_with(|| Box::new(replay(setup, journal.as_deref().unwrap_or_default())))
     }
 
-    fn remember(&mut self, step: impl FnOnce() -> Step) {
+    fn record(&mut self, step: impl FnOnce() -> Input) {
         // A clone's machine is made of what was before this step.
         self.machine();
         let Some(journal) = &mut self.journal else {
@@ -237,7 +237,7 @@ impl Connection {
     }
 }
 
-impl Step {
+impl Input {
     fn size(&self) -> usize {
         let data = match self {
             Self::Packet(_, data) | Self::Send(data) => data.len(),
@@ -251,20 +251,20 @@ pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn replay(setup: &Setup, journal: &[Step]) -> Machine {
+fn replay(setup: &Setup, journal: &[Input]) -> Machine {
     let mut machine = Machine::new(setup);
     for step in journal {
         match step {
-            Step::Poll(at) => machine.poll(*at, None),
-            Step::Packet(at, bytes) => machine.poll(*at, Some(bytes)),
-            Step::Send(data) => {
+            Input::Poll(at) => machine.poll(*at, None),
+            Input::Packet(at, bytes) => machine.poll(*at, Some(bytes)),
+            Input::Send(data) => {
                 machine.send(data);
             }
-            Step::Recv(length) => {
+            Input::Recv(length) => {
                 machine.recv(*length);
             }
-            Step::Close => machine.close(),
-            Step::Abort => machine.abort(),
+            Input::Close => machine.close(),
+            Input::Abort => machine.abort(),
         }
         while machine.outgoing().is_some() {}
     }

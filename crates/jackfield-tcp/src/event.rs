@@ -27,7 +27,7 @@ pub enum Event {
     /// Both sides have closed, and everything sent has been acknowledged.
     Closed(ConnectionId),
     /// The connection has ended before its time, or never came to be.
-    Reset(ConnectionId, Reason),
+    Reset(ConnectionId, ResetReason),
 }
 
 impl Event {
@@ -46,7 +46,7 @@ impl Event {
 
 /// Why a connection has ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum ResetReason {
     /// The peer reset it.
     ByPeer,
     /// The peer answered our SYN with a reset, or a router with an ICMP error.
@@ -55,7 +55,7 @@ pub enum Reason {
     TimedOut,
     /// Nothing happened on it for too long.
     Idle,
-    /// It had too much input to be in a clone; see [`Limits::journal`](super::Limits::journal).
+    /// It had too much input to be in a clone; see [`StackLimits::journal`](super::StackLimits::journal).
     NotCloned,
 }
 
@@ -72,7 +72,7 @@ pub enum ConnectError {
     /// There is such a connection already, or no port is left.
     #[error("the local port is in use")]
     PortInUse,
-    /// [`Limits::connections`](super::Limits::connections) is reached.
+    /// [`StackLimits::connections`](super::StackLimits::connections) is reached.
     #[error("as many connections as there may be")]
     Full,
 }

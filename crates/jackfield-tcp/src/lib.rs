@@ -1,7 +1,7 @@
 //! A host's TCP over raw IP packets, sans-IO: [smoltcp](https://docs.rs/smoltcp) behind the interface of our cores.
 //!
 //! A [`Stack`] is handed packets and the time, and gives back packets and [`Event`]s. One port may be listened on by any
-//! number of connections, up to [`Limits`]. It is `Clone`, so that what holds it can be a snapshot: a clone goes on byte
+//! number of connections, up to [`StackLimits`]. It is `Clone`, so that what holds it can be a snapshot: a clone goes on byte
 //! for byte as the original does.
 //!
 //! ```
@@ -39,7 +39,7 @@
 //! - [x] [RFC 1122 §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9) ICMP errors end connections that
 //!   are not open yet, and no others
 //!
-//! Left out on purpose: path MTU discovery ([`Limits::mtu`] is what all paths carry), congestion control, fragments
+//! Left out on purpose: path MTU discovery ([`StackLimits::mtu`] is what all paths carry), congestion control, fragments
 //! (whoever hands packets in puts them together) and UDP, which needs no stack: see [`jackfield_nat::packet::build::udp`].
 
 mod connection;
@@ -61,14 +61,14 @@ use self::connection::{Connection, micros};
 use self::machine::{Machine, Setup};
 use jackfield_nat::packet::{Headers, TcpFlags, Transport, verify};
 
-pub use self::event::{ConnectError, ConnectionId, Event, Reason};
-pub use self::limits::{Counters, Limits};
+pub use self::event::{ConnectError, ConnectionId, Event, ResetReason};
+pub use self::limits::{StackCounters, StackLimits};
 
 /// A host's TCP; see the [module](self).
 #[derive(Debug)]
 pub struct Stack {
     addresses: Vec<IpAddr>,
-    limits: Limits,
+    limits: StackLimits,
     rng: ChaCha8Rng,
     /// When its own time began: with the first input.
     origin: Option<Instant>,
@@ -80,17 +80,17 @@ pub struct Stack {
     timers: Timers<ConnectionId>,
     packets: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
-    counters: Counters,
+    counters: StackCounters,
 }
 
 impl Stack {
     /// Returns a stack with these addresses; everything random comes from `seed`.
     pub fn new(addresses: &[IpAddr], seed: [u8; 32]) -> Self {
-        Self::with_limits(addresses, seed, Limits::default())
+        Self::with_limits(addresses, seed, StackLimits::default())
     }
 
     /// Returns a stack with limits of its own.
-    pub fn with_limits(addresses: &[IpAddr], seed: [u8; 32], limits: Limits) -> Self {
+    pub fn with_limits(addresses: &[IpAddr], seed: [u8; 32], limits: StackLimits) -> Self {
         Self {
             addresses: addresses.to_vec(),
             limits,
@@ -103,7 +103,7 @@ impl Stack {
             timers: Timers::new(),
             packets: VecDeque::new(),
             events: VecDeque::new(),
-            counters: Counters::default(),
+            counters: StackCounters::default(),
         }
     }
 
@@ -244,7 +244,7 @@ impl Stack {
         };
         let taken = connection.send(data);
         if taken < data.len() {
-            connection.told.wants_room = true;
+            connection.notified.wants_room = true;
         }
         if taken > 0 {
             self.poll_connection(id, at, None);
@@ -259,7 +259,7 @@ impl Stack {
             return Vec::new();
         };
         let data = connection.recv(most);
-        connection.told.data = false;
+        connection.notified.data = false;
         self.poll_connection(id, at, None);
         data
     }
@@ -272,7 +272,7 @@ impl Stack {
         };
         connection.close();
         // A connection that is not open yet ends without a word to its program, who has just ended it.
-        connection.told.closed |= connection.view.state == State::SynSent;
+        connection.notified.closed |= connection.snapshot.state == State::SynSent;
         self.poll_connection(id, at, None);
     }
 
@@ -290,13 +290,13 @@ impl Stack {
     /// Returns how many bytes of a connection wait to be received.
     pub fn readable(&self, id: ConnectionId) -> usize {
         let connection = self.connections.get(&id);
-        connection.map_or(0, |connection| connection.view.readable)
+        connection.map_or(0, |connection| connection.snapshot.readable)
     }
 
     /// Returns how many bytes [`Stack::send`] would take.
     pub fn room(&self, id: ConnectionId) -> usize {
         let connection = self.connections.get(&id);
-        connection.map_or(0, |connection| connection.view.room)
+        connection.map_or(0, |connection| connection.snapshot.room)
     }
 
     /// Returns the connections that there are, in whatever state.
@@ -305,12 +305,12 @@ impl Stack {
     }
 
     /// Returns what has been counted.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> StackCounters {
         self.counters
     }
 
     /// Returns the limits.
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &StackLimits {
         &self.limits
     }
 
@@ -361,7 +361,7 @@ impl Stack {
 
     fn accept(&mut self, at: i64, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
         let of_peer = |it: &&Connection| it.setup.remote.ip() == remote.ip();
-        let half_open = |it: &&Connection| it.setup.accepted && !it.told.connected;
+        let half_open = |it: &&Connection| it.setup.accepted && !it.notified.connected;
         let all = self.connections.values();
         if self.connections.len() >= self.limits.connections {
             self.counters.too_many_connections += 1;
@@ -411,7 +411,8 @@ impl Stack {
         let id = self.by_path.get(&(local.into(), remote.into())).copied();
         if let Some(id) = id.filter(|id| unreachable && self.state(*id) == Some(State::SynSent)) {
             self.counters.reset += 1;
-            self.events.push_back(Event::Reset(id, Reason::Refused));
+            self.events
+                .push_back(Event::Reset(id, ResetReason::Refused));
             self.forget(id);
         }
     }
@@ -444,30 +445,30 @@ impl Stack {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let before = connection.view.state;
+        let before = connection.snapshot.state;
         let sent = connection.poll(at, packet);
         for packet in sent {
             self.queue(packet);
         }
-        self.tell_progress(id);
+        self.notify_progress(id);
         let ended = self
             .state(id)
             .is_some_and(|state| matches!(state, State::Closed | State::Listen));
         if ended {
-            self.tell_end(id, before, packet.is_some());
+            self.notify_end(id, before, packet.is_some());
             self.forget(id);
         } else {
             self.set_timer(id);
         }
     }
 
-    fn tell_progress(&mut self, id: ConnectionId) {
+    fn notify_progress(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let (view, told) = (connection.view, &mut connection.told);
-        if !told.connected && is_open(view.state) {
-            told.connected = true;
+        let (snapshot, notified) = (connection.snapshot, &mut connection.notified);
+        if !notified.connected && is_open(snapshot.state) {
+            notified.connected = true;
             self.counters.connected += 1;
             self.events.push_back(Event::Connected {
                 id,
@@ -476,33 +477,33 @@ impl Stack {
                 accepted: connection.setup.accepted,
             });
         }
-        if !told.connected {
+        if !notified.connected {
             return;
         }
-        if view.readable > 0 && !told.data {
-            told.data = true;
+        if snapshot.readable > 0 && !notified.data {
+            notified.data = true;
             self.events.push_back(Event::Data(id));
         }
-        if view.room > 0 && told.wants_room {
-            told.wants_room = false;
+        if snapshot.room > 0 && notified.wants_room {
+            notified.wants_room = false;
             self.events.push_back(Event::Writable(id));
         }
-        if !told.finished && has_finished(view.state) {
-            told.finished = true;
+        if !notified.finished && has_finished(snapshot.state) {
+            notified.finished = true;
             self.events.push_back(Event::Finished(id));
         }
-        if !told.closed && view.state == State::TimeWait {
-            told.closed = true;
+        if !notified.closed && snapshot.state == State::TimeWait {
+            notified.closed = true;
             self.events.push_back(Event::Closed(id));
         }
     }
 
     /// Says how a connection ended that is closed by now, unless its program knows.
-    fn tell_end(&mut self, id: ConnectionId, before: State, by_packet: bool) {
+    fn notify_end(&mut self, id: ConnectionId, before: State, by_packet: bool) {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        if connection.told.closed {
+        if connection.notified.closed {
             return;
         }
         if before == State::LastAck && by_packet {
@@ -511,30 +512,30 @@ impl Stack {
         }
         self.counters.reset += 1;
         let reason = match before {
-            State::SynSent => Reason::Refused,
-            _ => Reason::ByPeer,
+            State::SynSent => ResetReason::Refused,
+            _ => ResetReason::ByPeer,
         };
-        if connection.told.connected || !connection.setup.accepted {
+        if connection.notified.connected || !connection.setup.accepted {
             self.events.push_back(Event::Reset(id, reason));
         }
     }
 
-    fn count_timeout(&mut self, id: ConnectionId, reason: Reason) {
+    fn count_timeout(&mut self, id: ConnectionId, reason: ResetReason) {
         let connected = self
             .connections
             .get(&id)
-            .is_some_and(|it| it.told.connected);
+            .is_some_and(|it| it.notified.connected);
         match reason {
-            Reason::Idle => self.counters.idle_timeouts += 1,
+            ResetReason::Idle => self.counters.idle_timeouts += 1,
             _ if connected => self.counters.timeouts += 1,
             _ => self.counters.handshake_timeouts += 1,
         }
     }
 
     /// Resets a connection and says why, unless its program has never heard of it.
-    fn end(&mut self, id: ConnectionId, at: i64, reason: Reason) {
+    fn end(&mut self, id: ConnectionId, at: i64, reason: ResetReason) {
         let known = self.connections.get(&id);
-        let known = known.is_some_and(|it| it.told.connected || !it.setup.accepted);
+        let known = known.is_some_and(|it| it.notified.connected || !it.setup.accepted);
         self.reset(id, at);
         if known {
             self.events.push_back(Event::Reset(id, reason));
@@ -564,7 +565,7 @@ impl Stack {
             return;
         };
         let (deadline, _) = connection.deadline(&self.limits);
-        let at = connection.view.next.unwrap_or(i64::MAX).min(deadline);
+        let at = connection.snapshot.next.unwrap_or(i64::MAX).min(deadline);
         let due = Duration::from_micros(u64::try_from(at).unwrap_or(0));
         match origin.checked_add(due) {
             Some(due) => self.timers.set(id, due),
@@ -584,7 +585,7 @@ impl Stack {
     }
 
     fn state(&self, id: ConnectionId) -> Option<State> {
-        self.connections.get(&id).map(|it| it.view.state)
+        self.connections.get(&id).map(|it| it.snapshot.state)
     }
 
     fn free_port(&mut self) -> Option<u16> {
@@ -627,7 +628,7 @@ impl Clone for Stack {
                     clone.by_path.remove(&connection.path());
                     clone.timers.cancel(id);
                     clone.counters.not_cloned += 1;
-                    let reset = Event::Reset(*id, Reason::NotCloned);
+                    let reset = Event::Reset(*id, ResetReason::NotCloned);
                     clone.events.push_back(reset);
                 }
             }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-/// How much a [`Stack`](super::Stack) keeps, and for how long; each limit has a counter in [`Counters`].
+/// How much a [`Stack`](super::Stack) keeps, and for how long; each limit has a counter in [`StackCounters`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct StackLimits {
     /// Connections of all kinds; a SYN beyond it is ignored, so its sender tries again.
     pub connections: usize,
     /// Connections that a peer began and has not finished opening.
@@ -24,11 +24,11 @@ pub struct Limits {
     /// For how long a connection may be silent in both directions.
     pub idle: Duration,
     /// Bytes of input that each connection remembers so that it can be cloned. A connection that has had more is not in
-    /// a clone, where it ends with [`Reason::NotCloned`](super::Reason::NotCloned); 0 is for stacks that nobody clones.
+    /// a clone, where it ends with [`ResetReason::NotCloned`](super::ResetReason::NotCloned); 0 is for stacks that nobody clones.
     pub journal: usize,
 }
 
-impl Default for Limits {
+impl Default for StackLimits {
     fn default() -> Self {
         Self {
             connections: 256,
@@ -48,7 +48,7 @@ impl Default for Limits {
 
 /// What a [`Stack`](super::Stack) has done and refused to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct StackCounters {
     /// Packets that were handed in.
     pub packets_in: u64,
     /// Packets that were queued to be polled.
@@ -59,21 +59,21 @@ pub struct Counters {
     pub not_ours: u64,
     /// Segments that belong to no connection, answered with a reset.
     pub refused: u64,
-    /// SYNs ignored for [`Limits::connections`].
+    /// SYNs ignored for [`StackLimits::connections`].
     pub too_many_connections: u64,
-    /// SYNs ignored for [`Limits::half_open`].
+    /// SYNs ignored for [`StackLimits::half_open`].
     pub too_many_half_open: u64,
-    /// SYNs ignored for [`Limits::connections_per_address`].
+    /// SYNs ignored for [`StackLimits::connections_per_address`].
     pub too_many_per_address: u64,
-    /// Packets dropped for [`Limits::packets`].
+    /// Packets dropped for [`StackLimits::packets`].
     pub packets_dropped: u64,
-    /// Connections ended for [`Limits::handshake`].
+    /// Connections ended for [`StackLimits::handshake`].
     pub handshake_timeouts: u64,
-    /// Connections ended for [`Limits::timeout`].
+    /// Connections ended for [`StackLimits::timeout`].
     pub timeouts: u64,
-    /// Connections ended for [`Limits::idle`].
+    /// Connections ended for [`StackLimits::idle`].
     pub idle_timeouts: u64,
-    /// Connections that a clone is without for [`Limits::journal`].
+    /// Connections that a clone is without for [`StackLimits::journal`].
     pub not_cloned: u64,
     /// Connections that opened.
     pub connected: u64,

@@ -7,14 +7,14 @@ use jackfield_nat::packet::{Headers, TcpFlags, Transport, bytes, protocol};
 
 /// The numbers of a segment that acknowledges something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Numbers {
+pub(super) struct AckNumbers {
     /// The sequence number after everything in it.
     pub(super) next: u32,
     pub(super) acknowledged: u32,
     pub(super) window: u16,
 }
 
-impl Numbers {
+impl AckNumbers {
     /// Reads the numbers of a segment that acknowledges something and is no reset.
     pub(super) fn of(packet: &[u8]) -> Option<Self> {
         let headers = Headers::parse(packet).ok()?;
@@ -83,14 +83,14 @@ mod tests {
         let flags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK);
         let packet = build::tcp(from.parse().unwrap(), to.parse().unwrap(), flags, b"");
         let headers = Headers::parse(&packet).unwrap();
-        assert_eq!(Numbers::of(&packet).unwrap().next, 1);
+        assert_eq!(AckNumbers::of(&packet).unwrap().next, 1);
         let bare = without_syn(&packet, &headers);
         verify(&bare).unwrap();
-        assert_eq!(Numbers::of(&bare).unwrap().next, 1);
+        assert_eq!(AckNumbers::of(&bare).unwrap().next, 1);
         let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-        let numbers = Numbers::of(&bare).unwrap();
+        let numbers = AckNumbers::of(&bare).unwrap();
         let again = numbers.acknowledgement(from, to);
         verify(&again).unwrap();
-        assert_eq!(Numbers::of(&again), Some(numbers));
+        assert_eq!(AckNumbers::of(&again), Some(numbers));
     }
 }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::packet::{IcmpError, build};
-use jackfield_tcp::{ConnectError, ConnectionId, Event, Limits, Reason, Stack};
+use jackfield_tcp::{ConnectError, ConnectionId, Event, ResetReason, Stack, StackLimits};
 use proptest::prelude::*;
 
 /// Two stacks, and the packets under way between them.
@@ -32,7 +32,7 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(limits: [Limits; 2]) -> Self {
+    fn new(limits: [StackLimits; 2]) -> Self {
         let [one, two] = limits;
         Self {
             now: epoch(),
@@ -146,9 +146,9 @@ impl Wire {
 #[test]
 fn data_goes_both_ways_and_both_sides_close() {
     for (to, mtu) in [("192.0.2.2:80", 1500), ("[2001:db8::2]:80", 1280)] {
-        let limits = Limits {
+        let limits = StackLimits {
             mtu,
-            ..Limits::default()
+            ..StackLimits::default()
         };
         let mut wire = Wire::new([limits.clone(), limits]);
         wire.stacks[1].listen(80);
@@ -225,7 +225,7 @@ fn a_client_that_forgot_its_connection_can_open_it_anew() {
     assert!(matches!(
         wire.events[1][..],
         [
-            Event::Reset(_, Reason::ByPeer),
+            Event::Reset(_, ResetReason::ByPeer),
             Event::Connected { accepted: true, .. }
         ]
     ));
@@ -235,9 +235,9 @@ fn a_client_that_forgot_its_connection_can_open_it_anew() {
 #[test]
 fn a_simultaneous_open_ends_well_whatever_gets_lost() {
     for dice in 0..200 {
-        let patient = Limits {
+        let patient = StackLimits {
             handshake: Duration::from_secs(3600),
-            ..Limits::default()
+            ..StackLimits::default()
         };
         let mut wire = Wire::new([patient.clone(), patient]);
         (wire.dice, wire.loss_percent, wire.jitter_ms) = (dice * 977, 30, 30);
@@ -262,7 +262,7 @@ fn a_port_that_nobody_listens_on_refuses() {
         .connect(wire.now, 0, socket("192.0.2.2:81"))
         .unwrap();
     wire.run(Duration::from_secs(1));
-    assert_eq!(wire.events[0], [Event::Reset(id, Reason::Refused)]);
+    assert_eq!(wire.events[0], [Event::Reset(id, ResetReason::Refused)]);
     assert_eq!(wire.stacks[1].counters().refused, 1);
     assert_eq!(wire.stacks[0].next_timeout(), None);
 }
@@ -275,7 +275,7 @@ fn an_abort_resets_the_peer() {
     wire.run(Duration::from_secs(1));
     assert_eq!(
         wire.events[1].last(),
-        Some(&Event::Reset(server, Reason::ByPeer))
+        Some(&Event::Reset(server, ResetReason::ByPeer))
     );
     assert!(wire.stacks.iter().all(|it| it.connections().count() == 0));
 }
@@ -292,7 +292,7 @@ fn an_icmp_error_ends_what_is_not_open_and_nothing_else() {
     wire.stacks[0].handle_packet(wire.now, &error);
     assert_eq!(
         wire.stacks[0].poll_event(),
-        Some(Event::Reset(id, Reason::Refused))
+        Some(Event::Reset(id, ResetReason::Refused))
     );
     let (client, _) = wire.connect();
     wire.stacks[0].send(wire.now, client, b"hello");
@@ -311,7 +311,7 @@ fn silence_ends_connections_at_every_stage_with_a_counter() {
         .connect(wire.now, 0, socket("192.0.2.2:80"))
         .unwrap();
     wire.run(Duration::from_secs(61));
-    assert_eq!(wire.events[0], [Event::Reset(id, Reason::TimedOut)]);
+    assert_eq!(wire.events[0], [Event::Reset(id, ResetReason::TimedOut)]);
     assert_eq!(wire.stacks[0].counters().handshake_timeouts, 1);
     let syns = wire.log.len();
     assert!((4..12).contains(&syns), "{syns} SYNs in a minute");
@@ -324,7 +324,7 @@ fn silence_ends_connections_at_every_stage_with_a_counter() {
     assert!(wire.stacks[0].path(client).is_some());
     wire.run(Duration::from_secs(2));
     let last = wire.events[0].last();
-    assert_eq!(last, Some(&Event::Reset(client, Reason::TimedOut)));
+    assert_eq!(last, Some(&Event::Reset(client, ResetReason::TimedOut)));
     assert_eq!(wire.stacks[0].counters().timeouts, 1);
 
     let mut wire = Wire::new(default_limits());
@@ -361,7 +361,7 @@ fn a_syn_that_is_never_followed_up_is_forgotten_in_silence() {
 
 #[test]
 fn each_limit_on_connections_counts_what_it_ignores() {
-    let flood = |limits: Limits, from: &dyn Fn(u16) -> SocketAddr| {
+    let flood = |limits: StackLimits, from: &dyn Fn(u16) -> SocketAddr| {
         let mut stack = Stack::with_limits(&[ip("192.0.2.1")], [1; 32], limits);
         stack.listen(80);
         for n in 0..20 {
@@ -373,8 +373,8 @@ fn each_limit_on_connections_counts_what_it_ignores() {
     };
     let strangers = |n: u16| SocketAddr::new(ip(&format!("203.0.113.{}", n + 1)), 999);
     let one = |n: u16| SocketAddr::new(ip("203.0.113.1"), 1000 + n);
-    let few = |limit: fn(&mut Limits)| {
-        let mut limits = Limits::default();
+    let few = |limit: fn(&mut StackLimits)| {
+        let mut limits = StackLimits::default();
         limit(&mut limits);
         limits
     };
@@ -438,11 +438,11 @@ fn connections_begin_only_where_they_can() {
 
 #[test]
 fn a_clone_without_a_journal_knows_that_it_lost_the_connection() {
-    let limits = Limits {
+    let limits = StackLimits {
         journal: 1000,
-        ..Limits::default()
+        ..StackLimits::default()
     };
-    let mut wire = Wire::new([limits, Limits::default()]);
+    let mut wire = Wire::new([limits, StackLimits::default()]);
     let (client, _) = wire.connect();
     let mut clone = wire.stacks[0].clone();
     assert!(clone.path(client).is_some());
@@ -450,7 +450,7 @@ fn a_clone_without_a_journal_knows_that_it_lost_the_connection() {
     wire.stacks[0].send(wire.now, client, &[7; 2000]);
     wire.run(Duration::from_secs(1));
     let mut clone = wire.stacks[0].clone();
-    let lost = Event::Reset(client, Reason::NotCloned);
+    let lost = Event::Reset(client, ResetReason::NotCloned);
     assert_eq!(clone.poll_event(), Some(lost));
     assert_eq!(clone.counters().not_cloned, 1);
     assert!(wire.stacks[0].path(client).is_some());
@@ -481,7 +481,7 @@ proptest! {
         length in 0..150_000_usize,
     ) {
         // However long the wire is bad: that a connection ends when nothing comes through is another test's.
-        let patient = Limits { timeout: Duration::from_secs(7200), ..Limits::default() };
+        let patient = StackLimits { timeout: Duration::from_secs(7200), ..StackLimits::default() };
         let mut wire = Wire::new([patient.clone(), patient]);
         (wire.dice, wire.loss_percent, wire.jitter_ms) = (seed, loss, jitter);
         wire.stacks[1].listen(80);
@@ -598,8 +598,8 @@ fn any_packet() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-fn default_limits() -> [Limits; 2] {
-    [Limits::default(), Limits::default()]
+fn default_limits() -> [StackLimits; 2] {
+    [StackLimits::default(), StackLimits::default()]
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use jackfield_portmap::ANNOUNCE_PORT;
-use jackfield_portmap::client::{Client, Config, Event, FetchId, Output};
+use jackfield_portmap::client::{Client, ClientConfig, Event, FetchId, Output};
 use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
@@ -36,7 +36,7 @@ enum Came {
 
 impl Driver {
     /// Opens the sockets and begins to ask; `learn` says whether to learn the outside address in every dialect.
-    pub(super) fn open(mut config: Config, learn: bool) -> io::Result<Self> {
+    pub(super) fn open(mut config: ClientConfig, learn: bool) -> io::Result<Self> {
         let gateway = config.gateway;
         let searcher = searcher(config.local);
         if let Err(error) = &searcher {
@@ -98,7 +98,7 @@ impl Driver {
             }
             Came::Presence(Ok((length, from))) => {
                 let bytes = found.get(..length).unwrap_or_default();
-                self.client.handle_presence(now, from, bytes);
+                self.client.handle_ssdp(now, from, bytes);
             }
             Came::Fetched(id, response) => {
                 self.client.handle_response(now, id, response.as_deref());

@@ -3,8 +3,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_portmap::Protocols;
-use jackfield_portmap::client::{Config, Event, MapError, MapId, MapRequest, Mapping};
+use jackfield_portmap::Dialects;
+use jackfield_portmap::client::{ClientConfig, Event, Lease, MapError, MapId, MapRequest};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::default_gateway;
@@ -16,7 +16,7 @@ pub struct MapperConfig {
     /// The gateway; that of the default route when absent.
     pub gateway: Option<IpAddr>,
     /// Which dialects to try.
-    pub dialects: Protocols,
+    pub dialects: Dialects,
     /// How long the gateway has time to confirm the end of a mapping when all is over.
     pub patience: Duration,
 }
@@ -25,7 +25,7 @@ impl Default for MapperConfig {
     fn default() -> Self {
         Self {
             gateway: None,
-            dialects: Protocols::ALL,
+            dialects: Dialects::ALL,
             patience: Duration::from_secs(2),
         }
     }
@@ -44,7 +44,7 @@ pub struct MappedPort {
     id: MapId,
     orders: mpsc::UnboundedSender<Order>,
     state: watch::Receiver<State>,
-    last: Mapping,
+    last: Lease,
 }
 
 /// Why a port was not mapped.
@@ -67,7 +67,7 @@ pub enum MapFailure {
 pub struct Gone;
 
 /// How a mapping is doing.
-type State = Option<Result<Mapping, MapError>>;
+type State = Option<Result<Lease, MapError>>;
 
 #[derive(Debug)]
 enum Order {
@@ -88,9 +88,9 @@ impl Mapper {
         let gateway = config.gateway.or_else(default_gateway);
         let gateway = gateway.ok_or(io::ErrorKind::NetworkUnreachable)?;
         let local = local_towards(gateway)?;
-        let asked = Config {
+        let asked = ClientConfig {
             dialects: config.dialects,
-            ..Config::new(gateway, local)
+            ..ClientConfig::new(gateway, local)
         };
         let driver = Driver::open(asked, false)?;
         let (orders, receiver) = mpsc::unbounded_channel();
@@ -147,7 +147,7 @@ impl Mapper {
 impl MappedPort {
     /// Returns the mapping as it was last told.
     #[must_use]
-    pub fn mapping(&self) -> Mapping {
+    pub fn mapping(&self) -> Lease {
         match *self.state.borrow() {
             Some(Ok(mapping)) => mapping,
             Some(Err(_)) | None => self.last,
@@ -158,7 +158,7 @@ impl MappedPort {
     ///
     /// # Errors
     /// Says why the port is not mapped at present, or that the mapper has ended.
-    pub async fn changed(&mut self) -> Result<Mapping, MapFailure> {
+    pub async fn changed(&mut self) -> Result<Lease, MapFailure> {
         self.state.changed().await.map_err(|_| Gone)?;
         let state = *self.state.borrow_and_update();
         match state {
@@ -261,12 +261,12 @@ impl Desk {
                         let _ = answer.send(confirmed);
                     }
                 }
-                Event::Found(..) | Event::GatewayRestarted(_) => {}
+                Event::Probed(..) | Event::GatewayRestarted(_) => {}
             }
         }
     }
 
-    fn set(&self, id: MapId, state: Result<Mapping, MapError>) {
+    fn set(&self, id: MapId, state: Result<Lease, MapError>) {
         if let Some(sender) = self.states.get(&id) {
             sender.send_replace(Some(state));
         }

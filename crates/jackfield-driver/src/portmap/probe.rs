@@ -2,8 +2,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jackfield_portmap::client::{Absence, Config, Finding};
-use jackfield_portmap::{Dialect, Protocols};
+use jackfield_portmap::client::{AbsenceReason, ClientConfig, Support};
+use jackfield_portmap::{Dialect, Dialects};
 
 use super::default_gateway;
 use super::driver::{Driver, local_towards};
@@ -14,7 +14,7 @@ pub struct ProbeConfig {
     /// The gateway; that of the default route when absent.
     pub gateway: Option<IpAddr>,
     /// Which dialects to try.
-    pub dialects: Protocols,
+    pub dialects: Dialects,
     /// After how long a dialect without an answer counts as absent.
     pub patience: Duration,
 }
@@ -23,7 +23,7 @@ impl Default for ProbeConfig {
     fn default() -> Self {
         Self {
             gateway: None,
-            dialects: Protocols::ALL,
+            dialects: Dialects::ALL,
             patience: Duration::from_secs(5),
         }
     }
@@ -37,17 +37,17 @@ pub struct Probe {
     /// The address that it was asked from.
     pub local: Option<IpAddr>,
     /// Whether it speaks PCP.
-    pub pcp: Finding,
+    pub pcp: Support,
     /// Whether it speaks NAT-PMP.
-    pub nat_pmp: Finding,
+    pub nat_pmp: Support,
     /// Whether it speaks UPnP IGD.
-    pub upnp: Finding,
+    pub upnp: Support,
 }
 
 impl Probe {
     /// Returns what was found of a dialect.
     #[must_use]
-    pub fn finding(&self, dialect: Dialect) -> Finding {
+    pub fn finding(&self, dialect: Dialect) -> Support {
         match dialect {
             Dialect::Pcp => self.pcp,
             Dialect::NatPmp => self.nat_pmp,
@@ -61,15 +61,15 @@ impl Probe {
         Dialect::ALL
             .into_iter()
             .find_map(|dialect| match self.finding(dialect) {
-                Finding::Present { external } => external,
-                Finding::Absent(_) => None,
+                Support::Present { external } => external,
+                Support::Absent(_) => None,
             })
     }
 
     /// Returns whether ports can be mapped at all.
     #[must_use]
     pub fn is_any_present(&self) -> bool {
-        let present = |dialect| matches!(self.finding(dialect), Finding::Present { .. });
+        let present = |dialect| matches!(self.finding(dialect), Support::Present { .. });
         Dialect::ALL.into_iter().any(present)
     }
 }
@@ -82,7 +82,7 @@ impl Probe {
 /// # Errors
 /// Fails when there is no way to the gateway or no socket to be had.
 pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
-    let nothing = Finding::Absent(Absence::Silent);
+    let nothing = Support::Absent(AbsenceReason::Silent);
     let mut probe = Probe {
         gateway: config.gateway.or_else(default_gateway),
         local: None,
@@ -95,13 +95,13 @@ pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
     };
     let local = local_towards(gateway)?;
     probe.local = Some(local);
-    let asked = Config {
+    let asked = ClientConfig {
         dialects: config.dialects,
-        ..Config::new(gateway, local)
+        ..ClientConfig::new(gateway, local)
     };
     let mut driver = Driver::open(asked, true)?;
     let look = async {
-        while !driver.client.has_looked_everywhere() {
+        while !driver.client.has_probed_all() {
             driver.turn().await;
         }
         // What is left to be sent is the end of the mapping that taught us the address.
@@ -110,7 +110,7 @@ pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
     if tokio::time::timeout(config.patience, look).await.is_err() {
         tracing::debug!("The gateway takes too long");
     }
-    let finding = |dialect| driver.client.finding(dialect).unwrap_or(nothing);
+    let finding = |dialect| driver.client.support(dialect).unwrap_or(nothing);
     probe.pcp = finding(Dialect::Pcp);
     probe.nat_pmp = finding(Dialect::NatPmp);
     probe.upnp = finding(Dialect::Upnp);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Drawing;
-use crate::trace::{Fate, TraceEvent, What};
+use crate::trace::{HopOutcome, TraceEvent, TraceKind};
 use crate::world::{InterfaceId, NodeId};
 use jackfield_nat::packet::{Headers, Transport, describe};
-use jackfield_nat::{Hold, Verdict};
+use jackfield_nat::{HoldReason, Verdict};
 
 /// A line of the picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,30 +87,32 @@ impl Drawing<'_> {
     }
 
     fn hop(&self, index: usize, event: &TraceEvent) -> Option<Hop> {
-        let What::Hop {
+        let TraceKind::Hop {
             from,
-            fate,
+            outcome,
             arrives,
-        } = event.what
+        } = event.kind
         else {
             return None;
         };
         let sender = self.node_of(from)?;
-        let receiver = match fate {
-            Fate::Arrived(to) => Some(self.node_of(to)?),
+        let receiver = match outcome {
+            HopOutcome::Arrived(to) => Some(self.node_of(to)?),
             _ => None,
         };
         let to = match receiver {
             Some(node) => Some(self.column_of(node)?),
             None => None,
         };
-        let end = match (fate, receiver) {
-            (Fate::Arrived(_), Some(node)) => self.end_at(index, arrives, node, &event.bytes),
-            (Fate::Lost, _) => End::Vanishes("lost".to_owned()),
-            (Fate::QueueFull, _) => End::Vanishes("queue full".to_owned()),
-            (Fate::TooBig, _) => End::Vanishes("too big".to_owned()),
-            (Fate::Down, _) => End::Vanishes("interface down".to_owned()),
-            (Fate::NoRoute | Fate::Arrived(_), _) => End::Vanishes("no route".to_owned()),
+        let end = match (outcome, receiver) {
+            (HopOutcome::Arrived(_), Some(node)) => self.end_at(index, arrives, node, &event.bytes),
+            (HopOutcome::Lost, _) => End::Vanishes("lost".to_owned()),
+            (HopOutcome::QueueFull, _) => End::Vanishes("queue full".to_owned()),
+            (HopOutcome::TooBig, _) => End::Vanishes("too big".to_owned()),
+            (HopOutcome::Down, _) => End::Vanishes("interface down".to_owned()),
+            (HopOutcome::NoRoute | HopOutcome::Arrived(_), _) => {
+                End::Vanishes("no route".to_owned())
+            }
         };
         Some(Hop {
             at: event.at,
@@ -126,8 +128,8 @@ impl Drawing<'_> {
     fn end_at(&self, index: usize, arrives: Duration, node: NodeId, bytes: &[u8]) -> End {
         let later = self.world.trace.events().iter().skip(index + 1);
         let mut verdicts = later.take_while(|event| event.at <= arrives);
-        let verdict = verdicts.find_map(|event| match event.what {
-            What::Judged { by, verdict, .. }
+        let verdict = verdicts.find_map(|event| match event.kind {
+            TraceKind::Verdict { by, verdict, .. }
                 if by == node && event.at == arrives && event.bytes == bytes =>
             {
                 Some(verdict)
@@ -136,9 +138,13 @@ impl Drawing<'_> {
         });
         match verdict {
             Some(Verdict::Drop(reason)) => End::Dropped(reason.name().replace('-', " ")),
-            Some(Verdict::Held(Hold::UnsolicitedSyn)) => End::Held("held: who asked?".to_owned()),
-            Some(Verdict::Held(Hold::Fragment)) => End::Held("held: no first fragment".to_owned()),
-            Some(Verdict::Held(Hold::Fragmented)) => End::Held("cut in pieces".to_owned()),
+            Some(Verdict::Hold(HoldReason::UnsolicitedSyn)) => {
+                End::Held("held: who asked?".to_owned())
+            }
+            Some(Verdict::Hold(HoldReason::Fragment)) => {
+                End::Held("held: no first fragment".to_owned())
+            }
+            Some(Verdict::Hold(HoldReason::Fragmented)) => End::Held("cut in pieces".to_owned()),
             Some(Verdict::Forward | Verdict::Hairpin) | None => End::Arrives,
         }
     }
@@ -161,13 +167,13 @@ impl Drawing<'_> {
     fn before_translation(&self, index: usize, nat: NodeId, event: &TraceEvent) -> Option<Headers> {
         let earlier = self.world.trace.events().get(..index)?;
         let judged = earlier.iter().rev().take_while(|it| it.at == event.at);
-        let last = judged.filter_map(|it| match it.what {
-            What::Judged { by, verdict, .. } if by == nat => Some((verdict, it)),
+        let last = judged.filter_map(|it| match it.kind {
+            TraceKind::Verdict { by, verdict, .. } if by == nat => Some((verdict, it)),
             _ => None,
         });
         match last.into_iter().next()? {
             (Verdict::Forward | Verdict::Hairpin, it) => Headers::parse_quoted(&it.bytes).ok(),
-            (Verdict::Drop(_) | Verdict::Held(_), _) => None,
+            (Verdict::Drop(_) | Verdict::Hold(_), _) => None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::socks5::{self, Command, Greeting, Reply, Request, SocksError, code};
 use super::{Credentials, HostName, Target, TargetHost};
 use crate::tcp::TcpProgram;
 use jackfield_nat::packet::Datagram;
-use jackfield_tcp::{ConnectionId, Event, Reason, Stack};
+use jackfield_tcp::{ConnectionId, Event, ResetReason, Stack};
 
 /// What a [`Proxy`] does for whom.
 #[derive(Debug, Clone)]
@@ -398,14 +398,14 @@ impl Proxy {
     }
 
     /// Deals with a connection that has ended before its time.
-    fn lose(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId, reason: Reason) {
+    fn lose(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId, reason: ResetReason) {
         let role = self.role(id);
         self.forget(id);
         match role {
             Some(Role::Dialling { client, protocol }) => {
                 self.counters.unreachable += 1;
                 let refusal = match reason {
-                    Reason::TimedOut => Refusal::TimedOut,
+                    ResetReason::TimedOut => Refusal::TimedOut,
                     _ => Refusal::Refused,
                 };
                 self.refuse(now, stack, client, protocol, refusal);

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use super::TcpProgram;
 use crate::proxy::{Handshake, HandshakeError, Progress};
-use jackfield_tcp::{ConnectError, ConnectionId, Event, Reason, Stack};
+use jackfield_tcp::{ConnectError, ConnectionId, Event, ResetReason, Stack};
 
 /// A client that connects once, sends a request and keeps the response.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct TcpClient {
     from_port: u16,
     /// What is still to be sent.
     request: Vec<u8>,
-    stays: bool,
+    keeps_open: bool,
     connection: Option<ConnectionId>,
     /// What is still to be said to a proxy, and what to say first.
     handshake: Option<(Handshake, Vec<u8>)>,
@@ -34,7 +34,7 @@ pub enum Outcome {
     /// Both have closed.
     Closed,
     /// The connection has ended before its time, or never came to be.
-    Reset(Reason),
+    Reset(ResetReason),
     /// The connection could not even begin.
     Failed(ConnectError),
     /// The proxy would not or could not.
@@ -50,7 +50,7 @@ impl TcpClient {
             to,
             from_port: 0,
             request: request.into(),
-            stays: false,
+            keeps_open: false,
             connection: None,
             handshake: None,
         }
@@ -63,14 +63,14 @@ impl TcpClient {
     }
 
     /// Has it leave its half of the connection open.
-    pub fn stay(mut self) -> Self {
-        self.stays = true;
+    pub fn keep_open(mut self) -> Self {
+        self.keeps_open = true;
         self
     }
 
     /// Has it talk to the server through a tunnel: `to` is then a proxy, and this what to agree with it on, with the
     /// words that begin it.
-    pub fn through(mut self, handshake: (Handshake, Vec<u8>)) -> Self {
+    pub fn via_proxy(mut self, handshake: (Handshake, Vec<u8>)) -> Self {
         self.handshake = Some(handshake);
         self
     }
@@ -81,7 +81,7 @@ impl TcpClient {
     }
 
     /// Sends more on the connection.
-    pub fn say(&mut self, now: Instant, stack: &mut Stack, data: &[u8]) {
+    pub fn send(&mut self, now: Instant, stack: &mut Stack, data: &[u8]) {
         self.request.extend(data);
         if let Some(id) = self.connection.filter(|_| self.handshake.is_none()) {
             self.flush(now, stack, id);
@@ -91,7 +91,7 @@ impl TcpClient {
     fn flush(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let sent = stack.send(now, id, &self.request);
         self.request.drain(..sent);
-        if self.request.is_empty() && !self.stays {
+        if self.request.is_empty() && !self.keeps_open {
             stack.close(now, id);
         }
     }
@@ -113,7 +113,7 @@ impl TcpClient {
         self.flush(now, stack, id);
     }
 
-    fn hear(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+    fn receive(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let data = stack.recv(now, id, usize::MAX);
         let Some((handshake, _)) = &mut self.handshake else {
             self.response.extend(data);
@@ -135,7 +135,7 @@ impl TcpClient {
 
     fn finish(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         self.outcome = Outcome::Finished;
-        if self.stays {
+        if self.keeps_open {
             stack.close(now, id);
         }
     }
@@ -157,7 +157,7 @@ impl TcpProgram for TcpClient {
         match event {
             Event::Connected { .. } => self.begin(now, stack, id),
             Event::Writable(_) => self.flush(now, stack, id),
-            Event::Data(_) => self.hear(now, stack, id),
+            Event::Data(_) => self.receive(now, stack, id),
             Event::Finished(_) => self.finish(now, stack, id),
             Event::Closed(_) => self.outcome = Outcome::Closed,
             Event::Reset(_, reason) => self.outcome = Outcome::Reset(reason),

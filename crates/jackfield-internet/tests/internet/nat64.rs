@@ -55,9 +55,9 @@ fn a_host_of_ipv6_alone_talks_to_one_of_ipv4() {
     let server = named("198.51.100.9:7");
     mobile.world.send(mobile.phone, 5000, server, b"hello");
     mobile.world.run_for(Duration::from_secs(1));
-    let heard = &mobile.world.app::<Echo>(mobile.server).unwrap().heard;
-    assert_eq!(heard[0].0.ip(), ip("203.0.113.1"));
-    let back = &mobile.world.app::<Echo>(mobile.phone).unwrap().heard;
+    let received = &mobile.world.app::<Echo>(mobile.server).unwrap().received;
+    assert_eq!(received[0].0.ip(), ip("203.0.113.1"));
+    let back = &mobile.world.app::<Echo>(mobile.phone).unwrap().received;
     assert_eq!(back[0].0, server);
     assert_eq!(back[0].1, b"hello");
 }
@@ -70,15 +70,15 @@ fn large_datagrams_arrive_whole_both_ways() {
     // A host of IPv6 cuts its own packets; here it sends one that fits, and the answer is cut by the gateway.
     mobile.world.send(mobile.phone, 5000, server, &data[..1400]);
     mobile.world.run_for(Duration::from_secs(1));
-    let back = &mobile.world.app::<Echo>(mobile.phone).unwrap().heard;
+    let back = &mobile.world.app::<Echo>(mobile.phone).unwrap().received;
     assert_eq!(back.len(), 1);
     assert_eq!(back[0].1, data[..1400]);
     // And the server's fragments of more than any link carries are cut again.
-    let external = mobile.world.app::<Echo>(mobile.server).unwrap().heard[0].0;
+    let external = mobile.world.app::<Echo>(mobile.server).unwrap().received[0].0;
     mobile.world.send(mobile.server, 7, external, &data);
     mobile.world.run_for(Duration::from_secs(1));
-    let heard = &mobile.world.app::<Echo>(mobile.phone).unwrap().heard;
-    assert_eq!(heard.last().unwrap().1, data);
+    let received = &mobile.world.app::<Echo>(mobile.phone).unwrap().received;
+    assert_eq!(received.last().unwrap().1, data);
 }
 
 #[test]
@@ -89,8 +89,8 @@ fn hosts_meet_by_their_outside_endpoints_and_strangers_stay_out() {
         mobile.world.send(host, 5000, server, b"who am I?");
     }
     mobile.world.run_for(Duration::from_secs(1));
-    let heard = &mobile.world.app::<Echo>(mobile.server).unwrap().heard;
-    let externals = [heard[0].0, heard[1].0];
+    let received = &mobile.world.app::<Echo>(mobile.server).unwrap().received;
+    let externals = [received[0].0, received[1].0];
     for (host, peer) in [(mobile.phone, externals[1]), (mobile.tablet, externals[0])] {
         mobile
             .world
@@ -98,10 +98,10 @@ fn hosts_meet_by_their_outside_endpoints_and_strangers_stay_out() {
     }
     mobile.world.run_for(Duration::from_secs(1));
     // The first packet meets a filter that has seen nobody yet; the second finds it open.
-    let heard = &mobile.world.app::<Echo>(mobile.phone).unwrap().heard;
+    let received = &mobile.world.app::<Echo>(mobile.phone).unwrap().received;
     let tablet = named(&externals[1].to_string());
     assert!(
-        heard
+        received
             .iter()
             .any(|it| it.0 == tablet && it.1 == b"hello neighbour")
     );
@@ -132,7 +132,7 @@ fn a_smaller_link_outside_is_reported_inside_with_twenty_more() {
             .world
             .app::<Echo>(mobile.server)
             .unwrap()
-            .heard
+            .received
             .is_empty()
     );
     assert!(
@@ -143,7 +143,12 @@ fn a_smaller_link_outside_is_reported_inside_with_twenty_more() {
     mobile.world.send(mobile.phone, 5000, server, &[1; 1300]);
     mobile.world.run_for(Duration::from_secs(1));
     assert_eq!(
-        mobile.world.app::<Echo>(mobile.server).unwrap().heard.len(),
+        mobile
+            .world
+            .app::<Echo>(mobile.server)
+            .unwrap()
+            .received
+            .len(),
         1
     );
 }

@@ -7,7 +7,7 @@ use jackfield_internet::{HostId, Link, NetworkId, World};
 use jackfield_nat::oracle::{Path, Traits, oracle, oracle_behind};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Assignment, Config, Conflict, Conntrack, Filtering, Hairpinning, Mapping, Policy, Pooling,
+    Assignment, Conflict, Conntrack, Filtering, Hairpinning, Mapping, NatConfig, Policy, Pooling,
     Refresh,
 };
 use proptest::prelude::*;
@@ -23,11 +23,11 @@ pub(crate) struct Duel {
 
 impl Duel {
     /// `chains` are innermost first, and meet on the internet.
-    fn new(chains: [&[Config]; 2], seed: u64) -> Self {
+    fn new(chains: [&[NatConfig]; 2], seed: u64) -> Self {
         Self::over(Link::latency(Duration::from_millis(5)), chains, seed)
     }
 
-    pub(crate) fn over(link: Link, chains: [&[Config]; 2], seed: u64) -> Self {
+    pub(crate) fn over(link: Link, chains: [&[NatConfig]; 2], seed: u64) -> Self {
         let (world, net) = internet(link, seed);
         Self::on(world, net, net, chains)
     }
@@ -36,7 +36,7 @@ impl Duel {
         mut world: World,
         internet: NetworkId,
         meeting: NetworkId,
-        chains: [&[Config]; 2],
+        chains: [&[NatConfig]; 2],
     ) -> Self {
         let server: SocketAddr = "198.51.100.9:3478".parse().unwrap();
         world.host("server", internet, server.ip(), Mirror::default());
@@ -206,7 +206,7 @@ fn two_homes_behind_one_carrier_meet_by_hairpinning() {
 
 #[test]
 fn nobody_meets_through_a_firewall_without_udp() {
-    let blocked = Config {
+    let blocked = NatConfig {
         policy: Policy::no_udp(),
         ..config((Mapping::EndpointIndependent, Filtering::EndpointIndependent))
     };
@@ -253,7 +253,7 @@ proptest! {
         b in proptest::collection::vec(any_config(), 0..3),
         seed in any::<u64>(),
     ) {
-        let traits = |chain: &[Config]| chain.iter().map(Traits::of).collect::<Vec<_>>();
+        let traits = |chain: &[NatConfig]| chain.iter().map(Traits::of).collect::<Vec<_>>();
         let path = oracle(&traits(&a), &traits(&b));
         let mut duel = Duel::new([&a, &b], seed);
         let found = duel.play();
@@ -261,7 +261,7 @@ proptest! {
     }
 }
 
-pub(crate) fn any_config() -> impl Strategy<Value = Config> {
+pub(crate) fn any_config() -> impl Strategy<Value = NatConfig> {
     let ports = prop_oneof![
         Just(Assignment::Preserve),
         (1..5_u16, any::<bool>())

@@ -3,7 +3,7 @@
 use jackfield_internet::{Link, Loss};
 use jackfield_nat::oracle::{Traits, oracle};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Config, UnsolicitedSyn};
+use jackfield_nat::{NatConfig, UnsolicitedSyn};
 use proptest::prelude::*;
 
 use crate::punch::{Duel, agree, any_config};
@@ -27,7 +27,7 @@ fn any_link() -> impl Strategy<Value = Link> {
 }
 
 /// A random NAT, or one by name.
-fn any_nat() -> impl Strategy<Value = Config> {
+fn any_nat() -> impl Strategy<Value = NatConfig> {
     let syn = prop_oneof![
         Just(UnsolicitedSyn::Drop),
         Just(UnsolicitedSyn::Refuse),
@@ -43,7 +43,7 @@ fn any_nat() -> impl Strategy<Value = Config> {
     prop_oneof![random, named]
 }
 
-fn any_chain() -> impl Strategy<Value = Vec<Config>> {
+fn any_chain() -> impl Strategy<Value = Vec<NatConfig>> {
     proptest::collection::vec(any_nat(), 0..3)
 }
 
@@ -57,7 +57,7 @@ proptest! {
         link in any_link(),
         seed in any::<u64>(),
     ) {
-        let traits = |chain: &[Config]| chain.iter().map(Traits::of).collect::<Vec<_>>();
+        let traits = |chain: &[NatConfig]| chain.iter().map(Traits::of).collect::<Vec<_>>();
         let path = oracle(&traits(&a), &traits(&b));
         let mut duel = Duel::over(link, [&a, &b], seed);
         let found = duel.play_for(secs(15));

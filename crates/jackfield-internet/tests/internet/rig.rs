@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_internet::{HostId, Link, NatBox, NetworkId, TcpApp, TcpProgram, World};
-use jackfield_nat::{Behaviour, Config, Filtering, Mapping, Translation};
+use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig, Translation};
 
 /// A world with nothing but an internet of this kind.
 pub(crate) fn internet(link: Link, seed: u64) -> (World, NetworkId) {
@@ -18,7 +18,7 @@ pub(crate) fn home<P: TcpProgram>(
     world: &mut World,
     internet: NetworkId,
     number: u8,
-    config: &Config,
+    config: &NatConfig,
     program: P,
 ) -> (NatBox, HostId) {
     let mut config = config.clone();
@@ -37,7 +37,7 @@ pub(crate) fn program<P: TcpProgram>(world: &World, host: HostId) -> &P {
 }
 
 /// Returns whether hosts behind a NAT have IPv6 addresses only.
-pub(crate) fn crosses(config: &Config) -> bool {
+pub(crate) fn crosses(config: &NatConfig) -> bool {
     matches!(config.translation, Translation::Nat64 { .. })
 }
 
@@ -50,12 +50,12 @@ pub(crate) fn types() -> impl Iterator<Item = (Mapping, Filtering)> {
     })
 }
 
-pub(crate) fn config((mapping, filtering): (Mapping, Filtering)) -> Config {
+pub(crate) fn config((mapping, filtering): (Mapping, Filtering)) -> NatConfig {
     let behaviour = Behaviour { mapping, filtering };
-    Config {
+    NatConfig {
         udp: behaviour,
         tcp: behaviour,
-        ..Config::default()
+        ..NatConfig::default()
     }
 }
 

@@ -11,7 +11,7 @@ use jackfield_internet::{
     Echo, HostId, Link, Outcome, Place, Site, TcpApp, TcpClient, TcpEcho, TcpProgram, World,
 };
 use jackfield_nat::oracle::{Path, oracle};
-use jackfield_tcp::{Event, Reason, Stack};
+use jackfield_tcp::{Event, ResetReason, Stack};
 
 use crate::dialer::{Dialer, TcpMirror};
 use crate::puncher::{Mirror, Puncher};
@@ -68,8 +68,8 @@ fn each_site_reaches_over_tcp_and_udp_what_its_name_says() {
         let host = world.host("host", place.network, place.address, Echo::default());
         world.send(host, 5000, socket("198.51.100.10:7"), b"hello");
         world.run_for(secs(1));
-        let heard = world.app::<Echo>(host).unwrap().heard.len();
-        assert_eq!(heard == 1, site <= Site::SymmetricThenCone, "{site}");
+        let received = world.app::<Echo>(host).unwrap().received.len();
+        assert_eq!(received == 1, site <= Site::SymmetricThenCone, "{site}");
     }
 }
 
@@ -103,7 +103,7 @@ fn through_the_http_proxy_only_port_443_is_reached() {
         let (proxy, at) = place.proxy.unwrap();
         let target = SocketAddr::new(ip(SERVER), port).into();
         let request = vec![7; 100_000];
-        let client = TcpClient::new(at, request.clone()).through(Handshake::http(target, None));
+        let client = TcpClient::new(at, request.clone()).via_proxy(Handshake::http(target, None));
         let (outcome, response) = visit(&mut world, &place, client);
         assert_eq!(outcome, expected);
         assert_eq!(response == request, port == 443);
@@ -124,7 +124,7 @@ fn through_the_socks_proxy_every_port_is_reached() {
         let target: Target = SocketAddr::new(ip(SERVER), port).into();
         let handshake = Handshake::socks5(Command::Connect, target, None);
         let (_, at) = place.proxy.unwrap();
-        let client = TcpClient::new(at, b"hello").through(handshake);
+        let client = TcpClient::new(at, b"hello").via_proxy(handshake);
         let (outcome, response) = visit(&mut world, &place, client);
         assert_eq!((outcome, &response[..]), (Outcome::Closed, &b"hello"[..]));
     }
@@ -214,7 +214,7 @@ fn through(
     let proxy = world.host("proxy", net, ip("198.51.100.50"), proxy);
     let port = if http { 3128 } else { 1080 };
     let client = TcpClient::new(SocketAddr::new(ip("198.51.100.50"), port), b"hello");
-    let client = TcpApp::new(1, client.through(handshake));
+    let client = TcpApp::new(1, client.via_proxy(handshake));
     let client = world.host("client", net, ip("203.0.113.2"), client);
     world.run_for(secs(150));
     let outcome = program::<TcpClient>(&world, client).outcome;
@@ -234,7 +234,7 @@ fn what_is_neither_protocol_is_sent_away_and_counted() {
         let proxy = TcpApp::new(8, Proxy::new(ProxyConfig::default()));
         let proxy = world.host("proxy", net, ip("198.51.100.50"), proxy);
         let to = SocketAddr::new(ip("198.51.100.50"), port);
-        let client = TcpApp::new(1, TcpClient::new(to, words).stay());
+        let client = TcpApp::new(1, TcpClient::new(to, words).keep_open());
         let client = world.host("client", net, ip("203.0.113.2"), client);
         world.run_for(secs(20));
         let client = program::<TcpClient>(&world, client);
@@ -251,7 +251,7 @@ struct UdpClient {
     handshake: Option<Handshake>,
     relay: Option<SocketAddr>,
     to_send: Vec<(Target, Vec<u8>)>,
-    heard: Vec<(Target, Vec<u8>)>,
+    received: Vec<(Target, Vec<u8>)>,
 }
 
 impl TcpProgram for UdpClient {
@@ -293,7 +293,7 @@ impl TcpProgram for UdpClient {
         data: &[u8],
     ) {
         let (header, at) = UdpHeader::parse(data).unwrap().unwrap();
-        self.heard.push((header.target, data[at..].to_vec()));
+        self.received.push((header.target, data[at..].to_vec()));
     }
 
     fn poll_transmit(&mut self) -> Option<jackfield_internet::Datagram> {
@@ -321,20 +321,20 @@ fn the_socks_proxy_relays_datagrams_and_lets_nobody_answer_who_was_not_asked() {
         handshake: None,
         relay: None,
         to_send: vec![(echo.clone(), b"hello".to_vec())],
-        heard: Vec::new(),
+        received: Vec::new(),
     };
     let app = TcpApp::new(1, client);
     let host = world.host("client", place.network, place.address, app);
     world.run_for(secs(1));
     let client = program::<UdpClient>(&world, host);
-    assert_eq!(client.heard, [(echo, b"hello".to_vec())]);
+    assert_eq!(client.received, [(echo, b"hello".to_vec())]);
     let relay = client.relay.unwrap();
     let outside = world.network_of(server);
     let stranger = world.host("stranger", outside, ip("198.51.100.77"), Echo::default());
     let relayed = SocketAddr::new(ip("203.0.113.9"), relay.port());
     world.send(stranger, 9, relayed, b"let me in");
     world.run_for(secs(1));
-    assert_eq!(program::<UdpClient>(&world, host).heard.len(), 1);
+    assert_eq!(program::<UdpClient>(&world, host).received.len(), 1);
     let counters = program::<Proxy>(&world, proxy).counters();
     assert_eq!((counters.datagrams, counters.datagrams_dropped), (2, 1));
 }
@@ -348,7 +348,7 @@ fn an_association_ends_with_its_connection() {
         handshake: None,
         relay: None,
         to_send: Vec::new(),
-        heard: Vec::new(),
+        received: Vec::new(),
     };
     let host = world.host(
         "client",
@@ -365,7 +365,7 @@ fn an_association_ends_with_its_connection() {
         });
     });
     world.run_for(secs(1));
-    assert!(program::<UdpClient>(&world, host).heard.is_empty());
+    assert!(program::<UdpClient>(&world, host).received.is_empty());
     let counters = program::<Proxy>(&world, proxy).counters();
     assert_eq!((counters.datagrams, counters.datagrams_dropped), (0, 1));
 }
@@ -376,7 +376,9 @@ fn a_tunnel_tells_each_side_when_the_other_is_reset() {
     let (proxy, at) = place.proxy.unwrap();
     let target: Target = SocketAddr::new(ip(SERVER), 7).into();
     let handshake = Handshake::socks5(Command::Connect, target, None);
-    let client = TcpClient::new(at, b"hello").stay().through(handshake);
+    let client = TcpClient::new(at, b"hello")
+        .keep_open()
+        .via_proxy(handshake);
     let client = world.host(
         "client",
         place.network,
@@ -393,7 +395,7 @@ fn a_tunnel_tells_each_side_when_the_other_is_reset() {
     });
     world.run_for(secs(1));
     let outcome = program::<TcpClient>(&world, client).outcome;
-    assert_eq!(outcome, Outcome::Reset(Reason::ByPeer));
+    assert_eq!(outcome, Outcome::Reset(ResetReason::ByPeer));
     let proxy = world.app::<TcpApp<Proxy>>(proxy).unwrap();
     assert_eq!(proxy.stack().connections().count(), 0);
 }

@@ -1,9 +1,9 @@
 //! TCP between hosts behind NATs.
 
-use jackfield_internet::{Link, Loss, Outcome, TcpApp, TcpClient, TcpEcho, What};
+use jackfield_internet::{Link, Loss, Outcome, TcpApp, TcpClient, TcpEcho, TraceKind};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{DropReason, Verdict};
-use jackfield_tcp::Reason;
+use jackfield_tcp::ResetReason;
 
 use crate::rig::{config, home, internet, ip, millis, program, secs, socket, types};
 
@@ -66,7 +66,7 @@ fn a_refused_connection_is_refused_behind_a_nat_as_well() {
     let (_, host) = home(&mut world, net, 1, &config, client);
     world.run_for(secs(1));
     let outcome = program::<TcpClient>(&world, host).outcome;
-    assert_eq!(outcome, Outcome::Reset(Reason::Refused));
+    assert_eq!(outcome, Outcome::Reset(ResetReason::Refused));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_nat_without_a_mapping_to_give_refuses_at_once() {
     let outcome = program::<TcpClient>(&world, host).outcome;
     assert_eq!(
         outcome,
-        Outcome::Reset(Reason::Refused),
+        Outcome::Reset(ResetReason::Refused),
         "{}",
         world.diagram()
     );
@@ -91,23 +91,23 @@ fn a_connection_does_not_survive_the_reboot_of_its_nat_and_the_client_learns_it(
     let (mut world, net) = internet(Link::latency(millis(10)), 1);
     let echo = TcpApp::new(9, TcpEcho::new([7]));
     world.host("server", net, ip(SERVER), echo);
-    let client = TcpClient::new(socket("198.51.100.9:7"), b"one").stay();
+    let client = TcpClient::new(socket("198.51.100.9:7"), b"one").keep_open();
     let config = Profile::FULL_CONE.config(&[]);
     let (nat, host) = home(&mut world, net, 1, &config, client);
     world.run_for(secs(1));
     world.with_nat(nat, |nat| nat.reboot());
     world.with_app(host, |app: &mut TcpApp<TcpClient>, now| {
-        app.act(now, |client, stack| client.say(now, stack, b"two"));
+        app.act(now, |client, stack| client.send(now, stack, b"two"));
     });
     world.run_for(secs(130));
     let client = program::<TcpClient>(&world, host);
     assert_eq!(client.response, b"one");
-    assert_eq!(client.outcome, Outcome::Reset(Reason::TimedOut));
+    assert_eq!(client.outcome, Outcome::Reset(ResetReason::TimedOut));
     let out_of_state = Verdict::Drop(DropReason::TcpOutOfState);
     let mut events = world.trace().events().iter();
     assert!(events.any(|event| matches!(
-        event.what,
-        What::Judged { verdict, .. } if verdict == out_of_state
+        event.kind,
+        TraceKind::Verdict { verdict, .. } if verdict == out_of_state
     )));
 }
 

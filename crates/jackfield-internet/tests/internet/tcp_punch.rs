@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use jackfield_internet::{HostId, Link, TcpApp, World};
 use jackfield_nat::oracle::{Path, Traits, oracle};
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Config, Filtering, Mapping, Policy, UnsolicitedSyn};
-use jackfield_tcp::Limits;
+use jackfield_nat::{Filtering, Mapping, NatConfig, Policy, UnsolicitedSyn};
+use jackfield_tcp::StackLimits;
 
 use crate::dialer::{Dialer, TcpMirror};
 use crate::rig::{config, internet, ip, millis, nth, program, secs, socket, types};
@@ -18,14 +18,14 @@ pub(crate) struct TcpDuel {
 }
 
 impl TcpDuel {
-    pub(crate) fn new(chains: [&[Config]; 2], link: Link, seed: u64) -> Self {
+    pub(crate) fn new(chains: [&[NatConfig]; 2], link: Link, seed: u64) -> Self {
         let (mut world, net) = internet(link, seed);
         let server: SocketAddr = socket("198.51.100.9:3478");
         // Whoever waits for a lost answer tries again soon.
-        let hasty = Limits {
+        let hasty = StackLimits {
             handshake: secs(5),
             timeout: secs(5),
-            ..Limits::default()
+            ..StackLimits::default()
         };
         let mirror = TcpApp::with_limits(9, TcpMirror, hasty.clone());
         world.host("server", net, server.ip(), mirror);
@@ -92,7 +92,7 @@ impl TcpDuel {
 }
 
 /// Plays the duel and compares with the oracle.
-pub(crate) fn judge(chains: [&[Config]; 2], link: Link, seed: u64) {
+pub(crate) fn judge(chains: [&[NatConfig]; 2], link: Link, seed: u64) {
     let traits = chains.map(|chain| chain.iter().map(Traits::of_tcp).collect::<Vec<_>>());
     let path = oracle(&traits[0], &traits[1]);
     let mut duel = TcpDuel::new(chains, link, seed);
@@ -158,7 +158,7 @@ fn a_simultaneous_open_needs_a_nat_that_does_not_refuse_the_early_syn() {
         UnsolicitedSyn::Refuse,
         UnsolicitedSyn::Wait(secs(6)),
     ] {
-        let a = Config {
+        let a = NatConfig {
             unsolicited_syn,
             ..strict.clone()
         };
@@ -168,7 +168,7 @@ fn a_simultaneous_open_needs_a_nat_that_does_not_refuse_the_early_syn() {
 
 #[test]
 fn a_firewall_against_incoming_tcp_is_a_strict_filter_and_one_against_all_is_final() {
-    let firewall = |policy| Config {
+    let firewall = |policy| NatConfig {
         policy,
         ..config((Mapping::EndpointIndependent, Filtering::EndpointIndependent))
     };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jackfield_internet::{Echo, Fate, HostId, Link, Loss, NatBox, What, World};
+use jackfield_internet::{Echo, HopOutcome, HostId, Link, Loss, NatBox, TraceKind, World};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Policy, Verdict};
 
@@ -39,8 +39,8 @@ fn home(profile: Profile, link: Link, seed: u64) -> Home {
     }
 }
 
-fn heard(world: &World, host: HostId) -> usize {
-    world.app::<Echo>(host).unwrap().heard.len()
+fn received(world: &World, host: HostId) -> usize {
+    world.app::<Echo>(host).unwrap().received.len()
 }
 
 #[test]
@@ -111,13 +111,13 @@ fn a_day_takes_no_time_and_a_mapping_does_not_survive_it() {
         b"hello",
     );
     home.world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&home.world, home.alice), 1);
-    let external = home.world.app::<Echo>(home.server).unwrap().heard[0].0;
+    assert_eq!(received(&home.world, home.alice), 1);
+    let external = home.world.app::<Echo>(home.server).unwrap().received[0].0;
     home.world.run_for(Duration::from_secs(86_400));
     assert_eq!(home.world.nat_of(home.nat).unwrap().mapping_count(), 0);
     home.world.send(home.server, 7, external, b"too late");
     home.world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&home.world, home.alice), 1);
+    assert_eq!(received(&home.world, home.alice), 1);
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn a_reboot_forgets_mappings_and_renumbering_moves_the_nat() {
     });
     home.world.send(home.alice, 5000, server, b"two");
     home.world.run_for(Duration::from_secs(1));
-    let heard = &home.world.app::<Echo>(home.server).unwrap().heard;
-    assert_eq!(heard[0].0.ip().to_string(), "203.0.113.1");
-    assert_eq!(heard[1].0.ip().to_string(), "203.0.113.77");
+    let received = &home.world.app::<Echo>(home.server).unwrap().received;
+    assert_eq!(received[0].0.ip().to_string(), "203.0.113.1");
+    assert_eq!(received[1].0.ip().to_string(), "203.0.113.77");
 }
 
 #[test]
@@ -144,11 +144,11 @@ fn an_interface_that_is_down_neither_sends_nor_receives() {
     home.world.set_up(interface, false);
     home.world.send(home.alice, 5000, server, b"nobody hears");
     home.world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&home.world, home.server), 0);
+    assert_eq!(received(&home.world, home.server), 0);
     home.world.set_up(interface, true);
     home.world.send(home.alice, 5000, server, b"hello");
     home.world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&home.world, home.alice), 1);
+    assert_eq!(received(&home.world, home.alice), 1);
 }
 
 #[test]
@@ -166,10 +166,13 @@ fn a_large_datagram_crosses_a_nat_and_a_narrow_link_in_pieces() {
         .send(home.alice, 5000, "198.51.100.9:7".parse().unwrap(), &data);
     home.world.run_for(Duration::from_secs(1));
     assert_eq!(
-        home.world.app::<Echo>(home.server).unwrap().heard[0].1,
+        home.world.app::<Echo>(home.server).unwrap().received[0].1,
         data
     );
-    assert_eq!(home.world.app::<Echo>(home.alice).unwrap().heard[0].1, data);
+    assert_eq!(
+        home.world.app::<Echo>(home.alice).unwrap().received[0].1,
+        data
+    );
 }
 
 #[test]
@@ -187,8 +190,8 @@ fn a_router_joins_networks() {
     let bob = world.host("bob", right, "10.2.0.9".parse().unwrap(), Echo::default());
     world.send(alice, 5000, "10.2.0.9:7".parse().unwrap(), b"hello");
     world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&world, bob), 1);
-    assert_eq!(heard(&world, alice), 1);
+    assert_eq!(received(&world, bob), 1);
+    assert_eq!(received(&world, alice), 1);
 }
 
 #[test]
@@ -211,11 +214,11 @@ fn a_firewall_lets_answers_in_and_strangers_not() {
     );
     world.send(server, 9, "203.0.113.2:7".parse().unwrap(), b"stranger");
     world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&world, bob), 0);
+    assert_eq!(received(&world, bob), 0);
     world.send(bob, 5000, "198.51.100.9:7".parse().unwrap(), b"hello");
     world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&world, bob), 1);
-    assert_eq!(heard(&world, server), 1);
+    assert_eq!(received(&world, bob), 1);
+    assert_eq!(received(&world, server), 1);
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn a_host_behind_a_firewall_without_udp_is_silent() {
     );
     world.send(bob, 5000, "198.51.100.9:7".parse().unwrap(), b"hello");
     world.run_for(Duration::from_secs(1));
-    assert_eq!(heard(&world, server), 0);
+    assert_eq!(received(&world, server), 0);
 }
 
 #[test]
@@ -255,15 +258,15 @@ fn a_host_roams_and_is_heard_from_elsewhere() {
     home.world.run_for(Duration::from_secs(1));
     assert_eq!(home.world.name(router), "router");
     assert_eq!(
-        heard(&home.world, home.server),
+        received(&home.world, home.server),
         0,
         "the café has no way out"
     );
     let last = home.world.trace().events().last().unwrap();
     assert!(matches!(
-        last.what,
-        What::Hop {
-            fate: Fate::Arrived(_),
+        last.kind,
+        TraceKind::Hop {
+            outcome: HopOutcome::Arrived(_),
             ..
         }
     ));
@@ -346,8 +349,8 @@ fn the_diagram_shows_who_sent_what_to_whom() {
     assert_eq!(home.world.diagram(), expected);
     let dropped = home.world.trace().events().iter().any(|event| {
         matches!(
-            event.what,
-            What::Judged {
+            event.kind,
+            TraceKind::Verdict {
                 verdict: Verdict::Drop(_),
                 ..
             }

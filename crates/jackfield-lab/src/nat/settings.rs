@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Behaviour, Config, Filtering, Hairpinning, Mapping, Prefix, Translation};
-use jackfield_portmap::Protocols;
+use jackfield_nat::{Behaviour, Filtering, Hairpinning, Mapping, NatConfig, Prefix, Translation};
+use jackfield_portmap::Dialects;
 use jackfield_router::{Loss, UplinkConfig};
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ pub struct Settings {
     /// What the way between the NAT and the outside does to packets.
     pub uplink: UplinkConfig,
     /// In which protocols hosts inside may ask for ports.
-    pub port_mapping: Protocols,
+    pub port_mapping: Dialects,
     /// The NAT's outside addresses.
     pub externals: Vec<IpAddr>,
     /// The NAT's own address inside.
@@ -100,7 +100,7 @@ impl Settings {
             firewall: Firewall::None,
             routing: Routing::Translated,
             uplink: UplinkConfig::default(),
-            port_mapping: Protocols::NONE,
+            port_mapping: Dialects::NONE,
             externals,
             gateway: None,
             mtu: None,
@@ -156,7 +156,7 @@ impl Settings {
     }
 
     /// Returns the NAT that the settings ask for.
-    pub fn config(&self) -> Config {
+    pub fn config(&self) -> NatConfig {
         let mut config = self.profile.config(&self.externals);
         config.inside = self.gateway;
         config.mtu = self.mtu;
@@ -189,10 +189,10 @@ impl Settings {
     }
 
     /// Returns how ports are leased to hosts inside.
-    pub fn leasing(&self) -> jackfield_portmap::Config {
-        jackfield_portmap::Config {
-            protocols: self.port_mapping,
-            ..jackfield_portmap::Config::default()
+    pub fn leasing(&self) -> jackfield_portmap::GatewayConfig {
+        jackfield_portmap::GatewayConfig {
+            dialects: self.port_mapping,
+            ..jackfield_portmap::GatewayConfig::default()
         }
     }
 
@@ -206,7 +206,7 @@ impl Settings {
     }
 
     /// Everybody may send to hosts with public addresses, as far as the firewall lets them.
-    fn public(&self, config: Config, hosts: &[IpAddr]) -> Config {
+    fn public(&self, config: NatConfig, hosts: &[IpAddr]) -> NatConfig {
         let open = Behaviour {
             mapping: Mapping::EndpointIndependent,
             filtering: Filtering::EndpointIndependent,
@@ -227,7 +227,7 @@ impl Settings {
 }
 
 /// A stateful firewall and nothing else.
-fn guarded(config: Config) -> Config {
+fn guarded(config: NatConfig) -> NatConfig {
     let strict = Behaviour {
         mapping: Mapping::EndpointIndependent,
         filtering: Filtering::AddressAndPortDependent,
@@ -235,7 +235,7 @@ fn guarded(config: Config) -> Config {
     untranslated(config, strict)
 }
 
-fn untranslated(mut config: Config, behaviour: Behaviour) -> Config {
+fn untranslated(mut config: NatConfig, behaviour: Behaviour) -> NatConfig {
     config.translation = Translation::None;
     config.conntrack = None;
     config.udp = behaviour;
@@ -278,7 +278,7 @@ fn hairpinning(text: &str) -> Result<Hairpinning, SettingError> {
 }
 
 /// Returns the names of protocols.
-pub(super) fn protocol_names(protocols: Protocols) -> Vec<String> {
+pub(super) fn protocol_names(protocols: Dialects) -> Vec<String> {
     let all = [
         (protocols.nat_pmp, NAT_PMP),
         (protocols.pcp, PCP),
@@ -289,14 +289,14 @@ pub(super) fn protocol_names(protocols: Protocols) -> Vec<String> {
 }
 
 /// Reads protocols, separated by commas.
-fn protocols(text: &str) -> Result<Protocols, SettingError> {
-    let mut protocols = Protocols::NONE;
+fn protocols(text: &str) -> Result<Dialects, SettingError> {
+    let mut protocols = Dialects::NONE;
     for name in text.split(',').map(str::trim) {
         match name {
             NAT_PMP => protocols.nat_pmp = true,
             PCP => protocols.pcp = true,
             UPNP => protocols.upnp = true,
-            "all" => protocols = Protocols::ALL,
+            "all" => protocols = Dialects::ALL,
             "none" => {}
             _ => {
                 return Err(SettingError {
@@ -408,7 +408,7 @@ mod tests {
                 ..Change::default()
             })
         };
-        assert_eq!(settings().port_mapping, Protocols::NONE);
+        assert_eq!(settings().port_mapping, Dialects::NONE);
         for (text, names) in [
             ("none", &[][..]),
             ("pcp", &["pcp"]),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::{epoch, ip, life_config};
 use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport, build, fragment, verify};
 use crate::{
-    Address, Config, Endpoint, Forward, Nat, Prefix, Protocol, RemoteFilter, Side, Translation,
+    Address, Endpoint, Forward, Nat, NatConfig, Prefix, Protocol, RemoteFilter, Side, Translation,
     Verdict,
 };
 
@@ -66,7 +66,7 @@ struct Life {
 }
 
 impl Life {
-    fn new(config: Config, seed: u8) -> Self {
+    fn new(config: NatConfig, seed: u8) -> Self {
         let pairs = config.one_to_one.iter().map(|(inside, _)| (*inside).into());
         let forwards = config.forwards.iter().map(|it| it.internal.address);
         let hosts = pairs.chain(forwards).collect();
@@ -269,7 +269,7 @@ impl Life {
         let to = match verdict {
             Verdict::Forward => Some(from.other()),
             Verdict::Hairpin => Some(Side::Inside),
-            Verdict::Held(_) | Verdict::Drop(_) => None,
+            Verdict::Hold(_) | Verdict::Drop(_) => None,
         };
         if let Some(to) = to {
             self.check_left(from, to, bytes, &out);

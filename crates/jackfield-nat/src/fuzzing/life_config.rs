@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::ip;
 use crate::{
-    Assignment, Behaviour, Config, Conflict, Conntrack, Filtering, Forward, Fragments, Hairpinning,
-    IcmpErrors, Limits, Mapping, Policy, Pooling, Prefix, Protocol, Refresh, Refusal, Translation,
-    UnsolicitedSyn,
+    Assignment, Behaviour, Conflict, Conntrack, Filtering, Forward, Fragments, Hairpinning,
+    IcmpErrors, Mapping, NatConfig, NatLimits, Policy, Pooling, Prefix, Protocol, Refresh, Refusal,
+    Translation, UnsolicitedSyn,
 };
 
 /// How many bytes a config takes.
@@ -42,11 +42,11 @@ impl Dice {
     }
 }
 
-pub(super) fn config(bytes: &[u8; BYTES]) -> Config {
+pub(super) fn config(bytes: &[u8; BYTES]) -> NatConfig {
     let [a, b, c, d, e, f, g, h, i, j] = bytes.map(Dice);
-    let mut config = Config {
+    let mut config = NatConfig {
         externals: externals(false),
-        ..Config::default()
+        ..NatConfig::default()
     };
     translation(&mut config, a);
     config.udp = behaviour(b);
@@ -61,7 +61,7 @@ pub(super) fn config(bytes: &[u8; BYTES]) -> Config {
     config
 }
 
-fn translation(config: &mut Config, mut dice: Dice) {
+fn translation(config: &mut NatConfig, mut dice: Dice) {
     let prefix = |text: &str| text.parse().unwrap_or(Prefix::WELL_KNOWN_64);
     config.translation = dice.pick(&[
         Translation::Ports,
@@ -92,7 +92,7 @@ fn behaviour(mut dice: Dice) -> Behaviour {
     }
 }
 
-fn ports(config: &mut Config, mut dice: Dice, mut more: Dice) {
+fn ports(config: &mut NatConfig, mut dice: Dice, mut more: Dice) {
     let ports = &mut config.ports;
     ports.assignment = dice.pick(&[
         Assignment::Preserve,
@@ -138,7 +138,7 @@ impl Span {
     }
 }
 
-fn switches(config: &mut Config, mut dice: Dice) {
+fn switches(config: &mut NatConfig, mut dice: Dice) {
     config.decrement_ttl = !dice.flag();
     config.mtu = dice.pick(&[None, Some(600)]);
     config.rewrite_ip_id = dice.flag();
@@ -156,7 +156,7 @@ fn switches(config: &mut Config, mut dice: Dice) {
     ]);
 }
 
-fn answers(config: &mut Config, mut dice: Dice) {
+fn answers(config: &mut NatConfig, mut dice: Dice) {
     config.hairpinning = dice.pick(&[
         Hairpinning::ExternalSource,
         Hairpinning::InternalSource,
@@ -179,7 +179,7 @@ fn answers(config: &mut Config, mut dice: Dice) {
     ]);
 }
 
-fn refreshing(config: &mut Config, mut dice: Dice) {
+fn refreshing(config: &mut NatConfig, mut dice: Dice) {
     config.refresh = dice.pick(&[Refresh::Outbound, Refresh::Both, Refresh::Inbound]);
     config.fragments = dice.pick(&[Fragments::AnyOrder, Fragments::InOrder, Fragments::Drop]);
     let timers = &mut config.timers;
@@ -189,7 +189,7 @@ fn refreshing(config: &mut Config, mut dice: Dice) {
 }
 
 /// Returns whether what nobody answered makes room.
-fn extras(config: &mut Config, mut dice: Dice) -> bool {
+fn extras(config: &mut NatConfig, mut dice: Dice) -> bool {
     if dice.flag() {
         config.one_to_one = vec![(ip("192.168.1.2"), ip("203.0.113.10"))];
     }
@@ -220,8 +220,8 @@ fn extras(config: &mut Config, mut dice: Dice) -> bool {
     dice.flag()
 }
 
-fn limits(config: &mut Config, mut dice: Dice) {
-    config.limits = Limits {
+fn limits(config: &mut NatConfig, mut dice: Dice) {
+    config.limits = NatLimits {
         mappings: dice.pick(&[64, 5]),
         mappings_per_host: dice.pick(&[32, 3]),
         flows: dice.pick(&[64, 6]),

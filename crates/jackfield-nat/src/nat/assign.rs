@@ -12,7 +12,7 @@ use crate::{Address, Endpoint};
 
 /// What a mapping shall be made for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish {
+pub(crate) struct MappingRequest {
     pub(crate) protocol: Protocol,
     pub(crate) internal: Endpoint,
     /// Which remotes the external endpoint has to be unique for.
@@ -21,7 +21,7 @@ pub(crate) struct Wish {
 
 /// An external endpoint that was chosen.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Choice {
+pub(crate) struct ExternalChoice {
     pub(crate) external: Endpoint,
     /// It has to be given back to its pool.
     pub(crate) pooled: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Choice {
     pub(crate) one_remote: bool,
 }
 
-impl Choice {
+impl ExternalChoice {
     fn plain(external: Endpoint) -> Self {
         Self {
             external,
@@ -48,36 +48,39 @@ impl Choice {
 }
 
 impl Nat {
-    /// Chooses an external endpoint for a wish, by the configured address pooling and port assignment.
-    pub(crate) fn assign(&mut self, wish: Wish) -> Result<Choice, DropReason> {
-        if let Some(external) = self.one_to_one_external(wish.internal.address) {
-            return Ok(Choice::plain(Endpoint::new(external, wish.internal.port)));
+    /// Chooses an external endpoint for a request, by the configured address pooling and port assignment.
+    pub(crate) fn assign(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
+        if let Some(external) = self.one_to_one_external(request.internal.address) {
+            return Ok(ExternalChoice::plain(Endpoint::new(
+                external,
+                request.internal.port,
+            )));
         }
         if !self.translates_ports() {
-            return Ok(Choice::plain(wish.internal));
+            return Ok(ExternalChoice::plain(request.internal));
         }
         if self.config.conntrack.is_some() {
-            return self.assign_tracked(wish);
+            return self.assign_tracked(request);
         }
         match self.config.pooling {
             Pooling::Paired => {
-                let index = self.paired_external(wish.internal.address)?;
-                self.assign_at(wish, index)
+                let index = self.paired_external(request.internal.address)?;
+                self.assign_at(request, index)
             }
-            Pooling::Arbitrary => self.assign_anywhere(wish),
+            Pooling::Arbitrary => self.assign_anywhere(request),
         }
     }
 
     /// Tries every external address, from a random one on.
-    fn assign_anywhere(&mut self, wish: Wish) -> Result<Choice, DropReason> {
-        let usable = self.usable_externals(wish.internal.address);
+    fn assign_anywhere(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
+        let usable = self.usable_externals(request.internal.address);
         let first = self.random_below(usable.len());
         let mut reason = DropReason::WrongFamily;
         for offset in 0..usable.len() {
             let Some(index) = usable.get((first + offset) % usable.len()) else {
                 break;
             };
-            match self.assign_at(wish, *index) {
+            match self.assign_at(request, *index) {
                 Ok(choice) => return Ok(choice),
                 Err(why) => reason = why,
             }
@@ -99,61 +102,68 @@ impl Nat {
     }
 
     /// Chooses a port of one external address.
-    fn assign_at(&mut self, wish: Wish, index: usize) -> Result<Choice, DropReason> {
+    fn assign_at(
+        &mut self,
+        request: MappingRequest,
+        index: usize,
+    ) -> Result<ExternalChoice, DropReason> {
         let address = self.external(index)?;
-        let range = self.range_for(wish.internal.port);
-        let parity = self.parity_for(wish.internal.port);
-        let shared = self.config.ports.overlap && wish.unique_for != Scope::Everybody;
+        let range = self.range_for(request.internal.port);
+        let parity = self.parity_for(request.internal.port);
+        let shared = self.config.ports.overlap && request.unique_for != Scope::Everybody;
         if shared {
-            return self.assign_shared(wish, address, &range, parity);
+            return self.assign_shared(request, address, &range, parity);
         }
         let port = match self.config.ports.assignment {
             Assignment::Preserve => {
-                let port = wish.internal.port;
-                if range.contains(&port) && self.pool(wish.protocol, index).is_free(port) {
+                let port = request.internal.port;
+                if range.contains(&port) && self.pool(request.protocol, index).is_free(port) {
                     Some(port)
                 } else {
-                    return self.resolve_conflict(wish, index, &range, parity);
+                    return self.resolve_conflict(request, index, &range, parity);
                 }
             }
             Assignment::Sequential { step, per_host } => {
-                self.next_in_sequence(wish, index, step.max(1), per_host, &range, parity)
+                self.next_in_sequence(request, index, step.max(1), per_host, &range, parity)
             }
-            Assignment::Random => self.random_free(wish.protocol, index, &range, parity),
+            Assignment::Random => self.random_free(request.protocol, index, &range, parity),
             Assignment::Block { size } => {
-                let block = self.block(wish.internal.address, index, size.max(1))?;
-                self.random_free(wish.protocol, index, &block, parity)
+                let block = self.block(request.internal.address, index, size.max(1))?;
+                self.random_free(request.protocol, index, &block, parity)
             }
         };
-        self.take(wish.protocol, index, port)
+        self.take(request.protocol, index, port)
     }
 
     /// Deals with a port that should be preserved and is taken.
     fn resolve_conflict(
         &mut self,
-        wish: Wish,
+        request: MappingRequest,
         index: usize,
         range: &RangeInclusive<u16>,
         parity: Parity,
-    ) -> Result<Choice, DropReason> {
+    ) -> Result<ExternalChoice, DropReason> {
         let port = match self.config.ports.conflict {
             Conflict::Refuse => return Err(DropReason::PortConflict),
             Conflict::Overload => {
                 let address = self.external(index)?;
-                return Ok(Choice::plain(Endpoint::new(address, wish.internal.port)));
+                return Ok(ExternalChoice::plain(Endpoint::new(
+                    address,
+                    request.internal.port,
+                )));
             }
             Conflict::Next => {
-                let start = wish.internal.port.wrapping_add(1);
-                self.pool(wish.protocol, index)
+                let start = request.internal.port.wrapping_add(1);
+                self.pool(request.protocol, index)
                     .next_free(start, range, parity)
             }
             Conflict::Random | Conflict::ChangeBehaviour => {
-                self.random_free(wish.protocol, index, range, parity)
+                self.random_free(request.protocol, index, range, parity)
             }
         };
         let one_remote = self.config.ports.conflict == Conflict::ChangeBehaviour;
-        let choice = self.take(wish.protocol, index, port)?;
-        Ok(Choice {
+        let choice = self.take(request.protocol, index, port)?;
+        Ok(ExternalChoice {
             one_remote,
             ..choice
         })
@@ -162,60 +172,60 @@ impl Nat {
     /// Chooses a port that need be unique only for some remotes.
     fn assign_shared(
         &mut self,
-        wish: Wish,
+        request: MappingRequest,
         address: Address,
         range: &RangeInclusive<u16>,
         parity: Parity,
-    ) -> Result<Choice, DropReason> {
+    ) -> Result<ExternalChoice, DropReason> {
         let is_free = |nat: &Self, port| {
             let external = Endpoint::new(address, port);
             nat.table
-                .mapping_outside(wish.protocol, external, wish.unique_for)
+                .mapping_outside(request.protocol, external, request.unique_for)
                 .is_none()
         };
-        let preserved = wish.internal.port;
+        let preserved = request.internal.port;
         if self.config.ports.assignment == Assignment::Preserve
             && range.contains(&preserved)
             && is_free(self, preserved)
         {
-            return Ok(Choice::plain(Endpoint::new(address, preserved)));
+            return Ok(ExternalChoice::plain(Endpoint::new(address, preserved)));
         }
         for _ in 0..SHARED_PORT_TRIES {
             let port = self.random_in(range);
             if parity.fits(port) && is_free(self, port) {
-                return Ok(Choice::plain(Endpoint::new(address, port)));
+                return Ok(ExternalChoice::plain(Endpoint::new(address, port)));
             }
         }
         Err(DropReason::PortExhausted)
     }
 
     /// Chooses as Linux does: the endpoint that other connections of this source have, the same port, or any.
-    fn assign_tracked(&mut self, wish: Wish) -> Result<Choice, DropReason> {
-        let index = self.paired_external(wish.internal.address)?;
+    fn assign_tracked(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
+        let index = self.paired_external(request.internal.address)?;
         let address = self.external(index)?;
-        let earlier = self.table.source(wish.protocol, wish.internal);
-        let preserved = Endpoint::new(address, wish.internal.port);
+        let earlier = self.table.source(request.protocol, request.internal);
+        let preserved = Endpoint::new(address, request.internal.port);
         for external in earlier.into_iter().chain([preserved]) {
-            if self.is_untracked(wish, external) {
-                return Ok(Choice::plain(external));
+            if self.is_untracked(request, external) {
+                return Ok(ExternalChoice::plain(external));
             }
         }
-        let range = self.range_for(wish.internal.port);
+        let range = self.range_for(request.internal.port);
         for _ in 0..SHARED_PORT_TRIES {
             let external = Endpoint::new(address, self.random_in(&range));
-            if self.is_untracked(wish, external) {
-                return Ok(Choice::plain(external));
+            if self.is_untracked(request, external) {
+                return Ok(ExternalChoice::plain(external));
             }
         }
         Err(DropReason::PortExhausted)
     }
 
     /// Returns whether no connection, of the hosts or of the router itself, has this pair of endpoints.
-    fn is_untracked(&self, wish: Wish, external: Endpoint) -> bool {
+    fn is_untracked(&self, request: MappingRequest, external: Endpoint) -> bool {
         self.table
-            .mapping_outside(wish.protocol, external, wish.unique_for)
+            .mapping_outside(request.protocol, external, request.unique_for)
             .is_none()
-            && !self.is_local_connection(wish.protocol, external, wish.unique_for)
+            && !self.is_local_connection(request.protocol, external, request.unique_for)
     }
 
     /// Returns how far a protocol's mappings of an inside address are for particular remotes.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Nat;
 use super::config::{Conflict, Protocol};
-use super::entry::Mapping;
-use super::queue::Due;
+use super::entry::MappingEntry;
+use super::queue::Timeout;
 use crate::Address;
 
 impl Nat {
@@ -39,7 +39,7 @@ impl Nat {
             assert_eq!(flow.internal(), mapping.internal);
             assert_eq!(flow.external(), mapping.external);
             assert_eq!(flow.protocol, mapping.protocol);
-            let due = Due::Flow(id, self.table.flows.generation(id));
+            let due = Timeout::Flow(id, self.table.flows.generation(id));
             assert!(self.queue.has(flow.armed, due), "{flow:?} has no timer");
             if flow.permits {
                 *permits
@@ -71,7 +71,7 @@ impl Nat {
             if mapping.protocol == Protocol::Tcp {
                 assert!(count > 0, "{mapping:?} has nothing that would end it");
             } else {
-                let due = Due::Mapping(id, self.table.mappings.generation(id));
+                let due = Timeout::Mapping(id, self.table.mappings.generation(id));
                 let armed = mapping.armed.expect("a mapping has a timer");
                 assert!(self.queue.has(armed, due), "{mapping:?} has no timer");
             }
@@ -80,7 +80,7 @@ impl Nat {
     }
 
     /// No two mappings have one outside endpoint for the same remotes, unless the NAT is meant to confuse them.
-    fn audit_uniqueness(&self, id: u32, mapping: &Mapping) {
+    fn audit_uniqueness(&self, id: u32, mapping: &MappingEntry) {
         if self.config.ports.conflict == Conflict::Overload || !self.translates_ports() {
             return;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jackfield_sansio::{Behaviour, Filtering, Mapping};
 
-pub use super::limits::Limits;
+pub use super::limits::NatLimits;
 use super::policy::Policy;
 pub use super::timers::Timers;
 use super::translation::Translation;
@@ -12,10 +12,10 @@ use crate::Prefix;
 
 /// Everything that makes one NAT differ from another.
 ///
-/// [`Config::default`] is what RFC 4787, 5382, 5508 and 7857 ask for, with a choice towards application transparency:
+/// [`NatConfig::default`] is what RFC 4787, 5382, 5508 and 7857 ask for, with a choice towards application transparency:
 /// endpoint-independent mapping and filtering. Named devices are in [`crate::profile`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct NatConfig {
     /// How addresses change on the way.
     pub translation: Translation,
     /// The NAT's own addresses outside, of which mappings are made; unused when nothing is translated.
@@ -69,7 +69,7 @@ pub struct Config {
     /// Whether payloads are searched for addresses to translate: an application-level gateway, which is evil.
     pub alg: bool,
     /// How much state there may be.
-    pub limits: Limits,
+    pub limits: NatLimits,
 }
 
 /// How external ports and ICMP query identifiers are chosen.
@@ -238,7 +238,7 @@ pub enum Protocol {
     Icmp,
 }
 
-impl Default for Config {
+impl Default for NatConfig {
     fn default() -> Self {
         let transparent = Behaviour {
             mapping: Mapping::EndpointIndependent,
@@ -270,7 +270,7 @@ impl Default for Config {
             untranslated: Vec::new(),
             policy: Policy::default(),
             alg: false,
-            limits: Limits::default(),
+            limits: NatLimits::default(),
         }
     }
 }

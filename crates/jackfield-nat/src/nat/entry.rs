@@ -9,7 +9,7 @@ use crate::{Address, Endpoint};
 
 /// An inside endpoint and the outside endpoint it shows as.
 #[derive(Debug, Clone)]
-pub(crate) struct Mapping {
+pub(crate) struct MappingEntry {
     pub(crate) protocol: Protocol,
     pub(crate) internal: Endpoint,
     pub(crate) external: Endpoint,
@@ -67,7 +67,7 @@ pub(crate) struct Flow {
     pub(crate) next: u32,
 }
 
-impl Mapping {
+impl MappingEntry {
     pub(crate) fn new(protocol: Protocol, internal: Endpoint, external: Endpoint) -> Self {
         Self {
             protocol,
@@ -112,7 +112,7 @@ impl Mapping {
 }
 
 impl Flow {
-    pub(crate) fn new(id: u32, mapping: &Mapping, remote: Endpoint, now: Instant) -> Self {
+    pub(crate) fn new(id: u32, mapping: &MappingEntry, remote: Endpoint, now: Instant) -> Self {
         Self {
             internal: mapping.internal.address,
             external: mapping.external.address,

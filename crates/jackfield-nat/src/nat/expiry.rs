@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::config::Protocol;
 use super::key::FlowKey;
-use super::queue::Due;
+use super::queue::Timeout;
 use super::{Nat, Side};
 use crate::packet::IcmpError;
 
@@ -19,19 +19,19 @@ impl Nat {
     fn expire_due(&mut self, now: Instant) {
         while let Some((at, due)) = self.queue.pop(now) {
             match due {
-                Due::Flow(id, generation) => self.flow_due(now, at, id, generation),
-                Due::Mapping(id, generation) => self.mapping_due(now, at, id, generation),
-                Due::Port { pool, port } => {
+                Timeout::Flow(id, generation) => self.flow_due(now, at, id, generation),
+                Timeout::Mapping(id, generation) => self.mapping_due(now, at, id, generation),
+                Timeout::Port { pool, port } => {
                     self.resting_ports = self.resting_ports.saturating_sub(1);
                     self.free_port(pool, port);
                 }
-                Due::Datagram(key) => self.datagram_due(now, key),
-                Due::Syn(key) => {
+                Timeout::Datagram(key) => self.datagram_due(now, key),
+                Timeout::Syn(key) => {
                     if let Some(syn) = self.held_syns.take_due(&key, at) {
                         self.send_error(now, Side::Outside, IcmpError::PortUnreachable, &syn);
                     }
                 }
-                Due::Local(key) => self.local_due(now, key),
+                Timeout::Local(key) => self.local_due(now, key),
             }
         }
     }
@@ -48,7 +48,7 @@ impl Nat {
             self.end_flow(now, id);
         } else if let Some(flow) = self.table.flows.get_mut(id) {
             flow.armed = end;
-            self.queue.push(end, Due::Flow(id, generation));
+            self.queue.push(end, Timeout::Flow(id, generation));
         }
     }
 
@@ -67,13 +67,13 @@ impl Nat {
             self.end_mapping(now, id);
         } else if let Some(mapping) = self.table.mappings.get_mut(id) {
             mapping.armed = Some(end);
-            self.queue.push(end, Due::Mapping(id, generation));
+            self.queue.push(end, Timeout::Mapping(id, generation));
         }
     }
 
     fn local_due(&mut self, now: Instant, key: FlowKey) {
         match self.local.get(&key).copied() {
-            Some(end) if end > now => self.queue.push(end, Due::Local(key)),
+            Some(end) if end > now => self.queue.push(end, Timeout::Local(key)),
             _ => {
                 self.local.remove(&key);
             }
@@ -164,7 +164,7 @@ mod tests {
         }
         let late = now + Duration::from_secs(10);
         let verdict = nat.outbound(late, &mut Packet::new(&mut pieces[1].clone()));
-        assert!(matches!(verdict, crate::Verdict::Held(_)), "{verdict}");
+        assert!(matches!(verdict, crate::Verdict::Hold(_)), "{verdict}");
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]

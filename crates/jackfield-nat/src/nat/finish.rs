@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::config::Fragments;
-use super::nat64::Ends;
-use super::{DropReason, Hold, Nat, Side, Verdict};
+use super::nat64::EndpointPair;
+use super::{DropReason, HoldReason, Nat, Side, Verdict};
 use crate::packet::fragment::split;
 use crate::packet::rewrite::{End, decrement_ttl, rewrite, rewrite_id};
 use crate::packet::{Headers, IcmpError, Packet, Transport};
@@ -50,7 +50,7 @@ impl Nat {
     ) -> Result<Verdict, DropReason> {
         if self.pref64().is_some() {
             let destination = headers.destination_endpoint();
-            let ends = Ends {
+            let ends = EndpointPair {
                 source: external,
                 destination: destination.ok_or(DropReason::Malformed)?,
             };
@@ -91,7 +91,7 @@ impl Nat {
     ) -> Result<Verdict, DropReason> {
         if self.pref64().is_some() {
             let remote = headers.source_endpoint().ok_or(DropReason::Malformed)?;
-            let ends = Ends {
+            let ends = EndpointPair {
                 source: Endpoint::new(self.inside_of(remote.address)?, remote.port),
                 destination: internal,
             };
@@ -143,7 +143,7 @@ impl Nat {
             for piece in pieces {
                 self.transmit(to, piece);
             }
-            return Verdict::Held(Hold::Fragmented);
+            return Verdict::Hold(HoldReason::Fragmented);
         }
         if from == to {
             Verdict::Hairpin

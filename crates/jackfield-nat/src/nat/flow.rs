@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::assign::Wish;
+use super::assign::MappingRequest;
 use super::config::{Conflict, Protocol, Refresh, Refusal};
-use super::entry::{Flow, Mapping};
+use super::entry::{Flow, MappingEntry};
 use super::key::{FlowKey, Scope};
-use super::queue::Due;
+use super::queue::Timeout;
 use super::tcp::TcpState;
 use super::{DropReason, Nat, Side};
 use crate::Endpoint;
@@ -86,7 +86,7 @@ impl Nat {
             && expires < flow.armed
         {
             flow.armed = expires;
-            self.queue.push(expires, Due::Flow(id, generation));
+            self.queue.push(expires, Timeout::Flow(id, generation));
         }
     }
 
@@ -102,7 +102,7 @@ impl Nat {
     }
 
     /// Returns when a mapping ends unless a packet keeps it alive.
-    pub(super) fn mapping_end(&self, mapping: &Mapping) -> Option<Instant> {
+    pub(super) fn mapping_end(&self, mapping: &MappingEntry) -> Option<Instant> {
         if mapping.permanent || mapping.protocol == Protocol::Tcp {
             return None;
         }
@@ -121,7 +121,7 @@ impl Nat {
     }
 
     /// Returns for how long a mapping may stay idle.
-    fn mapping_idle(&self, mapping: &Mapping) -> Duration {
+    fn mapping_idle(&self, mapping: &MappingEntry) -> Duration {
         let timers = &self.config.timers;
         match mapping.protocol {
             Protocol::Icmp => timers.icmp,
@@ -172,13 +172,13 @@ impl Nat {
             return Err(reason);
         }
         let scope = self.scope(protocol, internal.address, remote);
-        let wish = Wish {
+        let request = MappingRequest {
             protocol,
             internal,
             unique_for: self.external_scope(scope),
         };
-        let choice = match self.assign(wish) {
-            Err(DropReason::PortExhausted) if self.evict_mapping(now) => self.assign(wish),
+        let choice = match self.assign(request) {
+            Err(DropReason::PortExhausted) if self.evict_mapping(now) => self.assign(request),
             choice => choice,
         };
         let choice = match choice {
@@ -188,20 +188,20 @@ impl Nat {
                 return Err(reason);
             }
         };
-        let mut mapping = Mapping::new(protocol, internal, choice.external);
+        let mut mapping = MappingEntry::new(protocol, internal, choice.external);
         mapping.scope = if choice.one_remote {
             Scope::Endpoint(remote)
         } else {
             scope
         };
-        mapping.external_scope = wish.unique_for;
+        mapping.external_scope = request.unique_for;
         mapping.pooled = choice.pooled;
         mapping.well_known = remote.port < 1024;
         Ok(self.add_mapping(now, mapping))
     }
 
     /// Puts a mapping into the table and sets its timer.
-    pub(super) fn add_mapping(&mut self, now: Instant, mut mapping: Mapping) -> u32 {
+    pub(super) fn add_mapping(&mut self, now: Instant, mut mapping: MappingEntry) -> u32 {
         let expires = now + self.mapping_idle(&mapping);
         mapping.used = Some(now);
         mapping.armed = Some(expires);
@@ -210,7 +210,7 @@ impl Nat {
         tracing::debug!(protocol = ?mapping.protocol, internal = %mapping.internal, external = %mapping.external, "Made mapping");
         let id = self.table.insert_mapping(mapping);
         if timed {
-            let due = Due::Mapping(id, self.table.mappings.generation(id));
+            let due = Timeout::Mapping(id, self.table.mappings.generation(id));
             self.queue.push(expires, due);
         }
         id
@@ -252,7 +252,7 @@ impl Nat {
         let host = self.hosts.entry(internal);
         host.flows += 1;
         host.inbound_flows += usize::from(from == Side::Outside);
-        let due = Due::Flow(id, self.table.flows.generation(id));
+        let due = Timeout::Flow(id, self.table.flows.generation(id));
         self.queue.push(expires, due);
         Ok(id)
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use jackfield_sansio::Filtering;
 
 use super::config::{Forward, Pooling, Protocol};
-use super::entry::Mapping;
+use super::entry::MappingEntry;
 use super::inspect::MappingView;
 use super::key::Scope;
 use super::outbound::outbound_key;
@@ -66,7 +66,7 @@ impl Nat {
         if !self.is_free(protocol, external) {
             return Err(ForwardError::Taken);
         }
-        let mut mapping = Mapping::forward(forward);
+        let mut mapping = MappingEntry::forward(forward);
         match index {
             Some(index) => {
                 self.pool(protocol, index).take(external.port);
@@ -193,7 +193,7 @@ impl Nat {
     }
 
     /// Returns whether the filters of a forward, or what its inside endpoint has sent, let a remote in.
-    pub(super) fn filters_admit(&self, id: u32, mapping: &Mapping, remote: Endpoint) -> bool {
+    pub(super) fn filters_admit(&self, id: u32, mapping: &MappingEntry, remote: Endpoint) -> bool {
         let filters = self
             .forward_filters
             .get(&(mapping.protocol, mapping.external));
@@ -272,20 +272,20 @@ mod tests {
 
     use super::*;
     use crate::packet::Packet;
-    use crate::{Behaviour, Config, Mapping as Behaving, Translation, Verdict};
+    use crate::{Behaviour, Mapping as Behaving, NatConfig, Translation, Verdict};
 
     const INSIDE: &str = "192.168.1.2:5000";
     const OUTSIDE: &str = "203.0.113.1:5000";
     const REMOTE: &str = "198.51.100.9:3478";
 
-    fn nat(change: impl FnOnce(&mut Config)) -> (Nat, Instant) {
-        let mut config = Config {
+    fn nat(change: impl FnOnce(&mut NatConfig)) -> (Nat, Instant) {
+        let mut config = NatConfig {
             externals: vec!["203.0.113.1".parse().unwrap()],
             udp: Behaviour {
                 mapping: Behaving::EndpointIndependent,
                 filtering: Filtering::AddressAndPortDependent,
             },
-            ..Config::default()
+            ..NatConfig::default()
         };
         config.ports.assignment = crate::Assignment::Preserve;
         change(&mut config);

@@ -3,8 +3,8 @@ use std::time::Instant;
 
 use super::config::Fragments;
 use super::hosts::host_of;
-use super::queue::Due;
-use super::{DropReason, Hold, Nat, Side, Verdict};
+use super::queue::Timeout;
+use super::{DropReason, HoldReason, Nat, Side, Verdict};
 use crate::Address;
 use crate::packet::rewrite::{End, decrement_ttl, rewrite_address, rewrite_id};
 use crate::packet::translate::Header;
@@ -51,12 +51,12 @@ enum Progress {
     /// The first fragment has not come; these have.
     Held(Vec<Vec<u8>>),
     /// The first fragment has gone, and the others follow it.
-    Going(Way),
+    Going(Route),
 }
 
 /// How the first fragment was translated.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+struct Route {
     source: Address,
     destination: Address,
     id: u16,
@@ -143,7 +143,7 @@ impl Nat {
         let Some(key) = datagram_key(from, original) else {
             return;
         };
-        let way = Way {
+        let way = Route {
             source: translated.source,
             destination: translated.destination,
             id: translated.fragment.map_or(0, |fragment| fragment.id as u16),
@@ -215,7 +215,7 @@ impl Nat {
             return Err(DropReason::FragmentLimit);
         }
         self.datagrams.hold(&key, bytes);
-        Ok(Verdict::Held(Hold::Fragment))
+        Ok(Verdict::Hold(HoldReason::Fragment))
     }
 
     /// Starts or goes on with a datagram, unless there are too many; one that has a timer keeps it.
@@ -242,7 +242,7 @@ impl Nat {
         };
         self.datagrams.insert(key, datagram);
         if !timed {
-            self.queue.push(expires, Due::Datagram(key));
+            self.queue.push(expires, Timeout::Datagram(key));
         }
         true
     }
@@ -252,7 +252,7 @@ impl Nat {
         from: Side,
         packet: &mut Packet<'_>,
         mut headers: Headers,
-        way: Way,
+        way: Route,
     ) -> Result<Verdict, DropReason> {
         if headers.is_v4() != way.source.is_v4() {
             let new = Header {
@@ -277,7 +277,7 @@ impl Nat {
     pub(super) fn datagram_due(&mut self, now: Instant, key: DatagramKey) {
         let expires = self.datagrams.datagrams.get(&key).map(|it| it.expires);
         if let Some(later) = expires.filter(|at| *at > now) {
-            self.queue.push(later, Due::Datagram(key));
+            self.queue.push(later, Timeout::Datagram(key));
         } else if let Some(datagram) = self.datagrams.remove(&key)
             && let Progress::Held(held) = datagram.progress
         {
@@ -299,7 +299,7 @@ impl Datagram {
         }
     }
 
-    fn way(&self) -> Option<Way> {
+    fn way(&self) -> Option<Route> {
         match self.progress {
             Progress::Going(way) => Some(way),
             Progress::Held(_) => None,

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use super::config::{Config, Protocol, Refresh};
+use super::config::{NatConfig, Protocol, Refresh};
 use super::entry::Flow;
 use super::key::FlowKey;
 use super::tcp::TcpState;
@@ -17,7 +17,7 @@ use crate::{Address, Endpoint};
 
 /// What the short way needs of the config.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hit {
+pub(crate) struct HitPath {
     /// Nothing in the config rules the short way out.
     pub(super) on: bool,
     decrement_ttl: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Hit {
 }
 
 /// What the short way reads of a packet.
-struct Seen {
+struct PacketFields {
     source: Endpoint,
     destination: Endpoint,
     protocol: Protocol,
@@ -36,8 +36,8 @@ struct Seen {
     may_fragment: bool,
 }
 
-impl Hit {
-    pub(super) fn new(config: &Config) -> Self {
+impl HitPath {
+    pub(super) fn new(config: &NatConfig) -> Self {
         let plain = match config.translation {
             Translation::Ports | Translation::None => true,
             Translation::Prefixes { .. } | Translation::Nat64 { .. } => false,
@@ -56,7 +56,7 @@ impl Hit {
 
     /// Reads a packet, if it is one for the short way.
     #[inline]
-    fn read(self, bytes: &[u8]) -> Option<Seen> {
+    fn read(self, bytes: &[u8]) -> Option<PacketFields> {
         let (head, rest) = bytes.split_first_chunk::<28>()?;
         let [b'E', _, l0, l1, _, _, f0, f1, ttl, protocol, ..] = *head else {
             return None;
@@ -98,7 +98,7 @@ impl Hit {
             address: Address::v4(u32::from_be_bytes(address)),
             port: u16::from_be_bytes(port),
         };
-        Some(Seen {
+        Some(PacketFields {
             source: endpoint([s0, s1, s2, s3], [p0, p1]),
             destination: endpoint([d0, d1, d2, d3], [q0, q1]),
             protocol,

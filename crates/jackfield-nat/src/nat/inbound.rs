@@ -3,10 +3,10 @@ use std::time::Instant;
 use jackfield_sansio::Filtering;
 
 use super::config::{Protocol, UnsolicitedSyn};
-use super::entry::Mapping;
+use super::entry::MappingEntry;
 use super::key::{FlowKey, Scope};
 use super::outbound::inbound_key;
-use super::{DropReason, Hold, Nat, Side, Translation, Verdict};
+use super::{DropReason, HoldReason, Nat, Side, Translation, Verdict};
 use crate::Endpoint;
 use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport};
 
@@ -146,7 +146,7 @@ impl Nat {
     }
 
     /// Returns whether a mapping lets a remote endpoint send to it that it may not have a flow with.
-    fn permits(&self, id: u32, mapping: &Mapping, remote: Endpoint) -> bool {
+    fn permits(&self, id: u32, mapping: &MappingEntry, remote: Endpoint) -> bool {
         if mapping.limited {
             return self.filters_admit(id, mapping, remote);
         }
@@ -204,7 +204,7 @@ impl Nat {
             }
             UnsolicitedSyn::Wait(wait) => {
                 if self.hold_syn(now + wait, key, packet.bytes()) {
-                    Ok(Verdict::Held(Hold::UnsolicitedSyn))
+                    Ok(Verdict::Hold(HoldReason::UnsolicitedSyn))
                 } else {
                     Err(reason)
                 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::config::{Config, Protocol};
-use super::entry::Mapping;
-use super::hit::Hit;
+use super::config::{NatConfig, Protocol};
+use super::entry::MappingEntry;
+use super::hit::HitPath;
 use super::hosts::Hosts;
 use super::key::{Scope, Seeded};
 use super::queue::Queue;
@@ -93,16 +93,16 @@ impl Nat {
     }
 
     /// Reboots as another kind of NAT.
-    pub fn reconfigure(&mut self, config: Config) {
+    pub fn reconfigure(&mut self, config: NatConfig) {
         self.one_to_one = pairs(&config);
         let externals = config.externals.clone();
-        self.hit = Hit::new(&config);
+        self.hit = HitPath::new(&config);
         self.config = config;
         self.config.externals.clone_from(&externals);
         self.renumber(externals);
     }
 
-    pub(super) fn view(&self, mapping: &Mapping) -> MappingView {
+    pub(super) fn view(&self, mapping: &MappingEntry) -> MappingView {
         let (remote, remote_port) = match mapping.scope {
             Scope::Everybody => (None, None),
             Scope::Address(address) => (Some(address), None),
@@ -129,7 +129,7 @@ impl Nat {
             if !self.is_free(forward.protocol, forward.external) {
                 continue;
             }
-            let mut mapping = Mapping::forward(forward);
+            let mut mapping = MappingEntry::forward(forward);
             match index {
                 Some(index) => self
                     .pool(forward.protocol, index)

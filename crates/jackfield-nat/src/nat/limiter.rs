@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::hosts::host_of;
 use super::key::Seeded;
-use super::limits::Limits;
+use super::limits::NatLimits;
 use crate::Address;
 
 /// Lets through so many in a second and no more.
@@ -46,7 +46,7 @@ impl ErrorLimiter {
         }
     }
 
-    pub(crate) fn passes(&mut self, now: Instant, to: Address, limits: &Limits) -> bool {
+    pub(crate) fn passes(&mut self, now: Instant, to: Address, limits: &NatLimits) -> bool {
         let number = self.seeded.hash_one(host_of(to)) as usize % SHARES;
         let share = self.shares.get_mut(number);
         share.is_none_or(|share| share.passes(now, limits.errors_per_host))

@@ -1,6 +1,6 @@
 /// How much state there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct NatLimits {
     /// Mappings of all hosts.
     pub mappings: usize,
     /// Mappings of one host (RFC 6888 REQ-4). An IPv6 host is its /64.
@@ -42,7 +42,7 @@ pub struct Limits {
     pub errors_per_host: u32,
 }
 
-impl Default for Limits {
+impl Default for NatLimits {
     fn default() -> Self {
         Self {
             mappings: 1 << 20,

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::config::Hairpinning;
 use super::outbound::inbound_key;
-use super::{DropReason, Hold, Nat, Side, Translation, Verdict};
+use super::{DropReason, HoldReason, Nat, Side, Translation, Verdict};
 use crate::packet::fragment::split;
 use crate::packet::source_route::{SourceRoute, source_route};
 use crate::packet::translate::{
@@ -19,7 +19,7 @@ use crate::{Address, Endpoint, Prefix};
 
 /// The two ends of a packet in the other IP version.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ends {
+pub(super) struct EndpointPair {
     pub(super) source: Endpoint,
     pub(super) destination: Endpoint,
 }
@@ -102,7 +102,7 @@ impl Nat {
         now: Instant,
         from: Side,
         packet: &mut Packet<'_>,
-        ends: Ends,
+        ends: EndpointPair,
     ) -> Result<Verdict, DropReason> {
         let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
         self.check_size(now, from, packet.bytes(), &headers)?;
@@ -148,7 +148,7 @@ impl Nat {
             header(&mut piece, &headers, new)?;
             self.transmit(to, piece.bytes().to_vec());
         }
-        Ok(Verdict::Held(Hold::Fragmented))
+        Ok(Verdict::Hold(HoldReason::Fragmented))
     }
 
     /// Returns how long the pieces of an IPv4 packet may be so that IPv6 carries them; `None` when it fits as it is.

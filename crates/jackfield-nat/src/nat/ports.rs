@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use rand_chacha::rand_core::Rng;
 
-use super::assign::{Choice, Wish};
+use super::assign::{ExternalChoice, MappingRequest};
 use super::config::Protocol;
 use super::pool::{Parity, Pool};
-use super::queue::Due;
+use super::queue::Timeout;
 use super::{DropReason, Nat};
 use crate::{Address, Endpoint};
 
 impl Nat {
     pub(super) fn next_in_sequence(
         &mut self,
-        wish: Wish,
+        request: MappingRequest,
         index: usize,
         step: u16,
         per_host: bool,
@@ -24,7 +24,7 @@ impl Nat {
     ) -> Option<u16> {
         let last = if per_host {
             self.hosts
-                .get(wish.internal.address)
+                .get(request.internal.address)
                 .and_then(|host| host.cursor)
         } else {
             self.cursor
@@ -34,10 +34,10 @@ impl Nat {
             .filter(|start| range.contains(start))
             .unwrap_or_else(|| *range.start());
         let port = self
-            .pool(wish.protocol, index)
+            .pool(request.protocol, index)
             .next_free(start, range, parity)?;
         if per_host {
-            self.hosts.entry(wish.internal.address).cursor = Some(port);
+            self.hosts.entry(request.internal.address).cursor = Some(port);
         } else {
             self.cursor = Some(port);
         }
@@ -86,11 +86,11 @@ impl Nat {
         protocol: Protocol,
         index: usize,
         port: Option<u16>,
-    ) -> Result<Choice, DropReason> {
+    ) -> Result<ExternalChoice, DropReason> {
         let port = port.ok_or(DropReason::PortExhausted)?;
         let address = self.external(index)?;
         self.pool(protocol, index).take(port);
-        Ok(Choice::pooled(Endpoint::new(address, port)))
+        Ok(ExternalChoice::pooled(Endpoint::new(address, port)))
     }
 
     /// Returns the ports that may stand for an inside port.
@@ -137,7 +137,7 @@ impl Nat {
             self.free_port(pool, port);
         } else {
             self.resting_ports += 1;
-            let due = Due::Port { pool, port };
+            let due = Timeout::Port { pool, port };
             self.queue.push(at + hold_down, due);
         }
     }

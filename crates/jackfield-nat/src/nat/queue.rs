@@ -7,7 +7,7 @@ use super::key::FlowKey;
 
 /// What a timer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum Timeout {
     /// A flow may have been idle for too long; the number is its place's generation.
     Flow(u32, u32),
     /// A mapping may have been idle for too long.
@@ -35,11 +35,11 @@ pub(crate) struct Queue {
 struct Entry {
     at: Instant,
     number: u64,
-    due: Due,
+    due: Timeout,
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, at: Instant, due: Due) {
+    pub(crate) fn push(&mut self, at: Instant, due: Timeout) {
         let number = self.next_number;
         self.next_number += 1;
         self.heap.push(Reverse(Entry { at, number, due }));
@@ -55,7 +55,7 @@ impl Queue {
     }
 
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn has(&self, at: Instant, due: Due) -> bool {
+    pub(crate) fn has(&self, at: Instant, due: Timeout) -> bool {
         let mut entries = self.heap.iter();
         entries.any(|Reverse(entry)| entry.at == at && entry.due == due)
     }
@@ -63,12 +63,12 @@ impl Queue {
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn ports_on_hold(&self) -> usize {
         let entries = self.heap.iter();
-        let ports = entries.filter(|Reverse(entry)| matches!(entry.due, Due::Port { .. }));
+        let ports = entries.filter(|Reverse(entry)| matches!(entry.due, Timeout::Port { .. }));
         ports.count()
     }
 
     /// Takes the next thing that is due by `now`, with the instant it was due.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Due)> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Timeout)> {
         if self.next()? > now {
             return None;
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Nat;
 use super::config::Protocol;
 use super::key::{FlowKey, Map, Scope, Seeded};
-use super::queue::Due;
+use super::queue::Timeout;
 use crate::Endpoint;
 
 /// SYNs from outside that nothing inside asked for, yet ([RFC 5382 §4.3](https://www.rfc-editor.org/rfc/rfc5382#section-4.3)).
@@ -47,7 +47,7 @@ impl Nat {
             .get(..packet.len().min(SYN_BYTES))
             .unwrap_or_default();
         self.held_syns.syns.insert(key, (until, quoted.to_vec()));
-        self.queue.push(until, Due::Syn(key));
+        self.queue.push(until, Timeout::Syn(key));
         true
     }
 
@@ -79,7 +79,7 @@ impl Nat {
             *known = end;
         } else if self.local.len() < self.config.limits.flows_per_host {
             self.local.insert(key, end);
-            self.queue.push(end, Due::Local(key));
+            self.queue.push(end, Timeout::Local(key));
         }
     }
 

@@ -1,5 +1,5 @@
 use super::config::Protocol;
-use super::entry::{Flow, Mapping, NONE, key};
+use super::entry::{Flow, MappingEntry, NONE, key};
 use super::index::Index;
 use super::key::{FlowKey, Map, MappingKey, Scope, Seeded};
 use super::slab::Slab;
@@ -8,7 +8,7 @@ use crate::{Address, Endpoint};
 /// All mappings and flows, with their indexes.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub(crate) mappings: Slab<Mapping>,
+    pub(crate) mappings: Slab<MappingEntry>,
     pub(crate) flows: Slab<Flow>,
     seeded: Seeded,
     flow_inside: Index,
@@ -98,7 +98,7 @@ impl Table {
             .collect()
     }
 
-    pub(crate) fn insert_mapping(&mut self, mapping: Mapping) -> u32 {
+    pub(crate) fn insert_mapping(&mut self, mapping: MappingEntry) -> u32 {
         let inside = mapping.inside_key();
         let outside = mapping.outside_key();
         let source = mapping.source_key();
@@ -112,7 +112,7 @@ impl Table {
     }
 
     /// Takes out a mapping without flows.
-    pub(crate) fn remove_mapping(&mut self, id: u32) -> Option<Mapping> {
+    pub(crate) fn remove_mapping(&mut self, id: u32) -> Option<MappingEntry> {
         let mapping = self.mappings.remove(id)?;
         remove_if(&mut self.mapping_inside, &mapping.inside_key(), id);
         remove_if(&mut self.mapping_outside, &mapping.outside_key(), id);
@@ -203,7 +203,7 @@ impl Table {
     }
 
     /// Returns all flows of a mapping.
-    pub(crate) fn flows_of(&self, mapping: &Mapping) -> impl Iterator<Item = &Flow> {
+    pub(crate) fn flows_of(&self, mapping: &MappingEntry) -> impl Iterator<Item = &Flow> {
         let first = self.flows.get(mapping.first);
         std::iter::successors(first, |flow| self.flows.get(flow.next))
     }

@@ -28,14 +28,14 @@ pub enum Verdict {
     /// It leaves, as it now is, on the side that it came from.
     Hairpin,
     /// The NAT has taken a copy; what becomes of it comes out of [`crate::Nat::poll_transmit`], perhaps later.
-    Held(Hold),
+    Hold(HoldReason),
     /// It goes nowhere.
     Drop(DropReason),
 }
 
 /// Why the NAT keeps a packet for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hold {
+pub enum HoldReason {
     /// A fragment waits for the first of its datagram.
     Fragment,
     /// A SYN that nobody asked for waits for a SYN from inside.
@@ -144,9 +144,9 @@ impl fmt::Display for Verdict {
         match self {
             Self::Forward => f.write_str("forward"),
             Self::Hairpin => f.write_str("hairpin"),
-            Self::Held(Hold::Fragment) => f.write_str("held: fragment"),
-            Self::Held(Hold::UnsolicitedSyn) => f.write_str("held: unsolicited SYN"),
-            Self::Held(Hold::Fragmented) => f.write_str("fragmented"),
+            Self::Hold(HoldReason::Fragment) => f.write_str("held: fragment"),
+            Self::Hold(HoldReason::UnsolicitedSyn) => f.write_str("held: unsolicited SYN"),
+            Self::Hold(HoldReason::Fragmented) => f.write_str("fragmented"),
             Self::Drop(reason) => write!(f, "drop: {reason}"),
         }
     }
@@ -154,7 +154,7 @@ impl fmt::Display for Verdict {
 
 /// How many packets met which end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counters {
+pub struct NatCounters {
     /// Packets from inside that left outside.
     pub outbound: u64,
     /// Packets from outside that left inside.
@@ -174,7 +174,7 @@ pub struct Counters {
     drops: [u64; DropReason::ALL.len()],
 }
 
-impl Counters {
+impl NatCounters {
     pub(crate) const fn new() -> Self {
         Self {
             outbound: 0,
@@ -204,7 +204,7 @@ impl Counters {
             (Verdict::Forward, Side::Inside) => self.outbound += 1,
             (Verdict::Forward, Side::Outside) => self.inbound += 1,
             (Verdict::Hairpin, _) => self.hairpinned += 1,
-            (Verdict::Held(_), _) => self.held += 1,
+            (Verdict::Hold(_), _) => self.held += 1,
             (Verdict::Drop(reason), _) => {
                 if let Some(counter) = self.drops.get_mut(reason as usize) {
                     *counter += 1;

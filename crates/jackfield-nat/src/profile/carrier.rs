@@ -6,7 +6,7 @@ use super::Profile;
 use super::classical::{APDF, DEPENDENT, behave};
 use super::deviation::{Rfc, breaks};
 use crate::{
-    Assignment, Config, Filtering, Hairpinning, Mapping, Pooling, Prefix, Refusal, Translation,
+    Assignment, Filtering, Hairpinning, Mapping, NatConfig, Pooling, Prefix, Refusal, Translation,
     UnsolicitedSyn,
 };
 
@@ -147,7 +147,7 @@ impl Profile {
     };
 }
 
-fn carrier_grade(config: &mut Config) {
+fn carrier_grade(config: &mut NatConfig) {
     config.ports.assignment = Assignment::Block { size: 1008 };
     config.ports.range = 1024..=65535;
     config.ports.parity = false;

@@ -2,7 +2,7 @@
 
 use super::Profile;
 use super::deviation::{Deviation, Rfc, breaks};
-use crate::{Behaviour, Config, Filtering, Mapping};
+use crate::{Behaviour, Filtering, Mapping, NatConfig};
 
 impl Profile {
     /// Endpoint-independent mapping and filtering.
@@ -49,7 +49,7 @@ impl Profile {
     };
 }
 
-pub(super) fn behave(config: &mut Config, mapping: Mapping, filtering: Filtering) {
+pub(super) fn behave(config: &mut NatConfig, mapping: Mapping, filtering: Filtering) {
     config.udp = Behaviour { mapping, filtering };
     config.tcp = Behaviour { mapping, filtering };
 }

@@ -67,7 +67,7 @@ impl Profile {
 
     /// A cloud instance with a public address of its own behind a stateful security group.
     ///
-    /// The pairs of addresses are the caller's to add to [`crate::Config::one_to_one`].
+    /// The pairs of addresses are the caller's to add to [`crate::NatConfig::one_to_one`].
     pub const CLOUD_ONE_TO_ONE: Self = Self {
         name: "cloud-one-to-one",
         about: "cloud instance with an elastic address and a security group that lets answers in",

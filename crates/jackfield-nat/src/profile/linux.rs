@@ -8,7 +8,7 @@ use super::classical::{APDF, DEPENDENT, EIM, behave};
 use super::deviation::{Rfc, breaks};
 use super::{Deviation, Profile};
 use crate::{
-    Assignment, Config, Conntrack, Filtering, Hairpinning, Mapping, Refresh, Refusal,
+    Assignment, Conntrack, Filtering, Hairpinning, Mapping, NatConfig, Refresh, Refusal,
     UnsolicitedSyn,
 };
 
@@ -172,7 +172,7 @@ const LINUX_DEVIATIONS: &[Deviation] = &[
 ];
 
 /// Timers are the kernel's defaults (`nf_conntrack_*_timeout`).
-fn linux(config: &mut Config, accepts_input: bool) {
+fn linux(config: &mut NatConfig, accepts_input: bool) {
     behave(config, EIM, Filtering::AddressAndPortDependent);
     config.icmp_filtering = Filtering::AddressAndPortDependent;
     config.conntrack = Some(Conntrack { accepts_input });

@@ -2,7 +2,7 @@
 
 use jackfield_nat::packet::build;
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Behaviour, DropReason, Filtering, Hold, Mapping, Verdict};
+use jackfield_nat::{Behaviour, DropReason, Filtering, HoldReason, Mapping, Verdict};
 
 use crate::rig::*;
 
@@ -34,7 +34,7 @@ fn nothing_that_may_be_cut_leaves_larger_than_the_mtu() {
         config.mtu = Some(600);
         config.untranslated = vec!["192.0.2.0/24".parse().unwrap()];
     });
-    let held = Verdict::Held(Hold::Fragmented);
+    let held = Verdict::Hold(HoldReason::Fragmented);
     let mut to_friend = build::udp(at(A, 5000), at(D, 7), &[7; 1000]);
     assert_eq!(rig.outbound(&mut to_friend), held);
     assert_eq!(sizes(&rig), [596, 452]);
@@ -43,7 +43,7 @@ fn nothing_that_may_be_cut_leaves_larger_than_the_mtu() {
     let pieces = large_fragments(&whole);
     // A later fragment that comes first waits, and is cut when it goes.
     let verdict = rig.inbound(&mut pieces[1].clone());
-    assert_eq!(verdict, Verdict::Held(Hold::Fragment));
+    assert_eq!(verdict, Verdict::Hold(HoldReason::Fragment));
     assert_eq!(rig.inbound(&mut pieces[0].clone()), held);
     assert_eq!(sizes(&rig).iter().sum::<usize>(), 2008 + 4 * 20);
     assert_eq!(rig.inbound(&mut pieces[1].clone()), held);

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jackfield_nat::packet::{IcmpError, build};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Assignment, Config, Conflict, DropReason, Fragments, Hairpinning, IcmpErrors, Refresh, Verdict,
+    Assignment, Conflict, DropReason, Fragments, Hairpinning, IcmpErrors, NatConfig, Refresh,
+    Verdict,
 };
 
 use crate::rig::*;
@@ -64,7 +65,7 @@ fn a_flood_from_one_host_starves_nobody() {
         let to = at(C, 1 + (n % 60_000) as u16);
         rig.udp_out((A, 1 + (n % 65_000) as u16), to);
     }
-    let limit = Config::default().limits.mappings_per_host;
+    let limit = NatConfig::default().limits.mappings_per_host;
     assert_eq!(rig.nat.mapping_count(), limit);
     assert!(rig.nat.counters().dropped(DropReason::HostMappings) > 0);
     assert!(rig.udp_out((B, 5000), (C, 7)).is_some());
@@ -172,7 +173,7 @@ fn the_same_seed_gives_the_same_ports_and_another_others() {
 }
 
 /// A full cone NAT with one address.
-fn cone(change: impl FnOnce(&mut Config)) -> Rig {
+fn cone(change: impl FnOnce(&mut NatConfig)) -> Rig {
     Rig::with(Profile::FULL_CONE, |config| {
         config.externals.truncate(1);
         change(config);

@@ -3,8 +3,8 @@
 use jackfield_nat::packet::{TcpFlags, build};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Assignment, Behaviour, Config, DropReason, Filtering, Forward, ForwardError, Hold, Mapping,
-    Protocol, UnsolicitedSyn, Verdict,
+    Assignment, Behaviour, DropReason, Filtering, Forward, ForwardError, HoldReason, Mapping,
+    NatConfig, Protocol, UnsolicitedSyn, Verdict,
 };
 
 use crate::rig::*;
@@ -71,7 +71,7 @@ fn so_many_unsolicited_syns_wait_and_no_more() {
             rig.inbound(&mut syn)
         })
         .collect();
-    let held = Verdict::Held(Hold::UnsolicitedSyn);
+    let held = Verdict::Hold(HoldReason::UnsolicitedSyn);
     assert_eq!(verdicts, [held, held, Verdict::Drop(DropReason::NoMapping)]);
     rig.wait(secs(6));
     assert_eq!(rig.sent.len(), 2);
@@ -186,7 +186,7 @@ fn linux_keeps_the_port_that_a_clash_has_given() {
 }
 
 /// A full cone NAT with one address.
-fn one(change: impl FnOnce(&mut Config)) -> Rig {
+fn one(change: impl FnOnce(&mut NatConfig)) -> Rig {
     Rig::with(Profile::FULL_CONE, |config| {
         config.externals.truncate(1);
         change(config);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jackfield_nat::packet::{Headers, IcmpError, build};
 use jackfield_nat::profile::{Profile, Requirement, Rfc};
-use jackfield_nat::{Filtering, Forward, Fragments, Hold, Protocol, Refresh, Side, Verdict};
+use jackfield_nat::{Filtering, Forward, Fragments, HoldReason, Protocol, Refresh, Side, Verdict};
 
 use crate::rig::*;
 
@@ -386,7 +386,10 @@ fn req_13a_another_packet_is_cut_and_its_pieces_leave_in_order() {
         let mut rig = Rig::with(profile, |config| config.mtu = Some(1400));
         let mut whole = build::udp(at(A, 5000), at(C, 7777), &[7; 1472]);
         let verdict = rig.outbound(&mut whole);
-        ensure!(verdict == Verdict::Held(Hold::Fragmented), "{verdict}");
+        ensure!(
+            verdict == Verdict::Hold(HoldReason::Fragmented),
+            "{verdict}"
+        );
         let mut offset = 0;
         for piece in &rig.sent {
             let headers = Headers::parse(&piece.bytes).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jackfield_nat::packet::{Headers, IcmpError, Packet, build, protocol, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Config, DropReason, Filtering, Hold, Nat, Prefix, Side, Translation, Transmit, Verdict,
+    DropReason, Filtering, HoldReason, Nat, NatConfig, Prefix, Side, Translation, Transmit, Verdict,
 };
 
 use crate::rig::{ACK, FIN, RST, SYN, SYN_ACK};
@@ -32,7 +32,7 @@ impl Gateway {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    fn with(change: impl FnOnce(&mut Config)) -> Self {
+    fn with(change: impl FnOnce(&mut NatConfig)) -> Self {
         let mut config = Profile::NAT64.config(&[EXTERNAL.parse().unwrap()]);
         config.inside = Some("2001:db8:1::1".parse().unwrap());
         change(&mut config);
@@ -190,7 +190,10 @@ fn section_3_5_2_2_an_unsolicited_syn_waits_six_seconds_for_one_from_inside() {
     let external = source(&external.unwrap());
     let stranger = "192.0.2.9:4242";
     let syn = build::tcp(at(stranger), external, SYN, b"");
-    assert_eq!(gateway.back(&syn), Err(Verdict::Held(Hold::UnsolicitedSyn)));
+    assert_eq!(
+        gateway.back(&syn),
+        Err(Verdict::Hold(HoldReason::UnsolicitedSyn))
+    );
     gateway
         .out(&build::tcp(at(HOST), six(stranger), SYN, b""))
         .unwrap();
@@ -395,7 +398,10 @@ fn rfc_7915_section_4_a_packet_that_may_be_cut_is_cut_to_what_every_link_carries
     let external = gateway.open(HOST, SERVER);
     let data: Vec<u8> = (0..1400_u32).map(|n| n as u8).collect();
     let whole = build::udp(at(SERVER), external, &data);
-    assert_eq!(gateway.back(&whole), Err(Verdict::Held(Hold::Fragmented)));
+    assert_eq!(
+        gateway.back(&whole),
+        Err(Verdict::Hold(HoldReason::Fragmented))
+    );
     let mut segment = Vec::new();
     for piece in &gateway.sent {
         assert!(piece.bytes.len() <= 1280 && piece.side == Side::Inside);
@@ -449,7 +455,10 @@ fn section_3_4_fragments_are_translated_in_any_order() {
     let mut gateway = Gateway::new();
     let external = gateway.open(HOST, SERVER);
     let pieces = crate::rig::fragments(at(SERVER), external);
-    assert_eq!(gateway.back(&pieces[2]), Err(Verdict::Held(Hold::Fragment)));
+    assert_eq!(
+        gateway.back(&pieces[2]),
+        Err(Verdict::Hold(HoldReason::Fragment))
+    );
     let first = gateway.back(&pieces[0]).unwrap();
     assert_eq!(gateway.sent.len(), 1, "the one that waited");
     let last = gateway.sent[0].bytes.clone();

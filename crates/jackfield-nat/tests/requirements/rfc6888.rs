@@ -9,7 +9,7 @@ use std::time::Duration;
 use jackfield_nat::packet::build;
 use jackfield_nat::profile::{Profile, Requirement, Rfc};
 use jackfield_nat::{
-    Assignment, Config, DropReason, Filtering, Forward, Prefix, Protocol, Verdict,
+    Assignment, DropReason, Filtering, Forward, NatConfig, Prefix, Protocol, Verdict,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -309,7 +309,7 @@ fn req_10_an_operator_sees_mappings_and_counters() {
 #[test]
 fn req_11_over_quota_means_unreachable_and_nothing_else_changes() {
     check("REQ-11", |profile| {
-        let limits: [fn(&mut Config); 3] = [
+        let limits: [fn(&mut NatConfig); 3] = [
             |config| config.limits.mappings_per_host = 1,
             |config| config.limits.mappings = 1,
             |config| config.limits.flows = 1,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jackfield_nat::packet::{Headers, Packet, TcpFlags, build, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Clat, Config, DropReason, Endpoint, Nat, Prefix, Side, Translation, Transmit, Verdict,
+    Clat, DropReason, Endpoint, Nat, NatConfig, Prefix, Side, Translation, Transmit, Verdict,
 };
 
 /// Two hosts inside.
@@ -49,7 +49,7 @@ impl Rig {
         Self::with(profile, |config| config.externals.truncate(1))
     }
 
-    pub(crate) fn with(profile: Profile, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with(profile: Profile, change: impl FnOnce(&mut NatConfig)) -> Self {
         let externals = EXTERNALS.map(ip);
         let mut config = profile.config(&externals);
         config.inside = Some(ip("192.168.1.1"));
@@ -67,7 +67,7 @@ impl Rig {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    pub(crate) fn of(config: Config) -> Self {
+    pub(crate) fn of(config: NatConfig) -> Self {
         let clat = match config.translation {
             Translation::Nat64 { .. } => Some(clat()),
             _ => None,

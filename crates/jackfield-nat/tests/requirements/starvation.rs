@@ -174,7 +174,7 @@ fn a_flood_of_fragments_from_one_host_takes_nobody_elses_place() {
         }
         let mut pieces = fragments(at(B, 5000), at(C, 7));
         let held = rig.outbound(&mut pieces[1]);
-        assert!(matches!(held, Verdict::Held(_)), "{held}");
+        assert!(matches!(held, Verdict::Hold(_)), "{held}");
         assert_eq!(rig.outbound(&mut pieces[0]), Verdict::Forward);
         assert_eq!(rig.sent.len(), 1);
         assert_eq!(rig.outbound(&mut pieces[2]), Verdict::Forward);
@@ -198,7 +198,7 @@ fn fragments_of_strangers_take_half_of_the_room_at_most() {
     assert_eq!(rig.inbound(&mut pieces[0]), Verdict::Forward);
     assert_eq!(rig.inbound(&mut pieces[1]), Verdict::Forward);
     let mut pieces = fragments(at(B, 5000), at(C, 7));
-    assert!(matches!(rig.outbound(&mut pieces[1]), Verdict::Held(_)));
+    assert!(matches!(rig.outbound(&mut pieces[1]), Verdict::Hold(_)));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crate::pcp::Nonce;
 use crate::upnp::UpnpError;
-use crate::{Dialect, Protocol, nat_pmp, pcp};
+use crate::{Dialect, TransportProtocol, nat_pmp, pcp};
 
 /// Names a mapping of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,7 +13,7 @@ pub struct MapId(pub(super) u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapRequest {
     /// Which protocol's port.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
     /// The port of ours.
     pub internal_port: u16,
     /// The outside port that we would like; zero for any.
@@ -27,7 +27,7 @@ pub struct MapRequest {
 impl MapRequest {
     /// Asks for a port with the same number outside, for two hours.
     #[must_use]
-    pub fn new(protocol: Protocol, port: u16) -> Self {
+    pub fn new(protocol: TransportProtocol, port: u16) -> Self {
         Self {
             protocol,
             internal_port: port,
@@ -40,9 +40,9 @@ impl MapRequest {
 
 /// A mapping that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mapping {
+pub struct Lease {
     /// Which protocol's port.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
     /// The port of ours.
     pub internal_port: u16,
     /// The outside endpoint; an unspecified address when the gateway did not tell it.
@@ -103,13 +103,13 @@ pub(super) struct Entry {
     pub(super) tried: Vec<Dialect>,
     /// How often the present question has been asked.
     pub(super) attempt: u32,
-    pub(super) mapping: Option<Mapping>,
+    pub(super) mapping: Option<Lease>,
     /// The outside port that UPnP was asked for last, which is not always the one that was wanted.
     pub(super) other_port: Option<u16>,
     /// How many such ports were others'.
     pub(super) conflicts: u32,
     /// The gateway knows no leases that end.
-    pub(super) for_ever: bool,
+    pub(super) permanent_only: bool,
     /// The last refusal.
     pub(super) error: Option<MapError>,
 }
@@ -126,13 +126,13 @@ impl Entry {
             mapping: None,
             other_port: None,
             conflicts: 0,
-            for_ever: false,
+            permanent_only: false,
             error: None,
         }
     }
 
     /// Returns the outside port to ask for: the one that there is, so that it stays.
-    pub(super) fn wanted_port(&self) -> u16 {
+    pub(super) fn port_to_request(&self) -> u16 {
         match self.mapping {
             Some(mapping) => mapping.external.port(),
             None => self.request.external_port,

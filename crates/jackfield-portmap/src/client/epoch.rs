@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::entry::Phase;
-use super::{Client, Due, Event};
+use super::{Client, Event, Timeout};
 use crate::{Dialect, nat_pmp, pcp};
 
 /// What a gateway's clock said, and when.
@@ -25,7 +25,7 @@ impl Client {
             Dialect::Upnp => false,
         };
         if lost {
-            self.tell(Event::GatewayRestarted(dialect));
+            self.emit(Event::GatewayRestarted(dialect));
             self.ask_again(now, dialect);
         }
     }
@@ -36,7 +36,7 @@ impl Client {
             if entry.dialect == Some(dialect) && entry.phase == Phase::Active {
                 entry.phase = Phase::Asking;
                 entry.attempt = 0;
-                self.timers.set(Due::Map(*id), now);
+                self.timers.set(Timeout::Map(*id), now);
             }
         }
         self.handle_timeout(now);

@@ -1,25 +1,25 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Client, Due, Event};
+use super::{Client, Event, Timeout};
 use crate::{Dialect, nat_pmp, pcp};
 
 /// Whether a gateway speaks a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub enum Support {
     /// It does.
     Present {
         /// Our address outside, if it told.
         external: Option<IpAddr>,
     },
     /// It does not.
-    Absent(Absence),
+    Absent(AbsenceReason),
 }
 
 /// How it is known that a gateway does not speak a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Absence {
+pub enum AbsenceReason {
     /// It was not tried.
     #[error("not tried")]
     Off,
@@ -45,18 +45,18 @@ pub enum Absence {
 
 /// What is known of a dialect.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Service {
+pub(super) struct DialectState {
     /// What was found, once it is known.
-    pub(super) finding: Option<Finding>,
+    pub(super) support: Option<Support>,
     attempt: u32,
     /// It answers, and more is being learned.
     pub(super) learning: bool,
 }
 
-impl Service {
-    fn looked_for() -> Self {
+impl DialectState {
+    fn unknown() -> Self {
         Self {
-            finding: None,
+            support: None,
             attempt: 0,
             learning: false,
         }
@@ -66,23 +66,23 @@ impl Service {
 impl Client {
     /// Returns what is known of a dialect; `None` while it is looked for.
     #[must_use]
-    pub fn finding(&self, dialect: Dialect) -> Option<Finding> {
+    pub fn support(&self, dialect: Dialect) -> Option<Support> {
         match self.services.get(&dialect) {
-            Some(service) => service.finding,
-            None => Some(Finding::Absent(Absence::Off)),
+            Some(service) => service.support,
+            None => Some(Support::Absent(AbsenceReason::Off)),
         }
     }
 
     /// Returns whether it is known of every dialect whether the gateway speaks it.
     #[must_use]
-    pub fn has_looked_everywhere(&self) -> bool {
+    pub fn has_probed_all(&self) -> bool {
         self.services
             .values()
-            .all(|service| service.finding.is_some())
+            .all(|service| service.support.is_some())
     }
 
     /// Looks for the dialects that are not known to be there.
-    pub(super) fn look_for_all(&mut self, now: Instant) {
+    pub(super) fn probe_all(&mut self, now: Instant) {
         let v4 = self.config.gateway.is_ipv4();
         let dialects = self.config.dialects;
         let wanted = [
@@ -93,41 +93,41 @@ impl Client {
         for (dialect, wanted) in wanted {
             let known = self.services.get(&dialect);
             let present =
-                known.is_some_and(|it| matches!(it.finding, Some(Finding::Present { .. })));
+                known.is_some_and(|it| matches!(it.support, Some(Support::Present { .. })));
             if wanted && !present {
-                self.services.insert(dialect, Service::looked_for());
-                self.timers.set(Due::Find(dialect), now);
+                self.services.insert(dialect, DialectState::unknown());
+                self.timers.set(Timeout::Find(dialect), now);
             }
         }
     }
 
-    pub(super) fn is_looking_for(&self, dialect: Dialect) -> bool {
+    pub(super) fn is_probing(&self, dialect: Dialect) -> bool {
         self.services
             .get(&dialect)
-            .is_some_and(|service| service.finding.is_none())
+            .is_some_and(|service| service.support.is_none())
     }
 
     /// Asks whether a dialect is spoken, or gives up.
-    pub(super) fn look_for(&mut self, now: Instant, dialect: Dialect) {
+    pub(super) fn probe(&mut self, now: Instant, dialect: Dialect) {
         let attempts = self.config.attempts;
         let Some(service) = self.services.get_mut(&dialect) else {
             return;
         };
-        if service.finding.is_some() {
+        if service.support.is_some() {
             return;
         }
         if service.attempt >= attempts {
-            let finding = match service.learning {
-                true if dialect != Dialect::Upnp => Finding::Present { external: None },
-                _ => Finding::Absent(Absence::Silent),
+            let support = match service.learning {
+                true if dialect != Dialect::Upnp => Support::Present { external: None },
+                _ => Support::Absent(AbsenceReason::Silent),
             };
-            self.conclude(now, dialect, finding);
+            self.conclude(now, dialect, support);
             return;
         }
         service.attempt += 1;
         let (attempt, learning) = (service.attempt, service.learning);
         let pause = self.pause(attempt);
-        self.timers.set(Due::Find(dialect), now + pause);
+        self.timers.set(Timeout::Find(dialect), now + pause);
         match dialect {
             Dialect::Pcp if learning => self.ask_pcp_for_address(),
             Dialect::Pcp => self.ask_pcp_presence(),
@@ -138,29 +138,29 @@ impl Client {
     }
 
     /// Notes what was found, and goes on with what waits for it.
-    pub(super) fn conclude(&mut self, now: Instant, dialect: Dialect, finding: Finding) {
+    pub(super) fn conclude(&mut self, now: Instant, dialect: Dialect, support: Support) {
         let Some(service) = self.services.get_mut(&dialect) else {
             return;
         };
-        let news = service.finding != Some(finding);
-        service.finding = Some(finding);
+        let news = service.support != Some(support);
+        service.support = Some(support);
         service.learning = false;
-        self.timers.cancel(&Due::Find(dialect));
+        self.timers.cancel(&Timeout::Find(dialect));
         if news {
-            self.tell(Event::Found(dialect, finding));
+            self.emit(Event::Probed(dialect, support));
         }
-        self.settle(now);
+        self.assign_dialects(now);
     }
 
     /// PCP answers; goes on to learn the outside address if that is wanted.
-    pub(super) fn pcp_is_there(&mut self, now: Instant) {
-        if !self.is_looking_for(Dialect::Pcp) {
+    pub(super) fn pcp_answered_probe(&mut self, now: Instant) {
+        if !self.is_probing(Dialect::Pcp) {
             return;
         }
         if self.config.learn_external.is_none() {
-            self.conclude(now, Dialect::Pcp, Finding::Present { external: None });
+            self.conclude(now, Dialect::Pcp, Support::Present { external: None });
         } else if self.begin_learning(now, Dialect::Pcp, Duration::ZERO) {
-            self.look_for(now, Dialect::Pcp);
+            self.probe(now, Dialect::Pcp);
         }
     }
 
@@ -175,7 +175,7 @@ impl Client {
         let Some(service) = self.services.get_mut(&dialect) else {
             return false;
         };
-        if service.learning || service.finding.is_some() {
+        if service.learning || service.support.is_some() {
             return false;
         }
         service.learning = true;
@@ -184,14 +184,14 @@ impl Client {
             Dialect::Upnp => self.config.attempts,
             Dialect::Pcp | Dialect::NatPmp => 0,
         };
-        self.timers.set(Due::Find(dialect), now + time);
+        self.timers.set(Timeout::Find(dialect), now + time);
         true
     }
 
     /// Notes that a dialect has fallen silent, so that it is looked for again.
-    pub(super) fn has_fallen_silent(&mut self, dialect: Dialect) {
+    pub(super) fn mark_silent(&mut self, dialect: Dialect) {
         if let Some(service) = self.services.get_mut(&dialect) {
-            service.finding = Some(Finding::Absent(Absence::Silent));
+            service.support = Some(Support::Absent(AbsenceReason::Silent));
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::entry::{MapError, MapId, Mapping, Phase};
-use super::find::Finding;
-use super::{Client, Due, Event};
+use super::entry::{Lease, MapError, MapId, Phase};
+use super::find::Support;
+use super::{Client, Event, Timeout};
 use crate::Dialect;
 
 /// In which dialect to ask.
-enum Choice {
+enum DialectChoice {
     Use(Dialect),
     /// A better one may yet be found.
     Wait,
@@ -18,7 +18,7 @@ enum Choice {
 
 impl Client {
     /// Goes on with what waits for a dialect to be found.
-    pub(super) fn settle(&mut self, now: Instant) {
+    pub(super) fn assign_dialects(&mut self, now: Instant) {
         let waiting: Vec<MapId> = self
             .entries
             .iter()
@@ -35,8 +35,8 @@ impl Client {
             return;
         };
         match self.choice(&entry.tried) {
-            Choice::Wait => {}
-            Choice::Use(dialect) => {
+            DialectChoice::Wait => {}
+            DialectChoice::Use(dialect) => {
                 if let Some(entry) = self.entries.get_mut(&id) {
                     entry.dialect = Some(dialect);
                     entry.phase = Phase::Asking;
@@ -44,7 +44,7 @@ impl Client {
                 }
                 self.map_due(now, id);
             }
-            Choice::None => {
+            DialectChoice::None => {
                 let error = entry.error.unwrap_or(MapError::NoService);
                 self.fail(now, id, error);
             }
@@ -52,17 +52,17 @@ impl Client {
     }
 
     /// Returns the best dialect that is there and was not tried.
-    fn choice(&self, tried: &[Dialect]) -> Choice {
+    fn choice(&self, tried: &[Dialect]) -> DialectChoice {
         for dialect in Dialect::ALL {
-            match self.finding(dialect) {
-                Some(Finding::Present { .. }) if !tried.contains(&dialect) => {
-                    return Choice::Use(dialect);
+            match self.support(dialect) {
+                Some(Support::Present { .. }) if !tried.contains(&dialect) => {
+                    return DialectChoice::Use(dialect);
                 }
                 Some(_) => {}
-                None => return Choice::Wait,
+                None => return DialectChoice::Wait,
             }
         }
-        Choice::None
+        DialectChoice::None
     }
 
     /// Does what is due for a mapping: asks, asks again, renews.
@@ -80,8 +80,8 @@ impl Client {
                 entry.phase = Phase::Waiting;
                 entry.tried.clear();
                 entry.error = None;
-                self.look_for_all(now);
-                self.settle(now);
+                self.probe_all(now);
+                self.assign_dialects(now);
                 return;
             }
             Phase::Waiting => return,
@@ -97,7 +97,7 @@ impl Client {
         entry.attempt += 1;
         let (attempt, dialect) = (entry.attempt, entry.dialect);
         let pause = self.pause(attempt);
-        self.timers.set(Due::Map(id), now + pause);
+        self.timers.set(Timeout::Map(id), now + pause);
         match dialect {
             Some(Dialect::Pcp) => self.ask_pcp(id),
             Some(Dialect::NatPmp) => self.ask_nat_pmp(id),
@@ -118,11 +118,11 @@ impl Client {
         match left.filter(|left| *left > SHORTEST_RENEWAL) {
             Some(left) => {
                 entry.phase = Phase::Active;
-                self.timers.set(Due::Map(id), now + left / 2);
+                self.timers.set(Timeout::Map(id), now + left / 2);
             }
             None => {
                 if let Some(dialect) = entry.dialect {
-                    self.has_fallen_silent(dialect);
+                    self.mark_silent(dialect);
                 }
                 self.refused(now, id, MapError::Silent, None);
             }
@@ -140,7 +140,7 @@ impl Client {
         }
         entry.mapping = None;
         let idle = entry.phase == Phase::Active;
-        self.tell(Event::Lost(id));
+        self.emit(Event::Lost(id));
         if idle {
             self.map_due(now, id);
         }
@@ -159,7 +159,7 @@ impl Client {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        let mapping = Mapping {
+        let mapping = Lease {
             protocol: entry.request.protocol,
             internal_port: entry.request.internal_port,
             external,
@@ -171,10 +171,10 @@ impl Client {
         entry.phase = Phase::Active;
         entry.tried.clear();
         entry.error = None;
-        self.timers.set(Due::Map(id), now + renewal);
-        self.timers.set(Due::Expire(id), mapping.expires);
+        self.timers.set(Timeout::Map(id), now + renewal);
+        self.timers.set(Timeout::Expire(id), mapping.expires);
         let same = before.is_some_and(|it| it.external == external && it.dialect == dialect);
-        self.tell(match same {
+        self.emit(match same {
             true => Event::Renewed(id, mapping),
             false => Event::Mapped(id, mapping),
         });
@@ -211,12 +211,12 @@ impl Client {
         entry.error.get_or_insert(error);
         entry.phase = Phase::Waiting;
         match self.entries.get(&id).map(|entry| self.choice(&entry.tried)) {
-            Some(Choice::None) => {
+            Some(DialectChoice::None) => {
                 let first = self.entries.get(&id).and_then(|entry| entry.error);
                 self.fail(now, id, first.unwrap_or(error));
                 if let Some(again) = again {
                     self.timers
-                        .set(Due::Map(id), now + again.max(self.config.retry));
+                        .set(Timeout::Map(id), now + again.max(self.config.retry));
                 }
             }
             _ => self.choose_dialect(now, id),
@@ -227,9 +227,9 @@ impl Client {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.phase = Phase::Failed;
             entry.mapping = None;
-            self.timers.set(Due::Map(id), now + self.config.retry);
-            self.timers.cancel(&Due::Expire(id));
-            self.tell(Event::Failed(id, error));
+            self.timers.set(Timeout::Map(id), now + self.config.retry);
+            self.timers.cancel(&Timeout::Expire(id));
+            self.emit(Event::Failed(id, error));
         }
     }
 
@@ -247,16 +247,16 @@ impl Client {
         }
         entry.phase = Phase::Ending;
         entry.attempt = 0;
-        self.timers.cancel(&Due::Expire(id));
+        self.timers.cancel(&Timeout::Expire(id));
         self.map_due(now, id);
     }
 
     /// Ends what is known of a mapping.
     pub(super) fn forget(&mut self, id: MapId, confirmed: bool) {
         if self.entries.remove(&id).is_some() {
-            self.timers.cancel(&Due::Map(id));
-            self.timers.cancel(&Due::Expire(id));
-            self.tell(Event::Unmapped(id, confirmed));
+            self.timers.cancel(&Timeout::Map(id));
+            self.timers.cancel(&Timeout::Expire(id));
+            self.emit(Event::Unmapped(id, confirmed));
         }
     }
 }

@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 
 use super::Client;
 use super::entry::{MapError, MapId, Phase};
-use super::find::{Absence, Finding};
+use super::find::{AbsenceReason, Support};
 use crate::nat_pmp::{Answer, Request, Response, ResultCode};
-use crate::{Dialect, Protocol};
+use crate::{Dialect, TransportProtocol};
 
 impl Client {
     /// Asks for the outside address, which shows as well whether the gateway speaks NAT-PMP.
@@ -23,7 +23,7 @@ impl Client {
         let request = Request::Map {
             protocol: entry.request.protocol,
             internal_port: entry.request.internal_port,
-            suggested_port: if ends { 0 } else { entry.wanted_port() },
+            suggested_port: if ends { 0 } else { entry.port_to_request() },
             lifetime: if ends { 0 } else { lifetime.max(1) },
         };
         if !ends {
@@ -34,7 +34,7 @@ impl Client {
     }
 
     /// Takes what may be a NAT-PMP response or announcement.
-    pub(super) fn hear_nat_pmp(&mut self, now: Instant, bytes: &[u8]) {
+    pub(super) fn handle_nat_pmp(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(response) = Response::decode(bytes) else {
             return;
         };
@@ -63,16 +63,16 @@ impl Client {
 
     fn nat_pmp_address(&mut self, now: Instant, result: ResultCode, ip: Ipv4Addr) {
         let external = (!ip.is_unspecified()).then_some(IpAddr::V4(ip));
-        let finding = match result {
-            ResultCode::Success => Finding::Present { external },
+        let support = match result {
+            ResultCode::Success => Support::Present { external },
             // There is a gateway, and it has no network outside at present.
-            ResultCode::NetworkFailure => Finding::Present { external: None },
-            result => Finding::Absent(Absence::NatPmp(result)),
+            ResultCode::NetworkFailure => Support::Present { external: None },
+            result => Support::Absent(AbsenceReason::NatPmp(result)),
         };
-        if self.is_looking_for(Dialect::NatPmp) {
-            self.conclude(now, Dialect::NatPmp, finding);
+        if self.is_probing(Dialect::NatPmp) {
+            self.conclude(now, Dialect::NatPmp, support);
         } else if result == ResultCode::Success {
-            self.tell_address(Dialect::NatPmp, finding);
+            self.tell_address(Dialect::NatPmp, support);
             self.move_mappings(now, Dialect::NatPmp, IpAddr::V4(ip));
         }
     }
@@ -81,7 +81,7 @@ impl Client {
         &mut self,
         now: Instant,
         result: ResultCode,
-        asked: (Protocol, u16),
+        asked: (TransportProtocol, u16),
         granted: (u16, Duration),
     ) {
         let found = self.entries.iter().find(|(_, entry)| {
@@ -98,8 +98,8 @@ impl Client {
             }
             (Phase::Ending, result) => self.forget(id, result == ResultCode::Success),
             (_, ResultCode::Success) if !lifetime.is_zero() => {
-                let address = match self.finding(Dialect::NatPmp) {
-                    Some(Finding::Present { external: Some(ip) }) => ip,
+                let address = match self.support(Dialect::NatPmp) {
+                    Some(Support::Present { external: Some(ip) }) => ip,
                     _ => Ipv4Addr::UNSPECIFIED.into(),
                 };
                 let external = SocketAddr::new(address, port);

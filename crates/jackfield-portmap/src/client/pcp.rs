@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::entry::{MapError, MapId, Phase};
-use super::find::{Absence, Finding};
+use super::find::{AbsenceReason, Support};
 use super::{Client, Event};
 use crate::pcp::{Body, Map, Request, Response, ResponseError, ResultCode, VERSION, any_like};
-use crate::{Dialect, Protocol};
+use crate::{Dialect, TransportProtocol};
 
 impl Client {
     /// Asks whether the gateway speaks PCP.
@@ -31,7 +31,7 @@ impl Client {
             nonce: entry.nonce,
             protocol: entry.request.protocol.number(),
             internal_port: entry.request.internal_port,
-            external_port: entry.wanted_port(),
+            external_port: entry.port_to_request(),
             external_address: external.unwrap_or_else(|| any_like(self.config.local)),
         };
         let lifetime = if ends {
@@ -55,7 +55,7 @@ impl Client {
     fn learning_map(&self, port: u16) -> Map {
         Map {
             nonce: self.learning,
-            protocol: Protocol::Udp.number(),
+            protocol: TransportProtocol::Udp.number(),
             internal_port: port,
             external_port: port,
             external_address: any_like(self.config.local),
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// Takes what may be a PCP response or announcement.
-    pub(super) fn hear_pcp(&mut self, now: Instant, bytes: &[u8]) {
+    pub(super) fn handle_pcp(&mut self, now: Instant, bytes: &[u8]) {
         let response = match Response::decode(bytes) {
             Ok(response) => response,
             Err(ResponseError::Version(version)) => {
@@ -78,11 +78,15 @@ impl Client {
         self.note_epoch(now, Dialect::Pcp, response.epoch);
         match response.body {
             Body::Announce => match response.result {
-                ResultCode::Success => self.pcp_is_there(now),
+                ResultCode::Success => self.pcp_answered_probe(now),
                 // That it does not know the question shows that it knows the protocol.
-                ResultCode::UnsuppOpcode => self.pcp_is_there(now),
-                result if self.is_looking_for(Dialect::Pcp) => {
-                    self.conclude(now, Dialect::Pcp, Finding::Absent(Absence::Pcp(result)));
+                ResultCode::UnsuppOpcode => self.pcp_answered_probe(now),
+                result if self.is_probing(Dialect::Pcp) => {
+                    self.conclude(
+                        now,
+                        Dialect::Pcp,
+                        Support::Absent(AbsenceReason::Pcp(result)),
+                    );
                 }
                 _ => {}
             },
@@ -97,30 +101,30 @@ impl Client {
     /// The gateway does not speak a dialect, but another version
     /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
     pub(super) fn other_version(&mut self, now: Instant, dialect: Dialect, version: u8) {
-        if self.is_looking_for(dialect) {
-            let absence = Absence::Version(version);
-            self.conclude(now, dialect, Finding::Absent(absence));
+        if self.is_probing(dialect) {
+            let absence = AbsenceReason::Version(version);
+            self.conclude(now, dialect, Support::Absent(absence));
         }
     }
 
     fn address_learned(&mut self, now: Instant, response: &Response, map: Map) {
-        if !self.is_looking_for(Dialect::Pcp) {
+        if !self.is_probing(Dialect::Pcp) {
             return;
         }
         let success = response.result == ResultCode::Success;
         if success && response.lifetime > 0 {
             self.transmit_pcp(Body::Map(map), Duration::ZERO);
         }
-        let finding = match response.result {
-            ResultCode::Success => Finding::Present {
+        let support = match response.result {
+            ResultCode::Success => Support::Present {
                 external: Some(map.external_address).filter(|ip| !ip.is_unspecified()),
             },
             ResultCode::NotAuthorized | ResultCode::AddressMismatch => {
-                Finding::Absent(Absence::Pcp(response.result))
+                Support::Absent(AbsenceReason::Pcp(response.result))
             }
-            _ => Finding::Present { external: None },
+            _ => Support::Present { external: None },
         };
-        self.conclude(now, Dialect::Pcp, finding);
+        self.conclude(now, Dialect::Pcp, support);
     }
 
     fn pcp_answered(&mut self, now: Instant, response: &Response, map: Map) {
@@ -154,13 +158,13 @@ impl Client {
     }
 
     /// Tells which outside address the gateway has, when that is news.
-    pub(super) fn tell_address(&mut self, dialect: Dialect, finding: Finding) {
+    pub(super) fn tell_address(&mut self, dialect: Dialect, support: Support) {
         if let Some(service) = self.services.get_mut(&dialect)
-            && service.finding.is_some()
-            && service.finding != Some(finding)
+            && service.support.is_some()
+            && service.support != Some(support)
         {
-            service.finding = Some(finding);
-            self.tell(Event::Found(dialect, finding));
+            service.support = Some(support);
+            self.emit(Event::Probed(dialect, support));
         }
     }
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use rand_chacha::rand_core::Rng;
 
 use super::entry::{MapError, MapId, Phase};
-use super::find::{Absence, Finding};
-use super::{Client, Due, Output};
+use super::find::{AbsenceReason, Support};
+use super::{Client, Output, Timeout};
 use crate::Dialect;
-use crate::upnp::action::{Action, Key, PortMapping, Reply};
+use crate::upnp::action::{Action, MappingKey, PortMapping, Reply};
 use crate::upnp::description::{Service, services};
-use crate::upnp::http::{Headers, Progress, Request, Response};
+use crate::upnp::http::{HeaderFields, Progress, Request, Response};
 use crate::upnp::soap::Message;
-use crate::upnp::ssdp::{Presence, Search};
+use crate::upnp::ssdp::{Advertisement, Search};
 use crate::upnp::{SSDP_GROUP, SSDP_PORT, UpnpError, Url};
 
 /// Names a request over HTTP.
@@ -62,12 +62,12 @@ impl Client {
 
     /// Takes a datagram that came to the socket that searches. Only the gateway itself is believed, and only when it
     /// points to itself.
-    pub fn handle_presence(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+    pub fn handle_ssdp(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let gateway = self.config.gateway;
-        let presence = Presence::decode(bytes).filter(|_| from.ip() == gateway);
-        let location = presence
-            .filter(|presence| presence.target.contains(":InternetGatewayDevice:"))
-            .and_then(|presence| presence.location)
+        let advertisement = Advertisement::decode(bytes).filter(|_| from.ip() == gateway);
+        let location = advertisement
+            .filter(|advertisement| advertisement.target.contains(":InternetGatewayDevice:"))
+            .and_then(|advertisement| advertisement.location)
             .filter(|location| location.host.ip() == gateway);
         if let Some(location) = location
             && self.begin_learning(now, Dialect::Upnp, FETCH_TIME)
@@ -117,8 +117,12 @@ impl Client {
                 self.device.service = Some(service);
                 self.call(&Action::GetExternalIpAddress, Purpose::Address);
             }
-            None if self.is_looking_for(Dialect::Upnp) => {
-                self.conclude(now, Dialect::Upnp, Finding::Absent(Absence::NoConnection));
+            None if self.is_probing(Dialect::Upnp) => {
+                self.conclude(
+                    now,
+                    Dialect::Upnp,
+                    Support::Absent(AbsenceReason::NoConnection),
+                );
             }
             None => {}
         }
@@ -130,11 +134,11 @@ impl Client {
             Some(Ok(Reply::ExternalIpAddress(ip))) => ip,
             _ => None,
         };
-        let finding = Finding::Present { external };
-        if self.is_looking_for(Dialect::Upnp) {
-            self.conclude(now, Dialect::Upnp, finding);
+        let support = Support::Present { external };
+        if self.is_probing(Dialect::Upnp) {
+            self.conclude(now, Dialect::Upnp, support);
         } else if let Some(ip) = external {
-            self.tell_address(Dialect::Upnp, finding);
+            self.tell_address(Dialect::Upnp, support);
             self.move_mappings(now, Dialect::Upnp, ip);
         }
     }
@@ -150,15 +154,15 @@ impl Client {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        self.timers.set(Due::Map(id), now + FETCH_TIME);
-        let port = match entry.wanted_port() {
+        self.timers.set(Timeout::Map(id), now + FETCH_TIME);
+        let port = match entry.port_to_request() {
             0 => entry.request.internal_port,
             port => port,
         };
         let port = entry.other_port.unwrap_or(port);
         entry.other_port = Some(port);
         if entry.phase == Phase::Ending {
-            let action = Action::DeletePortMapping(Key {
+            let action = Action::DeletePortMapping(MappingKey {
                 remote_host: None,
                 external_port: port,
                 protocol: entry.request.protocol,
@@ -176,7 +180,11 @@ impl Client {
             internal_client: local,
             enabled: true,
             description: entry.request.description.clone(),
-            lease: if entry.for_ever { 0 } else { seconds.max(1) },
+            lease: if entry.permanent_only {
+                0
+            } else {
+                seconds.max(1)
+            },
         };
         // Who has a mapping wants this one prolonged, not another one.
         let action = match version_two && entry.mapping.is_none() {
@@ -205,8 +213,8 @@ impl Client {
                 };
                 entry.other_port = Some(port);
                 entry.conflicts = 0;
-                let address = match self.finding(Dialect::Upnp) {
-                    Some(Finding::Present { external: Some(ip) }) => ip,
+                let address = match self.support(Dialect::Upnp) {
+                    Some(Support::Present { external: Some(ip) }) => ip,
                     _ => crate::pcp::any_like(self.config.local),
                 };
                 let external = SocketAddr::new(address, port);
@@ -219,8 +227,8 @@ impl Client {
                 entry.other_port = Some(fresh);
                 self.ask_upnp(now, id);
             }
-            Some(Err(UpnpError::ONLY_PERMANENT)) if !entry.for_ever => {
-                entry.for_ever = true;
+            Some(Err(UpnpError::ONLY_PERMANENT)) if !entry.permanent_only => {
+                entry.permanent_only = true;
                 self.ask_upnp(now, id);
             }
             Some(Err(error)) => {
@@ -282,9 +290,9 @@ fn outcome(action: &Action, response: Option<Response>) -> Option<Result<Reply, 
     Some(message.and_then(|message| action.decode_reply(&message)))
 }
 
-fn headers(host: SocketAddr) -> Headers {
+fn headers(host: SocketAddr) -> HeaderFields {
     let field = |name: &str, value: String| (name.to_owned(), value);
-    Headers(vec![
+    HeaderFields(vec![
         field("host", host.to_string()),
         field("connection", "close".to_owned()),
         field("user-agent", "jackfield/1 UPnP/1.1".to_owned()),

@@ -48,12 +48,12 @@ impl Gateway {
         let Some(own) = nat.config().inside else {
             return;
         };
-        let protocols = self.config.protocols;
-        if let (true, IpAddr::V4(_)) = (protocols.nat_pmp, own) {
+        let dialects = self.config.dialects;
+        if let (true, IpAddr::V4(_)) = (dialects.nat_pmp, own) {
             let bytes = self.external_address(now, nat, own).encode();
             self.multicast(own, bytes);
         }
-        if protocols.pcp {
+        if dialects.pcp {
             let response = pcp::Response {
                 result: pcp::ResultCode::Success,
                 lifetime: 0,

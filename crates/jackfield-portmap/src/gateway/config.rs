@@ -3,9 +3,9 @@ use std::time::Duration;
 
 /// What a gateway does and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub struct GatewayConfig {
     /// Which protocols it speaks.
-    pub protocols: Protocols,
+    pub dialects: Dialects,
     /// Whether a host may map ports to another one. With it, whoever is inside can open any machine inside to the
     /// world.
     pub third_parties: bool,
@@ -20,7 +20,7 @@ pub struct Config {
     pub min_lifetime: Duration,
     /// The longest lease; longer wishes get this. RFC 6887 §15 recommends a day.
     pub max_lifetime: Duration,
-    /// The longest lease by UPnP, where a wish for zero seconds is one for as long as possible (IGD:2 has a week).
+    /// The longest lease by UPnP, where a request for zero seconds is one for as long as possible (IGD:2 has a week).
     pub max_lifetime_upnp: Duration,
     /// Leases of all hosts.
     pub leases: usize,
@@ -39,7 +39,7 @@ pub struct Config {
     /// The port of UPnP's HTTP.
     pub http_port: u16,
     /// For how long a UPnP device counts as present after it has said so; it says so twice in that time.
-    pub presence: Duration,
+    pub advertisement: Duration,
     /// How fast the link outside is, as UPnP tells, in bits per second.
     pub link_bit_rate: u32,
     /// TCP connections to the gateway.
@@ -52,7 +52,7 @@ pub struct Config {
 
 /// Which protocols a gateway speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Protocols {
+pub struct Dialects {
     /// NAT-PMP.
     pub nat_pmp: bool,
     /// PCP.
@@ -61,7 +61,7 @@ pub struct Protocols {
     pub upnp: bool,
 }
 
-impl Protocols {
+impl Dialects {
     /// All of them.
     pub const ALL: Self = Self {
         nat_pmp: true,
@@ -76,10 +76,10 @@ impl Protocols {
     };
 }
 
-impl Default for Config {
+impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
-            protocols: Protocols::ALL,
+            dialects: Dialects::ALL,
             third_parties: false,
             external_ports: 1024..=u16::MAX,
             internal_ports: 1..=u16::MAX,
@@ -95,7 +95,7 @@ impl Default for Config {
             name: "Jackfield".to_owned(),
             igd_version: 2,
             http_port: 49_000,
-            presence: Duration::from_secs(1800),
+            advertisement: Duration::from_secs(1800),
             link_bit_rate: 1_000_000_000,
             connections: 256,
             connections_per_host: 32,
@@ -104,7 +104,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl GatewayConfig {
     /// Returns whether an outside port may be given out.
     pub(super) fn allows_external(&self, port: u16) -> bool {
         port != 0 && self.external_ports.contains(&port) && !self.denies(port)

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::Gateway;
-use super::grant::{Refused, Wish};
-use super::lease::{Key as LeaseKey, Lease};
+use super::grant::{PortRequest, Refused};
+use super::lease::{Lease, LeaseKey};
 use crate::upnp::UpnpError;
-use crate::upnp::action::{Action, Key, PortMapping, Range, Reply};
-use crate::{Dialect, Protocol};
+use crate::upnp::action::{Action, MappingKey, PortMapping, PortRange, Reply};
+use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 impl Gateway {
@@ -102,7 +102,7 @@ impl Gateway {
             let prefix = Prefix::new(remote, length).ok_or(UpnpError::INVALID_ARGS)?;
             Ok(RemoteFilter { prefix, port: None })
         });
-        let wish = Wish {
+        let request = PortRequest {
             protocol: mapping.protocol,
             internal: SocketAddr::new(mapping.internal_client, mapping.internal_port),
             port: mapping.external_port,
@@ -117,7 +117,7 @@ impl Gateway {
                 .collect(),
             filters: Some(filter.transpose()?.into_iter().collect()),
         };
-        let granted = self.grant(now, nat, wish);
+        let granted = self.grant(now, nat, request);
         granted.map(|grant| grant.external.port()).map_err(error_of)
     }
 
@@ -126,7 +126,7 @@ impl Gateway {
         now: Instant,
         nat: &mut Nat,
         host: IpAddr,
-        key: Key,
+        key: MappingKey,
     ) -> Result<Reply, UpnpError> {
         let at = lease_key(nat, host, key)?;
         let lease = self.leases.get(&at).ok_or(UpnpError::NO_SUCH_ENTRY)?;
@@ -143,7 +143,7 @@ impl Gateway {
         now: Instant,
         nat: &mut Nat,
         host: IpAddr,
-        range: Range,
+        range: PortRange,
     ) -> Result<Reply, UpnpError> {
         let in_range = self.in_range(host, range)?;
         let mine: Vec<LeaseKey> = in_range
@@ -167,7 +167,7 @@ impl Gateway {
         &self,
         now: Instant,
         host: IpAddr,
-        range: Range,
+        range: PortRange,
         most: u16,
     ) -> Result<Reply, UpnpError> {
         let found = self.in_range(host, range)?;
@@ -186,7 +186,11 @@ impl Gateway {
     }
 
     /// Finds the leases in a range of outside ports.
-    fn in_range(&self, host: IpAddr, range: Range) -> Result<Vec<(&LeaseKey, &Lease)>, UpnpError> {
+    fn in_range(
+        &self,
+        host: IpAddr,
+        range: PortRange,
+    ) -> Result<Vec<(&LeaseKey, &Lease)>, UpnpError> {
         if range.start > range.end {
             return Err(UpnpError::INCONSISTENT);
         }
@@ -204,9 +208,9 @@ impl Gateway {
     }
 }
 
-fn lease_key(nat: &Nat, host: IpAddr, key: Key) -> Result<LeaseKey, UpnpError> {
+fn lease_key(nat: &Nat, host: IpAddr, key: MappingKey) -> Result<LeaseKey, UpnpError> {
     let external = nat.external_of(host).ok_or(UpnpError::NO_SUCH_ENTRY)?;
-    let protocol: Protocol = key.protocol;
+    let protocol: TransportProtocol = key.protocol;
     Ok((protocol, SocketAddr::new(external, key.external_port)))
 }
 

@@ -3,11 +3,11 @@ macro_rules! counters {
         /// What a gateway was asked, and what came of it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         #[non_exhaustive]
-        pub struct Counters {
+        pub struct GatewayCounters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
-        impl Counters {
+        impl GatewayCounters {
             /// Returns every counter with its name as metrics show it.
             #[must_use]
             pub fn named(&self) -> Vec<(&'static str, u64)> {

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::rand_core::Rng;
 
-use super::lease::{Key, Lease};
-use super::{Counters, Gateway};
+use super::lease::{Lease, LeaseKey};
+use super::{Gateway, GatewayCounters};
 use crate::pcp::Nonce;
-use crate::{Dialect, Protocol};
+use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{Forward, ForwardError, Nat, RemoteFilter};
 
 /// What a host would like to have.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
-    pub(super) protocol: Protocol,
+pub(super) struct PortRequest {
+    pub(super) protocol: TransportProtocol,
     pub(super) internal: SocketAddr,
     /// The outside port; zero for any.
     pub(super) port: u16,
@@ -54,7 +54,7 @@ pub(super) enum Refused {
     Filters,
 }
 
-impl Counters {
+impl GatewayCounters {
     pub(super) fn count_refusal(&mut self, refused: Refused) {
         *match refused {
             Refused::NotAuthorized | Refused::Nonce(_) => &mut self.unauthorized,
@@ -72,40 +72,45 @@ impl Gateway {
         &mut self,
         now: Instant,
         nat: &mut Nat,
-        wish: Wish,
+        request: PortRequest,
     ) -> Result<Grant, Refused> {
-        let granted = self.try_grant(now, nat, wish);
+        let granted = self.try_grant(now, nat, request);
         if let Err(refused) = granted {
             self.counters.count_refusal(refused);
         }
         granted
     }
 
-    fn try_grant(&mut self, now: Instant, nat: &mut Nat, wish: Wish) -> Result<Grant, Refused> {
-        if !self.config.allows_internal(wish.internal.port()) {
+    fn try_grant(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        request: PortRequest,
+    ) -> Result<Grant, Refused> {
+        if !self.config.allows_internal(request.internal.port()) {
             return Err(Refused::NotAuthorized);
         }
         let most = self.config.filters_per_lease;
-        if wish.filters.as_ref().is_some_and(|it| it.len() > most) {
+        if request.filters.as_ref().is_some_and(|it| it.len() > most) {
             return Err(Refused::Filters);
         }
-        match self.leased(nat, &wish)? {
-            Some(key) => self.renew(now, nat, key, wish),
-            None => self.begin(now, nat, wish),
+        match self.leased(nat, &request)? {
+            Some(key) => self.renew(now, nat, key, request),
+            None => self.begin(now, nat, request),
         }
     }
 
-    /// Finds the lease that a wish is about. UPnP names an outside port and may map several to one inside endpoint;
+    /// Finds the lease that a request is about. UPnP names an outside port and may map several to one inside endpoint;
     /// the others name the inside endpoint.
-    fn leased(&self, nat: &Nat, wish: &Wish) -> Result<Option<Key>, Refused> {
-        if wish.dialect != Dialect::Upnp || wish.port == 0 {
-            return Ok(self.leases.of_internal(wish.protocol, wish.internal));
+    fn leased(&self, nat: &Nat, request: &PortRequest) -> Result<Option<LeaseKey>, Refused> {
+        if request.dialect != Dialect::Upnp || request.port == 0 {
+            return Ok(self.leases.of_internal(request.protocol, request.internal));
         }
-        let external = nat.external_of(wish.internal.ip());
+        let external = nat.external_of(request.internal.ip());
         let external = external.ok_or(Refused::NoExternal)?;
-        let key = (wish.protocol, SocketAddr::new(external, wish.port));
+        let key = (request.protocol, SocketAddr::new(external, request.port));
         let lease = self.leases.get(&key);
-        let fits = |lease: &&Lease| wish.exact || lease.internal == wish.internal;
+        let fits = |lease: &&Lease| request.exact || lease.internal == request.internal;
         Ok(lease.filter(fits).map(|_| key))
     }
 
@@ -113,26 +118,26 @@ impl Gateway {
         &mut self,
         now: Instant,
         nat: &mut Nat,
-        key: Key,
-        wish: Wish,
+        key: LeaseKey,
+        request: PortRequest,
     ) -> Result<Grant, Refused> {
         let (protocol, external) = key;
         let mut lease = self.leases.get(&key).ok_or(Refused::Conflict)?.clone();
-        if lease.internal != wish.internal {
+        if lease.internal != request.internal {
             return Err(Refused::Conflict);
         }
-        if lease.nonce.is_some() && lease.nonce != wish.nonce {
+        if lease.nonce.is_some() && lease.nonce != request.nonce {
             return Err(Refused::Nonce(lease.expires.saturating_duration_since(now)));
         }
-        if wish.exact && wish.port != external.port() {
+        if request.exact && request.port != external.port() {
             return Err(Refused::Conflict);
         }
-        let lifetime = self.lifetime(wish.dialect, wish.lifetime);
+        let lifetime = self.lifetime(request.dialect, request.lifetime);
         lease.expires = now + lifetime;
-        lease.nonce = lease.nonce.or(wish.nonce);
-        lease.dialect = wish.dialect;
-        lease.description = wish.description;
-        if let Some(filters) = wish.filters {
+        lease.nonce = lease.nonce.or(request.nonce);
+        lease.dialect = request.dialect;
+        lease.description = request.description;
+        if let Some(filters) = request.filters {
             nat.filter_forward(protocol.into(), external.into(), filters.clone());
             lease.filters = filters;
         }
@@ -141,8 +146,13 @@ impl Gateway {
         Ok(Grant { external, lifetime })
     }
 
-    fn begin(&mut self, now: Instant, nat: &mut Nat, wish: Wish) -> Result<Grant, Refused> {
-        if self.leases.of_host(wish.internal.ip()) + self.peers.of_host(wish.internal.ip())
+    fn begin(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        request: PortRequest,
+    ) -> Result<Grant, Refused> {
+        if self.leases.of_host(request.internal.ip()) + self.peers.of_host(request.internal.ip())
             >= self.config.leases_per_host
         {
             return Err(Refused::Quota);
@@ -150,39 +160,44 @@ impl Gateway {
         if self.leases.len() + self.peers.len() >= self.config.leases {
             return Err(Refused::NoResources);
         }
-        let external = self.place(now, nat, &wish)?;
-        let filters = wish.filters.unwrap_or_default();
+        let external = self.place(now, nat, &request)?;
+        let filters = request.filters.unwrap_or_default();
         if !filters.is_empty() {
-            nat.filter_forward(wish.protocol.into(), external.into(), filters.clone());
+            nat.filter_forward(request.protocol.into(), external.into(), filters.clone());
         }
-        let lifetime = self.lifetime(wish.dialect, wish.lifetime);
+        let lifetime = self.lifetime(request.dialect, request.lifetime);
         let lease = Lease {
-            internal: wish.internal,
-            dialect: wish.dialect,
-            nonce: wish.nonce,
-            description: wish.description,
+            internal: request.internal,
+            dialect: request.dialect,
+            nonce: request.nonce,
+            description: request.description,
             filters,
             expires: now + lifetime,
         };
-        tracing::debug!(protocol = ?wish.protocol, internal = %wish.internal, %external, ?lifetime, "Leased port");
-        self.leases.insert((wish.protocol, external), lease);
+        tracing::debug!(protocol = ?request.protocol, internal = %request.internal, %external, ?lifetime, "Leased port");
+        self.leases.insert((request.protocol, external), lease);
         self.counters.granted += 1;
         Ok(Grant { external, lifetime })
     }
 
     /// Has the NAT forward an outside port: the one asked for, else the inside one, else any.
-    fn place(&mut self, now: Instant, nat: &mut Nat, wish: &Wish) -> Result<SocketAddr, Refused> {
-        let external = nat.external_of(wish.internal.ip());
+    fn place(
+        &mut self,
+        now: Instant,
+        nat: &mut Nat,
+        request: &PortRequest,
+    ) -> Result<SocketAddr, Refused> {
+        let external = nat.external_of(request.internal.ip());
         let ip = external.ok_or(Refused::NoExternal)?;
-        if wish.exact {
-            return self.forward(now, nat, wish, SocketAddr::new(ip, wish.port));
+        if request.exact {
+            return self.forward(now, nat, request, SocketAddr::new(ip, request.port));
         }
-        let preserved = wish.internal.port();
-        for port in [wish.port, preserved] {
+        let preserved = request.internal.port();
+        for port in [request.port, preserved] {
             if port == 0 {
                 continue;
             }
-            match self.forward(now, nat, wish, SocketAddr::new(ip, port)) {
+            match self.forward(now, nat, request, SocketAddr::new(ip, port)) {
                 Err(Refused::Conflict | Refused::NotAuthorized) => {}
                 done => return done,
             }
@@ -191,7 +206,7 @@ impl Gateway {
         let count = u64::from(range.end().saturating_sub(*range.start())) + 1;
         for _ in 0..PORTS_TRIED {
             let port = range.start() + (self.rng.next_u64() % count) as u16;
-            match self.forward(now, nat, wish, SocketAddr::new(ip, port)) {
+            match self.forward(now, nat, request, SocketAddr::new(ip, port)) {
                 Err(Refused::Conflict | Refused::NotAuthorized) => {}
                 done => return done,
             }
@@ -203,18 +218,18 @@ impl Gateway {
         &self,
         now: Instant,
         nat: &mut Nat,
-        wish: &Wish,
+        request: &PortRequest,
         external: SocketAddr,
     ) -> Result<SocketAddr, Refused> {
         if !self.config.allows_external(external.port()) {
             return Err(Refused::NotAuthorized);
         }
-        if !wish.exact && self.is_anothers(wish, external) {
+        if !request.exact && self.belongs_to_another(request, external) {
             return Err(Refused::Conflict);
         }
         let forward = Forward {
-            protocol: wish.protocol.into(),
-            internal: wish.internal.into(),
+            protocol: request.protocol.into(),
+            internal: request.internal.into(),
             external: external.into(),
         };
         match nat.add_forward(now, forward) {
@@ -227,17 +242,17 @@ impl Gateway {
 
     /// Returns whether the same port of the other protocol is another host's: a port of which one host has UDP and
     /// another one TCP confuses everybody, and NAT-PMP wants it avoided.
-    fn is_anothers(&self, wish: &Wish, external: SocketAddr) -> bool {
-        let other = match wish.protocol {
-            Protocol::Udp => Protocol::Tcp,
-            Protocol::Tcp => Protocol::Udp,
+    fn belongs_to_another(&self, request: &PortRequest, external: SocketAddr) -> bool {
+        let other = match request.protocol {
+            TransportProtocol::Udp => TransportProtocol::Tcp,
+            TransportProtocol::Tcp => TransportProtocol::Udp,
         };
         let lease = self.leases.get(&(other, external));
-        lease.is_some_and(|lease| lease.internal.ip() != wish.internal.ip())
+        lease.is_some_and(|lease| lease.internal.ip() != request.internal.ip())
     }
 
     /// Ends a lease and the NAT's forward.
-    pub(super) fn end(&mut self, now: Instant, nat: &mut Nat, key: &Key) -> bool {
+    pub(super) fn end(&mut self, now: Instant, nat: &mut Nat, key: &LeaseKey) -> bool {
         let found = self.leases.remove(key).is_some();
         if found {
             nat.remove_forward(now, key.0.into(), key.1.into());

@@ -8,7 +8,7 @@ use super::search::SERVER;
 use crate::upnp::UpnpError;
 use crate::upnp::action::Action;
 use crate::upnp::description::{CONTROL_COMMON, CONTROL_IP};
-use crate::upnp::http::{Headers, Progress, Request, Response};
+use crate::upnp::http::{HeaderFields, Progress, Request, Response};
 use crate::upnp::soap::{Message, fault, parse_action_header};
 use jackfield_nat::Nat;
 use jackfield_tcp::{ConnectionId, Event};
@@ -237,7 +237,7 @@ fn respond(status: u16, kind: Option<&str>, body: Vec<u8>) -> Response {
     }
     Response {
         status,
-        headers: Headers(headers),
+        headers: HeaderFields(headers),
         body,
     }
 }

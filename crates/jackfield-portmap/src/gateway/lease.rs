@@ -5,14 +5,14 @@ use std::time::Instant;
 use jackfield_sansio::Timers;
 
 use crate::pcp::Nonce;
-use crate::{Dialect, Protocol};
+use crate::{Dialect, TransportProtocol};
 use jackfield_nat::RemoteFilter;
 
 /// A lease, for people to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseView {
     /// Which protocol's port is mapped.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
     /// The inside endpoint.
     pub internal: SocketAddr,
     /// The outside endpoint.
@@ -30,7 +30,7 @@ pub struct LeaseView {
 }
 
 /// What a lease is known by: an outside endpoint.
-pub(super) type Key = (Protocol, SocketAddr);
+pub(super) type LeaseKey = (TransportProtocol, SocketAddr);
 
 /// A mapping that a host has asked for.
 #[derive(Debug, Clone)]
@@ -47,10 +47,10 @@ pub(super) struct Lease {
 /// All leases, with their deadlines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Leases {
-    by_external: BTreeMap<Key, Lease>,
+    by_external: BTreeMap<LeaseKey, Lease>,
     /// How many leases each host has.
     hosts: BTreeMap<IpAddr, usize>,
-    timers: Timers<Key>,
+    timers: Timers<LeaseKey>,
 }
 
 impl Leases {
@@ -63,23 +63,27 @@ impl Leases {
         self.hosts.get(&host).copied().unwrap_or(0)
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<&Lease> {
+    pub(super) fn get(&self, key: &LeaseKey) -> Option<&Lease> {
         self.by_external.get(key)
     }
 
     /// Finds the lease of an inside endpoint; with several, that of the lowest outside endpoint.
-    pub(super) fn of_internal(&self, protocol: Protocol, internal: SocketAddr) -> Option<Key> {
+    pub(super) fn of_internal(
+        &self,
+        protocol: TransportProtocol,
+        internal: SocketAddr,
+    ) -> Option<LeaseKey> {
         let mut all = self.by_external.iter();
         all.find(|((at, _), lease)| *at == protocol && lease.internal == internal)
             .map(|(key, _)| *key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Lease)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&LeaseKey, &Lease)> {
         self.by_external.iter()
     }
 
     /// Puts in a lease, or another one in its place.
-    pub(super) fn insert(&mut self, key: Key, lease: Lease) {
+    pub(super) fn insert(&mut self, key: LeaseKey, lease: Lease) {
         self.timers.set(key, lease.expires);
         *self.hosts.entry(lease.internal.ip()).or_insert(0) += 1;
         let before = self.by_external.insert(key, lease);
@@ -88,7 +92,7 @@ impl Leases {
         }
     }
 
-    pub(super) fn remove(&mut self, key: &Key) -> Option<Lease> {
+    pub(super) fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
         let lease = self.by_external.remove(key)?;
         self.timers.cancel(key);
         self.forget_one_of(lease.internal.ip());
@@ -96,7 +100,7 @@ impl Leases {
     }
 
     /// Takes one lease out that has ended by `now`.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<(Key, Lease)> {
+    pub(super) fn expire(&mut self, now: Instant) -> Option<(LeaseKey, Lease)> {
         let key = self.timers.expire(now)?;
         let lease = self.by_external.remove(&key)?;
         self.forget_one_of(lease.internal.ip());

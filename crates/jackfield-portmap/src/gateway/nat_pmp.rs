@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Gateway;
-use super::grant::{Refused, Wish};
-use super::lease::Key;
+use super::grant::{PortRequest, Refused};
+use super::lease::LeaseKey;
 use crate::nat_pmp::{Answer, Request, RequestError, Response, ResultCode, refusal};
-use crate::{Dialect, Protocol};
+use crate::{Dialect, TransportProtocol};
 use jackfield_nat::Nat;
 
 impl Gateway {
@@ -74,12 +74,12 @@ impl Gateway {
         &mut self,
         now: Instant,
         nat: &mut Nat,
-        protocol: Protocol,
+        protocol: TransportProtocol,
         internal: SocketAddr,
         port: u16,
         seconds: u32,
     ) -> Result<(u16, u32), Refused> {
-        let wish = Wish {
+        let request = PortRequest {
             protocol,
             internal,
             port,
@@ -90,7 +90,7 @@ impl Gateway {
             description: String::new(),
             filters: None,
         };
-        let grant = self.grant(now, nat, wish)?;
+        let grant = self.grant(now, nat, request)?;
         Ok((grant.external.port(), grant.lifetime.as_secs() as u32))
     }
 
@@ -100,7 +100,7 @@ impl Gateway {
         &mut self,
         now: Instant,
         nat: &mut Nat,
-        protocol: Protocol,
+        protocol: TransportProtocol,
         internal: SocketAddr,
     ) -> Result<(u16, u32), Refused> {
         let any_port = internal.port() == 0;
@@ -111,7 +111,7 @@ impl Gateway {
             .filter(|((of, _), lease)| *of == protocol && fits(lease.internal));
         let (others, mine): (Vec<_>, Vec<_>) = mine.partition(|(_, lease)| lease.nonce.is_some());
         let refused = !any_port && !others.is_empty();
-        let mine: Vec<Key> = mine.into_iter().map(|(key, _)| *key).collect();
+        let mine: Vec<LeaseKey> = mine.into_iter().map(|(key, _)| *key).collect();
         for key in mine {
             self.end(now, nat, &key);
         }

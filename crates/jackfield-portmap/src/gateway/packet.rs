@@ -23,7 +23,7 @@ impl Gateway {
                 let destination = destination(bytes);
                 let own = nat.config().inside.map(Address::from);
                 destination.is_some() && destination == own
-                    || self.config.protocols.upnp && destination == Some(SSDP_GROUP)
+                    || self.config.dialects.upnp && destination == Some(SSDP_GROUP)
             }
             Side::Outside => {
                 self.count_outsider(bytes);
@@ -46,7 +46,7 @@ impl Gateway {
             .get(headers.data_at(bytes)..headers.length)
             .unwrap_or_default();
         match headers.transport {
-            Transport::Udp { destination, .. } if self.hears(destination) => {
+            Transport::Udp { destination, .. } if self.listens_to(destination) => {
                 if let (Some(source), Some(to)) =
                     (headers.source_endpoint(), headers.destination_endpoint())
                 {
@@ -86,11 +86,11 @@ impl Gateway {
         ))
     }
 
-    fn hears(&self, port: u16) -> bool {
-        let protocols = self.config.protocols;
+    fn listens_to(&self, port: u16) -> bool {
+        let dialects = self.config.dialects;
         match port {
-            SERVER_PORT => protocols.nat_pmp || protocols.pcp,
-            SSDP_PORT => protocols.upnp,
+            SERVER_PORT => dialects.nat_pmp || dialects.pcp,
+            SSDP_PORT => dialects.upnp,
             _ => false,
         }
     }
@@ -113,7 +113,7 @@ impl Gateway {
     }
 
     fn count_outsider(&mut self, bytes: &[u8]) {
-        if udp_port(bytes).is_some_and(|port| self.hears(port)) {
+        if udp_port(bytes).is_some_and(|port| self.listens_to(port)) {
             self.counters.from_outside += 1;
         }
     }

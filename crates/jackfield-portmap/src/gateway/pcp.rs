@@ -2,9 +2,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::Gateway;
-use super::grant::{Grant, Refused, Wish};
-use crate::pcp::{Body, Filter, Invalid, Map, Opt, Peer, Request, Response, ResultCode, refusal};
-use crate::{Dialect, Protocol};
+use super::grant::{Grant, PortRequest, Refused};
+use crate::pcp::{
+    Body, Filter, Map, PcpOption, Peer, Request, RequestError, Response, ResultCode, refusal,
+};
+use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 /// An error and for how long it will be the same.
@@ -29,7 +31,7 @@ struct Options {
     prefer_failure: bool,
     filters: Option<Vec<RemoteFilter>>,
     /// Those that were understood, to be sent back.
-    known: Vec<Opt>,
+    known: Vec<PcpOption>,
 }
 
 impl Gateway {
@@ -44,11 +46,11 @@ impl Gateway {
         self.counters.pcp += 1;
         let answer = match Request::decode(bytes) {
             Ok(request) => self.serve_pcp(now, nat, host.ip(), &request),
-            Err(Invalid::Silent) => {
+            Err(RequestError::Silent) => {
                 self.counters.malformed += 1;
                 return None;
             }
-            Err(Invalid::Refuse(result)) => {
+            Err(RequestError::Refuse(result)) => {
                 self.counters.malformed += 1;
                 Err(result.into())
             }
@@ -76,7 +78,7 @@ impl Gateway {
         nat: &mut Nat,
         host: IpAddr,
         request: &Request,
-    ) -> Result<(Duration, Body, Vec<Opt>), Refusal> {
+    ) -> Result<(Duration, Body, Vec<PcpOption>), Refusal> {
         if request.client != host {
             self.counters.unauthorized += 1;
             return Err(ResultCode::AddressMismatch.into());
@@ -115,27 +117,29 @@ impl Gateway {
         let is_announce = matches!(request.body, Body::Announce);
         for option in &request.options {
             match option {
-                Opt::ThirdParty(_) if !self.config.third_parties || is_announce => {
+                PcpOption::ThirdParty(_) if !self.config.third_parties || is_announce => {
                     return Err(ResultCode::UnsuppOption);
                 }
-                Opt::ThirdParty(_) if options.third_party.is_some() => {
+                PcpOption::ThirdParty(_) if options.third_party.is_some() => {
                     return Err(ResultCode::MalformedOption);
                 }
-                Opt::ThirdParty(party) if *party == host => {
+                PcpOption::ThirdParty(party) if *party == host => {
                     return Err(ResultCode::MalformedRequest);
                 }
-                Opt::ThirdParty(party) => options.third_party = Some(*party),
-                Opt::PreferFailure if !is_map => return Err(ResultCode::UnsuppOption),
-                Opt::PreferFailure if options.prefer_failure => {
+                PcpOption::ThirdParty(party) => options.third_party = Some(*party),
+                PcpOption::PreferFailure if !is_map => return Err(ResultCode::UnsuppOption),
+                PcpOption::PreferFailure if options.prefer_failure => {
                     return Err(ResultCode::MalformedOption);
                 }
-                Opt::PreferFailure => options.prefer_failure = true,
-                Opt::Filter(_) if !is_map => return Err(ResultCode::UnsuppOption),
-                Opt::Filter(filter) => add_filter(options.filters.get_or_insert_default(), filter)?,
-                Opt::Unknown { .. } if option.is_mandatory() => {
+                PcpOption::PreferFailure => options.prefer_failure = true,
+                PcpOption::Filter(_) if !is_map => return Err(ResultCode::UnsuppOption),
+                PcpOption::Filter(filter) => {
+                    add_filter(options.filters.get_or_insert_default(), filter)?;
+                }
+                PcpOption::Unknown { .. } if option.is_mandatory() => {
                     return Err(ResultCode::UnsuppOption);
                 }
-                Opt::Unknown { .. } => continue,
+                PcpOption::Unknown { .. } => continue,
             }
             options.known.push(option.clone());
         }
@@ -166,7 +170,7 @@ impl Gateway {
             self.counters.count_refusal(Refused::Conflict);
             return Err(ResultCode::CannotProvideExternal.into());
         }
-        let wish = Wish {
+        let request = PortRequest {
             protocol,
             internal,
             port: map.external_port,
@@ -177,7 +181,7 @@ impl Gateway {
             description: String::new(),
             filters: options.filters.clone(),
         };
-        let granted = self.grant(now, nat, wish);
+        let granted = self.grant(now, nat, request);
         granted.map_err(|refused| refusal_of(refused, exact))
     }
 
@@ -187,7 +191,7 @@ impl Gateway {
         &mut self,
         now: Instant,
         nat: &mut Nat,
-        protocol: Protocol,
+        protocol: TransportProtocol,
         internal: SocketAddr,
         map: Map,
     ) -> Result<Grant, Refusal> {
@@ -240,11 +244,11 @@ impl Gateway {
 
 /// Returns the protocol of a mapping; all protocols or all ports at once are only for NATs that have an address for
 /// each host ([RFC 6887 §11.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.1)).
-fn mapped_protocol(map: &Map) -> Result<Protocol, ResultCode> {
+fn mapped_protocol(map: &Map) -> Result<TransportProtocol, ResultCode> {
     match (map.protocol, map.internal_port) {
         (0, port) if port != 0 => Err(ResultCode::MalformedRequest),
         (_, 0) => Err(ResultCode::UnsuppProtocol),
-        (number, _) => Protocol::from_number(number).ok_or(ResultCode::UnsuppProtocol),
+        (number, _) => TransportProtocol::from_number(number).ok_or(ResultCode::UnsuppProtocol),
     }
 }
 

@@ -10,11 +10,11 @@ use super::Gateway;
 use super::grant::{Grant, Refused};
 use super::lease::LeaseView;
 use crate::pcp::Nonce;
-use crate::{Dialect, Protocol};
+use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{DropReason, Nat};
 
 /// A flow: protocol, inside endpoint and remote endpoint.
-pub(super) type Flow = (Protocol, SocketAddr, SocketAddr);
+pub(super) type Flow = (TransportProtocol, SocketAddr, SocketAddr);
 
 #[derive(Debug, Clone)]
 struct PeerLease {
@@ -176,10 +176,10 @@ fn refused(reason: DropReason) -> Refused {
 }
 
 /// Returns how often a flow has to be refreshed to stay alive in whatever state it is.
-fn pause(nat: &Nat, protocol: Protocol) -> Duration {
+fn pause(nat: &Nat, protocol: TransportProtocol) -> Duration {
     let timers = &nat.config().timers;
     let shortest = match protocol {
-        Protocol::Udp => {
+        TransportProtocol::Udp => {
             let others = [timers.udp_unreplied, timers.udp_well_known];
             let all = others
                 .into_iter()
@@ -187,7 +187,7 @@ fn pause(nat: &Nat, protocol: Protocol) -> Duration {
                 .chain([timers.udp, timers.udp_filter]);
             all.min().unwrap_or(timers.udp)
         }
-        Protocol::Tcp => timers.tcp_opening.min(timers.tcp_established),
+        TransportProtocol::Tcp => timers.tcp_opening.min(timers.tcp_established),
     };
     (shortest / 2).max(Duration::from_secs(1))
 }

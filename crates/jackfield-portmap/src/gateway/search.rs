@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Gateway;
 use crate::upnp::description::ROOT;
-use crate::upnp::ssdp::{Presence, Search};
+use crate::upnp::ssdp::{Advertisement, Search};
 use crate::upnp::{SSDP_GROUP, SSDP_PORT, Url};
 use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
@@ -19,9 +19,9 @@ impl Gateway {
         };
         self.counters.upnp_searches += 1;
         let all = search.target == "ssdp:all";
-        for presence in self.presences(own) {
-            if all || presence.target == search.target {
-                let data = presence.encode_answer(SERVER);
+        for advertisement in self.advertisements(own) {
+            if all || advertisement.target == search.target {
+                let data = advertisement.encode_answer(SERVER);
                 self.outbox.push_back(Datagram {
                     source: SocketAddr::new(own, SSDP_PORT),
                     destination: searcher,
@@ -31,12 +31,12 @@ impl Gateway {
         }
     }
 
-    /// Says to everybody that it is there, as often as its presence would otherwise be forgotten.
+    /// Says to everybody that it is there, as often as its advertisement would otherwise be forgotten.
     pub(super) fn notify(&mut self, now: Instant, nat: &Nat) {
         if self.next_notify.is_none_or(|due| due > now) {
             return;
         }
-        self.next_notify = Some(now + self.config.presence / 2);
+        self.next_notify = Some(now + self.config.advertisement / 2);
         if let Some(own @ IpAddr::V4(_)) = nat.config().inside {
             self.notify_all(own, true);
         }
@@ -44,39 +44,39 @@ impl Gateway {
 
     /// Says goodbye to everybody.
     pub(super) fn say_goodbye(&mut self, nat: &Nat) {
-        if let (true, Some(own @ IpAddr::V4(_))) = (self.config.protocols.upnp, nat.config().inside)
+        if let (true, Some(own @ IpAddr::V4(_))) = (self.config.dialects.upnp, nat.config().inside)
         {
             self.notify_all(own, false);
         }
     }
 
     fn notify_all(&mut self, own: IpAddr, is_here: bool) {
-        for mut presence in self.presences(own) {
+        for mut advertisement in self.advertisements(own) {
             if !is_here {
-                presence.location = None;
+                advertisement.location = None;
             }
             self.counters.announced += 1;
             self.outbox.push_back(Datagram {
                 source: SocketAddr::new(own, SSDP_PORT),
                 destination: SocketAddr::from((SSDP_GROUP, SSDP_PORT)),
-                data: presence.encode_notify(SERVER),
+                data: advertisement.encode_notify(SERVER),
             });
         }
     }
 
-    fn presences(&self, own: IpAddr) -> Vec<Presence> {
+    fn advertisements(&self, own: IpAddr) -> Vec<Advertisement> {
         let location = Url {
             host: SocketAddr::new(own, self.config.http_port),
             path: ROOT.to_owned(),
         };
-        let max_age = u32::try_from(self.config.presence.as_secs()).unwrap_or(u32::MAX);
-        let presence = |(target, udn): (String, String)| {
+        let max_age = u32::try_from(self.config.advertisement.as_secs()).unwrap_or(u32::MAX);
+        let advertisement = |(target, udn): (String, String)| {
             let usn = if target == udn {
                 udn
             } else {
                 format!("{udn}::{target}")
             };
-            Presence {
+            Advertisement {
                 target,
                 usn,
                 location: Some(location.clone()),
@@ -86,7 +86,7 @@ impl Gateway {
         self.description
             .targets()
             .into_iter()
-            .map(presence)
+            .map(advertisement)
             .collect()
     }
 }

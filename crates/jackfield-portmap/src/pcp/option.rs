@@ -5,7 +5,7 @@ use jackfield_nat::packet::bytes::{u8_at, u16_at};
 
 /// An option of a request or response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opt {
+pub enum PcpOption {
     /// Do it for this host ([RFC 6887 §13.1](https://www.rfc-editor.org/rfc/rfc6887#section-13.1)).
     ThirdParty(IpAddr),
     /// Fail rather than give another outside endpoint ([RFC 6887 §13.2](https://www.rfc-editor.org/rfc/rfc6887#section-13.2)).
@@ -32,7 +32,7 @@ pub struct Filter {
     pub remote_address: IpAddr,
 }
 
-impl Opt {
+impl PcpOption {
     /// Reads all options of a message.
     pub(super) fn read_all(mut bytes: &[u8]) -> Result<Vec<Self>, ResultCode> {
         let mut options = Vec::new();

@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 
-use super::{Body, HEADER, LONGEST, Opt, RESPONSE, ResultCode, VERSION, address_at, write_address};
+use super::{
+    Body, HEADER, LONGEST, PcpOption, RESPONSE, ResultCode, VERSION, address_at, write_address,
+};
 use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
 /// What a host asks of its gateway.
@@ -13,12 +15,12 @@ pub struct Request {
     /// What it wants.
     pub body: Body,
     /// How it wants it.
-    pub options: Vec<Opt>,
+    pub options: Vec<PcpOption>,
 }
 
 /// Why bytes are no request that could be answered with a success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum RequestError {
     /// They are to be ignored: too short to be anything, or a response.
     #[error("too short to be a request, or a response")]
     Silent,
@@ -32,17 +34,17 @@ impl Request {
     ///
     /// # Errors
     /// Says how the bytes are to be answered, if at all.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, RequestError> {
         let (Some(version), Some(opcode)) = (u8_at(bytes, 0), u8_at(bytes, 1)) else {
-            return Err(Invalid::Silent);
+            return Err(RequestError::Silent);
         };
         if opcode & RESPONSE != 0 {
-            return Err(Invalid::Silent);
+            return Err(RequestError::Silent);
         }
         if version != VERSION {
-            return Err(Invalid::Refuse(ResultCode::UnsuppVersion));
+            return Err(RequestError::Refuse(ResultCode::UnsuppVersion));
         }
-        Self::parse(opcode, bytes).map_err(Invalid::Refuse)
+        Self::parse(opcode, bytes).map_err(RequestError::Refuse)
     }
 
     fn parse(opcode: u8, bytes: &[u8]) -> Result<Self, ResultCode> {
@@ -59,7 +61,7 @@ impl Request {
             lifetime,
             client,
             body,
-            options: Opt::read_all(options)?,
+            options: PcpOption::read_all(options)?,
         })
     }
 
@@ -86,7 +88,7 @@ mod tests {
     use super::super::{Filter, Map, Nonce, Peer};
     use super::*;
 
-    fn refused(bytes: &[u8]) -> Invalid {
+    fn refused(bytes: &[u8]) -> RequestError {
         Request::decode(bytes).unwrap_err()
     }
 
@@ -110,14 +112,14 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_result_code() {
-        assert_eq!(refused(&[]), Invalid::Silent);
-        assert_eq!(refused(&[2]), Invalid::Silent);
+        assert_eq!(refused(&[]), RequestError::Silent);
+        assert_eq!(refused(&[2]), RequestError::Silent);
         let mut response = announce();
         response[1] |= 0x80;
-        assert_eq!(refused(&response), Invalid::Silent);
+        assert_eq!(refused(&response), RequestError::Silent);
         let code = |bytes: &[u8]| match refused(bytes) {
-            Invalid::Refuse(code) => code,
-            Invalid::Silent => panic!("silent"),
+            RequestError::Refuse(code) => code,
+            RequestError::Silent => panic!("silent"),
         };
         assert_eq!(code(&[1, 1]), ResultCode::UnsuppVersion);
         assert_eq!(code(&announce()[..20]), ResultCode::MalformedRequest);
@@ -139,7 +141,7 @@ mod tests {
         assert_eq!(code(&option([2, 0, 0, 4])), ResultCode::MalformedOption);
         assert_eq!(code(&option([1, 0, 0, 0])), ResultCode::MalformedOption);
         let known = Request::decode(&option([2, 0, 0, 0])).unwrap();
-        assert_eq!(known.options, [Opt::PreferFailure]);
+        assert_eq!(known.options, [PcpOption::PreferFailure]);
         let unknown = Request::decode(&option([77, 0, 0, 0])).unwrap();
         assert!(unknown.options[0].is_mandatory());
     }
@@ -187,7 +189,7 @@ mod tests {
         ]
     }
 
-    pub(super) fn any_options() -> impl Strategy<Value = Vec<Opt>> {
+    pub(super) fn any_options() -> impl Strategy<Value = Vec<PcpOption>> {
         let filter = (96..=128_u8, any::<u16>(), any_address()).prop_map(
             |(prefix_length, remote_port, remote_address)| Filter {
                 prefix_length,
@@ -196,11 +198,11 @@ mod tests {
             },
         );
         let unknown = (4..=255_u8, proptest::collection::vec(any::<u8>(), 0..9))
-            .prop_map(|(code, data)| Opt::Unknown { code, data });
+            .prop_map(|(code, data)| PcpOption::Unknown { code, data });
         let option = prop_oneof![
-            any_address().prop_map(Opt::ThirdParty),
-            Just(Opt::PreferFailure),
-            filter.prop_map(Opt::Filter),
+            any_address().prop_map(PcpOption::ThirdParty),
+            Just(PcpOption::PreferFailure),
+            filter.prop_map(PcpOption::Filter),
             unknown,
         ];
         proptest::collection::vec(option, 0..5)

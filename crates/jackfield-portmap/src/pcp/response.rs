@@ -1,4 +1,4 @@
-use super::{Body, HEADER, LONGEST, Opt, RESPONSE, ResultCode, VERSION};
+use super::{Body, HEADER, LONGEST, PcpOption, RESPONSE, ResultCode, VERSION};
 use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
 /// What a gateway answers, or tells everybody without being asked.
@@ -13,7 +13,7 @@ pub struct Response {
     /// What there is; of an error what was wished for.
     pub body: Body,
     /// The options that were honoured.
-    pub options: Vec<Opt>,
+    pub options: Vec<PcpOption>,
 }
 
 /// Why bytes are no response.
@@ -57,7 +57,7 @@ impl Response {
             lifetime: u32_at(bytes, 4)?,
             epoch: u32_at(bytes, 8)?,
             body: Body::read(opcode, bytes)?,
-            options: Opt::read_all(options).ok()?,
+            options: PcpOption::read_all(options).ok()?,
         })
     }
 

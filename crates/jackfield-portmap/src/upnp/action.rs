@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::UpnpError;
 use super::soap::Message;
 use super::xml::{Element, escape};
-use crate::Protocol;
+use crate::TransportProtocol;
 
 /// A mapping, as it is asked for and told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct PortMapping {
     /// The outside port; zero for any.
     pub external_port: u16,
     /// Of which protocol.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
     /// The inside port.
     pub internal_port: u16,
     /// The inside address.
@@ -30,24 +30,24 @@ pub struct PortMapping {
 
 /// Which mapping is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+pub struct MappingKey {
     /// The only remote that it lets in.
     pub remote_host: Option<IpAddr>,
     /// The outside port.
     pub external_port: u16,
     /// Of which protocol.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
 }
 
 /// Which mappings are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct PortRange {
     /// The first outside port.
     pub start: u16,
     /// The last outside port.
     pub end: u16,
     /// Of which protocol.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
     /// Whether those of other hosts are meant as well.
     pub manage: bool,
 }
@@ -60,17 +60,17 @@ pub enum Action {
     /// Map this port or another one (version 2).
     AddAnyPortMapping(PortMapping),
     /// End this mapping.
-    DeletePortMapping(Key),
+    DeletePortMapping(MappingKey),
     /// End these mappings (version 2).
-    DeletePortMappingRange(Range),
+    DeletePortMappingRange(PortRange),
     /// Tell the outside address.
     GetExternalIpAddress,
     /// Tell about this mapping.
-    GetSpecificPortMappingEntry(Key),
+    GetSpecificPortMappingEntry(MappingKey),
     /// Tell about the mapping with this number, from zero on.
     GetGenericPortMappingEntry(u16),
     /// Tell about these mappings (version 2), at most so many; zero for all.
-    GetListOfPortMappings(Range, u16),
+    GetListOfPortMappings(PortRange, u16),
     /// Tell whether there is a connection, and for how long.
     GetStatusInfo,
     /// Tell whether there is a NAT.
@@ -96,7 +96,7 @@ pub enum Reply {
     ReservedPort(u16),
     /// The outside address; absent when there is none.
     ExternalIpAddress(Option<IpAddr>),
-    /// A mapping. For a [`Key`] that was asked for, the gateway tells the rest.
+    /// A mapping. For a [`MappingKey`] that was asked for, the gateway tells the rest.
     Entry(PortMapping),
     /// Some mappings.
     List(Vec<PortMapping>),
@@ -319,8 +319,8 @@ impl Action {
 impl PortMapping {
     /// Returns what it is known by.
     #[must_use]
-    pub fn key(&self) -> Key {
-        Key {
+    pub fn key(&self) -> MappingKey {
+        MappingKey {
             remote_host: self.remote_host,
             external_port: self.external_port,
             protocol: self.protocol,
@@ -345,20 +345,20 @@ impl Arguments<'_> {
         parse_flag(self.text(name)?).ok_or(UpnpError::INVALID_ARGS)
     }
 
-    fn protocol(&self) -> Result<Protocol, UpnpError> {
+    fn protocol(&self) -> Result<TransportProtocol, UpnpError> {
         parse_protocol(self.text("NewProtocol")?).ok_or(UpnpError::INVALID_ARGS)
     }
 
-    fn key(&self) -> Result<Key, UpnpError> {
-        Ok(Key {
+    fn key(&self) -> Result<MappingKey, UpnpError> {
+        Ok(MappingKey {
             remote_host: parse_remote(self.text("NewRemoteHost")?)?,
             external_port: self.number("NewExternalPort")?,
             protocol: self.protocol()?,
         })
     }
 
-    fn range(&self) -> Result<Range, UpnpError> {
-        Ok(Range {
+    fn range(&self) -> Result<PortRange, UpnpError> {
+        Ok(PortRange {
             start: self.number("NewStartPort")?,
             end: self.number("NewEndPort")?,
             protocol: self.protocol()?,
@@ -370,7 +370,7 @@ impl Arguments<'_> {
         self.mapping_of(self.key()?)
     }
 
-    fn mapping_of(&self, key: Key) -> Result<PortMapping, UpnpError> {
+    fn mapping_of(&self, key: MappingKey) -> Result<PortMapping, UpnpError> {
         Ok(PortMapping {
             remote_host: key.remote_host,
             external_port: key.external_port,
@@ -388,7 +388,7 @@ fn argument(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-fn key_arguments(key: &Key) -> Vec<(String, String)> {
+fn key_arguments(key: &MappingKey) -> Vec<(String, String)> {
     let remote = key
         .remote_host
         .map_or_else(String::new, |ip| ip.to_string());
@@ -409,7 +409,7 @@ fn rest_arguments(mapping: &PortMapping) -> Vec<(String, String)> {
     ]
 }
 
-fn range_arguments(range: &Range) -> Vec<(String, String)> {
+fn range_arguments(range: &PortRange) -> Vec<(String, String)> {
     vec![
         argument("NewStartPort", range.start.to_string()),
         argument("NewEndPort", range.end.to_string()),
@@ -430,9 +430,9 @@ fn parse_flag(text: &str) -> Option<bool> {
     }
 }
 
-fn parse_protocol(text: &str) -> Option<Protocol> {
+fn parse_protocol(text: &str) -> Option<TransportProtocol> {
     let text = text.trim();
-    [Protocol::Udp, Protocol::Tcp]
+    [TransportProtocol::Udp, TransportProtocol::Tcp]
         .into_iter()
         .find(|protocol| protocol.name().eq_ignore_ascii_case(text))
 }
@@ -499,8 +499,8 @@ mod tests {
 
     use super::*;
 
-    fn any_protocol() -> impl Strategy<Value = Protocol> {
-        prop_oneof![Just(Protocol::Udp), Just(Protocol::Tcp)]
+    fn any_protocol() -> impl Strategy<Value = TransportProtocol> {
+        prop_oneof![Just(TransportProtocol::Udp), Just(TransportProtocol::Tcp)]
     }
 
     fn any_ip() -> impl Strategy<Value = IpAddr> {
@@ -544,7 +544,7 @@ mod tests {
             flag in any::<bool>(),
             ip in proptest::option::of(any_ip()),
         ) {
-            let range = Range { start: range.0.0, end: range.0.1, protocol: range.1, manage: range.2 };
+            let range = PortRange { start: range.0.0, end: range.0.1, protocol: range.1, manage: range.2 };
             let (key, (index, one, two)) = (mapping.key(), numbers);
             let link = Reply::Link { upstream: one, downstream: two, up: flag };
             let status = Reply::Status { connected: flag, uptime: one };

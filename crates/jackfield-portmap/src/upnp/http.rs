@@ -10,7 +10,7 @@ pub struct Request {
     /// What is asked for.
     pub path: String,
     /// Header fields, their names in lower case.
-    pub headers: Headers,
+    pub headers: HeaderFields,
     /// What comes with it.
     pub body: Vec<u8>,
 }
@@ -21,14 +21,14 @@ pub struct Response {
     /// 200 and its kin.
     pub status: u16,
     /// Header fields, their names in lower case.
-    pub headers: Headers,
+    pub headers: HeaderFields,
     /// What was asked for.
     pub body: Vec<u8>,
 }
 
 /// Header fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headers(pub Vec<(String, String)>);
+pub struct HeaderFields(pub Vec<(String, String)>);
 
 /// How far the reading of a message has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Progress<T> {
     Invalid(u16),
 }
 
-impl Headers {
+impl HeaderFields {
     /// Returns the value of a field whose name is in lower case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -96,7 +96,7 @@ impl Request {
         let (Some(method), Some(path)) = (head.method, head.path) else {
             return Progress::Invalid(400);
         };
-        let headers = Headers::read(head.headers);
+        let headers = HeaderFields::read(head.headers);
         let length = match headers.length() {
             Err(()) => return Progress::Invalid(400),
             Ok(_) if headers.get("transfer-encoding").is_some() => return Progress::Invalid(411),
@@ -124,7 +124,7 @@ impl Request {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut head = httparse::Request::new(&mut fields);
         let whole = head.parse(bytes).is_ok_and(|status| status.is_complete());
-        let expects = Headers::read(head.headers);
+        let expects = HeaderFields::read(head.headers);
         whole
             && expects
                 .get("expect")
@@ -164,7 +164,7 @@ impl Response {
         let Some(status) = head.code else {
             return Progress::Invalid(502);
         };
-        let headers = Headers::read(head.headers);
+        let headers = HeaderFields::read(head.headers);
         let rest = bytes.get(at..).unwrap_or_default();
         if status == 100 {
             return Self::read(rest, ended);
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn messages_are_read_as_they_are_written() {
-        let headers = Headers(vec![("soapaction".into(), "\"a#b\"".into())]);
+        let headers = HeaderFields(vec![("soapaction".into(), "\"a#b\"".into())]);
         let request = Request {
             method: "POST".into(),
             path: "/ctl".into(),
@@ -333,7 +333,7 @@ mod tests {
             (request.method, request.path, request.body)
         );
         assert_eq!(read.headers.get("soapaction"), Some("\"a#b\""));
-        let evil = Headers(vec![("st".into(), "x\r\nEvil: y".into())]);
+        let evil = HeaderFields(vec![("st".into(), "x\r\nEvil: y".into())]);
         let response = Response {
             status: 200,
             headers: evil,

@@ -1,7 +1,7 @@
 //! SSDP: how devices are searched and say that they are there (UPnP Device Architecture §1).
 
 use super::Url;
-use super::http::{Headers, Progress, Request, Response};
+use super::http::{HeaderFields, Progress, Request, Response};
 
 /// Whoever is this, answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Search {
 
 /// Here I am, in answer to a search or to everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Presence {
+pub struct Advertisement {
     /// What is here.
     pub target: String,
     /// The device's unique name, and the target again.
@@ -52,7 +52,7 @@ impl Search {
         Request {
             method: "M-SEARCH".to_owned(),
             path: "*".to_owned(),
-            headers: Headers(vec![
+            headers: HeaderFields(vec![
                 field("host", "239.255.255.250:1900"),
                 field("man", "\"ssdp:discover\""),
                 field("mx", &self.max_wait.to_string()),
@@ -64,7 +64,7 @@ impl Search {
     }
 }
 
-impl Presence {
+impl Advertisement {
     /// Reads the answer to a search, or an announcement.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
@@ -85,7 +85,7 @@ impl Presence {
         }
     }
 
-    fn read(headers: &Headers, target: &str, is_here: bool) -> Option<Self> {
+    fn read(headers: &HeaderFields, target: &str, is_here: bool) -> Option<Self> {
         let location = headers.get("location").and_then(Url::parse);
         if is_here && location.is_none() {
             return None;
@@ -109,7 +109,7 @@ impl Presence {
         headers.push(("ext".to_owned(), String::new()));
         Response {
             status: 200,
-            headers: Headers(headers),
+            headers: HeaderFields(headers),
             body: Vec::new(),
         }
         .write()
@@ -128,7 +128,7 @@ impl Presence {
         Request {
             method: "NOTIFY".to_owned(),
             path: "*".to_owned(),
-            headers: Headers(headers),
+            headers: HeaderFields(headers),
             body: Vec::new(),
         }
         .write()
@@ -179,18 +179,18 @@ mod tests {
             let search = Search { target: target.clone(), max_wait };
             prop_assert_eq!(Search::decode(&search.encode()), Some(search));
             let url = Url { host: address.into(), path: "/x.xml".into() };
-            let mut presence = Presence {
+            let mut advertisement = Advertisement {
                 usn: format!("uuid:1::{target}"),
                 target,
                 location: Some(url),
                 max_age,
             };
-            prop_assert_eq!(Presence::decode(&presence.encode_answer("x")), Some(presence.clone()));
+            prop_assert_eq!(Advertisement::decode(&advertisement.encode_answer("x")), Some(advertisement.clone()));
             if !is_here {
-                presence.location = None;
-                presence.max_age = DEFAULT_AGE;
+                advertisement.location = None;
+                advertisement.max_age = DEFAULT_AGE;
             }
-            prop_assert_eq!(Presence::decode(&presence.encode_notify("x")), Some(presence));
+            prop_assert_eq!(Advertisement::decode(&advertisement.encode_notify("x")), Some(advertisement));
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jackfield_portmap::client::{
-    Absence, Client, Config, Event, Finding, MapError, MapId, MapRequest, Mapping, Output,
+    AbsenceReason, Client, ClientConfig, Event, Lease, MapError, MapId, MapRequest, Output, Support,
 };
-use jackfield_portmap::{Dialect, Protocol, Protocols, pcp};
+use jackfield_portmap::{Dialect, Dialects, TransportProtocol, pcp};
 
 use jackfield_nat::packet::build;
 
@@ -22,8 +22,8 @@ struct Side {
 }
 
 impl Side {
-    fn new(rig: Rig, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new(ip(GATEWAY), ip(HOST));
+    fn new(rig: Rig, change: impl FnOnce(&mut ClientConfig)) -> Self {
+        let mut config = ClientConfig::new(ip(GATEWAY), ip(HOST));
         change(&mut config);
         let client = Client::new(rig.now, config, [9; 32]);
         let mut side = Self {
@@ -53,7 +53,7 @@ impl Side {
                     let from = at(HOST, 6001);
                     let packet = build::udp(from, to, &bytes);
                     for (from, answer) in self.rig.packet(&packet) {
-                        self.client.handle_presence(self.rig.now, from, &answer);
+                        self.client.handle_ssdp(self.rig.now, from, &answer);
                     }
                 }
                 Output::Fetch { id, to, request } if !self.cut => {
@@ -98,7 +98,7 @@ impl Side {
     }
 
     fn map(&mut self, port: u16) -> MapId {
-        let request = MapRequest::new(Protocol::Udp, port);
+        let request = MapRequest::new(TransportProtocol::Udp, port);
         let id = self.client.map(self.rig.now, request).unwrap();
         self.exchange();
         id
@@ -108,7 +108,7 @@ impl Side {
         std::mem::take(&mut self.events)
     }
 
-    fn mapped(&mut self) -> Mapping {
+    fn mapped(&mut self) -> Lease {
         let all = self.take();
         let mapped = all.iter().find_map(|event| match event {
             Event::Mapped(_, mapping) => Some(*mapping),
@@ -118,8 +118,8 @@ impl Side {
     }
 }
 
-fn only(dialect: Dialect) -> Protocols {
-    Protocols {
+fn only(dialect: Dialect) -> Dialects {
+    Dialects {
         nat_pmp: dialect == Dialect::NatPmp,
         pcp: dialect == Dialect::Pcp,
         upnp: dialect == Dialect::Upnp,
@@ -131,13 +131,13 @@ fn all_dialects_are_found_with_the_outside_address_and_no_trace_stays() {
     let mut side = Side::new(Rig::new(|_| {}), |config| {
         config.learn_external = Some(6000);
     });
-    assert!(side.client.has_looked_everywhere());
-    let there = Finding::Present {
+    assert!(side.client.has_probed_all());
+    let there = Support::Present {
         external: Some(ip(EXTERNAL)),
     };
-    assert_eq!(side.client.finding(Dialect::Pcp), Some(there));
-    assert_eq!(side.client.finding(Dialect::NatPmp), Some(there));
-    assert_eq!(side.client.finding(Dialect::Upnp), Some(there));
+    assert_eq!(side.client.support(Dialect::Pcp), Some(there));
+    assert_eq!(side.client.support(Dialect::NatPmp), Some(there));
+    assert_eq!(side.client.support(Dialect::Upnp), Some(there));
     side.exchange();
     assert!(side.rig.leases().is_empty());
 }
@@ -145,7 +145,7 @@ fn all_dialects_are_found_with_the_outside_address_and_no_trace_stays() {
 #[test]
 fn a_gateway_that_speaks_one_dialect_is_used_in_it_at_once() {
     for dialect in Dialect::ALL {
-        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let rig = Rig::new(|config| config.dialects = only(dialect));
         let mut side = Side::new(rig, |_| {});
         side.map(5000);
         side.run(Duration::from_secs(5));
@@ -166,7 +166,7 @@ fn a_silent_gateway_is_given_up_after_a_while_and_tried_again() {
     side.cut = true;
     let mut side = Side::new(side.rig, |_| {});
     side.cut = true;
-    let mut config = Config::new(ip(GATEWAY), ip(HOST));
+    let mut config = ClientConfig::new(ip(GATEWAY), ip(HOST));
     config.dialects.upnp = false;
     side.client = Client::new(side.rig.now, config, [1; 32]);
     side.take();
@@ -175,9 +175,9 @@ fn a_silent_gateway_is_given_up_after_a_while_and_tried_again() {
     let failed = Event::Failed(id, MapError::NoService);
     let all = side.take();
     assert!(all.contains(&failed), "{all:?}");
-    assert!(all.contains(&Event::Found(
+    assert!(all.contains(&Event::Probed(
         Dialect::Pcp,
-        Finding::Absent(Absence::Silent)
+        Support::Absent(AbsenceReason::Silent)
     )));
     side.cut = false;
     side.run(Duration::from_secs(61));
@@ -187,32 +187,32 @@ fn a_silent_gateway_is_given_up_after_a_while_and_tried_again() {
 #[test]
 fn the_answer_in_another_version_tells_which_dialect_is_not_spoken() {
     for dialect in [Dialect::Pcp, Dialect::NatPmp] {
-        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let rig = Rig::new(|config| config.dialects = only(dialect));
         let side = Side::new(rig, |_| {});
         let (other, version) = match dialect {
             Dialect::Pcp => (Dialect::NatPmp, 2),
             _ => (Dialect::Pcp, 0),
         };
-        let absent = Finding::Absent(Absence::Version(version));
-        assert_eq!(side.client.finding(other), Some(absent));
+        let absent = Support::Absent(AbsenceReason::Version(version));
+        assert_eq!(side.client.support(other), Some(absent));
     }
 }
 
 #[test]
 fn nothing_that_listens_is_noticed_at_once() {
     let mut side = Side::new(Rig::new(|_| {}), |_| {});
-    let mut config = Config::new(ip(GATEWAY), ip(HOST));
+    let mut config = ClientConfig::new(ip(GATEWAY), ip(HOST));
     config.dialects.upnp = false;
     side.client = Client::new(side.rig.now, config, [1; 32]);
     // UPnP has another port.
     side.client.handle_unreachable(side.rig.now);
-    assert!(side.client.has_looked_everywhere());
+    assert!(side.client.has_probed_all());
 }
 
 #[test]
 fn a_mapping_is_renewed_in_time_for_days() {
     for dialect in Dialect::ALL {
-        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let rig = Rig::new(|config| config.dialects = only(dialect));
         let mut side = Side::new(rig, |_| {});
         side.map(5000);
         side.run(Duration::from_secs(5));
@@ -237,7 +237,7 @@ fn a_gateway_that_forgot_everything_is_told_again() {
     for dialect in [Dialect::Pcp, Dialect::NatPmp] {
         for announces in [true, false] {
             let rig = Rig::new(|config| {
-                config.protocols = only(dialect);
+                config.dialects = only(dialect);
                 config.announcements = if announces { 3 } else { 0 };
             });
             let mut side = Side::new(rig, |_| {});
@@ -261,7 +261,7 @@ fn a_gateway_that_forgot_everything_is_told_again() {
 fn a_new_outside_address_is_told() {
     for dialect in [Dialect::Pcp, Dialect::NatPmp] {
         let rig = Rig::new(|config| {
-            config.protocols = only(dialect);
+            config.dialects = only(dialect);
             config.announcements = 3;
         });
         let mut side = Side::new(rig, |_| {});
@@ -281,7 +281,7 @@ fn a_new_outside_address_is_told() {
 #[test]
 fn a_mapping_is_ended_on_request_and_the_gateway_confirms_it() {
     for dialect in Dialect::ALL {
-        let rig = Rig::new(|config| config.protocols = only(dialect));
+        let rig = Rig::new(|config| config.dialects = only(dialect));
         let mut side = Side::new(rig, |_| {});
         side.run(Duration::from_secs(5));
         let id = side.map(5000);
@@ -344,7 +344,7 @@ fn what_one_dialect_refuses_is_asked_for_in_the_next() {
 fn a_port_that_another_host_has_is_another_one_by_upnp() {
     for version in [1, 2] {
         let mut rig = Rig::new(|config| {
-            config.protocols = Protocols::ALL;
+            config.dialects = Dialects::ALL;
             config.igd_version = version;
         });
         let others = [0, 1, 0, 0, 0x13, 0x88, 0x13, 0x88, 0, 0, 0x0e, 0x10];
@@ -362,7 +362,7 @@ fn a_port_that_another_host_has_is_another_one_by_upnp() {
 
 #[test]
 fn a_gateway_is_believed_when_it_points_to_itself() {
-    let presence = |location: &str| jackfield_portmap::upnp::ssdp::Presence {
+    let advertisement = |location: &str| jackfield_portmap::upnp::ssdp::Advertisement {
         target: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".into(),
         usn: "uuid:1".into(),
         location: jackfield_portmap::upnp::Url::parse(location),
@@ -370,11 +370,11 @@ fn a_gateway_is_believed_when_it_points_to_itself() {
     };
     let fetches = |from: &str, location: &str| {
         let mut side = Side::new(Rig::new(|_| {}), |_| {});
-        let config = Config::new(ip(GATEWAY), ip(HOST));
+        let config = ClientConfig::new(ip(GATEWAY), ip(HOST));
         side.client = Client::new(side.rig.now, config, [1; 32]);
-        let bytes = presence(location).encode_answer("x");
+        let bytes = advertisement(location).encode_answer("x");
         side.client
-            .handle_presence(side.rig.now, at(from, 1900), &bytes);
+            .handle_ssdp(side.rig.now, at(from, 1900), &bytes);
         loop {
             match side.client.poll_output() {
                 Output::Fetch { .. } => return true,
@@ -405,7 +405,7 @@ fn answers_of_strangers_mean_nothing() {
         result: jackfield_portmap::nat_pmp::ResultCode::Success,
         epoch: 0,
         answer: jackfield_portmap::nat_pmp::Answer::Map {
-            protocol: Protocol::Udp,
+            protocol: TransportProtocol::Udp,
             internal_port: 5000,
             external_port: 5000,
             lifetime: 600,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jackfield_portmap::nat_pmp::{Answer, Request, Response, ResultCode};
-use jackfield_portmap::{Dialect, Protocol, Protocols};
+use jackfield_portmap::{Dialect, Dialects, TransportProtocol};
 
 use crate::rig::{EXTERNAL, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 
@@ -11,7 +11,7 @@ use crate::rig::{EXTERNAL, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 fn map(
     rig: &mut Rig,
     host: &str,
-    protocol: Protocol,
+    protocol: TransportProtocol,
     internal_port: u16,
     suggested_port: u16,
     lifetime: u32,
@@ -36,7 +36,7 @@ fn map(
     (response.result, external_port, lifetime)
 }
 
-const UDP: Protocol = Protocol::Udp;
+const UDP: TransportProtocol = TransportProtocol::Udp;
 const OK: ResultCode = ResultCode::Success;
 
 #[test]
@@ -67,7 +67,7 @@ fn a_mapped_port_lets_strangers_in_through_a_symmetric_nat() {
         "TCP was not asked for"
     );
     assert_eq!(
-        map(&mut rig, HOST, Protocol::Tcp, 5000, 5000, 3600),
+        map(&mut rig, HOST, TransportProtocol::Tcp, 5000, 5000, 3600),
         (OK, 5000, 3600)
     );
     assert_eq!(
@@ -94,10 +94,21 @@ fn a_taken_port_is_answered_with_another_one() {
     );
     // The same number of TCP stays with the host that has it for UDP.
     assert_ne!(
-        map(&mut rig, OTHER_HOST, Protocol::Tcp, 5000, 5000, 3600).1,
+        map(
+            &mut rig,
+            OTHER_HOST,
+            TransportProtocol::Tcp,
+            5000,
+            5000,
+            3600
+        )
+        .1,
         5000
     );
-    assert_eq!(map(&mut rig, HOST, Protocol::Tcp, 5000, 5000, 3600).1, 5000);
+    assert_eq!(
+        map(&mut rig, HOST, TransportProtocol::Tcp, 5000, 5000, 3600).1,
+        5000
+    );
 }
 
 #[test]
@@ -144,7 +155,7 @@ fn an_internal_port_of_zero_ends_all_of_the_hosts_mappings_of_the_protocol() {
     for port in [5000, 5001, 5002] {
         map(&mut rig, HOST, UDP, port, port, 3600);
     }
-    map(&mut rig, HOST, Protocol::Tcp, 5000, 5000, 3600);
+    map(&mut rig, HOST, TransportProtocol::Tcp, 5000, 5000, 3600);
     map(&mut rig, OTHER_HOST, UDP, 6000, 6000, 3600);
     assert_eq!(map(&mut rig, HOST, UDP, 0, 0, 0), (OK, 0, 0));
     let left: Vec<_> = rig
@@ -221,7 +232,7 @@ fn requests_from_outside_are_counted_and_never_answered() {
 fn a_reboot_of_the_nat_begins_a_new_epoch_and_is_announced() {
     let mut rig = Rig::new(|config| {
         config.announcements = 10;
-        config.protocols.upnp = false;
+        config.dialects.upnp = false;
     });
     map(&mut rig, HOST, UDP, 5000, 5000, 3600);
     rig.pass(Duration::from_secs(500));
@@ -264,9 +275,9 @@ fn a_gateway_without_an_outside_address_says_so() {
 #[test]
 fn without_pcp_whoever_speaks_it_is_told_the_version() {
     let mut rig = Rig::new(|config| {
-        config.protocols = Protocols {
+        config.dialects = Dialects {
             nat_pmp: true,
-            ..Protocols::NONE
+            ..Dialects::NONE
         };
     });
     assert_eq!(rig.ask(HOST, &[2, 1, 0, 0]), [0, 0x81, 0, 1, 0, 0, 0, 0]);
@@ -276,7 +287,7 @@ fn without_pcp_whoever_speaks_it_is_told_the_version() {
 
 #[test]
 fn without_any_dialect_the_port_is_unreachable() {
-    let mut rig = Rig::new(|config| config.protocols = Protocols::NONE);
+    let mut rig = Rig::new(|config| config.dialects = Dialects::NONE);
     let from = at(HOST, 6000);
     let packet = jackfield_nat::packet::build::udp(from, at("192.168.1.1", 5351), &[0, 0]);
     rig.gateway.handle_packet(rig.now, &mut rig.nat, &packet);

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use jackfield_nat::packet::{Headers, Packet, build};
 use jackfield_nat::{Translation, Verdict};
-use jackfield_portmap::pcp::{Body, Filter, Map, Nonce, Opt, Peer, Request, Response, ResultCode};
-use jackfield_portmap::{Protocol, Protocols};
+use jackfield_portmap::pcp::{
+    Body, Filter, Map, Nonce, PcpOption, Peer, Request, Response, ResultCode,
+};
+use jackfield_portmap::{Dialects, TransportProtocol};
 
 use crate::rig::{EXTERNAL, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 
@@ -14,7 +16,7 @@ const MINE: Nonce = Nonce([1; 12]);
 const THEIRS: Nonce = Nonce([2; 12]);
 const UDP: u8 = 17;
 
-fn request(host: &str, lifetime: u32, body: Body, options: &[Opt]) -> Request {
+fn request(host: &str, lifetime: u32, body: Body, options: &[PcpOption]) -> Request {
     Request {
         lifetime,
         client: ip(host),
@@ -37,7 +39,7 @@ fn ask(rig: &mut Rig, host: &str, request: &Request) -> Response {
     Response::decode(&rig.ask(host, &request.encode())).unwrap()
 }
 
-fn map(rig: &mut Rig, host: &str, map: Map, lifetime: u32, options: &[Opt]) -> Response {
+fn map(rig: &mut Rig, host: &str, map: Map, lifetime: u32, options: &[PcpOption]) -> Response {
     let response = ask(rig, host, &request(host, lifetime, Body::Map(map), options));
     let Body::Map(about) = response.body else {
         panic!("{response:?}");
@@ -98,7 +100,7 @@ fn only_who_knows_the_nonce_changes_a_mapping() {
 fn prefer_failure_fails_rather_than_to_give_another_port() {
     let mut rig = Rig::new(|_| {});
     map(&mut rig, OTHER_HOST, wish(MINE, 5000, 5000), 3600, &[]);
-    let exact = [Opt::PreferFailure];
+    let exact = [PcpOption::PreferFailure];
     let refused = map(&mut rig, HOST, wish(MINE, 5000, 5000), 3600, &exact);
     assert_eq!(refused.result, ResultCode::CannotProvideExternal);
     assert_eq!(refused.lifetime, 30);
@@ -123,7 +125,7 @@ fn prefer_failure_fails_rather_than_to_give_another_port() {
 fn a_filter_lets_in_whom_it_names() {
     let mut rig = Rig::new(|_| {});
     let filter = |prefix_length, address: &str, remote_port| {
-        Opt::Filter(Filter {
+        PcpOption::Filter(Filter {
             prefix_length,
             remote_port,
             remote_address: ip(address),
@@ -156,7 +158,7 @@ fn a_filter_lets_in_whom_it_names() {
 
 #[test]
 fn a_third_party_is_refused_unless_it_is_allowed() {
-    let third = [Opt::ThirdParty(ip(OTHER_HOST))];
+    let third = [PcpOption::ThirdParty(ip(OTHER_HOST))];
     let mut rig = Rig::new(|_| {});
     let refused = map(&mut rig, HOST, wish(MINE, 5000, 5000), 3600, &third);
     assert_eq!(refused.result, ResultCode::UnsuppOption);
@@ -167,7 +169,7 @@ fn a_third_party_is_refused_unless_it_is_allowed() {
         rig.arrives(STRANGER, external(&granted)),
         Some(at(OTHER_HOST, 5000))
     );
-    let oneself = [Opt::ThirdParty(ip(HOST))];
+    let oneself = [PcpOption::ThirdParty(ip(HOST))];
     let refused = map(&mut rig, HOST, wish(MINE, 5000, 5000), 3600, &oneself);
     assert_eq!(refused.result, ResultCode::MalformedRequest);
 }
@@ -219,7 +221,7 @@ fn what_a_nat_cannot_map_is_refused() {
 fn unknown_options_matter_when_they_have_to_be_understood() {
     let mut rig = Rig::new(|_| {});
     let unknown = |code| {
-        [Opt::Unknown {
+        [PcpOption::Unknown {
             code,
             data: vec![1, 2, 3],
         }]
@@ -229,7 +231,7 @@ fn unknown_options_matter_when_they_have_to_be_understood() {
     let granted = map(&mut rig, HOST, wish(MINE, 5000, 5000), 3600, &unknown(200));
     assert_eq!(granted.result, ResultCode::Success);
     assert!(granted.options.is_empty());
-    let twice = [Opt::PreferFailure, Opt::PreferFailure];
+    let twice = [PcpOption::PreferFailure, PcpOption::PreferFailure];
     let refused = map(&mut rig, HOST, wish(MINE, 5000, 5000), 3600, &twice);
     assert_eq!(refused.result, ResultCode::MalformedOption);
 }
@@ -319,9 +321,9 @@ fn a_mapping_of_either_dialect_is_the_same_mapping() {
 #[test]
 fn an_announcement_tells_the_epoch_and_versions_are_negotiated() {
     let mut rig = Rig::new(|config| {
-        config.protocols = Protocols {
+        config.dialects = Dialects {
             pcp: true,
-            ..Protocols::NONE
+            ..Dialects::NONE
         };
     });
     rig.pass(Duration::from_secs(9));
@@ -331,5 +333,8 @@ fn an_announcement_tells_the_epoch_and_versions_are_negotiated() {
         let answer = rig.ask(HOST, &[version, 1]);
         assert_eq!(answer[..4], [2, 0x81, 0, 1], "version {version}");
     }
-    assert_eq!(Protocol::from_number(UDP), Some(Protocol::Udp));
+    assert_eq!(
+        TransportProtocol::from_number(UDP),
+        Some(TransportProtocol::Udp)
+    );
 }

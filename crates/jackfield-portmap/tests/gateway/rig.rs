@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::packet::{Headers, Packet, build};
-use jackfield_nat::{Behaviour, Config as NatConfig, Filtering, Mapping, Nat, Side, Verdict};
-use jackfield_portmap::{Config, Gateway, LeaseView, SERVER_PORT};
+use jackfield_nat::{Behaviour, Filtering, Mapping, Nat, NatConfig, Side, Verdict};
+use jackfield_portmap::{Gateway, GatewayConfig, LeaseView, SERVER_PORT};
 
 pub(crate) const HOST: &str = "192.168.1.2";
 pub(crate) const OTHER_HOST: &str = "192.168.1.3";
@@ -22,17 +22,17 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut GatewayConfig)) -> Self {
         Self::with_nat(symmetric(), change)
     }
 
-    pub(crate) fn with_nat(nat: NatConfig, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with_nat(nat: NatConfig, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
         let now = Instant::now();
         let nat = Nat::new(nat, [7; 32]);
-        let mut config = Config {
+        let mut config = GatewayConfig {
             announcements: 0,
-            ..Config::default()
+            ..GatewayConfig::default()
         };
         change(&mut config);
         let gateway = Gateway::new(now, config, &nat, [8; 32]);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jackfield_nat::packet::{Headers, build};
 use jackfield_nat::{Side, Verdict};
-use jackfield_portmap::upnp::action::{Action, Key, PortMapping, Range, Reply};
+use jackfield_portmap::upnp::action::{Action, MappingKey, PortMapping, PortRange, Reply};
 use jackfield_portmap::upnp::description::services;
-use jackfield_portmap::upnp::http::{Headers as Fields, Progress, Request, Response};
+use jackfield_portmap::upnp::http::{HeaderFields, Progress, Request, Response};
 use jackfield_portmap::upnp::soap::Message;
-use jackfield_portmap::upnp::ssdp::{Presence, Search};
+use jackfield_portmap::upnp::ssdp::{Advertisement, Search};
 use jackfield_portmap::upnp::{UpnpError, Url};
-use jackfield_portmap::{Dialect, Protocol, pcp};
+use jackfield_portmap::{Dialect, TransportProtocol, pcp};
 use jackfield_tcp::{Event, Stack};
 
 use crate::rig::{EXTERNAL, GATEWAY, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
@@ -19,7 +19,7 @@ use crate::rig::{EXTERNAL, GATEWAY, HOST, OTHER_HOST, Rig, STRANGER, at, ip};
 const CONNECTION: &str = "urn:schemas-upnp-org:service:WANIPConnection:2";
 
 /// Sends a search to the group or to the gateway itself; returns the answers.
-fn search(rig: &mut Rig, to: IpAddr, target: &str) -> Vec<Presence> {
+fn search(rig: &mut Rig, to: IpAddr, target: &str) -> Vec<Advertisement> {
     let from = at(HOST, 6000);
     let search = Search {
         target: target.to_owned(),
@@ -39,7 +39,7 @@ fn search(rig: &mut Rig, to: IpAddr, target: &str) -> Vec<Presence> {
             SocketAddr::from(headers.destination_endpoint().unwrap()),
             from
         );
-        found.push(Presence::decode(&packet[headers.data_at(&packet)..]).unwrap());
+        found.push(Advertisement::decode(&packet[headers.data_at(&packet)..]).unwrap());
     }
     found
 }
@@ -92,7 +92,7 @@ fn get(path: &str, name: &str) -> Request {
     Request {
         method: "GET".into(),
         path: path.into(),
-        headers: Fields(vec![("host".into(), name.into())]),
+        headers: HeaderFields(vec![("host".into(), name.into())]),
         body: Vec::new(),
     }
 }
@@ -111,7 +111,7 @@ fn call_service(
     let request = Request {
         method: "POST".into(),
         path: path.into(),
-        headers: Fields(vec![
+        headers: HeaderFields(vec![
             ("host".into(), format!("{GATEWAY}:49000")),
             (
                 "soapaction".into(),
@@ -130,7 +130,7 @@ fn mapping(host: &str, internal_port: u16, external_port: u16) -> PortMapping {
     PortMapping {
         remote_host: None,
         external_port,
-        protocol: Protocol::Udp,
+        protocol: TransportProtocol::Udp,
         internal_port,
         internal_client: ip(host),
         enabled: true,
@@ -139,11 +139,11 @@ fn mapping(host: &str, internal_port: u16, external_port: u16) -> PortMapping {
     }
 }
 
-fn key(external_port: u16) -> Key {
-    Key {
+fn key(external_port: u16) -> MappingKey {
+    MappingKey {
         remote_host: None,
         external_port,
-        protocol: Protocol::Udp,
+        protocol: TransportProtocol::Udp,
     }
 }
 
@@ -359,10 +359,10 @@ fn ranges_are_listed_and_deleted() {
         &Action::AddPortMapping(mapping(OTHER_HOST, 1, 6002)),
     )
     .unwrap();
-    let range = |start, end, manage| Range {
+    let range = |start, end, manage| PortRange {
         start,
         end,
-        protocol: Protocol::Udp,
+        protocol: TransportProtocol::Udp,
         manage,
     };
     let mut ports = |start, end, manage, most| {
@@ -541,7 +541,7 @@ fn a_host_that_asks_many_questions_is_not_kept_out() {
 
 #[test]
 fn with_upnp_off_nothing_is_found_and_nothing_listens() {
-    let mut rig = Rig::new(|config| config.protocols.upnp = false);
+    let mut rig = Rig::new(|config| config.dialects.upnp = false);
     let group = build::udp(at(HOST, 6000), at("239.255.255.250", 1900), b"M-SEARCH");
     assert!(!rig.gateway.is_for(&rig.nat, Side::Inside, &group));
     let refused = over_tcp(
@@ -569,8 +569,12 @@ fn the_device_says_hello_every_now_and_then_and_goodbye_at_the_end() {
         let mut here = 0;
         while let Some(datagram) = rig.gateway.poll_transmit() {
             if datagram.destination == at("239.255.255.250", 1900) {
-                let presence = Presence::decode(&datagram.data).unwrap();
-                here += if presence.location.is_some() { 1 } else { -1 };
+                let advertisement = Advertisement::decode(&datagram.data).unwrap();
+                here += if advertisement.location.is_some() {
+                    1
+                } else {
+                    -1
+                };
             }
         }
         here

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use jackfield_internet::{App, Datagram, HostId, Link, NatBox, World};
 use jackfield_nat::oracle::{Path, Traits, oracle};
-use jackfield_nat::{Behaviour, Config as NatConfig, Filtering, Mapping};
-use jackfield_portmap::client::{Client, Config as ClientConfig, Event, MapRequest, Output};
-use jackfield_portmap::{Config, Protocol};
+use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig};
+use jackfield_portmap::client::{Client, ClientConfig, Event, MapRequest, Output};
+use jackfield_portmap::{GatewayConfig, TransportProtocol};
 
 use crate::rig::{at, ip};
 
@@ -32,7 +32,7 @@ impl Peer {
         let mut config = ClientConfig::new(ip(gateway), local.ip());
         config.dialects.upnp = false;
         let mut client = Client::new(now, config, [7; 32]);
-        client.map(now, MapRequest::new(Protocol::Udp, TALK));
+        client.map(now, MapRequest::new(TransportProtocol::Udp, TALK));
         let mut peer = Self {
             local,
             client,
@@ -118,7 +118,7 @@ impl Town {
             let prefix = format!("192.168.{number}.0/24").parse().unwrap();
             let home = world.nat(&format!("nat{number}"), internet, prefix, config);
             if maps && number == 0 {
-                world.map_ports(home, Config::default());
+                world.map_ports(home, GatewayConfig::default());
             }
             let gateway = format!("192.168.{number}.1");
             let local = at(&format!("192.168.{number}.2"), TALK);

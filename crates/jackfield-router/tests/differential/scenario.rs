@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use jackfield_nat::profile::Profile;
-use jackfield_nat::{Assignment, Config, Filtering, Hairpinning, Mapping};
+use jackfield_nat::{Assignment, Filtering, Hairpinning, Mapping, NatConfig};
 
 /// The NAT's outside address.
 pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(198, 18, 9, 1);
@@ -20,7 +20,7 @@ const PEER_PORTS: [u16; 2] = [7000, 7001];
 /// A NAT to ask about.
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
-    pub(crate) config: Config,
+    pub(crate) config: NatConfig,
     /// How Linux is made to be such a NAT, if it can be.
     pub(crate) nftables: Option<Rules>,
     /// Whether the hosts behind it use different ports: the rules that make Linux a full cone need that.
@@ -111,10 +111,10 @@ pub(crate) enum Who {
 }
 
 impl Subject {
-    fn new(name: &'static str, config: Config, nftables: Option<Rules>) -> Self {
+    fn new(name: &'static str, config: NatConfig, nftables: Option<Rules>) -> Self {
         Self {
             name,
-            config: Config {
+            config: NatConfig {
                 inside: Some(GATEWAY.into()),
                 ..config
             },

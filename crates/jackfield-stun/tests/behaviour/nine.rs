@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jackfield_internet::{Link, Loss};
 use jackfield_nat::{
-    Assignment, Behaviour, Config as NatConfig, Filtering, Fragments as NatFragments, Hairpinning,
-    Mapping, Pooling,
+    Assignment, Behaviour, Filtering, Fragments as NatFragments, Hairpinning, Mapping, NatConfig,
+    Pooling,
 };
 use jackfield_stun::behaviour::answer::{Other, Places};
 use jackfield_stun::behaviour::{

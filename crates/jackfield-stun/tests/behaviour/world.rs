@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_internet::{App, Datagram, HostId, Link, World};
-use jackfield_nat::Config as NatConfig;
+use jackfield_nat::NatConfig;
 use jackfield_stun::behaviour::answer::{Action, Place, Places, answer};
 use jackfield_stun::behaviour::helper::{Question, key};
 use jackfield_stun::behaviour::{Config, Discovery, Output, Report, SocketId};

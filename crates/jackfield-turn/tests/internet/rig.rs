@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_internet::{Echo, HostId, Link, NatBox, NetworkId, TcpApp, World};
-use jackfield_nat::{Assignment, Behaviour, Config, Filtering, Mapping};
+use jackfield_nat::{Assignment, Behaviour, Filtering, Mapping, NatConfig};
 use jackfield_sansio::Transport;
 use jackfield_turn::client::{self, Credential};
 
@@ -41,7 +41,7 @@ impl Scene {
     pub(crate) fn user(
         &mut self,
         number: u8,
-        config: &Config,
+        config: &NatConfig,
         transport: Transport,
     ) -> (NatBox, HostId) {
         self.user_with(number, config, transport, client_config())
@@ -50,7 +50,7 @@ impl Scene {
     pub(crate) fn user_with(
         &mut self,
         number: u8,
-        config: &Config,
+        config: &NatConfig,
         transport: Transport,
         client: client::Config,
     ) -> (NatBox, HostId) {
@@ -64,7 +64,7 @@ impl Scene {
         (nat, host)
     }
 
-    pub(crate) fn nat(&mut self, number: u8, config: &Config) -> NatBox {
+    pub(crate) fn nat(&mut self, number: u8, config: &NatConfig) -> NatBox {
         let mut config = config.clone();
         config.externals = vec![ip(&format!("203.0.113.{number}"))];
         let prefix = format!("192.168.{number}.0/24").parse().unwrap();
@@ -119,14 +119,14 @@ pub(crate) fn client_config() -> client::Config {
 }
 
 /// The nine types, with ports at random, so that nothing survives a mapping by chance.
-pub(crate) fn types() -> impl Iterator<Item = Config> {
+pub(crate) fn types() -> impl Iterator<Item = NatConfig> {
     Mapping::ALL.into_iter().flat_map(|mapping| {
         Filtering::ALL.into_iter().map(move |filtering| {
             let behaviour = Behaviour { mapping, filtering };
-            let mut config = Config {
+            let mut config = NatConfig {
                 udp: behaviour,
                 tcp: behaviour,
-                ..Config::default()
+                ..NatConfig::default()
             };
             config.ports.assignment = Assignment::Random;
             config

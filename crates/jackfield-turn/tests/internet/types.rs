@@ -20,7 +20,7 @@ fn a_client_behind_any_nat_has_a_relay_that_carries_data_both_ways() {
             let relayed = scene.get(user).relayed.unwrap();
             assert_eq!(relayed.ip(), ip("198.51.100.9"));
             assert_eq!(scene.get(user).mapped[0].ip(), ip("203.0.113.1"));
-            let heard = &scene.world.app::<Echo>(scene.echo).unwrap().heard;
+            let heard = &scene.world.app::<Echo>(scene.echo).unwrap().received;
             assert!(heard.iter().all(|(from, _)| *from == relayed));
             assert_eq!(scene.allocations(), 1);
         }
