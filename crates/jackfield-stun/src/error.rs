@@ -1,3 +1,5 @@
+//! Errors of parsing and writing.
+
 use crate::attribute::AttributeType;
 
 /// Why bytes are not a STUN message, or a value is not an attribute's: always the sender's fault.

@@ -1,3 +1,5 @@
+//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256.
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;

@@ -1,3 +1,5 @@
+//! Messages: the header, reading and writing.
+
 mod header;
 mod reader;
 mod writer;

@@ -1,3 +1,5 @@
+//! One allocation: its relayed addresses, permissions, channels and counters.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,3 +1,5 @@
+//! All allocations of a server, by id, by path and by relayed address.
+
 use std::net::SocketAddr;
 
 use jackfield_sansio::FiveTuple;

@@ -1,3 +1,5 @@
+//! The server's side of the long-term credential mechanism.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;

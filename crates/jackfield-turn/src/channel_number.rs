@@ -1,3 +1,5 @@
+//! Channel numbers.
+
 use std::fmt;
 
 /// A channel number: 0x4000 to 0x4FFF by [RFC 8656 §12], and to 0x7FFF by RFC 5766 before it.

@@ -1,3 +1,5 @@
+//! The channels of one allocation.
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! How a server behaves, and each of its limits.
+
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

@@ -1,3 +1,5 @@
+//! Nonces that the server does not have to remember.
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What a server wants done, and what happened.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;

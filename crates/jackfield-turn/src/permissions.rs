@@ -1,3 +1,5 @@
+//! The permissions of one allocation.
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! What the shards of a process share.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,3 +1,5 @@
+//! Data that goes straight through, and the headers before it.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 

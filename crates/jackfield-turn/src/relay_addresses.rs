@@ -1,3 +1,5 @@
+//! Local and advertised addresses of relay sockets.
+
 use std::net::{IpAddr, SocketAddr};
 
 use jackfield_sansio::FiveTuple;

@@ -1,3 +1,5 @@
+//! The server core: takes messages apart and hands them to their handlers.
+
 mod allocate;
 mod answer;
 mod bind;

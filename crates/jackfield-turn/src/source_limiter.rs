@@ -1,3 +1,5 @@
+//! Limits by source network, in a table of fixed size.
+
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 

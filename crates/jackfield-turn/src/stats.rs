@@ -1,3 +1,5 @@
+//! What a server counts.
+
 use jackfield_stun::ErrorCode;
 
 /// Counters of one server, all since it was made. A driver adds up those of its shards.

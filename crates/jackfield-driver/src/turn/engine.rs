@@ -1,3 +1,5 @@
+//! What the tasks of one shard's TURN server share: the core, its sockets, and the drain.
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;

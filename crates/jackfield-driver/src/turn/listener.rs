@@ -1,3 +1,5 @@
+//! UDP sockets that clients send to.
+
 use std::rc::Rc;
 use std::time::Instant;
 

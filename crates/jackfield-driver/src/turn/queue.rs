@@ -1,3 +1,5 @@
+//! Bytes that wait to be written to one connection.
+
 use std::cell::{Cell, RefCell};
 use std::task::{Poll, Waker};
 

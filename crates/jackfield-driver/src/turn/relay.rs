@@ -1,3 +1,5 @@
+//! Sockets bound to relayed transport addresses.
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -1,3 +1,5 @@
+//! What the TURN driver counts.
+
 use crate::stats::counters;
 use crate::udp::UdpStats;
 use std::sync::Arc;

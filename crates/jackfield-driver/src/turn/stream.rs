@@ -1,3 +1,5 @@
+//! Connections of clients over TCP and TLS.
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;

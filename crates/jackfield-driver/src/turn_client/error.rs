@@ -1,3 +1,5 @@
+//! Why there is no allocation, or why something could not be sent.
+
 use std::io;
 
 use jackfield_turn::client::{Failure, Fault, SendError};

@@ -1,3 +1,5 @@
+//! How a TURN client reaches its server.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! ALTERNATE-DOMAIN.
+
 use crate::attribute::text::text_attribute;
 
 text_attribute! {

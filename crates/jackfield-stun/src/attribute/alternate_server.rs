@@ -1,3 +1,5 @@
+//! ALTERNATE-SERVER.
+
 use std::net::SocketAddr;
 
 use crate::attribute::{Attribute, AttributeType, address};

@@ -1,3 +1,5 @@
+//! CHANGE-REQUEST.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! The numbers of attributes.
+
 use std::fmt;
 
 /// The number that says what an attribute is.

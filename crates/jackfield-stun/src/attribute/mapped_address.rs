@@ -1,3 +1,5 @@
+//! MAPPED-ADDRESS.
+
 use std::net::SocketAddr;
 
 use crate::attribute::{Attribute, AttributeType, address};

@@ -1,3 +1,5 @@
+//! NONCE, and the security features at its start.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

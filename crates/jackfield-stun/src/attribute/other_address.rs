@@ -1,3 +1,5 @@
+//! OTHER-ADDRESS.
+
 use std::net::SocketAddr;
 
 use crate::attribute::{Attribute, AttributeType, address};

@@ -1,3 +1,5 @@
+//! PADDING.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! PASSWORD-ALGORITHM.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! PASSWORD-ALGORITHMS.
+
 use crate::attribute::password_algorithm::split;
 use crate::attribute::{Algorithm, Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};

@@ -1,3 +1,5 @@
+//! REALM.
+
 use crate::attribute::text::text_attribute;
 
 // A client sends back what a server gave it, byte for byte: what can be read can be written.

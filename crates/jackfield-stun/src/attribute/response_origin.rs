@@ -1,3 +1,5 @@
+//! RESPONSE-ORIGIN.
+
 use std::net::SocketAddr;
 
 use crate::attribute::{Attribute, AttributeType, address};

@@ -1,3 +1,5 @@
+//! RESPONSE-PORT.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! SOFTWARE.
+
 use crate::attribute::text::text_attribute;
 
 text_attribute! {

@@ -1,3 +1,5 @@
+//! What attributes that are text have in common.
+
 use crate::DecodeError;
 use crate::attribute::AttributeType;
 

@@ -1,3 +1,5 @@
+//! UNKNOWN-ATTRIBUTES.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! USERHASH.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 

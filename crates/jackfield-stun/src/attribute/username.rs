@@ -1,3 +1,5 @@
+//! USERNAME.
+
 use crate::attribute::text::text_attribute;
 
 text_attribute! {

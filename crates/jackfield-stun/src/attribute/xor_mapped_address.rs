@@ -1,3 +1,5 @@
+//! XOR-MAPPED-ADDRESS.
+
 use std::net::SocketAddr;
 
 use crate::attribute::{Attribute, AttributeType, address};

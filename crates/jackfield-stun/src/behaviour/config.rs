@@ -1,3 +1,5 @@
+//! What a discovery asks, and for how long.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

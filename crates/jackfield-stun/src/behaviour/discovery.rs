@@ -1,3 +1,5 @@
+//! The discovery itself: hands outcomes to its tests, and writes the report.
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -1,3 +1,5 @@
+//! Requests of a discovery and what becomes of them.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

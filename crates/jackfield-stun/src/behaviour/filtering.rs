@@ -1,3 +1,5 @@
+//! The filtering test.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! One line of a report: known, or unknown for a reason.
+
 use std::fmt;
 
 /// One thing that was to be found out.

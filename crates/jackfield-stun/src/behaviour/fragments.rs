@@ -1,3 +1,5 @@
+//! The test for IP fragments.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! The hairpinning test.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

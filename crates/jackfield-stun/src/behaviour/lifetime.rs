@@ -1,3 +1,5 @@
+//! The search for the lifetime of an idle mapping.
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

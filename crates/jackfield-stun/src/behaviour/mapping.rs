@@ -1,3 +1,5 @@
+//! The mapping test.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! How a NAT chooses external ports.
+
 use super::finding::{Finding, Reason};
 use super::report::{PortAssignment, Sighting};
 

@@ -1,3 +1,5 @@
+//! What a discovery found out.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

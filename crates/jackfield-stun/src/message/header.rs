@@ -1,3 +1,5 @@
+//! The first 20 bytes of a message.
+
 use std::fmt;
 
 use crate::DecodeError;

@@ -1,3 +1,5 @@
+//! Reading a message where it lies.
+
 use crate::attribute::{Attribute, AttributeType, fingerprint};
 use crate::message::{Class, HEADER_LENGTH, MessageHeader, Method, TransactionId};
 use crate::{DecodeError, IntegrityError, Key, integrity};

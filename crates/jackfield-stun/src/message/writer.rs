@@ -1,3 +1,5 @@
+//! Writing a message attribute by attribute.
+
 use crate::attribute::{Attribute, AttributeType, fingerprint};
 use crate::message::{Class, HEADER_LENGTH, MessageHeader, Method, TransactionId};
 use crate::{Key, MessageTooLong, integrity};

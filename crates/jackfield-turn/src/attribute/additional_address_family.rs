@@ -1,3 +1,5 @@
+//! ADDITIONAL-ADDRESS-FAMILY.
+
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! ADDRESS-ERROR-CODE.
+
 use jackfield_stun::attribute::{Attribute, AttributeType, ErrorCodeAttribute};
 use jackfield_stun::{DecodeError, TransactionId};
 

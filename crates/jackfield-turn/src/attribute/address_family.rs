@@ -1,3 +1,5 @@
+//! The families that attributes name.
+
 use std::net::IpAddr;
 
 use jackfield_stun::DecodeError;

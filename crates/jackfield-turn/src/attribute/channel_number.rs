@@ -1,3 +1,5 @@
+//! CHANNEL-NUMBER.
+
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{DecodeError, TransactionId};
 

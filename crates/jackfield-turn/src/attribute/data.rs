@@ -1,3 +1,5 @@
+//! DATA.
+
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! DONT-FRAGMENT.
+
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{DecodeError, TransactionId};
 

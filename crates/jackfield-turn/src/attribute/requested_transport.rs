@@ -1,3 +1,5 @@
+//! REQUESTED-TRANSPORT.
+
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{DecodeError, TransactionId};
 

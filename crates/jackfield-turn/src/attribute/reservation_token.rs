@@ -1,3 +1,5 @@
+//! RESERVATION-TOKEN.
+
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{DecodeError, TransactionId};
 

@@ -1,3 +1,5 @@
+//! XOR-PEER-ADDRESS.
+
 use std::net::SocketAddr;
 
 use jackfield_stun::attribute::{Attribute, AttributeType, address};

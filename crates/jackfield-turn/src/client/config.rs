@@ -1,3 +1,5 @@
+//! How a client behaves, and what it keeps at most.
+
 use std::time::Duration;
 
 use jackfield_stun::transaction::Retransmission;

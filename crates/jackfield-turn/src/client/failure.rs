@@ -1,3 +1,5 @@
+//! Why there is no allocation, and whose fault that is.
+
 use std::fmt;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What a client wants done, and what happened.
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! What a client counts.
+
 /// Counters of one client, all since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

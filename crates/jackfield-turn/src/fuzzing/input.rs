@@ -1,3 +1,5 @@
+//! Fuzz input as a stream of choices.
+
 /// Bytes from a fuzzer, taken piece by piece; when they end, so does the story.
 pub(super) struct Input<'a> {
     rest: &'a [u8],

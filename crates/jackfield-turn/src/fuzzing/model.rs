@@ -1,3 +1,5 @@
+//! A story of several clients, held against a simple model of a TURN server.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

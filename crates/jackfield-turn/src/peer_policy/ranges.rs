@@ -1,3 +1,5 @@
+//! Ranges of addresses, found by binary search.
+
 use std::net::IpAddr;
 
 use crate::Cidr;

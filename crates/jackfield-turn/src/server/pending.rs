@@ -1,3 +1,5 @@
+//! Allocations that wait for their sockets.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
