@@ -106,3 +106,8 @@ pub use hub::Hub;
 pub use member::NewMember;
 pub use output::{AckId, CloseReason, MemberId, Output};
 pub use stats::Stats;
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -79,3 +79,8 @@ pub use message::{
     Attributes, Class, HEADER_LENGTH, MAGIC_COOKIE, Message, MessageHeader, MessageWriter, Method,
     TransactionId, looks_like_stun,
 };
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -111,7 +111,7 @@ impl Driver {
     }
 
     /// Waits for a datagram or for the client's deadline; returns what a peer sent.
-    fn receive(&mut self) -> Result<Option<(SocketAddr, Vec<u8>)>, Box<dyn Error>> {
+    fn receive(&mut self) -> Result<Option<FromPeer>, Box<dyn Error>> {
         let now = Instant::now();
         let wait = self.deadline.map_or(Duration::from_secs(1), |until| {
             until.saturating_duration_since(now)
@@ -131,6 +131,9 @@ impl Driver {
         Ok(received.map(|received| (received.peer, received.data.to_vec())))
     }
 }
+
+/// Which peer sent what.
+type FromPeer = (SocketAddr, Vec<u8>);
 
 fn resolve(name: &str) -> Result<SocketAddr, Box<dyn Error>> {
     let address = name.to_socket_addrs()?.next();

@@ -115,3 +115,8 @@ pub use registry::Registry;
 pub use relay::{Header, Relay};
 pub use server::Server;
 pub use stats::{DropReason, Stats};
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
