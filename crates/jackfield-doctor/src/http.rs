@@ -84,7 +84,7 @@ impl Site<'_> {
 
     async fn listen(&self, path: &str) -> Result<(), String> {
         let stream = self.connect().await?;
-        let config = std::sync::Arc::new(ws::Config::default());
+        let config = std::sync::Arc::new(ws::WsConfig::default());
         let request = self.request(path, ())?;
         let mut socket = ws::connect(stream, &request, &config)
             .await

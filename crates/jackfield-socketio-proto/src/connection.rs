@@ -10,14 +10,14 @@ use crate::packet::{AckPacket, Content, DecodeError, Decoder, DecoderConfig, Eve
 
 /// Times and limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionConfig {
+pub struct ServerConnectionConfig {
     /// Limits of its packets.
     pub decoder: DecoderConfig,
     /// How long a client may take to join its first namespace.
     pub connect_timeout: Duration,
 }
 
-impl Default for ConnectionConfig {
+impl Default for ServerConnectionConfig {
     fn default() -> Self {
         Self {
             decoder: DecoderConfig::default(),
@@ -28,7 +28,7 @@ impl Default for ConnectionConfig {
 
 /// The Socket.IO side of one engine session, on the server.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ServerConnection {
     version: Version,
     decoder: Decoder,
     /// The namespaces that the client has joined or asked to join; a packet for any other is a violation.
@@ -46,7 +46,7 @@ enum State {
 /// What a client's message means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The client asks to join a namespace: answer by [`Connection::accept`] or [`Connection::leave`].
+    /// The client asks to join a namespace: answer by [`ServerConnection::accept`] or [`ServerConnection::leave`].
     Connect {
         /// The namespace, without a query string.
         namespace: ByteString,
@@ -94,10 +94,10 @@ pub enum Violation {
     ConnectErrorFromClient,
 }
 
-impl Connection {
+impl ServerConnection {
     /// Starts a connection that has joined nothing.
     #[must_use]
-    pub fn new(now: Instant, version: Version, config: &ConnectionConfig) -> Self {
+    pub fn new(now: Instant, version: Version, config: &ServerConnectionConfig) -> Self {
         Self {
             version,
             decoder: Decoder::new(config.decoder),
@@ -193,20 +193,20 @@ fn query_as_json(query: &str) -> ByteString {
 mod tests {
     use super::*;
 
-    fn connection(version: Version) -> (Instant, Connection) {
+    fn connection(version: Version) -> (Instant, ServerConnection) {
         #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
         let now = Instant::now();
         (
             now,
-            Connection::new(now, version, &ConnectionConfig::default()),
+            ServerConnection::new(now, version, &ServerConnectionConfig::default()),
         )
     }
 
-    fn take(connection: &mut Connection, text: &'static str) -> Option<Event> {
+    fn take(connection: &mut ServerConnection, text: &'static str) -> Option<Event> {
         connection.handle_message(Message::Text(text.into()))
     }
 
-    fn violation(connection: &mut Connection, text: &'static str) -> Violation {
+    fn violation(connection: &mut ServerConnection, text: &'static str) -> Violation {
         match take(connection, text) {
             Some(Event::Violation(violation)) => violation,
             other => panic!("{other:?}"),

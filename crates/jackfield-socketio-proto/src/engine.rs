@@ -12,8 +12,8 @@ pub use handshake::{Open, Query, RequestError, query_map};
 pub use outgoing::Outgoing;
 pub use packet::{Message, Packet, PacketError};
 pub use session::{
-    LinkEnd, LinkId, Output, PostBody, PostFailure, RequestId, Response, SendError, Session,
-    SessionConfig,
+    LinkEnd, LinkId, Output, PostBody, PostFailure, RequestId, Response, SendError, ServerSession,
+    ServerSessionConfig,
 };
 
 /// The revision of the Engine.IO protocol that a client speaks, its `EIO` query parameter.

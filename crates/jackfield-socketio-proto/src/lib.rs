@@ -1,8 +1,8 @@
 //! Engine.IO and Socket.IO, sans-IO: what the bytes mean and what happens when.
 //!
 //! Engine.IO carries messages between a browser and a server, by long-polling, by WebSocket, and by moving from one to
-//! the other ([`engine::Session`]). Socket.IO carries events in those messages, in namespaces, with acknowledgements and
-//! binary attachments ([`packet`], [`Connection`]). Nothing here has a socket, a task, a clock or a random number.
+//! the other ([`engine::ServerSession`]). Socket.IO carries events in those messages, in namespaces, with acknowledgements and
+//! binary attachments ([`packet`], [`ServerConnection`]). Nothing here has a socket, a task, a clock or a random number.
 //!
 //! ```
 //! use jackfield_socketio_proto::engine::Message;
@@ -43,4 +43,4 @@ pub mod packet;
 
 pub use args::Args;
 pub use binary::Binary;
-pub use connection::{Connection, ConnectionConfig, Event, Violation};
+pub use connection::{Event, ServerConnection, ServerConnectionConfig, Violation};

@@ -13,7 +13,7 @@ use std::thread;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use jackfield_socketio::{Args, Config, Io};
+use jackfield_socketio::{Args, Io, IoConfig};
 use serde_json::value::RawValue;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -45,9 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn server() -> Io {
-    let io = Io::new(Config {
+    let io = Io::new(IoConfig {
         keep_headers: false,
-        ..Config::default()
+        ..IoConfig::default()
     });
     let main = io.of("/");
     main.on("echo", async |socket, event| {

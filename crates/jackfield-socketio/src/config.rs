@@ -9,7 +9,7 @@ use http::request::Parts;
 /// Choices, times and limits of a server. Every field has a default; every limit that hits is counted in
 /// [`Stats`](crate::Stats).
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct IoConfig {
     /// The path that is served (`/socket.io/`); a missing slash at either end is added.
     pub path: String,
     /// Whether HTTP long-polling is offered (true).
@@ -61,7 +61,7 @@ pub struct Config {
     pub keep_headers: bool,
 }
 
-impl Default for Config {
+impl Default for IoConfig {
     fn default() -> Self {
         Self {
             path: "/socket.io/".to_owned(),
@@ -92,7 +92,7 @@ impl Default for Config {
     }
 }
 
-/// What happens when a packet does not fit into a client's buffer ([`Config::max_buffered`]).
+/// What happens when a packet does not fit into a client's buffer ([`IoConfig::max_buffered`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowConsumer {
     /// The client is disconnected with the reason `slow consumer`: it missed something and must start afresh.
@@ -179,7 +179,7 @@ impl Default for Cookie {
     }
 }
 
-/// The verdict of [`Config::allow_request`]: `Err` holds the message that the client gets with code 4 and status 403.
+/// The verdict of [`IoConfig::allow_request`]: `Err` holds the message that the client gets with code 4 and status 403.
 pub type Verdict = Result<(), String>;
 
 /// Decides about a handshake by its HTTP request, at once: look up what takes time in a namespace's middleware.

@@ -21,13 +21,13 @@ pub use jackfield_socketio_proto::engine::{CloseReason, Message, SendError, Tran
 pub use self::request::{ConnectionInfo, RequestInfo};
 pub use self::server::Server;
 pub use self::service::Service;
-pub use self::socket::Socket;
+pub use self::socket::EngineSocket;
 pub(crate) use self::wire::Wire;
 
 /// Makes a [`Peer`] for each session.
 pub trait Handler: Send + Sync + 'static {
     /// Takes a session that has just opened. Packets sent from here come right after the open packet.
-    fn open(&self, socket: &Socket) -> Box<dyn Peer>;
+    fn open(&self, socket: &EngineSocket) -> Box<dyn Peer>;
 }
 
 /// Takes what one session brings, in order and one call at a time. Calls must not block.
@@ -35,7 +35,7 @@ pub trait Peer: Send {
     /// Takes a message.
     fn message(&mut self, message: Message);
 
-    /// Takes the news that a time set by [`Socket::set_deadline`] has come.
+    /// Takes the news that a time set by [`EngineSocket::set_deadline`] has come.
     fn deadline(&mut self) {}
 
     /// Takes the end of the session; nothing follows.

@@ -1,14 +1,14 @@
 //! A Socket.IO server for hyper, axum and anything else that speaks [`tower_service`], on tokio.
 //!
-//! Clients are the stock ones: `socket.io-client` 3 and 4, and with [`Config::allow_eio3`] also 2. They connect by HTTP
+//! Clients are the stock ones: `socket.io-client` 3 and 4, and with [`IoConfig::allow_eio3`] also 2. They connect by HTTP
 //! long-polling or WebSocket, and move from the first to the second. The API follows the JavaScript server's: see [`Io`],
 //! [`Namespace`] and [`Socket`].
 //!
 //! ```no_run
-//! use jackfield_socketio::{Config, Io, Socket};
+//! use jackfield_socketio::{IoConfig, Io, Socket};
 //!
 //! # async fn run() -> std::io::Result<()> {
-//! let io = Io::new(Config::default());
+//! let io = Io::new(IoConfig::default());
 //! io.on_connect(async |socket: Socket| {
 //!     socket.on("join", async |socket, event| {
 //!         let Ok(room) = event.get::<String>(0) else { return };
@@ -45,7 +45,7 @@
 //!
 //! # Standards
 //! - [x] Engine.IO 4: polling, WebSocket, upgrade, heartbeat, errors by number, CORS, cookie
-//! - [x] Engine.IO 3 with [`Config::allow_eio3`]
+//! - [x] Engine.IO 3 with [`IoConfig::allow_eio3`]
 //! - [x] Socket.IO protocol 5 (and 4 for Engine.IO 3): namespaces, acknowledgements both ways, binary attachments,
 //!   middlewares, rooms, volatile packets, broadcasts with acknowledgements
 //! - [x] several processes as one server, by an [`adapter`] that the application brings
@@ -54,7 +54,7 @@
 //! - [ ] JSONP polling, serving the client's script: left out on purpose
 //!
 //! # Bad input
-//! Every limit is a field of [`Config`] and counted in [`Stats`]. What breaks the protocol ends its session; nothing that
+//! Every limit is a field of [`IoConfig`] and counted in [`Stats`]. What breaks the protocol ends its session; nothing that
 //! a client sends is logged.
 
 mod config;
@@ -66,7 +66,7 @@ mod sync;
 
 pub use adapter::Delivery;
 pub use config::{
-    AllowRequest, Config, Cookie, Cors, HandshakeRate, Origins, SlowConsumer, Verdict,
+    AllowRequest, Cookie, Cors, HandshakeRate, IoConfig, Origins, SlowConsumer, Verdict,
 };
 pub use jackfield_socketio_proto::packet::EncodeError;
 pub use jackfield_socketio_proto::{Args, Binary};

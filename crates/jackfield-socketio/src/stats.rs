@@ -65,27 +65,27 @@ stats! {
     handshakes,
     /// Sessions that moved from polling to WebSocket.
     upgrades,
-    /// WebSockets that did not complete an upgrade within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout).
+    /// WebSockets that did not complete an upgrade within [`IoConfig::upgrade_timeout`](crate::IoConfig::upgrade_timeout).
     upgrade_timeouts,
     /// Requests refused because their session is unknown.
     unknown_sid,
     /// Requests refused for another error of the client.
     bad_requests,
-    /// Handshakes refused by [`Config::allow_request`](crate::Config::allow_request).
+    /// Handshakes refused by [`IoConfig::allow_request`](crate::IoConfig::allow_request).
     forbidden,
-    /// Handshakes refused because [`Config::allow_eio3`](crate::Config::allow_eio3) is off.
+    /// Handshakes refused because [`IoConfig::allow_eio3`](crate::IoConfig::allow_eio3) is off.
     unsupported_version,
-    /// Handshakes refused by [`Config::max_connections`](crate::Config::max_connections), or while closing.
+    /// Handshakes refused by [`IoConfig::max_connections`](crate::IoConfig::max_connections), or while closing.
     too_many_connections,
-    /// Handshakes refused by [`Config::handshake_rate`](crate::Config::handshake_rate).
+    /// Handshakes refused by [`IoConfig::handshake_rate`](crate::IoConfig::handshake_rate).
     too_many_handshakes,
-    /// POST bodies and WebSocket messages above [`Config::max_payload`](crate::Config::max_payload).
+    /// POST bodies and WebSocket messages above [`IoConfig::max_payload`](crate::IoConfig::max_payload).
     payload_too_large,
-    /// POST bodies that took longer than [`Config::body_timeout`](crate::Config::body_timeout).
+    /// POST bodies that took longer than [`IoConfig::body_timeout`](crate::IoConfig::body_timeout).
     body_timeouts,
-    /// Sessions that ended because no heartbeat came within [`Config::ping_timeout`](crate::Config::ping_timeout).
+    /// Sessions that ended because no heartbeat came within [`IoConfig::ping_timeout`](crate::IoConfig::ping_timeout).
     ping_timeouts,
-    /// Sessions that joined no namespace within [`Config::connect_timeout`](crate::Config::connect_timeout).
+    /// Sessions that joined no namespace within [`IoConfig::connect_timeout`](crate::IoConfig::connect_timeout).
     connect_timeouts,
     /// Sessions that ended because what the client sent is not the protocol.
     protocol_errors,
@@ -101,11 +101,11 @@ stats! {
     packets_out,
     /// Volatile packets that were dropped because the client was not ready.
     volatile_dropped,
-    /// Packets that did not fit into a client's buffer ([`Config::max_buffered`](crate::Config::max_buffered)).
+    /// Packets that did not fit into a client's buffer ([`IoConfig::max_buffered`](crate::IoConfig::max_buffered)).
     buffer_full,
     /// Clients that were disconnected because of that.
     slow_consumers,
-    /// Times that reading from a client paused because of [`Config::max_inbound`](crate::Config::max_inbound).
+    /// Times that reading from a client paused because of [`IoConfig::max_inbound`](crate::IoConfig::max_inbound).
     inbound_paused,
     /// Acknowledgements that did not come in time.
     ack_timeouts,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_socketio::{
-    AllowRequest, Config, Cookie, Cors, EmitError, HandshakeRate, Io, SlowConsumer, Socket,
+    AllowRequest, Cookie, Cors, EmitError, HandshakeRate, Io, IoConfig, SlowConsumer, Socket,
 };
 use support::{LONG, Polling, Ws, get, request, serve, until};
 use tokio::io::AsyncWriteExt;
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 const PATH: &str = "/socket.io/?EIO=4";
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
-async fn server(config: Config) -> (Io, SocketAddr) {
+async fn server(config: IoConfig) -> (Io, SocketAddr) {
     let io = Io::new(config);
     let address = serve(&io).await;
     (io, address)
@@ -43,9 +43,9 @@ async fn polling_client(io: &Io, address: SocketAddr) -> (Polling, Socket) {
 
 #[tokio::test]
 async fn the_number_of_sessions_is_limited() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         max_connections: 2,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let first = Polling::open(address, PATH).await;
@@ -68,12 +68,12 @@ async fn the_number_of_sessions_is_limited() {
 
 #[tokio::test]
 async fn handshakes_from_one_address_are_limited() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         handshake_rate: Some(HandshakeRate {
             burst: 3,
             per_second: 0,
         }),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     for _ in 0..3 {
@@ -85,14 +85,14 @@ async fn handshakes_from_one_address_are_limited() {
 
 #[tokio::test]
 async fn the_application_decides_who_comes_in() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         allow_request: Some(AllowRequest::new(|head| {
             match head.headers.get("x-key").map(|key| key.as_bytes()) {
                 Some(b"right") => Ok(()),
                 _ => Err("wrong key".to_owned()),
             }
         })),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let refused = get(address, HANDSHAKE).await;
@@ -111,9 +111,9 @@ async fn the_application_decides_who_comes_in() {
 
 #[tokio::test]
 async fn transports_and_upgrades_can_be_switched_off() {
-    let (_io, address) = server(Config {
+    let (_io, address) = server(IoConfig {
         websocket: false,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let open = get(address, HANDSHAKE).await;
@@ -124,17 +124,17 @@ async fn transports_and_upgrades_can_be_switched_off() {
             .is_err()
     );
 
-    let (_io, address) = server(Config {
+    let (_io, address) = server(IoConfig {
         polling: false,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     assert_eq!(get(address, HANDSHAKE).await.code(), 0);
     Ws::open(address, PATH).await;
 
-    let (_io, address) = server(Config {
+    let (_io, address) = server(IoConfig {
         allow_upgrades: false,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let polling = Polling::open(address, PATH).await;
@@ -144,13 +144,13 @@ async fn transports_and_upgrades_can_be_switched_off() {
 
 #[tokio::test]
 async fn the_cookie_carries_the_session() {
-    let (_io, address) = server(Config {
+    let (_io, address) = server(IoConfig {
         cookie: Some(Cookie {
             secure: true,
             max_age: Some(Duration::from_secs(60)),
             ..Cookie::default()
         }),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let open = get(address, HANDSHAKE).await;
@@ -170,12 +170,12 @@ async fn the_cookie_carries_the_session() {
 
 #[tokio::test]
 async fn listed_origins_may_use_the_server() {
-    let (_io, address) = server(Config {
+    let (_io, address) = server(IoConfig {
         cors: Some(Cors {
             credentials: true,
             ..Cors::origins(["https://a.example"])
         }),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let friend = "Origin: https://a.example\r\n";
@@ -209,9 +209,9 @@ async fn listed_origins_may_use_the_server() {
 
 #[tokio::test]
 async fn an_upgrade_that_is_not_completed_is_given_up() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         upgrade_timeout: Duration::from_millis(50),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let polling = Polling::open(address, PATH).await;
@@ -225,9 +225,9 @@ async fn an_upgrade_that_is_not_completed_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_joins_nothing_is_counted() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         connect_timeout: Duration::from_millis(50),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     Ws::open(address, PATH).await.closed().await;
@@ -236,9 +236,9 @@ async fn a_client_that_joins_nothing_is_counted() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_ends_the_session() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         body_timeout: Duration::from_millis(50),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let polling = Polling::open(address, PATH).await;
@@ -255,10 +255,10 @@ async fn a_body_that_does_not_come_ends_the_session() {
 
 #[tokio::test]
 async fn a_silent_client_is_dropped_and_counted() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         ping_interval: Duration::from_millis(50),
         ping_timeout: Duration::from_millis(20),
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     Ws::open(address, PATH).await.closed().await;
@@ -270,9 +270,9 @@ async fn a_silent_client_is_dropped_and_counted() {
 
 #[tokio::test]
 async fn a_payload_above_the_limit_is_counted() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         max_payload: 1000,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let polling = Polling::open(address, PATH).await;
@@ -290,9 +290,9 @@ async fn a_payload_above_the_limit_is_counted() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_disconnected() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         max_buffered: 10_000,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let (polling, socket) = polling_client(&io, address).await;
@@ -321,10 +321,10 @@ async fn a_client_that_does_not_read_is_disconnected() {
 
 #[tokio::test]
 async fn packets_for_a_client_that_does_not_read_can_be_dropped() {
-    let (io, address) = server(Config {
+    let (io, address) = server(IoConfig {
         max_buffered: 10_000,
         slow_consumer: SlowConsumer::DropNewest,
-        ..Config::default()
+        ..IoConfig::default()
     })
     .await;
     let (polling, socket) = polling_client(&io, address).await;
@@ -344,7 +344,7 @@ async fn packets_for_a_client_that_does_not_read_can_be_dropped() {
 
 #[tokio::test]
 async fn volatile_events_go_only_to_clients_that_are_ready() {
-    let (io, address) = server(Config::default()).await;
+    let (io, address) = server(IoConfig::default()).await;
     let (polling, socket) = polling_client(&io, address).await;
     socket.emit_volatile("lost", &()).unwrap();
     assert_eq!(io.stats().volatile_dropped.get(), 1);
@@ -357,9 +357,9 @@ async fn volatile_events_go_only_to_clients_that_are_ready() {
 
 #[tokio::test]
 async fn nothing_more_is_read_while_handlers_are_behind() {
-    let io = Io::new(Config {
+    let io = Io::new(IoConfig {
         max_inbound: 10_000,
-        ..Config::default()
+        ..IoConfig::default()
     });
     let gate = Arc::new(Notify::new());
     let (sender, mut handled) = mpsc::unbounded_channel();

@@ -10,7 +10,7 @@ mod support;
 
 use std::net::SocketAddr;
 
-use jackfield_socketio::{Config, Io};
+use jackfield_socketio::{Io, IoConfig};
 use support::{Polling, Ws, fixture, request, serve};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -33,7 +33,7 @@ async fn assert_serves(address: SocketAddr) {
 
 #[tokio::test]
 async fn cve_2020_28481_no_origin_is_let_in_by_default() {
-    let address = serve(&Io::new(Config::default())).await;
+    let address = serve(&Io::new(IoConfig::default())).await;
     let origin = "Origin: https://evil.example\r\n";
     let reply = request(
         address,
@@ -272,7 +272,7 @@ async fn socketioxide_0_17_9_characters_of_several_bytes_are_whole() {
 
 #[tokio::test]
 async fn engine_io_6_6_8_handshakes_that_fail_leave_nothing_behind() {
-    let io = Io::new(Config::default());
+    let io = Io::new(IoConfig::default());
     let address = serve(&io).await;
     for _ in 0..20 {
         // A WebSocket handshake without its key opens no session.

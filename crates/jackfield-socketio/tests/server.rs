@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jackfield_socketio::engine::Transport;
 use jackfield_socketio::{
-    AckError, Binary, Config, ConnectError, DisconnectReason, EmitError, Io, Socket,
+    AckError, Binary, ConnectError, DisconnectReason, EmitError, Io, IoConfig, Socket,
 };
 use serde_json::{Value, json};
 use support::{LONG, Polling, Ws, serve};
@@ -24,11 +24,11 @@ const PATH: &str = "/socket.io/?EIO=4";
 
 /// A server that hands its sockets out, and its address.
 async fn server() -> (Io, std::net::SocketAddr, mpsc::UnboundedReceiver<Socket>) {
-    server_with(Config::default()).await
+    server_with(IoConfig::default()).await
 }
 
 async fn server_with(
-    config: Config,
+    config: IoConfig,
 ) -> (Io, std::net::SocketAddr, mpsc::UnboundedReceiver<Socket>) {
     let io = Io::new(config);
     let (sender, sockets) = mpsc::unbounded_channel();
@@ -73,7 +73,7 @@ async fn next(lines: &mut mpsc::UnboundedReceiver<String>) -> String {
 
 #[tokio::test]
 async fn a_middleware_refuses_with_a_message_and_data() {
-    let io = Io::new(Config::default());
+    let io = Io::new(IoConfig::default());
     io.use_middleware(async |socket: Socket| {
         assert!(!socket.is_connected());
         let auth: Value = socket.handshake().auth().unwrap();
@@ -126,7 +126,7 @@ async fn the_handshake_tells_where_a_client_comes_from() {
 
 #[tokio::test]
 async fn events_wait_until_the_connection_handler_is_done() {
-    let io = Io::new(Config::default());
+    let io = Io::new(IoConfig::default());
     let (journal, mut lines) = journal();
     let gate = Arc::new(Notify::new());
     let opened = Arc::clone(&gate);
@@ -494,12 +494,12 @@ async fn namespaces_are_apart() {
 
 #[tokio::test]
 async fn each_end_has_its_reason() {
-    let config = Config {
+    let config = IoConfig {
         ping_interval: Duration::from_millis(100),
         ping_timeout: Duration::from_millis(50),
         // Some of the clients here do not answer the closing handshake.
         shutdown_timeout: Duration::from_millis(100),
-        ..Config::default()
+        ..IoConfig::default()
     };
     let (io, address, mut sockets) = server_with(config).await;
     let (journal, mut lines) = journal();

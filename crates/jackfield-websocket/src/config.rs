@@ -16,7 +16,7 @@ pub enum Role {
 
 /// The limits of a connection; each breach fails it with a [`Violation`](crate::Violation) that names the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
+pub struct WebSocketLimits {
     /// Most bytes in the payload of one frame, compressed if it is (1 MiB).
     pub max_frame: usize,
     /// Most bytes in one message, after decompression (1 MiB). This bounds what a connection holds for its peer.
@@ -27,7 +27,7 @@ pub struct Config {
     pub max_waiting_pongs: usize,
 }
 
-impl Default for Config {
+impl Default for WebSocketLimits {
     fn default() -> Self {
         Self {
             max_frame: 1 << 20,

@@ -13,7 +13,7 @@ pub use outgoing::Outgoing;
 pub use send::SendError;
 
 use crate::close::{CloseCode, CloseFrame};
-use crate::config::{Config, Role};
+use crate::config::{Role, WebSocketLimits};
 use crate::deflate::{self, Compressor, Inflater};
 use crate::frame::MAX_HEADER;
 use crate::{Message, Violation};
@@ -25,10 +25,10 @@ use crate::{Message, Violation};
 /// answered before it.
 ///
 /// ```
-/// use jackfield_websocket::{Config, Connection, Event, Message, Role};
+/// use jackfield_websocket::{WebSocketLimits, Connection, Event, Message, Role};
 ///
-/// let mut server = Connection::new(Role::Server, Config::default());
-/// let mut client = Connection::new(Role::Client { seed: [7; 32] }, Config::default());
+/// let mut server = Connection::new(Role::Server, WebSocketLimits::default());
+/// let mut client = Connection::new(Role::Client { seed: [7; 32] }, WebSocketLimits::default());
 /// client.send(&Message::text("Hello")).unwrap();
 ///
 /// let wire = client.outgoing().take_bytes();
@@ -38,7 +38,7 @@ use crate::{Message, Violation};
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    config: Config,
+    limits: WebSocketLimits,
     keys: Keys,
     deflate: Option<Box<Deflate>>,
     stage: Stage,
@@ -115,9 +115,9 @@ struct Deflate {
 impl Connection {
     /// A connection right after its handshake, without compression.
     #[must_use]
-    pub fn new(role: Role, config: Config) -> Self {
+    pub fn new(role: Role, limits: WebSocketLimits) -> Self {
         Self {
-            config,
+            limits,
             keys: match role {
                 Role::Server => Keys::Server,
                 Role::Client { seed } => Keys::Client(Box::new(ChaCha12Rng::from_seed(seed))),
@@ -165,7 +165,7 @@ impl Connection {
         self.outgoing.bytes()
     }
 
-    /// Pings since the last call that are not answered because [`Config::max_waiting_pongs`] Pongs waited.
+    /// Pings since the last call that are not answered because [`WebSocketLimits::max_waiting_pongs`] Pongs waited.
     pub fn take_skipped_pongs(&mut self) -> u64 {
         std::mem::take(&mut self.skipped_pongs)
     }

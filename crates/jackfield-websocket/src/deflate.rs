@@ -24,7 +24,7 @@ pub(crate) const MAX_WINDOW_BITS: u8 = 15;
 
 /// What this side wants of compression, before the peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
+pub struct DeflateConfig {
     /// zlib's level, 1 (fast) to 9 (small); others are clamped (6).
     pub level: u8,
     /// Messages below this many bytes are sent as they are (1,024).
@@ -41,7 +41,7 @@ pub struct Config {
     pub client_max_window_bits: u8,
 }
 
-impl Default for Config {
+impl Default for DeflateConfig {
     fn default() -> Self {
         Self {
             level: 6,
@@ -54,7 +54,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl DeflateConfig {
     pub(crate) fn clamped(mut self) -> Self {
         let window = MIN_WINDOW_BITS..=MAX_WINDOW_BITS;
         self.level = self.level.clamp(1, 9);

@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use crate::frame::{Header, OpCode};
 use crate::handshake::{Extension, Options, accept, answer, parse};
 use crate::utf8::Decoder;
-use crate::{CloseFrame, Config, Connection, Event, Message, Role, Violation, deflate};
+use crate::{CloseFrame, Connection, Event, Message, Role, Violation, WebSocketLimits, deflate};
 
-const LIMITS: Config = Config {
+const LIMITS: WebSocketLimits = WebSocketLimits {
     max_frame: 3000,
     max_message: 5000,
     max_fragments: 8,
@@ -177,7 +177,7 @@ pub fn extensions(data: &[u8]) {
     };
     let Some(list) = parse(text) else { return };
     assert_eq!(parse(&plain(&list)).as_deref(), Some(list.as_slice()));
-    let config = deflate::Config::default();
+    let config = deflate::DeflateConfig::default();
     if let Some((params, value)) = answer(&list, &config) {
         let answer = parse(&value).unwrap();
         assert_eq!(answer.len(), 1);
@@ -223,7 +223,7 @@ pub fn request(data: &[u8]) {
     };
     let options = Options {
         subprotocols: vec!["json".to_owned(), "chat".to_owned()],
-        deflate: Some(deflate::Config::default()),
+        deflate: Some(deflate::DeflateConfig::default()),
     };
     match accept(&method, version, &headers, &options) {
         Ok(accepted) => {
@@ -254,7 +254,7 @@ pub fn answer_head(data: &[u8]) {
     };
     let options = Options {
         subprotocols: vec!["json".to_owned()],
-        deflate: Some(deflate::Config::default()),
+        deflate: Some(deflate::DeflateConfig::default()),
     };
     let request = http::Request::get("ws://localhost/").body(()).unwrap();
     let mut outcomes = Vec::new();

@@ -29,7 +29,7 @@ pub struct Options {
     /// Subprotocols: a server picks the first of the client's that is here, a client offers these in this order.
     pub subprotocols: Vec<String>,
     /// permessage-deflate, if it is supported.
-    pub deflate: Option<deflate::Config>,
+    pub deflate: Option<deflate::DeflateConfig>,
 }
 
 /// What both sides agreed on; by default plain messages without a subprotocol.

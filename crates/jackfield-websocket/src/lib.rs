@@ -4,11 +4,11 @@
 //! has no socket, no task and no clock: time limits belong to the driver. `jackfield-ws` drives it on tokio.
 //!
 //! ```
-//! use jackfield_websocket::{CloseCode, CloseFrame, Config, Connection, Event, Message, Role};
+//! use jackfield_websocket::{CloseCode, CloseFrame, WebSocketLimits, Connection, Event, Message, Role};
 //!
 //! // A server that answers each message with its length, and a client of it.
-//! let mut server = Connection::new(Role::Server, Config::default());
-//! let mut client = Connection::new(Role::Client { seed: [7; 32] }, Config::default());
+//! let mut server = Connection::new(Role::Server, WebSocketLimits::default());
+//! let mut client = Connection::new(Role::Client { seed: [7; 32] }, WebSocketLimits::default());
 //! client.send(&Message::text("How long is this?")).unwrap();
 //! client.close(Some(&CloseFrame::new(CloseCode::NORMAL, "")));
 //!
@@ -78,7 +78,7 @@ pub mod utf8;
 mod violation;
 
 pub use close::{CloseCode, CloseFrame};
-pub use config::{Config, Role};
+pub use config::{Role, WebSocketLimits};
 pub use connection::{Connection, Event, Outgoing, SendError};
 pub use message::{Kind, Message};
 pub use shared::Frame;

@@ -11,11 +11,11 @@ use crate::{Kind, Message};
 /// A message that many server connections send: its frame is encoded once and shared, plain and compressed.
 ///
 /// ```
-/// use jackfield_websocket::{Config, Connection, Frame, Kind, Role};
+/// use jackfield_websocket::{WebSocketLimits, Connection, Frame, Kind, Role};
 ///
 /// let frame = Frame::new(Kind::Text, &[b"4", b"hello everyone"]);
 /// for _ in 0..3 {
-///     let mut connection = Connection::new(Role::Server, Config::default());
+///     let mut connection = Connection::new(Role::Server, WebSocketLimits::default());
 ///     connection.send_frame(&frame).unwrap(); // a reference count, no copy
 ///     assert_eq!(connection.outgoing().take_bytes(), frame.plain());
 /// }

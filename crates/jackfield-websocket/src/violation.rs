@@ -47,13 +47,13 @@ pub enum Violation {
     /// A compressed message that does not decompress.
     #[error("the compressed message is corrupt")]
     CorruptDeflate,
-    /// A frame above [`Config::max_frame`](crate::Config::max_frame).
+    /// A frame above [`WebSocketLimits::max_frame`](crate::WebSocketLimits::max_frame).
     #[error("a frame is larger than allowed")]
     FrameTooLarge,
-    /// A message above [`Config::max_message`](crate::Config::max_message), after decompression.
+    /// A message above [`WebSocketLimits::max_message`](crate::WebSocketLimits::max_message), after decompression.
     #[error("a message is larger than allowed")]
     MessageTooLarge,
-    /// A message in more frames than [`Config::max_fragments`](crate::Config::max_fragments).
+    /// A message in more frames than [`WebSocketLimits::max_fragments`](crate::WebSocketLimits::max_fragments).
     #[error("a message has more fragments than allowed")]
     TooManyFragments,
 }

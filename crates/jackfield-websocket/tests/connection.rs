@@ -3,18 +3,18 @@
 use bytes::{Buf, Bytes};
 use jackfield_websocket::frame::{self, OpCode};
 use jackfield_websocket::{
-    CloseCode, CloseFrame, Config, Connection, Event, Frame, Kind, Message, Role, SendError,
-    Violation, deflate,
+    CloseCode, CloseFrame, Connection, Event, Frame, Kind, Message, Role, SendError, Violation,
+    WebSocketLimits, deflate,
 };
 
 const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 
 fn server() -> Connection {
-    Connection::new(Role::Server, Config::default())
+    Connection::new(Role::Server, WebSocketLimits::default())
 }
 
 fn client() -> Connection {
-    Connection::new(Role::Client { seed: [7; 32] }, Config::default())
+    Connection::new(Role::Client { seed: [7; 32] }, WebSocketLimits::default())
 }
 
 fn params() -> deflate::Params {
@@ -174,11 +174,11 @@ fn nothing_is_read_after_the_last_event() {
 
 #[test]
 fn limits_hold_before_the_bytes_are_there() {
-    let config = Config {
+    let config = WebSocketLimits {
         max_frame: 100,
         max_message: 150,
         max_fragments: 3,
-        ..Config::default()
+        ..WebSocketLimits::default()
     };
     let header_of = |opcode, fin, len: usize| masked(opcode, fin, &vec![b'a'; len]).slice(..6);
     let part = masked(OpCode::Text, false, &[b'a'; 90]);
@@ -209,9 +209,9 @@ fn limits_hold_before_the_bytes_are_there() {
 
 #[test]
 fn a_bomb_fails_at_the_limit_on_messages() {
-    let config = Config {
+    let config = WebSocketLimits {
         max_message: 10_000,
-        ..Config::default()
+        ..WebSocketLimits::default()
     };
     let mut server = Connection::new(Role::Server, config).with_deflate(params());
     let mut client = client().with_deflate(params());

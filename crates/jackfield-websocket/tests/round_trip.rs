@@ -8,7 +8,7 @@
 use bytes::{Buf, Bytes};
 use jackfield_websocket::frame::{self, OpCode};
 use jackfield_websocket::{
-    CloseCode, CloseFrame, Config, Connection, Event, Kind, Message, Role, deflate,
+    CloseCode, CloseFrame, Connection, Event, Kind, Message, Role, WebSocketLimits, deflate,
 };
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ fn params() -> impl Strategy<Value = Option<deflate::Params>> {
 }
 
 fn connection(role: Role, params: Option<deflate::Params>) -> Connection {
-    let connection = Connection::new(role, Config::default());
+    let connection = Connection::new(role, WebSocketLimits::default());
     match params {
         Some(params) => connection.with_deflate(params),
         None => connection,

@@ -39,24 +39,24 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn config(compress: bool) -> ws::Config {
-    let mut config = ws::Config::default();
+fn config(compress: bool) -> ws::WsConfig {
+    let mut config = ws::WsConfig::default();
     config.limits.max_frame = 64 << 20;
     config.limits.max_message = 64 << 20;
     config.max_queued = 128 << 20;
-    config.options.deflate = compress.then(|| deflate::Config {
+    config.options.deflate = compress.then(|| deflate::DeflateConfig {
         threshold: 0,
         server_no_context_takeover: false,
         // An offer that says so lets the server ask for it, which some cases do.
         client_no_context_takeover: true,
-        ..deflate::Config::default()
+        ..deflate::DeflateConfig::default()
     });
     config
 }
 
 struct Cases {
     server: String,
-    config: Arc<ws::Config>,
+    config: Arc<ws::WsConfig>,
 }
 
 impl Cases {

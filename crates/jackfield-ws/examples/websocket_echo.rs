@@ -51,18 +51,18 @@ impl Arguments {
         Ok(Self { listen, deflate })
     }
 
-    fn config(&self) -> ws::Config {
-        let mut config = ws::Config {
+    fn config(&self) -> ws::WsConfig {
+        let mut config = ws::WsConfig {
             max_queued: 2 * MAX_MESSAGE,
-            ..ws::Config::default()
+            ..ws::WsConfig::default()
         };
         config.limits.max_frame = MAX_MESSAGE;
         config.limits.max_message = MAX_MESSAGE;
-        config.options.deflate = self.deflate.then(|| deflate::Config {
+        config.options.deflate = self.deflate.then(|| deflate::DeflateConfig {
             threshold: 0,
             server_no_context_takeover: false,
             client_no_context_takeover: false,
-            ..deflate::Config::default()
+            ..deflate::DeflateConfig::default()
         });
         config
     }
@@ -70,7 +70,7 @@ impl Arguments {
 
 const USAGE: &str = "usage: websocket_echo --listen ADDR [--deflate]";
 
-async fn serve(stream: TcpStream, config: Arc<ws::Config>) {
+async fn serve(stream: TcpStream, config: Arc<ws::WsConfig>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let response = answer(request, &config);
@@ -84,7 +84,7 @@ async fn serve(stream: TcpStream, config: Arc<ws::Config>) {
         .await;
 }
 
-fn answer(mut request: Request<Incoming>, config: &Arc<ws::Config>) -> Response<String> {
+fn answer(mut request: Request<Incoming>, config: &Arc<ws::WsConfig>) -> Response<String> {
     match ws::upgrade(&mut request, config) {
         Ok((response, upgrade)) => {
             tokio::spawn(echo(upgrade));

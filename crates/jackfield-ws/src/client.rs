@@ -9,7 +9,7 @@ use jackfield_websocket::handshake::{ClientHandshake, Established, HandshakeErro
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::reading::poll_read_shared;
-use crate::{Config, Error, WebSocket};
+use crate::{Error, WebSocket, WsConfig};
 
 /// Opens a WebSocket over `stream`, which leads to the server that `request` names.
 ///
@@ -20,7 +20,7 @@ use crate::{Config, Error, WebSocket};
 pub async fn connect<S, B>(
     stream: S,
     request: &Request<B>,
-    config: &Arc<Config>,
+    config: &Arc<WsConfig>,
 ) -> Result<WebSocket<S>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -43,7 +43,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     mut handshake: ClientHandshake,
     role: Role,
-    config: &Arc<Config>,
+    config: &Arc<WsConfig>,
 ) -> Result<WebSocket<S>, Error> {
     stream.write_all(handshake.request()).await?;
     stream.flush().await?;

@@ -9,9 +9,9 @@ use jackfield_websocket::handshake::Options;
 
 /// Limits, times and choices; connections share one through an [`Arc`].
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct WsConfig {
     /// Limits on what the peer sends.
-    pub limits: jackfield_websocket::Config,
+    pub limits: jackfield_websocket::WebSocketLimits,
     /// Subprotocols and compression.
     pub options: Options,
     /// Most bytes that wait to be written; [`Error::QueueFull`](crate::Error::QueueFull) above (16 MiB).
@@ -34,10 +34,10 @@ pub struct Config {
     pub counters: Arc<Counters>,
 }
 
-impl Default for Config {
+impl Default for WsConfig {
     fn default() -> Self {
         Self {
-            limits: jackfield_websocket::Config::default(),
+            limits: jackfield_websocket::WebSocketLimits::default(),
             options: Options::default(),
             max_queued: 16 << 20,
             pause_reading_above: 1 << 20,

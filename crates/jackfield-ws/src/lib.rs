@@ -36,7 +36,7 @@ mod upgrade;
 mod writing;
 
 pub use client::connect;
-pub use config::{Config, Counters};
+pub use config::{Counters, WsConfig};
 pub use error::Error;
 pub use jackfield_websocket::deflate;
 pub use jackfield_websocket::handshake::{Established, HandshakeError, Refusal};

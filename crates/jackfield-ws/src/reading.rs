@@ -57,16 +57,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             return Poll::Pending;
         }
         self.paused = false;
-        let mut inbox = Inbox {
+        let mut sink = EventSink {
             core: &mut self.core,
             messages: &mut self.messages,
             last: None,
         };
         let len = ready!(poll_read_shared(&mut self.io, cx, |input| {
-            inbox.take(input);
+            sink.take(input);
             input.len()
         }))?;
-        let last = inbox.last;
+        let last = sink.last;
         if len == 0 {
             return Poll::Ready(Err(Error::Disconnected));
         }
@@ -86,13 +86,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Takes bytes that were read elsewhere.
     pub(crate) fn take_input(&mut self, input: &[u8]) {
-        let mut inbox = Inbox {
+        let mut sink = EventSink {
             core: &mut self.core,
             messages: &mut self.messages,
             last: None,
         };
-        inbox.take(input);
-        if let Some(event) = inbox.last {
+        sink.take(input);
+        if let Some(event) = sink.last {
             self.begin_ending(event);
         }
     }
@@ -117,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 /// Where the core's events go.
-struct Inbox<'a> {
+struct EventSink<'a> {
     core: &'a mut Connection,
     messages: &'a mut VecDeque<Message>,
     last: Option<Last>,
@@ -129,7 +129,7 @@ pub(crate) enum Last {
     Failed(Violation),
 }
 
-impl Inbox<'_> {
+impl EventSink<'_> {
     fn take(&mut self, mut input: &[u8]) {
         while let Some(event) = self.core.receive(&mut input) {
             match event {

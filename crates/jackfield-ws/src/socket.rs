@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::ending::Ending;
 use crate::timer::{Heartbeat, Timer};
-use crate::{Config, Counters, Error};
+use crate::{Counters, Error, WsConfig};
 
 /// An open WebSocket connection over a stream.
 ///
@@ -22,7 +22,7 @@ use crate::{Config, Counters, Error};
 pub struct WebSocket<S> {
     pub(crate) io: S,
     pub(crate) core: Connection,
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Arc<WsConfig>,
     /// Messages that came in one read with the one that was returned.
     pub(crate) messages: VecDeque<Message>,
     /// Set once the last byte that matters was read.
@@ -43,7 +43,13 @@ pub struct WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// A connection whose handshake is done; `early` are bytes that came with the handshake.
-    pub fn new(io: S, role: Role, agreed: Established, config: Arc<Config>, early: &[u8]) -> Self {
+    pub fn new(
+        io: S,
+        role: Role,
+        agreed: Established,
+        config: Arc<WsConfig>,
+        early: &[u8],
+    ) -> Self {
         let is_server = role == Role::Server;
         let mut core = Connection::new(role, config.limits);
         if let Some(params) = agreed.deflate {
@@ -141,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Queues our Close. [`recv`](Self::recv) writes it, gives what the peer still sends, and ends when the peer answers or
-    /// [`Config::close_timeout`] is over.
+    /// [`WsConfig::close_timeout`] is over.
     pub fn start_close(&mut self, frame: Option<&CloseFrame>) {
         if !self.core.is_close_sent() {
             self.core.close(frame);

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use jackfield_websocket::Role;
 use jackfield_websocket::handshake::{self, Established, Refusal};
 
-use crate::{Config, Counters, Error, WebSocket};
+use crate::{Counters, Error, WebSocket, WsConfig};
 
 /// Whether a request wants WebSocket, rightly or not: then [`upgrade`] has the answer.
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {
@@ -34,7 +34,7 @@ pub fn is_upgrade<B>(request: &Request<B>) -> bool {
 /// Why the request opens no WebSocket; [`Refusal::response`] is the answer to send.
 pub fn upgrade<B>(
     request: &mut Request<B>,
-    config: &Arc<Config>,
+    config: &Arc<WsConfig>,
 ) -> Result<(Response<()>, Upgrade), Refusal> {
     let accepted = handshake::accept(
         request.method(),
@@ -58,7 +58,7 @@ pub fn upgrade<B>(
 pub struct Upgrade {
     stream: OnUpgrade,
     agreed: Established,
-    config: Arc<Config>,
+    config: Arc<WsConfig>,
 }
 
 impl Upgrade {

@@ -12,23 +12,23 @@ use http::{Request, Response, StatusCode};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jackfield_ws::{
-    self as ws, CloseCode, CloseFrame, Config, Error, Established, Frame, HandshakeError, Kind,
-    Message, Refusal, Role, Violation, WebSocket, deflate,
+    self as ws, CloseCode, CloseFrame, Error, Established, Frame, HandshakeError, Kind, Message,
+    Refusal, Role, Violation, WebSocket, WsConfig, deflate,
 };
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
 use tokio::time::Instant;
 
-fn quiet() -> Config {
-    Config {
+fn quiet() -> WsConfig {
+    WsConfig {
         ping_interval: None,
-        ..Config::default()
+        ..WsConfig::default()
     }
 }
 
 /// A server's and a client's end of one connection, past the handshake.
-fn pair(config: Config) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
+fn pair(config: WsConfig) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
     let (server, client) = duplex(1 << 16);
     let config = Arc::new(config);
     (
@@ -50,7 +50,7 @@ fn pair(config: Config) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
 }
 
 /// A server's end whose peer is a bare stream.
-fn server(config: &Arc<Config>, room: usize) -> (WebSocket<DuplexStream>, DuplexStream) {
+fn server(config: &Arc<WsConfig>, room: usize) -> (WebSocket<DuplexStream>, DuplexStream) {
     let (server, peer) = duplex(room);
     let socket = WebSocket::new(
         server,
@@ -72,7 +72,7 @@ async fn expect(socket: &mut WebSocket<impl AsyncRead + AsyncWrite + Unpin>, mes
 }
 
 /// Serves one HTTP connection that echoes WebSocket messages.
-async fn serve_http(stream: DuplexStream, config: Arc<Config>) {
+async fn serve_http(stream: DuplexStream, config: Arc<WsConfig>) {
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         let response = match ws::upgrade(&mut request, &config) {
             Ok((response, upgrade)) => {
@@ -95,7 +95,7 @@ async fn serve_http(stream: DuplexStream, config: Arc<Config>) {
         .expect("a connection without an error");
 }
 
-fn http_server(config: Config) -> DuplexStream {
+fn http_server(config: WsConfig) -> DuplexStream {
     let (server, client) = duplex(1 << 16);
     tokio::spawn(serve_http(server, Arc::new(config)));
     client
@@ -107,9 +107,9 @@ fn http_server(config: Config) -> DuplexStream {
 async fn a_client_and_a_hyper_server_agree_and_talk() {
     let mut config = quiet();
     config.options.subprotocols = vec!["json".to_owned()];
-    config.options.deflate = Some(deflate::Config {
+    config.options.deflate = Some(deflate::DeflateConfig {
         threshold: 0,
-        ..deflate::Config::default()
+        ..deflate::DeflateConfig::default()
     });
     let stream = http_server(config.clone());
     let request = Request::get("ws://localhost/signal").body(()).unwrap();
@@ -313,7 +313,7 @@ async fn all_frames_that_wait_leave_in_one_write() {
 
 #[tokio::test]
 async fn the_queue_is_bounded_and_says_so() {
-    let config = Arc::new(Config {
+    let config = Arc::new(WsConfig {
         max_queued: 100,
         ..quiet()
     });
@@ -327,7 +327,7 @@ async fn the_queue_is_bounded_and_says_so() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_not_read_either() {
-    let config = Arc::new(Config {
+    let config = Arc::new(WsConfig {
         pause_reading_above: 100,
         ..quiet()
     });
@@ -366,7 +366,7 @@ async fn a_peer_that_stops_reading_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_pinged_and_then_given_up() {
-    let config = Arc::new(Config::default());
+    let config = Arc::new(WsConfig::default());
     let (mut server, mut peer) = server(&config, 1 << 12);
     let start = Instant::now();
     let error = server.recv().await.unwrap();
@@ -382,7 +382,7 @@ async fn a_silent_peer_is_pinged_and_then_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_pings_is_kept() {
-    let (mut server, mut client) = pair(Config::default());
+    let (mut server, mut client) = pair(WsConfig::default());
     let client = tokio::spawn(async move {
         tokio::select! {
             ended = client.recv() => panic!("{ended:?}"),

@@ -16,7 +16,7 @@ pub enum CloseReason {
     PingTimeout,
     /// The server closed the session.
     ForcedClose,
-    /// The client read too slowly and its buffer reached [`SessionConfig::max_buffered`](super::SessionConfig::max_buffered).
+    /// The client read too slowly and its buffer reached [`ServerSessionConfig::max_buffered`](super::ServerSessionConfig::max_buffered).
     SlowConsumer,
 }
 

@@ -24,7 +24,7 @@ pub use self::output::{
 
 /// Times and limits of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionConfig {
+pub struct ServerSessionConfig {
     /// Time between two pings (revision 4: the server's, revision 3: the client's).
     pub ping_interval: Duration,
     /// How long the answer to a ping may take.
@@ -41,7 +41,7 @@ pub struct SessionConfig {
     pub max_buffered: usize,
 }
 
-impl Default for SessionConfig {
+impl Default for ServerSessionConfig {
     fn default() -> Self {
         Self {
             ping_interval: Duration::from_secs(25),
@@ -60,8 +60,8 @@ impl Default for SessionConfig {
 /// The driver feeds it requests, frames and the time, and drains [`Self::poll_output`] after each call. What the
 /// client did wrong never comes back as an error: it ends the session with a [`CloseReason`] and answers the request.
 #[derive(Debug)]
-pub struct Session {
-    config: Arc<SessionConfig>,
+pub struct ServerSession {
+    config: Arc<ServerSessionConfig>,
     version: Version,
     state: State,
     /// The WebSocket that carries the session; `None` while it polls.
@@ -71,7 +71,7 @@ pub struct Session {
     heartbeat: Heartbeat,
     /// What the client has not taken yet, in order.
     buffer: VecDeque<Outgoing>,
-    /// Bytes held by `buffer`; never above [`SessionConfig::max_buffered`] plus one control packet.
+    /// Bytes held by `buffer`; never above [`ServerSessionConfig::max_buffered`] plus one control packet.
     buffered: usize,
     /// Numbers WebSockets; a stale number names a socket that is no longer ours.
     links: u32,
@@ -87,14 +87,14 @@ enum State {
     Closed(CloseReason),
 }
 
-impl Session {
+impl ServerSession {
     /// Opens a session by long-polling; the open packet waits for the first [`Self::handle_poll`].
     ///
     /// `base64_only` is the client's `b64` parameter: it cannot read binary bodies (revision 3).
     #[must_use]
     pub fn polling(
         now: Instant,
-        config: Arc<SessionConfig>,
+        config: Arc<ServerSessionConfig>,
         version: Version,
         sid: &str,
         base64_only: bool,
@@ -109,7 +109,7 @@ impl Session {
     #[must_use]
     pub fn websocket(
         now: Instant,
-        config: Arc<SessionConfig>,
+        config: Arc<ServerSessionConfig>,
         version: Version,
         sid: &str,
     ) -> (Self, LinkId) {
@@ -120,7 +120,7 @@ impl Session {
         (session, link)
     }
 
-    fn new(now: Instant, config: Arc<SessionConfig>, version: Version) -> Self {
+    fn new(now: Instant, config: Arc<ServerSessionConfig>, version: Version) -> Self {
         let heartbeat = Heartbeat::new(now, version, &config);
         Self {
             config,
@@ -197,7 +197,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SendError::Closed`] when the session is closing or closed, [`SendError::Full`] when the packets would take
-    /// the buffer above [`SessionConfig::max_buffered`]; the session stays open in both cases.
+    /// the buffer above [`ServerSessionConfig::max_buffered`]; the session stays open in both cases.
     pub fn send<'a>(
         &mut self,
         packets: impl IntoIterator<Item = &'a Outgoing> + Clone,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{payload_v3_text, payload_v4, text};
 use crate::engine::{
     LinkEnd, LinkId, Message, Outgoing, Output, PostBody, PostFailure, RequestId, SendError,
-    Session, SessionConfig, Version,
+    ServerSession, ServerSessionConfig, Version,
 };
 
 const MAX_BUFFERED: usize = 500;
@@ -35,7 +35,7 @@ pub fn session(data: &[u8]) {
 struct Model {
     now: Instant,
     version: Version,
-    session: Session,
+    session: ServerSession,
     next_request: u64,
     /// Requests that have no answer yet.
     open: BTreeSet<RequestId>,
@@ -57,10 +57,10 @@ impl Model {
             reason = "a scenario's clock starts somewhere"
         )]
         let now = Instant::now();
-        let config = Arc::new(SessionConfig {
+        let config = Arc::new(ServerSessionConfig {
             max_buffered: MAX_BUFFERED,
             allow_upgrades: choice & 8 == 0,
-            ..SessionConfig::default()
+            ..ServerSessionConfig::default()
         });
         let version = if choice & 1 == 0 {
             Version::V4
@@ -68,10 +68,10 @@ impl Model {
             Version::V3
         };
         let (session, links) = if choice & 2 == 0 {
-            let session = Session::polling(now, config, version, "sid", choice & 4 != 0);
+            let session = ServerSession::polling(now, config, version, "sid", choice & 4 != 0);
             (session, Vec::new())
         } else {
-            let (session, link) = Session::websocket(now, config, version, "sid");
+            let (session, link) = ServerSession::websocket(now, config, version, "sid");
             (session, vec![link])
         };
         Self {

@@ -8,7 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jackfield_socketio::engine::{self, CloseReason, ConnectionInfo, Handler, Message, Peer};
-use jackfield_socketio::{Config, Cors, Io, Socket};
+use jackfield_socketio::{Cors, Io, IoConfig, Socket};
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 
@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The profile's times and limits.
-fn config(path: &str, eio3: bool, ping_timeout: Duration) -> Config {
-    Config {
+fn config(path: &str, eio3: bool, ping_timeout: Duration) -> IoConfig {
+    IoConfig {
         path: path.to_owned(),
         ping_interval: Duration::from_millis(300),
         ping_timeout,
@@ -25,7 +25,7 @@ fn config(path: &str, eio3: bool, ping_timeout: Duration) -> Config {
         max_payload: 1_000_000,
         cors: Some(Cors::any()),
         allow_eio3: eio3,
-        ..Config::default()
+        ..IoConfig::default()
     }
 }
 
@@ -71,10 +71,10 @@ impl Profile {
 /// Echoes every engine message.
 struct Echo;
 
-struct EchoPeer(engine::Socket);
+struct EchoPeer(engine::EngineSocket);
 
 impl Handler for Echo {
-    fn open(&self, socket: &engine::Socket) -> Box<dyn Peer> {
+    fn open(&self, socket: &engine::EngineSocket) -> Box<dyn Peer> {
         Box::new(EchoPeer(socket.clone()))
     }
 }
@@ -88,7 +88,7 @@ impl Peer for EchoPeer {
     fn close(&mut self, _: CloseReason) {}
 }
 
-fn socket_io(config: Config) -> Io {
+fn socket_io(config: IoConfig) -> Io {
     let io = Io::new(config);
     for name in ["/", "/custom"] {
         let namespace = io.of(name);

@@ -10,7 +10,7 @@ use jackfield_socketio_proto::engine::{LinkEnd, LinkId, Message, Outgoing};
 use jackfield_ws::{Error, Kind, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Socket;
+use super::EngineSocket;
 use super::socket::Link;
 
 /// Packets are taken out of a session's buffer while fewer bytes than this wait in the WebSocket.
@@ -26,8 +26,12 @@ enum Wake {
 }
 
 /// Serves a WebSocket of a session until either ends.
-pub(super) async fn run<S>(socket: &Socket, id: LinkId, link: &Arc<Link>, ws: &mut WebSocket<S>)
-where
+pub(super) async fn run<S>(
+    socket: &EngineSocket,
+    id: LinkId,
+    link: &Arc<Link>,
+    ws: &mut WebSocket<S>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut closing = false;
@@ -52,7 +56,7 @@ where
 }
 
 async fn wait<S>(
-    socket: &Socket,
+    socket: &EngineSocket,
     link: &Link,
     ws: &mut WebSocket<S>,
     more: bool,
@@ -91,7 +95,7 @@ where
 }
 
 /// Moves packets from the session to the WebSocket; tells whether some are left for later.
-fn feed<S>(socket: &Socket, id: LinkId, ws: &mut WebSocket<S>) -> bool
+fn feed<S>(socket: &EngineSocket, id: LinkId, ws: &mut WebSocket<S>) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -7,14 +7,14 @@ use http_body::Body;
 use jackfield_socketio_proto::engine::{PostBody, PostFailure, RequestError, RequestId, Response};
 use tokio::sync::oneshot;
 
-use super::Socket;
+use super::EngineSocket;
 use super::body::{self, BodyError};
 use super::server::Inner;
 
 /// Answers a polling request of an open session.
 pub(super) async fn handle<B: Body>(
     inner: &Inner,
-    socket: &Socket,
+    socket: &EngineSocket,
     request: Request<B>,
 ) -> Response {
     match *request.method() {
@@ -28,7 +28,7 @@ pub(super) async fn handle<B: Body>(
 }
 
 /// Waits for packets. If the client goes away first, the session ends.
-pub(super) async fn poll(socket: &Socket) -> Response {
+pub(super) async fn poll(socket: &EngineSocket) -> Response {
     let (id, answer) = socket.poll();
     let guard = PollGuard { socket, id };
     let response = wait(answer).await;
@@ -37,7 +37,7 @@ pub(super) async fn poll(socket: &Socket) -> Response {
 }
 
 struct PollGuard<'a> {
-    socket: &'a Socket,
+    socket: &'a EngineSocket,
     id: RequestId,
 }
 
@@ -47,7 +47,7 @@ impl Drop for PollGuard<'_> {
     }
 }
 
-async fn post<B: Body>(inner: &Inner, socket: &Socket, request: Request<B>) -> Response {
+async fn post<B: Body>(inner: &Inner, socket: &EngineSocket, request: Request<B>) -> Response {
     let (head, body) = request.into_parts();
     let octet_stream = is_octet_stream(&head.headers);
     let (id, answer, read) = socket.post_head(octet_stream);
@@ -73,7 +73,7 @@ async fn post<B: Body>(inner: &Inner, socket: &Socket, request: Request<B>) -> R
 }
 
 struct PostGuard<'a> {
-    socket: &'a Socket,
+    socket: &'a EngineSocket,
     id: RequestId,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::Socket;
+use super::EngineSocket;
 use crate::id::Id;
 use crate::sync::lock;
 
@@ -13,18 +13,18 @@ const BUCKETS: usize = 16;
 /// The open sessions by their id.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    buckets: [Mutex<HashMap<Id, Socket>>; BUCKETS],
+    buckets: [Mutex<HashMap<Id, EngineSocket>>; BUCKETS],
 }
 
 impl Registry {
-    pub(super) fn insert(&self, socket: &Socket) {
+    pub(super) fn insert(&self, socket: &EngineSocket) {
         let sid = socket.sid();
         if let Some(bucket) = self.bucket(sid) {
             lock(bucket).insert(sid, socket.clone());
         }
     }
 
-    pub(super) fn get(&self, sid: Id) -> Option<Socket> {
+    pub(super) fn get(&self, sid: Id) -> Option<EngineSocket> {
         self.bucket(sid)
             .and_then(|bucket| lock(bucket).get(&sid).cloned())
     }
@@ -34,14 +34,14 @@ impl Registry {
             .is_some_and(|bucket| lock(bucket).remove(&sid).is_some())
     }
 
-    pub(super) fn all(&self) -> Vec<Socket> {
+    pub(super) fn all(&self) -> Vec<EngineSocket> {
         let buckets = self.buckets.iter();
         buckets
             .flat_map(|bucket| lock(bucket).values().cloned().collect::<Vec<_>>())
             .collect()
     }
 
-    fn bucket(&self, sid: Id) -> Option<&Mutex<HashMap<Id, Socket>>> {
+    fn bucket(&self, sid: Id) -> Option<&Mutex<HashMap<Id, EngineSocket>>> {
         self.buckets.get(sid.bucket(BUCKETS))
     }
 }

@@ -20,7 +20,7 @@ pub struct ConnectionInfo {
 /// The HTTP request that opened a session.
 #[derive(Debug, Clone)]
 pub struct RequestInfo {
-    /// The headers; empty if [`Config::keep_headers`](crate::Config::keep_headers) is off.
+    /// The headers; empty if [`IoConfig::keep_headers`](crate::IoConfig::keep_headers) is off.
     pub headers: HeaderMap,
     /// Path and query.
     pub url: String,

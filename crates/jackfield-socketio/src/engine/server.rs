@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use jackfield_socketio_proto::engine::{CloseReason, LinkId, Session, SessionConfig, Version};
+use jackfield_socketio_proto::engine::{
+    CloseReason, LinkId, ServerSession, ServerSessionConfig, Version,
+};
 use jackfield_ws as ws;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -14,26 +16,26 @@ use tokio::sync::Notify;
 use super::rate::Rates;
 use super::registry::Registry;
 use super::timers::Timers;
-use super::{Handler, RequestInfo, Service, Socket};
-use crate::config::Config;
+use super::{EngineSocket, Handler, RequestInfo, Service};
+use crate::config::IoConfig;
 use crate::id::Id;
 use crate::stats::Stats;
 
 /// An Engine.IO server. Clones are the same server.
 ///
 /// ```
-/// use jackfield_socketio::Config;
-/// use jackfield_socketio::engine::{CloseReason, Handler, Message, Peer, Server, Socket};
+/// use jackfield_socketio::IoConfig;
+/// use jackfield_socketio::engine::{CloseReason, Handler, Message, Peer, Server, EngineSocket};
 ///
 /// struct Echo;
 ///
 /// impl Handler for Echo {
-///     fn open(&self, socket: &Socket) -> Box<dyn Peer> {
+///     fn open(&self, socket: &EngineSocket) -> Box<dyn Peer> {
 ///         Box::new(EchoPeer(socket.clone()))
 ///     }
 /// }
 ///
-/// struct EchoPeer(Socket);
+/// struct EchoPeer(EngineSocket);
 ///
 /// impl Peer for EchoPeer {
 ///     fn message(&mut self, message: Message) {
@@ -45,7 +47,7 @@ use crate::stats::Stats;
 ///     }
 /// }
 ///
-/// let server = Server::new(Config { path: "/engine.io/".into(), ..Config::default() }, Echo);
+/// let server = Server::new(IoConfig { path: "/engine.io/".into(), ..IoConfig::default() }, Echo);
 /// let service = server.service(); // for hyper or axum
 /// # let _ = service;
 /// ```
@@ -53,9 +55,9 @@ use crate::stats::Stats;
 pub struct Server(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) config: Config,
-    pub(super) session_config: Arc<SessionConfig>,
-    pub(super) ws_config: Arc<ws::Config>,
+    pub(super) config: IoConfig,
+    pub(super) session_config: Arc<ServerSessionConfig>,
+    pub(super) ws_config: Arc<ws::WsConfig>,
     pub(super) stats: Arc<Stats>,
     pub(super) registry: Arc<Registry>,
     pub(super) timers: Arc<Timers>,
@@ -70,11 +72,15 @@ pub(super) struct Inner {
 
 impl Server {
     /// Makes a server; it serves once its [`Self::service`] gets requests.
-    pub fn new(config: Config, handler: impl Handler) -> Self {
+    pub fn new(config: IoConfig, handler: impl Handler) -> Self {
         Self::with_stats(config, handler, Arc::default())
     }
 
-    pub(crate) fn with_stats(mut config: Config, handler: impl Handler, stats: Arc<Stats>) -> Self {
+    pub(crate) fn with_stats(
+        mut config: IoConfig,
+        handler: impl Handler,
+        stats: Arc<Stats>,
+    ) -> Self {
         config.path = with_slashes(&config.path);
         Self(Arc::new(Inner {
             session_config: Arc::new(session_config(&config)),
@@ -105,14 +111,14 @@ impl Server {
 
     /// Returns the server's configuration.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &IoConfig {
         &self.0.config
     }
 
     /// Closes every session and refuses new ones, for good.
     ///
     /// Clients get what was sent before; those that have not taken it after
-    /// [`Config::shutdown_timeout`] are cut off.
+    /// [`IoConfig::shutdown_timeout`] are cut off.
     pub async fn close(&self) {
         self.0.closing.store(true, Ordering::Release);
         for socket in self.0.registry.all() {
@@ -139,7 +145,7 @@ impl Server {
 
 /// A session that was opened on a WebSocket, with its first link.
 pub(super) struct Opened {
-    pub(super) socket: Socket,
+    pub(super) socket: EngineSocket,
     pub(super) link: Option<LinkId>,
 }
 
@@ -154,16 +160,16 @@ impl Inner {
                 version,
                 base64_only,
             } => {
-                let core = Session::polling(now, config, version, sid.as_str(), base64_only);
+                let core = ServerSession::polling(now, config, version, sid.as_str(), base64_only);
                 (core, None)
             }
             OpenBy::WebSocket { version } => {
-                let (core, link) = Session::websocket(now, config, version, sid.as_str());
+                let (core, link) = ServerSession::websocket(now, config, version, sid.as_str());
                 (core, Some(link))
             }
         };
         let info = RequestInfo::new(parts, self.config.keep_headers);
-        let socket = Socket::new(Arc::clone(self), sid, core, info);
+        let socket = EngineSocket::new(Arc::clone(self), sid, core, info);
         self.runtime.get_or_init(Handle::current);
         self.timers.ensure_running(&self.registry);
         self.registry.insert(&socket);
@@ -181,7 +187,7 @@ impl Inner {
     }
 
     /// Lets the application take a session that [`Self::open`] has made.
-    pub(super) fn start(&self, socket: &Socket) {
+    pub(super) fn start(&self, socket: &EngineSocket) {
         socket.start(self.handler.open(socket));
     }
 
@@ -202,7 +208,7 @@ impl Inner {
     }
 
     /// Takes a closed session out.
-    pub(super) fn forget(&self, socket: &Socket) {
+    pub(super) fn forget(&self, socket: &EngineSocket) {
         if self.registry.remove(socket.sid()) {
             self.release();
         }
@@ -242,8 +248,8 @@ fn with_slashes(path: &str) -> String {
     }
 }
 
-fn session_config(config: &Config) -> SessionConfig {
-    SessionConfig {
+fn session_config(config: &IoConfig) -> ServerSessionConfig {
+    ServerSessionConfig {
         ping_interval: config.ping_interval,
         ping_timeout: config.ping_timeout,
         upgrade_timeout: config.upgrade_timeout,
@@ -254,13 +260,13 @@ fn session_config(config: &Config) -> SessionConfig {
     }
 }
 
-fn ws_config(config: &Config) -> ws::Config {
-    let mut ws = ws::Config {
+fn ws_config(config: &IoConfig) -> ws::WsConfig {
+    let mut ws = ws::WsConfig {
         // The session has its own heartbeat.
         ping_interval: None,
         max_queued: usize::MAX,
         close_timeout: Duration::from_secs(5),
-        ..ws::Config::default()
+        ..ws::WsConfig::default()
     };
     // A packet of revision 3 has its type in front.
     ws.limits.max_frame = config.max_payload + 1;

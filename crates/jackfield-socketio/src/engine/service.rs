@@ -18,7 +18,7 @@ use jackfield_ws as ws;
 
 use super::cors::{self, Access};
 use super::server::{Inner, OpenBy, Opened, Server};
-use super::{ConnectionInfo, Socket, link, polling};
+use super::{ConnectionInfo, EngineSocket, link, polling};
 use crate::config::Cookie;
 use crate::id::Id;
 
@@ -234,7 +234,7 @@ impl Inner {
     }
 
     /// Answers with 101 and lets the WebSocket try to take the session over.
-    fn probe<B>(self: &Arc<Self>, socket: &Socket, request: &mut Request<B>) -> HttpResponse {
+    fn probe<B>(self: &Arc<Self>, socket: &EngineSocket, request: &mut Request<B>) -> HttpResponse {
         let (response, upgrade) = match ws::upgrade(request, &self.ws_config) {
             Ok(accepted) => accepted,
             Err(refusal) => {
@@ -308,7 +308,7 @@ fn plain(status: StatusCode, body: Bytes) -> HttpResponse {
     response
 }
 
-fn set_cookie(cookie: &Cookie, socket: &Socket, response: &mut HttpResponse) {
+fn set_cookie(cookie: &Cookie, socket: &EngineSocket, response: &mut HttpResponse) {
     use std::fmt::Write as _;
     let mut value = format!(
         "{}={}; Path={}; HttpOnly",

@@ -24,7 +24,7 @@ use crate::sync::lock;
 
 /// An Engine.IO session. Clones are the same session.
 #[derive(Clone)]
-pub struct Socket(Arc<Shared>);
+pub struct EngineSocket(Arc<Shared>);
 
 pub(super) struct Shared {
     sid: Id,
@@ -40,7 +40,7 @@ pub(super) struct Shared {
 }
 
 struct State {
-    core: core::Session,
+    core: core::ServerSession,
     next_request: u64,
     /// Requests that wait for their answer.
     waiting: Vec<(RequestId, oneshot::Sender<Response>)>,
@@ -78,12 +78,12 @@ struct After {
     closed: bool,
 }
 
-impl Socket {
+impl EngineSocket {
     /// Registers a session; its peer gets nothing before [`Self::start`].
     pub(super) fn new(
         server: Arc<Inner>,
         sid: Id,
-        core: core::Session,
+        core: core::ServerSession,
         request: RequestInfo,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -156,7 +156,7 @@ impl Socket {
     ///
     /// # Errors
     /// When the session is closed or its buffer is full; what a full buffer means for the session is
-    /// [`Config::slow_consumer`](crate::Config::slow_consumer).
+    /// [`IoConfig::slow_consumer`](crate::IoConfig::slow_consumer).
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         let wire = match message {
             Message::Text(text) => Wire::text(&text),
@@ -280,7 +280,7 @@ impl Socket {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut core::Session, Instant) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut core::ServerSession, Instant) -> T) -> T {
         self.with_state(|state, now| act(&mut state.core, now))
     }
 
@@ -331,8 +331,8 @@ impl Socket {
     }
 }
 
-impl fmt::Debug for Socket {
+impl fmt::Debug for EngineSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").finish_non_exhaustive()
+        f.debug_struct("EngineSocket").finish_non_exhaustive()
     }
 }

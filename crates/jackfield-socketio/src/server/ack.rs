@@ -107,7 +107,7 @@ pub struct EmitWithAck<'a, T: ?Sized> {
 }
 
 impl<T: ?Sized> EmitWithAck<'_, T> {
-    /// Waits this long for the acknowledgement, in place of [`Config::ack_timeout`](crate::Config::ack_timeout).
+    /// Waits this long for the acknowledgement, in place of [`IoConfig::ack_timeout`](crate::IoConfig::ack_timeout).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

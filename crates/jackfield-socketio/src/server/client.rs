@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use bytestring::ByteString;
 use jackfield_socketio_proto::packet::{self, DecoderConfig};
-use jackfield_socketio_proto::{Connection, ConnectionConfig, Event, Violation};
+use jackfield_socketio_proto::{Event, ServerConnection, ServerConnectionConfig, Violation};
 
 use super::io::IoInner;
 use super::{ConnectError, DisconnectReason, Socket, SocketId};
-use crate::engine::{self, CloseReason, Message, Peer, Version, Wire};
+use crate::engine::{CloseReason, EngineSocket, Message, Peer, Version, Wire};
 use crate::id::Id;
 use crate::sync::lock;
 
 /// What a session's sockets share.
 pub(crate) struct ClientState {
-    engine: engine::Socket,
-    connection: Mutex<Connection>,
+    engine: EngineSocket,
+    connection: Mutex<ServerConnection>,
     sockets: Mutex<BTreeMap<ByteString, Socket>>,
     /// Why the server closes the session, if it does.
     reason: Mutex<Option<DisconnectReason>>,
@@ -30,8 +30,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn open(io: &Arc<IoInner>, engine: &engine::Socket) -> Self {
-        let config = ConnectionConfig {
+    pub(crate) fn open(io: &Arc<IoInner>, engine: &EngineSocket) -> Self {
+        let config = ServerConnectionConfig {
             decoder: DecoderConfig {
                 max_attachments: io.config.max_attachments,
                 max_packet: io
@@ -42,7 +42,7 @@ impl Client {
             connect_timeout: io.config.connect_timeout,
         };
         let version = engine.version();
-        let mut connection = Connection::new(Instant::now(), version, &config);
+        let mut connection = ServerConnection::new(Instant::now(), version, &config);
         if version == Version::V3 {
             connection.ask("/".into());
         }

@@ -14,8 +14,8 @@ use super::broadcast::BroadcastAcks;
 use super::client::Client;
 use super::operator::BroadcastOperator;
 use super::{ConnectError, EmitError, Namespace, Room, ServerEvent, Socket};
-use crate::config::Config;
-use crate::engine::{self, Handler, Peer};
+use crate::config::IoConfig;
+use crate::engine::{self, EngineSocket, Handler, Peer};
 use crate::stats::Stats;
 use crate::sync::{read, write};
 
@@ -33,7 +33,7 @@ pub struct Io {
 }
 
 pub(crate) struct IoInner {
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Arc<IoConfig>,
     pub(crate) stats: Arc<Stats>,
     namespaces: RwLock<BTreeMap<ByteString, Namespace>>,
     make_adapter: MakeAdapter,
@@ -43,14 +43,14 @@ pub(crate) struct IoInner {
 impl Io {
     /// Makes a server whose rooms are in this process.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: IoConfig) -> Self {
         Self::with_adapter(config, |_| Arc::new(LocalAdapter::default()))
     }
 
     /// Makes a server with an [adapter](crate::adapter) for each namespace, which `make_adapter` makes when the
     /// namespace is made.
     pub fn with_adapter(
-        config: Config,
+        config: IoConfig,
         make_adapter: impl Fn(&WeakNamespace) -> Arc<dyn Adapter> + Send + Sync + 'static,
     ) -> Self {
         let stats = Arc::<Stats>::default();
@@ -109,7 +109,7 @@ impl Io {
 
     /// Returns the server's configuration.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &IoConfig {
         &self.inner.config
     }
 
@@ -212,7 +212,7 @@ impl IoInner {
 struct OpenClients(Arc<IoInner>);
 
 impl Handler for OpenClients {
-    fn open(&self, socket: &engine::Socket) -> Box<dyn Peer> {
+    fn open(&self, socket: &EngineSocket) -> Box<dyn Peer> {
         Box::new(Client::open(&self.0, socket))
     }
 }

@@ -16,7 +16,7 @@ use super::operator::BroadcastOperator;
 use super::panic::poll_handler;
 use super::server_event::{OnServerEvent, ServerEvent, ServerHandlers};
 use super::{Adapter, BoxFuture, ConnectError, DisconnectReason, EmitError, Event, Room, Socket};
-use crate::config::Config;
+use crate::config::IoConfig;
 use crate::stats::Stats;
 use crate::sync::{read, write};
 
@@ -29,7 +29,7 @@ pub struct Namespace(pub(crate) Arc<NamespaceInner>);
 
 pub(crate) struct NamespaceInner {
     pub(crate) name: ByteString,
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Arc<IoConfig>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) adapter: Arc<dyn Adapter>,
     middlewares: RwLock<Vec<Middleware>>,
@@ -43,7 +43,7 @@ pub(crate) struct NamespaceInner {
 impl Namespace {
     pub(crate) fn new(
         name: ByteString,
-        config: Arc<Config>,
+        config: Arc<IoConfig>,
         stats: Arc<Stats>,
         make_adapter: impl FnOnce(&WeakNamespace) -> Arc<dyn Adapter>,
     ) -> Self {

@@ -60,7 +60,7 @@ impl BroadcastOperator {
         self
     }
 
-    /// Waits this long for acknowledgements, in place of [`Config::ack_timeout`](crate::Config::ack_timeout).
+    /// Waits this long for acknowledgements, in place of [`IoConfig::ack_timeout`](crate::IoConfig::ack_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

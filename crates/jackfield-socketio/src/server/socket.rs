@@ -17,8 +17,8 @@ use super::handlers::Handlers;
 use super::inbox::Inbox;
 use super::namespace::NamespaceInner;
 use super::{BroadcastOperator, DisconnectReason, Event, Extensions, Handshake, Namespace, Room};
-use crate::engine;
-use crate::engine::{Transport, Version};
+
+use crate::engine::{EngineSocket, Transport, Version};
 use crate::sync::lock;
 
 /// The public id of a socket; it is not the id of the session, which only this client may know.
@@ -33,7 +33,7 @@ pub struct Socket(Arc<Inner>);
 pub(crate) struct Inner {
     id: SocketId,
     namespace: Arc<NamespaceInner>,
-    engine: engine::Socket,
+    engine: EngineSocket,
     client: Arc<ClientState>,
     handshake: Handshake,
     state: AtomicU8,
@@ -54,7 +54,7 @@ impl Socket {
     pub(crate) fn new(
         id: SocketId,
         namespace: Arc<NamespaceInner>,
-        engine: engine::Socket,
+        engine: EngineSocket,
         client: Arc<ClientState>,
         auth: Option<ByteString>,
     ) -> Self {
@@ -263,7 +263,7 @@ impl Socket {
         }
     }
 
-    pub(crate) fn engine(&self) -> &engine::Socket {
+    pub(crate) fn engine(&self) -> &EngineSocket {
         &self.0.engine
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use cluster::Bus;
 use jackfield_socketio::adapter::SocketInfo;
 use jackfield_socketio::{
-    Binary, BroadcastOperator, Config, Io, RemoteSocket, ServerEvent, Socket,
+    Binary, BroadcastOperator, Io, IoConfig, RemoteSocket, ServerEvent, Socket,
 };
 use serde_json::{Value, json};
 use support::{LONG, Ws, serve, until};
@@ -33,7 +33,7 @@ struct Server {
 impl Server {
     async fn start(bus: &Bus) -> Self {
         let bus = bus.clone();
-        let io = Io::with_adapter(Config::default(), move |namespace| bus.adapter(namespace));
+        let io = Io::with_adapter(IoConfig::default(), move |namespace| bus.adapter(namespace));
         let (sender, sockets) = mpsc::unbounded_channel();
         io.on_connect(move |socket| {
             sender.send(socket).unwrap();
@@ -378,7 +378,7 @@ async fn servers_answer_each_other() {
 
 #[tokio::test]
 async fn alone_there_is_nobody_to_answer() {
-    let io = Io::new(Config::default());
+    let io = Io::new(IoConfig::default());
     io.on_server_event("q", async |_| unreachable!("a server does not hear itself"));
     let acks = io.server_side_emit_with_ack("q", &Value::Null).unwrap();
     let acks = timeout(LONG, acks.collect()).await.unwrap();

@@ -257,9 +257,9 @@ impl Ws {
             .header("Host", address.to_string())
             .body(())
             .unwrap();
-        let config = Arc::new(ws::Config {
+        let config = Arc::new(ws::WsConfig {
             ping_interval: None,
-            ..ws::Config::default()
+            ..ws::WsConfig::default()
         });
         ws::connect(stream, &request, &config).await.map(Self)
     }

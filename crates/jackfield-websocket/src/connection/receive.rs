@@ -78,7 +78,7 @@ impl Connection {
             return Err(Violation::ReservedBit);
         }
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-        if len > self.config.max_frame && !header.opcode.is_control() {
+        if len > self.limits.max_frame && !header.opcode.is_control() {
             return Err(Violation::FrameTooLarge);
         }
         let payload = Payload {
@@ -115,10 +115,10 @@ impl Connection {
             return Err(Violation::UnexpectedContinuation);
         };
         assembly.frames += 1;
-        if assembly.frames > self.config.max_fragments {
+        if assembly.frames > self.limits.max_fragments {
             return Err(Violation::TooManyFragments);
         }
-        let room = self.config.max_message.saturating_sub(assembly.len());
+        let room = self.limits.max_message.saturating_sub(assembly.len());
         if !assembly.compressed && payload.len > room {
             return Err(Violation::MessageTooLarge);
         }
@@ -139,7 +139,7 @@ impl Connection {
         if assembly.compressed {
             if let Some(deflate) = &mut self.deflate {
                 let inflater = deflate.inflater.get_or_insert_with(take_inflater);
-                let limit = self.config.max_message;
+                let limit = self.limits.max_message;
                 assembly.push_compressed(piece, payload.mask, offset, inflater, limit)?;
                 if payload.seen == payload.len && payload.fin {
                     assembly.finish_compressed(inflater, limit)?;
@@ -212,7 +212,7 @@ impl Connection {
         if self.close_sent {
             return;
         }
-        if self.outgoing.pongs() < self.config.max_waiting_pongs {
+        if self.outgoing.pongs() < self.limits.max_waiting_pongs {
             self.queue_pong(body);
         } else {
             let unanswered = self.late_pong.replace(body.clone());

@@ -267,7 +267,7 @@ mod tests {
     fn our_server_accepts_what_our_client_asks_and_agrees_with_it() {
         let options = Options {
             subprotocols: vec!["json".to_owned()],
-            deflate: Some(deflate::Config::default()),
+            deflate: Some(deflate::DeflateConfig::default()),
         };
         let mut handshake = start(&options);
         let mut lines = [httparse::EMPTY_HEADER; 16];

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::extension::Extension;
-use crate::deflate::{Config, MAX_WINDOW_BITS, MIN_WINDOW_BITS, Params};
+use crate::deflate::{DeflateConfig, MAX_WINDOW_BITS, MIN_WINDOW_BITS, Params};
 
 const NAME: &str = "permessage-deflate";
 
@@ -56,7 +56,7 @@ fn window_bits(value: &str) -> Option<u8> {
 }
 
 /// The server's choice: the first offer it can keep, with the header value that says so.
-pub(crate) fn answer(offers: &[Extension], config: &Config) -> Option<(Params, String)> {
+pub(crate) fn answer(offers: &[Extension], config: &DeflateConfig) -> Option<(Params, String)> {
     let config = config.clamped();
     offers
         .iter()
@@ -64,7 +64,7 @@ pub(crate) fn answer(offers: &[Extension], config: &Config) -> Option<(Params, S
         .find_map(|offer| answer_one(offer, &config))
 }
 
-fn answer_one(offer: &Extension, config: &Config) -> Option<(Params, String)> {
+fn answer_one(offer: &Extension, config: &DeflateConfig) -> Option<(Params, String)> {
     let offer = Given::read(offer)?;
     // zlib cannot keep to a window of 8 bits, so an offer that demands it is declined.
     if offer
@@ -117,7 +117,7 @@ fn answer_one(offer: &Extension, config: &Config) -> Option<(Params, String)> {
 }
 
 /// The client's offer.
-pub(super) fn offer(config: &Config) -> String {
+pub(super) fn offer(config: &DeflateConfig) -> String {
     let config = config.clamped();
     let mut value = NAME.to_owned();
     if config.server_no_context_takeover {
@@ -141,7 +141,7 @@ pub(super) fn offer(config: &Config) -> String {
 }
 
 /// What the server's answer to [`offer`] means; `None` if it is not an answer to it.
-pub(super) fn accept_answer(answer: &Extension, config: &Config) -> Option<Params> {
+pub(super) fn accept_answer(answer: &Extension, config: &DeflateConfig) -> Option<Params> {
     let config = config.clamped();
     if !answer.name.eq_ignore_ascii_case(NAME) {
         return None;
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::handshake::parse;
 
-    fn answered(offers: &str, config: &Config) -> Option<String> {
+    fn answered(offers: &str, config: &DeflateConfig) -> Option<String> {
         answer(&parse(offers).unwrap(), config).map(|(_, value)| value)
     }
 
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(
             answered(
                 "permessage-deflate; client_max_window_bits",
-                &Config::default()
+                &DeflateConfig::default()
             )
             .as_deref(),
             Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover")
@@ -195,11 +195,11 @@ mod tests {
 
     #[test]
     fn the_first_offer_that_can_be_kept_is_taken() {
-        let config = Config {
+        let config = DeflateConfig {
             server_no_context_takeover: false,
             client_no_context_takeover: false,
             client_max_window_bits: 12,
-            ..Config::default()
+            ..DeflateConfig::default()
         };
         assert_eq!(
             answered(
@@ -228,7 +228,7 @@ mod tests {
             "permessage-deflate; client_max_window_bits=7",
             "permessage-deflate; client_max_window_bits; client_max_window_bits=9",
         ] {
-            assert_eq!(answered(offer, &Config::default()), None, "{offer}");
+            assert_eq!(answered(offer, &DeflateConfig::default()), None, "{offer}");
         }
     }
 
@@ -236,12 +236,12 @@ mod tests {
     fn each_configuration_of_a_client_agrees_with_each_of_a_server() {
         let configs = || {
             [9, 12, 15].into_iter().flat_map(|bits| {
-                [false, true].into_iter().map(move |none| Config {
+                [false, true].into_iter().map(move |none| DeflateConfig {
                     server_no_context_takeover: none,
                     client_no_context_takeover: !none,
                     server_max_window_bits: bits,
                     client_max_window_bits: 24 - bits,
-                    ..Config::default()
+                    ..DeflateConfig::default()
                 })
             })
         };
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_takes_more_than_was_offered_is_refused() {
-        let config = Config {
+        let config = DeflateConfig {
             server_max_window_bits: 10,
-            ..Config::default()
+            ..DeflateConfig::default()
         };
         for answer in [
             "permessage-deflate",

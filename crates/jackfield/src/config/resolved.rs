@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use jackfield_driver::turn::TurnConfig;
 use jackfield_signal::Config as HubConfig;
-use jackfield_socketio::{Config as IoConfig, Cors, HandshakeRate, SlowConsumer};
+use jackfield_socketio::{Cors, HandshakeRate, IoConfig, SlowConsumer};
 use jackfield_turn::{Cidr, Limits, Rate};
-use jackfield_ws::Config as WsConfig;
+use jackfield_ws::WsConfig;
 
 use super::error::ConfigError;
 use super::keys::{Key, Typed};

@@ -32,7 +32,7 @@ pub(super) struct App {
     /// Each shard, set once all have started.
     pub(super) shards: OnceLock<Vec<ShardParts>>,
     /// Signaling's WebSockets.
-    pub(super) websocket: Arc<jackfield_ws::Config>,
+    pub(super) websocket: Arc<jackfield_ws::WsConfig>,
     /// True from the signal to stop on.
     pub(super) stop: watch::Sender<bool>,
     /// How a TURN core is configured, but for what differs between shards.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::SessionConfig;
+use super::ServerSessionConfig;
 use crate::engine::{Packet, Version};
 
 /// A driver that calls later than this was held up, and its clients could not have answered in time.
@@ -32,7 +32,7 @@ pub(super) enum Due {
 }
 
 impl Heartbeat {
-    pub(super) fn new(now: Instant, version: Version, config: &SessionConfig) -> Self {
+    pub(super) fn new(now: Instant, version: Version, config: &ServerSessionConfig) -> Self {
         match version {
             Version::V4 => Self::PingAt(now + config.ping_interval),
             Version::V3 => Self::ClientPingBy(now + config.ping_interval + config.ping_timeout),
@@ -46,7 +46,7 @@ impl Heartbeat {
     }
 
     /// Moves on if the deadline has come.
-    pub(super) fn due(&mut self, now: Instant, config: &SessionConfig) -> Due {
+    pub(super) fn due(&mut self, now: Instant, config: &ServerSessionConfig) -> Due {
         if now < self.deadline() {
             return Due::Nothing;
         }
@@ -66,7 +66,7 @@ impl Heartbeat {
     }
 
     /// Notes a heartbeat from the client: its pong in revision 4, its ping in revision 3.
-    pub(super) fn refresh(&mut self, now: Instant, config: &SessionConfig) {
+    pub(super) fn refresh(&mut self, now: Instant, config: &ServerSessionConfig) {
         *self = match self {
             Self::PingAt(_) | Self::PongBy { .. } => Self::PingAt(now + config.ping_interval),
             Self::ClientPingBy(_) => {
@@ -76,7 +76,12 @@ impl Heartbeat {
     }
 
     /// Notes any packet: a client that is busy uploading gets one more period for its pong.
-    pub(super) fn note_packet(&mut self, now: Instant, packet: &Packet, config: &SessionConfig) {
+    pub(super) fn note_packet(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        config: &ServerSessionConfig,
+    ) {
         if let Self::PongBy { deadline, extended } = self
             && !*extended
             && !matches!(packet, Packet::Pong(_))

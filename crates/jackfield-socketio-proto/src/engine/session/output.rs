@@ -1,4 +1,4 @@
-//! What goes in and out of a [`Session`](super::Session).
+//! What goes in and out of a [`ServerSession`](super::ServerSession).
 
 use std::time::Instant;
 
@@ -42,7 +42,7 @@ pub enum PostBody {
 /// Why the driver could not read the body of a POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostFailure {
-    /// It is longer than [`SessionConfig::max_payload`](super::SessionConfig::max_payload).
+    /// It is longer than [`ServerSessionConfig::max_payload`](super::ServerSessionConfig::max_payload).
     TooLarge,
     /// It is not UTF-8.
     NotUtf8,
@@ -113,7 +113,7 @@ pub enum SendError {
     Full,
 }
 
-/// What a [`Session`](super::Session) wants done.
+/// What a [`ServerSession`](super::ServerSession) wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Answer this request.
@@ -123,9 +123,9 @@ pub enum Output {
         /// Its answer.
         response: Response,
     },
-    /// Packets wait for this WebSocket: take them by [`Session::next_frame`](super::Session::next_frame).
+    /// Packets wait for this WebSocket: take them by [`ServerSession::next_frame`](super::ServerSession::next_frame).
     Flush(LinkId),
-    /// Close this WebSocket once [`Session::next_frame`](super::Session::next_frame) has given its last packet.
+    /// Close this WebSocket once [`ServerSession::next_frame`](super::ServerSession::next_frame) has given its last packet.
     CloseLink(LinkId),
     /// The client sent a message.
     Message(Message),

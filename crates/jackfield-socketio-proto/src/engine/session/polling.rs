@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{PostBody, PostFailure, RequestId, Response, Session, State};
+use super::{PostBody, PostFailure, RequestId, Response, ServerSession, State};
 use crate::engine::session::Output;
 use crate::engine::{CloseReason, Outgoing, Packet, PacketError, RequestError, Version, payload};
 
@@ -25,7 +25,7 @@ impl Polling {
     }
 }
 
-impl Session {
+impl ServerSession {
     /// Takes a GET: answers it with what is buffered, or lets it wait.
     ///
     /// A second GET beside a waiting one is refused and ends the session.

@@ -16,17 +16,17 @@ const LATER: RequestId = RequestId(3);
 /// A session, its clock, and what it has put out since the last look.
 struct World {
     now: Instant,
-    session: Session,
+    session: ServerSession,
     outputs: Vec<Output>,
 }
 
 impl World {
-    fn config() -> SessionConfig {
-        SessionConfig {
+    fn config() -> ServerSessionConfig {
+        ServerSessionConfig {
             ping_interval: ms(300),
             ping_timeout: ms(200),
             max_buffered: 1000,
-            ..SessionConfig::default()
+            ..ServerSessionConfig::default()
         }
     }
 
@@ -34,7 +34,7 @@ impl World {
     fn polling(version: Version) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
         let now = Instant::now();
-        let session = Session::polling(now, Arc::new(Self::config()), version, "abc", false);
+        let session = ServerSession::polling(now, Arc::new(Self::config()), version, "abc", false);
         let mut world = Self {
             now,
             session,
@@ -47,7 +47,8 @@ impl World {
     fn websocket(version: Version) -> (Self, LinkId) {
         #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
         let now = Instant::now();
-        let (session, link) = Session::websocket(now, Arc::new(Self::config()), version, "abc");
+        let (session, link) =
+            ServerSession::websocket(now, Arc::new(Self::config()), version, "abc");
         let mut world = Self {
             now,
             session,
@@ -410,7 +411,7 @@ fn an_upgrade_packet_before_the_probe_was_answered_is_enough() {
 #[test]
 fn a_probe_that_is_not_completed_is_closed_and_polling_goes_on() {
     let mut world = World::polling(Version::V4);
-    world.session.config = Arc::new(SessionConfig {
+    world.session.config = Arc::new(ServerSessionConfig {
         upgrade_timeout: ms(50),
         ..World::config()
     });

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{LinkId, Output, Session, State};
+use super::{LinkId, Output, ServerSession, State};
 use crate::engine::{CloseReason, Outgoing, Packet, PacketError};
 
 /// Between two noops that end polls while a probe is under way; without a pause a client would poll in a tight loop.
@@ -22,7 +22,7 @@ pub(super) struct Probe {
     pub(super) outbox: Option<Outgoing>,
 }
 
-impl Session {
+impl ServerSession {
     /// Takes a WebSocket that names this session; it becomes the probe of an upgrade.
     ///
     /// The WebSocket is closed at once, by [`Output::CloseLink`], if the session has another probe, has been upgraded,

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::{LinkEnd, LinkId, Session};
+use super::{LinkEnd, LinkId, ServerSession};
 use crate::engine::{CloseReason, Message, Outgoing, Packet};
 
-impl Session {
+impl ServerSession {
     /// Takes a message from a WebSocket; one from a socket that is no longer ours is ignored.
     pub fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Message) {
         let packet = match frame {

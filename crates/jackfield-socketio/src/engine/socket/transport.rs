@@ -8,10 +8,10 @@ use jackfield_socketio_proto::engine::{
 use jackfield_ws::Violation;
 use tokio::sync::oneshot;
 
-use super::{Link, Socket};
+use super::{EngineSocket, Link};
 use crate::sync::lock;
 
-impl Socket {
+impl EngineSocket {
     pub(in crate::engine) fn poll(&self) -> (RequestId, oneshot::Receiver<Response>) {
         let (id, answer) = self.register();
         self.with(|core, now| core.handle_poll(now, id));

@@ -18,7 +18,7 @@ use crate::serve::ice::Reached;
 type Socket = WebSocket<TokioIo<Upgraded>>;
 
 /// Returns the limits of signaling's WebSockets.
-pub(in crate::serve) fn ws_config(config: &Config) -> ws::Config {
+pub(in crate::serve) fn ws_config(config: &Config) -> ws::WsConfig {
     let mut ws = config.websocket.clone();
     ws.options.subprotocols = vec![SUBPROTOCOL.to_owned()];
     ws
