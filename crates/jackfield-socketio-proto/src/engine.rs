@@ -5,13 +5,13 @@ mod handshake;
 mod outgoing;
 mod packet;
 pub mod payload;
-mod session;
+mod server_session;
 
 pub use close_reason::CloseReason;
 pub use handshake::{Open, Query, RequestError, query_map};
 pub use outgoing::Outgoing;
 pub use packet::{Message, Packet, PacketError};
-pub use session::{
+pub use server_session::{
     LinkEnd, LinkId, Output, PostBody, PostFailure, RequestId, Response, SendError, ServerSession,
     ServerSessionConfig,
 };

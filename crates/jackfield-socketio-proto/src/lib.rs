@@ -34,13 +34,13 @@
 
 mod args;
 mod binary;
-mod connection;
 pub mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod packet;
+mod server_connection;
 
 pub use args::Args;
 pub use binary::Binary;
-pub use connection::{Event, ServerConnection, ServerConnectionConfig, Violation};
+pub use server_connection::{Event, ServerConnection, ServerConnectionConfig, Violation};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{PostBody, PostFailure, RequestId, Response, ServerSession, State};
-use crate::engine::session::Output;
+use crate::engine::server_session::Output;
 use crate::engine::{CloseReason, Outgoing, Packet, PacketError, RequestError, Version, payload};
 
 /// The requests of a polling session.
