@@ -1,24 +1,32 @@
+//! Tries everything, and collects what it saw.
+
+mod http;
+mod relay;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_driver::discovery::layers::Evidence;
 use jackfield_driver::discovery::{ask, discover, source_for};
-use jackfield_driver::portmap::{ProbeConfig, probe};
+use jackfield_driver::portmap::{Probe, ProbeConfig, probe};
 use jackfield_stun::behaviour::{Config, LifetimeSearch, Report};
-use jackfield_stun::uri::{Scheme, Uri};
+use jackfield_stun::uri::{Scheme, Uri, UriTransport};
 
-use super::facts::{Dns, Facts, Ice, Interface, TurnTry, Udp};
-use super::http::{Site, in_words};
-use super::relay;
-use super::target::{Http, Target};
-use super::trust::Trust;
+use crate::facts::{
+    Dns, Facts, Ice, Interface, NetworkError, RelayAttempt, StunPort, TlsError, Udp, Web, WebError,
+};
+use crate::target::{Target, TargetScheme};
+use crate::trust::Trust;
+
+use self::http::Site;
+use relay::Relay;
 
 /// What to examine, and how thoroughly.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The server.
     pub target: Target,
-    /// Which certificates are believed.
+    /// Which certificates are trusted.
     pub trust: Trust,
     /// Whether to find out how long an idle mapping lives, which takes minutes.
     pub slow: bool,
@@ -28,28 +36,27 @@ pub struct Options {
 pub async fn examine(options: &Options) -> Facts {
     let target = &options.target;
     let (dns, gateway) = tokio::join!(resolve(target), probe_gateway());
-    let addresses: Vec<SocketAddr> = dns
-        .addresses
-        .iter()
-        .map(|ip| SocketAddr::new(*ip, target.port))
-        .collect();
+    let addresses = with_port(&dns.addresses, target.port);
     let site = Site {
         target,
         addresses: &addresses,
         trust: &options.trust,
     };
     let ice = fetch_ice(&site).await;
-    let port = stun_port(target, ice.as_ref().and_then(|ice| ice.as_ref().ok()));
+    let named = ice.as_ref().and_then(|ice| ice.as_ref().ok());
+    let stun_port = stun_port(target, named);
     let of = |v4: bool| dns.addresses.iter().find(|ip| ip.is_ipv4() == v4).copied();
     let (v4, v6) = (of(true), of(false));
-    let ((v4, v6, report), turn, (websocket, polling), hops) = tokio::join!(
+    let port = stun_port.number();
+    let ((v4, v6, report), relays, web, hops) = tokio::join!(
         ask_both(v4, v6, port, options.slow),
-        try_relays(ice.as_ref(), &options.trust),
-        signaling(&site),
+        open_relays(named, &options.trust),
+        look_at_web(&site, ice.clone()),
         routers(v4.map(|ip| SocketAddr::new(ip, port)))
     );
+    let relays = test_relays(relays, &mapped_addresses(&v4, &v6, report.as_ref())).await;
     let of_v4 = v4.binding();
-    let external = gateway.as_ref().ok().and_then(|probe| probe.external());
+    let external = gateway.as_ref().ok().and_then(Probe::external);
     let evidence = Evidence {
         local: of_v4.map(|binding| binding.local.ip()),
         mapped: of_v4.map(|binding| binding.mapped.ip()),
@@ -58,18 +65,18 @@ pub async fn examine(options: &Options) -> Facts {
         is_all: hops.1,
     };
     Facts {
-        server: target.to_string(),
+        server: target.clone(),
         interfaces: interfaces(&dns.addresses),
+        has_route: has_route(),
         dns,
+        stun_port,
         v4,
         v6,
         report,
         evidence,
         gateway,
-        ice,
-        websocket,
-        polling,
-        turn,
+        web,
+        relays,
     }
 }
 
@@ -77,11 +84,7 @@ pub async fn examine(options: &Options) -> Facts {
 pub async fn local_server(trust: &Trust) -> Option<Target> {
     let target: Target = "http://localhost:3478".parse().ok()?;
     let dns = resolve(&target).await;
-    let addresses: Vec<SocketAddr> = dns
-        .addresses
-        .iter()
-        .map(|ip| SocketAddr::new(*ip, target.port))
-        .collect();
+    let addresses = with_port(&dns.addresses, target.port);
     let site = Site {
         target: &target,
         addresses: &addresses,
@@ -89,6 +92,10 @@ pub async fn local_server(trust: &Trust) -> Option<Target> {
     };
     let answer = site.get("/healthz").await;
     answer.is_ok().then_some(target)
+}
+
+fn with_port(all: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    all.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
 }
 
 async fn resolve(target: &Target) -> Dns {
@@ -101,32 +108,33 @@ async fn resolve(target: &Target) -> Dns {
     let start = Instant::now();
     let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
     let took = start.elapsed();
-    let (mut addresses, error): (Vec<IpAddr>, _) = match found {
-        Ok(all) => (all.map(|address| address.ip()).collect(), None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+    let mut addresses: Vec<IpAddr> = match found {
+        Ok(all) => all.map(|address| address.ip()).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "The server's name was not found");
+            Vec::new()
+        }
     };
     addresses.dedup();
     Dns {
         name: Some(target.host.clone()),
         addresses,
         took,
-        error,
     }
 }
 
-async fn probe_gateway() -> Result<jackfield_driver::portmap::Probe, String> {
+async fn probe_gateway() -> Result<Probe, NetworkError> {
     let found = probe(&ProbeConfig::default()).await;
-    found.map_err(|error| in_words(&error))
+    found.map_err(|error| NetworkError::of(&error))
 }
 
-async fn fetch_ice(site: &Site<'_>) -> Option<Result<Ice, String>> {
-    if site.target.http == Http::No || site.addresses.is_empty() {
+/// Returns what `/ice` says; nothing if the server is not asked for pages, or has no address.
+async fn fetch_ice(site: &Site<'_>) -> Option<Result<Ice, WebError>> {
+    if site.target.scheme == TargetScheme::Stun || site.addresses.is_empty() {
         return None;
     }
     let answer = site.get("/ice").await;
-    Some(answer.and_then(|(body, _)| {
-        read_ice(&body).ok_or_else(|| "its answer names no ICE servers".to_owned())
-    }))
+    Some(answer.and_then(|(body, _)| read_ice(&body).ok_or(WebError::Unexpected)))
 }
 
 fn read_ice(body: &[u8]) -> Option<Ice> {
@@ -152,12 +160,25 @@ fn read_ice(body: &[u8]) -> Option<Ice> {
     Some(ice)
 }
 
-/// Returns the port that STUN is at: the one that `/ice` names, else the server's own.
-fn stun_port(target: &Target, ice: Option<&Ice>) -> u16 {
+/// Returns the UDP port of STUN: the one that `/ice` names, else the one that is most likely.
+fn stun_port(target: &Target, ice: Option<&Ice>) -> StunPort {
     let urls = ice.map(|ice| ice.urls.as_slice()).unwrap_or_default();
-    let uris = urls.iter().filter_map(|url| url.parse::<Uri>().ok());
-    let stun = uris.into_iter().find(|uri| uri.scheme == Scheme::Stun);
-    stun.map_or(target.port, |uri| uri.port())
+    let mut uris = urls.iter().filter_map(|url| url.parse::<Uri>().ok());
+    let is_udp = |uri: &Uri| match uri.scheme {
+        Scheme::Stun => true,
+        // A TURN server is a STUN server (RFC 8656 §2).
+        Scheme::Turn => uri.transport != Some(UriTransport::Tcp),
+        Scheme::Stuns | Scheme::Turns => false,
+    };
+    match uris.find(is_udp) {
+        Some(uri) => StunPort::Named(uri.port()),
+        None => match target.scheme {
+            TargetScheme::Stun => StunPort::Named(target.port),
+            TargetScheme::Http => StunPort::Guessed(target.port),
+            // Nothing but TLS is served on a TLS port, by TCP.
+            TargetScheme::Https => StunPort::Guessed(DEFAULT_PORT),
+        },
+    }
 }
 
 async fn ask_both(
@@ -198,24 +219,34 @@ async fn ask_one(ip: Option<IpAddr>, port: u16) -> Udp {
         Err(error) => match error.kind() {
             std::io::ErrorKind::TimedOut => Udp::Silent(server),
             std::io::ErrorKind::ConnectionRefused => Udp::Refused(server),
-            std::io::ErrorKind::InvalidData => {
-                Udp::Failed(server, "it answers, but not what was asked".to_owned())
-            }
-            _ => Udp::Failed(server, in_words(&error)),
+            std::io::ErrorKind::InvalidData => Udp::NotStun(server),
+            _ => Udp::Failed(server, NetworkError::of(&error)),
         },
     }
 }
 
-async fn try_relays(ice: Option<&Result<Ice, String>>, trust: &Trust) -> Vec<TurnTry> {
-    let Some(Ok(ice)) = ice else {
+async fn open_relays(ice: Option<&Ice>, trust: &Trust) -> Vec<Relay> {
+    let Some(ice) = ice else {
         return Vec::new();
     };
-    let mut tries = Vec::new();
-    let attempts = ice.urls.iter().map(|url| relay::attempt(url, ice, trust));
-    for attempt in futures(attempts).await {
-        tries.extend(attempt);
+    let opening = ice.urls.iter().map(|url| Relay::open(url, ice, trust));
+    futures(opening).await.into_iter().flatten().collect()
+}
+
+async fn test_relays(relays: Vec<Relay>, mapped: &[IpAddr]) -> Vec<RelayAttempt> {
+    futures(relays.into_iter().map(|relay| relay.test(mapped))).await
+}
+
+/// Returns every address that this machine was seen to have outside.
+fn mapped_addresses(v4: &Udp, v6: &Udp, report: Option<&Report>) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = report.map(|it| it.externals.clone()).unwrap_or_default();
+    let bindings = [v4, v6].into_iter().filter_map(Udp::binding);
+    for ip in bindings.map(|binding| binding.mapped.ip()) {
+        if !all.contains(&ip) {
+            all.push(ip);
+        }
     }
-    tries
+    all
 }
 
 /// Runs futures side by side; returns their results in order.
@@ -244,17 +275,46 @@ async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
         .collect()
 }
 
-type Timed = Option<Result<Duration, String>>;
-
-async fn signaling(site: &Site<'_>) -> (Timed, Timed) {
-    if site.target.http == Http::No || site.addresses.is_empty() {
-        return (None, None);
-    }
-    let (websocket, polling) = tokio::join!(
-        site.hear("/signal"),
-        site.get("/socket.io/?EIO=4&transport=polling")
+/// Asks for what else the web server has; nothing if it is not asked for pages.
+async fn look_at_web(site: &Site<'_>, ice: Option<Result<Ice, WebError>>) -> Option<Web> {
+    let ice = ice?;
+    let (websocket, polling, other_scheme) = tokio::join!(
+        site.open_websocket("/signal"),
+        open_session(site),
+        try_other_scheme(site, ice.as_ref().err())
     );
-    (Some(websocket), Some(polling.map(|(_, took)| took)))
+    Some(Web {
+        ice,
+        websocket,
+        polling,
+        other_scheme,
+    })
+}
+
+/// Opens an Engine.IO session by polling; returns how long that took.
+async fn open_session(site: &Site<'_>) -> Result<Duration, WebError> {
+    let (body, took) = site.get("/socket.io/?EIO=4&transport=polling").await?;
+    // A server that answers every path with its own page gets no further than this.
+    if body.starts_with(b"0{") {
+        Ok(took)
+    } else {
+        Err(WebError::Unexpected)
+    }
+}
+
+async fn try_other_scheme(site: &Site<'_>, error: Option<&WebError>) -> Option<bool> {
+    match error? {
+        WebError::Unreachable(_)
+        | WebError::Redirected(_)
+        | WebError::Unexpected
+        | WebError::Tls(TlsError::Certificate(_) | TlsError::BadName) => None,
+        WebError::Status(status) if *status != 400 => None,
+        WebError::Tls(_)
+        | WebError::Silent
+        | WebError::Closed
+        | WebError::NotHttp
+        | WebError::Status(_) => Some(site.speaks_other_scheme().await),
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -275,6 +335,15 @@ async fn routers(_server: Option<SocketAddr>) -> (Vec<Option<IpAddr>>, bool) {
     (Vec::new(), false)
 }
 
+/// Returns whether a packet to somewhere in the internet would leave; none is sent.
+fn has_route() -> bool {
+    // Addresses of documentation, which belong to nobody.
+    ["192.0.2.1:9", "[2001:db8::1]:9"]
+        .into_iter()
+        .filter_map(|address| address.parse().ok())
+        .any(|address: SocketAddr| source_for(address).is_ok())
+}
+
 fn interfaces(servers: &[IpAddr]) -> Vec<Interface> {
     let used: Vec<IpAddr> = servers
         .iter()
@@ -292,3 +361,6 @@ fn interfaces(servers: &[IpAddr]) -> Vec<Interface> {
         })
         .collect()
 }
+
+/// The port that Jackfield, and STUN, have by default.
+const DEFAULT_PORT: u16 = 3478;

@@ -1,3 +1,8 @@
+//! What an examination has seen: facts alone, without any opinion of them.
+
+mod error;
+
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -6,33 +11,37 @@ use jackfield_driver::discovery::layers::Evidence;
 use jackfield_driver::portmap::Probe;
 use jackfield_stun::behaviour::Report;
 
+pub use error::{CertificateError, NetworkError, RelayError, TlsError, WebError};
+
+use crate::target::Target;
+
 /// Everything that an examination has seen.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The server, as it was named.
-    pub server: String,
+    pub server: Target,
     /// This machine's interfaces.
     pub interfaces: Vec<Interface>,
-    /// Where the server's name leads.
+    /// Whether this machine has a route to the internet at large, by IPv4 or by IPv6.
+    pub has_route: bool,
+    /// The addresses that the server's name stands for.
     pub dns: Dns,
+    /// The UDP port that was asked.
+    pub stun_port: StunPort,
     /// A STUN request by UDP over IPv4.
     pub v4: Udp,
     /// The same over IPv6.
     pub v6: Udp,
-    /// What NAT is on the way.
+    /// What kind of NAT is on the way; nothing if no STUN server answered.
     pub report: Option<Report>,
-    /// What says how many NATs there are.
+    /// What bears on how many NATs there are.
     pub evidence: Evidence,
     /// What the gateway offers, or why that is not known.
-    pub gateway: Result<Probe, String>,
-    /// What `/ice` of the server said, or why not; nothing if the server is no HTTP server.
-    pub ice: Option<Result<Ice, String>>,
-    /// How long a WebSocket to `/signal` took to say hello, or why it did not.
-    pub websocket: Option<Result<Duration, String>>,
-    /// How long Engine.IO's polling took, or why it did not.
-    pub polling: Option<Result<Duration, String>>,
-    /// Tries to get a relay.
-    pub turn: Vec<TurnTry>,
+    pub gateway: Result<Probe, NetworkError>,
+    /// The web server; nothing if a `stun:` URI named the server.
+    pub web: Option<Web>,
+    /// Attempts to relay, one for each URL that the server names for it.
+    pub relays: Vec<RelayAttempt>,
 }
 
 /// One of this machine's addresses.
@@ -46,34 +55,150 @@ pub struct Interface {
     pub is_used: bool,
 }
 
-/// Where the server's name leads.
+/// The look-up of the server's name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dns {
-    /// The name; an address is none, and nothing has to be looked up.
+    /// The name; nothing if the server was given by its address.
     pub name: Option<String>,
-    /// The addresses.
+    /// The addresses; none if the look-up failed.
     pub addresses: Vec<IpAddr>,
     /// How long the look-up took.
     pub took: Duration,
-    /// Why it failed.
-    pub error: Option<String>,
 }
 
-/// What became of a STUN request.
+/// A UDP port of the server, and how it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StunPort {
+    /// The server, or the user, named it: silence there means something.
+    Named(u16),
+    /// It is the usual one; the server did not say.
+    Guessed(u16),
+}
+
+/// The outcome of a STUN request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Udp {
     /// The server has no address of this family.
     NoAddress,
-    /// This machine has no way to addresses of this family.
+    /// This machine has no route to addresses of this family.
     NoRoute,
     /// The server answered.
     Answered(SocketAddr, Binding),
-    /// Nobody answered.
+    /// No answer came.
     Silent(SocketAddr),
-    /// The server's machine says that nobody listens there.
+    /// The server's machine says that no program listens there.
     Refused(SocketAddr),
-    /// It could not be sent, or was answered with nonsense.
-    Failed(SocketAddr, String),
+    /// The answer was not one to a STUN request.
+    NotStun(SocketAddr),
+    /// The request could not be sent.
+    Failed(SocketAddr, NetworkError),
+}
+
+/// What the web server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// The ICE servers of `/ice`.
+    pub ice: Result<Ice, WebError>,
+    /// The time to the first message of a WebSocket to `/signal`.
+    pub websocket: Result<Duration, WebError>,
+    /// The time to a session by Engine.IO's polling.
+    pub polling: Result<Duration, WebError>,
+    /// Whether the same port speaks the other one of `http:` and `https:`; nothing if that was
+    /// not tried, because the one in the URL worked.
+    pub other_scheme: Option<bool>,
+}
+
+/// The ICE servers that the server names.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ice {
+    /// Their URLs.
+    pub urls: Vec<String>,
+    /// The user name of the relay's credentials.
+    pub username: String,
+    /// The password.
+    pub credential: String,
+    /// Seconds that the credentials last.
+    pub ttl: u64,
+}
+
+/// A transport to a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RelayTransport {
+    /// Datagrams.
+    Udp,
+    /// A stream in the clear.
+    Tcp,
+    /// A stream inside TLS.
+    Tls,
+}
+
+/// An attempt to relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayAttempt {
+    /// The URL of the relay.
+    pub url: String,
+    /// How it is reached.
+    pub transport: RelayTransport,
+    /// The allocation, or why there is none.
+    pub result: Result<Allocation, RelayError>,
+}
+
+/// An allocation that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allocation {
+    /// How long it took.
+    pub took: Duration,
+    /// The relayed address: where peers send to.
+    pub relayed: SocketAddr,
+    /// Datagrams between a plain socket of this machine and the relayed address. They come to the
+    /// relay from outside, as those of most peers do.
+    pub outside: Result<Delivery, NotTested>,
+    /// Datagrams from this allocation to a second one of the same server, which may never leave
+    /// that server; nothing if that was not tried.
+    pub between: Option<Result<Delivery, NotTested>>,
+}
+
+/// Why no datagrams were sent to a relayed address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTested {
+    /// The address is private: on this machine's own network it may belong to somebody else.
+    PrivateAddress,
+    /// Without UDP this machine cannot be a peer.
+    NoUdp,
+    /// The server is on this machine, or behind the same address, so the datagrams would not come
+    /// from outside.
+    SameMachine,
+    /// The server does not relay to this peer.
+    PeerRefused,
+    /// There was no second allocation, or the first one ended.
+    NoAllocation,
+}
+
+/// What became of datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// Datagrams that were sent.
+    pub sent: usize,
+    /// Those that came out of the relay.
+    pub arrived: usize,
+    /// Those whose answer came back; without answers, as between two allocations, none.
+    pub returned: usize,
+}
+
+impl Facts {
+    /// Returns whether a STUN server answered by UDP.
+    pub fn is_udp_answered(&self) -> bool {
+        self.v4.binding().is_some() || self.v6.binding().is_some()
+    }
+}
+
+impl StunPort {
+    /// Returns the number.
+    pub fn number(self) -> u16 {
+        match self {
+            Self::Named(port) | Self::Guessed(port) => port,
+        }
+    }
 }
 
 impl Udp {
@@ -86,37 +211,13 @@ impl Udp {
     }
 }
 
-/// The ICE servers that the server names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ice {
-    /// Where they are.
-    pub urls: Vec<String>,
-    /// The user name of credentials.
-    pub username: String,
-    /// The password.
-    pub credential: String,
-    /// How long they are good, in seconds.
-    pub ttl: u64,
-}
-
-/// A try to get a relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TurnTry {
-    /// Where.
-    pub url: String,
-    /// `udp`, `tcp` or `tls`.
-    pub transport: &'static str,
-    /// What came of it.
-    pub result: Result<Relayed, String>,
-}
-
-/// A relay that was had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relayed {
-    /// How long the allocation took.
-    pub took: Duration,
-    /// Its address.
-    pub address: SocketAddr,
-    /// Datagrams that went through two relays, of how many that were sent; nothing if the server forbids it.
-    pub echoed: Option<(usize, usize)>,
+impl fmt::Debug for Ice {
+    // The password stays out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ice")
+            .field("urls", &self.urls)
+            .field("username", &self.username)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
 }

@@ -1,3 +1,5 @@
+//! How a server is named on the command line.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -6,26 +8,26 @@ use jackfield_stun::uri::{Host, Scheme, Uri};
 /// A server as it is named on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its name or address, an IPv6 address without brackets.
+    /// The name or address; an IPv6 address has no brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// How it is asked for pages.
-    pub http: Http,
+    /// How it is asked for pages, if at all.
+    pub scheme: TargetScheme,
 }
 
-/// Whether a server is asked for pages.
+/// How a server is asked for pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Http {
+pub enum TargetScheme {
     /// Inside TLS.
-    Secure,
+    Https,
     /// In the clear.
-    Plain,
-    /// Not at all: it was named by a STUN URI.
-    No,
+    Http,
+    /// Not at all: a STUN URI named it.
+    Stun,
 }
 
-/// Why a text names no server.
+/// The text names no server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` names no server; accepted is HOST, HOST:PORT, an http: or https: URL, or a stun: URI"
@@ -37,13 +39,13 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let refuse = || TargetError(text.to_owned());
-        for (scheme, http, port) in [
-            ("http://", Http::Plain, 80),
-            ("https://", Http::Secure, 443),
+        for (prefix, scheme, port) in [
+            ("http://", TargetScheme::Http, 80),
+            ("https://", TargetScheme::Https, 443),
         ] {
-            if let Some(rest) = text.strip_prefix(scheme) {
+            if let Some(rest) = text.strip_prefix(prefix) {
                 let authority = rest.split('/').next().unwrap_or(rest);
-                return Self::from_authority(authority, http, port).ok_or_else(refuse);
+                return Self::from_authority(authority, scheme, port).ok_or_else(refuse);
             }
         }
         if let Ok(uri) = text.parse::<Uri>() {
@@ -55,17 +57,17 @@ impl FromStr for Target {
                 Scheme::Stun | Scheme::Turn => Ok(Self {
                     host,
                     port: uri.port(),
-                    http: Http::No,
+                    scheme: TargetScheme::Stun,
                 }),
                 Scheme::Stuns | Scheme::Turns => Err(refuse()),
             };
         }
-        Self::from_authority(text, Http::Plain, 3478).ok_or_else(refuse)
+        Self::from_authority(text, TargetScheme::Http, 3478).ok_or_else(refuse)
     }
 }
 
 impl Target {
-    fn from_authority(text: &str, http: Http, default: u16) -> Option<Self> {
+    fn from_authority(text: &str, scheme: TargetScheme, default: u16) -> Option<Self> {
         if text.contains('@') {
             return None;
         }
@@ -86,7 +88,7 @@ impl Target {
         (!host.is_empty()).then(|| Self {
             host: host.to_owned(),
             port,
-            http,
+            scheme,
         })
     }
 
@@ -102,10 +104,10 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.http {
-            Http::Secure => "https://",
-            Http::Plain => "http://",
-            Http::No => "stun:",
+        let scheme = match self.scheme {
+            TargetScheme::Https => "https://",
+            TargetScheme::Http => "http://",
+            TargetScheme::Stun => "stun:",
         };
         write!(f, "{scheme}{}", self.authority())
     }

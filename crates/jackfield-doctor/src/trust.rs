@@ -1,81 +1,102 @@
+//! Which certificates are trusted.
+
+mod verifier;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
-/// Which certificates are believed.
+use verifier::Explaining;
+
+/// Which certificates are trusted.
 #[derive(Debug, Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
 }
 
+/// Why a file cannot say which certificates to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It cannot be read, or is not PEM.
+    #[error("cannot read the certificates in {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// It holds no certificate that can be used.
+    #[error("{} holds no certificate", .0.display())]
+    Empty(PathBuf),
+}
+
 impl Trust {
-    /// Believes who the certificates in a PEM file vouch for; without a file, who the system's do.
+    /// Trusts the certificates in a PEM file and those that they have signed; without a file, the
+    /// authorities that the system trusts.
     ///
     /// # Errors
     ///
-    /// Fails when the named file cannot be read or holds no certificate. A system without certificates believes nobody.
-    pub fn new(file: Option<&Path>) -> Result<Self> {
+    /// Fails when the named file cannot be read or holds no certificate. With a system that has no
+    /// certificates, every connection fails with
+    /// [`NoAuthorities`](crate::facts::CertificateError::NoAuthorities).
+    pub fn new(file: Option<&Path>) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         match file {
-            Some(file) => {
-                if read(file, &mut roots)? == 0 {
-                    bail!("{} holds no certificate", file.display());
+            Some(path) => {
+                let read = CertificateDer::pem_file_iter(path)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+                let all = read.map_err(|source| TrustError::Unreadable {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                let (added, _) = roots.add_parsable_certificates(all);
+                if added == 0 {
+                    return Err(TrustError::Empty(path.to_owned()));
                 }
             }
             None => {
-                if let Some(file) = system_file() {
-                    read(&file, &mut roots)?;
+                let found = rustls_native_certs::load_native_certs();
+                for error in &found.errors {
+                    tracing::debug!(%error, "Some of the system's certificates cannot be read");
                 }
+                roots.add_parsable_certificates(found.certs);
             }
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .context("the TLS library offers no version")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self {
-            config: Arc::new(config),
-        })
+        Ok(Self::of(roots))
     }
 
-    /// Believes everybody, as a first look at a server with a certificate of its own making may want.
+    /// Trusts every certificate, as a first look at a server with a self-signed one may want.
     pub fn anyone() -> Self {
-        let nobody = ServerName::from(std::net::IpAddr::from([0; 4]));
+        let no_name = ServerName::from(std::net::IpAddr::from([0; 4]));
         Self {
-            config: jackfield_driver::turn_client::Tls::any_certificate(nobody).config,
+            config: jackfield_driver::turn_client::Tls::any_certificate(no_name).config,
         }
     }
 
-    /// Returns what TLS connections are made with.
+    /// Returns the configuration of TLS connections.
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.config
     }
-}
 
-/// Adds the certificates of a PEM file; returns how many there were that can be used.
-fn read(file: &Path, roots: &mut RootCertStore) -> Result<usize> {
-    let all = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("cannot read the certificates in {}", file.display()))?;
-    let (added, _) = roots.add_parsable_certificates(all);
-    Ok(added)
+    fn of(roots: RootCertStore) -> Self {
+        let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        // It cannot be built without roots; the connection then says so, and not this.
+        let verifier = Explaining::new(builder.build().ok(), Arc::clone(&provider));
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has the cipher suites of TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Self {
+            config: Arc::new(config),
+        }
+    }
 }
-
-/// Returns the file where this system keeps the certificates that it trusts.
-fn system_file() -> Option<PathBuf> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let known = PLACES.iter().map(PathBuf::from);
-    named.into_iter().chain(known).find(|file| file.exists())
-}
-
-const PLACES: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];

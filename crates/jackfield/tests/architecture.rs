@@ -111,6 +111,7 @@ const DEV_ARROWS: &[(&str, &str)] = &[
     ("jackfield-turn", "jackfield-tcp"),
     ("jackfield-turn", "jackfield-nat"),
     ("jackfield-portmap", "jackfield-internet"),
+    ("jackfield-doctor", "jackfield-internet"),
     ("jackfield-driver", "jackfield-nat"),
 ];
 

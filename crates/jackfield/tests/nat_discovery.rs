@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use jackfield::config::{Config, Key, Low, Source};
 use jackfield::serve::Server;
-use jackfield_doctor::{Diagnosis, Health, Options, Target, Trust, examine};
+use jackfield_doctor::{Conclusions, Health, Options, Target, Trust, Words, examine};
 use jackfield_driver::discovery::discover;
 use jackfield_stun::behaviour::{Config as DiscoveryConfig, Finding, Fragments, Label};
 
@@ -49,12 +49,10 @@ async fn a_machine_without_a_nat_is_found_to_have_none() {
         trust: Trust::anyone(),
         slow: false,
     };
-    let diagnosis = Diagnosis::new(&examine(&options).await);
-    assert_eq!(diagnosis.verdict.health, Health::Ok, "{diagnosis:?}");
-    let relay = diagnosis
-        .lines
-        .iter()
-        .find(|line| line.topic == "Relay UDP");
-    assert!(relay.unwrap().seen.contains("10 of 10"), "{diagnosis:?}");
+    let conclusions = Conclusions::of(&examine(&options).await);
+    assert_eq!(conclusions.health, Health::Ok, "{conclusions:?}");
+    let lines = Words::of(&conclusions).lines;
+    let relay = lines.iter().find(|line| line.topic == "Relay UDP");
+    assert!(relay.unwrap().seen.contains("10 of 10"), "{conclusions:?}");
     server.stop().await;
 }

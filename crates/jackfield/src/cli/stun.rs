@@ -1,3 +1,5 @@
+//! `jackfield stun`.
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +12,9 @@ use jackfield_stun::behaviour::{Config, LifetimeSearch};
 use serde_json::json;
 
 use super::{block_on, failed, say};
-use jackfield_doctor::{Style, Target, behaviour_json, behaviour_lines, render_lines};
+use jackfield_doctor::conclusions::checks_of;
+use jackfield_doctor::words::{Line, render_lines};
+use jackfield_doctor::{Style, Target, json as doctor_json};
 
 /// Returns `jackfield stun`.
 pub(super) fn command() -> Command {
@@ -30,7 +34,10 @@ pub(super) fn command() -> Command {
                 .required(true)
                 .num_args(1..=8)
                 .value_parser(value_parser!(Target))
-                .help("HOST, HOST:PORT or a stun: URI; the first is asked, the others tell more of mapping."),
+                .help(
+                    "HOST, HOST:PORT or a stun: URI; the first is asked, the others tell more of \
+                     mapping.",
+                ),
             Arg::new("behaviour")
                 .long("behaviour")
                 .visible_alias("behavior")
@@ -47,7 +54,10 @@ pub(super) fn command() -> Command {
                     parse_duration(text, Duration::from_secs(5), Duration::from_secs(3600))
                         .ok_or("accepted is a time from 5 s to 1 h such as 90s or 5m")
                 })
-                .help("Finds out how long an idle mapping lives, up to this time (3m if none is given); takes up to twice as long."),
+                .help(
+                    "Finds out how long an idle mapping lives, up to this time (3m if none is \
+                     given); takes up to twice as long.",
+                ),
             Arg::new("ipv4")
                 .short('4')
                 .long("ipv4")
@@ -80,7 +90,7 @@ async fn answer(matches: &ArgMatches) -> Result<()> {
     };
     let mut servers: Vec<SocketAddr> = Vec::new();
     for target in targets {
-        // The family of the first server is the one of all.
+        // Mappings are compared between servers, which takes one socket, and so one family.
         let family = family.or_else(|| servers.first().map(SocketAddr::is_ipv4));
         servers.push(resolve(target, family).await?);
     }
@@ -123,12 +133,12 @@ async fn behaviour(servers: Vec<SocketAddr>, limit: Option<Duration>, json: bool
     };
     let report = discover(config)
         .await
-        .context("no way leads to the server")?;
+        .context("no route leads to the server")?;
     if json {
-        say(&behaviour_json(&report).to_string());
+        say(&doctor_json::of_report(&report).to_string());
     } else {
-        let text = render_lines(&behaviour_lines(&report), Style::of_stdout());
-        say(text.trim_end());
+        let lines: Vec<Line> = checks_of(&report).iter().map(Line::of).collect();
+        say(render_lines(&lines, Style::of_stdout()).trim_end());
     }
     match (report.mapped.known(), first) {
         (None, Some(first)) => bail!("{first} does not answer"),
@@ -151,12 +161,12 @@ fn why(error: &std::io::Error) -> String {
     use std::io::ErrorKind as Kind;
     match error.kind() {
         Kind::TimedOut => {
-            "does not answer: UDP is blocked on the way, or nobody is there".to_owned()
+            "does not answer: UDP is blocked on the way, or no server is there".to_owned()
         }
-        Kind::ConnectionRefused => "is there, but nobody listens at that port".to_owned(),
-        Kind::InvalidData => "answers, but does not tell an address".to_owned(),
+        Kind::ConnectionRefused => "is there, but nothing listens on that port".to_owned(),
+        Kind::InvalidData => "answers, but not with an address".to_owned(),
         Kind::NetworkUnreachable | Kind::HostUnreachable => {
-            "cannot be reached: no way leads there".to_owned()
+            "cannot be reached: no route leads there".to_owned()
         }
         _ => format!("cannot be asked: {error}"),
     }

@@ -1,19 +1,20 @@
-//! Sets a diagnosis for a terminal.
+//! Words on a terminal: colours, marks, and lines broken to its width.
 
-use super::diagnosis::{Diagnosis, Health, Line};
+use super::{Line, Words};
+use crate::conclusions::Health;
 
-/// How a terminal is to be written to.
+/// How to write to a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// Columns there are.
+    /// Its width in columns.
     pub width: usize,
     /// Whether there are colours.
     pub colour: bool,
 }
 
 impl Style {
-    /// Returns the style for standard output: colours if it is a terminal and NO_COLOR does not forbid them, and
-    /// as many columns as COLUMNS says, from 60 to 100; 90 if it does not.
+    /// Returns the style for standard output: colours if it is a terminal and NO_COLOR does not
+    /// forbid them, and as many columns as COLUMNS says, from 60 to 100; 90 if it does not.
     pub fn of_stdout() -> Self {
         use std::io::IsTerminal;
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -36,9 +37,7 @@ impl Style {
     }
 }
 
-const BOLD: &str = "1";
-const DIM: &str = "2";
-
+/// How a health looks.
 impl Health {
     /// Returns the mark of a line, four characters wide.
     fn mark(self) -> &'static str {
@@ -68,21 +67,20 @@ impl Health {
     }
 }
 
-/// Returns a diagnosis as text.
-pub fn render(diagnosis: &Diagnosis, style: Style) -> String {
+/// Returns all words as text.
+pub fn render(words: &Words, style: Style) -> String {
     let mut out = String::new();
-    let verdict = &diagnosis.verdict;
-    let word = format!("[{}]", verdict.health.word());
-    let text = format!("{} {}", word, verdict.text);
-    let painted = style.paint(verdict.health.colour(), &word);
+    let word = format!("[{}]", words.health.word());
+    let text = format!("{} {}", word, words.verdict);
+    let painted = style.paint(words.health.colour(), &word);
     let head = style.paint(BOLD, "VERDICT");
     paragraph(&mut out, "VERDICT  ", &head, &text, style.width, |line| {
         line.replacen(&word, &painted, 1)
     });
     out.push('\n');
-    out.push_str(&render_lines(&diagnosis.lines, style));
-    list(&mut out, "WHY NOT", &verdict.why_not, false, style);
-    list(&mut out, "DO", &verdict.advice, true, style);
+    out.push_str(&render_lines(&words.lines, style));
+    list(&mut out, "WHY NOT", &words.why_not, false, style);
+    list(&mut out, "DO", &words.advice, true, style);
     out
 }
 
@@ -135,8 +133,8 @@ pub fn render_lines(lines: &[Line], style: Style) -> String {
     out
 }
 
-/// Appends a text with a head at its left, broken into lines between words. `painted` is what the head looks like without
-/// the blanks at its end; `paint` says what each line of the text looks like.
+/// Appends a text with a head at its left, broken into lines between words. `painted` is the head
+/// as it looks, without the blanks at its end; `paint` makes each line of the text look its way.
 fn paragraph(
     out: &mut String,
     head: &str,
@@ -160,7 +158,8 @@ fn paragraph(
     }
 }
 
-/// Breaks a text between words into lines of at most `room` characters; a longer word has a line of its own.
+/// Breaks a text between words into lines of at most `room` characters; a longer word has a line
+/// of its own.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -178,28 +177,33 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// Codes of ECMA-48's "select graphic rendition".
+const BOLD: &str = "1";
+const DIM: &str = "2";
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::Verdict;
 
-    fn diagnosis() -> Diagnosis {
-        let long = "a sentence that is longer than a terminal is wide, so that it has to be broken somewhere between words";
-        Diagnosis {
-            server: "http://192.0.2.1:3478".to_owned(),
-            verdict: Verdict {
-                health: Health::Degraded,
-                text: long.to_owned(),
-                why_not: vec![long.to_owned(), "short".to_owned()],
-                advice: vec![long.to_owned(), "brief".to_owned()],
-            },
+    fn words() -> Words {
+        let long = "a sentence that is longer than a terminal is wide, so that it has to be broken \
+                    somewhere between words";
+        let line = |topic, health, seen: &str, tried: &str, means: &str| Line {
+            topic,
+            health,
+            seen: seen.to_owned(),
+            tried: tried.to_owned(),
+            means: means.to_owned(),
+        };
+        Words {
+            health: Health::Degraded,
+            verdict: long.to_owned(),
+            why_not: vec![long.to_owned(), "short".to_owned()],
+            advice: vec![long.to_owned(), "brief".to_owned()],
             lines: vec![
-                Line::new("UDP v4", Health::Ok, "answered")
-                    .tried(long)
-                    .means("It works."),
-                Line::new("hairpinning", Health::Broken, long),
+                line("UDP v4", Health::Ok, "answered", long, "It works."),
+                line("hairpinning", Health::Broken, long, "", ""),
             ],
-            nat: None,
         }
     }
 
@@ -207,7 +211,7 @@ mod tests {
     fn no_line_is_wider_than_the_terminal_and_colours_change_no_letter() {
         for width in [60, 80, 100] {
             let plain = render(
-                &diagnosis(),
+                &words(),
                 Style {
                     width,
                     colour: false,
@@ -219,7 +223,7 @@ mod tests {
                 assert_eq!(line.trim_end(), line);
             }
             let coloured = render(
-                &diagnosis(),
+                &words(),
                 Style {
                     width,
                     colour: true,
@@ -233,7 +237,7 @@ mod tests {
     #[test]
     fn heads_stand_once_and_advice_is_numbered() {
         let text = render(
-            &diagnosis(),
+            &words(),
             Style {
                 width: 100,
                 colour: false,

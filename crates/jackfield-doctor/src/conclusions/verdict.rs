@@ -1,0 +1,52 @@
+//! The most important thing to say.
+
+use super::relay::works_without_udp;
+use super::{Health, Problem};
+use crate::facts::Facts;
+
+/// The most important thing to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// One problem keeps everything else from working, or from being tried.
+    Blocked(Problem),
+    /// UDP does not get through: calls need a relay that is reached by TCP.
+    RelayOverTcpOnly,
+    /// UDP does not get through, and no relay works.
+    NoCalls,
+    /// UDP gets through: the reach says to which peers.
+    Direct,
+}
+
+impl Verdict {
+    pub(super) fn of(facts: &Facts, problems: &[Problem]) -> Self {
+        if let Some(problem) = problems.iter().find(|problem| problem.is_fatal()) {
+            return Self::Blocked(problem.clone());
+        }
+        if facts.is_udp_answered() {
+            Self::Direct
+        } else if works_without_udp(facts) {
+            Self::RelayOverTcpOnly
+        } else {
+            Self::NoCalls
+        }
+    }
+
+    /// Returns how bad it is at least.
+    pub(super) fn health(&self) -> Health {
+        match self {
+            Self::Blocked(_) | Self::NoCalls => Health::Broken,
+            Self::RelayOverTcpOnly => Health::Degraded,
+            Self::Direct => Health::Ok,
+        }
+    }
+
+    /// Returns the name that programs know it by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Blocked(problem) => problem.kind(),
+            Self::RelayOverTcpOnly => "relay-over-tcp-only",
+            Self::NoCalls => "no-calls",
+            Self::Direct => "direct",
+        }
+    }
+}
