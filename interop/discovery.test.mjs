@@ -4,7 +4,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { behaviour, doctor, startJackfieldWithHelper, startTwoAddressJackfield } from './lib/discovery.mjs';
+import {
+  BEHIND_ONE_TO_ONE,
+  behaviour,
+  doctor,
+  startJackfieldBehindOneToOneNat,
+  startJackfieldWithHelper,
+  startTwoAddressJackfield,
+} from './lib/discovery.mjs';
 import { Internet, SERVER, SERVER_SECOND } from './lib/internet.mjs';
 import { JackfieldNat } from './lib/jackfield_nat.mjs';
 import { LABELS, NINE } from './lib/nat_types.mjs';
@@ -190,12 +197,21 @@ describe('jackfield doctor', { concurrency: 4 }, () => {
     assert.doesNotMatch(text, /\x1b/);
   };
 
-  test('without a NAT: all peers, and nothing to do', async () => {
-    const host = await Namespace.create('open');
+  /** A host with the public address `198.18.SITE.2`. */
+  const inTheOpen = async (site) => {
+    const host = await Namespace.create(`open${site}`);
     running.push({ stop: () => host.remove() });
-    await internet.server.cable('open0', host, 'eth0');
-    await internet.server.ip('link', 'set', 'open0', 'master', 'net', 'up');
-    await host.address('eth0', '198.18.50.2/15');
+    await internet.server.cable(`open${site}`, host, 'eth0');
+    await internet.server.ip('link', 'set', `open${site}`, 'master', 'net', 'up');
+    await host.address('eth0', `198.18.${site}.2/15`);
+    return host;
+  };
+
+  /** The kinds of what was found wrong. */
+  const kinds = ({ diagnosis }) => diagnosis.problems.map(({ kind }) => kind);
+
+  test('without a NAT: all peers, and nothing to do', async () => {
+    const host = await inTheOpen(50);
     const seen = await doctor(host);
     assert.equal(seen.diagnosis.verdict.health, 'ok', seen.text);
     assert.match(seen.diagnosis.verdict.text, /all peers: there is no NAT/);
@@ -211,8 +227,8 @@ describe('jackfield doctor', { concurrency: 4 }, () => {
     assert.equal(seen.diagnosis.verdict.health, 'ok', seen.text);
     assert.match(seen.diagnosis.verdict.text, /most peers.*symmetric.*relay, which works/);
     assert.equal(seen.code, 0);
-    assert.match(line(seen, 'Relay UDP').seen, /10 of 10 datagrams/);
-    assert.match(line(seen, 'Relay TCP').seen, /10 of 10 datagrams/);
+    assert.match(line(seen, 'Relay UDP').seen, /10 of 10 datagrams came through from outside and back/);
+    assert.match(line(seen, 'Relay TCP').seen, /10 of 10 datagrams came through from outside and back/);
     assert.equal(line(seen, 'Double NAT').seen, 'no, one NAT');
     isReadable(seen);
   });
@@ -227,6 +243,63 @@ describe('jackfield doctor', { concurrency: 4 }, () => {
     assert.match(seen.text, /WHY NOT +The NAT maps by destination/);
     assert.match(seen.text, /DO +1\) Set the router's NAT to "full cone"/);
     isReadable(seen);
+  });
+
+  test('behind a NAT that maps by destination and lets everybody in: all peers, as the oracle says', async () => {
+    const args = ['--mapping', 'adm', '--filtering', 'eif'];
+    const { host } = await behind({ site: 38, args });
+    const seen = await doctor(host);
+    assert.equal(seen.diagnosis.reach.kind, 'all-peers', seen.text);
+    assert.equal(seen.code, 0);
+    const oracle = await run(JACKFIELD, ['nat', 'oracle', 'adm/eif', 'symmetric', '--json']);
+    assert.equal(JSON.parse(oracle.output)[0].path, 'direct');
+  });
+
+  describe('with a server behind a 1:1 NAT', () => {
+    const examined = async (options) => {
+      const cloud = await startJackfieldBehindOneToOneNat(internet, options);
+      running.push(cloud);
+      const host = await inTheOpen(options.site + 1);
+      return { cloud, seen: await doctor(host, { server: cloud.external }) };
+    };
+    const externalIp = (site) => ['--external-ip', `198.18.${site}.1/${BEHIND_ONE_TO_ONE}`];
+    const NO_RELAY_PORTS = 'udp dport 49152-65535 ct state new drop;';
+
+    test('that knows its public address: the relay works from outside', async () => {
+      const { seen } = await examined({ site: 60, args: externalIp(60) });
+      assert.match(line(seen, 'Relay UDP').seen, /10 of 10 datagrams came through from outside and back/, seen.text);
+      assert.equal(seen.code, 0);
+    });
+
+    test('that does not know it: the relays are on a private address, and which flag is missing', async () => {
+      const { cloud, seen } = await examined({ site: 62 });
+      assert.ok(kinds(seen).includes('relay-address-private'), seen.text);
+      assert.equal(seen.diagnosis.verdict.health, 'degraded');
+      assert.equal(seen.diagnosis.relay, 'broken');
+      const flag = `--external-ip ${cloud.external}/${BEHIND_ONE_TO_ONE}`;
+      assert.ok(seen.diagnosis.verdict.do.some((what) => what.includes(flag)), seen.text);
+      assert.equal(seen.code, 1);
+      isReadable(seen);
+    });
+
+    test("whose firewall drops what comes to the relays' ports", async () => {
+      const { seen } = await examined({ site: 64, args: externalIp(64), firewall: NO_RELAY_PORTS });
+      assert.ok(kinds(seen).includes('relay-ports-closed'), seen.text);
+      assert.equal(seen.diagnosis.relay, 'broken');
+      assert.ok(seen.diagnosis.verdict.do.some((what) => /let in UDP to the relays' ports/.test(what)), seen.text);
+      assert.equal(seen.code, 1);
+      isReadable(seen);
+    });
+  });
+
+  test('in a lab with one NAT behind a router: not called two', async () => {
+    const lab = ['lab', 'run', '--serve', '--site', 'home=port-restricted-cone', '--host', 'ann@home'];
+    const command = [JACKFIELD, 'doctor', '--server', SERVER, '--insecure', '--json'];
+    const { code, output } = await run(JACKFIELD, [...lab, '--', ...command]);
+    const diagnosis = JSON.parse(output.split('\n').find((each) => each.includes('"verdict"')).replace(/^[^{]*/, ''));
+    assert.equal(code, 0, output);
+    assert.ok(kinds({ diagnosis }).every((kind) => kind !== 'double-nat'), output);
+    assert.match(line({ diagnosis }, 'Double NAT').seen, /^not known/);
   });
 
   test('where UDP is blocked: a relay over TCP alone', async () => {

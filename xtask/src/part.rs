@@ -202,6 +202,7 @@ pub(crate) const PARTS: &[Part] = &[
             Need::Node,
             IP,
             SYSCTL,
+            NFT,
             Need::Program("turnutils_natdiscovery", "coturn"),
             Need::NodePackages,
         ],
