@@ -12,7 +12,7 @@ use jackfield_router::namespace::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::processes::exit_code;
-use super::state::{self, State};
+use super::state::{self, Registry, State};
 
 /// Starts a lab that stays: runs `command`, which has to run a lab of that very name, in a session of
 /// its own. Returns when the lab works, with the path of the file that takes its output.
@@ -27,7 +27,7 @@ pub fn up(name: &str, mut command: Command) -> Result<(State, PathBuf)> {
         .stderr(log.try_clone()?);
     process::detach(&mut command);
     let mut child = command.spawn().context("the lab cannot be started")?;
-    let folder = state::folder(name)?;
+    let folder = Registry::of_user()?.folder(name);
     loop {
         // An earlier lab of that name may have left its file: that one names another process.
         if let Some(state) = state::read(&folder)
@@ -49,7 +49,7 @@ pub fn up(name: &str, mut command: Command) -> Result<(State, PathBuf)> {
 
 /// Opens the file beside the lab's folder that takes the output of a lab in the background.
 fn log(name: &str) -> Result<(File, PathBuf)> {
-    let path = state::folder(name)?.with_extension("log");
+    let path = Registry::of_user()?.folder(name).with_extension("log");
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(true);
     let file = file.open(&path);
@@ -112,7 +112,7 @@ pub fn down(lab: &State) -> Result<()> {
     process::send(pid, Signal::Terminate)
         .with_context(|| format!("the lab {} cannot be told to end", lab.name))?;
     let begun = Instant::now();
-    let folder = state::folder(&lab.name)?;
+    let folder = Registry::of_user()?.folder(&lab.name);
     let is_there = |folder: &Path| state::read(folder).is_some_and(|state| state == *lab);
     while is_there(&folder) {
         if begun.elapsed() > STOP_TIMEOUT {

@@ -85,7 +85,13 @@ struct SiteTable {
     hairpinning: Option<String>,
     udp_timeout: Option<String>,
     latency: Option<String>,
-    loss: Option<Percent>,
+    jitter: Option<String>,
+    loss: Option<Number>,
+    loss_burst: Option<Number>,
+    reorder: Option<Number>,
+    duplicate: Option<Number>,
+    rate: Option<Number>,
+    queue: Option<Number>,
     block_udp: Option<bool>,
     port_mapping: Option<String>,
 }
@@ -110,7 +116,13 @@ impl SiteTable {
                 udp_timeout: self.udp_timeout,
                 firewall: self.firewall,
                 latency: self.latency,
-                loss: self.loss.map(Percent::into_text),
+                jitter: self.jitter,
+                loss: self.loss.map(Number::into_text),
+                loss_burst: self.loss_burst.map(Number::into_text),
+                reorder: self.reorder.map(Number::into_text),
+                duplicate: self.duplicate.map(Number::into_text),
+                rate: self.rate.map(Number::into_text),
+                queue: self.queue.map(Number::into_text),
                 block_udp: self.block_udp,
                 port_mapping: self.port_mapping,
             },
@@ -203,19 +215,23 @@ impl OneOrMany {
     }
 }
 
+/// A number that may have a unit, and is a text then.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a percentage, such as 0.5 or \"0.5%\"")]
-enum Percent {
-    Whole(u8),
-    Number(f64),
+#[serde(
+    untagged,
+    expecting = "expected a number, such as 0.5, or a text, such as \"0.5%\""
+)]
+enum Number {
+    Whole(u64),
+    Decimal(f64),
     Text(String),
 }
 
-impl Percent {
+impl Number {
     fn into_text(self) -> String {
         match self {
             Self::Whole(number) => number.to_string(),
-            Self::Number(number) => number.to_string(),
+            Self::Decimal(number) => number.to_string(),
             Self::Text(text) => text,
         }
     }

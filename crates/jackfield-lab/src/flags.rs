@@ -2,6 +2,7 @@
 
 use super::plan::MOST_EXTERNALS;
 use super::spec::{self, CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
+use crate::nat::Change;
 
 impl Spec {
     /// Adds a site: `NAME` or `NAME=WORD[,WORD...]`, each a NAT, a firewall, or `KEY=VALUE`.
@@ -74,17 +75,9 @@ impl SiteSpec {
             }
             return Ok(());
         };
-        let text = Some(value.to_owned());
         match key {
             "nat" => self.nats.extend(spec::nat(value)),
-            "behind" => self.behind = text,
-            "firewall" => self.change.firewall = text,
-            "mapping" => self.change.mapping = text,
-            "filtering" => self.change.filtering = text,
-            "hairpinning" => self.change.hairpinning = text,
-            "udp-timeout" => self.change.udp_timeout = text,
-            "latency" => self.change.latency = text,
-            "loss" => self.change.loss = text,
+            "behind" => self.behind = Some(value.to_owned()),
             "external" => {
                 let number = value.parse().ok();
                 let fits = number.filter(|number| (1..=MOST_EXTERNALS).contains(number));
@@ -93,14 +86,25 @@ impl SiteSpec {
                     SpecError::value(format!("{path}.external"), value, accepted)
                 })?;
             }
-            _ => return Err(SpecError::value(path, key, KEYS)),
+            // A site has a `nat`, which is more than a profile.
+            "profile" => return Err(SpecError::value(path, key, accepted_words())),
+            key => match self.change.set(key, value) {
+                Ok(true) => {}
+                Ok(false) => return Err(SpecError::value(path, key, accepted_words())),
+                Err(error) => return Err(SpecError::of_setting(path, error)),
+            },
         }
         Ok(())
     }
 }
 
-const KEYS: &str = "a NAT, a firewall, or one of nat, behind, firewall, mapping, filtering, hairpinning, udp-timeout, \
-                    latency, loss and external with a value";
+/// Returns the words that a `--site` may consist of.
+fn accepted_words() -> String {
+    let settings = Change::KEYS.iter().filter(|key| **key != "profile");
+    let settings: Vec<&str> = settings.copied().collect();
+    let settings = settings.join(", ");
+    format!("a NAT, a firewall, or one of nat, behind, external, {settings} with a value")
+}
 
 #[cfg(test)]
 mod tests {

@@ -65,7 +65,6 @@ impl Plan {
         for (index, job) in spec.jobs.iter().enumerate() {
             plan.check_host(index, &job.host)?;
         }
-        plan.check_networks()?;
         plan.open_public_sites();
         Ok(plan)
     }
@@ -127,6 +126,12 @@ impl Plan {
                         &names(&spec.sites),
                     )
                 })?;
+                if outer.nats.is_empty() {
+                    return Err(PlanError::BehindPublic {
+                        site: site.name.clone(),
+                        outer: outer.name.clone(),
+                    });
+                }
                 Some(self.add_site(spec, outer, depth - 1)?)
             }
         };
@@ -136,8 +141,8 @@ impl Plan {
                 None => self.add_network(&site.name, None, &[&site.change], 0),
             };
         }
-        for (position, nat) in site.nats.iter().enumerate().skip(1).rev() {
-            let name = format!("{}-{}", site.name, position + 1);
+        for (depth, nat) in site.nats.iter().enumerate().skip(1).rev() {
+            let name = network_name(site, depth);
             parent = Some(self.add_network(&name, parent, &[nat], 1)?);
         }
         let innermost = site.nats.first().map_or_else(Change::default, Clone::clone);
@@ -281,15 +286,6 @@ impl Plan {
         ))
     }
 
-    /// Checks that each network has a name of its own, which its router's control socket has, too.
-    ///
-    /// A host without a site is a network of its own, and a row of NATs has one for each NAT.
-    fn check_networks(&self) -> Result<(), PlanError> {
-        let names: Vec<&str> = self.sites.iter().map(|site| site.name.as_str()).collect();
-        let duplicate = duplicate(&names);
-        duplicate.map_or(Ok(()), |name| Err(PlanError::Duplicate(name.to_owned())))
-    }
-
     /// Tells the routers of public sites the addresses of their hosts.
     fn open_public_sites(&mut self) {
         let hosts = &self.hosts;
@@ -306,17 +302,36 @@ impl Plan {
     }
 }
 
-/// Checks that no name is taken and no two sites or hosts share one. A site and a host may: the grid
-/// names each site after its only host.
+/// Checks that no name is taken, that hosts have different names, and networks, too.
+///
+/// A host without a site is a network, and so is each NAT of a row; the name of a network is also the
+/// one of its router's control socket. A site and a host in it may share a name, as in the grid.
 fn check_names(spec: &Spec) -> Result<(), PlanError> {
-    let sites = names(&spec.sites);
-    let hosts: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
-    let mut all = sites.iter().chain(&hosts);
-    if let Some(name) = all.find(|name| RESERVED.contains(name)) {
-        return Err(PlanError::Reserved((*name).to_owned()));
+    let hosts = || spec.hosts.iter().map(|host| host.name.clone());
+    let sites = spec.sites.iter().map(|site| site.name.clone());
+    if let Some(name) = sites.chain(hosts()).find(|name| is_reserved(name)) {
+        return Err(PlanError::Reserved(name));
     }
-    let duplicate = duplicate(&sites).or_else(|| duplicate(&hosts));
-    duplicate.map_or(Ok(()), |name| Err(PlanError::Duplicate(name.to_owned())))
+    let of_sites = spec.sites.iter().flat_map(|site| {
+        let depths = 0..site.nats.len().max(1);
+        depths.map(|depth| network_name(site, depth))
+    });
+    let public = spec.hosts.iter().filter(|host| host.site.is_none());
+    let networks = of_sites.chain(public.map(|host| host.name.clone()));
+    let twice = duplicate(networks).or_else(|| duplicate(hosts()));
+    twice.map_or(Ok(()), |name| Err(PlanError::Duplicate(name)))
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// Returns the name of the network behind a NAT of a row, of which 0 is the innermost.
+fn network_name(site: &SiteSpec, depth: usize) -> String {
+    match depth {
+        0 => site.name.clone(),
+        depth => format!("{}-{}", site.name, depth + 1),
+    }
 }
 
 /// Checks what files and flags guarantee, and specs made in code do not.
@@ -332,9 +347,10 @@ fn check_externals(spec: &Spec) -> Result<(), PlanError> {
     }
 }
 
-fn duplicate<'a>(names: &[&'a str]) -> Option<&'a str> {
+fn duplicate(names: impl Iterator<Item = String>) -> Option<String> {
     let mut seen = HashSet::new();
-    names.iter().find(|name| !seen.insert(**name)).copied()
+    let mut names = names;
+    names.find(|name| !seen.insert(name.clone()))
 }
 
 fn names(sites: &[SiteSpec]) -> Vec<&str> {

@@ -13,7 +13,7 @@ use super::event::{Event, Observer};
 use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS};
 use super::processes::{JobContext, Processes, Program, exit_code};
 use super::spec::{CommandLine, Job, Spec};
-use super::state::{Folder, HostState, SiteState, State};
+use super::state::{Folder, HostState, Registry, SiteState, State};
 use super::world::{self, World, WorldOptions};
 
 /// How a lab is run; what it consists of is in the [`Spec`].
@@ -75,7 +75,7 @@ fn run_isolated<W: AsyncFnOnce(&World) -> Result<u8>>(
     options: &LabOptions,
     work: Option<W>,
 ) -> Result<u8> {
-    let folder = Folder::claim(&options.name, options.exact_name)?;
+    let folder = Registry::of_user()?.claim(&options.name, options.exact_name)?;
     let supervisor = std::process::id();
     match isolate()? {
         Isolated::Outside(outside) => {

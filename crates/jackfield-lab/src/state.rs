@@ -1,7 +1,7 @@
-//! Where other processes find a lab that runs: a folder with its sockets, and a file that says what there is.
+//! Where other processes find a lab that runs: a folder with its sockets, and a file that describes it.
 //!
-//! The folder is locked for as long as the lab lives, so one that is not is a leftover of a lab that was killed. It is
-//! all that such a lab leaves.
+//! The folder is locked for as long as the lab lives. One that is not locked was left by a lab that was
+//! killed, and is all that such a lab leaves: the next lab removes it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -12,20 +12,27 @@ use anyhow::{Context, Result, bail};
 use jackfield_router::namespace::process::try_lock;
 use serde::{Deserialize, Serialize};
 
-/// The folder of a lab that this process, or one that it was forked from, runs.
+/// The labs of a user: a folder with a folder for each.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    root: PathBuf,
+}
+
+/// The folder of a lab, which this process has locked.
 #[derive(Debug)]
 pub struct Folder {
     name: String,
     path: PathBuf,
+    /// Forked processes share the lock, so it lasts until the last of them ends.
     _lock: File,
 }
 
-/// What a lab says of itself; its JSON is a promise.
+/// The description of a running lab; its JSON is a promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The lab's name.
     pub name: String,
-    /// The process that ends the lab when it is told to end.
+    /// The process that ends the lab when it gets SIGTERM.
     pub supervisor: u32,
     /// The first process inside, which holds the namespaces.
     pub inside: u32,
@@ -38,11 +45,11 @@ pub struct State {
 /// A site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteState {
-    /// What its router is.
+    /// What its router is, in a few words.
     pub router: String,
     /// The router's external addresses.
     pub external: Vec<String>,
-    /// The site that it is behind.
+    /// The site that it is behind, if it is behind one.
     pub behind: Option<String>,
     /// The router's control socket: `jackfield nat list --control PATH`.
     pub control: PathBuf,
@@ -51,30 +58,67 @@ pub struct SiteState {
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostState {
-    /// The site that it is in.
+    /// The site that it is in; the server is in none.
     pub site: Option<String>,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// The descriptor of the first process inside that stands for its network namespace.
+    /// Its network namespace, as a file descriptor of the first process inside.
     pub netns: i32,
-    /// What programs on it find in their environment.
+    /// The environment variables of programs on it.
     pub variables: BTreeMap<String, String>,
 }
 
-impl Folder {
-    /// Takes the folder for a lab: with that name, or with a free one that begins so. Removes leftovers.
+impl Registry {
+    /// Returns the labs of this user: in `$XDG_RUNTIME_DIR` if that is set.
     ///
     /// # Errors
-    /// Fails when a lab of that very name runs, and when there can be no folder.
-    pub fn claim(name: &str, exact: bool) -> Result<Self> {
-        let root = root()?;
-        remove_leftovers(&root);
+    /// Fails when the folder cannot be made or belongs to another user.
+    pub fn of_user() -> Result<Self> {
+        // The kernel gives a process's folder in /proc to the process's user.
+        let uid = fs::metadata("/proc/self").map_or(0, |own| own.uid());
+        let root = match std::env::var_os("XDG_RUNTIME_DIR") {
+            Some(folder) => PathBuf::from(folder).join("jackfield-lab"),
+            None if uid == 0 => PathBuf::from("/run/jackfield-lab"),
+            None => std::env::temp_dir().join(format!("jackfield-lab-{uid}")),
+        };
+        let labs = Self::at(root)?;
+        // Anybody may make a folder in /tmp, and would then read what the labs write there.
+        let owner = fs::symlink_metadata(&labs.root)?;
+        if !owner.is_dir() || owner.uid() != uid {
+            bail!(
+                "{} belongs to another user: set XDG_RUNTIME_DIR",
+                labs.root.display()
+            );
+        }
+        Ok(labs)
+    }
+
+    /// Returns the labs of this folder, which is made for this user alone if it does not exist.
+    ///
+    /// # Errors
+    /// Fails when the folder cannot be made.
+    pub fn at(root: PathBuf) -> Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root)
+            .with_context(|| format!("the folder {} cannot be made", root.display()))?;
+        Ok(Self { root })
+    }
+
+    /// Takes the folder for a lab of that name; unless it has to be `exact`, a number is added to a
+    /// name that is taken. Removes what killed labs left.
+    ///
+    /// # Errors
+    /// Fails when a lab of that very name runs, and when the folder cannot be made.
+    pub fn claim(&self, name: &str, exact: bool) -> Result<Folder> {
+        self.remove_leftovers();
         for number in 1..=MOST_LABS {
             let name = match number {
                 1 => name.to_owned(),
                 number => format!("{name}-{number}"),
             };
-            if let Some(folder) = Self::try_claim(&root, &name)? {
+            if let Some(folder) = self.try_claim(&name)? {
                 return Ok(folder);
             }
             if exact {
@@ -86,8 +130,8 @@ impl Folder {
         bail!("there are {MOST_LABS} labs called {name} already")
     }
 
-    fn try_claim(root: &Path, name: &str) -> Result<Option<Self>> {
-        let path = root.join(name);
+    fn try_claim(&self, name: &str) -> Result<Option<Folder>> {
+        let path = self.folder(name);
         let failed = || format!("the folder {} cannot be made", path.display());
         DirBuilder::new()
             .recursive(true)
@@ -98,36 +142,100 @@ impl Folder {
         if !try_lock(&lock).with_context(failed)? {
             return Ok(None);
         }
-        Ok(Some(Self {
+        Ok(Some(Folder {
             name: name.to_owned(),
             path,
             _lock: lock,
         }))
     }
 
+    /// Returns the labs that run, by name.
+    ///
+    /// # Errors
+    /// Fails when the folder of the labs cannot be read.
+    pub fn all(&self) -> Result<Vec<State>> {
+        let mut states = Vec::new();
+        for folder in self.folders()? {
+            if is_locked(&folder)
+                && let Some(state) = read(&folder)
+            {
+                states.push(state);
+            }
+        }
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(states)
+    }
+
+    /// Returns the running lab of that name, or the only one when there is no name.
+    ///
+    /// # Errors
+    /// Names the labs that run when it is none of them, or not clear which.
+    pub fn find(&self, name: Option<&str>) -> Result<State> {
+        let mut states = self.all()?;
+        let known: Vec<String> = states.iter().map(|state| state.name.clone()).collect();
+        let known = match known.as_slice() {
+            [] => "no lab is running: `jackfield lab up` starts one".to_owned(),
+            names => format!("there is {}", names.join(", ")),
+        };
+        match (name, states.len()) {
+            (Some(name), _) => {
+                let place = states.iter().position(|state| state.name == name);
+                let place = place.with_context(|| format!("no lab is called {name}; {known}"))?;
+                Ok(states.swap_remove(place))
+            }
+            (None, 1) => Ok(states.swap_remove(0)),
+            (None, 0) => bail!(known),
+            (None, _) => bail!("which lab? {known}"),
+        }
+    }
+
+    /// Returns the folder that a lab of that name has.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn folders(&self) -> Result<Vec<PathBuf>> {
+        let unreadable = || format!("the folder {} cannot be read", self.root.display());
+        let entries = fs::read_dir(&self.root).with_context(unreadable)?;
+        let folders = entries.flatten().map(|entry| entry.path());
+        Ok(folders.filter(|path| path.is_dir()).collect())
+    }
+
+    fn remove_leftovers(&self) {
+        for path in self.folders().unwrap_or_default() {
+            if !is_locked(&path)
+                && let Err(error) = fs::remove_dir_all(&path)
+            {
+                tracing::debug!(%error, path = %path.display(), "Leftover cannot be removed");
+            }
+        }
+    }
+}
+
+impl Folder {
     /// Returns the lab's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Lets others find the lab.
+    /// Lets other processes find the lab.
     ///
     /// # Errors
     /// Fails when the file cannot be written.
     pub fn publish(&self, state: &State) -> Result<()> {
-        // Whoever finds the file finds all of it.
+        // Readers do not wait for the writer, so the file appears under its name when it is whole.
         let draft = self.path.join("state.new");
         fs::write(&draft, serde_json::to_vec(state)?)
             .and_then(|()| fs::rename(&draft, self.path.join(STATE)))
             .with_context(|| format!("{} cannot be written", self.path.join(STATE).display()))
     }
 
-    /// Removes it, when the lab is gone.
+    /// Removes the folder after the end of its lab.
     pub fn remove(self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::debug!(%error, path = %self.path.display(), "Folder stays behind");
@@ -135,101 +243,18 @@ impl Folder {
     }
 }
 
-/// Returns the labs that run, by name.
-///
-/// # Errors
-/// Fails when there can be no folder for them.
-pub fn all() -> Result<Vec<State>> {
-    let root = root()?;
-    let mut states = Vec::new();
-    for entry in fs::read_dir(&root).into_iter().flatten().flatten() {
-        if is_locked(&entry.path())
-            && let Some(state) = read(&entry.path())
-        {
-            states.push(state);
-        }
-    }
-    states.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(states)
-}
-
-/// Returns the lab of that name, or the only one when there is no name.
-///
-/// # Errors
-/// Says which there are.
-pub fn find(name: Option<&str>) -> Result<State> {
-    let mut states = all()?;
-    let known: Vec<String> = states.iter().map(|state| state.name.clone()).collect();
-    let known = match known.as_slice() {
-        [] => "no lab is running: `jackfield lab up` starts one".to_owned(),
-        names => format!("there is {}", names.join(", ")),
-    };
-    match (name, states.len()) {
-        (Some(name), _) => {
-            let place = states.iter().position(|state| state.name == name);
-            let place = place.with_context(|| format!("no lab is called {name}; {known}"))?;
-            Ok(states.swap_remove(place))
-        }
-        (None, 1) => Ok(states.swap_remove(0)),
-        (None, 0) => bail!(known),
-        (None, _) => bail!("which lab? {known}"),
-    }
-}
-
-/// Returns what a lab of this folder says of itself, if it has said so.
+/// Returns the state that the lab of this folder has published, if it has.
 pub(super) fn read(folder: &Path) -> Option<State> {
     let text = fs::read(folder.join(STATE)).ok()?;
     serde_json::from_slice(&text).ok()
-}
-
-/// Returns the folder that a lab of that name has.
-///
-/// # Errors
-/// Fails when there can be no folder for labs.
-pub(super) fn folder(name: &str) -> Result<PathBuf> {
-    root().map(|root| root.join(name))
-}
-
-/// Returns the folder of all labs of this user.
-fn root() -> Result<PathBuf> {
-    // A process's own folder in /proc is its user's.
-    let uid = fs::metadata("/proc/self").map_or(0, |own| own.uid());
-    let root = match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(folder) => PathBuf::from(folder).join("jackfield-lab"),
-        None if uid == 0 => PathBuf::from("/run/jackfield-lab"),
-        None => std::env::temp_dir().join(format!("jackfield-lab-{uid}")),
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&root)
-        .with_context(|| format!("the folder {} cannot be made", root.display()))?;
-    let owner = fs::symlink_metadata(&root)?;
-    if !owner.is_dir() || owner.uid() != uid {
-        bail!(
-            "{} belongs to somebody else: set XDG_RUNTIME_DIR",
-            root.display()
-        );
-    }
-    Ok(root)
-}
-
-fn remove_leftovers(root: &Path) {
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir()
-            && !is_locked(&path)
-            && let Err(error) = fs::remove_dir_all(&path)
-        {
-            tracing::debug!(%error, path = %path.display(), "Leftover cannot be removed");
-        }
-    }
 }
 
 fn is_locked(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|file| !try_lock(&file).unwrap_or(false))
 }
 
+/// The file in a lab's folder that is locked while the lab lives.
 const LOCK: &str = "lock";
+/// The file in a lab's folder with its [`State`].
 const STATE: &str = "state.json";
 const MOST_LABS: usize = 1000;

@@ -176,8 +176,8 @@ impl Controller {
         if new.port_mapping != settings.port_mapping {
             self.handle.map_ports(new.leasing()).await?;
         }
-        if new.uplink != settings.uplink {
-            self.handle.set_uplink(new.uplink.clone()).await?;
+        if new.link != settings.link {
+            self.handle.set_uplink(new.link.config()).await?;
         }
         *settings = new;
         Ok(Answer::Done)

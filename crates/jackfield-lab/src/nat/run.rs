@@ -106,7 +106,7 @@ pub(crate) async fn route(
     let outside = Tun::open_queues(&setup.outside, setup.queues)?;
     let (seed, loss_seed) = seeds(setup.seed)?;
     let config = RouterConfig {
-        uplink: settings.uplink.clone(),
+        uplink: settings.link.config(),
         trains: setup.offload,
         seed: loss_seed,
         ..RouterConfig::default()

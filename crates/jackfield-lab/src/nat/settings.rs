@@ -1,83 +1,48 @@
+//! What a router is: the NAT, the firewall and the link that texts ask for.
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Filtering, Hairpinning, Mapping, NatConfig, Prefix, Translation};
 use jackfield_portmap::Dialects;
-use jackfield_router::{Loss, UplinkConfig};
-use serde::{Deserialize, Serialize};
 
 use super::Firewall;
-
-/// What is to be different, in the texts that people write; what is absent stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Change {
-    /// A profile's name; undoes earlier changes of single behaviours.
-    pub profile: Option<String>,
-    /// The mapping of UDP and TCP.
-    pub mapping: Option<String>,
-    /// The filtering of UDP and TCP.
-    pub filtering: Option<String>,
-    /// What happens to packets from inside to an outside address of the NAT.
-    pub hairpinning: Option<String>,
-    /// How long idle UDP mappings live.
-    pub udp_timeout: Option<String>,
-    /// What is refused, whatever the NAT would do.
-    pub firewall: Option<String>,
-    /// How long a packet takes on the way between the NAT and the outside.
-    pub latency: Option<String>,
-    /// How many percent of packets get lost there.
-    pub loss: Option<String>,
-    /// Whether UDP is dropped.
-    pub block_udp: Option<bool>,
-    /// In which protocols hosts inside may ask for ports.
-    pub port_mapping: Option<String>,
-}
-
-/// A value that is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key} cannot be `{value}`: accepted is {accepted}")]
-pub struct SettingError {
-    /// Which setting.
-    pub key: &'static str,
-    /// What it was to be.
-    pub value: String,
-    /// What would do.
-    pub accepted: String,
-}
+use super::change::{Change, SettingError};
+use super::link::LinkSettings;
+use super::values;
 
 /// What becomes of the addresses of the hosts behind a router.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Routing {
-    /// They are translated as the NAT does.
+    /// The NAT translates them.
     #[default]
     Translated,
-    /// They stay as they are, and everybody may send to these.
+    /// They stay as they are. Everybody may send to the hosts of this list.
     Public(Vec<IpAddr>),
-    /// They stay as they are, and only answers get in.
+    /// They stay as they are. Only answers get in.
     Guarded,
 }
 
-/// What a router is.
+/// What a router is, with every value read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where the NAT's behaviour comes from.
     pub profile: Profile,
-    /// The mapping, where it is not the profile's.
+    /// The mapping of UDP and TCP; `None` for the profile's.
     pub mapping: Option<Mapping>,
-    /// The filtering, where it is not the profile's.
+    /// The filtering of UDP and TCP; `None` for the profile's.
     pub filtering: Option<Filtering>,
-    /// The hairpinning, where it is not the profile's.
+    /// The hairpinning; `None` for the profile's.
     pub hairpinning: Option<Hairpinning>,
-    /// How long idle UDP mappings live, where it is not as long as the profile says.
+    /// How long idle UDP mappings live; `None` for as long as the profile says.
     pub udp_timeout: Option<Duration>,
     /// What is refused, whatever the NAT would do.
     pub firewall: Firewall,
-    /// Whether addresses are translated at all.
+    /// What becomes of the hosts' addresses.
     pub routing: Routing,
-    /// What the way between the NAT and the outside does to packets.
-    pub uplink: UplinkConfig,
+    /// What the link between the NAT and the outside does to packets.
+    pub link: LinkSettings,
     /// In which protocols hosts inside may ask for ports.
     pub port_mapping: Dialects,
     /// The NAT's outside addresses.
@@ -99,7 +64,7 @@ impl Settings {
             udp_timeout: None,
             firewall: Firewall::None,
             routing: Routing::Translated,
-            uplink: UplinkConfig::default(),
+            link: LinkSettings::default(),
             port_mapping: Dialects::NONE,
             externals,
             gateway: None,
@@ -114,23 +79,23 @@ impl Settings {
     pub fn changed(&self, change: &Change) -> Result<Self, SettingError> {
         let mut new = self.clone();
         if let Some(name) = &change.profile {
-            new.profile = profile(name)?;
+            new.profile = values::profile(name)?;
             new.mapping = None;
             new.filtering = None;
             new.hairpinning = None;
             new.udp_timeout = None;
         }
         if let Some(name) = &change.mapping {
-            new.mapping = Some(mapping(name)?);
+            new.mapping = Some(values::mapping(name)?);
         }
         if let Some(name) = &change.filtering {
-            new.filtering = Some(filtering(name)?);
+            new.filtering = Some(values::filtering(name)?);
         }
         if let Some(name) = &change.hairpinning {
-            new.hairpinning = Some(hairpinning(name)?);
+            new.hairpinning = Some(values::hairpinning(name)?);
         }
         if let Some(text) = &change.udp_timeout {
-            new.udp_timeout = Some(time(
+            new.udp_timeout = Some(values::time(
                 "udp-timeout",
                 text,
                 SHORTEST_TIMEOUT,
@@ -138,19 +103,11 @@ impl Settings {
             )?);
         }
         if let Some(name) = &change.firewall {
-            new.firewall = firewall(name)?;
+            new.firewall = values::firewall(name)?;
         }
-        if let Some(text) = &change.latency {
-            new.uplink.link.latency = time("latency", text, Duration::ZERO, LONGEST_LATENCY)?;
-        }
-        if let Some(text) = &change.loss {
-            new.uplink.link.loss = Loss::even(loss(text)?);
-        }
-        if let Some(block) = change.block_udp {
-            new.uplink.block_udp = block;
-        }
+        new.link.apply(change)?;
         if let Some(text) = &change.port_mapping {
-            new.port_mapping = protocols(text)?;
+            new.port_mapping = values::protocols(text)?;
         }
         Ok(new)
     }
@@ -167,7 +124,7 @@ impl Settings {
             Routing::Guarded => return guarded(config),
         }
         if let Some(mapping) = self.mapping {
-            // Connection tracking has a mapping of its own.
+            // Linux's connection tracking is a mapping of its own kind, and would win.
             config.conntrack = None;
             config.udp.mapping = mapping;
             config.tcp.mapping = mapping;
@@ -205,7 +162,7 @@ impl Settings {
         }
     }
 
-    /// Everybody may send to hosts with public addresses, as far as the firewall lets them.
+    /// Returns a router that lets everybody send to its hosts, as far as the firewall does.
     fn public(&self, config: NatConfig, hosts: &[IpAddr]) -> NatConfig {
         let open = Behaviour {
             mapping: Mapping::EndpointIndependent,
@@ -213,12 +170,12 @@ impl Settings {
         };
         let mut config = untranslated(config, open);
         if self.firewall == Firewall::None {
-            // Nothing to keep track of.
+            // Without a firewall no packet has to be remembered, so none costs a mapping.
             let everywhere = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
             let prefixes = everywhere.into_iter().filter_map(|ip| Prefix::new(ip, 0));
             config.untranslated = prefixes.collect();
         } else {
-            // A host that stands for itself can be sent to before it has sent anything.
+            // The firewall needs flows. One-to-one, a host is reachable before it has sent anything.
             config.translation = Translation::Ports;
             config.one_to_one = hosts.iter().map(|ip| (*ip, *ip)).collect();
         }
@@ -226,7 +183,7 @@ impl Settings {
     }
 }
 
-/// A stateful firewall and nothing else.
+/// Returns a stateful firewall that translates nothing.
 fn guarded(config: NatConfig) -> NatConfig {
     let strict = Behaviour {
         mapping: Mapping::EndpointIndependent,
@@ -244,133 +201,8 @@ fn untranslated(mut config: NatConfig, behaviour: Behaviour) -> NatConfig {
     config
 }
 
-fn mapping(text: &str) -> Result<Mapping, SettingError> {
-    text.parse().map_err(|_| SettingError {
-        key: "mapping",
-        value: text.to_owned(),
-        accepted: Mapping::ALL
-            .map(|known| format!("{known} ({})", known.abbreviation()))
-            .join(", "),
-    })
-}
-
-fn filtering(text: &str) -> Result<Filtering, SettingError> {
-    text.parse().map_err(|_| SettingError {
-        key: "filtering",
-        value: text.to_owned(),
-        accepted: Filtering::ALL
-            .map(|known| format!("{known} ({})", known.abbreviation()))
-            .join(", "),
-    })
-}
-
-fn hairpinning(text: &str) -> Result<Hairpinning, SettingError> {
-    let found = HAIRPINNINGS.iter().find(|(name, _)| text == *name);
-    found.map(|(_, value)| *value).ok_or_else(|| SettingError {
-        key: "hairpinning",
-        value: text.to_owned(),
-        accepted: HAIRPINNINGS
-            .iter()
-            .map(|(name, _)| *name)
-            .collect::<Vec<_>>()
-            .join(", "),
-    })
-}
-
-/// Returns the names of protocols.
-pub(super) fn protocol_names(protocols: Dialects) -> Vec<String> {
-    let all = [
-        (protocols.nat_pmp, NAT_PMP),
-        (protocols.pcp, PCP),
-        (protocols.upnp, UPNP),
-    ];
-    let on = all.iter().filter(|(on, _)| *on);
-    on.map(|(_, name)| (*name).to_owned()).collect()
-}
-
-/// Reads protocols, separated by commas.
-fn protocols(text: &str) -> Result<Dialects, SettingError> {
-    let mut protocols = Dialects::NONE;
-    for name in text.split(',').map(str::trim) {
-        match name {
-            NAT_PMP => protocols.nat_pmp = true,
-            PCP => protocols.pcp = true,
-            UPNP => protocols.upnp = true,
-            "all" => protocols = Dialects::ALL,
-            "none" => {}
-            _ => {
-                return Err(SettingError {
-                    key: "port-mapping",
-                    value: text.to_owned(),
-                    accepted: "none, all, or some of nat-pmp, pcp and upnp with commas in between"
-                        .to_owned(),
-                });
-            }
-        }
-    }
-    Ok(protocols)
-}
-
-const NAT_PMP: &str = "nat-pmp";
-const PCP: &str = "pcp";
-const UPNP: &str = "upnp";
-
-fn profile(name: &str) -> Result<Profile, SettingError> {
-    name.parse().map_err(|_| SettingError {
-        key: "profile",
-        value: name.to_owned(),
-        accepted: Profile::ALL
-            .iter()
-            .map(Profile::name)
-            .collect::<Vec<_>>()
-            .join(", "),
-    })
-}
-
-fn firewall(name: &str) -> Result<Firewall, SettingError> {
-    Firewall::find(name).ok_or_else(|| SettingError {
-        key: "firewall",
-        value: name.to_owned(),
-        accepted: Firewall::ALL.map(Firewall::name).join(", "),
-    })
-}
-
-fn time(
-    key: &'static str,
-    text: &str,
-    min: Duration,
-    max: Duration,
-) -> Result<Duration, SettingError> {
-    jackfield_sansio::parse_duration(text, min, max).ok_or_else(|| SettingError {
-        key,
-        value: text.to_owned(),
-        accepted: format!("a time such as 500ms, 30s or 10m, from {min:?} to {max:?}"),
-    })
-}
-
-/// Reads a percentage as parts per million.
-fn loss(text: &str) -> Result<u32, SettingError> {
-    let number = text.trim().trim_end_matches('%').trim_end();
-    let percent: Option<f64> = number.parse().ok();
-    percent
-        .filter(|percent| (0.0..=100.0).contains(percent))
-        .map(|percent| (percent * 10_000.0).round() as u32)
-        .ok_or_else(|| SettingError {
-            key: "loss",
-            value: text.to_owned(),
-            accepted: "a percentage from 0 to 100, such as 0.5".to_owned(),
-        })
-}
-
-const HAIRPINNINGS: [(&str, Hairpinning); 3] = [
-    ("off", Hairpinning::Off),
-    ("internal-source", Hairpinning::InternalSource),
-    ("external-source", Hairpinning::ExternalSource),
-];
-
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
-const LONGEST_LATENCY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -415,7 +247,10 @@ mod tests {
             ("upnp, nat-pmp", &["nat-pmp", "upnp"]),
             ("all", &["nat-pmp", "pcp", "upnp"]),
         ] {
-            assert_eq!(protocol_names(with(text).unwrap().port_mapping), names);
+            assert_eq!(
+                values::protocol_names(with(text).unwrap().port_mapping),
+                names
+            );
         }
         let wrong = with("natpmp").unwrap_err().to_string();
         assert!(wrong.starts_with("port-mapping cannot be `natpmp`"));
@@ -440,7 +275,7 @@ mod tests {
             changed.config().udp,
             Profile::FULL_CONE.config(&settings().externals).udp
         );
-        assert_eq!(changed.uplink.link.loss.mean(), 125_000);
+        assert_eq!(changed.link.loss, 125_000);
     }
 
     #[test]
@@ -515,11 +350,5 @@ mod tests {
                 .map(SocketAddr::from),
             Some(host)
         );
-    }
-
-    #[test]
-    fn a_change_with_a_key_that_there_is_not_is_refused() {
-        let typo = serde_json::from_str::<Change>(r#"{"udp-time-out": "3s"}"#);
-        assert!(typo.is_err());
     }
 }

@@ -1,13 +1,17 @@
+//! What `nat list` shows of a router.
+
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
+use std::time::Duration;
 
 use jackfield_nat::{DropReason, MappingView, Protocol};
 use jackfield_portmap::LeaseView;
 use jackfield_router::{PortCounters, Report, UplinkCounters};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use super::Settings;
-use super::settings::protocol_names;
+use super::link::{LinkSettings, percent};
+use super::values::{protocol_names, rate_text};
 
 /// What `nat list` shows of a router; its JSON is a promise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,30 +22,30 @@ pub struct View {
     pub mapping: String,
     /// The filtering of UDP.
     pub filtering: String,
-    /// What is refused, whatever the NAT would do.
+    /// The name of the firewall.
     pub firewall: String,
     /// The outside addresses.
     pub external: Vec<String>,
     /// How long the router has run, in seconds.
     pub uptime_s: f64,
-    /// The way between the NAT and the outside.
+    /// The link between the NAT and the outside.
     pub link: LinkView,
     /// Every mapping.
     pub mappings: Vec<MappingLine>,
-    /// In which protocols hosts inside may ask for ports.
+    /// The protocols in which hosts inside may ask for ports.
     #[serde(default)]
     pub port_mapping: Vec<String>,
-    /// Every port that a host has asked for.
+    /// Every port that a host asked for and got.
     #[serde(default)]
     pub leases: Vec<LeaseLine>,
-    /// What came of requests for ports, by name.
+    /// How many requests for ports had which result, by name.
     #[serde(default)]
     pub port_requests: BTreeMap<String, u64>,
-    /// Pairs of a mapping and a remote endpoint.
+    /// How many pairs of a mapping and a remote endpoint there are.
     pub flows: usize,
-    /// What became of packets that were not dropped, by name. A train of packets counts as one.
+    /// How many packets were not dropped, by what became of them. A train of packets counts as one.
     pub packets: BTreeMap<String, u64>,
-    /// Why packets were dropped, and how many; reasons that did not occur are left out.
+    /// How many packets were dropped, by the reason; reasons that did not occur are left out.
     pub drops: BTreeMap<String, u64>,
     /// The inside interface.
     pub inside: SideView,
@@ -49,13 +53,31 @@ pub struct View {
     pub outside: SideView,
 }
 
-/// What the link does to packets.
+/// What the link between the NAT and the outside does to packets, in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LinkView {
-    /// Delay in each direction, in milliseconds.
+    /// How long a packet travels, in milliseconds.
     pub latency_ms: f64,
-    /// Loss in each direction, in percent.
+    /// By how much longer a packet may travel, in milliseconds.
+    #[serde(default)]
+    pub jitter_ms: f64,
+    /// The share of packets that get lost, in percent.
     pub loss_percent: f64,
+    /// How many packets in a row get lost, on average.
+    #[serde(default = "one")]
+    pub loss_burst: u32,
+    /// The share of packets that overtake those before them, in percent.
+    #[serde(default)]
+    pub reorder_percent: f64,
+    /// The share of packets that arrive twice, in percent.
+    #[serde(default)]
+    pub duplicate_percent: f64,
+    /// Bits a second; absent without a limit.
+    #[serde(default)]
+    pub rate_bits_per_s: Option<u64>,
+    /// How many bytes may wait for their turn on a link with a rate.
+    #[serde(default)]
+    pub queue_bytes: usize,
     /// Whether UDP is dropped.
     pub block_udp: bool,
 }
@@ -69,15 +91,16 @@ pub struct MappingLine {
     pub internal: String,
     /// The outside endpoint.
     pub external: String,
-    /// The only remote address or endpoint it is for, if it is for one.
+    /// The remote address or endpoint that it is for; absent when it is for all.
     pub remote: Option<String>,
-    /// Remote endpoints that it has a flow with.
+    /// How many remote endpoints it has a flow with.
     pub flows: u32,
-    /// When it ends unless something refreshes it, in seconds; absent when it lives by its TCP connections.
+    /// How long it lives unless something refreshes it, in seconds; absent when it lives by its TCP
+    /// connections.
     pub expires_in_s: Option<f64>,
 }
 
-/// A port that a host has asked for.
+/// A port that a host asked for and got.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeaseLine {
     /// `udp` or `tcp`.
@@ -86,13 +109,13 @@ pub struct LeaseLine {
     pub internal: String,
     /// The outside endpoint.
     pub external: String,
-    /// The only remote endpoint it is for, if it is for one.
+    /// The remote endpoint that it is for; absent when it is for all.
     pub peer: Option<String>,
     /// `nat-pmp`, `pcp` or `upnp`.
     pub by: String,
-    /// What the host calls it.
+    /// The description that the host gave it; any text.
     pub description: String,
-    /// When it ends unless the host asks again, in seconds.
+    /// How long it lives unless the host renews it, in seconds.
     pub expires_in_s: f64,
 }
 
@@ -103,7 +126,7 @@ pub struct SideView {
     pub packets_in: u64,
     /// Bytes that the host sent.
     pub bytes_in: u64,
-    /// Packets and trains that they came in.
+    /// How many reads they came in: packets and trains of packets.
     pub reads: u64,
     /// Packets that the host was given.
     pub packets_out: u64,
@@ -112,7 +135,7 @@ pub struct SideView {
 }
 
 impl View {
-    /// Returns what there is to see.
+    /// Returns the view of a router with these settings, which the report came from.
     pub fn new(settings: &Settings, report: &Report) -> Self {
         let config = settings.config();
         Self {
@@ -122,11 +145,7 @@ impl View {
             firewall: settings.firewall.name().to_owned(),
             external: settings.externals.iter().map(ToString::to_string).collect(),
             uptime_s: (report.at - report.started).as_secs_f64(),
-            link: LinkView {
-                latency_ms: report.uplink.link.latency.as_secs_f64() * 1000.0,
-                loss_percent: f64::from(report.uplink.link.loss.mean()) / 10_000.0,
-                block_udp: report.uplink.block_udp,
-            },
+            link: LinkView::new(&settings.link),
             mappings: report
                 .mappings
                 .iter()
@@ -146,6 +165,28 @@ impl View {
             outside: side(&report.outside),
         }
     }
+}
+
+impl LinkView {
+    fn new(link: &LinkSettings) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        Self {
+            latency_ms: ms(link.latency),
+            jitter_ms: ms(link.jitter),
+            loss_percent: percent(link.loss),
+            loss_burst: link.loss_burst,
+            reorder_percent: percent(link.reorder),
+            duplicate_percent: percent(link.duplicate),
+            rate_bits_per_s: link.rate,
+            queue_bytes: link.queue,
+            block_udp: link.block_udp,
+        }
+    }
+}
+
+/// The length of bursts on a link that has none.
+const fn one() -> u32 {
+    1
 }
 
 fn line(mapping: &MappingView, report: &Report) -> MappingLine {
@@ -257,16 +298,7 @@ impl Display for View {
             self.external.join(", "),
             self.uptime_s,
         )?;
-        let LinkView {
-            latency_ms,
-            loss_percent,
-            block_udp,
-        } = self.link;
-        let udp = if block_udp { "blocked" } else { "let through" };
-        writeln!(
-            f,
-            "link: {latency_ms} ms each way, {loss_percent} % lost, UDP {udp}"
-        )?;
+        writeln!(f, "{}", self.link)?;
         table(f, &self.mappings)?;
         if !self.port_mapping.is_empty() {
             writeln!(f, "port mapping by {}", self.port_mapping.join(", "))?;
@@ -275,6 +307,35 @@ impl Display for View {
         }
         writeln!(f, "packets: {}", list(&self.packets))?;
         write!(f, "dropped: {}", list(&self.drops))
+    }
+}
+
+impl Display for LinkView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let udp = if self.block_udp {
+            "blocked"
+        } else {
+            "let through"
+        };
+        let (latency, loss) = (self.latency_ms, self.loss_percent);
+        write!(f, "link: {latency} ms each way, {loss} % lost, UDP {udp}")?;
+        if self.jitter_ms > 0.0 {
+            write!(f, ", jitter up to {} ms", self.jitter_ms)?;
+        }
+        if self.loss_burst > 1 {
+            write!(f, ", bursts of {}", self.loss_burst)?;
+        }
+        if self.reorder_percent > 0.0 {
+            write!(f, ", {} % reordered", self.reorder_percent)?;
+        }
+        if self.duplicate_percent > 0.0 {
+            write!(f, ", {} % duplicated", self.duplicate_percent)?;
+        }
+        if let Some(rate) = self.rate_bits_per_s {
+            let (rate, queue) = (rate_text(rate), self.queue_bytes);
+            write!(f, ", {rate} with a queue of {queue} bytes")?;
+        }
+        Ok(())
     }
 }
 
@@ -300,7 +361,8 @@ fn table(f: &mut fmt::Formatter<'_>, mappings: &[MappingLine]) -> fmt::Result {
     Ok(())
 }
 
-/// What a host calls its lease is shown without whatever a terminal might obey.
+/// Writes the leases. Hosts choose the descriptions, so control characters are left out: a terminal
+/// would take them for commands.
 fn lease_table(f: &mut fmt::Formatter<'_>, leases: &[LeaseLine]) -> fmt::Result {
     writeln!(
         f,

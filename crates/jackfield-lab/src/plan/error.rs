@@ -50,6 +50,14 @@ pub enum PlanError {
         "site.{0} has no `nat`, so its addresses are public and it cannot be behind another site"
     )]
     PublicBehind(String),
+    /// A site is behind one without a NAT, which has no addresses for the routers of others.
+    #[error("site.{site}.behind is `{outer}`, which has no `nat`: no other site can be behind it")]
+    BehindPublic {
+        /// The inner site.
+        site: String,
+        /// The outer one.
+        outer: String,
+    },
     /// A router has a setting that is not accepted.
     #[error(transparent)]
     Setting(#[from] SettingError),

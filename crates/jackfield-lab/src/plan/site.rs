@@ -67,19 +67,7 @@ impl SitePlan {
         if settings.firewall != Firewall::None {
             words.push(settings.firewall.name().to_owned());
         }
-        let link = &settings.uplink.link;
-        if !link.latency.is_zero() {
-            words.push(format!("{:?} away", link.latency));
-        }
-        if link.loss.mean() > 0 {
-            words.push(format!(
-                "loses {} %",
-                f64::from(link.loss.mean()) / 10_000.0
-            ));
-        }
-        if settings.uplink.block_udp {
-            words.push("UDP blocked".to_owned());
-        }
+        words.extend(settings.link.describe());
         words.join(", ")
     }
 }

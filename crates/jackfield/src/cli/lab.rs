@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{complain, failed, grid, json, note, say, wrong_use};
-use jackfield_lab::state::{self, State};
+use jackfield_lab::state::{Registry, State};
 use jackfield_lab::{
     CommandLine, Event, Job, LabOptions, LineFormat, Observer, Plan, Spec, Stream, down, exec,
     run as run_lab, up,
@@ -117,8 +117,9 @@ fn content() -> Vec<Arg> {
             "site",
             "NAME[=WORD,...]",
             "Adds a network. CommandLine: a NAT (see `jackfield nat profiles`, or MAPPING/FILTERING) or several from the host \
-             outwards, a firewall (no-udp, no-udp-no-incoming-tcp, only-https), behind=SITE, latency=TIME, loss=PERCENT, \
-             external=COUNT. Without a NAT its addresses are public.",
+             outwards, a firewall (no-udp, no-udp-no-incoming-tcp, only-https), behind=SITE, external=COUNT, or a \
+             setting of its router such as latency=TIME, loss=PERCENT or rate=RATE (see `jackfield nat run --help`). \
+             Without a NAT its addresses are public.",
         ),
         many(
             "host",
@@ -366,14 +367,17 @@ fn run_there(matches: &ArgMatches) -> ExitCode {
         return wrong_use("a HOST is needed");
     };
     let lab = matches.get_one::<String>("lab").map(String::as_str);
-    match state::find(lab).and_then(|lab| exec(&lab, host, &words)) {
+    match Registry::of_user()
+        .and_then(|labs| labs.find(lab))
+        .and_then(|lab| exec(&lab, host, &words))
+    {
         Ok(code) => ExitCode::from(code),
         Err(error) => failed(&error),
     }
 }
 
 fn list(matches: &ArgMatches) -> ExitCode {
-    let labs = match state::all() {
+    let labs = match Registry::of_user().and_then(|labs| labs.all()) {
         Ok(labs) => labs,
         Err(error) => return failed(&error),
     };
@@ -393,7 +397,10 @@ fn list(matches: &ArgMatches) -> ExitCode {
 
 fn end(matches: &ArgMatches) -> ExitCode {
     let name = matches.get_one::<String>("name").map(String::as_str);
-    match state::find(name).and_then(|lab| down(&lab)) {
+    match Registry::of_user()
+        .and_then(|labs| labs.find(name))
+        .and_then(|lab| down(&lab))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
@@ -444,7 +451,8 @@ A file:
   nat = \"port-restricted-cone\"  # or a list from the host outwards, or \"MAPPING/FILTERING\"
   behind = \"carrier\"
   firewall = \"no-udp\"           # or no-udp-no-incoming-tcp, only-https
-  latency = \"20ms\"              # also loss, mapping, filtering, hairpinning, udp-timeout, external
+  latency = \"20ms\"              # also jitter, loss, loss-burst, reorder, duplicate, rate, queue, block-udp,
+                                # mapping, filtering, hairpinning, udp-timeout, port-mapping, external
 
   [host.ann]
   site = \"home\"
@@ -460,3 +468,79 @@ A file:
   [[command]]
   on = \"ann\"
   run = [\"curl\", \"-s\", \"http://bob:8000/\"]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_add_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my lab.toml");
+        std::fs::write(
+            &file,
+            "[site.home]\nnat = \"linux\"\n[host.ann]\nsite = \"home\"",
+        )
+        .unwrap();
+        let file = file.to_str().unwrap();
+        let matches = parse(&[
+            "--ipv6", "--serve", "--host", "bob@home", "--run", "bob=true", file,
+        ]);
+        let spec = read(&matches).unwrap();
+        let hosts: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!(hosts, ["ann", "bob"]);
+        assert!(spec.ipv6 && spec.serve == Some(Vec::new()) && spec.jobs.len() == 1);
+        assert_eq!(name(&matches), "my-lab", "it becomes the name of a folder");
+        let error = read(&parse(&["--host", "ann", file])).unwrap_err();
+        assert!(error.contains("--host ann is there twice"), "{error}");
+    }
+
+    #[test]
+    fn a_mistake_in_a_file_is_named_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lab.toml");
+        std::fs::write(&file, "[site.home]\nnat = \"cone\"").unwrap();
+        let error = read(&parse(&[file.to_str().unwrap()])).unwrap_err();
+        let start = format!("{}: site.home.nat cannot be `cone`", file.display());
+        assert!(error.starts_with(&start), "{error}");
+    }
+
+    #[test]
+    fn a_program_with_the_terminal_runs_on_the_first_host_unless_told_otherwise() {
+        let host = |flags: &[&str]| {
+            let matches = parse(&[flags, &["--", "ls", "-l"]].concat());
+            let plan = Plan::new(&read(&matches).unwrap()).unwrap();
+            let job = terminal_job(&matches, &plan).unwrap().unwrap();
+            let words = ["ls", "-l"].map(str::to_owned).to_vec();
+            assert_eq!(job.command, CommandLine::Exec(words));
+            job.host
+        };
+        let both = [
+            "--site",
+            "home=linux",
+            "--host",
+            "zoe@home",
+            "--host",
+            "ann",
+        ];
+        assert_eq!(host(&both), "zoe");
+        assert_eq!(host(&[&both[..], &["--on", "ann"]].concat()), "ann");
+        assert_eq!(host(&[&both[..], &["--on", "server"]].concat()), "server");
+        assert_eq!(host(&[]), "server", "it is always there");
+    }
+
+    #[test]
+    fn without_a_program_nothing_has_the_terminal() {
+        let matches = parse(&["--host", "ann"]);
+        let plan = Plan::new(&read(&matches).unwrap()).unwrap();
+        assert_eq!(terminal_job(&matches, &plan), Ok(None));
+        assert_eq!(name(&matches), "lab");
+        assert_eq!(name(&parse(&["--name", "a/b c"])), "a-b-c");
+    }
+
+    fn parse(arguments: &[&str]) -> ArgMatches {
+        let words = ["lab", "run"].iter().chain(arguments);
+        let mut matches = command().try_get_matches_from(words).unwrap();
+        matches.remove_subcommand().unwrap().1
+    }
+}

@@ -31,7 +31,8 @@ pub(super) fn command() -> Command {
                     "A change of behaviour forgets all mappings, as a reboot does; a change of the link keeps them.\n\n\
                      Examples:\n  \
                      jackfield nat set --profile symmetric\n  \
-                     jackfield nat set --latency 40ms --loss 1\n  \
+                     jackfield nat set --latency 40ms --loss 1 --loss-burst 4\n  \
+                     jackfield nat set --rate 2mbit --queue 32KiB\n  \
                      jackfield nat set --block-udp=false",
                 )
                 .args(change())
@@ -131,7 +132,7 @@ fn run_command() -> Command {
         ])
 }
 
-/// The flags of what can be changed while a router runs.
+/// Returns the flags of settings that can be changed while a router runs.
 fn change() -> Vec<Arg> {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -173,9 +174,39 @@ fn change() -> Vec<Arg> {
             "How long packets take on the outside link, one way, such as 20ms.",
         ),
         text(
+            "jitter",
+            "TIME",
+            "By how much longer packets may take on the outside link; they stay in order.",
+        ),
+        text(
             "loss",
             "PERCENT",
             "How many packets get lost on the outside link, each way.",
+        ),
+        text(
+            "loss-burst",
+            "NUMBER",
+            "How many packets in a row get lost, on average. [default: 1]",
+        ),
+        text(
+            "reorder",
+            "PERCENT",
+            "How many packets overtake those before them on the outside link.",
+        ),
+        text(
+            "duplicate",
+            "PERCENT",
+            "How many packets arrive twice from the outside link.",
+        ),
+        text(
+            "rate",
+            "RATE",
+            "How much the outside link carries each way, such as 512kbit or 10mbit. [default: none]",
+        ),
+        text(
+            "queue",
+            "BYTES",
+            "How many bytes may wait where the link has a rate, such as 64KiB, which is the default.",
         ),
         text(
             "port-mapping",
@@ -258,7 +289,7 @@ fn start(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// Puts together what the router is to be, or says what cannot be.
+/// Returns the settings that the flags ask for, or what is wrong with them.
 fn settings(
     matches: &ArgMatches,
     inside: &Interface,
@@ -298,7 +329,13 @@ fn read_change(matches: &ArgMatches) -> Change {
         udp_timeout: text("udp-timeout"),
         firewall: text("firewall"),
         latency: text("latency"),
+        jitter: text("jitter"),
         loss: text("loss"),
+        loss_burst: text("loss-burst"),
+        reorder: text("reorder"),
+        duplicate: text("duplicate"),
+        rate: text("rate"),
+        queue: text("queue"),
         block_udp: matches.get_one("block-udp").copied(),
         port_mapping: text("port-mapping"),
     }
@@ -309,7 +346,7 @@ fn set(matches: &ArgMatches) -> ExitCode {
     if change == Change::default() {
         return wrong_use("nothing to change; `jackfield nat set --help` lists what can be");
     }
-    // What no router would accept is wrong use, and found out before one is asked.
+    // A value that no router accepts is wrong use (exit code 2), whether a router runs or not.
     if let Err(error) = Settings::new(Vec::new()).changed(&change) {
         return wrong_use(&format!("--{error}"));
     }
@@ -387,8 +424,8 @@ mod tests {
         assert_eq!(settings.externals.len(), 2);
         assert_eq!(settings.profile, Profile::FULL_CONE);
         assert_eq!(settings.gateway, Some("10.0.0.1".parse().unwrap()));
-        assert_eq!(settings.uplink.link.loss.mean(), 10_000);
-        assert!(settings.uplink.block_udp);
+        assert_eq!(settings.link.loss, 10_000);
+        assert!(settings.link.block_udp);
     }
 
     #[test]
