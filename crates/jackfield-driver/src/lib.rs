@@ -38,7 +38,6 @@
 //! shards.join();
 //! ```
 
-pub mod demux;
 pub mod discovery;
 pub mod port;
 pub mod portmap;

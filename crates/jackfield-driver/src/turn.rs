@@ -43,14 +43,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jackfield_sansio::{Epoch, FiveTuple};
+use jackfield_sansio::{Epoch, FiveTuple, PacketType};
 use jackfield_turn::{AllocationId, Event, Server, Stats};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
 pub use stats::{DriverStats, StreamStats, TurnStats};
 
-use crate::demux::DatagramKind;
 use crate::shard::ShardContext;
 use crate::udp::{Datagram, UdpConfig, UdpSocket};
 use engine::Engine;
@@ -119,9 +118,9 @@ impl TurnShard {
     /// Serves the clients of a UDP socket until the shard stops. What is neither STUN nor ChannelData is counted and dropped.
     pub async fn serve_udp(&self, socket: UdpSocket) {
         let stats = Arc::clone(self.stats());
-        let count = move |kind: DatagramKind, _: Datagram<'_>| match kind {
-            DatagramKind::Dtls => stats.driver.dropped_dtls.add(1),
-            DatagramKind::Quic => stats.driver.dropped_quic.add(1),
+        let count = move |kind: PacketType, _: Datagram<'_>| match kind {
+            PacketType::Dtls => stats.driver.dropped_dtls.add(1),
+            PacketType::QuicShort | PacketType::QuicLong => stats.driver.dropped_quic.add(1),
             _ => stats.driver.dropped_other.add(1),
         };
         self.serve_udp_with(socket, count).await;
@@ -131,7 +130,7 @@ impl TurnShard {
     pub async fn serve_udp_with(
         &self,
         socket: UdpSocket,
-        other: impl FnMut(DatagramKind, Datagram<'_>),
+        other: impl FnMut(PacketType, Datagram<'_>),
     ) {
         listener::serve(&self.engine, socket, other).await;
     }

@@ -40,6 +40,7 @@ mod verdict;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use jackfield_sansio::{Seed, SeededMap};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -56,7 +57,6 @@ use config::NatConfig;
 use fragments::Datagrams;
 use hit::HitPath;
 use hosts::Hosts;
-use key::{Map, Seeded};
 use limiter::ErrorLimiter;
 use pool::Pool;
 use queue::Queue;
@@ -92,7 +92,7 @@ pub struct Nat {
     datagrams: Datagrams,
     held_syns: HeldSyns,
     /// Connections to the router itself, which conntrack keeps apart from those of the hosts, and when they end.
-    local: Map<key::FlowKey, Instant>,
+    local: SeededMap<key::FlowKey, Instant>,
     /// Whom the forwards let in that do not let everybody in.
     forward_filters: BTreeMap<(config::Protocol, Endpoint), Vec<RemoteFilter>>,
     /// How often everything was forgotten.
@@ -118,14 +118,14 @@ impl Nat {
     /// The seed decides every random port; keep it secret where the ports have to be hard to guess.
     pub fn new(config: NatConfig, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
-        let seeded = Seeded::new([rng.next_u64(), rng.next_u64()]);
+        let seed = Seed::new([rng.next_u64(), rng.next_u64()]);
         let externals = config.externals.iter().copied().map(Address::from);
         let mut nat = Self {
             externals: externals.collect(),
             one_to_one: pairs(&config),
-            table: Table::new(seeded),
+            table: Table::new(seed),
             hit: HitPath::new(&config),
-            hosts: Hosts::new(seeded),
+            hosts: Hosts::new(seed),
             hosts_paired: 0,
             pools: BTreeMap::new(),
             resting_ports: 0,
@@ -133,11 +133,11 @@ impl Nat {
             last_id: rng.next_u32() as u16,
             queue: Queue::default(),
             datagrams: Datagrams::new(),
-            held_syns: HeldSyns::new(seeded),
-            local: seeded.map(),
+            held_syns: HeldSyns::new(seed),
+            local: seed.map(),
             forward_filters: BTreeMap::new(),
             resets: 0,
-            errors: ErrorLimiter::new(seeded),
+            errors: ErrorLimiter::new(seed),
             transmits: VecDeque::new(),
             rng,
             counters: NatCounters::new(),

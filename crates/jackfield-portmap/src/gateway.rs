@@ -11,11 +11,10 @@ mod nat_pmp;
 mod packet;
 mod pcp;
 mod peer;
-mod rate;
 mod search;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
@@ -29,13 +28,13 @@ use announce::Announcer;
 use http::Visit;
 use lease::Leases;
 use peer::Peers;
-use rate::Rates;
 
 use super::SERVER_PORT;
 use super::upnp::SSDP_PORT;
 use super::upnp::description::Description;
 use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
+use jackfield_sansio::{Rate, RateLimiter};
 use jackfield_tcp::{ConnectionId, Stack, StackLimits};
 
 /// The port mapping server of a NAT.
@@ -54,7 +53,8 @@ pub struct Gateway {
     leases: Leases,
     peers: Peers,
     announcements: Announcer,
-    rates: Rates,
+    /// How often each host may ask.
+    requests: RateLimiter<IpAddr>,
     outbox: VecDeque<Datagram>,
     /// Whole packets to be sent inside.
     packets: VecDeque<Vec<u8>>,
@@ -97,7 +97,7 @@ impl Gateway {
             leases: Leases::default(),
             peers: Peers::default(),
             announcements,
-            rates: Rates::default(),
+            requests: RateLimiter::new(HOSTS),
             outbox: VecDeque::new(),
             packets: VecDeque::new(),
             description,
@@ -118,9 +118,7 @@ impl Gateway {
         bytes: &[u8],
     ) {
         self.handle_timeout(now, nat);
-        let most = self.config.requests_per_second;
-        if !self.rates.passes(now, source.ip(), most) {
-            self.counters.rate_limited += 1;
+        if !self.may_ask(now, source.ip()) {
             return;
         }
         let answer = match destination.port() {
@@ -138,6 +136,16 @@ impl Gateway {
                 data,
             });
         }
+    }
+
+    /// Counts a request of `host` against its rate, and returns whether it is answered.
+    fn may_ask(&mut self, now: Instant, host: IpAddr) -> bool {
+        let rate = Rate::per_second(self.config.requests_per_second);
+        let passes = self.requests.take(now, host, rate);
+        if !passes {
+            self.counters.rate_limited += 1;
+        }
+        passes
     }
 
     /// NAT-PMP and PCP share a port; the first byte is the version
@@ -297,3 +305,6 @@ fn limits(config: &GatewayConfig) -> StackLimits {
         ..StackLimits::default()
     }
 }
+
+/// How many hosts are told apart; a network with more of them at once is one host with many faces.
+const HOSTS: usize = 4096;

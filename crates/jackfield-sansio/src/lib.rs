@@ -1,8 +1,17 @@
-//! The nouns that Jackfield's protocol cores share.
+//! What Jackfield's protocol cores share.
 //!
-//! A core knows a protocol and is told the time; it has no socket, no task, no clock and no global randomness. What it
-//! shares with its driver is small: where bytes came from and go to ([`FiveTuple`]), bytes to send ([`Transmit`]),
-//! what is due when ([`Timers`]), and how its monotonic time maps to the calendar ([`Epoch`]).
+//! A core knows a protocol and is told the time; it has no socket, no task, no clock and no
+//! global randomness. What cores and drivers have in common is small:
+//!
+//! | what | for |
+//! |---|---|
+//! | [`FiveTuple`], [`Transport`], [`Transmit`] | where bytes come from and go to |
+//! | [`Timers`] | deadlines by key |
+//! | [`Epoch`] | the calendar, from monotonic time |
+//! | [`Rate`], [`TokenBucket`], [`RateLimiter`] | how often something may happen |
+//! | [`SeededMap`] | hash maps that a stranger cannot slow down and that behave the same each time |
+//! | [`PacketType`] | the protocol of a packet, by its first byte (RFC 7983, RFC 9443) |
+//! | [`Behaviour`] | how a NAT maps and filters (RFC 4787) |
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -19,13 +28,19 @@
 //! ```
 
 mod behaviour;
+mod demux;
 mod duration;
 mod epoch;
 mod five_tuple;
+mod rate;
+mod seeded_map;
 mod timers;
 
 pub use behaviour::{Behaviour, BehaviourError, Filtering, Mapping};
+pub use demux::PacketType;
 pub use duration::parse_duration;
 pub use epoch::Epoch;
 pub use five_tuple::{FiveTuple, Transmit, Transport};
+pub use rate::{Rate, RateLimiter, TokenBucket};
+pub use seeded_map::{Seed, SeededHasher, SeededMap, fold};
 pub use timers::Timers;

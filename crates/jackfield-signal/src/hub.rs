@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::bucket::Bucket;
+use jackfield_sansio::{Rate, TokenBucket};
+
 use crate::config::Config;
 use crate::envelope::{Envelope, string};
 use crate::error::ErrorCode;
@@ -64,6 +65,7 @@ impl Hub {
     ///
     /// If the hub is full the connection is told so and closed; its number then stands for nobody.
     pub fn handle_connect(&mut self, now: Instant, new: NewMember) -> MemberId {
+        let _ = now;
         self.next_id += 1;
         let member = MemberId(self.next_id);
         if self.members.len() >= self.config.max_members {
@@ -84,7 +86,7 @@ impl Hub {
                 lobby: new.lobby,
                 rooms: Vec::new(),
                 calls: BTreeSet::new(),
-                bucket: Bucket::full(now, self.config.message_burst),
+                bucket: TokenBucket::default(),
                 refresh_at: None,
             },
         );
@@ -217,9 +219,12 @@ impl Hub {
     }
 
     fn takes(&mut self, origin: &Origin<'_>, cost: u32) -> bool {
-        let (rate, burst) = (self.config.messages_per_second, self.config.message_burst);
+        let (per_second, burst) = (self.config.messages_per_second, self.config.message_burst);
+        let rate = Rate::new(per_second, burst);
         let state = self.members.get_mut(&origin.member);
-        state.is_some_and(|state| state.bucket.take(origin.now, rate, burst, cost))
+        state.is_some_and(|state| {
+            per_second == 0 || state.bucket.take(origin.now, rate, cost.into())
+        })
     }
 
     fn stop_flood(&mut self, origin: &Origin<'_>) {

@@ -79,7 +79,6 @@
 //! |---|---|
 //! | `fuzzing` | the module `fuzzing`: one function for each fuzz target |
 
-mod bucket;
 mod config;
 mod credentials;
 mod envelope;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jackfield_sansio::TokenBucket;
+
 use crate::MemberId;
-use crate::bucket::Bucket;
 
 /// What the driver knows of a connection when it comes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(crate) struct Member {
     pub(crate) rooms: Vec<Arc<str>>,
     /// With whom it exchanged an offer or an answer and not yet a hang-up. Symmetric.
     pub(crate) calls: BTreeSet<MemberId>,
-    pub(crate) bucket: Bucket,
+    pub(crate) bucket: TokenBucket,
     /// When its ICE servers are minted anew.
     pub(crate) refresh_at: Option<Instant>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
+use jackfield_sansio::Rate;
 
 /// Choices, times and limits of a server. Every field has a default; every limit that hits is counted in
 /// [`Stats`](crate::Stats).
@@ -48,8 +49,9 @@ pub struct IoConfig {
     pub max_inbound: usize,
     /// How many sessions may be open at once (100,000).
     pub max_connections: usize,
-    /// How many handshakes one IP address may make; `None` for no limit, the default.
-    pub handshake_rate: Option<HandshakeRate>,
+    /// How many handshakes one IP address may make; `None` for no limit, the default. An IPv6
+    /// address counts by its /64.
+    pub handshake_rate: Option<Rate>,
     /// Which other origins may use the server from a browser; `None`, the default, lets none.
     pub cors: Option<Cors>,
     /// The cookie that carries the session's id, for load balancers with sticky sessions; `None`, the default, sets none.
@@ -100,15 +102,6 @@ pub enum SlowConsumer {
     Disconnect,
     /// The packet is not sent and the call returns [`EmitError::Full`](crate::EmitError::Full); a broadcast counts it.
     DropNewest,
-}
-
-/// A limit on handshakes from one IP address (an IPv6 address counts by its /64).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandshakeRate {
-    /// How many may come at once.
-    pub burst: u32,
-    /// How many more are allowed each second.
-    pub per_second: u32,
 }
 
 /// Cross-origin access for browsers.

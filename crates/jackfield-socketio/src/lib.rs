@@ -65,9 +65,8 @@ mod stats;
 mod sync;
 
 pub use adapter::Delivery;
-pub use config::{
-    AllowRequest, Cookie, Cors, HandshakeRate, IoConfig, Origins, SlowConsumer, Verdict,
-};
+pub use config::{AllowRequest, Cookie, Cors, IoConfig, Origins, SlowConsumer, Verdict};
+pub use jackfield_sansio::Rate;
 pub use jackfield_socketio_proto::packet::EncodeError;
 pub use jackfield_socketio_proto::{Args, Binary};
 pub use server::{

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_socketio::{
-    AllowRequest, Cookie, Cors, EmitError, HandshakeRate, Io, IoConfig, SlowConsumer, Socket,
+    AllowRequest, Cookie, Cors, EmitError, Io, IoConfig, Rate, SlowConsumer, Socket,
 };
 use support::{LONG, Polling, Ws, get, request, serve, until};
 use tokio::io::AsyncWriteExt;
@@ -69,10 +69,7 @@ async fn the_number_of_sessions_is_limited() {
 #[tokio::test]
 async fn handshakes_from_one_address_are_limited() {
     let (io, address) = server(IoConfig {
-        handshake_rate: Some(HandshakeRate {
-            burst: 3,
-            per_second: 0,
-        }),
+        handshake_rate: Some(Rate::new(0, 3)),
         ..IoConfig::default()
     })
     .await;

@@ -3,6 +3,8 @@
 //! [RFC 8489 §6.2.2]: https://www.rfc-editor.org/rfc/rfc8489#section-6.2.2
 //! [RFC 8656 §12.5]: https://www.rfc-editor.org/rfc/rfc8656#section-12.5
 
+use jackfield_sansio::PacketType;
+
 /// How many bytes must be there before the length of a message is known.
 pub const PREFIX: usize = 4;
 
@@ -41,14 +43,17 @@ pub fn message_length(stream: &[u8], max: usize) -> Result<Option<usize>, Framin
     let Some(&first) = stream.first() else {
         return Ok(None);
     };
-    if !matches!(first, 0x00..=0x03 | 0x40..=0x7F) {
-        return Err(FramingError::NotStun(first));
-    }
+    let is_message = match PacketType::from_first_byte(first) {
+        PacketType::Stun => true,
+        // RFC 5766 has more channel numbers than RFC 8656, and no QUIC is on a stream.
+        PacketType::TurnChannel | PacketType::QuicShort => false,
+        _ => return Err(FramingError::NotStun(first)),
+    };
     let Some(&[_, _, high, low]) = stream.first_chunk::<PREFIX>() else {
         return Ok(None);
     };
     let length = u16::from_be_bytes([high, low]);
-    let total = if first <= 0x03 {
+    let total = if is_message {
         if length % 4 != 0 {
             return Err(FramingError::Unaligned(length));
         }

@@ -4,11 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_sansio::FiveTuple;
+use jackfield_sansio::{FiveTuple, TokenBucket};
 use jackfield_stun::TransactionId;
 
 use crate::attribute::AddressFamily;
-use crate::bucket::Bucket;
 use crate::channels::Channels;
 use crate::permissions::Permissions;
 use crate::{AllocationId, Relayed, Traffic};
@@ -29,8 +28,8 @@ pub(crate) struct Allocation {
     pub(crate) relays: Relays,
     pub(crate) permissions: Permissions,
     pub(crate) channels: Channels,
-    pub(crate) packets: Bucket,
-    pub(crate) bytes: Bucket,
+    pub(crate) packets: TokenBucket,
+    pub(crate) bytes: TokenBucket,
     pub(crate) traffic: Traffic,
     /// Whether it was refreshed once after its credential had expired.
     pub(crate) used_grace: bool,

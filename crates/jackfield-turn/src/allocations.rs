@@ -2,19 +2,18 @@
 
 use std::net::SocketAddr;
 
-use jackfield_sansio::FiveTuple;
+use jackfield_sansio::{FiveTuple, Seed, SeededMap};
 
 use crate::AllocationId;
 use crate::allocation::Allocation;
-use crate::hash::{FastMap, Seed};
 
 /// The allocations of a server, found by id, by the client's path and by relayed address.
 #[derive(Debug)]
 pub(crate) struct Allocations {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    by_path: FastMap<FiveTuple, u32>,
-    by_relayed: FastMap<SocketAddr, u32>,
+    by_path: SeededMap<FiveTuple, u32>,
+    by_relayed: SeededMap<SocketAddr, u32>,
     count: u64,
 }
 
@@ -30,8 +29,8 @@ impl Allocations {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            by_path: FastMap::with_hasher(seed),
-            by_relayed: FastMap::with_hasher(seed),
+            by_path: seed.map(),
+            by_relayed: seed.map(),
             count: 0,
         }
     }

@@ -70,7 +70,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_sansio::{FiveTuple, Timers};
+use jackfield_sansio::{FiveTuple, PacketType, Timers};
 use jackfield_stun::{MessageWriter, Method, TransactionId};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -168,9 +168,9 @@ impl Client {
         if self.has_ended() {
             return None;
         }
-        match bytes.first() {
-            Some(0x40..=0x7F) => self.channel_data(now, bytes),
-            Some(0x00..=0x03) => self.stun(now, bytes),
+        match PacketType::of(bytes) {
+            PacketType::TurnChannel | PacketType::QuicShort => self.channel_data(now, bytes),
+            PacketType::Stun => self.stun(now, bytes),
             _ => {
                 self.stats.malformed += 1;
                 None

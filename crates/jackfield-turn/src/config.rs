@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jackfield_sansio::Rate;
 use jackfield_stun::Key;
 use jackfield_stun::behaviour::answer::Places;
 
@@ -195,21 +196,5 @@ impl Default for Limits {
             reservation_lifetime: Duration::from_secs(30),
             reservations: 1_024,
         }
-    }
-}
-
-/// A token bucket's size and how fast it fills.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How much is added each second.
-    pub per_second: u32,
-    /// How much it holds.
-    pub burst: u32,
-}
-
-impl Rate {
-    /// Returns a rate of `per_second` that lets up to `burst` through at once.
-    pub fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second, burst }
     }
 }

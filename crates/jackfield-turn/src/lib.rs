@@ -83,7 +83,6 @@ mod allocation;
 mod allocations;
 pub mod attribute;
 mod authenticator;
-mod bucket;
 mod channel_number;
 mod channels;
 mod cidr;
@@ -93,7 +92,6 @@ pub mod credential;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hash;
 mod nonce;
 mod output;
 mod peer_policy;
@@ -107,8 +105,9 @@ mod stats;
 
 pub use channel_number::ChannelNumber;
 pub use cidr::{Cidr, CidrError};
-pub use config::{Config, DefaultFamily, Discovery, Limits, NonceKey, Rate, RelayAddress};
+pub use config::{Config, DefaultFamily, Discovery, Limits, NonceKey, RelayAddress};
 pub use credential::Credentials;
+pub use jackfield_sansio::Rate;
 pub use output::{AllocationId, BindError, EndReason, Event, Output, Relayed, Traffic};
 pub use peer_policy::{PeerDenied, PeerPolicy, PeerRules};
 pub use registry::Registry;

@@ -15,9 +15,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use jackfield_sansio::{Epoch, FiveTuple, Timers};
+use jackfield_sansio::{Epoch, FiveTuple, PacketType, Seed, Timers};
 use jackfield_stun::attribute::AttributeType;
 use jackfield_stun::{Class, ErrorCode, Message, Method};
 use rand_chacha::ChaCha12Rng;
@@ -28,7 +28,6 @@ use self::pending::PendingAllocations;
 use crate::allocations::Allocations;
 use crate::attribute::{kind, method};
 use crate::authenticator::{Authenticated, Authenticator, Rejection};
-use crate::hash::Seed;
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
@@ -46,8 +45,6 @@ use crate::{
 pub struct Server {
     config: Config,
     epoch: Epoch,
-    /// When this server's own time began, which rates are counted in.
-    start: Option<Instant>,
     authenticator: Authenticator,
     policy: PeerPolicy,
     registry: Arc<Registry>,
@@ -88,7 +85,7 @@ impl Server {
     /// `seed` is for relay ports, reservation tokens and hash tables: 32 random bytes, different for each shard.
     pub fn new(mut config: Config, epoch: Epoch, seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
-        let mut table_seed = || Seed([random.next_u64(), random.next_u64()]);
+        let mut table_seed = || Seed::new([random.next_u64(), random.next_u64()]);
         let authenticator = Authenticator::new(&config);
         //= https://www.rfc-editor.org/rfc/rfc8656#section-6
         //# For security reasons, the server MUST NOT store the password
@@ -97,7 +94,6 @@ impl Server {
         let limits = &config.limits;
         Self {
             epoch,
-            start: None,
             authenticator,
             policy: policy(&config),
             registry: Arc::clone(&config.registry),
@@ -132,9 +128,11 @@ impl Server {
         path: FiveTuple,
         bytes: &'b [u8],
     ) -> Option<Relay<'b>> {
-        let relayed = match bytes.first() {
-            Some(0x40..=0x7F) => self.channel_data(now, path, bytes).map(Some),
-            Some(0x00..=0x03) => self.stun(now, path, bytes),
+        let relayed = match PacketType::of(bytes) {
+            PacketType::TurnChannel | PacketType::QuicShort => {
+                self.channel_data(now, path, bytes).map(Some)
+            }
+            PacketType::Stun => self.stun(now, path, bytes),
             _ => Err(DropReason::NotStun),
         };
         self.or_count(relayed)
@@ -327,13 +325,6 @@ impl Server {
         message
             .unknown(KNOWN)
             .filter(move |unknown| !(dont_fragment && *unknown == kind::DONT_FRAGMENT))
-    }
-
-    /// Returns the time since the first input, in nanoseconds.
-    fn own_time(&mut self, now: Instant) -> u64 {
-        let start = *self.start.get_or_insert(now);
-        let time: Duration = now.saturating_duration_since(start);
-        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

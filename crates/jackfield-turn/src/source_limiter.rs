@@ -2,10 +2,9 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::time::Instant;
 
-use crate::Rate;
-use crate::bucket::Bucket;
-use crate::hash::Seed;
+use jackfield_sansio::{Rate, Seed, TokenBucket};
 
 /// Token buckets by source prefix (/24 or /56) in a table of fixed size.
 ///
@@ -21,7 +20,7 @@ pub(crate) struct SourceLimiter {
 struct Place {
     /// The prefix plus one, so that zero is an empty place.
     prefix: u64,
-    bucket: Bucket,
+    bucket: TokenBucket,
 }
 
 const WAYS: usize = 8;
@@ -37,7 +36,7 @@ impl SourceLimiter {
     }
 
     /// Returns whether one more answer may go to `source`. Loopback always may.
-    pub(crate) fn allows(&mut self, now: u64, source: IpAddr) -> bool {
+    pub(crate) fn allows(&mut self, now: Instant, source: IpAddr) -> bool {
         let Some(rate) = self.rate else {
             return true;
         };
@@ -54,11 +53,13 @@ impl SourceLimiter {
         let place = match ways.iter().position(|place| place.prefix == prefix) {
             Some(index) => ways.get_mut(index),
             None => {
-                let fullest = ways.iter_mut().min_by_key(|place| place.bucket.debt(now));
+                let fullest = ways
+                    .iter_mut()
+                    .min_by_key(|place| place.bucket.missing(now, rate));
                 fullest.map(|place| {
                     *place = Place {
                         prefix,
-                        bucket: Bucket::default(),
+                        bucket: TokenBucket::default(),
                     };
                     place
                 })
@@ -81,41 +82,49 @@ mod tests {
     use super::*;
 
     fn limiter(sources: usize) -> SourceLimiter {
-        SourceLimiter::new(Some(Rate::new(1, 3)), sources, Seed([1, 2]))
+        SourceLimiter::new(Some(Rate::new(1, 3)), sources, Seed::new([1, 2]))
     }
 
     #[test]
     fn a_prefix_shares_one_bucket_and_its_neighbour_has_another() {
+        let now = epoch();
         let mut limiter = limiter(64);
         let passed = (1..=9u8)
-            .filter(|host| limiter.allows(0, IpAddr::from([203, 0, 113, *host])))
+            .filter(|host| limiter.allows(now, IpAddr::from([203, 0, 113, *host])))
             .count();
         assert_eq!(passed, 3);
-        assert!(limiter.allows(0, IpAddr::from([203, 0, 114, 1])));
+        assert!(limiter.allows(now, IpAddr::from([203, 0, 114, 1])));
         let passed = (1..=9u8)
             .filter(|subnet| {
-                limiter.allows(0, format!("2001:db8:0:{subnet:02x}::1").parse().unwrap())
+                limiter.allows(now, format!("2001:db8:0:{subnet:02x}::1").parse().unwrap())
             })
             .count();
         assert_eq!(passed, 3);
-        assert!(limiter.allows(0, "2001:db8:0:100::1".parse().unwrap()));
+        assert!(limiter.allows(now, "2001:db8:0:100::1".parse().unwrap()));
     }
 
     #[test]
     fn loopback_is_never_limited() {
+        let now = epoch();
         let mut limiter = limiter(64);
-        assert!((0..9).all(|_| limiter.allows(0, "::ffff:127.0.0.1".parse().unwrap())));
+        assert!((0..9).all(|_| limiter.allows(now, "::ffff:127.0.0.1".parse().unwrap())));
     }
 
     #[test]
     fn a_flood_of_sources_does_not_free_the_one_that_is_limited() {
+        let now = epoch();
         let mut limiter = limiter(8);
         let source = IpAddr::from([203, 0, 113, 1]);
-        while limiter.allows(0, source) {}
+        while limiter.allows(now, source) {}
         for network in 0..=255u8 {
-            limiter.allows(0, IpAddr::from([198, 51, network, 1]));
+            limiter.allows(now, IpAddr::from([198, 51, network, 1]));
         }
-        assert!(!limiter.allows(0, source));
+        assert!(!limiter.allows(now, source));
         assert_eq!(limiter.places.len(), 8);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn epoch() -> Instant {
+        Instant::now()
     }
 }

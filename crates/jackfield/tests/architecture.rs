@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("jackfield-websocket", &[]),
     ("jackfield-socketio-proto", &[]),
-    ("jackfield-signal", &[]),
+    ("jackfield-signal", &["jackfield-sansio"]),
     (
         "jackfield-driver",
         &[
@@ -58,7 +58,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jackfield-ws", &["jackfield-websocket"]),
     (
         "jackfield-socketio",
-        &["jackfield-socketio-proto", "jackfield-ws"],
+        &[
+            "jackfield-sansio",
+            "jackfield-socketio-proto",
+            "jackfield-ws",
+        ],
     ),
     (
         "jackfield-lab",

@@ -3,17 +3,16 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_sansio::{FiveTuple, PacketType, Transport};
 
 use super::engine::Engine;
-use crate::demux::{DatagramKind, classify};
 use crate::udp::{Datagram, UdpSocket};
 
 /// Hands the core what clients send to `socket`, until the shard stops.
 pub(super) async fn serve(
     engine: &Rc<Engine>,
     socket: UdpSocket,
-    mut other: impl FnMut(DatagramKind, Datagram<'_>),
+    mut other: impl FnMut(PacketType, Datagram<'_>),
 ) {
     let listener = Listener::new(engine, socket);
     let mut shutdown = engine.context.shutdown();
@@ -44,7 +43,7 @@ impl<'a> Listener<'a> {
     }
 
     /// Takes one batch; returns whether it was full.
-    fn receive(&self, other: &mut impl FnMut(DatagramKind, Datagram<'_>)) -> bool {
+    fn receive(&self, other: &mut impl FnMut(PacketType, Datagram<'_>)) -> bool {
         let mut batch = self.engine.batch.borrow_mut();
         let Ok(messages) = self.socket.try_receive(&mut batch) else {
             // Counted by the socket; most say that there was nothing.
@@ -52,10 +51,10 @@ impl<'a> Listener<'a> {
         };
         let now = Instant::now();
         for datagram in batch.datagrams() {
-            match classify(datagram.bytes) {
-                DatagramKind::Stun | DatagramKind::ChannelData => self.client(now, &datagram),
-                // RFC 5766's channel numbers went on to here; the core knows whether this client has bound one.
-                DatagramKind::Quic if datagram.bytes.first() < Some(&0x80) => {
+            match PacketType::of(datagram.bytes) {
+                // RFC 5766's channel numbers begin as QUIC's short headers do; the core knows
+                // whether this client has bound one.
+                PacketType::Stun | PacketType::TurnChannel | PacketType::QuicShort => {
                     self.client(now, &datagram);
                 }
                 kind => other(kind, datagram),

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use super::key::{Map, Seeded};
-use super::limiter::Limiter;
+use jackfield_sansio::{Seed, SeededMap, TokenBucket};
+
 use crate::Address;
 
 /// What an inside host has, as long as it has a mapping.
@@ -11,10 +11,10 @@ pub(crate) struct Host {
     pub(crate) flows: usize,
     /// Those of them that the outside has started and the inside has not answered.
     pub(crate) inbound_flows: usize,
-    /// How many mappings it has asked for in this second.
-    pub(crate) new_mappings: Limiter,
-    /// How many flows it has started in this second.
-    pub(crate) new_flows: Limiter,
+    /// How many more mappings it may ask for.
+    pub(crate) new_mappings: TokenBucket,
+    /// How many more flows it may start.
+    pub(crate) new_flows: TokenBucket,
     /// Which external address all its mappings use.
     pub(crate) external: Option<usize>,
     /// The external address and first port of each block that it alone draws from.
@@ -26,15 +26,15 @@ pub(crate) struct Host {
 /// All hosts with a mapping.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
-    hosts: Map<Address, Host>,
+    hosts: SeededMap<Address, Host>,
     /// Blocks that belong to a host.
     pub(crate) blocks: BTreeSet<(usize, u16)>,
 }
 
 impl Hosts {
-    pub(crate) fn new(seeded: Seeded) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self {
-            hosts: seeded.map(),
+            hosts: seed.map(),
             blocks: BTreeSet::new(),
         }
     }

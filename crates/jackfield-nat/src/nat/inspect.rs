@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use jackfield_sansio::Seed;
+
 use super::config::{NatConfig, Protocol};
 use super::entry::MappingEntry;
 use super::hit::HitPath;
 use super::hosts::Hosts;
-use super::key::{Scope, Seeded};
+use super::key::Scope;
 use super::queue::Queue;
 use super::syn::HeldSyns;
 use super::table::Table;
@@ -59,9 +61,9 @@ impl Nat {
 
     /// Forgets everything but the configuration, as a reboot does. Counters go on.
     pub fn reboot(&mut self) {
-        let seeded = Seeded::new([self.rng.next_u64(), self.rng.next_u64()]);
-        self.table = Table::new(seeded);
-        self.hosts = Hosts::new(seeded);
+        let seed = Seed::new([self.rng.next_u64(), self.rng.next_u64()]);
+        self.table = Table::new(seed);
+        self.hosts = Hosts::new(seed);
         self.hosts_paired = 0;
         self.pools = BTreeMap::new();
         self.cursor = None;
@@ -69,8 +71,8 @@ impl Nat {
         self.resting_ports = 0;
         self.forward_filters.clear();
         self.resets += 1;
-        self.held_syns = HeldSyns::new(seeded);
-        self.local = seeded.map();
+        self.held_syns = HeldSyns::new(seed);
+        self.local = seed.map();
         self.transmits.clear();
         self.forget_fragments();
         self.install_forwards();

@@ -1,56 +1,40 @@
+//! How many ICMP errors a NAT sends ([RFC 5508 §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
+
 use std::hash::BuildHasher;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use jackfield_sansio::{Rate, Seed, TokenBucket};
 
 use super::hosts::host_of;
-use super::key::Seeded;
 use super::limits::NatLimits;
 use crate::Address;
 
-/// Lets through so many in a second and no more.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Limiter {
-    second: Option<Instant>,
-    passed: u32,
-}
-
-impl Limiter {
-    pub(crate) fn passes(&mut self, now: Instant, most: u32) -> bool {
-        let fresh = self
-            .second
-            .is_none_or(|second| now.saturating_duration_since(second) >= Duration::from_secs(1));
-        if fresh {
-            self.second = Some(now);
-            self.passed = 0;
-        }
-        self.passed += 1;
-        self.passed <= most
-    }
-}
-
-/// Lets through so many ICMP errors to everybody, and fewer to each host, so that one who asks for trouble does not
-/// keep the others from hearing of theirs.
+/// Lets through so many ICMP errors in all, and fewer to each host, so that a host that provokes
+/// errors does not keep the others from receiving theirs.
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorLimiter {
-    all: Limiter,
-    /// Hosts share these by a secret hash: bounded however many there are.
-    shares: Vec<Limiter>,
-    seeded: Seeded,
+    all: TokenBucket,
+    /// Hosts share these by a secret hash, so that their number is bounded however many hosts
+    /// there are.
+    shares: Vec<TokenBucket>,
+    seed: Seed,
 }
 
 impl ErrorLimiter {
-    pub(crate) fn new(seeded: Seeded) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self {
-            all: Limiter::default(),
-            shares: vec![Limiter::default(); SHARES],
-            seeded,
+            all: TokenBucket::default(),
+            shares: vec![TokenBucket::default(); SHARES],
+            seed,
         }
     }
 
     pub(crate) fn passes(&mut self, now: Instant, to: Address, limits: &NatLimits) -> bool {
-        let number = self.seeded.hash_one(host_of(to)) as usize % SHARES;
+        let number = self.seed.hash_one(host_of(to)) as usize % SHARES;
+        let host = Rate::per_second(limits.errors_per_host);
+        let all = Rate::per_second(limits.errors_per_second);
         let share = self.shares.get_mut(number);
-        share.is_none_or(|share| share.passes(now, limits.errors_per_host))
-            && self.all.passes(now, limits.errors_per_second)
+        share.is_none_or(|share| share.take(now, host, 1)) && self.all.take(now, all, 1)
     }
 }
 

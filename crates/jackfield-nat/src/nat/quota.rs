@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use jackfield_sansio::Rate;
+
 use super::{DropReason, Nat, Side};
 use crate::Address;
 
@@ -19,7 +21,11 @@ impl Nat {
         }
         // Attempts count, whether they succeed or not: what is scarce here is the NAT's time.
         if let Some(most) = limits.new_mappings_per_host
-            && !self.hosts.entry(host).new_mappings.passes(now, most)
+            && !self
+                .hosts
+                .entry(host)
+                .new_mappings
+                .take(now, Rate::per_second(most), 1)
         {
             return Err(DropReason::MappingRate);
         }
@@ -50,7 +56,11 @@ impl Nat {
         }
         if let Some(most) = limits.new_flows_per_host
             && from == Side::Inside
-            && !self.hosts.entry(host).new_flows.passes(now, most)
+            && !self
+                .hosts
+                .entry(host)
+                .new_flows
+                .take(now, Rate::per_second(most), 1)
         {
             return Err(DropReason::FlowRate);
         }

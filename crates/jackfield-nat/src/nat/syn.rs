@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use jackfield_sansio::{Seed, SeededMap};
+
 use super::Nat;
 use super::config::Protocol;
-use super::key::{FlowKey, Map, Scope, Seeded};
+use super::key::{FlowKey, Scope};
 use super::queue::Timeout;
 use crate::Endpoint;
 
@@ -12,12 +14,12 @@ use crate::Endpoint;
 #[derive(Debug, Clone)]
 pub(crate) struct HeldSyns {
     /// By outside endpoint and remote: when it is to be refused, and the packet.
-    syns: Map<FlowKey, (Instant, Vec<u8>)>,
+    syns: SeededMap<FlowKey, (Instant, Vec<u8>)>,
 }
 
 impl HeldSyns {
-    pub(crate) fn new(seeded: Seeded) -> Self {
-        Self { syns: seeded.map() }
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self { syns: seed.map() }
     }
 
     #[cfg(any(test, feature = "fuzzing"))]

@@ -1,7 +1,9 @@
+use jackfield_sansio::{Seed, SeededMap};
+
 use super::config::Protocol;
 use super::entry::{Flow, MappingEntry, NONE, key};
 use super::index::Index;
-use super::key::{FlowKey, Map, MappingKey, Scope, Seeded};
+use super::key::{FlowKey, MappingKey, Scope, flow_hash};
 use super::slab::Slab;
 use crate::{Address, Endpoint};
 
@@ -10,36 +12,36 @@ use crate::{Address, Endpoint};
 pub(crate) struct Table {
     pub(crate) mappings: Slab<MappingEntry>,
     pub(crate) flows: Slab<Flow>,
-    seeded: Seeded,
+    seed: Seed,
     flow_inside: Index,
     flow_outside: Index,
-    mapping_inside: Map<MappingKey, u32>,
-    mapping_outside: Map<MappingKey, u32>,
+    mapping_inside: SeededMap<MappingKey, u32>,
+    mapping_outside: SeededMap<MappingKey, u32>,
     /// How many flows let an address send to a mapping.
-    permits: Map<(u32, Address), u32>,
+    permits: SeededMap<(u32, Address), u32>,
     /// The outside endpoint that an inside endpoint used last, and by how many mappings: for connection tracking.
-    sources: Map<MappingKey, (Endpoint, u32)>,
+    sources: SeededMap<MappingKey, (Endpoint, u32)>,
 }
 
 impl Table {
-    pub(crate) fn new(seeded: Seeded) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self {
             mappings: Slab::new(),
             flows: Slab::new(),
-            seeded,
+            seed,
             flow_inside: Index::new(),
             flow_outside: Index::new(),
-            mapping_inside: seeded.map(),
-            mapping_outside: seeded.map(),
-            permits: seeded.map(),
-            sources: seeded.map(),
+            mapping_inside: seed.map(),
+            mapping_outside: seed.map(),
+            permits: seed.map(),
+            sources: seed.map(),
         }
     }
 
     /// Finds a flow by its inside endpoint.
     #[inline]
     pub(crate) fn flow_inside(&self, key: &FlowKey) -> Option<u32> {
-        self.flow_inside.find(self.seeded.flow(key), |id| {
+        self.flow_inside.find(flow_hash(self.seed, key), |id| {
             let flow = self.flows.get(id);
             flow.is_some_and(|flow| flow.inside_key() == *key)
         })
@@ -48,7 +50,7 @@ impl Table {
     /// Finds a flow by the outside endpoint it is mapped to.
     #[inline]
     pub(crate) fn flow_outside(&self, key: &FlowKey) -> Option<u32> {
-        self.flow_outside.find(self.seeded.flow(key), |id| {
+        self.flow_outside.find(flow_hash(self.seed, key), |id| {
             let flow = self.flows.get(id);
             flow.is_some_and(|flow| flow.outside_key() == *key)
         })
@@ -131,11 +133,12 @@ impl Table {
     pub(crate) fn insert_flow(&mut self, mut flow: Flow) -> Option<u32> {
         let (inside, outside) = (flow.inside_key(), flow.outside_key());
         if let Some(earlier) = self.flow_inside(&inside) {
-            self.flow_inside.remove(self.seeded.flow(&inside), earlier);
+            self.flow_inside
+                .remove(flow_hash(self.seed, &inside), earlier);
         }
         if let Some(earlier) = self.flow_outside(&outside) {
             self.flow_outside
-                .remove(self.seeded.flow(&outside), earlier);
+                .remove(flow_hash(self.seed, &outside), earlier);
         }
         let mapping = self.mappings.get_mut(flow.mapping)?;
         flow.next = mapping.first;
@@ -147,8 +150,8 @@ impl Table {
         if let Some(next) = self.flows.get_mut(next) {
             next.previous = id;
         }
-        self.flow_inside.insert(self.seeded.flow(&inside), id);
-        self.flow_outside.insert(self.seeded.flow(&outside), id);
+        self.flow_inside.insert(flow_hash(self.seed, &inside), id);
+        self.flow_outside.insert(flow_hash(self.seed, &outside), id);
         if permits {
             self.permit(id);
         }
@@ -182,8 +185,8 @@ impl Table {
             }
         }
         let (inside, outside) = (flow.inside_key(), flow.outside_key());
-        self.flow_inside.remove(self.seeded.flow(&inside), id);
-        self.flow_outside.remove(self.seeded.flow(&outside), id);
+        self.flow_inside.remove(flow_hash(self.seed, &inside), id);
+        self.flow_outside.remove(flow_hash(self.seed, &outside), id);
         if flow.permits {
             let permit = (flow.mapping, flow.remote().address);
             if let Some(count) = self.permits.get_mut(&permit) {
@@ -210,7 +213,7 @@ impl Table {
 }
 
 /// Removes an index entry unless it points to something newer.
-fn remove_if<K: Eq + std::hash::Hash>(map: &mut Map<K, u32>, key: &K, id: u32) {
+fn remove_if<K: Eq + std::hash::Hash>(map: &mut SeededMap<K, u32>, key: &K, id: u32) {
     if map.get(key) == Some(&id) {
         map.remove(key);
     }

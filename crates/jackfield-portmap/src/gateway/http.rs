@@ -126,11 +126,7 @@ impl Gateway {
         request: &Request,
     ) -> Response {
         self.counters.upnp_requests += 1;
-        if !self
-            .rates
-            .passes(now, host, self.config.requests_per_second)
-        {
-            self.counters.rate_limited += 1;
+        if !self.may_ask(now, host) {
             return plain(429);
         }
         if !is_own_name(request.headers.get("host"), nat.config().inside) {

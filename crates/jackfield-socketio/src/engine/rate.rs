@@ -1,60 +1,29 @@
-//! How many handshakes one address may make: a token bucket each.
+//! How many handshakes one address may make.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::config::HandshakeRate;
+use jackfield_sansio::{Rate, RateLimiter};
+
 use crate::sync::lock;
 
-/// Addresses that are remembered; above that, those whose bucket is full again are forgotten.
-const MAX_ADDRESSES: usize = 65_536;
-
-/// The buckets of all addresses.
-#[derive(Debug, Default)]
+/// A token bucket for each address.
+#[derive(Debug)]
 pub(super) struct Rates {
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    updated: Instant,
-}
-
-impl Bucket {
-    fn refill(&mut self, now: Instant, rate: HandshakeRate) {
-        let gained =
-            now.saturating_duration_since(self.updated).as_secs_f64() * f64::from(rate.per_second);
-        self.tokens = (self.tokens + gained).min(f64::from(rate.burst));
-        self.updated = now;
-    }
+    limiter: Mutex<RateLimiter<IpAddr>>,
 }
 
 impl Rates {
-    /// Takes a token for `address`; false if there is none left.
-    pub(super) fn allow(&self, now: Instant, address: IpAddr, rate: HandshakeRate) -> bool {
-        let mut buckets = lock(&self.buckets);
-        if buckets.len() >= MAX_ADDRESSES {
-            buckets.retain(|_, bucket| {
-                bucket.refill(now, rate);
-                bucket.tokens < f64::from(rate.burst)
-            });
-            if buckets.len() >= MAX_ADDRESSES {
-                return false;
-            }
+    pub(super) fn new() -> Self {
+        Self {
+            limiter: Mutex::new(RateLimiter::new(MAX_ADDRESSES)),
         }
-        let bucket = buckets.entry(network(address)).or_insert_with(|| Bucket {
-            tokens: f64::from(rate.burst),
-            updated: now,
-        });
-        bucket.refill(now, rate);
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
+    }
+
+    /// Takes a token for `address` and returns whether there was one.
+    pub(super) fn allow(&self, now: Instant, address: IpAddr, rate: Rate) -> bool {
+        lock(&self.limiter).take(now, network(address), rate)
     }
 }
 
@@ -69,6 +38,9 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// How many addresses are told apart; above that, new ones are refused until buckets are full again.
+const MAX_ADDRESSES: usize = 65_536;
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -77,11 +49,8 @@ mod tests {
 
     #[test]
     fn an_address_has_its_burst_and_then_its_rate() {
-        let rates = Rates::default();
-        let rate = HandshakeRate {
-            burst: 2,
-            per_second: 1,
-        };
+        let rates = Rates::new();
+        let rate = Rate::new(1, 2);
         let now = Instant::now();
         let (a, b): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         assert!(rates.allow(now, a, rate));

@@ -89,7 +89,7 @@ impl Server {
             stats,
             registry: Arc::default(),
             timers: Arc::default(),
-            rates: Rates::default(),
+            rates: Rates::new(),
             handler: Box::new(handler),
             runtime: OnceLock::new(),
             closing: AtomicBool::new(false),

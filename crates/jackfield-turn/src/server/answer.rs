@@ -162,8 +162,7 @@ impl Server {
     }
 
     fn limit_strangers(&mut self, now: Instant, asked: &Asked) -> Result<(), DropReason> {
-        let time = self.own_time(now);
-        if may_be_forged(asked.path) && !self.strangers.allows(time, asked.path.remote.ip()) {
+        if may_be_forged(asked.path) && !self.strangers.allows(now, asked.path.remote.ip()) {
             return Err(DropReason::StrangerRate);
         }
         Ok(())

@@ -21,8 +21,7 @@ impl Server {
         path: FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
-        let time = self.own_time(now);
-        if may_be_forged(path) && !self.bindings.allows(time, path.remote.ip()) {
+        if may_be_forged(path) && !self.bindings.allows(now, path.remote.ip()) {
             return Err(DropReason::BindingRate);
         }
         // Over a stream nothing can come from elsewhere.
@@ -104,8 +103,7 @@ impl Server {
     }
 
     fn limit_discoveries(&mut self, now: Instant, client: SocketAddr) -> Result<(), DropReason> {
-        let time = self.own_time(now);
-        if self.discoveries.allows(time, client.ip()) {
+        if self.discoveries.allows(now, client.ip()) {
             Ok(())
         } else {
             Err(DropReason::DiscoveryRate)

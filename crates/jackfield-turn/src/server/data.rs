@@ -70,7 +70,6 @@ impl Server {
         payload: &'b [u8],
         dont_fragment: bool,
     ) -> Result<Relay<'b>, DropReason> {
-        let time = self.own_time(now);
         let allocation = self
             .allocations
             .by_path(&path)
@@ -91,7 +90,7 @@ impl Server {
         }
         let peer = self.relay_addresses.to_local(peer, &self.registry);
         self.policy.judge(peer).or(Err(DropReason::PeerDenied))?;
-        meter(allocation, &self.config.limits, time, payload.len())?;
+        meter(allocation, &self.config.limits, now, payload.len())?;
         allocation.traffic.packets_to_peers += 1;
         allocation.traffic.bytes_to_peers += payload.len() as u64;
         self.stats.packets_to_peers += 1;
@@ -111,7 +110,6 @@ impl Server {
         peer: SocketAddr,
         payload: &'b [u8],
     ) -> Result<Relay<'b>, DropReason> {
-        let time = self.own_time(now);
         let source = self.relay_addresses.to_advertised(peer, &self.registry);
         let allocation = self
             .allocations
@@ -143,7 +141,7 @@ impl Server {
                 (header.ok_or(DropReason::TooLong)?, padding(payload.len()))
             }
         };
-        meter(allocation, &self.config.limits, time, payload.len())?;
+        meter(allocation, &self.config.limits, now, payload.len())?;
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += payload.len() as u64;
         self.stats.packets_to_clients += 1;
@@ -161,19 +159,19 @@ impl Server {
 fn meter(
     allocation: &mut Allocation,
     limits: &Limits,
-    time: u64,
+    now: Instant,
     length: usize,
 ) -> Result<(), DropReason> {
     if length > limits.payload {
         return Err(DropReason::TooLong);
     }
     if let Some(rate) = limits.packets
-        && !allocation.packets.take(time, rate, 1)
+        && !allocation.packets.take(now, rate, 1)
     {
         return Err(DropReason::PacketRate);
     }
     if let Some(rate) = limits.bytes
-        && !allocation.bytes.take(time, rate, length as u64)
+        && !allocation.bytes.take(now, rate, length as u64)
     {
         return Err(DropReason::ByteRate);
     }

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use jackfield_sansio::FiveTuple;
+use jackfield_sansio::{FiveTuple, Seed, SeededMap};
 use jackfield_stun::ErrorCode;
 
 use super::answer::Asked;
 use crate::AllocationId;
 use crate::allocation::Relays;
 use crate::attribute::AddressFamily;
-use crate::hash::{FastMap, Seed};
 
 /// An allocation that waits for its sockets.
 #[derive(Debug)]
@@ -52,15 +51,15 @@ pub(super) enum PortWish {
 /// Allocations that wait for their sockets, at most one for each path.
 #[derive(Debug)]
 pub(super) struct PendingAllocations {
-    by_id: FastMap<AllocationId, Pending>,
-    by_path: FastMap<FiveTuple, AllocationId>,
+    by_id: SeededMap<AllocationId, Pending>,
+    by_path: SeededMap<FiveTuple, AllocationId>,
 }
 
 impl PendingAllocations {
     pub(super) fn new(seed: Seed) -> Self {
         Self {
-            by_id: FastMap::with_hasher(seed),
-            by_path: FastMap::with_hasher(seed),
+            by_id: seed.map(),
+            by_path: seed.map(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jackfield_driver::turn::TurnConfig;
 use jackfield_signal::Config as HubConfig;
-use jackfield_socketio::{Cors, HandshakeRate, IoConfig, SlowConsumer};
+use jackfield_socketio::{Cors, IoConfig, SlowConsumer};
 use jackfield_turn::{Cidr, Limits, Rate};
 use jackfield_ws::WsConfig;
 
@@ -282,10 +282,7 @@ fn socketio(read: &Reader<'_>) -> Result<IoConfig, ConfigError> {
         max_connections: read.one(&SOCKETIO_MAX_CONNECTIONS)?,
         handshake_rate: read
             .one(&SOCKETIO_HANDSHAKES_PER_SECOND)?
-            .map(|per_second| HandshakeRate {
-                burst: per_second.saturating_mul(10),
-                per_second,
-            }),
+            .map(|per_second| Rate::new(per_second, per_second.saturating_mul(10))),
         cors: match origins.as_slice() {
             [] => None,
             origins if origins.iter().any(|origin| origin == "*") => Some(Cors::any()),

@@ -1,11 +1,10 @@
 //! Which protocol speaks, told from its first bytes alone.
 //!
-//! One port serves everything, in the clear and once more inside TLS. On TCP the first byte is enough to tell a TLS record
-//! from an HTTP method from a STUN message; on UDP [RFC 7983] and [RFC 9443] part the protocols by first byte, which the
-//! UDP driver does (`jackfield_driver`), since it alone sees datagrams.
-//!
-//! [RFC 7983]: https://www.rfc-editor.org/rfc/rfc7983#section-7
-//! [RFC 9443]: https://www.rfc-editor.org/rfc/rfc9443
+//! One port serves everything, in the clear and once more inside TLS. On TCP the first bytes
+//! tell a TLS record from an HTTP method from a STUN message. Datagrams are told apart by
+//! [`PacketType`] in the TURN driver, since it alone sees them.
+
+use jackfield_sansio::PacketType;
 
 /// A protocol that a TCP or TLS connection may begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +29,9 @@ pub fn classify(first_bytes: &[u8]) -> Option<Protocol> {
         [22] => None,
         [22, 3, ..] => Some(Protocol::Tls),
         // The two leading zero bits of STUN (RFC 8489 §5); the magic cookie is the fifth to eighth byte.
-        [0..=3, ..] if first_bytes.len() < 8 => stun_so_far(first_bytes),
-        [0..=3, _, _, _, 0x21, 0x12, 0xA4, 0x42, ..] => Some(Protocol::Stun),
+        [first, ..] if PacketType::from_first_byte(first) == PacketType::Stun => {
+            stun_so_far(first_bytes)
+        }
         // A method is upper-case letters; so is the HTTP/2 preface.
         [b'A'..=b'Z', ..] => Some(Protocol::Http),
         _ => Some(Protocol::Unknown),
@@ -41,8 +41,10 @@ pub fn classify(first_bytes: &[u8]) -> Option<Protocol> {
 /// Waits for the cookie only while what came could still be STUN.
 fn stun_so_far(first_bytes: &[u8]) -> Option<Protocol> {
     const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-    let cookie = first_bytes.get(4..).unwrap_or_default();
-    if COOKIE.starts_with(cookie) {
+    let after_length = first_bytes.get(4..).unwrap_or_default();
+    if after_length.starts_with(&COOKIE) {
+        Some(Protocol::Stun)
+    } else if COOKIE.starts_with(after_length) {
         None
     } else {
         Some(Protocol::Unknown)
