@@ -218,7 +218,7 @@ const MOST_STEPS: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_corpus::replay;
+    use jackfield_testing::replay;
 
     #[test]
     fn the_proxy_message_corpus_and_mutations_of_it_hold() {

@@ -241,7 +241,7 @@ fn epoch() -> Instant {
 mod tests {
     use super::seeds::{packets, scenarios};
     use super::*;
-    use jackfield_corpus::{folder, replay};
+    use jackfield_testing::{folder, replay};
 
     #[test]
     fn the_life_corpus_and_mutations_of_it_hold() {

@@ -278,7 +278,7 @@ mod tests {
     use crate::upnp::action::{MappingKey, PortMapping};
     use crate::upnp::description::Description;
     use crate::upnp::http::HeaderFields;
-    use jackfield_corpus::{folder, replay};
+    use jackfield_testing::{folder, replay};
 
     #[test]
     fn the_message_corpus_and_mutations_of_it_hold() {

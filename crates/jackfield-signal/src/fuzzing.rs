@@ -331,7 +331,7 @@ impl Play {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_corpus::replay;
+    use jackfield_testing::replay;
 
     #[test]
     fn the_envelope_corpus_and_its_mutations_hold() {

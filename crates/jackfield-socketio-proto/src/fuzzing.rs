@@ -186,7 +186,7 @@ fn check_args(args: &Args, config: DecoderConfig) {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_corpus::replay;
+    use jackfield_testing::replay;
 
     use super::*;
 

@@ -263,7 +263,7 @@ fn scripted(request: &[u8], choice: u8, to: std::net::SocketAddr) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_corpus::replay;
+    use jackfield_testing::replay;
 
     #[test]
     fn the_corpus_of_message_holds() {

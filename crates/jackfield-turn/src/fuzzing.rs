@@ -82,7 +82,7 @@ pub fn discovery(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_corpus::{replay, seeds};
+    use jackfield_testing::{replay, seeds};
 
     #[test]
     fn the_corpus_of_attributes_holds() {

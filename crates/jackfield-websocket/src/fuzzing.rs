@@ -283,7 +283,7 @@ pub fn answer_head(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_corpus::replay;
+    use jackfield_testing::replay;
 
     use super::*;
 

@@ -103,11 +103,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-sansio",
         ],
     ),
-    ("jackfield-corpus", &[]),
+    ("jackfield-testing", &[]),
     ("xtask", &[]),
 ];
 
-/// Arrows that only tests may use; from every core there is also one to `jackfield-corpus`.
+/// Arrows that only tests may use; from every core there is also one to `jackfield-testing`.
 const DEV_ARROWS: &[(&str, &str)] = &[
     ("jackfield-stun", "jackfield-internet"),
     ("jackfield-stun", "jackfield-nat"),
@@ -156,7 +156,7 @@ fn arrows_between_crates_point_only_as_the_table_says() {
                 continue;
             }
             let dev_arrow = kind == "dev"
-                && (to == "jackfield-corpus" || DEV_ARROWS.contains(&(name.as_str(), to.as_str())));
+                && (to == "jackfield-testing" || DEV_ARROWS.contains(&(name.as_str(), to.as_str())));
             assert!(
                 dev_arrow || allowed.contains(&to.as_str()),
                 "{name} -> {to} ({kind}) is not an arrow of the house"

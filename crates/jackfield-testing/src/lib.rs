@@ -8,7 +8,7 @@
 //!     assert!(data.len() < 1_000_000);
 //! }
 //!
-//! jackfield_corpus::replay("some_target", 1_000, target);
+//! jackfield_testing::replay("some_target", 1_000, target);
 //! ```
 
 use std::fmt::Write;
