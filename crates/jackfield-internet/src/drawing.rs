@@ -19,7 +19,6 @@ use rows::{End, Endpoints, Hop, Row};
 /// ```
 /// use jackfield_internet::{Echo, Link, World};
 ///
-/// # #[expect(clippy::disallowed_methods)]
 /// let mut world = World::new(std::time::Instant::now(), 7);
 /// let lan = world.network("lan", Link::default());
 /// let alice = world.host("alice", lan, "192.0.2.1".parse()?, Echo::default());

@@ -9,7 +9,6 @@
 //! use jackfield_internet::{Echo, Link, World};
 //! use jackfield_nat::profile::Profile;
 //!
-//! # #[expect(clippy::disallowed_methods)]
 //! let mut world = World::new(std::time::Instant::now(), 7);
 //! let internet = world.network("internet", Link::latency(Duration::from_millis(10)));
 //! let server = world.host("server", internet, "198.51.100.9".parse()?, Echo::default());

@@ -231,6 +231,7 @@ const MILLION: u32 = 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
     use rand_chacha::rand_core::SeedableRng;
 
     #[test]
@@ -295,10 +296,5 @@ mod tests {
             assert!(at >= last);
             last = at;
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    fn epoch() -> Instant {
-        Instant::now()
     }
 }

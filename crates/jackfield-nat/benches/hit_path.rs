@@ -9,6 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use jackfield_nat::packet::{Headers, Packet, TcpFlags, build};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Nat, Verdict};
+use jackfield_testing::epoch;
 
 const MAPPINGS: u32 = 10_000;
 
@@ -103,12 +104,11 @@ struct Bench {
 }
 
 impl Bench {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark needs some instant")]
     fn empty(profile: Profile) -> Self {
         let config = profile.config(&["203.0.113.1".parse().expect("an address")]);
         Self {
             nat: Nat::new(config, [7; 32]),
-            now: Instant::now(),
+            now: epoch(),
             outbound: Vec::new(),
             inbound: Vec::new(),
         }

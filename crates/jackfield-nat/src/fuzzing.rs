@@ -241,7 +241,7 @@ fn epoch() -> Instant {
 mod tests {
     use super::seeds::{packets, scenarios};
     use super::*;
-    use jackfield_testing::{folder, replay};
+    use jackfield_testing::{corpus_folder, replay};
 
     #[test]
     fn the_life_corpus_and_mutations_of_it_hold() {
@@ -263,9 +263,9 @@ mod tests {
     fn the_seed_corpora_are_those_that_this_writes() {
         for (name, seeds) in [("nat_packet", packets()), ("nat_scenario", scenarios())] {
             for (seed, bytes) in seeds {
-                let path = folder(name).join(seed);
+                let path = corpus_folder(name).join(seed);
                 if std::env::var_os("WRITE_CORPUS").is_some() {
-                    std::fs::create_dir_all(folder(name)).unwrap();
+                    std::fs::create_dir_all(corpus_folder(name)).unwrap();
                     std::fs::write(&path, &bytes).unwrap();
                 }
                 assert_eq!(std::fs::read(&path).unwrap(), bytes, "{}", path.display());

@@ -12,7 +12,6 @@
 //! let mut nat = Nat::new(config, [7; 32]);
 //!
 //! let mut bytes = build::udp("192.168.1.2:5000".parse()?, "198.51.100.9:3478".parse()?, b"hello");
-//! # #[expect(clippy::disallowed_methods)]
 //! let verdict = nat.outbound(std::time::Instant::now(), &mut Packet::new(&mut bytes));
 //! assert_eq!(verdict, Verdict::Forward);
 //! assert_eq!(Headers::parse(&bytes)?.source.to_string(), "203.0.113.1");

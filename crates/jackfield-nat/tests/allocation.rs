@@ -1,38 +1,14 @@
 //! The hit path allocates nothing.
 
-#![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use jackfield_nat::packet::{Headers, Packet, TcpFlags, Transport, build};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Nat, Translation, Verdict};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use jackfield_testing::{CountingAllocator, allocations, epoch};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn a_packet_of_a_flow_that_exists_allocates_nothing() {
@@ -52,13 +28,14 @@ fn a_packet_of_a_flow_that_exists_allocates_nothing() {
             let mut answer = Packet::with_headroom(&mut answer, Packet::HEADROOM);
             let mut again = with_headroom(&packet);
             let mut again = Packet::with_headroom(&mut again, Packet::HEADROOM);
-            let before = ALLOCATIONS.with(Cell::get);
+            let before = allocations();
             let out = nat.outbound(now, &mut again);
             let back = nat.inbound(now, &mut answer);
-            let allocations = ALLOCATIONS.with(Cell::get) - before;
+            let allocated = allocations() - before;
             assert_eq!(out, Verdict::Forward);
             assert_eq!(back, Verdict::Forward);
-            assert_eq!(allocations, 0, "{profile}");
+            assert_eq!(allocated, 0, "{profile}");
+            assert!(before > 0, "the counter counts");
         }
     }
 }
@@ -91,9 +68,4 @@ fn answer(headers: &Headers, to: SocketAddr) -> Vec<u8> {
 
 fn server() -> SocketAddr {
     SocketAddr::from(([198, 51, 100, 9], 7))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
 }

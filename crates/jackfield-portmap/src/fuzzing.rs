@@ -278,7 +278,7 @@ mod tests {
     use crate::upnp::action::{MappingKey, PortMapping};
     use crate::upnp::description::Description;
     use crate::upnp::http::HeaderFields;
-    use jackfield_testing::{folder, replay};
+    use jackfield_testing::{corpus_folder, replay};
 
     #[test]
     fn the_message_corpus_and_mutations_of_it_hold() {
@@ -299,9 +299,9 @@ mod tests {
         ];
         for (name, seeds) in all {
             for (seed, bytes) in seeds {
-                let path = folder(name).join(seed);
+                let path = corpus_folder(name).join(seed);
                 if std::env::var_os("WRITE_CORPUS").is_some() {
-                    std::fs::create_dir_all(folder(name)).unwrap();
+                    std::fs::create_dir_all(corpus_folder(name)).unwrap();
                     std::fs::write(&path, &bytes).unwrap();
                 }
                 assert_eq!(std::fs::read(&path).unwrap(), bytes, "{}", path.display());

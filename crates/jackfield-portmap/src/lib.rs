@@ -13,7 +13,6 @@
 //! use jackfield_nat::{NatConfig, Nat, Side};
 //! use jackfield_nat::packet::build;
 //!
-//! # #[expect(clippy::disallowed_methods)]
 //! let now = std::time::Instant::now();
 //! let config = NatConfig {
 //!     externals: vec!["203.0.113.1".parse()?],

@@ -179,6 +179,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
     use proptest::prelude::*;
 
     #[test]
@@ -306,10 +307,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    fn epoch() -> Instant {
-        Instant::now()
     }
 }

@@ -73,6 +73,7 @@ impl<K: Ord + Clone> Default for Timers<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
     use std::time::Duration;
 
     #[test]
@@ -98,10 +99,5 @@ mod tests {
         assert_eq!(timers.cancel(&'a'), None);
         assert_eq!(timers.expire(start + Duration::from_secs(9)), None);
         assert!(timers.is_empty());
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    fn epoch() -> Instant {
-        Instant::now()
     }
 }

@@ -192,10 +192,10 @@ fn query_as_json(query: &str) -> ByteString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
 
     fn connection(version: Version) -> (Instant, ServerConnection) {
-        #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
-        let now = Instant::now();
+        let now = epoch();
         (
             now,
             ServerConnection::new(now, version, &ServerConnectionConfig::default()),

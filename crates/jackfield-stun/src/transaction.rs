@@ -153,6 +153,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
 
     #[test]
     fn an_unanswered_request_is_sent_at_the_times_of_the_rfc() {
@@ -173,9 +174,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn nothing_is_sent_once_the_answer_is_there() {
-        let (start, id) = (Instant::now(), TransactionId::new([7; 12]));
+        let (start, id) = (epoch(), TransactionId::new([7; 12]));
         let answer = |id| {
             let mut bytes = Vec::new();
             let (class, method) = (crate::Class::Error, crate::Method::BINDING);
@@ -195,9 +195,8 @@ mod tests {
     }
 
     /// Returns when a request was sent and when it was given up, in milliseconds.
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn schedule(retransmission: Retransmission) -> (Vec<u128>, u128) {
-        let start = Instant::now();
+        let start = epoch();
         let mut now = start;
         let mut sent = Vec::new();
         let mut transaction = Transaction::new(start, TransactionId::new([0; 12]), retransmission);

@@ -7,7 +7,6 @@
 //! ```
 //! use jackfield_tcp::{Event, Stack};
 //!
-//! # #[expect(clippy::disallowed_methods)]
 //! let now = std::time::Instant::now();
 //! let mut server = Stack::new(&["192.0.2.1".parse()?], [1; 32]);
 //! let mut client = Stack::new(&["192.0.2.2".parse()?], [2; 32]);

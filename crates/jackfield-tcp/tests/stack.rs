@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_nat::packet::{IcmpError, build};
 use jackfield_tcp::{ConnectError, ConnectionId, Event, ResetReason, Stack, StackLimits};
+use jackfield_testing::epoch;
 use proptest::prelude::*;
 
 /// Two stacks, and the packets under way between them.
@@ -608,9 +609,4 @@ fn ip(text: &str) -> IpAddr {
 
 fn socket(text: &str) -> SocketAddr {
     text.parse().unwrap()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
 }

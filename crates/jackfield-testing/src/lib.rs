@@ -1,7 +1,15 @@
-//! Replays fuzz corpora in tests: each seed of `fuzz/corpus/TARGET`, and mutations of it.
+//! What the tests of Jackfield's cores share; for tests alone.
 //!
-//! A fuzz target is a function of bytes that panics where a property does not hold. libFuzzer looks for such bytes for
-//! hours; this runs the same functions in a second or two, with every `cargo test`, always over the same inputs.
+//! | what | for |
+//! |---|---|
+//! | [`epoch`] | an instant to start from |
+//! | [`replay`] | the corpus of a fuzz target, and mutations of it |
+//! | [`SplitMix64`] | choices that look random and are the same each time |
+//! | [`CountingAllocator`] | proving that something does not allocate |
+//!
+//! A fuzz target is a function of bytes that panics where a property does not hold. libFuzzer
+//! looks for such bytes for hours; [`replay`] runs the same functions in a second or two, with
+//! every `cargo test`, always over the same inputs.
 //!
 //! ```no_run
 //! fn target(data: &[u8]) {
@@ -11,169 +19,22 @@
 //! jackfield_testing::replay("some_target", 1_000, target);
 //! ```
 
-use std::fmt::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+mod allocations;
+mod corpus;
+mod random;
 
-/// Returns the folder of a target's seeds.
-#[must_use]
-pub fn folder(target: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target)
-}
+pub use allocations::{CountingAllocator, allocations};
+pub use corpus::{corpus_folder, corpus_seeds, replay};
+pub use random::SplitMix64;
 
-/// Returns a target's seeds, in the order of their files' names.
+use std::time::Instant;
+
+/// Returns an instant for a test to start from.
 ///
-/// # Panics
-/// When there are fewer than five: then the corpus is gone, or is in another folder.
+/// Cores are told the time and `clippy.toml` forbids them to read a clock, their tests included.
+/// An [`Instant`] cannot be made from a number, so that one read of the clock is left: this one.
+/// Which instant it is makes no difference to a test that adds to it.
 #[must_use]
-pub fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = folder(target);
-    let entries =
-        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.is_file())
-        .collect();
-    paths.sort();
-    let seeds: Vec<Vec<u8>> = paths
-        .iter()
-        .map(|path| {
-            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        })
-        .collect();
-    assert!(seeds.len() >= 5, "{} has lost its seeds", folder.display());
-    seeds
-}
-
-/// Runs `target` on each seed of its corpus, and on about `mutations` mutations of them, the same ones each time.
-///
-/// # Panics
-/// When `target` does; the input is printed before, ready to become a seed.
-#[expect(
-    clippy::print_stderr,
-    reason = "the input of a failure is for whoever reads the test's output"
-)]
-pub fn replay(name: &str, mutations: usize, target: fn(&[u8])) {
-    let seeds = seeds(name);
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let run = |bytes: &[u8]| {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(bytes))) {
-            eprintln!(
-                "{name} fails on {} bytes: {}",
-                bytes.len(),
-                hexadecimal(bytes)
-            );
-            resume_unwind(panic);
-        }
-    };
-    for seed in &seeds {
-        run(seed);
-        for _ in 0..mutations / seeds.len() {
-            run(&mutated(seed, &seeds, &mut random));
-        }
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Changes a few bytes, inserts, removes, cuts, or splices in a piece of another seed.
-fn mutated(seed: &[u8], seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut bytes = seed.to_vec();
-    for _ in 0..=random.below(4) {
-        let at = random.below(bytes.len() + 1);
-        match random.below(7) {
-            0 => bytes.truncate(at),
-            1 => bytes.insert(at, random.byte()),
-            2 => splice(&mut bytes, at, seeds, random),
-            3 => {
-                let end = at + random.below(bytes.len() - at + 1);
-                bytes.drain(at..end.min(at + LONGEST_PIECE));
-            }
-            4 => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << random.below(8);
-                }
-            }
-            _ => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = random.byte();
-                }
-            }
-        }
-    }
-    bytes
-}
-
-fn splice(bytes: &mut Vec<u8>, at: usize, seeds: &[Vec<u8>], random: &mut Random) {
-    let Some(other) = seeds.get(random.below(seeds.len())) else {
-        return;
-    };
-    let from = random.below(other.len() + 1);
-    let length = random.below(other.len() - from + 1).min(LONGEST_PIECE);
-    let piece = other.iter().skip(from).take(length).copied();
-    bytes.splice(at..at, piece);
-}
-
-/// How many bytes a mutation adds or takes away at once.
-const LONGEST_PIECE: usize = 256;
-
-/// A xorshift generator: the same mutations each time, so that a failure is found again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % end.max(1)
-    }
-
-    /// Any byte, one at the edge of a range, or one that text formats care about.
-    fn byte(&mut self) -> u8 {
-        const EDGES: [u8; 6] = [0, 1, 0x7F, 0x80, 0xFE, 0xFF];
-        const MARKS: &[u8] = b"0123456789:-,/[]{}\"\\\x1eb\r\n #%&=_";
-        let any = self.below(256);
-        let of = |table: &[u8]| table.get(any % table.len()).copied();
-        match self.below(3) {
-            0 => u8::try_from(any).ok(),
-            1 => of(&EDGES),
-            _ => of(MARKS),
-        }
-        .unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mutations_differ_and_are_the_same_each_time() {
-        let seeds = [b"hello".to_vec(), b"a longer one".to_vec()];
-        let make = || {
-            let mut random = Random(7);
-            let many = (0..1_000).map(|_| mutated(&seeds[0], &seeds, &mut random));
-            many.collect::<Vec<_>>()
-        };
-        let mut all = make();
-        assert_eq!(all, make());
-        all.sort();
-        all.dedup();
-        assert!(all.len() > 500, "{} different mutations", all.len());
-    }
-
-    #[test]
-    #[should_panic(expected = "lost its seeds")]
-    fn a_missing_corpus_is_a_failure() {
-        // The folder of the corpora holds folders alone.
-        assert!(seeds("..").is_empty());
-    }
+pub fn epoch() -> Instant {
+    Instant::now()
 }

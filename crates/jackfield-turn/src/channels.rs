@@ -134,11 +134,11 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn a_number_and_a_peer_belong_together_until_the_binding_ends() {
-        let now = Instant::now();
+        let now = epoch();
         let number = |number| ChannelNumber::new(number).unwrap();
         let peer = |port| SocketAddr::from(([203, 0, 113, 1], port));
         let mut channels = Channels::default();

@@ -82,7 +82,7 @@ pub fn discovery(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_testing::{replay, seeds};
+    use jackfield_testing::{corpus_seeds, replay};
 
     #[test]
     fn the_corpus_of_attributes_holds() {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_corpus_of_discovery_reaches_helpers() {
         let mut sums = std::collections::BTreeMap::<_, u64>::new();
-        for seed in seeds("turn_discovery") {
+        for seed in corpus_seeds("turn_discovery") {
             for (name, count) in discovery::run(&seed) {
                 *sums.entry(name).or_default() += count;
             }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_stories_of_clients_reach_every_part() {
-        let stories: Vec<_> = seeds("turn_client")
+        let stories: Vec<_> = corpus_seeds("turn_client")
             .iter()
             .map(|seed| client_story::Story::new().run(input::Input::new(seed)))
             .collect();
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_stories_of_the_corpus_reach_every_part() {
-        let stories: Vec<_> = seeds("turn_server")
+        let stories: Vec<_> = corpus_seeds("turn_server")
             .iter()
             .map(|seed| model::World::new().run(input::Input::new(seed)))
             .collect();

@@ -244,6 +244,7 @@ impl Default for PortSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
     use std::time::Duration;
 
     #[test]
@@ -282,9 +283,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn a_reservation_is_its_users_and_ends_with_its_time() {
-        let now = Instant::now();
+        let now = epoch();
         let registry = Registry::new();
         let limits = Limits::default();
         let address: SocketAddr = "192.0.2.1:50001".parse().unwrap();

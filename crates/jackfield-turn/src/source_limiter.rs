@@ -80,6 +80,7 @@ fn prefix(ip: IpAddr) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
 
     fn limiter(sources: usize) -> SourceLimiter {
         SourceLimiter::new(Some(Rate::new(1, 3)), sources, Seed::new([1, 2]))
@@ -121,10 +122,5 @@ mod tests {
         }
         assert!(!limiter.allows(now, source));
         assert_eq!(limiter.places.len(), 8);
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    fn epoch() -> Instant {
-        Instant::now()
     }
 }

@@ -1,14 +1,10 @@
 //! The data plane does not allocate: no packet either way, by indication or channel, reaches the allocator.
 
 #![expect(
-    unsafe_code,
     clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "counting allocations takes an allocator of our own, and a test has an instant of its own"
+    reason = "a test may panic on what it does not expect"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +12,7 @@ use std::time::{Duration, Instant};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::attribute::{Algorithm, Nonce, Realm, Username};
 use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
+use jackfield_testing::{CountingAllocator, allocations, epoch};
 use jackfield_turn::attribute::{
     Data, RequestedTransport, XorPeerAddress, XorRelayedAddress, method,
 };
@@ -117,7 +114,7 @@ impl World {
         }];
         config.limits.packets = Some(Rate::new(1_000_000, 1_000_000));
         config.limits.bytes = Some(Rate::new(100_000_000, 100_000_000));
-        let now = Instant::now();
+        let now = epoch();
         let epoch = Epoch::new(now, Duration::from_secs(1_700_000_000));
         Self {
             server: Server::new(config, epoch, [1; 32]),
@@ -179,30 +176,5 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// Counts this thread's calls for memory; the test harness has threads of its own.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn allocations() -> u64 {
-    ALLOCATIONS.with(Cell::get)
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer is of `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;

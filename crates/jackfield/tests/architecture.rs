@@ -156,7 +156,8 @@ fn arrows_between_crates_point_only_as_the_table_says() {
                 continue;
             }
             let dev_arrow = kind == "dev"
-                && (to == "jackfield-testing" || DEV_ARROWS.contains(&(name.as_str(), to.as_str())));
+                && (to == "jackfield-testing"
+                    || DEV_ARROWS.contains(&(name.as_str(), to.as_str())));
             assert!(
                 dev_arrow || allowed.contains(&to.as_str()),
                 "{name} -> {to} ({kind}) is not an arrow of the house"

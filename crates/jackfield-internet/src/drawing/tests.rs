@@ -1,10 +1,10 @@
 use super::*;
 use crate::{Echo, Link};
 use jackfield_nat::profile::Profile;
+use jackfield_testing::epoch;
 
 fn home() -> (World, NodeId, NodeId, NodeId) {
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    let mut world = World::new(std::time::Instant::now(), 1);
+    let mut world = World::new(epoch(), 1);
     let net = world.network("internet", Link::latency(Duration::from_millis(10)));
     let server = world.host("server", net, [198, 51, 100, 9].into(), Echo::default());
     let config = Profile::PORT_RESTRICTED_CONE.config(&[[203, 0, 113, 1].into()]);

@@ -1,11 +1,12 @@
 //! Hosts with IPv6 alone, behind a NAT64, on an internet of IPv4.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_internet::{Echo, HostId, Link, NatBox, NetworkId, World};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, DropReason, Filtering, Mapping, Prefix};
+use jackfield_testing::epoch;
 
 struct Mobile {
     world: World,
@@ -164,9 +165,4 @@ fn named(text: &str) -> SocketAddr {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
 }

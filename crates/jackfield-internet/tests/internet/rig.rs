@@ -1,10 +1,11 @@
 //! What the tests of the virtual internet share.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_internet::{HostId, Link, NatBox, NetworkId, TcpApp, TcpProgram, World};
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig, Translation};
+pub(crate) use jackfield_testing::epoch;
 
 /// A world with nothing but an internet of this kind.
 pub(crate) fn internet(link: Link, seed: u64) -> (World, NetworkId) {
@@ -81,9 +82,4 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 
 pub(crate) fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-pub(crate) fn epoch() -> Instant {
-    Instant::now()
 }

@@ -1,10 +1,11 @@
 //! The virtual internet itself.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_internet::{Echo, HopOutcome, HostId, Link, Loss, NatBox, TraceKind, World};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Policy, Verdict};
+use jackfield_testing::epoch;
 
 /// A home with two hosts, and a server.
 struct Home {
@@ -357,9 +358,4 @@ fn the_diagram_shows_who_sent_what_to_whom() {
         )
     });
     assert!(dropped);
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
 }

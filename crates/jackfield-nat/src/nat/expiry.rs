@@ -134,6 +134,7 @@ mod tests {
     use super::*;
     use crate::packet::{Headers, Packet, build, fragment};
     use crate::profile::Profile;
+    use jackfield_testing::epoch;
 
     #[test]
     fn packets_to_the_router_itself_share_a_timer_and_keep_their_conversation() {
@@ -167,10 +168,9 @@ mod tests {
         assert!(matches!(verdict, crate::Verdict::Hold(_)), "{verdict}");
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn nat(profile: Profile) -> (Nat, Instant) {
         let config = profile.config(&["203.0.113.1".parse().unwrap()]);
-        (Nat::new(config, [7; 32]), Instant::now())
+        (Nat::new(config, [7; 32]), epoch())
     }
 
     fn at(text: &str) -> SocketAddr {

@@ -273,6 +273,7 @@ mod tests {
     use super::*;
     use crate::packet::Packet;
     use crate::{Behaviour, Mapping as Behaving, NatConfig, Translation, Verdict};
+    use jackfield_testing::epoch;
 
     const INSIDE: &str = "192.168.1.2:5000";
     const OUTSIDE: &str = "203.0.113.1:5000";
@@ -289,8 +290,7 @@ mod tests {
         };
         config.ports.assignment = crate::Assignment::Preserve;
         change(&mut config);
-        #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-        let now = Instant::now();
+        let now = epoch();
         (Nat::new(config, [7; 32]), now)
     }
 

@@ -280,6 +280,7 @@ mod tests {
     use super::*;
     use crate::packet::build;
     use crate::profile::Profile;
+    use jackfield_testing::epoch;
     use proptest::prelude::*;
     use std::net::SocketAddr;
     use std::time::Duration;
@@ -344,10 +345,5 @@ mod tests {
             bytes.extend([0; 4]);
         }
         (side, bytes)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-    fn epoch() -> Instant {
-        Instant::now()
     }
 }

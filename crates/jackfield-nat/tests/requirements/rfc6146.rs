@@ -10,6 +10,7 @@ use jackfield_nat::profile::Profile;
 use jackfield_nat::{
     DropReason, Filtering, HoldReason, Nat, NatConfig, Prefix, Side, Translation, Transmit, Verdict,
 };
+use jackfield_testing::epoch;
 
 use crate::rig::{ACK, FIN, RST, SYN, SYN_ACK};
 
@@ -31,14 +32,13 @@ impl Gateway {
         Self::with(|_| {})
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn with(change: impl FnOnce(&mut NatConfig)) -> Self {
         let mut config = Profile::NAT64.config(&[EXTERNAL.parse().unwrap()]);
         config.inside = Some("2001:db8:1::1".parse().unwrap());
         change(&mut config);
         Self {
             nat: Nat::new(config, [9; 32]),
-            now: Instant::now(),
+            now: epoch(),
             sent: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use jackfield_nat::profile::Profile;
 use jackfield_nat::{
     Clat, DropReason, Endpoint, Nat, NatConfig, Prefix, Side, Translation, Transmit, Verdict,
 };
+use jackfield_testing::epoch;
 
 /// Two hosts inside.
 pub(crate) const A: &str = "192.168.1.10";
@@ -66,7 +67,6 @@ impl Rig {
         Self::of(config)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     pub(crate) fn of(config: NatConfig) -> Self {
         let clat = match config.translation {
             Translation::Nat64 { .. } => Some(clat()),
@@ -75,7 +75,7 @@ impl Rig {
         Self {
             clat,
             nat: Nat::new(config, [42; 32]),
-            now: Instant::now(),
+            now: epoch(),
             sent: Vec::new(),
         }
     }

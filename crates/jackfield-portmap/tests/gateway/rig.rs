@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jackfield_nat::packet::{Headers, Packet, build};
 use jackfield_nat::{Behaviour, Filtering, Mapping, Nat, NatConfig, Side, Verdict};
 use jackfield_portmap::{Gateway, GatewayConfig, LeaseView, SERVER_PORT};
+use jackfield_testing::epoch;
 
 pub(crate) const HOST: &str = "192.168.1.2";
 pub(crate) const OTHER_HOST: &str = "192.168.1.3";
@@ -27,8 +28,7 @@ impl Rig {
     }
 
     pub(crate) fn with_nat(nat: NatConfig, change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-        let now = Instant::now();
+        let now = epoch();
         let nat = Nat::new(nat, [7; 32]);
         let mut config = GatewayConfig {
             announcements: 0,

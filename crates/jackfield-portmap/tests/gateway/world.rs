@@ -9,6 +9,7 @@ use jackfield_nat::oracle::{Path, Traits, oracle};
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig};
 use jackfield_portmap::client::{Client, ClientConfig, Event, MapRequest, Output};
 use jackfield_portmap::{GatewayConfig, TransportProtocol};
+use jackfield_testing::epoch;
 
 use crate::rig::{at, ip};
 
@@ -108,8 +109,7 @@ struct Town {
 impl Town {
     /// `maps` says whether the first NAT leases its ports.
     fn new(nats: [NatConfig; 2], maps: bool) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-        let mut world = World::new(Instant::now(), 7);
+        let mut world = World::new(epoch(), 7);
         let internet = world.network("internet", Link::latency(Duration::from_millis(5)));
         let mut homes = Vec::new();
         let mut hosts = Vec::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Assignment, Filtering, Hairpinning, Mapping, NatConfig};
+use jackfield_testing::SplitMix64;
 
 /// The NAT's outside address.
 pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(198, 18, 9, 1);
@@ -390,14 +391,8 @@ fn expiry() -> Vec<Step> {
 }
 
 fn random(seed: u64, early: bool) -> Vec<Step> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    // SplitMix64: enough to choose packets by.
-    let mut below = move |end: u64| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end) as usize
-    };
+    let mut random = SplitMix64::new(seed);
+    let mut below = |end| random.below(end);
     let mut steps = Vec::new();
     while steps.len() < STEPS {
         let (from, to) = (Peer(below(4)), Inside(below(4)));

@@ -2,10 +2,9 @@
 
 #![expect(
     dead_code,
-    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "each test file uses its part; a test may panic, and needs some moment to start from"
+    reason = "each test file uses its part; a test may panic"
 )]
 
 use std::collections::BTreeMap;
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use jackfield_signal::{
     AckId, CloseReason, Config, Hub, IceServers, MemberId, Minted, NewMember, Output,
 };
+use jackfield_testing::epoch;
 use serde_json::Value;
 
 pub(crate) struct World {
@@ -62,7 +62,7 @@ impl World {
         let ice = Numbered { ttl, count: 0 };
         Self {
             hub: Hub::new(config, Box::new(ice), [3; 32]),
-            now: Instant::now(),
+            now: epoch(),
             inbox: BTreeMap::new(),
             acks: BTreeMap::new(),
             closed: Vec::new(),

@@ -317,13 +317,13 @@ const KNOWN: &[AttributeType] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_testing::epoch;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn a_response_that_must_be_understood_and_is_not_fails_its_request() {
         let server = "192.0.2.1:3478".parse().unwrap();
         for (kind, refused) in [(0x7F01, true), (0x0005, false), (0xFF01, false)] {
-            let (now, from) = (Instant::now(), SocketId::new(0));
+            let (now, from) = (epoch(), SocketId::new(0));
             let mut exchanges = Exchanges::new(Config::new(vec![server]), [7; 32]);
             let purpose = Purpose::Fragments(fragments::Step::First);
             exchanges.ask(now, Ask::new(from, server, purpose));

@@ -10,6 +10,7 @@ use jackfield_stun::behaviour::answer::{Action, Place, Places, answer};
 use jackfield_stun::behaviour::helper::{Question, key};
 use jackfield_stun::behaviour::{Config, Discovery, Output, Report, SocketId};
 use jackfield_stun::{Class, Key, Message};
+pub(crate) use jackfield_testing::epoch;
 
 pub(crate) const SERVER: &str = "198.51.100.1:3478";
 pub(crate) const SECOND_ADDRESS: &str = "198.51.100.2";
@@ -228,9 +229,4 @@ impl Way {
 
 pub(crate) fn config() -> Config {
     Config::new(vec![SERVER.parse().unwrap()])
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-pub(crate) fn epoch() -> Instant {
-    Instant::now()
 }

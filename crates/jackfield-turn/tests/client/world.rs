@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::attribute::{ErrorCodeAttribute, Nonce, Realm};
 use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method};
+pub(crate) use jackfield_testing::epoch;
 use jackfield_turn::client::{self, Client, Credential, Event, Output};
 use jackfield_turn::{Config, Credentials, NonceKey, Registry, Relay, Server};
 
@@ -22,15 +23,6 @@ pub(crate) fn address(text: &str) -> SocketAddr {
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test has an instant of its own"
-)]
-pub(crate) fn instant() -> Instant {
-    Instant::now()
-}
-
 pub(crate) fn server_config() -> Config {
     let users = Credentials::new().with_user("user", "pass");
     let registry = Arc::new(Registry::new());
@@ -76,7 +68,7 @@ impl World {
     }
 
     pub(crate) fn with(client: client::Config, server: Config, path: FiveTuple) -> Self {
-        let now = instant();
+        let now = epoch();
         let epoch = Epoch::new(now, secs(1_700_000_000));
         Self {
             client: Client::new(client, now, path, [1; 32]),
@@ -242,7 +234,7 @@ pub(crate) struct Alone {
 
 impl Alone {
     pub(crate) fn new(config: client::Config, path: FiveTuple) -> Self {
-        let now = instant();
+        let now = epoch();
         let mut alone = Self {
             client: Client::new(config, now, path, [3; 32]),
             now,

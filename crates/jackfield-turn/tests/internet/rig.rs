@@ -1,11 +1,12 @@
 //! A world with a TURN server, an echo to talk to, and users.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_internet::{Echo, HostId, Link, NatBox, NetworkId, TcpApp, World};
 use jackfield_nat::{Assignment, Behaviour, Filtering, Mapping, NatConfig};
 use jackfield_sansio::Transport;
+pub(crate) use jackfield_testing::epoch;
 use jackfield_turn::client::{self, Credential};
 
 use crate::host::TurnHost;
@@ -146,12 +147,4 @@ pub(crate) fn socket(text: &str) -> SocketAddr {
 
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test has an instant of its own"
-)]
-pub(crate) fn epoch() -> Instant {
-    Instant::now()
 }

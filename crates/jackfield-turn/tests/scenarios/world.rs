@@ -1,10 +1,6 @@
 //! A server with a driver made of plain memory, and clients that speak to it.
 
-#![expect(
-    unreachable_pub,
-    clippy::disallowed_methods,
-    reason = "a test has an instant of its own"
-)]
+#![expect(unreachable_pub, reason = "the modules of one test")]
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -17,6 +13,7 @@ use jackfield_stun::attribute::{
     Username,
 };
 use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
+use jackfield_testing::epoch;
 use jackfield_turn::attribute::{
     Data, RequestedTransport, XorPeerAddress, XorRelayedAddress, method,
 };
@@ -75,7 +72,7 @@ pub fn config() -> Config {
 
 impl World {
     pub fn new(config: Config) -> Self {
-        Self::at(Instant::now(), config)
+        Self::at(epoch(), config)
     }
 
     pub fn at(now: Instant, config: Config) -> Self {

@@ -1,5 +1,6 @@
 //! One life-cycle stage after the other, told the time.
 
+use jackfield_testing::epoch;
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -32,8 +33,7 @@ impl World {
 
     /// A polling session whose open packet has been fetched.
     fn polling(version: Version) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
-        let now = Instant::now();
+        let now = epoch();
         let session = ServerSession::polling(now, Arc::new(Self::config()), version, "abc", false);
         let mut world = Self {
             now,
@@ -45,8 +45,7 @@ impl World {
     }
 
     fn websocket(version: Version) -> (Self, LinkId) {
-        #[expect(clippy::disallowed_methods, reason = "a test's clock starts somewhere")]
-        let now = Instant::now();
+        let now = epoch();
         let (session, link) =
             ServerSession::websocket(now, Arc::new(Self::config()), version, "abc");
         let mut world = Self {
