@@ -27,7 +27,12 @@ impl Seed {
     /// Returns a seed; the words are random and secret where a stranger can choose keys.
     #[must_use]
     pub const fn new(words: [u64; 2]) -> Self {
-        Self(words)
+        let [first, second] = words;
+        // A multiplication by a word of few bits, as tests give, or of a pattern mixes badly.
+        Self([
+            mixed(first.wrapping_add(GOLDEN)),
+            mixed(second.wrapping_sub(GOLDEN)),
+        ])
     }
 
     /// Returns an empty map.
@@ -36,7 +41,7 @@ impl Seed {
         HashMap::with_hasher(self)
     }
 
-    /// Returns the secret words, for a hash that knows its key's shape.
+    /// Returns two secret words, for a hash that knows its key's shape.
     #[must_use]
     pub const fn words(self) -> [u64; 2] {
         self.0
@@ -165,6 +170,16 @@ pub const fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+/// Spreads each bit of a word over all; no two words give the same (SplitMix64's last step).
+const fn mixed(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
+}
+
+/// The fraction of the golden ratio, whose bits have no pattern.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,12 +190,22 @@ mod tests {
 
     #[test]
     fn neighbouring_addresses_spread_over_a_small_table() {
-        for host in ["127.0.0.1", "2001:db8::1"] {
+        let seeds = [
+            SEED,
+            Seed::new([0, 0]),
+            Seed::new([1, 2]),
+            Seed::new([7, 11]),
+        ];
+        let hosts = ["127.0.0.1", "2001:db8::1"];
+        for (seed, host) in seeds
+            .into_iter()
+            .flat_map(|seed| hosts.map(|host| (seed, host)))
+        {
             let mut hashes = BTreeSet::new();
             let (mut low, mut high) = ([0u32; 64], [0u32; 64]);
             for port in 1..=4_096u16 {
                 let address = SocketAddr::new(host.parse().unwrap(), port);
-                let hash = SEED.hash_one(address);
+                let hash = seed.hash_one(address);
                 hashes.insert(hash);
                 low[(hash & 63) as usize] += 1;
                 high[(hash >> 58) as usize] += 1;
