@@ -98,20 +98,26 @@ impl Element {
 
 fn append(open: &mut [Element], text: &str) {
     if let Some(element) = open.last_mut() {
-        element.text.push_str(text);
+        // Devices copy what anybody has told them into their answers, control characters
+        // included; a document is not refused for one that no text may have.
+        element.text.extend(text.chars().filter(is_char));
     }
 }
 
 /// Writes text so that it can stand in an element; what XML has no way to say is left out.
 pub(crate) fn escape(text: &str) -> String {
-    let sayable = |char: &char| matches!(*char, '\t' | '\n' | '\r' | ' '..);
-    let text: String = text.chars().filter(sayable).collect();
+    let text: String = text.chars().filter(is_char).collect();
     // A carriage return would be read as a line feed.
-    quick_xml::escape::escape(&text)
-        .replace('\r', "&#13;")
-        .chars()
-        .filter(|char| !matches!(char, '\u{fffe}' | '\u{ffff}'))
-        .collect()
+    quick_xml::escape::escape(&text).replace('\r', "&#13;")
+}
+
+/// Returns whether a text may have this character ([XML 1.0 §2.2](https://www.w3.org/TR/xml/#charsets)).
+fn is_char(char: &char) -> bool {
+    match *char {
+        '\u{fffe}' | '\u{ffff}' => false,
+        '\t' | '\n' | '\r' | ' '.. => true,
+        _ => false,
+    }
 }
 
 const DEEPEST: usize = 24;
@@ -138,6 +144,15 @@ mod tests {
         let mut found = Vec::new();
         root.all("b", &mut found);
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn characters_that_xml_does_not_have_are_left_out_both_ways() {
+        let text = "a\u{1}b\u{0}\u{1f}\u{fffe}\u{ffff}\tc\u{7f}\u{fffd}";
+        let read = parse(&format!("<a>{text}</a>")).unwrap();
+        assert_eq!(read.text, "ab\tc\u{7f}\u{fffd}");
+        assert_eq!(escape(text), read.text);
+        assert_eq!(parse("<a>&#1;x</a>").map(|it| it.text), Ok("x".to_owned()));
     }
 
     #[test]
