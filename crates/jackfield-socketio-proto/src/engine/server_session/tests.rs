@@ -1,8 +1,8 @@
 //! One life-cycle stage after the other, told the time.
 
-use jackfield_testing::epoch;
 use bytes::Bytes;
 use bytestring::ByteString;
+use jackfield_testing::epoch;
 
 use super::*;
 
