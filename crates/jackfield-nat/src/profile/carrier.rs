@@ -106,6 +106,11 @@ impl Profile {
                 "each mapping is worth a line of log",
             ),
             breaks(Rfc::Rfc6888, "REQ-15", "ports are given out in sequence"),
+            breaks(
+                Rfc::Rfc7857,
+                "Port randomization",
+                "ports are given out in sequence",
+            ),
         ],
     };
 

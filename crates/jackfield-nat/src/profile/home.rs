@@ -33,6 +33,11 @@ impl Profile {
                 "REQ-4 (SHOULD)",
                 "an unsolicited SYN is dropped for good",
             ),
+            breaks(
+                Rfc::Rfc7857,
+                "Port randomization",
+                "a taken port gives way to the next",
+            ),
         ],
     };
 

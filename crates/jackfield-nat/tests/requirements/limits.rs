@@ -27,6 +27,10 @@ fn no_two_hosts_draw_from_one_block() {
     assert_eq!(rig.udp_out(("192.168.1.12", 5000), (C, 7)), None);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.3
+//# a) For specific destination ports in the well-known port range (ports 0-1023), a NAT MAY
+//# have shorter UDP mapping timers that are specific to the IANA-registered application
+//# running over that specific destination port.
 #[test]
 fn a_mapping_to_a_well_known_port_has_a_time_of_its_own() {
     let mut rig = one(|config| config.timers.udp_well_known = Some(secs(20)));

@@ -15,6 +15,8 @@ fn check(requirement: &'static str, check: fn(Profile) -> Outcome) {
     check_all(Requirement(Rfc::Rfc4787, requirement), Profile::ALL, check);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.1
+//# REQ-1: A NAT MUST have an "Endpoint-Independent Mapping" behavior.
 #[test]
 fn req_1_mapping_is_endpoint_independent() {
     check("REQ-1", |profile| {
@@ -30,6 +32,10 @@ fn req_1_mapping_is_endpoint_independent() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.1
+//# REQ-2: It is RECOMMENDED that a NAT have an "IP address pooling" behavior of "Paired".
+//# Note that this requirement is not applicable to NATs that do not support IP address
+//# pooling.
 #[test]
 fn req_2_all_mappings_of_a_host_share_an_external_address() {
     check("REQ-2", |profile| {
@@ -45,6 +51,8 @@ fn req_2_all_mappings_of_a_host_share_an_external_address() {
 
 // One port for several destinations is no overloading (RFC 7857 section 3): what counts is that
 // two hosts reach the same one.
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.2.1
+//# REQ-3: A NAT MUST NOT have a "Port assignment" behavior of "Port overloading".
 #[test]
 fn req_3_two_hosts_with_one_port_reach_one_destination() {
     check("REQ-3", |profile| {
@@ -62,6 +70,10 @@ fn req_3_two_hosts_with_one_port_reach_one_destination() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.2.1
+//# a) If the host's source port was in the range 0-1023, it is RECOMMENDED the NAT's source
+//# port be in the same range. If the host's source port was in the range 1024-65535, it is
+//# RECOMMENDED that the NAT's source port be in that range.
 #[test]
 fn req_3a_ports_below_1024_stay_below_1024() {
     check("REQ-3a", |profile| {
@@ -76,6 +88,8 @@ fn req_3a_ports_below_1024_stay_below_1024() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.2.2
+//# REQ-4: It is RECOMMENDED that a NAT have a "Port parity preservation" behavior of "Yes".
 #[test]
 fn req_4_parity_is_kept() {
     check("REQ-4", |profile| {
@@ -90,11 +104,16 @@ fn req_4_parity_is_kept() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.3
+//# REQ-5: A NAT UDP mapping timer MUST NOT expire in less than two minutes, unless REQ-5a
+//# applies.
 #[test]
 fn req_5_a_mapping_lives_for_two_minutes() {
     check("REQ-5", |profile| outlives(profile, secs(120)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.3
+//# c) A default value of five minutes or more for the NAT UDP mapping timer is RECOMMENDED.
 #[test]
 fn req_5c_five_minutes_are_better() {
     check("REQ-5c", |profile| outlives(profile, secs(300)));
@@ -118,6 +137,8 @@ fn outlives(profile: Profile, time: Duration) -> Outcome {
     Ok(())
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.3
+//# b) The value of the NAT UDP mapping timer MAY be configurable.
 #[test]
 fn req_5b_the_timer_is_the_configs() {
     for time in [secs(130), secs(1000)] {
@@ -132,6 +153,9 @@ fn req_5b_the_timer_is_the_configs() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.3
+//# REQ-6: The NAT mapping Refresh Direction MUST have a "NAT Outbound refresh behavior" of
+//# "True".
 #[test]
 fn req_6_outbound_packets_refresh_a_mapping() {
     check("REQ-6", |profile| {
@@ -148,6 +172,8 @@ fn req_6_outbound_packets_refresh_a_mapping() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.3
+//# a) The NAT mapping Refresh Direction MAY have a "NAT Inbound refresh behavior" of "True".
 #[test]
 fn req_6a_inbound_packets_may_refresh_a_mapping_too() {
     for (refresh, lives) in [(Refresh::Outbound, false), (Refresh::Both, true)] {
@@ -161,6 +187,12 @@ fn req_6a_inbound_packets_may_refresh_a_mapping_too() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-4.4
+//# REQ-7: A NAT device whose external IP interface can be configured dynamically MUST either
+//# (1) automatically ensure that its internal network uses IP addresses that do not conflict
+//# with its external network, or (2) be able to translate and forward traffic between all
+//# internal nodes and all external nodes whose IP addresses numerically conflict with the
+//# internal network.
 #[test]
 fn req_7_inside_and_outside_may_use_the_same_addresses() {
     check("REQ-7", |profile| {
@@ -175,6 +207,10 @@ fn req_7_inside_and_outside_may_use_the_same_addresses() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-5
+//# REQ-8: If application transparency is most important, it is RECOMMENDED that a NAT have an
+//# "Endpoint-Independent Filtering" behavior. If a more stringent filtering behavior is most
+//# important, it is RECOMMENDED that a NAT have an "Address-Dependent Filtering" behavior.
 #[test]
 fn req_8_filtering_is_not_stricter_than_by_address() {
     check("REQ-8", |profile| {
@@ -189,6 +225,8 @@ fn req_8_filtering_is_not_stricter_than_by_address() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-5
+//# a) The filtering behavior MAY be an option configurable by the administrator of the NAT.
 #[test]
 fn req_8a_the_filtering_is_the_configs() {
     for filtering in Filtering::ALL {
@@ -204,6 +242,10 @@ fn req_8a_the_filtering_is_the_configs() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-6
+//# REQ-9: A NAT MUST support "Hairpinning".
+//= https://www.rfc-editor.org/rfc/rfc4787#section-6
+//# a) A NAT Hairpinning behavior MUST be "External source IP address and port".
 #[test]
 fn req_9_packets_to_an_external_address_come_back_in_from_an_external_source() {
     check("REQ-9", |profile| {
@@ -246,6 +288,9 @@ fn req_9_packets_to_an_external_address_come_back_in_from_an_external_source() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-7
+//# REQ-10: To eliminate interference with UNSAF NAT traversal mechanisms and allow integrity
+//# protection of UDP communications, NAT ALGs for UDP-based protocols SHOULD be turned off.
 #[test]
 fn req_10_payloads_are_left_alone() {
     check("REQ-10", |profile| {
@@ -264,6 +309,9 @@ fn req_10_payloads_are_left_alone() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-7
+//# a) If a NAT includes ALGs, it is RECOMMENDED that the NAT allow the NAT administrator to
+//# enable or disable each ALG separately.
 #[test]
 fn req_10a_the_one_gateway_can_be_turned_on_and_off() {
     for on in [false, true] {
@@ -275,6 +323,10 @@ fn req_10a_the_one_gateway_can_be_turned_on_and_off() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-8
+//# REQ-11: A NAT MUST have deterministic behavior, i.e., it MUST NOT change the NAT
+//# translation (Section 4) or the Filtering (Section 5) Behavior at any point in time, or
+//# under any particular conditions.
 #[test]
 fn req_11_behaviour_does_not_change_when_a_port_is_taken() {
     check("REQ-11", |profile| {
@@ -308,6 +360,8 @@ const ERRORS: [IcmpError; 3] = [
     IcmpError::TimeExceeded,
 ];
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-9
+//# REQ-12: Receipt of any sort of ICMP message MUST NOT terminate the NAT mapping.
 #[test]
 fn req_12_no_icmp_message_ends_a_mapping() {
     check("REQ-12", |profile| {
@@ -326,6 +380,9 @@ fn req_12_no_icmp_message_ends_a_mapping() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-9
+//# a) The NAT's default configuration SHOULD NOT filter ICMP messages based on their source
+//# IP address.
 #[test]
 fn req_12a_who_sends_an_icmp_message_does_not_matter() {
     check("REQ-12a", |profile| {
@@ -343,6 +400,8 @@ fn req_12a_who_sends_an_icmp_message_does_not_matter() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-9
+//# b) It is RECOMMENDED that a NAT support ICMP Destination Unreachable messages.
 #[test]
 fn req_12b_destination_unreachable_reaches_the_host() {
     check("REQ-12b", |profile| {
@@ -363,6 +422,9 @@ fn error_in(rig: &mut Rig, error: IcmpError, from: &str, external: SocketAddr) -
     rig.inbound(&mut bytes)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-10
+//# REQ-13: If the packet received on an internal IP address has DF=1, the NAT MUST send back
+//# an ICMP message "Fragmentation needed and DF set" to the host, as described in [RFC0792].
 #[test]
 fn req_13_a_packet_that_may_not_be_cut_is_refused_with_the_mtu() {
     check("REQ-13", |profile| {
@@ -380,6 +442,9 @@ fn req_13_a_packet_that_may_not_be_cut_is_refused_with_the_mtu() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-10
+//# a) If the packet has DF=0, the NAT MUST fragment the packet and SHOULD send the fragments
+//# in order.
 #[test]
 fn req_13a_another_packet_is_cut_and_its_pieces_leave_in_order() {
     check("REQ-13a", |profile| {
@@ -403,6 +468,9 @@ fn req_13a_another_packet_is_cut_and_its_pieces_leave_in_order() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-11
+//# REQ-14: A NAT MUST support receiving in-order and out-of-order fragments, so it MUST have
+//# "Received Fragment Out of Order" behavior.
 #[test]
 fn req_14_fragments_pass_in_any_order() {
     check("REQ-14", |profile| {
@@ -434,6 +502,10 @@ fn req_14_fragments_pass_in_any_order() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4787#section-11
+//# a) A NAT's out-of-order fragment processing mechanism MUST be designed so that
+//# fragmentation-based DoS attacks do not compromise the NAT's ability to process in-order
+//# and unfragmented IP packets.
 #[test]
 fn req_14a_a_flood_of_fragments_costs_other_packets_nothing() {
     for profile in Profile::ALL {

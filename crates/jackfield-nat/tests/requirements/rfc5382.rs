@@ -16,6 +16,8 @@ fn check(requirement: &'static str, check: fn(Profile) -> Outcome) {
     check_all(Requirement(Rfc::Rfc5382, requirement), Profile::ALL, check);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.1
+//# REQ-1: A NAT MUST have an "Endpoint-Independent Mapping" behavior for TCP.
 #[test]
 fn req_1_mapping_is_endpoint_independent() {
     check("REQ-1", |profile| {
@@ -30,6 +32,10 @@ fn req_1_mapping_is_endpoint_independent() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.2
+//# REQ-2: A NAT MUST support all valid sequences of TCP packets (defined in [RFC0793]) for
+//# connections initiated both internally as well as externally when the connection is
+//# permitted by the NAT.
 #[test]
 fn req_2_connections_from_inside_and_from_outside_are_followed_from_open_to_close() {
     check("REQ-2", |profile| {
@@ -56,6 +62,10 @@ fn req_2_connections_from_inside_and_from_outside_are_followed_from_open_to_clos
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.2
+//# a) In addition to handling the TCP 3-way handshake mode of connection initiation, A NAT
+//# MUST handle the TCP simultaneous-
+//# open mode of connection initiation.
 #[test]
 fn req_2a_a_simultaneous_open_is_followed() {
     check("REQ-2a", |profile| {
@@ -90,6 +100,11 @@ fn forward(rig: &mut Rig, port: u16) -> Result<Endpoint, String> {
     Ok(external)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# REQ-3: If application transparency is most important, it is RECOMMENDED that a NAT have an
+//# "Endpoint-Independent Filtering" behavior for TCP. If a more stringent filtering behavior
+//# is most important, it is RECOMMENDED that a NAT have an "Address-Dependent Filtering"
+//# behavior.
 #[test]
 fn req_3_filtering_is_not_stricter_than_by_address() {
     check("REQ-3", |profile| {
@@ -104,6 +119,10 @@ fn req_3_filtering_is_not_stricter_than_by_address() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# a) The filtering behavior MAY be an option configurable by the administrator of the NAT.
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# b) The filtering behavior for TCP MAY be independent of the filtering behavior for UDP.
 #[test]
 fn req_3a_and_b_the_filtering_is_the_configs_and_not_that_of_udp() {
     for filtering in Filtering::ALL {
@@ -121,6 +140,9 @@ fn req_3a_and_b_the_filtering_is_the_configs_and_not_that_of_udp() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# REQ-4: A NAT MUST NOT respond to an unsolicited inbound SYN packet for at least 6 seconds
+//# after the packet is received.
 #[test]
 fn req_4_an_unsolicited_syn_is_not_answered_within_six_seconds() {
     check("REQ-4", |profile| {
@@ -134,6 +156,9 @@ fn req_4_an_unsolicited_syn_is_not_answered_within_six_seconds() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# Otherwise, the NAT SHOULD send an ICMP Port Unreachable error (Type 3, Code 3) for the
+//# original SYN, unless REQ-4a applies.
 #[test]
 fn req_4_then_it_is_refused() {
     check("REQ-4 (SHOULD)", |profile| {
@@ -150,6 +175,9 @@ fn req_4_then_it_is_refused() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# If during this interval the NAT receives and translates an outbound SYN for the connection
+//# the NAT MUST silently drop the original unsolicited inbound SYN packet.
 #[test]
 fn req_4_a_syn_from_inside_silences_the_refusal() {
     for profile in Profile::ALL {
@@ -173,6 +201,9 @@ fn req_4_a_syn_from_inside_silences_the_refusal() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-4.3
+//# a) The NAT MUST silently drop the original SYN packet if sending a response violates the
+//# security policy of the NAT.
 #[test]
 fn req_4a_a_nat_that_answers_nobody_drops_the_syn_in_silence() {
     let mut rig = Rig::with(Profile::RESTRICTED_CONE, |config| {
@@ -185,6 +216,11 @@ fn req_4a_a_nat_that_answers_nobody_drops_the_syn_in_silence() {
     assert_eq!(rig.nat.counters().transmitted, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-5
+//# REQ-5: If a NAT cannot determine whether the endpoints of a TCP connection are active, it
+//# MAY abandon the session if it has been idle for some time. In such cases, the value of the
+//# "established connection idle-timeout" MUST NOT be less than 2 hours 4 minutes. The value
+//# of the "transitory connection idle-timeout" MUST NOT be less than 4 minutes.
 #[test]
 fn req_5_connections_may_idle_for_two_hours_and_openings_and_closings_for_four_minutes() {
     check("REQ-5", |profile| {
@@ -211,6 +247,8 @@ fn req_5_connections_may_idle_for_two_hours_and_openings_and_closings_for_four_m
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-5
+//# a) The value of the NAT idle-timeouts MAY be configurable.
 #[test]
 fn req_5a_the_timers_are_the_configs() {
     let mut rig = Rig::with(Profile::FULL_CONE, |config| {
@@ -228,6 +266,9 @@ fn req_5a_the_timers_are_the_configs() {
     assert_eq!(rig.nat.mapping_count(), 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-6
+//# REQ-6: If a NAT includes ALGs that affect TCP, it is RECOMMENDED that all of those ALGs
+//# (except for FTP [RFC0959]) be disabled by default.
 #[test]
 fn req_6_payloads_are_left_alone() {
     check("REQ-6", |profile| {
@@ -245,6 +286,8 @@ fn req_6_payloads_are_left_alone() {
 
 // One port for several destinations is no overloading (RFC 7857 section 3): what counts is that
 // two hosts reach the same one.
+//= https://www.rfc-editor.org/rfc/rfc5382#section-7.1
+//# REQ-7: A NAT MUST NOT have a "Port assignment" behavior of "Port overloading" for TCP.
 #[test]
 fn req_7_two_hosts_with_one_port_reach_one_destination() {
     check("REQ-7", |profile| {
@@ -262,6 +305,10 @@ fn req_7_two_hosts_with_one_port_reach_one_destination() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-7.2
+//# REQ-8: A NAT MUST support "hairpinning" for TCP.
+//= https://www.rfc-editor.org/rfc/rfc5382#section-7.2
+//# a) A NAT's hairpinning behavior MUST be of type "External source IP address and port".
 #[test]
 fn req_8_connections_to_an_external_address_come_back_in() {
     check("REQ-8", |profile| {
@@ -289,6 +336,9 @@ fn req_8_connections_to_an_external_address_come_back_in() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-7.3
+//# REQ-9: If a NAT translates TCP, it SHOULD translate ICMP Destination Unreachable (Type 3)
+//# messages.
 #[test]
 fn req_9_unreachable_messages_are_translated() {
     check("REQ-9", |profile| {
@@ -311,6 +361,9 @@ fn req_9_unreachable_messages_are_translated() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5382#section-7.3
+//# REQ-10: Receipt of any sort of ICMP message MUST NOT terminate the NAT mapping or TCP
+//# connection for which the ICMP was generated.
 #[test]
 fn req_10_icmp_ends_no_connection() {
     check("REQ-10", |profile| {

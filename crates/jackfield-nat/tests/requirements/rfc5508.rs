@@ -12,6 +12,10 @@ fn check(requirement: &'static str, check: fn(Profile) -> Outcome) {
     check_all(Requirement(Rfc::Rfc5508, requirement), Profile::ALL, check);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-3.1
+//# REQ-1: Unless explicitly overridden by local policy, a NAT device MUST permit ICMP Queries
+//# and their associated responses, when the Query is initiated from a private host to the
+//# external hosts.
 #[test]
 fn req_1_queries_and_their_responses_pass() {
     check("REQ-1", |profile| {
@@ -23,6 +27,9 @@ fn req_1_queries_and_their_responses_pass() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-3.1
+//# a) NAT mapping of ICMP Query Identifiers SHOULD be external-
+//# host independent.
 #[test]
 fn req_1a_an_identifier_is_mapped_alike_for_every_destination() {
     check("REQ-1a", |profile| {
@@ -36,6 +43,8 @@ fn req_1a_an_identifier_is_mapped_alike_for_every_destination() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-3.2
+//# REQ-2: An ICMP Query session timer MUST NOT expire in less than 60 seconds.
 #[test]
 fn req_2_a_query_session_lives_for_a_minute() {
     check("REQ-2", |profile| {
@@ -50,6 +59,8 @@ fn req_2_a_query_session_lives_for_a_minute() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-3.2
+//# a) It is RECOMMENDED that the ICMP Query session timer be made configurable.
 #[test]
 fn req_2a_the_timer_is_the_configs() {
     let mut rig = Rig::with(Profile::FULL_CONE, |config| config.timers.icmp = secs(90));
@@ -60,6 +71,12 @@ fn req_2a_the_timer_is_the_configs() {
     assert_eq!(rig.nat.mapping_count(), 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.1
+//# REQ-3: When an ICMP Error packet is received, if the ICMP checksum fails to validate, the
+//# NAT SHOULD silently drop the ICMP Error packet.
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.1
+//# a) If the IP checksum of the embedded packet fails to validate, the NAT SHOULD silently
+//# drop the Error packet; and
 #[test]
 fn req_3_errors_with_wrong_checksums_are_dropped() {
     check("REQ-3", |profile| {
@@ -91,6 +108,9 @@ fn req_3_errors_with_wrong_checksums_are_dropped() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.1
+//# b) If the embedded packet includes IP options, the NAT device MUST traverse past the IP
+//# options to locate the start of the transport header for the embedded packet; and
 #[test]
 fn req_3b_options_of_the_embedded_packet_are_passed_over() {
     let mut rig = Rig::new(Profile::FULL_CONE);
@@ -114,6 +134,12 @@ fn req_3b_options_of_the_embedded_packet_are_passed_over() {
     assert_eq!(quoted.source_endpoint(), Some(endpoint(A, 5000)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.1
+//# a) Revert the IP and transport headers of the embedded IP packet to their original form,
+//# using the matching mapping; and
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.1
+//# c) Modify the destination IP address of the outer IP header to be the same as the source
+//# IP address of the embedded packet after translation.
 #[test]
 fn req_4_errors_from_outside_show_the_inside_its_own_packet() {
     check("REQ-4", |profile| {
@@ -139,6 +165,8 @@ fn req_4_errors_from_outside_show_the_inside_its_own_packet() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.1
+//# b) Leave the ICMP Error type and code unchanged; and
 #[test]
 fn req_4b_an_error_keeps_its_type_and_code() {
     check("REQ-4b", |profile| {
@@ -155,6 +183,10 @@ fn req_4b_an_error_keeps_its_type_and_code() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.1
+//# REQ-4: If a NAT device receives an ICMP Error packet from an external realm, and the NAT
+//# device does not have an active mapping for the embedded payload, the NAT SHOULD silently
+//# drop the ICMP Error packet.
 #[test]
 fn req_4_an_error_about_nothing_is_dropped_in_silence() {
     for profile in Profile::ALL {
@@ -169,6 +201,9 @@ fn req_4_an_error_about_nothing_is_dropped_in_silence() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.2
+//# a) Revert the IP and transport headers of the embedded IP packet to their original form,
+//# using the matching mapping; and
 #[test]
 fn req_5_errors_from_inside_show_the_outside_its_own_packet() {
     check("REQ-5", |profile| {
@@ -202,6 +237,10 @@ fn req_5_errors_from_inside_show_the_outside_its_own_packet() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.2
+//# REQ-5: If a NAT device receives an ICMP Error packet from the private realm, and the NAT
+//# does not have an active mapping for the embedded payload, the NAT SHOULD silently drop the
+//# ICMP Error packet.
 #[test]
 fn req_5_an_error_about_nothing_is_dropped_in_silence() {
     for profile in Profile::ALL {
@@ -216,6 +255,8 @@ fn req_5_an_error_about_nothing_is_dropped_in_silence() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.2
+//# b) Leave the ICMP Error type and code unchanged; and
 #[test]
 fn req_5b_an_error_keeps_its_type_and_code() {
     check("REQ-5b", |profile| {
@@ -236,6 +277,11 @@ fn req_5b_an_error_keeps_its_type_and_code() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.2.2
+//# c) If the NAT enforces Basic NAT function ([NAT-TRAD]), and the NAT has active mapping for
+//# the IP address that sent the ICMP Error, translate the source IP address of the ICMP Error
+//# packet with the public IP address in the mapping. In all other cases, translate the source
+//# IP address of the ICMP Error packet with its own public IP address.
 #[test]
 fn req_5c_who_has_an_outside_address_of_its_own_sends_errors_from_there() {
     let router = "192.168.1.200";
@@ -271,6 +317,10 @@ fn basic_nat(pairs: &[(&str, &str)]) -> Rig {
     })
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.3
+//# REQ-6: While processing an ICMP Error packet pertaining to an ICMP Query or Query response
+//# message, a NAT device MUST NOT refresh or delete the NAT Session that pertains to the
+//# embedded payload within the ICMP Error packet.
 #[test]
 fn req_6_errors_refresh_nothing() {
     check("REQ-6", |profile| {
@@ -300,6 +350,13 @@ fn req_6_errors_refresh_nothing() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-5
+//# All NAT devices (i.e., Basic NAT as well as NAPT devices) MUST support the traversal of
+//# hairpinned ICMP Error messages:
+//= https://www.rfc-editor.org/rfc/rfc5508#section-5
+//# a) When forwarding a hairpinned ICMP Error message, the NAT device MUST translate the
+//# destination IP address of the outer IP header to be same as the source IP address of the
+//# embedded IP packet after the translation.
 #[test]
 fn req_7_errors_about_hairpinned_packets_find_their_way() {
     check("REQ-7", |profile| {
@@ -332,6 +389,9 @@ fn req_7_errors_about_hairpinned_packets_find_their_way() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-5
+//# REQ-7: NAT devices enforcing Basic NAT [NAT-TRAD] MUST support the traversal of hairpinned
+//# ICMP Query sessions.
 #[test]
 fn req_7_hosts_with_outside_addresses_of_their_own_ping_each_other_there() {
     let (mine, yours) = ("203.0.113.10", "203.0.113.11");
@@ -348,6 +408,9 @@ fn req_7_hosts_with_outside_addresses_of_their_own_ping_each_other_there() {
     assert_eq!(ends, (at(yours, 77), at(A, 77)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-6
+//# Section 5.2.7.1 of [RFC1812] recommends routers use ICMP code 13 (Communication
+//# administratively prohibited) when they administratively filter packets.
 #[test]
 fn req_8_what_the_firewall_refuses_aloud_is_answered_with_code_13() {
     for profile in Profile::ALL {
@@ -375,6 +438,9 @@ fn req_8_what_the_firewall_refuses_aloud_is_answered_with_code_13() {
     assert_eq!(rig.sent, [], "a silent firewall");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# REQ-9: A NAT device MAY implement a policy control that prevents ICMP messages being
+//# generated toward certain interface(s).
 #[test]
 fn req_9_a_nat_may_send_no_errors_of_its_own() {
     let mut rig = Rig::with(Profile::FULL_CONE, |config| {
@@ -391,6 +457,11 @@ fn req_9_a_nat_may_send_no_errors_of_its_own() {
     );
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-6
+//# REQ-8: When a NAT device is unable to establish a NAT Session for a new transport-layer
+//# (TCP, UDP, ICMP, etc.) flow due to resource constraints or administrative restrictions,
+//# the NAT device SHOULD send an ICMP destination unreachable message, with a code of 13
+//# (Communication administratively prohibited) to the sender, and drop the original packet.
 #[test]
 fn req_8_a_host_over_its_quota_is_told_so() {
     check("REQ-8", |profile| {
@@ -409,6 +480,20 @@ fn req_8_a_host_over_its_quota_is_told_so() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# a. MUST support: 1. Destination Unreachable Message, as described in Section 7.1 of this
+//# document. 2. Time Exceeded Message, as described in Section 7.2 of this document.
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7.1.1
+//# If the DF bit is set on a transit IP packet and the NAT device cannot forward the packet
+//# without fragmentation, the NAT device MUST send a "Packet Too Big" ICMP message (ICMP type
+//# 3, code 4) with the next-hop MTU back to the sender and drop the original IP packet.
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7.1.2
+//# When the NAT device is the recipient of a "Packet Too Big" ICMP message from the network,
+//# the NAT device MUST forward the ICMP message back to the intended recipient, pursuant to
+//# the previously stated requirements (REQ-3, REQ-4, and REQ-5).
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7.2
+//# A NAT device MUST generate a "Time Exceeded" ICMP Error message when it discards a packet
+//# due to an expired Time to Live (TTL) field.
 #[test]
 fn req_10a_what_cannot_go_on_is_answered_and_what_others_answer_passes() {
     check("REQ-10a", |profile| {
@@ -457,6 +542,17 @@ fn req_10a_what_cannot_go_on_is_answered_and_what_others_answer_passes() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# b. MAY support: 1. Redirect Message, as described in Section 4.3.3.2 of [RFC1812]. 2.
+//# Timestamp and Timestamp Reply Messages, as described in Section 4.3.3.8 of [RFC1812]. 3.
+//# Source Route Options, as described in Section 7.3 of this document. 4. Address Mask
+//# Request/Reply Message, as described in Section 7.4 of this document. 5. Parameter Problem
+//# Message, as described in Section 7.5 of this document. 6. Router Advertisement and
+//# Solicitations, as described in Section 7.6 of this document.
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7.3
+//# If a NAT device does not support forwarding packets with the source route option, the NAT
+//# device SHOULD NOT forward outbound ICMP messages that contain the source route option in
+//# the outer or inner IP header.
 #[test]
 fn req_10b_timestamps_and_masks_are_queries_and_source_routes_stay_inside() {
     let mut rig = Rig::new(Profile::FULL_CONE);
@@ -499,6 +595,8 @@ fn with_source_route(packet: &[u8]) -> Vec<u8> {
     [&header.to_bytes()[..], rest].concat()
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-8
+//# REQ-11: A NAT MAY drop or appropriately handle Non-QueryError ICMP messages.
 #[test]
 fn req_11_messages_that_are_neither_query_nor_error_are_dropped() {
     let mut rig = Rig::new(Profile::FULL_CONE);
@@ -510,6 +608,14 @@ fn req_11_messages_that_are_neither_query_nor_error_are_dropped() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.1
+//# c) The NAT device SHOULD NOT validate the transport checksum of the embedded packet within
+//# an ICMP Error message, even when it is possible to do so; and
+//= https://www.rfc-editor.org/rfc/rfc5508#section-4.1
+//# d) If the ICMP Error payload contains ICMP extensions [ICMP-EXT], the NAT device MUST
+//# exclude the optional zero-
+//# padding and the ICMP extensions when evaluating transport checksum for the embedded
+//# packet.
 #[test]
 fn req_3c_and_d_what_is_wrong_or_extra_behind_the_embedded_header_is_no_reason_to_drop() {
     for profile in Profile::IPV4 {
@@ -538,6 +644,9 @@ fn req_3c_and_d_what_is_wrong_or_extra_behind_the_embedded_header_is_no_reason_t
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# c. SHOULD NOT support: 1. Source Quench Message, as described in Section 4.3.3.3 of
+//# [RFC1812]. 2. Information Request/reply, as described in Section 4.3.3.7 of [RFC1812].
 #[test]
 fn req_10a_unreachable_time_exceeded_and_echo_pass_and_10c_source_quench_and_information_do_not() {
     for profile in Profile::ALL {
@@ -562,6 +671,11 @@ fn req_10a_unreachable_time_exceeded_and_echo_pass_and_10c_source_quench_and_inf
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# d. DS Field Usage, as described in Section 7.7 of this document.
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7.7
+//# When generating an ICMP message, a NAT device SHOULD copy the diffserv class of the
+//# message that causes the sending of the ICMP error message.
 #[test]
 fn req_10d_an_error_has_the_diffserv_class_of_the_packet_it_is_about() {
     for profile in Profile::IPV4 {
@@ -574,6 +688,10 @@ fn req_10d_an_error_has_the_diffserv_class_of_the_packet_it_is_about() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# e. When Not to Send ICMP Errors, as described in Section 4.3.2.7 of [RFC1812].
+//= https://www.rfc-editor.org/rfc/rfc5508#section-7
+//# f. Rate Limiting, as described in Section 4.3.2.8 of [RFC1812].
 #[test]
 fn req_10e_and_f_errors_are_not_about_everything_nor_without_end() {
     for profile in Profile::IPV4 {

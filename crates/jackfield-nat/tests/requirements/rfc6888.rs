@@ -23,6 +23,9 @@ fn check(requirement: &'static str, check: fn(Profile) -> Outcome) {
     check_all(Requirement(Rfc::Rfc6888, requirement), CARRIERS, check);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-1: If a CGN forwards packets containing a given transport protocol, then it MUST
+//# fulfill that transport protocol's behavioral requirements.
 #[test]
 fn req_1_the_requirements_of_each_protocol_are_met() {
     check("REQ-1", |profile| {
@@ -47,6 +50,9 @@ fn req_1_the_requirements_of_each_protocol_are_met() {
     assert_eq!(rig.outbound(&mut dccp), dropped);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-2: A CGN MUST have a default "IP address pooling" behavior of "Paired" (as defined in
+//# Section 4.1 of [RFC4787]).
 #[test]
 fn req_2_all_mappings_of_a_host_share_an_external_address() {
     check("REQ-2", |profile| {
@@ -60,6 +66,11 @@ fn req_2_all_mappings_of_a_host_share_an_external_address() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-3: The CGN function SHOULD NOT have any limitations on the size or the contiguity of
+//# the external address pool. In particular, the CGN function MUST be configurable with
+//# contiguous or non-
+//# contiguous external IPv4 address ranges.
 #[test]
 fn req_3_external_addresses_need_not_be_contiguous() {
     check("REQ-3", |profile| {
@@ -75,6 +86,11 @@ fn req_3_external_addresses_need_not_be_contiguous() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-4: A CGN MUST support limiting the number of external ports (or, equivalently,
+//# "identifiers" for ICMP) that are assigned per subscriber.
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# a. Per-subscriber limits MUST be configurable by the CGN administrator.
 #[test]
 fn req_4_and_4a_a_subscriber_gets_as_many_ports_as_the_config_says() {
     check("REQ-4", |profile| {
@@ -94,6 +110,10 @@ fn req_4_and_4a_a_subscriber_gets_as_many_ports_as_the_config_says() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# c. Additionally, it is RECOMMENDED that the CGN include administrator-adjustable
+//# thresholds to prevent a single subscriber from consuming excessive CPU resources from the
+//# CGN (e.g., rate-limit the subscriber's creation of new mappings).
 #[test]
 fn req_4c_a_subscriber_makes_so_many_mappings_in_a_second() {
     check("REQ-4c", |profile| {
@@ -121,6 +141,11 @@ fn req_4c_a_subscriber_makes_so_many_mappings_in_a_second() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-5: A CGN SHOULD support limiting the amount of state memory allocated per mapping and
+//# per subscriber.
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# a. Limits SHOULD be configurable by the CGN administrator.
 #[test]
 fn req_5_and_5a_a_subscriber_gets_as_much_state_as_the_config_says() {
     check("REQ-5", |profile| {
@@ -138,6 +163,9 @@ fn req_5_and_5a_a_subscriber_gets_as_much_state_as_the_config_says() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# b. Additionally, it SHOULD be possible to limit the rate at which memory-consuming state
+//# elements are allocated.
 #[test]
 fn req_5b_a_subscriber_starts_so_many_flows_in_a_second() {
     check("REQ-5b", |profile| {
@@ -163,6 +191,9 @@ fn req_5b_a_subscriber_starts_so_many_flows_in_a_second() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-6: It MUST be possible to administratively turn off translation for specific
+//# destination addresses and/or ports.
 #[test]
 fn req_6_translation_can_be_turned_off_for_destinations() {
     check("REQ-6", |profile| {
@@ -184,6 +215,9 @@ fn req_6_translation_can_be_turned_off_for_destinations() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-7: It is RECOMMENDED that a CGN use an "endpoint-independent filtering" behavior (as
+//# defined in Section 5 of [RFC4787]).
 #[test]
 fn req_7_filtering_is_endpoint_independent() {
     check("REQ-7", |profile| {
@@ -197,6 +231,12 @@ fn req_7_filtering_is_endpoint_independent() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-8: Once an external port is deallocated, it SHOULD NOT be reallocated to a new mapping
+//# until at least 120 seconds have passed, with the exceptions being:
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# c. If the allocated external ports used address-dependent or address-and-port-dependent
+//# filtering before state loss, they MAY be reused immediately.
 #[test]
 fn req_8_a_port_rests_for_two_minutes_or_leads_nobody_astray() {
     check("REQ-8", |profile| {
@@ -223,6 +263,9 @@ fn req_8_a_port_rests_for_two_minutes_or_leads_nobody_astray() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# The length of time and the maximum number of ports in this state MUST be configurable by
+//# the CGN administrator.
 #[test]
 fn req_8_the_time_and_the_number_of_resting_ports_are_the_configs() {
     for time in [30, 300] {
@@ -253,6 +296,9 @@ fn req_8_the_time_and_the_number_of_resting_ports_are_the_configs() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# In that case, ports that were in use at the time of state loss SHOULD NOT be reallocated
+//# until at least 120 seconds have passed.
 #[test]
 fn req_8_a_reboot_forgets_which_ports_were_in_use() {
     check("REQ-8 (state loss)", |profile| {
@@ -270,6 +316,9 @@ fn req_8_a_reboot_forgets_which_ports_were_in_use() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-9: A CGN MUST implement a protocol giving subscribers explicit control over NAT
+//# mappings. That protocol SHOULD be the Port Control Protocol [RFC6887].
 #[test]
 fn req_9_a_protocol_for_port_mapping_can_make_and_end_mappings() {
     check("REQ-9", |profile| {
@@ -292,6 +341,8 @@ fn req_9_a_protocol_for_port_mapping_can_make_and_end_mappings() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-10: CGN implementers SHOULD make their equipment manageable.
 #[test]
 fn req_10_an_operator_sees_mappings_and_counters() {
     check("REQ-10", |profile| {
@@ -306,6 +357,13 @@ fn req_10_an_operator_sees_mappings_and_counters() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-3
+//# REQ-11: When a CGN is unable to create a dynamic mapping due to resource constraints or
+//# administrative restrictions (i.e., quotas): a. it MUST drop the original packet; b. it
+//# SHOULD send an ICMP Destination Unreachable message with code 1 (Host Unreachable) to the
+//# sender; c. it SHOULD send a notification (e.g., SNMP trap) towards a management system (if
+//# configured to do so); and d. it MUST NOT delete existing mappings in order to "make room"
+//# for the new one.
 #[test]
 fn req_11_over_quota_means_unreachable_and_nothing_else_changes() {
     check("REQ-11", |profile| {
@@ -338,6 +396,9 @@ fn req_11_over_quota_means_unreachable_and_nothing_else_changes() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-4
+//# REQ-12: A CGN SHOULD NOT log destination addresses or ports unless required to do so for
+//# administrative reasons.
 #[test]
 fn req_12_no_log_line_has_a_destination() {
     check("REQ-12", |profile| {
@@ -390,6 +451,8 @@ impl Visit for Line {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-5
+//# REQ-13: A CGN's port allocation scheme SHOULD maximize port utilization.
 #[test]
 fn req_13_every_port_is_used() {
     check("REQ-13", |profile| {
@@ -400,6 +463,8 @@ fn req_13_every_port_is_used() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-5
+//# REQ-14: A CGN's port allocation scheme SHOULD minimize log volume.
 #[test]
 fn req_14_a_subscriber_is_known_by_one_block_of_ports() {
     check("REQ-14", |profile| {
@@ -425,6 +490,9 @@ fn req_14_a_subscriber_is_known_by_one_block_of_ports() {
     });
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6888#section-5
+//# REQ-15: A CGN's port allocation scheme SHOULD make it hard for attackers to guess port
+//# numbers.
 #[test]
 fn req_15_the_next_port_is_hard_to_guess() {
     check("REQ-15", |profile| {
