@@ -98,7 +98,8 @@ fn cross(
         source,
         destination,
     };
-    let built = error(packet.bytes(), headers, new, quote).ok_or(DropReason::Untranslatable)?;
+    let built =
+        error(packet.bytes(), headers, new, quote, None).ok_or(DropReason::Untranslatable)?;
     if packet.replace(&built) {
         Ok(())
     } else {

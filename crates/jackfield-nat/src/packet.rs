@@ -17,6 +17,7 @@ pub(crate) mod verify;
 pub use datagram::Datagram;
 pub use describe::describe;
 pub use error::IcmpError;
+pub(crate) use error::is_one_host;
 pub use headers::{Fragment, Headers, ParseError, TcpFlags, Transport};
 pub use verify::{ChecksumError, verify};
 

@@ -42,6 +42,10 @@ pub struct NatConfig {
     pub unsolicited_syn: UnsolicitedSyn,
     /// Whether TCP segments of unknown connections make mappings, as they have to after a reboot without a reset.
     pub tcp_loose: bool,
+    /// Whether the inside end of a TCP connection that has been idle for
+    /// [`Timers::tcp_established`] is asked for a sign of life, and has [`Timers::tcp_reset`] to
+    /// give one ([RFC 6146 §3.5.2.2](https://www.rfc-editor.org/rfc/rfc6146#section-3.5.2.2)).
+    pub tcp_probe: bool,
     /// What happens to ICMP errors about translated packets.
     pub icmp_errors: IcmpErrors,
     /// What a host is told when no mapping can be made for it.
@@ -258,6 +262,7 @@ impl Default for NatConfig {
             hairpinning: Hairpinning::ExternalSource,
             unsolicited_syn: UnsolicitedSyn::Wait(Duration::from_secs(6)),
             tcp_loose: false,
+            tcp_probe: false,
             icmp_errors: IcmpErrors::Translate,
             refusal: Refusal::Prohibited,
             fragments: Fragments::AnyOrder,

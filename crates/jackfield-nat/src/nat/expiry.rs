@@ -3,8 +3,10 @@ use std::time::Instant;
 use super::config::Protocol;
 use super::key::FlowKey;
 use super::queue::Timeout;
+use super::tcp::TcpState;
 use super::{Nat, Side};
-use crate::packet::IcmpError;
+use crate::Endpoint;
+use crate::packet::{IcmpError, TcpFlags, build};
 
 impl Nat {
     /// Does everything that is due by `now`; without anything due, one comparison.
@@ -45,11 +47,46 @@ impl Nat {
         };
         let end = self.flow_end(flow);
         if end <= now {
-            self.end_flow(now, id);
+            if !self.probe(now, id) {
+                self.end_flow(now, id);
+            }
         } else if let Some(flow) = self.table.flows.get_mut(id) {
             flow.armed = end;
             self.queue.push(end, Timeout::Flow(id, generation));
         }
+    }
+
+    /// Asks the inside end of an idle connection whether it is alive; `false` where such
+    /// connections just end.
+    ///
+    /// A segment without data whose numbers are zero is out of every window, so a host that has
+    /// the connection answers it with an acknowledgement, which passes here and keeps the
+    /// connection.
+    fn probe(&mut self, now: Instant, id: u32) -> bool {
+        let Some(flow) = self.table.flows.get_mut(id) else {
+            return false;
+        };
+        if !self.config.tcp_probe || flow.tcp != Some(TcpState::Established) {
+            return false;
+        }
+        flow.tcp = Some(TcpState::Reset);
+        flow.used = now;
+        let end = now + TcpState::Reset.lifetime(&self.config.timers);
+        flow.armed = end;
+        let (internal, remote) = (flow.internal(), flow.remote());
+        let generation = self.table.flows.generation(id);
+        self.queue.push(end, Timeout::Flow(id, generation));
+        let seen = match self.pref64() {
+            Some(_) => self.inside_of(remote.address).ok(),
+            None => Some(remote.address),
+        };
+        if let Some(address) = seen {
+            let source = Endpoint::new(address, remote.port);
+            let ack = TcpFlags(TcpFlags::ACK);
+            let probe = build::tcp(source.into(), internal.into(), ack, &[]);
+            self.transmit(Side::Inside, probe);
+        }
+        true
     }
 
     fn mapping_due(&mut self, now: Instant, at: Instant, id: u32, generation: u32) {

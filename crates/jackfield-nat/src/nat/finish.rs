@@ -71,7 +71,8 @@ impl Nat {
         self.finish(now, Side::Inside, Side::Outside, packet, &original, headers)
     }
 
-    /// Gives a packet that may be fragmented an identification of the NAT's own, as if the NAT had sent it.
+    /// Gives a packet that may be fragmented an identification of the NAT's own, as if the NAT had
+    /// sent it.
     #[inline]
     pub(super) fn identify(&mut self, bytes: &mut [u8], headers: &mut Headers) {
         if self.config.rewrite_ip_id && headers.is_v4() && !headers.dont_fragment {

@@ -47,7 +47,8 @@ impl Nat {
         let original = headers;
         if self.config.hairpinning == Hairpinning::ExternalSource {
             rewrite(packet.bytes_mut(), &mut headers, End::Source, sender);
-            // Packets of other hosts come from the same address, and their identifications may be the same.
+            // Packets of other hosts come from the same address, and their identifications may be
+            // the same.
             self.identify(packet.bytes_mut(), &mut headers);
         }
         rewrite(packet.bytes_mut(), &mut headers, End::Destination, receiver);

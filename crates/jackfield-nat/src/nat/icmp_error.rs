@@ -61,8 +61,9 @@ impl Nat {
         Ok(self.age(Side::Inside, Side::Outside, packet, headers))
     }
 
-    /// Returns the source that an error from inside has outside, when it is about a packet to `external`: the sender's
-    /// own outside address, else the NAT's. Behind a firewall, which translates nothing, the source stays.
+    /// Returns the source that an error from inside has outside, when it is about a packet to
+    /// `external`: the sender's own outside address, else the NAT's. Behind a firewall, which
+    /// translates nothing, the source stays.
     fn error_source(&self, sender: Address, external: Address) -> Address {
         if !self.translates_ports() {
             return sender;

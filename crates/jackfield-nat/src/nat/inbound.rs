@@ -25,7 +25,7 @@ impl Nat {
             return self.pass_untranslated(Side::Outside, packet, headers);
         }
         let headers = self.with_outside_remote(Side::Outside, headers)?;
-        self.check_way(now, packet, &headers)?;
+        self.check_way(now, Side::Outside, packet.bytes(), &headers)?;
         if self.translates_ports() && !self.is_external(headers.destination) {
             return Err(DropReason::NotForUs);
         }
@@ -36,7 +36,7 @@ impl Nat {
             }
             Transport::Error => self.inbound_error(now, packet, headers),
             Transport::OtherIcmp => Err(DropReason::IcmpOther),
-            Transport::Unknown => Err(DropReason::UnknownProtocol),
+            Transport::Unknown => self.refuse_protocol(now, Side::Outside, packet.bytes()),
             Transport::Udp { .. } | Transport::Tcp { .. } | Transport::Query { .. } => {
                 self.inbound_session(now, packet, headers)
             }

@@ -5,16 +5,17 @@ pub struct NatLimits {
     pub mappings: usize,
     /// Mappings of one host (RFC 6888 REQ-4). An IPv6 host is its /64.
     pub mappings_per_host: usize,
-    /// New mappings of one host in a second, so that no host keeps the NAT busy with making and ending mappings
-    /// ([RFC 6888 §3, REQ-4c](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit.
+    /// New mappings of one host in a second, so that no host keeps the NAT busy with making and
+    /// ending mappings ([RFC 6888 §3, REQ-4c](https://www.rfc-editor.org/rfc/rfc6888#section-3));
+    /// `None` sets no limit.
     pub new_mappings_per_host: Option<u32>,
     /// Flows, that is pairs of mapping and remote endpoint, of all hosts.
     pub flows: usize,
     /// Flows of one host (RFC 6888 REQ-5).
     pub flows_per_host: usize,
-    /// New flows that one host starts in a second
-    /// ([RFC 6888 §3, REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit. Flows that the
-    /// outside starts do not count: strangers would use up the host's share.
+    /// New flows that one host starts in a second ([RFC 6888 §3,
+    /// REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit. Flows
+    /// that the outside starts do not count: strangers would use up the host's share.
     pub new_flows_per_host: Option<u32>,
     /// Flows of one host that the outside has started and the inside has not answered, so that strangers cannot use up
     /// what the host may have.
@@ -22,8 +23,9 @@ pub struct NatLimits {
     /// Whether mappings and flows that nothing has answered make room for new ones when there is none, as Linux's
     /// connection tracking has it.
     pub evict_unanswered: bool,
-    /// Ports that rest at the same time after their mappings are gone, for [`Ports::hold_down`]. One more is free at
-    /// once ([RFC 6888 §3, REQ-8](https://www.rfc-editor.org/rfc/rfc6888#section-3)).
+    /// Ports that rest at the same time after their mappings are gone, for [`Ports::hold_down`].
+    /// One more is free at once ([RFC 6888 §3,
+    /// REQ-8](https://www.rfc-editor.org/rfc/rfc6888#section-3)).
     ///
     /// [`Ports::hold_down`]: crate::Ports::hold_down
     pub resting_ports: usize,

@@ -6,15 +6,15 @@
 
 use std::time::Instant;
 
-use super::config::Hairpinning;
+use super::config::{Hairpinning, Refusal};
 use super::outbound::inbound_key;
 use super::{DropReason, HoldReason, Nat, Side, Translation, Verdict};
 use crate::packet::fragment::split;
-use crate::packet::source_route::{SourceRoute, source_route};
+use crate::packet::source_route::{SourceRoute, segments_left, source_route};
 use crate::packet::translate::{
     Header, Quote, TranslateError, error, header, header_length, transport,
 };
-use crate::packet::{Headers, IcmpError, Packet, Transport};
+use crate::packet::{Headers, IcmpError, Packet, Transport, is_one_host};
 use crate::{Address, Endpoint, Prefix};
 
 /// The two ends of a packet in the other IP version.
@@ -59,10 +59,17 @@ impl Nat {
             return Err(DropReason::WrongFamily);
         }
         if from == Side::Outside {
-            return Ok(headers);
+            // An error shows where it came from, however wrong that address is: somebody looks for
+            // a fault with it.
+            return if headers.transport == Transport::Error || is_one_host(headers.source) {
+                Ok(headers)
+            } else {
+                Err(DropReason::Untranslatable)
+            };
         }
         let remote = outside_of(prefix, headers.destination);
-        match remote.filter(|_| !prefix.contains(headers.source)) {
+        let honest = !prefix.contains(headers.source) && is_one_host(headers.source);
+        match remote.filter(|_| honest) {
             Some(remote) if prefix != Prefix::WELL_KNOWN_64 || is_global(remote) => Ok(Headers {
                 destination: remote,
                 ..headers
@@ -71,20 +78,58 @@ impl Nat {
         }
     }
 
-    /// Refuses an IPv4 packet that still has some of its sender's chosen way to go, which IPv6 cannot take
-    /// ([RFC 7915 §4.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
+    /// Refuses a packet that still has some of its sender's chosen way to go, which the other
+    /// version cannot take ([RFC 7915 §4.1,
+    /// §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
     pub(super) fn check_way(
         &mut self,
         now: Instant,
-        packet: &Packet<'_>,
+        from: Side,
+        bytes: &[u8],
         headers: &Headers,
     ) -> Result<(), DropReason> {
-        let bytes = packet.bytes();
-        if self.pref64().is_none() || source_route(bytes, headers) != Some(SourceRoute::Ahead) {
+        if self.pref64().is_none() {
             return Ok(());
         }
-        self.send_error(now, Side::Outside, IcmpError::SourceRouteFailed, bytes);
+        let error = if let Some(at) = segments_left(bytes, headers) {
+            let pointer = u8::try_from(at).unwrap_or(u8::MAX);
+            IcmpError::ErroneousHeader { pointer }
+        } else if source_route(bytes, headers) == Some(SourceRoute::Ahead) {
+            IcmpError::SourceRouteFailed
+        } else {
+            return Ok(());
+        };
+        self.send_error(now, from, error, bytes);
         Err(DropReason::SourceRoute)
+    }
+
+    /// Drops a packet of a protocol that has no ports, and says so where
+    /// [RFC 6146 §3.4](https://www.rfc-editor.org/rfc/rfc6146#section-3.4) wants it.
+    pub(super) fn refuse_protocol(
+        &mut self,
+        now: Instant,
+        from: Side,
+        bytes: &[u8],
+    ) -> Result<Verdict, DropReason> {
+        if self.pref64().is_some() && self.config.refusal != Refusal::Silent {
+            self.send_error(now, from, IcmpError::ProtocolUnreachable, bytes);
+        }
+        Err(DropReason::UnknownProtocol)
+    }
+
+    /// Says that a destination is one which the well-known prefix must not lead to
+    /// ([RFC 7915 §5.4](https://www.rfc-editor.org/rfc/rfc7915#section-5.4)).
+    pub(super) fn refuse_destination(&mut self, now: Instant, bytes: &[u8], headers: &Headers) {
+        let leads_out = self.pref64().is_some_and(|prefix| {
+            prefix.contains(headers.destination) && !prefix.contains(headers.source)
+        });
+        let answered = matches!(
+            headers.transport,
+            Transport::Udp { .. } | Transport::Tcp { .. }
+        );
+        if leads_out && answered && self.config.refusal != Refusal::Silent {
+            self.send_error(now, Side::Inside, IcmpError::Prohibited, bytes);
+        }
     }
 
     /// Returns the IPv6 address that inside hosts know an outside address by.
@@ -136,7 +181,8 @@ impl Nat {
     ) -> Result<Verdict, DropReason> {
         let Some(most) = self.most_of_fragment(headers) else {
             header(packet, headers, new)?;
-            return Ok(Verdict::Forward);
+            let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+            return Ok(self.leave(to.other(), to, packet, &headers));
         };
         let pieces = split(packet.bytes(), headers, most).ok_or(DropReason::Untranslatable)?;
         for piece in pieces {
@@ -179,10 +225,15 @@ impl Nat {
         if length <= usize::from(mtu) || headers.fragment.is_some() || !headers.dont_fragment {
             return Ok(());
         }
+        // IPv6 hosts need not send less than every IPv6 link carries: such packets are cut where
+        // IPv4 links carry less.
+        if !headers.is_v4() && headers.length <= LEAST_MTU {
+            return Ok(());
+        }
         let mtu = if headers.is_v4() {
             mtu.saturating_sub(20)
         } else {
-            mtu.saturating_add(20)
+            mtu.saturating_add(20).max(LEAST_MTU as u16)
         };
         self.send_error(now, from, IcmpError::TooBig { mtu }, bytes);
         Err(DropReason::TooBig)
@@ -235,7 +286,7 @@ impl Nat {
             source: Endpoint::new(source.address, query_or(external.port, source, &seen)),
             destination: external,
         };
-        let built = error(packet.bytes(), &headers, outer, quote);
+        let built = error(packet.bytes(), &headers, outer, quote, self.config.mtu);
         let built = built.ok_or(DropReason::Untranslatable)?;
         if !packet.replace(&built) {
             return Err(DropReason::NoHeadroom);
@@ -275,7 +326,7 @@ impl Nat {
             source: internal,
             destination: Endpoint::new(self.inside_of(remote.address)?, port),
         };
-        let built = error(packet.bytes(), &headers, outer, quote);
+        let built = error(packet.bytes(), &headers, outer, quote, self.config.mtu);
         let built = built.ok_or(DropReason::Untranslatable)?;
         if packet.replace(&built) {
             Ok(Verdict::Forward)

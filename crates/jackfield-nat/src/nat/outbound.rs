@@ -24,7 +24,14 @@ impl Nat {
         if shows_its_way(packet.bytes(), &headers) {
             return Err(DropReason::SourceRoute);
         }
-        let seen = self.with_outside_remote(Side::Inside, headers)?;
+        let seen = match self.with_outside_remote(Side::Inside, headers) {
+            Ok(seen) => seen,
+            Err(reason) => {
+                self.refuse_destination(now, packet.bytes(), &headers);
+                return Err(reason);
+            }
+        };
+        self.check_way(now, Side::Inside, packet.bytes(), &headers)?;
         match headers.transport {
             Transport::Later => self.later_fragment(now, Side::Inside, packet, headers),
             Transport::Error if self.pref64().is_some() => {
@@ -32,7 +39,7 @@ impl Nat {
             }
             Transport::Error => self.outbound_error(now, packet, headers),
             Transport::OtherIcmp => Err(DropReason::IcmpOther),
-            Transport::Unknown => Err(DropReason::UnknownProtocol),
+            Transport::Unknown => self.refuse_protocol(now, Side::Inside, packet.bytes()),
             Transport::Udp { .. } | Transport::Tcp { .. } | Transport::Query { .. } => {
                 self.outbound_session(now, packet, seen)
             }
@@ -120,8 +127,8 @@ impl Nat {
     }
 }
 
-/// Returns whether an ICMP message has a source route option, or the packet that it is about: both show inside
-/// addresses ([RFC 5508 §7.3](https://www.rfc-editor.org/rfc/rfc5508#section-7.3)).
+/// Returns whether an ICMP message has a source route option, or the packet that it is about: both
+/// show inside addresses ([RFC 5508 §7.3](https://www.rfc-editor.org/rfc/rfc5508#section-7.3)).
 fn shows_its_way(bytes: &[u8], headers: &Headers) -> bool {
     let has_route = |bytes, headers: &Headers| source_route(bytes, headers).is_some();
     match headers.transport {

@@ -48,8 +48,7 @@ impl TcpState {
     /// Returns how long the connection may stay idle in this state.
     pub(crate) fn lifetime(self, timers: &Timers) -> Duration {
         match self {
-            Self::Opening(Side::Outside) => timers.tcp_incoming.unwrap_or(timers.tcp_opening),
-            Self::Opening(Side::Inside) => timers.tcp_opening,
+            Self::Opening(_) => timers.tcp_opening,
             Self::Established | Self::HalfClosed(_) => timers.tcp_established,
             Self::Closing => timers.tcp_closing,
             Self::Reset => timers.tcp_reset,

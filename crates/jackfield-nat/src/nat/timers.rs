@@ -15,8 +15,6 @@ pub struct Timers {
     pub tcp_established: Duration,
     /// TCP connections that have seen one SYN.
     pub tcp_opening: Duration,
-    /// The same if the SYN came from outside, where that is another time (RFC 6146 §4: 6 seconds).
-    pub tcp_incoming: Option<Duration>,
     /// TCP connections that have seen both FINs.
     pub tcp_closing: Duration,
     /// TCP connections that have seen a RST.
@@ -37,7 +35,6 @@ impl Default for Timers {
             udp_filter: Duration::from_secs(300),
             tcp_established: Duration::from_secs(2 * 3600 + 240),
             tcp_opening: FOUR_MINUTES,
-            tcp_incoming: None,
             tcp_closing: FOUR_MINUTES,
             tcp_reset: FOUR_MINUTES,
             icmp: Duration::from_secs(60),

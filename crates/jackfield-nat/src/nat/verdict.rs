@@ -123,7 +123,8 @@ drop_reasons! {
     IcmpPolicy = "icmp-policy",
     /// An ICMP message that is neither query nor error.
     IcmpOther = "icmp-other",
-    /// Its sender has chosen its way, which would show inside addresses outside, or the other IP version cannot take.
+    /// Its sender has chosen its way, which would show inside addresses outside, or the other IP
+    /// version cannot take.
     SourceRoute = "source-route",
     /// It cannot be said in the other IP version.
     Untranslatable = "untranslatable",

@@ -13,6 +13,14 @@ pub enum IcmpError {
     HostUnreachable,
     /// Communication is administratively prohibited; a NAT's answer when it cannot make a mapping.
     Prohibited,
+    /// Nothing knows the packet's protocol; a NAT64 says «port unreachable» in IPv6
+    /// ([RFC 6146 §3.4](https://www.rfc-editor.org/rfc/rfc6146#section-3.4)).
+    ProtocolUnreachable,
+    /// A byte of the packet's headers says what cannot be.
+    ErroneousHeader {
+        /// The byte's offset in the packet.
+        pointer: u8,
+    },
     /// The packet cannot take the way that its sender has chosen; IPv6 has no such error.
     SourceRouteFailed,
     /// The packet does not fit and may not be fragmented.
@@ -48,7 +56,7 @@ impl IcmpError {
             (protocol::ICMPV6, 1280 - 48)
         };
         let mut message = vec![kind, code, 0, 0];
-        message.extend(self.rest_of_header());
+        message.extend(self.rest_of_header(headers.is_v4()));
         let end = headers.length.min(about.len()).min(most);
         message.extend(about.get(..end)?);
         let mut packet = build::ip(from.into(), headers.source.into(), protocol, &message);
@@ -62,6 +70,10 @@ impl IcmpError {
             (Self::PortUnreachable, true) => (3, 3),
             (Self::HostUnreachable, true) => (3, 1),
             (Self::Prohibited, true) => (3, 13),
+            (Self::ProtocolUnreachable, true) => (3, 2),
+            (Self::ProtocolUnreachable, false) => (1, 4),
+            (Self::ErroneousHeader { .. }, true) => (12, 0),
+            (Self::ErroneousHeader { .. }, false) => (4, 0),
             (Self::SourceRouteFailed, true) => (3, 5),
             (Self::SourceRouteFailed, false) => return None,
             (Self::TooBig { .. }, true) => (3, 4),
@@ -74,8 +86,10 @@ impl IcmpError {
     }
 
     /// Both families keep the MTU in the last bytes of the header, IPv4 in 16 bits and IPv6 in 32.
-    fn rest_of_header(self) -> [u8; 4] {
+    fn rest_of_header(self, v4: bool) -> [u8; 4] {
         match self {
+            Self::ErroneousHeader { pointer } if v4 => [pointer, 0, 0, 0],
+            Self::ErroneousHeader { pointer } => [0, 0, 0, pointer],
             Self::TooBig { mtu } => u32::from(mtu).to_be_bytes(),
             _ => [0; 4],
         }
@@ -97,7 +111,7 @@ fn copy_class(from: &[u8], to: &mut [u8]) {
 }
 
 /// Returns whether an error may be sent to `address`: not unspecified, multicast, broadcast or loopback.
-fn is_one_host(address: Address) -> bool {
+pub(crate) fn is_one_host(address: Address) -> bool {
     match address.to_v4() {
         Some(bits) => {
             let first = u8_at(&bits.to_be_bytes(), 0).unwrap_or(0);

@@ -6,6 +6,10 @@ pub const HOP_BY_HOP: u8 = 0;
 pub const ICMP: u8 = 1;
 /// TCP.
 pub const TCP: u8 = 6;
+/// Internet group management, of IPv4.
+pub const IGMP: u8 = 2;
+/// The IPsec authentication header.
+pub const AUTHENTICATION: u8 = 51;
 /// UDP.
 pub const UDP: u8 = 17;
 /// IPv6 routing header.

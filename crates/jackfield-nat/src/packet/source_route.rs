@@ -1,8 +1,9 @@
-//! The IPv4 options by which a sender chooses the way of its packet
-//! ([RFC 791 §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1)).
+//! The IPv4 options and the IPv6 header by which a sender chooses the way of its packet
+//! ([RFC 791 §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1),
+//! [RFC 8200 §4.4](https://www.rfc-editor.org/rfc/rfc8200#section-4.4)).
 
-use super::Headers;
 use super::bytes::u8_at;
+use super::{Headers, protocol};
 
 /// How far a packet has come on the way that its sender chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +14,8 @@ pub(crate) enum SourceRoute {
     Done,
 }
 
-/// Returns the state of a packet's source route option; `None` without one, and in IPv6, which has none.
+/// Returns the state of a packet's source route option; `None` without one, and in IPv6, which has
+/// none.
 pub(crate) fn source_route(bytes: &[u8], headers: &Headers) -> Option<SourceRoute> {
     if !headers.is_v4() {
         return None;
@@ -38,6 +40,27 @@ pub(crate) fn source_route(bytes: &[u8], headers: &Headers) -> Option<SourceRout
             });
         }
         rest = rest.get(length.max(2)..).unwrap_or_default();
+    }
+    None
+}
+
+/// Returns where an IPv6 packet says how much of its way is ahead; `None` where nothing is.
+pub(crate) fn segments_left(bytes: &[u8], headers: &Headers) -> Option<usize> {
+    if headers.is_v4() {
+        return None;
+    }
+    let mut next = u8_at(bytes, 6).unwrap_or(0);
+    let mut at = 40;
+    while at < headers.transport_at {
+        if next == protocol::ROUTING && u8_at(bytes, at + 3) != Some(0) {
+            return Some(at + 3);
+        }
+        let units = match next {
+            protocol::FRAGMENT => 0,
+            _ => usize::from(u8_at(bytes, at + 1).unwrap_or(0)),
+        };
+        next = u8_at(bytes, at).unwrap_or(0);
+        at += 8 + 8 * units;
     }
     None
 }

@@ -124,7 +124,8 @@ impl Profile {
             config.translation = Translation::Nat64 {
                 prefix: Prefix::WELL_KNOWN_64,
             };
-            config.timers.tcp_incoming = Some(Duration::from_secs(6));
+            config.timers.tcp_established = Duration::from_secs(2 * 3600);
+            config.tcp_probe = true;
             config.refusal = Refusal::HostUnreachable;
         },
         deviations: &[
@@ -147,6 +148,26 @@ impl Profile {
                 Rfc::Rfc5508,
                 "REQ-8",
                 "address unreachable as RFC 6146 has it, not code 13",
+            ),
+            breaks(
+                Rfc::Rfc6146,
+                "section 3.4",
+                "fragments of UDP without a checksum are dropped: there is no room to reassemble them",
+            ),
+            breaks(
+                Rfc::Rfc6146,
+                "section 3.5.2.2 (no session)",
+                "a segment that starts no session and belongs to none is dropped by policy",
+            ),
+            breaks(
+                Rfc::Rfc6146,
+                "section 3.5.2.2 (FIN RCV)",
+                "a RST after a FIN starts the short timer, as a RST does without one",
+            ),
+            breaks(
+                Rfc::Rfc6146,
+                "section 3.7",
+                "an ICMP error keeps the router that it comes from as its source, which traceroute shows",
             ),
         ],
     };

@@ -11,6 +11,8 @@ pub enum Rfc {
     Rfc5508,
     /// Carrier-grade NATs.
     Rfc6888,
+    /// NAT64; its requirements have no numbers, so its sections name them.
+    Rfc6146,
     /// Updates to the first three; its requirements have no numbers, so its headings name them.
     Rfc7857,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Requirement {
             Rfc::Rfc4787 => 4787,
             Rfc::Rfc5382 => 5382,
             Rfc::Rfc5508 => 5508,
+            Rfc::Rfc6146 => 6146,
             Rfc::Rfc6888 => 6888,
             Rfc::Rfc7857 => 7857,
         };

@@ -15,36 +15,42 @@ pub(crate) struct Quote {
 
 /// Builds an error of the other IP version, quoted packet and all; `None` when it has no such error.
 ///
-/// Extensions ([RFC 4884](https://www.rfc-editor.org/rfc/rfc4884)) are left out, with the padding in front of them.
+/// `mtu` is that of the links on both sides, above which no packet is said to fit. Extensions
+/// ([RFC 4884](https://www.rfc-editor.org/rfc/rfc4884)) go along where the other version's error
+/// has a place for them and they fit.
 pub(crate) fn error(
     bytes: &[u8],
     headers: &Headers,
     outer: Header,
     quote: Quote,
+    mtu: Option<u16>,
 ) -> Option<Vec<u8>> {
     let v4 = headers.is_v4();
     let start = bytes.get(headers.transport_at..headers.length)?;
-    let mut message = if v4 {
-        start_of_v6(start)?
+    let limit = u32::from(mtu.unwrap_or(u16::MAX));
+    let message = if v4 {
+        start_of_v6(start, limit)?
     } else {
-        start_of_v4(start)?
-    }
-    .to_vec();
-    message.extend(quoted(original(start, v4), quote).ok()?);
+        let difference = 40 - 20 + u32::from(quote.headers.fragment.is_some()) * 8;
+        start_of_v4(start, limit, difference)?
+    };
+    let (original, extension) = parts(start, v4);
+    let original = quoted(original, quote).ok()?;
     let (protocol, most) = if v4 {
         (protocol::ICMPV6, 1280 - 40)
     } else {
         (protocol::ICMP, 576 - 20)
     };
-    message.truncate(most);
+    let message = join(message, original, extension, !v4, most);
     let (source, destination) = (outer.source.into(), outer.destination.into());
     let mut packet = build::ip(source, destination, protocol, &message);
     set_ttl(&mut packet, outer.ttl);
     Some(packet)
 }
 
-/// Returns the part of an error that is the packet it is about: all of it, or as much as its length field says.
-fn original(message: &[u8], v4: bool) -> &[u8] {
+/// Returns the part of an error that is the packet it is about: all of it, or as much as its
+/// length field says, and the extension behind that.
+fn parts(message: &[u8], v4: bool) -> (&[u8], &[u8]) {
     let kind = u8_at(message, 0).unwrap_or(0);
     let length = match (v4, kind) {
         (true, 3 | 11 | 12) => usize::from(u8_at(message, 5).unwrap_or(0)) * 4,
@@ -52,10 +58,39 @@ fn original(message: &[u8], v4: bool) -> &[u8] {
         _ => 0,
     };
     let quote = message.get(8..).unwrap_or_default();
-    match quote.get(..length) {
-        Some(part) if length > 0 => part,
-        _ => quote,
+    match quote.split_at_checked(length) {
+        Some(parts) if length > 0 => parts,
+        _ => (quote, &[]),
     }
+}
+
+/// Puts an error together, no longer than `most`. An extension comes after at least 128 bytes,
+/// which the length field counts in words of 4 bytes, in ICMPv6 of 8.
+fn join(
+    mut start: [u8; 8],
+    mut original: Vec<u8>,
+    extension: &[u8],
+    to_v4: bool,
+    most: usize,
+) -> Vec<u8> {
+    let [kind, ..] = start;
+    let (word, length_at, extensible) = if to_v4 {
+        (4, 5, matches!(kind, 3 | 11 | 12))
+    } else {
+        (8, 4, matches!(kind, 1 | 3))
+    };
+    let room = most.saturating_sub(start.len() + extension.len()) / word * word;
+    let mut tail: &[u8] = &[];
+    if extensible && !extension.is_empty() && room >= LEAST_ORIGINAL {
+        original.truncate(room);
+        let padded = original.len().next_multiple_of(word).max(LEAST_ORIGINAL);
+        original.resize(padded, 0);
+        put(&mut start, length_at, &[(padded / word) as u8]);
+        tail = extension;
+    }
+    let mut message = [&start[..], &original, tail].concat();
+    message.truncate(most);
+    message
 }
 
 fn quoted(bytes: &[u8], quote: Quote) -> Result<Vec<u8>, TranslateError> {
@@ -88,7 +123,7 @@ fn set_ttl(packet: &mut [u8], ttl: u8) {
 }
 
 /// Returns the first eight bytes of the ICMPv6 error that an ICMP error becomes.
-fn start_of_v6(message: &[u8]) -> Option<[u8; 8]> {
+fn start_of_v6(message: &[u8], limit: u32) -> Option<[u8; 8]> {
     let (kind, code) = (u8_at(message, 0)?, u8_at(message, 1)?);
     match (kind, code) {
         (3, 0 | 1 | 5..=8 | 11 | 12) => Some(start(1, 0, 0)),
@@ -99,7 +134,7 @@ fn start_of_v6(message: &[u8]) -> Option<[u8; 8]> {
                 0 => plateau(u16_at(message, 10).unwrap_or(0)),
                 mtu => u32::from(mtu),
             };
-            Some(start(2, 0, (mtu + 20).max(1280)))
+            Some(start(2, 0, (mtu + 20).min(limit).max(1280)))
         }
         (3, 9 | 10 | 13 | 15) => Some(start(1, 1, 0)),
         (11, code) => Some(start(3, code, 0)),
@@ -109,15 +144,15 @@ fn start_of_v6(message: &[u8]) -> Option<[u8; 8]> {
 }
 
 /// Returns the first eight bytes of the ICMP error that an ICMPv6 error becomes.
-fn start_of_v4(message: &[u8]) -> Option<[u8; 8]> {
+fn start_of_v4(message: &[u8], limit: u32, difference: u32) -> Option<[u8; 8]> {
     let (kind, code) = (u8_at(message, 0)?, u8_at(message, 1)?);
     match (kind, code) {
         (1, 0 | 2 | 3) => Some(start(3, 1, 0)),
         (1, 1) => Some(start(3, 10, 0)),
         (1, 4) => Some(start(3, 3, 0)),
         (2, _) => {
-            let mtu = u32_at(message, 4)?.saturating_sub(20);
-            Some(start(3, 4, mtu.min(u32::from(u16::MAX))))
+            let mtu = u32_at(message, 4)?.min(limit);
+            Some(start(3, 4, mtu.saturating_sub(difference)))
         }
         (3, code) => Some(start(11, code, 0)),
         (4, 0) => {
@@ -128,6 +163,10 @@ fn start_of_v4(message: &[u8]) -> Option<[u8; 8]> {
         _ => None,
     }
 }
+
+/// How much of a packet an error with an extension quotes at least, in bytes
+/// ([RFC 4884 §4](https://www.rfc-editor.org/rfc/rfc4884#section-4)).
+const LEAST_ORIGINAL: usize = 128;
 
 fn start(kind: u8, code: u8, rest: u32) -> [u8; 8] {
     let [a, b, c, d] = rest.to_be_bytes();

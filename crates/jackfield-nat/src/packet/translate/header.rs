@@ -1,7 +1,7 @@
 use super::TranslateError;
 use crate::Address;
 use crate::packet::bytes::{put, put_u16, u8_at};
-use crate::packet::source_route::{SourceRoute, source_route};
+use crate::packet::source_route::{SourceRoute, segments_left, source_route};
 use crate::packet::{Headers, Packet, build, protocol};
 
 /// What a new IP header says that the old one does not.
@@ -81,7 +81,7 @@ fn to_v6(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
 }
 
 fn to_v4(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
-    if has_route_ahead(bytes, headers) {
+    if segments_left(bytes, headers).is_some() || extends_fragment(headers) {
         return None;
     }
     let (Some(source), Some(destination)) = (new.source.to_v4(), new.destination.to_v4()) else {
@@ -114,20 +114,16 @@ fn to_v4(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
     Some((buffer, 20))
 }
 
-/// Returns whether an IPv6 packet has a routing header with segments left.
-fn has_route_ahead(bytes: &[u8], headers: &Headers) -> bool {
-    let mut next = u8_at(bytes, 6).unwrap_or(0);
-    let mut at = 40;
-    while at < headers.transport_at {
-        if next == protocol::ROUTING && u8_at(bytes, at + 3) != Some(0) {
-            return true;
-        }
-        let units = match next {
-            protocol::FRAGMENT => 0,
-            _ => usize::from(u8_at(bytes, at + 1).unwrap_or(0)),
-        };
-        next = u8_at(bytes, at).unwrap_or(0);
-        at += 8 + 8 * units;
-    }
-    false
+/// Returns whether extension headers come after a fragment header, where IPv4 has no place for them
+/// ([RFC 7915 §5.1.1](https://www.rfc-editor.org/rfc/rfc7915#section-5.1.1)).
+fn extends_fragment(headers: &Headers) -> bool {
+    let extension = matches!(
+        headers.protocol,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::DESTINATION_OPTIONS
+            | protocol::AUTHENTICATION
+    );
+    let data_at = headers.fragment_at.map(|at| at + 8);
+    data_at.is_some_and(|at| extension || at != headers.transport_at)
 }

@@ -19,6 +19,8 @@ pub(crate) fn transport(
         Transport::Udp { .. } | Transport::Tcp { .. } => ports(bytes, headers, source, destination),
         Transport::Query { .. } => query(bytes, headers, source, destination),
         Transport::Later => Ok(()),
+        // A protocol without ports goes on as it is, but for IGMP, which ends at the next router.
+        Transport::Unknown if headers.protocol != protocol::IGMP => Ok(()),
         Transport::Error | Transport::OtherIcmp | Transport::Unknown => {
             Err(TranslateError::Untranslatable)
         }
