@@ -381,7 +381,7 @@ describe('what the server counts', () => {
 const METRICS = `
   const count = async (host, what) => {
     const text = await (await fetch('http://' + host + ':3478/metrics')).text();
-    return Number(new RegExp('jackfield_turn_total\\\\{what="' + what + '"\\\\} (\\\\d+)').exec(text)[1]);
+    return Number(new RegExp('jackfield_turn_' + what + '_total (\\\\d+)').exec(text)[1]);
   };
-  Promise.all([count('${SERVER}', 'discoveries'), count('${SERVER_SECOND}', 'helped')])
+  Promise.all([count('${SERVER}', 'discoveries'), count('${SERVER_SECOND}', 'helped_discoveries')])
     .then((counts) => console.log(JSON.stringify(counts)));`;

@@ -260,6 +260,17 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("hostile.test.mjs"),
     },
     Part {
+        name: "metrics",
+        about: "what Prometheus's checker says of the metrics",
+        after: &["build"],
+        needs: &[
+            Need::Node,
+            Need::Program("promtool", "prometheus"),
+            Need::NodePackages,
+        ],
+        action: Action::Suite("metrics.test.mjs"),
+    },
+    Part {
         name: "demo",
         about: "two browser windows and a server without any set-up",
         after: &["build"],

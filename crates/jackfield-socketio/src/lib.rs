@@ -74,4 +74,4 @@ pub use server::{
     EmitError, EmitWithAck, Event, Extensions, FetchedSockets, Handshake, Io, Namespace,
     NotAnObject, RemoteSocket, Room, ServerEvent, Socket, SocketId, adapter,
 };
-pub use stats::{Counter, Stats};
+pub use stats::{Counter, Stat, StatKind, Stats};

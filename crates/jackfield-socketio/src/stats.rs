@@ -35,82 +35,108 @@ impl Counter {
     }
 }
 
+/// One number of [`Stats`], and what an exporter has to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// The field's name; it ends in the unit, if there is one.
+    pub name: &'static str,
+    /// The field's documentation.
+    pub help: &'static str,
+    /// Whether the number only grows.
+    pub kind: StatKind,
+    /// The value.
+    pub value: u64,
+}
+
+/// Whether a number of [`Stats`] only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatKind {
+    /// The number rises and falls with what there is at present.
+    Level,
+    /// The number only grows, from 0 at the start of the server.
+    Total,
+}
+
 macro_rules! stats {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a server has counted since its start; levels are named so.
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident,)*) => {
+        /// What a server has counted since its start, and levels, which go up and down.
         #[derive(Debug, Default)]
         #[non_exhaustive]
         pub struct Stats {
-            $($(#[$doc])* pub $name: Counter,)*
+            $($(#[doc = $doc])* pub $name: Counter,)*
         }
 
         impl Stats {
-            /// Returns every name and value, for a metrics endpoint.
-            #[must_use]
-            pub fn all(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name.get()),)*]
+            /// Calls `visit` with each number, for a metrics endpoint.
+            pub fn visit(&self, mut visit: impl FnMut(Stat)) {
+                $(visit(Stat {
+                    name: stringify!($name),
+                    help: concat!($($doc),*),
+                    kind: StatKind::$kind,
+                    value: self.$name.get(),
+                });)*
             }
         }
     };
 }
 
 stats! {
-    /// Level: sessions that are open.
-    sessions,
-    /// Level: WebSocket connections that are open, probes included.
-    websockets,
-    /// Level: sockets that are in a namespace.
-    sockets,
+    /// Sessions that are open.
+    sessions: Level,
+    /// WebSocket connections that are open, probes included.
+    websockets: Level,
+    /// Sockets that are in a namespace.
+    sockets: Level,
     /// Sessions that were opened.
-    handshakes,
+    handshakes: Total,
     /// Sessions that moved from polling to WebSocket.
-    upgrades,
+    upgrades: Total,
     /// WebSockets that did not complete an upgrade within [`IoConfig::upgrade_timeout`](crate::IoConfig::upgrade_timeout).
-    upgrade_timeouts,
+    upgrade_timeouts: Total,
     /// Requests refused because their session is unknown.
-    unknown_sid,
+    unknown_sid: Total,
     /// Requests refused for another error of the client.
-    bad_requests,
+    bad_requests: Total,
     /// Handshakes refused by [`IoConfig::allow_request`](crate::IoConfig::allow_request).
-    forbidden,
+    forbidden: Total,
     /// Handshakes refused because [`IoConfig::allow_eio3`](crate::IoConfig::allow_eio3) is off.
-    unsupported_version,
+    unsupported_version: Total,
     /// Handshakes refused by [`IoConfig::max_connections`](crate::IoConfig::max_connections), or while closing.
-    too_many_connections,
+    too_many_connections: Total,
     /// Handshakes refused by [`IoConfig::handshake_rate`](crate::IoConfig::handshake_rate).
-    too_many_handshakes,
+    too_many_handshakes: Total,
     /// POST bodies and WebSocket messages above [`IoConfig::max_payload`](crate::IoConfig::max_payload).
-    payload_too_large,
+    payload_too_large: Total,
     /// POST bodies that took longer than [`IoConfig::body_timeout`](crate::IoConfig::body_timeout).
-    body_timeouts,
+    body_timeouts: Total,
     /// Sessions that ended because no heartbeat came within [`IoConfig::ping_timeout`](crate::IoConfig::ping_timeout).
-    ping_timeouts,
+    ping_timeouts: Total,
     /// Sessions that joined no namespace within [`IoConfig::connect_timeout`](crate::IoConfig::connect_timeout).
-    connect_timeouts,
+    connect_timeouts: Total,
     /// Sessions that ended because what the client sent is not the protocol.
-    protocol_errors,
+    protocol_errors: Total,
     /// Clients that asked for a namespace that does not exist.
-    invalid_namespaces,
+    invalid_namespaces: Total,
     /// Clients that a middleware refused.
-    connects_refused,
+    connects_refused: Total,
     /// Messages that came from clients.
-    messages_in,
+    received_messages: Total,
     /// Bytes of the messages that came from clients.
-    bytes_in,
+    received_bytes: Total,
     /// Packets that were queued for clients, attachments included.
-    packets_out,
+    sent_packets: Total,
     /// Volatile packets that were dropped because the client was not ready.
-    volatile_dropped,
+    volatile_dropped: Total,
     /// Packets that did not fit into a client's buffer ([`IoConfig::max_buffered`](crate::IoConfig::max_buffered)).
-    buffer_full,
+    buffer_full: Total,
     /// Clients that were disconnected because of that.
-    slow_consumers,
+    slow_consumers: Total,
     /// Times that reading from a client paused because of [`IoConfig::max_inbound`](crate::IoConfig::max_inbound).
-    inbound_paused,
+    inbound_paused: Total,
     /// Acknowledgements that did not come in time.
-    ack_timeouts,
+    ack_timeouts: Total,
     /// Acknowledgements that nobody waits for.
-    unknown_acks,
+    unknown_acks: Total,
     /// Handlers that panicked.
-    handler_panics,
+    handler_panics: Total,
 }

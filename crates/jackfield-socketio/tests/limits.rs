@@ -376,7 +376,7 @@ async fn nothing_more_is_read_while_handlers_are_behind() {
     }
     // The server has read a dozen and pauses; each one that is handled lets another in.
     until(|| io.stats().inbound_paused.get() > 0).await;
-    assert!(io.stats().messages_in.get() < 50);
+    assert!(io.stats().received_messages.get() < 50);
     for number in 0..100 {
         gate.notify_one();
         assert_eq!(timeout(LONG, handled.recv()).await.unwrap(), Some(number));

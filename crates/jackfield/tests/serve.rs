@@ -41,7 +41,7 @@ fn one_port_serves_stun_over_udp_and_tcp_and_http() {
     assert!(server.get("/nothing").starts_with("HTTP/1.1 404"));
     let metrics = server.get("/metrics");
     assert!(
-        metrics.contains("jackfield_turn_total{what=\"bindings\"} 2"),
+        metrics.contains("jackfield_turn_bindings_total 2"),
         "{metrics}"
     );
 }
@@ -69,7 +69,7 @@ fn a_silent_client_is_closed_and_counted() {
     assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
     let metrics = server.get("/metrics");
     assert!(
-        metrics.contains("what=\"connection_timeouts\"} 1"),
+        metrics.contains("jackfield_connection_timeouts_total 1"),
         "{metrics}"
     );
 }

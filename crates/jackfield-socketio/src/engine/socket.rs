@@ -192,7 +192,7 @@ impl EngineSocket {
         let result = self.with(|core, _| core.send(packets));
         let stats = &self.0.server.stats;
         match result {
-            Ok(()) => stats.packets_out.add(count),
+            Ok(()) => stats.sent_packets.add(count),
             Err(SendError::Closed) => {}
             Err(SendError::Full) => {
                 stats.buffer_full.increment();

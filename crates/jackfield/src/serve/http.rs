@@ -58,7 +58,7 @@ pub(super) async fn answer(
         "/healthz" => text(StatusCode::OK, "ok\n"),
         "/readyz" if app.is_ready() => text(StatusCode::OK, "ready\n"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        "/metrics" => metrics::answer(&app).await,
+        "/metrics" => metrics::answer(&app, request.headers()).await,
         path => pages::answer(request.method(), request.headers(), path)
             .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "there is nothing here\n")),
     };

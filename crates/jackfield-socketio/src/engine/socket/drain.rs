@@ -18,8 +18,8 @@ impl Shared {
                 Output::Flush(link) => state.wake(link, false),
                 Output::CloseLink(link) => state.wake(link, true),
                 Output::Message(message) => {
-                    self.server.stats.messages_in.increment();
-                    self.server.stats.bytes_in.add(message.len());
+                    self.server.stats.received_messages.increment();
+                    self.server.stats.received_bytes.add(message.len());
                     lock(&self.inbox).queue.push_back(Inbound::Message(message));
                     after.deliver = true;
                 }
