@@ -21,7 +21,8 @@ pub(crate) fn install(package: &str) -> Result<(), String> {
         apt_get(&["update"])?;
     }
     let install = ["install", "-y", "--no-install-recommends", package];
-    // A list that is older than the archive names files that are gone: a fresh one is worth one more try.
+    // A list that is older than the archive names files that are gone: a fresh one is worth one
+    // more try.
     apt_get(&install).or_else(|_| {
         apt_get(&["update"])?;
         apt_get(&install)
@@ -36,7 +37,8 @@ fn apt_get(args: &[&str]) -> Result<(), String> {
         .run()
 }
 
-/// Keeps packages from starting their services while it lives: a TURN server of Debian's would take our port.
+/// Keeps packages from starting their services while it lives: a TURN server of Debian's would take
+/// our port.
 struct ServicesStayDown {
     is_ours: bool,
 }

@@ -1,7 +1,7 @@
 //! What has to hold of the manifests, the dependencies and the features.
 //!
-//! The rules on licences, banned crates and sources are those of `deny.toml`, which cargo-deny reads too. It is not
-//! run here: building it takes longer than all our tests of Rust.
+//! The rules on licences, banned crates and sources are those of `deny.toml`, which cargo-deny
+//! reads too. It is not run here: building it takes longer than all our tests of Rust.
 
 mod features;
 mod metadata;

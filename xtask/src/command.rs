@@ -91,7 +91,7 @@ pub(crate) fn cargo(args: &[&str]) -> Run {
     Run::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(args.iter().copied())
 }
 
-/// Whether a program is on the search path, or in the folders that only root's path has.
+/// Returns whether a program is on the search path, or in the folders that only root's path has.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -99,7 +99,7 @@ pub(crate) fn is_installed(program: &str) -> bool {
         .any(|folder| folder.join(program).is_file())
 }
 
-/// Whether this process may do everything.
+/// Returns whether this process may do everything.
 pub(crate) fn is_root() -> bool {
     // The owner of a process's own folder is its effective user.
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)

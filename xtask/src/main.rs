@@ -1,11 +1,11 @@
 //! Sets up what Jackfield's tests need, and runs them all.
 //!
-//! `cargo xtask test` is what a developer and CI run; `cargo xtask test --only calls` runs a part of it, and
-//! `cargo xtask setup` only installs. `cargo xtask check` holds the dependencies to `deny.toml` and compiles every feature.
-//! `cargo xtask --help` lists the parts.
+//! `cargo xtask test` is what a developer and CI run; `cargo xtask test --only calls` runs a part
+//! of it, and `cargo xtask setup` only installs. `cargo xtask check` holds the dependencies to
+//! `deny.toml` and compiles every feature. `cargo xtask --help` lists the parts.
 //!
-//! A part whose needs this machine cannot meet is skipped and loudly said to be; with `CI=true` in the environment a
-//! skipped part is a failure, so a green CI means that everything ran.
+//! A part whose needs this machine cannot meet is skipped and loudly said to be; with `CI=true` in
+//! the environment a skipped part is a failure, so a green CI means that everything ran.
 
 #![expect(
     clippy::print_stdout,

@@ -65,8 +65,8 @@ fn check_size(file: &Path, limit: u64) -> Result<(), String> {
     }
 }
 
-/// What property tests choose their cases by, so that the same tree gives the same answer on every machine. Plain
-/// `cargo test` chooses others each time, and is how new cases are found.
+/// What property tests choose their cases by, so that the same tree gives the same answer on every
+/// machine. Plain `cargo test` chooses others each time, and is how new cases are found.
 const SEED: &str = "4787";
 
 const CHROMIUM: Need = Need::Program("chromium", "chromium");

@@ -58,7 +58,7 @@ impl Report {
         });
     }
 
-    /// Whether a part has failed.
+    /// Returns whether a part has failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.count(|outcome| matches!(outcome, Outcome::Failed(_))) > 0
     }

@@ -26,13 +26,14 @@ pub use args::command;
 
 use crate::config::{Config, ConfigError, Low};
 
-/// Runs a command line; returns 0 when it did what was asked, 1 when it ran and failed, 2 when it was wrongly used.
+/// Runs a command line; returns 0 when it did what was asked, 1 when it ran and failed, 2 when it
+/// was wrongly used.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
             let wrong = error.use_stderr();
-            // A closed pipe behind `--help` is nobody's failure.
+            // A closed pipe behind `--help` is no failure.
             let _ = error.print();
             return ExitCode::from(if wrong { 2 } else { 0 });
         }
@@ -138,14 +139,15 @@ fn complain(text: &str) {
     eprintln!("jackfield: {text}");
 }
 
-/// Returns whether results may have colours: on a terminal whose user did not refuse them (NO_COLOR).
+/// Returns whether results may have colours: on a terminal whose user did not refuse them
+/// (NO_COLOR).
 #[cfg(target_os = "linux")]
 fn has_colours() -> bool {
     use std::io::IsTerminal;
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Says something beside the results. Nobody has to hear it.
+/// Prints a notice on stderr; a closed stderr is no failure.
 #[cfg(target_os = "linux")]
 fn note(text: &str) {
     use std::io::Write;

@@ -1,8 +1,8 @@
 //! Configuration: what was typed becomes what is meant, in one step that can fail.
 //!
-//! [`Low`] is flat text from file, environment and flags; [`Config::resolve`] parses and checks all of it; the rest of the
-//! program sees only [`Config`]. [`KEYS`] is the one table of what can be configured: help, errors, `config explain` and
-//! the flags of `serve` come from it.
+//! [`Low`] is flat text from file, environment and flags; [`Config::resolve`] parses and checks all
+//! of it; the rest of the program sees only [`Config`]. [`KEYS`] is the one table of what can be
+//! configured: help, errors, `config explain` and the flags of `serve` come from it.
 
 mod error;
 mod keys;

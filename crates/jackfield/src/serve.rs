@@ -1,8 +1,9 @@
 //! The server: shards that each listen on every address, and what is behind them.
 //!
-//! A connection's way: `listeners` accept it on one shard, `connection` reads its first bytes, [`demux`] tells the
-//! protocol, and it goes to the shard's TURN core, to `http`, or through TLS and the same once more. UDP goes straight to
-//! the shard's TURN core. What shards share is in `app`: the signaling hub, Socket.IO, limits and counters.
+//! A connection's way: `listeners` accept it on one shard, `connection` reads its first bytes,
+//! [`demux`] tells the protocol, and it goes to the shard's TURN core, to `http`, or through TLS
+//! and the same once more. UDP goes straight to the shard's TURN core. What shards share is in
+//! `app`: the signaling hub, Socket.IO, limits and counters.
 
 mod addresses;
 mod admission;

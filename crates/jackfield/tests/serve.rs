@@ -135,7 +135,8 @@ fn a_plain_request_to_the_tls_port_is_told_so() {
         .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         .unwrap();
     let mut answer = String::new();
-    // What was not read is answered by a reset, which may come before the end of the answer was read.
+    // What was not read is answered by a reset, which may come before the end of the answer was
+    // read.
     let _reset = stream.read_to_string(&mut answer);
     assert!(answer.contains("this port speaks TLS"), "{answer}");
 }

@@ -25,7 +25,8 @@ pub fn command() -> Command {
     let root = root
         .subcommand(super::nat::command())
         .subcommand(super::lab::command());
-    // `jackfield --listen ...` is `jackfield serve --listen ...`; help shows the flags at one place only.
+    // `jackfield --listen ...` is `jackfield serve --listen ...`; help shows the flags at one place
+    // only.
     serve_arguments()
         .into_iter()
         .fold(root, |root, argument| root.arg(argument.hide(true)))

@@ -1,3 +1,5 @@
+//! `jackfield credentials`: mints TURN credentials.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};

@@ -1,3 +1,5 @@
+//! `jackfield config explain`: what each key does and accepts.
+
 use std::process::ExitCode;
 
 use clap::ArgMatches;

@@ -10,7 +10,8 @@ use super::table::KEYS;
 
 /// What was typed: each key's values as text, from the source that wins.
 ///
-/// Flags win over the environment, the environment over the file; a key's values are never mixed from two sources.
+/// Flags win over the environment, the environment over the file; a key's values are never mixed
+/// from two sources.
 #[derive(Debug, Clone, Default)]
 pub struct Low {
     values: BTreeMap<&'static str, (Source, Vec<String>)>,
@@ -60,8 +61,8 @@ impl Low {
 
     /// Adds what a TOML text says.
     ///
-    /// Keys may stand flat (`turn-max-lifetime = "1h"`) or in tables whose names are the first words of a key
-    /// (`[turn]`, then `max-lifetime`).
+    /// Keys may stand flat (`turn-max-lifetime = "1h"`) or in tables whose names are the first
+    /// words of a key (`[turn]`, then `max-lifetime`).
     ///
     /// # Errors
     ///
@@ -108,7 +109,8 @@ impl Low {
         Ok(())
     }
 
-    /// Adds what the `JACKFIELD_` variables among `variables` say; commas part the values of a repeatable key.
+    /// Adds what the `JACKFIELD_` variables among `variables` say; commas part the values of a
+    /// repeatable key.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The table of every key there is. Flags, variables, help, `config explain` and errors are made from it.
+//! The table of every key there is. Flags, variables, help, `config explain` and errors are made
+//! from it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;

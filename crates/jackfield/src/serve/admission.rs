@@ -1,3 +1,5 @@
+//! How many TCP connections there may be, in the process and from one address.
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,3 +1,5 @@
+//! What all shards share.
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,7 +15,7 @@ use super::admission::Admission;
 use super::counters::Counters;
 use super::ice::{IceMinter, Reached};
 use super::listeners::ShardParts;
-use super::signal::{self, Switchboard};
+use super::signal::{self, SharedHub};
 use super::{secret, turn};
 use crate::config::Config;
 
@@ -23,7 +25,7 @@ pub(super) struct App {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) ice: IceMinter,
-    pub(super) switchboard: Arc<Switchboard>,
+    pub(super) hub: Arc<SharedHub>,
     pub(super) io: Io,
     /// The HTTP side of `io`.
     pub(super) socketio: jackfield_socketio::engine::Service,
@@ -51,7 +53,7 @@ impl App {
         let secrets = secrets(&config)?;
         let minting = secrets.first().cloned().context("there is no secret")?;
         let ice = IceMinter::new(&config, minting);
-        let switchboard = Arc::new(Switchboard::new(
+        let hub = Arc::new(SharedHub::new(
             config.signal.clone(),
             Box::new(HubIce {
                 ice: ice.clone(),
@@ -61,13 +63,13 @@ impl App {
             secret::random_bytes()?,
             config.signal_max_queue,
         ));
-        let io = signal::socketio::serve(&config, &switchboard);
+        let io = signal::socketio::serve(&config, &hub);
         let connections = &config.connections;
         Ok(Arc::new(Self {
             clock,
             socketio: io.service(),
             io,
-            switchboard,
+            hub,
             admission: Arc::new(Admission::new(connections.max, connections.max_per_ip)),
             counters: Counters::default(),
             shards: OnceLock::new(),
@@ -91,7 +93,8 @@ impl App {
     }
 }
 
-/// Returns the configured secrets, or the one in the data directory; without a place to keep it, one that ends with us.
+/// Returns the configured secrets, or the one in the data directory; without a place to keep it,
+/// one that ends with us.
 fn secrets(config: &Config) -> Result<Vec<String>> {
     if !config.secrets.is_empty() {
         return Ok(config.secrets.clone());
@@ -141,7 +144,8 @@ impl Clock {
 struct HubIce {
     ice: IceMinter,
     clock: Clock,
-    /// Makes labels of names: a TURN user name travels in the clear, and a person's name is not for everyone on the way.
+    /// Makes labels of names: a TURN user name travels in the clear, and a person's name is not for
+    /// everyone on the way.
     labels: RandomState,
 }
 

@@ -159,7 +159,8 @@ impl Connections {
         }
     }
 
-    /// Waits for what the peer must do first, within the limit for silent peers; `None` if it fails or is late.
+    /// Waits for what the peer must do first, within the limit for silent peers; `None` if it fails
+    /// or is late.
     async fn in_time<T>(&self, work: impl Future<Output = std::io::Result<T>>) -> Option<T> {
         let limit = self.app.config.connections.first_bytes_timeout;
         match timeout(limit, work).await {

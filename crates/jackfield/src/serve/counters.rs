@@ -1,3 +1,5 @@
+//! What the server counts beside its parts.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the server itself counts, beside what its parts count.

@@ -1,3 +1,5 @@
+//! Where log lines go, and in which form.
+
 use std::io::IsTerminal;
 
 use anyhow::{Context, Result};

@@ -1,8 +1,8 @@
 //! `GET /metrics`: what every part has counted, for Prometheus.
 //!
 //! Each number is a family of its own, with one kind and one unit; shards add up. Prometheus itself
-//! asks for OpenMetrics. Whoever does not gets the older text format, which `promtool` and people
-//! with curl read.
+//! asks for OpenMetrics; every other client gets the older text format, which `promtool` and
+//! people with curl read.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,8 @@ use prometheus_client::registry::Registry;
 use super::app::App;
 use super::http::{Body, full, text};
 
-/// Answers with the present values. Labels are names of our own, never something that a client sent.
+/// Answers with the present values. Labels are names of our own, never something that a client
+/// sent.
 pub(super) async fn answer(app: &App, request: &HeaderMap) -> Response<Body> {
     let families = collect(app).await;
     let mut registry = Registry::with_prefix("jackfield");
@@ -268,7 +269,7 @@ fn server(app: &App, families: &mut Families) {
 }
 
 fn signaling(app: &App, families: &mut Families) {
-    let counts = app.switchboard.counts();
+    let counts = app.hub.counts();
     families.gauge(
         "signal_members",
         "Clients connected for signaling",

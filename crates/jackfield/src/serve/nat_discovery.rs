@@ -10,7 +10,7 @@ use jackfield_turn::Discovery;
 use super::addresses;
 use crate::config::Config;
 
-/// Returns what the TURN core is told.
+/// Returns the discovery part of the TURN core's configuration.
 pub(super) fn core(config: &Config, secrets: &[String]) -> Discovery {
     Discovery {
         places: places(config, &addresses::local()),
@@ -19,7 +19,8 @@ pub(super) fn core(config: &Config, secrets: &[String]) -> Discovery {
     }
 }
 
-/// Returns where else to listen, over UDP alone: the second port of each address, and both ports of the second one.
+/// Returns where else to listen, over UDP alone: the second port of each address, and both ports of
+/// the second one.
 ///
 /// # Errors
 ///
@@ -86,7 +87,8 @@ fn places(config: &Config, own: &[IpAddr]) -> Vec<Places> {
         .collect()
 }
 
-/// Returns the places of one family: one for the address listened on, or for each that a wildcard stands for.
+/// Returns the places of one family: one for the address listened on, or for each that a wildcard
+/// stands for.
 fn places_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<Places> {
     let wanted = &config.nat_discovery;
     let family = |ip: &&IpAddr| ip.is_ipv4() == first.is_ipv4();
@@ -113,7 +115,8 @@ fn places_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<P
         .collect()
 }
 
-/// Returns a local address with the public one that stands for it; one that stands for all stands for the first.
+/// Returns a local address with the public one that stands for it; one that stands for all stands
+/// for the first.
 fn place(config: &Config, local: IpAddr, is_first: bool) -> Place {
     let public = config.external_ips.iter().find(|(public, of)| match of {
         Some(of) => *of == local,

@@ -60,7 +60,8 @@ pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option
     let headers = response.headers_mut();
     headers.insert(header::ETAG, etag);
     headers.insert(header::CONTENT_TYPE, content_type(&name));
-    // A new binary has new pages: they are asked for each time, and answered 304 while they are the same.
+    // A new binary has new pages: they are asked for each time, and answered 304 while they are the
+    // same.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,

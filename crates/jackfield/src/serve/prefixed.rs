@@ -1,3 +1,5 @@
+//! A stream whose first bytes were read already.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};

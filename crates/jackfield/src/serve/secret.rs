@@ -13,7 +13,8 @@ const FILE: &str = "turn-secret";
 ///
 /// # Errors
 ///
-/// Fails when the directory or file can be neither read nor made, or when the file holds less than 16 characters.
+/// Fails when the directory or file can be neither read nor made, or when the file holds less than
+/// 16 characters.
 pub fn load_or_create(dir: &Path) -> Result<String> {
     let path = dir.join(FILE);
     match std::fs::read_to_string(&path) {

@@ -1,7 +1,7 @@
 //! Signaling: the hub of `jackfield-signal` behind WebSocket and behind Socket.IO.
 
+mod shared_hub;
 pub(super) mod socketio;
-mod switchboard;
 pub(super) mod websocket;
 
-pub(super) use switchboard::Switchboard;
+pub(super) use shared_hub::SharedHub;

@@ -1,3 +1,5 @@
+//! Starts the server, says where it is, and stops it.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -23,7 +25,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Fails when an address cannot be listened on, a certificate not be read, or a secret not be made.
+    /// Fails when an address cannot be listened on, a certificate not be read, or a secret not be
+    /// made.
     pub fn start(mut config: Config) -> Result<Self> {
         let tls_config = config
             .certificate
@@ -75,7 +78,7 @@ impl Server {
         &self.bindings.tls
     }
 
-    /// Returns what to tell whoever started the server: each URL, one a line.
+    /// Returns what the server prints at its start: each URL, one a line.
     pub fn announcement(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for address in &self.bindings.plain {
@@ -167,17 +170,18 @@ impl Server {
 
 /// Runs the signaling hub's deadlines on one shard.
 fn keep_time(context: &jackfield_driver::shard::ShardContext, app: &Arc<App>) {
-    let switchboard = Arc::clone(&app.switchboard);
+    let hub = Arc::clone(&app.hub);
     let mut shutdown = context.shutdown();
     context.spawn("signal-time", async move {
         tokio::select! {
-            () = switchboard.keep_time() => {}
+            () = hub.keep_time() => {}
             () = shutdown.requested() => {}
         }
     });
 }
 
-/// Finds out that each address is free; with `lenient`, leaves out those that this machine does not have.
+/// Finds out that each address is free; with `lenient`, leaves out those that this machine does not
+/// have.
 fn claim(addresses: &[SocketAddr], lenient: bool) -> Result<Vec<SocketAddr>> {
     let mut claimed = Vec::new();
     let mut last = None;
@@ -201,8 +205,8 @@ fn claim(addresses: &[SocketAddr], lenient: bool) -> Result<Vec<SocketAddr>> {
     }
 }
 
-/// Returns the names under which an address can be reached; a wildcard stands for localhost and every address of its
-/// family.
+/// Returns the names under which an address can be reached; a wildcard stands for localhost and
+/// every address of its family.
 fn hosts(address: SocketAddr) -> Vec<String> {
     if !address.ip().is_unspecified() {
         return vec![host(address.ip())];

@@ -11,7 +11,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Certificate;
 
-/// Returns what TLS listeners offer: TLS 1.2 and 1.3, `h2` and `http/1.1` for HTTP, `stun.turn` for TURN ([RFC 7443]).
+/// Returns what TLS listeners offer: TLS 1.2 and 1.3, `h2` and `http/1.1` for HTTP, `stun.turn` for
+/// TURN ([RFC 7443]).
 ///
 /// A client that names no protocol is served as well: browsers send none for `turns:`.
 ///

@@ -75,7 +75,8 @@ fn relay_addresses(config: &Config, own: &[IpAddr]) -> Result<Vec<RelayAddress>>
     Ok(relays)
 }
 
-/// Guesses the local address behind a public one: itself, the one we listen on, or the only one of its family.
+/// Guesses the local address behind a public one: itself, the one we listen on, or the only one of
+/// its family.
 fn local_for(advertised: IpAddr, config: &Config, own: &[IpAddr]) -> Option<IpAddr> {
     if own.contains(&advertised) {
         return Some(advertised);

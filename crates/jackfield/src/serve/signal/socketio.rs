@@ -1,5 +1,5 @@
-//! Signaling over Socket.IO: a message's `type` is the event's name, its fields are the one argument, and an
-//! acknowledgement is answered where one is asked for.
+//! Signaling over Socket.IO: a message's `type` is the event's name, its fields are the one
+//! argument, and an acknowledgement is answered where one is asked for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,35 +10,35 @@ use jackfield_socketio::{Ack, Event, Io, Socket};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use super::switchboard::{Delivery, Inlet, Patch, Switchboard};
+use super::shared_hub::{Delivery, MemberInput, Membership, SharedHub};
 use crate::config::Config;
 use crate::serve::ice::Reached;
 
-/// Returns a Socket.IO server whose main namespace leads to the switchboard.
-pub(in crate::serve) fn serve(config: &Config, switchboard: &Arc<Switchboard>) -> Io {
+/// Returns a Socket.IO server whose main namespace leads to the hub.
+pub(in crate::serve) fn serve(config: &Config, shared: &Arc<SharedHub>) -> Io {
     let io = Io::new(config.socketio.clone());
-    let switchboard = Arc::clone(switchboard);
+    let shared = Arc::clone(shared);
     io.on_connect(move |socket: Socket| {
-        patch_in(&switchboard, &socket);
+        join_hub(&shared, &socket);
         std::future::ready(())
     });
     io
 }
 
 /// Makes a socket a member of the hub for as long as it is connected.
-fn patch_in(switchboard: &Arc<Switchboard>, socket: &Socket) {
-    let patch = switchboard.connect(NewMember {
+fn join_hub(shared: &Arc<SharedHub>, socket: &Socket) {
+    let membership = shared.connect(NewMember {
         host: reached(socket).map(|reached| reached.to_url()),
         lobby: false,
     });
     let events = Arc::new(Events {
-        inlet: patch.inlet(),
+        input: membership.input(),
         waiting: Mutex::default(),
         next_ack: AtomicU64::new(0),
     });
     let gone = watch::Sender::new(false);
     tokio::spawn(forward(
-        patch,
+        membership,
         socket.clone(),
         Arc::clone(&events),
         gone.subscribe(),
@@ -63,7 +63,7 @@ fn reached(socket: &Socket) -> Option<Reached> {
 /// The events of one socket on their way to the hub.
 #[derive(Debug)]
 struct Events {
-    inlet: Inlet,
+    input: MemberInput,
     /// Acknowledgements that the hub has not answered yet.
     waiting: Mutex<HashMap<AckId, Ack>>,
     next_ack: AtomicU64,
@@ -81,7 +81,7 @@ impl Events {
         });
         let arguments = event.raw();
         let body = arguments.first().map_or("{}", |argument| argument.get());
-        self.inlet.event(event.name(), body, ack);
+        self.input.event(event.name(), body, ack);
     }
 
     fn answered(&self, ack: AckId) -> Option<Ack> {
@@ -94,14 +94,14 @@ impl Events {
 
 /// Sends what the hub has for a socket until either ends.
 async fn forward(
-    mut patch: Patch,
+    mut membership: Membership,
     socket: Socket,
     events: Arc<Events>,
     mut gone: watch::Receiver<bool>,
 ) {
     loop {
         let delivery = tokio::select! {
-            delivery = patch.next() => delivery,
+            delivery = membership.next() => delivery,
             _ = gone.wait_for(|gone| *gone) => return,
         };
         let sent = match delivery {

@@ -1,4 +1,5 @@
-//! Signaling over WebSocket, at `/signal` and for clients of MDN's sample at `/`: a JSON object a message.
+//! Signaling over WebSocket, at `/signal` and for clients of MDN's sample at `/`: a JSON object a
+//! message.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use jackfield_signal::NewMember;
 use jackfield_ws::{self as ws, CloseCode, CloseFrame, Message, WebSocket};
 
-use super::switchboard::{Delivery, Patch};
+use super::shared_hub::{Delivery, Membership};
 use crate::config::Config;
 use crate::serve::app::App;
 use crate::serve::http::{Body, full};
@@ -46,9 +47,6 @@ pub(in crate::serve) fn upgrade(
     }
 }
 
-/// The subprotocol that clients of MDN's sample offer.
-const SUBPROTOCOL: &str = "json";
-
 async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
     let mut socket = match upgrade.await {
         Ok(socket) => socket,
@@ -57,12 +55,12 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
             return;
         }
     };
-    let mut patch = app.switchboard.connect(member);
+    let mut membership = app.hub.connect(member);
     let mut stop = app.stop.subscribe();
     loop {
         let go_on = tokio::select! {
-            message = socket.recv() => receive(&patch, message),
-            delivery = patch.next() => deliver(&mut socket, delivery),
+            message = socket.recv() => receive(&membership, message),
+            delivery = membership.next() => deliver(&mut socket, delivery),
             _ = stop.wait_for(|stop| *stop) => {
                 socket.start_close(Some(&CloseFrame::new(CloseCode::RESTART, "the server stops")));
                 false
@@ -72,7 +70,7 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
             break;
         }
     }
-    drop(patch);
+    drop(membership);
     // The other side may be gone; the close is then over at once.
     if let Err(error) = socket.close(None).await {
         tracing::trace!(%error, "A WebSocket ended without a closing handshake");
@@ -80,13 +78,16 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
 }
 
 /// Passes a message on; returns whether there may be more.
-fn receive(patch: &Patch, message: Option<Result<Message, ws::Error>>) -> bool {
+fn receive(membership: &Membership, message: Option<Result<Message, ws::Error>>) -> bool {
     match message {
         Some(Ok(message)) => {
             match &message {
-                Message::Text(text) => patch.message(text),
-                // A binary message may be JSON as well; the hub refuses the empty text as malformed.
-                Message::Binary(bytes) => patch.message(std::str::from_utf8(bytes).unwrap_or("")),
+                Message::Text(text) => membership.message(text),
+                // A binary message may be JSON as well; the hub refuses the empty text as
+                // malformed.
+                Message::Binary(bytes) => {
+                    membership.message(std::str::from_utf8(bytes).unwrap_or(""));
+                }
             }
             true
         }
@@ -118,3 +119,6 @@ fn frame(code: u16, reason: &str) -> CloseFrame {
         reason,
     )
 }
+
+/// The subprotocol that clients of MDN's sample offer.
+const SUBPROTOCOL: &str = "json";

@@ -1,3 +1,5 @@
+//! The signaling hub, shared by every shard, and the queue towards each of its members.
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,13 +8,15 @@ use std::time::Instant;
 use jackfield_signal::{AckId, Config, Hub, IceServers, MemberId, NewMember, Output, Stats};
 use tokio::sync::{Notify, mpsc};
 
-/// The hub, where every shard's connections meet, and the way to each of its members.
+/// The hub, where every shard's connections meet, and the queue towards each of its members.
 ///
-/// Signaling is rare beside media, so one lock serves all shards; it is held while the hub thinks, never across an await.
+/// One hub keeps signaling in order without a protocol between shards. Signaling is a handful of
+/// messages a call, so one lock serves all shards; it is held while the hub works, never across an
+/// await.
 #[derive(Debug)]
-pub(in crate::serve) struct Switchboard {
+pub(in crate::serve) struct SharedHub {
     state: Mutex<State>,
-    /// Told when the hub's next deadline may have changed.
+    /// Wakes the timer task when the hub's next deadline may have changed.
     deadline: Notify,
     max_queue: usize,
 }
@@ -20,7 +24,7 @@ pub(in crate::serve) struct Switchboard {
 #[derive(Debug)]
 struct State {
     hub: Hub,
-    members: HashMap<MemberId, Line>,
+    members: HashMap<MemberId, Outbox>,
     wait: Option<Instant>,
     overflows: u64,
 }
@@ -51,37 +55,37 @@ pub(super) enum Delivery {
     },
 }
 
-/// The sending end towards one member, bounded in bytes.
+/// The queue towards one member, bounded in bytes.
 #[derive(Debug)]
-struct Line {
+struct Outbox {
     sender: mpsc::UnboundedSender<Delivery>,
     queued: Arc<AtomicUsize>,
 }
 
-/// One connection's place on the switchboard; dropping it takes the member off.
+/// One connection's membership of the hub; dropping it disconnects the member.
 #[derive(Debug)]
-pub(super) struct Patch {
-    switchboard: Arc<Switchboard>,
+pub(super) struct Membership {
+    hub: Arc<SharedHub>,
     member: MemberId,
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     queued: Arc<AtomicUsize>,
 }
 
-/// What the switchboard has counted.
+/// What the hub and its queues have counted.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct SwitchboardCounts {
+pub(in crate::serve) struct HubCounts {
     /// What the hub counts.
     pub(in crate::serve) hub: Stats,
     /// Members there are.
     pub(in crate::serve) members: usize,
     /// Rooms there are.
     pub(in crate::serve) rooms: usize,
-    /// Members taken off because they read too slowly.
+    /// Members disconnected because they read too slowly.
     pub(in crate::serve) overflows: u64,
 }
 
-impl Switchboard {
-    /// Returns a switchboard that queues at most `max_queue` bytes for one member.
+impl SharedHub {
+    /// Returns a hub that queues at most `max_queue` bytes for one member.
     pub(in crate::serve) fn new(
         config: Config,
         ice: Box<dyn IceServers + Send>,
@@ -100,21 +104,21 @@ impl Switchboard {
         }
     }
 
-    /// Takes a new member on.
-    pub(super) fn connect(self: &Arc<Self>, member: NewMember) -> Patch {
+    /// Makes a connection a member.
+    pub(super) fn connect(self: &Arc<Self>, member: NewMember) -> Membership {
         let now = Instant::now();
         let (sender, deliveries) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
         let mut state = self.lock();
         let member = state.hub.handle_connect(now, member);
-        let line = Line {
+        let outbox = Outbox {
             sender,
             queued: Arc::clone(&queued),
         };
-        state.members.insert(member, line);
+        state.members.insert(member, outbox);
         self.drain(state);
-        Patch {
-            switchboard: Arc::clone(self),
+        Membership {
+            hub: Arc::clone(self),
             member,
             deliveries,
             queued,
@@ -142,9 +146,9 @@ impl Switchboard {
         }
     }
 
-    pub(in crate::serve) fn counts(&self) -> SwitchboardCounts {
+    pub(in crate::serve) fn counts(&self) -> HubCounts {
         let state = self.lock();
-        SwitchboardCounts {
+        HubCounts {
             hub: *state.hub.stats(),
             members: state.hub.member_count(),
             rooms: state.hub.room_count(),
@@ -181,24 +185,24 @@ impl Switchboard {
         }
     }
 
-    /// Queues a delivery; a member whose queue is full is taken off.
+    /// Queues a delivery; a member whose queue is full is disconnected.
     fn deliver(&self, state: &mut State, member: MemberId, delivery: Delivery) {
-        let Some(line) = state.members.get(&member) else {
+        let Some(outbox) = state.members.get(&member) else {
             return; // Its connection ended in the same moment.
         };
         let closing = matches!(delivery, Delivery::Close { .. });
         let length = delivery.length();
-        let queued = line.queued.fetch_add(length, Ordering::Relaxed) + length;
+        let queued = outbox.queued.fetch_add(length, Ordering::Relaxed) + length;
         if queued > self.max_queue {
             let (code, reason) = (1008, "reads too slowly");
-            // The receiver may be gone: then there is nobody left to tell.
-            let _ = line.sender.send(Delivery::Close { code, reason });
+            // The receiver may have ended already; then its connection is closing anyway.
+            let _ = outbox.sender.send(Delivery::Close { code, reason });
             state.members.remove(&member);
             state.overflows += 1;
             state.hub.handle_disconnect(Instant::now(), member);
             return;
         }
-        let _ = line.sender.send(delivery);
+        let _ = outbox.sender.send(delivery);
         if closing {
             state.members.remove(&member);
         }
@@ -214,12 +218,12 @@ impl Delivery {
     }
 }
 
-impl Patch {
+impl Membership {
     /// Takes a message that came as a JSON object with a `type`.
     pub(super) fn message(&self, text: &str) {
-        let mut state = self.switchboard.lock();
+        let mut state = self.hub.lock();
         state.hub.handle_message(Instant::now(), self.member, text);
-        self.switchboard.drain(state);
+        self.hub.drain(state);
     }
 
     /// Returns the next thing to send; `None` when there will be no more.
@@ -229,39 +233,39 @@ impl Patch {
         Some(delivery)
     }
 
-    /// Returns a handle that takes events while this place is held.
-    pub(super) fn inlet(&self) -> Inlet {
-        Inlet {
-            switchboard: Arc::clone(&self.switchboard),
+    /// Returns a handle for the events of this member.
+    pub(super) fn input(&self) -> MemberInput {
+        MemberInput {
+            hub: Arc::clone(&self.hub),
             member: self.member,
         }
     }
 }
 
-impl Drop for Patch {
+impl Drop for Membership {
     fn drop(&mut self) {
-        let mut state = self.switchboard.lock();
+        let mut state = self.hub.lock();
         state.members.remove(&self.member);
         state.hub.handle_disconnect(Instant::now(), self.member);
-        self.switchboard.drain(state);
+        self.hub.drain(state);
     }
 }
 
-/// The way from one member to the hub.
+/// A handle that passes the events of one member to the hub.
 #[derive(Debug, Clone)]
-pub(super) struct Inlet {
-    switchboard: Arc<Switchboard>,
+pub(super) struct MemberInput {
+    hub: Arc<SharedHub>,
     member: MemberId,
 }
 
-impl Inlet {
+impl MemberInput {
     /// Takes an event of type `kind` with a JSON object, and perhaps an acknowledgement to answer.
     pub(super) fn event(&self, kind: &str, body: &str, ack: Option<AckId>) {
-        let mut state = self.switchboard.lock();
+        let mut state = self.hub.lock();
         state
             .hub
             .handle_event(Instant::now(), self.member, kind, body, ack);
-        self.switchboard.drain(state);
+        self.hub.drain(state);
     }
 }
 
@@ -272,9 +276,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_reaches_the_other_members_of_a_room_in_order() {
-        let switchboard = switchboard(1 << 20);
-        let mut ann = switchboard.connect(NewMember::default());
-        let bob = switchboard.connect(NewMember::default());
+        let hub = hub(1 << 20);
+        let mut ann = hub.connect(NewMember::default());
+        let bob = hub.connect(NewMember::default());
         ann.message(r#"{"type":"join","room":"r","name":"ann"}"#);
         bob.message(r#"{"type":"join","room":"r","name":"bob"}"#);
         bob.message(r#"{"type":"message","room":"r","text":"one"}"#);
@@ -293,12 +297,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_member_that_does_not_read_is_taken_off_and_the_others_go_on() {
-        let switchboard = switchboard(2_000);
-        let mut ann = switchboard.connect(NewMember::default());
-        let mut bob = switchboard.connect(NewMember::default());
+        let hub = hub(2_000);
+        let mut ann = hub.connect(NewMember::default());
+        let mut bob = hub.connect(NewMember::default());
         ann.message(r#"{"type":"join","room":"r","name":"ann"}"#);
         bob.message(r#"{"type":"join","room":"r","name":"bob"}"#);
-        while switchboard.counts().overflows == 0 {
+        while hub.counts().overflows == 0 {
             bob.message(r#"{"type":"message","room":"r","text":"0123456789012345678901234567890123456789"}"#);
             while bob.queued.load(Ordering::Relaxed) > 0 {
                 bob.next().await.unwrap();
@@ -310,11 +314,11 @@ mod tests {
         }
         assert!(matches!(last, Some(Delivery::Close { code: 1008, .. })));
         bob.message(r#"{"type":"message","room":"r","text":"still here"}"#);
-        assert_eq!(switchboard.counts().overflows, 1);
+        assert_eq!(hub.counts().overflows, 1);
     }
 
-    fn switchboard(max_queue: usize) -> Arc<Switchboard> {
-        Arc::new(Switchboard::new(
+    fn hub(max_queue: usize) -> Arc<SharedHub> {
+        Arc::new(SharedHub::new(
             Config::default(),
             Box::new(NoIceServers),
             [7; 32],
