@@ -38,6 +38,8 @@
 //! shards.join();
 //! ```
 
+#[cfg(target_os = "linux")]
+mod control_message;
 pub mod discovery;
 pub mod port;
 pub mod portmap;

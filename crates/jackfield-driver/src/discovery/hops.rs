@@ -15,6 +15,10 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use jackfield_stun::{Class, MessageWriter, Method, TransactionId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::control_message::ControlBuffer;
 
 /// How the routers on the way are asked.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +41,9 @@ impl Default for HopsConfig {
 /// The first routers on a way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hops {
-    /// Them, the nearest first; those that kept silent have no address.
+    /// The addresses of the routers, the nearest first; `None` for each that did not answer.
     pub routers: Vec<Option<IpAddr>>,
-    /// Whether the server comes right after them.
+    /// Whether the server comes right after the last of them.
     pub is_all: bool,
 }
 
@@ -76,11 +80,11 @@ pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Hops> {
     }
     let end = probes
         .iter()
-        .position(|probe| probe.found == Some(Found::Server));
+        .position(|probe| probe.answer == Some(Answer::Server));
     let reached = end.unwrap_or(probes.len());
-    let routers = probes.iter().take(reached).map(|probe| match probe.found {
-        Some(Found::Router(ip)) => Some(ip),
-        Some(Found::Server) | None => None,
+    let routers = probes.iter().take(reached).map(|probe| match probe.answer {
+        Some(Answer::Router(ip)) => Some(ip),
+        Some(Answer::Server) | None => None,
     });
     Ok(Hops {
         routers: routers.collect(),
@@ -96,12 +100,12 @@ const SENDINGS: u32 = 3;
 struct Probe {
     socket: UdpSocket,
     request: Vec<u8>,
-    found: Option<Found>,
+    answer: Option<Answer>,
 }
 
 /// Who answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum Answer {
     /// A router, where the datagram's time to live ended.
     Router(IpAddr),
     /// The server, or the machine that it should be on.
@@ -113,7 +117,7 @@ impl Probe {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_nonblocking(true)?;
         socket.set_ttl(u32::from(ttl))?;
-        hear_errors(&socket)?;
+        queue_errors(&socket)?;
         socket.connect(server)?;
         let mut id = [0; 12];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
@@ -129,12 +133,12 @@ impl Probe {
         Ok(Self {
             socket,
             request,
-            found: None,
+            answer: None,
         })
     }
 
     fn is_over(&self) -> bool {
-        self.found.is_some()
+        self.answer.is_some()
     }
 
     fn send(&self) {
@@ -149,22 +153,22 @@ impl Probe {
     fn read(&mut self) {
         let mut room = [0; 512];
         while let Some(error) = read_error(&self.socket) {
-            self.found = self.found.or(Some(error));
+            self.answer = self.answer.or(Some(error));
         }
         match self.socket.recv(&mut room) {
-            Ok(_) => self.found = Some(Found::Server),
+            Ok(_) => self.answer = Some(Answer::Server),
             // Nothing is there, or the error that was just read from the queue.
             Err(_) => {
                 if let Some(error) = read_error(&self.socket) {
-                    self.found = self.found.or(Some(error));
+                    self.answer = self.answer.or(Some(error));
                 }
             }
         }
     }
 }
 
-/// Asks the system to keep ICMP errors for the socket.
-fn hear_errors(socket: &UdpSocket) -> io::Result<()> {
+/// Asks the system to queue ICMP errors for the socket.
+fn queue_errors(socket: &UdpSocket) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open, and the option's value is an int that lives through the call.
     let result = unsafe {
@@ -185,103 +189,58 @@ fn hear_errors(socket: &UdpSocket) -> io::Result<()> {
 
 /// Waits until one of the sockets has something, at most for `timeout`.
 fn wait(probes: &[Probe], timeout: Duration) -> io::Result<()> {
-    let mut polled: Vec<libc::pollfd> = probes
-        .iter()
-        .filter(|probe| !probe.is_over())
-        .map(|probe| libc::pollfd {
-            fd: probe.socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
+    let waiting = probes.iter().filter(|probe| !probe.is_over());
+    // An ICMP error wakes a poll as POLLERR, which is always asked for.
+    let mut polled: Vec<PollFd<'_>> = waiting
+        .map(|probe| PollFd::new(&probe.socket, PollFlags::IN))
         .collect();
-    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the pointer and the count are those of a vector that lives through the call.
-    let result = unsafe {
-        libc::poll(
-            polled.as_mut_ptr(),
-            polled.len() as libc::nfds_t,
-            millis.saturating_add(1),
-        )
-    };
-    if result < 0 {
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
+    let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
-/// Room for the control message that says who sent an ICMP error, aligned as the system wants it.
-#[repr(C, align(8))]
-struct Control([u8; 256]);
-
 /// Takes one error from the socket's queue; errors of other kinds than ICMP's are passed over.
-fn read_error(socket: &UdpSocket) -> Option<Found> {
+fn read_error(socket: &UdpSocket) -> Option<Answer> {
     let mut payload = [0_u8; 64];
-    let mut control = Control([0; 256]);
+    let mut control = ControlBuffer::default();
     let mut part = libc::iovec {
         iov_base: payload.as_mut_ptr().cast(),
         iov_len: payload.len(),
     };
-    // SAFETY: a msghdr of zeroes is a valid one without buffers; the system writes only into what it is given below.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len() as _;
-    // SAFETY: the descriptor is open, and the buffers in `message` live through the call.
+    // SAFETY: a header of zeroes is a valid one, without buffers.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    control.lend(&mut header);
+    // SAFETY: the descriptor is open, and the buffers that the header points at live through the call.
     let received = unsafe {
         libc::recvmsg(
             socket.as_raw_fd(),
-            &raw mut message,
+            &raw mut header,
             libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
         )
     };
     if received < 0 {
         return None;
     }
-    // SAFETY: the kernel has filled in `message`, whose control buffer lives as long as the pointers into it.
-    let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    while !header.is_null() {
-        // SAFETY: the header is inside of the control buffer, as CMSG_FIRSTHDR and CMSG_NXTHDR promise.
-        let (level, kind, length) = unsafe {
-            (
-                (*header).cmsg_level,
-                (*header).cmsg_type,
-                (*header).cmsg_len,
-            )
-        };
-        if level == libc::IPPROTO_IP && kind == libc::IP_RECVERR && length >= ERROR_LENGTH {
-            // SAFETY: the control message is long enough for the error and the address behind it, and both are
-            // plain numbers; they are read without a promise about their alignment.
-            let (error, offender) = unsafe {
-                let data = libc::CMSG_DATA(header);
-                let error = data.cast::<libc::sock_extended_err>().read_unaligned();
-                let behind = data.add(size_of::<libc::sock_extended_err>());
-                (error, behind.cast::<libc::sockaddr_in>().read_unaligned())
-            };
-            return found(&error, &offender);
-        }
-        // SAFETY: as above.
-        header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
-    }
-    None
+    let mut messages = control.messages(&header);
+    let message = messages
+        .find(|message| (message.level, message.kind) == (libc::IPPROTO_IP, libc::IP_RECVERR))?;
+    // The address of the router that sent the ICMP error stands behind the error (`SO_EE_OFFENDER`).
+    let offender = message.read_behind::<libc::sock_extended_err, libc::sockaddr_in>()?;
+    answer(&message.read()?, &offender)
 }
 
-/// Bytes of a control message with an error and an IPv4 address behind it, its own header included.
-const ERROR_LENGTH: usize = size_of::<libc::cmsghdr>()
-    + size_of::<libc::sock_extended_err>()
-    + size_of::<libc::sockaddr_in>();
-
-fn found(error: &libc::sock_extended_err, offender: &libc::sockaddr_in) -> Option<Found> {
+fn answer(error: &libc::sock_extended_err, offender: &libc::sockaddr_in) -> Option<Answer> {
     if error.ee_origin != libc::SO_EE_ORIGIN_ICMP {
         return None;
     }
     let ip = IpAddr::from(u32::from_be(offender.sin_addr.s_addr).to_be_bytes());
     match (error.ee_type, error.ee_code) {
-        (TIME_EXCEEDED, _) => Some(Found::Router(ip)),
-        (UNREACHABLE, PORT_UNREACHABLE) => Some(Found::Server),
+        (TIME_EXCEEDED, _) => Some(Answer::Router(ip)),
+        (UNREACHABLE, PORT_UNREACHABLE) => Some(Answer::Server),
         _ => None,
     }
 }

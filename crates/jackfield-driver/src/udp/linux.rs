@@ -15,6 +15,7 @@ use std::ptr;
 use super::batch::{Received, RecvBatch};
 use super::egress::{Egress, Run};
 use super::{Fragmenting, TrainRefusal};
+use crate::control_message::{ControlBuffer, ControlMessage, to_field};
 
 /// Prepares a socket: coalesced receives if `gro`, and where each datagram came to if `wildcard`.
 /// Returns whether the kernel cuts trains into datagrams.
@@ -96,16 +97,17 @@ pub(super) fn receive(
                 socket.as_raw_fd(),
                 scratch.headers.as_mut_ptr(),
                 messages as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                MSG_DONTWAIT as _,
                 ptr::null_mut(),
             )
         };
         let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
-        for (header, name) in scratch.headers.iter().zip(&scratch.names).take(got) {
+        let parts = scratch.names.iter().zip(&scratch.controls);
+        for (header, (name, controls)) in scratch.headers.iter().zip(parts).take(got) {
             // A sender without an address cannot be answered; the slot stays, so that buffers and notes match.
             let remote = to_socket_addr(name).unwrap_or(UNSPECIFIED);
             let len = header.msg_len as usize;
-            let (local_ip, segment) = read_controls(&header.msg_hdr);
+            let (local_ip, segment) = read_controls(controls.messages(&header.msg_hdr));
             received.push(Received {
                 local: local_ip.map_or(bound, |ip| SocketAddr::new(ip, bound.port())),
                 remote,
@@ -138,7 +140,7 @@ pub(super) fn send(socket: &impl AsRawFd, bound: SocketAddr, egress: &Egress) ->
                 socket.as_raw_fd(),
                 scratch.headers.as_mut_ptr(),
                 messages as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                MSG_DONTWAIT as _,
             )
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
@@ -154,7 +156,7 @@ fn send_one(socket: &impl AsRawFd, bytes: &[u8], remote: SocketAddr) -> io::Resu
             socket.as_raw_fd(),
             bytes.as_ptr().cast(),
             bytes.len(),
-            libc::MSG_DONTWAIT,
+            MSG_DONTWAIT,
             ptr::from_ref(&name).cast(),
             length,
         )
@@ -191,7 +193,7 @@ thread_local! {
 struct ReceiveScratch {
     headers: Vec<libc::mmsghdr>,
     names: Vec<libc::sockaddr_storage>,
-    controls: Vec<Control>,
+    controls: Vec<ControlBuffer>,
     pieces: Vec<libc::iovec>,
 }
 
@@ -204,7 +206,7 @@ impl ReceiveScratch {
             let (header, name) = unsafe { (zeroed(), zeroed()) };
             self.headers.resize(messages, header);
             self.names.resize(messages, name);
-            self.controls.resize(messages, Control::default());
+            self.controls.resize(messages, ControlBuffer::default());
         }
         self.pieces.clear();
         self.pieces.extend(rooms.map(|room| libc::iovec {
@@ -222,8 +224,7 @@ impl ReceiveScratch {
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             header.msg_iov = ptr::from_mut(piece);
             header.msg_iovlen = 1;
-            header.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_controllen = size_of::<Control>();
+            control.lend(header);
             header.msg_flags = 0;
         }
         messages
@@ -235,7 +236,7 @@ impl ReceiveScratch {
 struct SendScratch {
     headers: Vec<libc::mmsghdr>,
     names: Vec<(libc::sockaddr_storage, libc::socklen_t)>,
-    controls: Vec<Control>,
+    controls: Vec<ControlBuffer>,
     pieces: Vec<libc::iovec>,
     /// How many pieces each message has.
     piece_counts: Vec<usize>,
@@ -265,7 +266,7 @@ impl SendScratch {
         if self.headers.len() < messages {
             // SAFETY: plain data, for which zeroes are a value (null pointers).
             self.headers.resize(messages, unsafe { zeroed() });
-            self.controls.resize(messages, Control::default());
+            self.controls.resize(messages, ControlBuffer::default());
         }
         let parts = self
             .names
@@ -282,7 +283,7 @@ impl SendScratch {
             header.msg_name = ptr::from_mut(&mut name.0).cast();
             header.msg_namelen = name.1;
             header.msg_iov = own.as_mut_ptr();
-            header.msg_iovlen = own.len();
+            header.msg_iovlen = to_field(own.len());
             header.msg_flags = 0;
             write_controls(header, control, bound, run);
         }
@@ -290,53 +291,41 @@ impl SendScratch {
     }
 }
 
-/// Room for the control messages of one message, aligned as their headers have to be.
-#[derive(Clone, Copy, Default)]
-#[repr(C, align(8))]
-struct Control([u64; 16]);
-
 /// Returns the local address a message came to and the size of its datagrams, where the kernel says so.
-fn read_controls(header: &libc::msghdr) -> (Option<IpAddr>, Option<usize>) {
+fn read_controls<'m>(
+    messages: impl Iterator<Item = ControlMessage<'m>>,
+) -> (Option<IpAddr>, Option<usize>) {
     let mut local = None;
     let mut segment = None;
-    // SAFETY: the kernel has filled the control buffer that `header` points at, and `CMSG_NXTHDR` stays within it.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: a pointer from `CMSG_FIRSTHDR` or `CMSG_NXTHDR` is null or that of a whole control header.
-    while let Some(control) = unsafe { next.as_ref() } {
-        // SAFETY: as above; the data follows the header.
-        let data = unsafe { libc::CMSG_DATA(control) };
-        match (control.cmsg_level, control.cmsg_type) {
+    for message in messages {
+        match (message.level, message.kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // SAFETY: the kernel puts a whole `in_pktinfo` there, perhaps unaligned.
-                let info: libc::in_pktinfo = unsafe { ptr::read_unaligned(data.cast()) };
                 // The address to answer from, which differs from the one it was sent to for a broadcast.
-                local = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+                let ip = |info: libc::in_pktinfo| info.ipi_spec_dst.s_addr.to_ne_bytes();
+                local = message.read().map(|info| Ipv4Addr::from(ip(info)).into());
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                // SAFETY: the kernel puts a whole `in6_pktinfo` there, perhaps unaligned.
-                let info: libc::in6_pktinfo = unsafe { ptr::read_unaligned(data.cast()) };
-                local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                let ip = |info: libc::in6_pktinfo| info.ipi6_addr.s6_addr;
+                local = message.read().map(|info| Ipv6Addr::from(ip(info)).into());
             }
             (libc::SOL_UDP, libc::UDP_GRO) => {
-                // SAFETY: the kernel puts an int there, perhaps unaligned.
-                let size: libc::c_int = unsafe { ptr::read_unaligned(data.cast()) };
-                segment = usize::try_from(size).ok().filter(|size| *size > 0);
+                let size = message.read::<libc::c_int>();
+                segment = size.and_then(|size| usize::try_from(size).ok());
             }
             _ => {}
         }
-        // SAFETY: `control` came from this header's control buffer.
-        next = unsafe { libc::CMSG_NXTHDR(header, control) };
     }
-    (local, segment)
+    (local, segment.filter(|size| *size > 0))
 }
 
 /// Writes where a run is sent from and the size of its datagrams, where either has to be said.
-fn write_controls(header: &mut libc::msghdr, control: &mut Control, bound: SocketAddr, run: &Run) {
-    header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = size_of::<Control>();
-    let mut used = 0;
-    // SAFETY: the control buffer is larger than the two control messages together, and aligned for their headers.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+fn write_controls(
+    header: &mut libc::msghdr,
+    buffer: &mut ControlBuffer,
+    bound: SocketAddr,
+    run: &Run,
+) {
+    let mut writer = buffer.writer();
     match run.to.source {
         Some(IpAddr::V4(ip)) if bound.is_ipv4() => {
             let info = libc::in_pktinfo {
@@ -346,7 +335,7 @@ fn write_controls(header: &mut libc::msghdr, control: &mut Control, bound: Socke
                 },
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
-            used += put_control(header, &mut next, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            writer.put(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
         }
         Some(IpAddr::V6(ip)) if bound.is_ipv6() => {
             let info = libc::in6_pktinfo {
@@ -355,76 +344,16 @@ fn write_controls(header: &mut libc::msghdr, control: &mut Control, bound: Socke
                 },
                 ipi6_ifindex: 0,
             };
-            used += put_control(
-                header,
-                &mut next,
-                libc::IPPROTO_IPV6,
-                libc::IPV6_PKTINFO,
-                info,
-            );
+            writer.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
         }
         _ => {}
     }
     if run.count > 1 {
         // A run never holds datagrams above 64 KiB.
         let size = u16::try_from(run.segment).unwrap_or(u16::MAX);
-        used += put_control(header, &mut next, libc::SOL_UDP, libc::UDP_SEGMENT, size);
+        writer.put(libc::SOL_UDP, libc::UDP_SEGMENT, size);
     }
-    header.msg_controllen = used;
-    if used == 0 {
-        header.msg_control = ptr::null_mut();
-    }
-}
-
-/// Writes one control message at `next`, moves `next` behind it, and returns the bytes it takes.
-fn put_control<T: Copy>(
-    header: &libc::msghdr,
-    next: &mut *mut libc::cmsghdr,
-    level: libc::c_int,
-    kind: libc::c_int,
-    value: T,
-) -> usize {
-    let size = size_of::<T>() as libc::c_uint;
-    // SAFETY: arithmetic only.
-    let (len, space) = unsafe {
-        (
-            libc::CMSG_LEN(size) as usize,
-            libc::CMSG_SPACE(size) as usize,
-        )
-    };
-    // SAFETY: `next` is null or that of a control header inside the buffer, which has room for all that is ever written:
-    // 128 bytes against at most 40 for an address and 24 for a segment size.
-    let Some(control) = (unsafe { next.as_mut() }) else {
-        return 0;
-    };
-    control.cmsg_level = level;
-    control.cmsg_type = kind;
-    control.cmsg_len = len;
-    // SAFETY: as above; the data follows the header.
-    unsafe { ptr::write_unaligned(libc::CMSG_DATA(control).cast(), value) };
-    // SAFETY: the buffer behind is zeroes or an old control message; only its position is used.
-    *next = unsafe { control_after(header, control, space) };
-    space
-}
-
-/// Returns the position `space` bytes behind `control`, or null if no header fits there.
-///
-/// `CMSG_NXTHDR` would read the length at that position, which holds what an earlier send left.
-///
-/// # Safety
-/// `control` lies in the control buffer of `header`.
-unsafe fn control_after(
-    header: &libc::msghdr,
-    control: *mut libc::cmsghdr,
-    space: usize,
-) -> *mut libc::cmsghdr {
-    let start = header.msg_control as usize;
-    let position = control as usize - start + space;
-    if position + size_of::<libc::cmsghdr>() > header.msg_controllen {
-        return ptr::null_mut();
-    }
-    // SAFETY: the position is inside the buffer, and a multiple of a control header's alignment as `space` is.
-    unsafe { header.msg_control.byte_add(position).cast() }
+    writer.finish(header);
 }
 
 fn to_socket_addr(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
@@ -472,6 +401,9 @@ fn from_socket_addr(address: SocketAddr) -> (libc::sockaddr_storage, libc::sockl
     };
     (name, len as libc::socklen_t)
 }
+
+/// The flag has one type, and the parameter that takes it another in musl's recvmmsg(2) and sendmmsg(2).
+const MSG_DONTWAIT: libc::c_int = libc::MSG_DONTWAIT;
 
 const UNSPECIFIED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
