@@ -179,7 +179,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "wire",
-        about: "IPv6, NAT64 and trains of packets through the NAT router",
+        about: "IPv6, NAT64 and trains through the NAT router; what ends an isolated process",
         after: &[],
         needs: &[Need::Root],
         action: Action::Cargo(&[&[
@@ -187,6 +187,8 @@ pub(crate) const PARTS: &[Part] = &[
             "--locked",
             "--package",
             "jackfield-router",
+            "--test",
+            "isolation",
             "--test",
             "wire",
             "--",

@@ -77,7 +77,7 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
     let _joined = join(lab.inside, there.netns)?;
     let mut command = Command::new(program);
     command.args(arguments).envs(&there.variables);
-    process::call_host(&mut command, host);
+    process::set_host_name(&mut command, host);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -240,7 +240,7 @@ fn command(job: &Job, context: &JobContext<'_>) -> Result<Command> {
             .process_group(0);
     }
     context.netns.start_inside(&mut command)?;
-    process::call_host(&mut command, &job.host);
+    process::set_host_name(&mut command, &job.host);
     Ok(command)
 }
 

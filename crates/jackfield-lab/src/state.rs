@@ -4,12 +4,12 @@
 //! killed, and is all that such a lab leaves: the next lab removes it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use jackfield_router::namespace::process::try_lock;
 use serde::{Deserialize, Serialize};
 
 /// The labs of a user: a folder with a folder for each.
@@ -139,7 +139,7 @@ impl Registry {
             .create(&path)
             .with_context(failed)?;
         let lock = File::create(path.join(LOCK)).with_context(failed)?;
-        if !try_lock(&lock).with_context(failed)? {
+        if is_taken(&lock).with_context(failed)? {
             return Ok(None);
         }
         Ok(Some(Folder {
@@ -250,7 +250,17 @@ pub(super) fn read(folder: &Path) -> Option<State> {
 }
 
 fn is_locked(folder: &Path) -> bool {
-    File::open(folder.join(LOCK)).is_ok_and(|file| !try_lock(&file).unwrap_or(false))
+    File::open(folder.join(LOCK)).is_ok_and(|file| is_taken(&file).unwrap_or(true))
+}
+
+/// Locks a file for as long as this process, or one that it forks, has it open. Returns whether somebody else has
+/// locked it.
+fn is_taken(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The file in a lab's folder that is locked while the lab lives.

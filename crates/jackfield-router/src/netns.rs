@@ -1,18 +1,22 @@
+//! Network namespaces: made, entered, and named in the ways that Linux's tools name them.
+
 #![expect(
     unsafe_code,
-    reason = "setns(2) and unshare(2) have no safe wrappers here"
+    reason = "unshare(2), and what runs between fork(2) and exec(2), have no safe wrappers"
 )]
 
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// A network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +27,11 @@ pub enum Netns {
     Path(PathBuf),
     /// The one that a process is in.
     Process(u32),
-    /// One without a name, which is gone when nobody holds it and nothing runs in it.
+    /// One without a name, which ends when nothing holds it and nothing runs in it.
     Held(HeldNetns),
 }
 
-/// What keeps a network namespace alive that has no name; clones hold the same one.
+/// An open descriptor that keeps a network namespace without a name alive; clones hold the same one.
 #[derive(Debug, Clone)]
 pub struct HeldNetns(Arc<File>);
 
@@ -53,10 +57,8 @@ impl Netns {
     /// Fails without CAP_SYS_ADMIN, and when there are as many namespaces as there may be.
     pub fn create() -> io::Result<Self> {
         on_its_own_thread(|| {
-            // SAFETY: it changes what this thread sees of the network, and no memory.
-            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
+            // SAFETY: the flag leaves file descriptors shared with the other threads.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
             let file = File::open("/proc/thread-self/ns/net")?;
             Ok(Self::Held(HeldNetns(Arc::new(file))))
         })
@@ -72,7 +74,7 @@ impl Netns {
         }
     }
 
-    /// Has a program start inside; the namespace lives at least until it has.
+    /// Starts a program inside; the namespace lives at least until it has started.
     ///
     /// # Errors
     /// Fails when there is no such namespace.
@@ -133,11 +135,8 @@ fn on_its_own_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io
 
 /// Moves this thread, and no other one, into a network namespace.
 fn enter(namespace: &File) -> io::Result<()> {
-    // SAFETY: the descriptor is open during the call, which touches no memory of ours.
-    match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let kind = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(namespace.as_fd(), kind).map_err(io::Error::from)
 }
 
 #[cfg(test)]

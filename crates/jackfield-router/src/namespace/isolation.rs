@@ -1,44 +1,51 @@
-#![expect(
-    unsafe_code,
-    reason = "unshare(2), fork(2) and prctl(2) have no safe wrappers here"
-)]
+//! A process that goes on twice: inside new namespaces, and outside of them.
+//!
+//! The kernel ties the two together. When the process outside ends, the one inside gets SIGKILL (`PR_SET_PDEATHSIG`);
+//! when the one inside ends, the kernel kills every process of its PID namespace, as it is the first of them.
+
+#![expect(unsafe_code, reason = "fork(2) and unshare(2) have no safe wrappers")]
 
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use rustix::process::{
+    self as system, Pid, WaitOptions, getegid, geteuid, set_parent_process_death_signal,
+};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::process::{Signal, send};
 
-/// Which of the two this process has become.
+/// The one of the two processes that this one has become.
 #[derive(Debug)]
 pub enum Isolated {
-    /// The first process inside: the mother of all orphans there.
+    /// The first process inside, which inherits the children of all processes that end there.
     Inside {
         /// Its process id as seen from outside.
         pid: u32,
     },
-    /// The one that stays outside and waits.
+    /// The process that stays outside and waits.
     Outside(Outside),
 }
 
-/// What the process outside has of the one inside.
+/// The process outside, which has the one inside as its child.
 #[derive(Debug)]
 pub struct Outside {
-    pid: u32,
-    /// The inside ends when it finds this closed.
-    _lifeline: PipeWriter,
+    child: Pid,
 }
 
-/// Why there is no world of one's own.
+/// The reason why a process could not be isolated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IsolationError {
-    /// Threads would be torn apart.
+    /// This process has several threads, of which fork(2) would copy one.
     #[error("namespaces are made before threads are, and there are {0} already")]
     Threads(usize),
+    /// The number of threads is unknown, as where /proc is not mounted.
+    #[error("the threads of this process cannot be counted, which takes /proc: {0}")]
+    ThreadsUnknown(io::Error),
     /// The kernel makes no namespaces for this user.
     #[error("namespaces may not be made ({error}): be root, or {advice}")]
     NotPermitted {
@@ -50,7 +57,7 @@ pub enum IsolationError {
     /// The user cannot become root inside.
     #[error("user {uid} cannot be root in a user namespace: {error}")]
     Map {
-        /// Who.
+        /// The user's number outside.
         uid: u32,
         /// What the kernel says.
         error: io::Error,
@@ -58,7 +65,10 @@ pub enum IsolationError {
     /// The kernel makes no process.
     #[error("no process can be made: {0}")]
     Fork(io::Error),
-    /// The mounts cannot be parted from those of the outside.
+    /// The process inside cannot be tied to the one outside.
+    #[error("the process inside would outlive the one outside: {0}")]
+    Unbound(io::Error),
+    /// The mounts cannot be separated from those of the outside.
     #[error("mounts cannot be made private ({error}){advice}")]
     Mounts {
         /// What the kernel says.
@@ -68,43 +78,45 @@ pub enum IsolationError {
     },
 }
 
-/// Goes on twice: inside new PID and mount namespaces, and outside. Who is not root becomes so in a user namespace.
+/// Goes on as two processes: one inside new PID and mount namespaces, one outside. A user who is not root becomes root
+/// in a user namespace.
 ///
 /// # Errors
-/// Says what does not let us. It has to be called while there is one thread only.
+/// Says what is in the way. A process with several threads is refused, and so is one whose threads cannot be counted.
 pub fn isolate() -> Result<Isolated, IsolationError> {
-    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads > 1 {
+    // A copy of one thread of several could wait for a lock that another one held, and for ever.
+    let threads = fs::read_dir("/proc/self/task").map_err(IsolationError::ThreadsUnknown)?;
+    let threads = threads.count();
+    if threads != 1 {
         return Err(IsolationError::Threads(threads));
     }
     unshare_all()?;
-    let (lifeline, holder) = io::pipe().map_err(IsolationError::Fork)?;
-    // SAFETY: there is one thread, so the copy may do whatever this process may.
-    match unsafe { libc::fork() } {
-        -1 => Err(IsolationError::Fork(io::Error::last_os_error())),
-        0 => {
-            drop(holder);
-            become_inside(lifeline)
-        }
-        pid => {
-            drop(lifeline);
-            Ok(Isolated::Outside(Outside::new(pid as u32, holder)))
-        }
+    let (reader, writer) = io::pipe().map_err(IsolationError::Fork)?;
+    // SAFETY: this process has one thread, as was counted, so the copy may do whatever this process may.
+    let forked = unsafe { libc::fork() };
+    if forked < 0 {
+        return Err(IsolationError::Fork(io::Error::last_os_error()));
     }
+    let Some(child) = Pid::from_raw(forked) else {
+        // With a writer of its own the process inside would wait for its own greeting.
+        drop(writer);
+        return become_inside(reader);
+    };
+    drop(reader);
+    Ok(Isolated::Outside(Outside::new(child, writer)))
 }
 
 fn unshare_all() -> Result<(), IsolationError> {
-    let both = libc::CLONE_NEWNS | libc::CLONE_NEWPID;
-    // SAFETY: these change what this process sees of the system, and no memory.
-    if unsafe { libc::unshare(both) } == 0 {
+    let both = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    // SAFETY: neither flag parts file descriptors between threads, and there is one thread.
+    if unsafe { unshare_unsafe(both) }.is_ok() {
         return Ok(());
     }
-    // SAFETY: they always succeed.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     // SAFETY: as above.
-    if unsafe { libc::unshare(both | libc::CLONE_NEWUSER) } != 0 {
+    if let Err(error) = unsafe { unshare_unsafe(both | UnshareFlags::NEWUSER) } {
         return Err(IsolationError::NotPermitted {
-            error: io::Error::last_os_error(),
+            error: error.into(),
             advice: advice(),
         });
     }
@@ -116,12 +128,13 @@ fn unshare_all() -> Result<(), IsolationError> {
     map().map_err(|error| IsolationError::Map { uid, error })
 }
 
-fn become_inside(mut lifeline: PipeReader) -> Result<Isolated, IsolationError> {
-    // SAFETY: the option takes a number.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    // The parent that died before that cannot have told us who we are.
+fn become_inside(mut greeting: PipeReader) -> Result<Isolated, IsolationError> {
+    set_parent_process_death_signal(Some(system::Signal::KILL))
+        .map_err(|error| IsolationError::Unbound(error.into()))?;
+    // The signal comes only for a parent that ends after the line above. One that ended before closes the pipe without
+    // a greeting, and then there is nobody to report to.
     let mut pid = [0; 4];
-    if lifeline.read_exact(&mut pid).is_err() {
+    if greeting.read_exact(&mut pid).is_err() {
         std::process::exit(1);
     }
     super::mounts::make_private().map_err(|error| IsolationError::Mounts {
@@ -140,19 +153,17 @@ fn become_inside(mut lifeline: PipeReader) -> Result<Isolated, IsolationError> {
 }
 
 impl Outside {
-    fn new(pid: u32, mut lifeline: PipeWriter) -> Self {
-        // A child that has ended already is waited for all the same.
-        let _ = lifeline.write_all(&pid.to_ne_bytes());
-        Self {
-            pid,
-            _lifeline: lifeline,
-        }
+    /// Greets the process inside with its number, which it cannot see in its own PID namespace.
+    fn new(child: Pid, mut greeting: PipeWriter) -> Self {
+        // A child that has ended already reads nothing; `wait` finds that out.
+        let _ = greeting.write_all(&child.as_raw_nonzero().get().to_ne_bytes());
+        Self { child }
     }
 
-    /// Waits for the inside to end, and passes on the signals that ask for that.
+    /// Waits for the process inside to end, and passes on the signals that ask for that.
     ///
     /// # Errors
-    /// Fails when the system cannot tell of signals; the inside ends then, too.
+    /// Fails when signals cannot be waited for. The process inside goes on until this one ends.
     pub fn wait(self) -> io::Result<ExitStatus> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -166,26 +177,21 @@ impl Outside {
                 if let Some(status) = self.status()? {
                     return Ok(status);
                 }
-                let order = tokio::select! {
+                let signal = tokio::select! {
                     _ = ended.recv() => continue,
                     _ = interrupt.recv() => Signal::Interrupt,
                     _ = terminate.recv() => Signal::Terminate,
                     _ = hang_up.recv() => Signal::Terminate,
                 };
-                // One that is no more need not be told.
-                let _ = send(self.pid as i32, order);
+                // A child that has just ended takes no signal; the next turn of the loop collects it.
+                let _ = send(self.child.as_raw_nonzero().get(), signal);
             }
         })
     }
 
     fn status(&self) -> io::Result<Option<ExitStatus>> {
-        let mut status = 0;
-        // SAFETY: the status outlives the call.
-        match unsafe { libc::waitpid(self.pid as i32, &raw mut status, libc::WNOHANG) } {
-            0 => Ok(None),
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(Some(ExitStatus::from_raw(status))),
-        }
+        let ended = system::waitpid(Some(self.child), WaitOptions::NOHANG)?;
+        Ok(ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw())))
     }
 }
 
@@ -193,7 +199,7 @@ fn advice() -> String {
     restriction().unwrap_or_else(|| "ask for a kernel with user namespaces".to_owned())
 }
 
-/// Says which switch of the system is in the way of user namespaces.
+/// Returns which setting of the kernel forbids user namespaces, and how to change it.
 fn restriction() -> Option<String> {
     let switches = [
         ("kernel.unprivileged_userns_clone", "0", "1"),

@@ -1,29 +1,31 @@
-#![expect(unsafe_code, reason = "setns(2) has no safe wrapper here")]
+//! Entering the namespaces of a process that [`isolate`](super::isolate) made.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Proof that this process is inside; it starts programs there and does nothing else any more.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Joined;
 
-/// Why there is no way in.
+/// A namespace that could not be entered, and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("the {what} of process {pid} cannot be entered: {error}")]
 pub struct JoinError {
     /// Which namespace.
     what: &'static str,
-    /// Whose.
+    /// The process that is in it.
     pid: u32,
     /// What the kernel says.
     error: io::Error,
 }
 
-/// Enters the world that process `pid` is the first one in, and there the network namespace that it holds by the
+/// Enters the namespaces that process `pid` is the first one in, and there the network namespace that it holds by the
 /// descriptor `netns`. Programs that are started after it are inside.
 ///
 /// # Errors
@@ -32,33 +34,32 @@ pub fn join(pid: u32, netns: i32) -> Result<Joined, JoinError> {
     let failed = |what| move |error| JoinError { what, pid, error };
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let network = File::open(folder.join(format!("fd/{netns}"))).map_err(failed("network"))?;
+    // The user namespace comes first: it gives the right to enter the others.
     let namespaces = [
-        ("users", "ns/user", libc::CLONE_NEWUSER),
-        ("processes", "ns/pid", libc::CLONE_NEWPID),
-        ("files", "ns/mnt", libc::CLONE_NEWNS),
+        ("users", "ns/user", LinkNameSpaceType::User),
+        ("processes", "ns/pid", LinkNameSpaceType::ProcessID),
+        ("files", "ns/mnt", LinkNameSpaceType::Mount),
     ];
-    let mut doors = Vec::new();
+    let mut links = Vec::new();
     for (what, name, kind) in namespaces {
-        let door = File::open(folder.join(name)).map_err(failed(what))?;
-        if !is_ours(name, &door) {
-            doors.push((what, door, kind));
+        let link = File::open(folder.join(name)).map_err(failed(what))?;
+        if !is_own(name, &link) {
+            links.push((what, link, kind));
         }
     }
-    doors.push(("network", network, libc::CLONE_NEWNET));
+    links.push(("network", network, LinkNameSpaceType::Network));
     let home = std::env::current_dir();
-    for (what, door, kind) in &doors {
-        // SAFETY: the descriptor is open during the call, which touches no memory of ours.
-        if unsafe { libc::setns(door.as_raw_fd(), *kind) } != 0 {
-            return Err(failed(*what)(io::Error::last_os_error()));
-        }
+    for (what, link, kind) in &links {
+        move_into_link_name_space(link.as_fd(), Some(*kind))
+            .map_err(|error| failed(*what)(error.into()))?;
     }
-    // Entering other mounts has led to their root; a folder that is not there is no reason to stay out.
+    // Entering other mounts has led to their root; a folder that does not exist there is no reason to stay out.
     let _ = home.and_then(std::env::set_current_dir);
     Ok(Joined)
 }
 
-/// Nobody may enter the user namespace that they are in.
-fn is_ours(name: &str, door: &File) -> bool {
+/// Returns whether this process is in the namespace already: the kernel lets nobody enter their own user namespace.
+fn is_own(name: &str, link: &File) -> bool {
     let own = std::fs::metadata(PathBuf::from("/proc/self").join(name));
-    matches!((own, door.metadata()), (Ok(own), Ok(theirs)) if own.ino() == theirs.ino())
+    matches!((own, link.metadata()), (Ok(own), Ok(other)) if own.ino() == other.ino())
 }

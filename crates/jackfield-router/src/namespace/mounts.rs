@@ -1,51 +1,26 @@
-//! Files of one's own in a mount namespace.
-#![expect(unsafe_code, reason = "mount(2) has no safe wrapper here")]
+//! Mounts that only one mount namespace sees.
 
-use std::ffi::{CStr, CString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Has what is mounted from now on be seen in this mount namespace only.
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
+
+/// Keeps later mounts in this mount namespace: by default the outside would see them.
 pub(super) fn make_private() -> io::Result<()> {
-    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", flags).map_err(io::Error::from)
 }
 
-/// Has /proc show the processes of this PID namespace.
+/// Mounts a /proc that shows the processes of this PID namespace.
 pub(super) fn mount_proc() -> io::Result<()> {
-    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    mount(Some(c"proc"), c"/proc", Some(c"proc"), flags)
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", "/proc", "proc", flags, None).map_err(io::Error::from)
 }
 
-/// Has `path`, which must exist, be the file `file`, in this mount namespace.
+/// Puts `file` in the place of `path`, which must exist, for this mount namespace (a bind mount).
 ///
 /// # Errors
-/// Fails when either is not there, and without the right to mount.
+/// Fails when either file does not exist, and without the right to mount.
 pub fn replace(path: &Path, file: &Path) -> io::Result<()> {
-    let c_path = |path: &Path| CString::new(path.as_os_str().as_bytes());
-    let (path, file) = (c_path(path)?, c_path(file)?);
-    mount(Some(&file), &path, None, libc::MS_BIND)
-}
-
-fn mount(
-    source: Option<&CStr>,
-    target: &CStr,
-    kind: Option<&CStr>,
-    flags: libc::c_ulong,
-) -> io::Result<()> {
-    let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
-    // SAFETY: the strings outlive the call; there may be no source, no type and no data.
-    let result = unsafe {
-        libc::mount(
-            pointer(source),
-            target.as_ptr(),
-            pointer(kind),
-            flags,
-            std::ptr::null(),
-        )
-    };
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    mount_bind(file, path).map_err(io::Error::from)
 }

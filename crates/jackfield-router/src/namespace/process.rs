@@ -1,86 +1,74 @@
 //! Starting, collecting and ending programs.
 #![expect(
     unsafe_code,
-    reason = "what happens between fork(2) and exec(2), waitpid(2) and kill(2) have no safe wrappers here"
+    reason = "what runs between fork(2) and exec(2), and unshare(2), have no safe wrappers"
 )]
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
-/// What a process can be told.
+use rustix::process::{self, Pid, WaitOptions};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+/// A signal that ends a process, or asks it to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// As Ctrl-C does.
+    /// SIGINT, as Ctrl-C sends it.
     Interrupt,
-    /// To end in order.
+    /// SIGTERM.
     Terminate,
-    /// Nothing: it ends.
+    /// SIGKILL.
     Kill,
 }
 
-/// Tells a process, or with a negative number each one of a process group.
+/// Sends a signal to a process, or with a negative number to each process of a process group.
 ///
 /// # Errors
-/// Fails when there is none, and when it is another user's.
+/// Fails when no such process exists, and when it is another user's.
 pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
-    let number = match signal {
-        Signal::Interrupt => libc::SIGINT,
-        Signal::Terminate => libc::SIGTERM,
-        Signal::Kill => libc::SIGKILL,
+    let signal = match signal {
+        Signal::Interrupt => process::Signal::INT,
+        Signal::Terminate => process::Signal::TERM,
+        Signal::Kill => process::Signal::KILL,
     };
-    // SAFETY: it touches no memory.
-    check(unsafe { libc::kill(pid, number) })
+    let id = i32::try_from(pid.unsigned_abs())
+        .ok()
+        .and_then(Pid::from_raw);
+    let id = id.ok_or(io::ErrorKind::InvalidInput)?;
+    let sent = if pid < 0 {
+        process::kill_process_group(id, signal)
+    } else {
+        process::kill_process(id, signal)
+    };
+    sent.map_err(io::Error::from)
 }
 
-/// Returns the next child that has ended and how, without waiting; the children of ended children are ours in a PID
-/// namespace that we are the first in.
+/// Returns the next child that has ended and how, without waiting.
+///
+/// The first process of a PID namespace inherits the children of processes that ended before them.
 pub fn collect() -> Option<(u32, ExitStatus)> {
-    let mut status = 0;
-    // SAFETY: the status outlives the call.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then(|| (pid as u32, ExitStatus::from_raw(status)))
+    let (pid, status) = process::wait(WaitOptions::NOHANG).ok().flatten()?;
+    let status = ExitStatus::from_raw(status.as_raw());
+    Some((pid.as_raw_nonzero().get().unsigned_abs(), status))
 }
 
-/// Has a program see `name` as the name of the host that it runs on.
-pub fn call_host(command: &mut Command, name: &str) {
+/// Gives a program a host name of its own (a UTS namespace).
+pub fn set_host_name(command: &mut Command, name: &str) {
     let name = name.as_bytes().to_vec();
     let rename = move || {
-        // SAFETY: the name outlives the call, and its length is right; a new namespace is this process's alone.
-        check(unsafe { libc::unshare(libc::CLONE_NEWUTS) })
-            .and_then(|()| check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }))
+        // SAFETY: the flag leaves file descriptors shared, and the new namespace is this process's alone.
+        unsafe { unshare_unsafe(UnshareFlags::NEWUTS) }?;
+        rustix::system::sethostname(&name).map_err(io::Error::from)
     };
-    // SAFETY: both system calls are async-signal-safe, and nothing is allocated.
+    // SAFETY: both are bare system calls, so they are async-signal-safe, and they allocate nothing.
     unsafe { command.pre_exec(rename) };
 }
 
-/// Has a program be of a session of its own, which no terminal ends.
+/// Starts the program in a new session (setsid), so that closing the terminal does not end it.
 pub fn detach(command: &mut Command) {
     // SAFETY: setsid(2) is async-signal-safe.
-    unsafe { command.pre_exec(|| check(libc::setsid())) };
-}
-
-/// Locks a file for as long as this process, or one that it forks, has it open; returns whether nobody else has.
-///
-/// # Errors
-/// Fails when files cannot be locked.
-pub fn try_lock(file: &File) -> io::Result<bool> {
-    // SAFETY: the descriptor is open during the call.
-    match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    unsafe { command.pre_exec(|| process::setsid().map(drop).map_err(io::Error::from)) };
 }
 
 #[cfg(test)]
@@ -88,19 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locked_file_is_free_again_when_it_is_closed() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let first = File::open(file.path()).unwrap();
-        let second = File::open(file.path()).unwrap();
-        assert!(try_lock(&first).unwrap());
-        assert!(!try_lock(&second).unwrap());
-        drop(first);
-        assert!(try_lock(&second).unwrap());
-    }
-
-    #[test]
-    fn nobody_is_told_anything_where_there_is_nobody() {
+    fn a_signal_to_nobody_is_an_error() {
         // The kernel gives out no such high process id.
-        assert!(send(i32::MAX, Signal::Terminate).is_err());
+        for pid in [i32::MAX, i32::MIN, 0] {
+            assert!(send(pid, Signal::Terminate).is_err());
+        }
     }
 }
