@@ -2,15 +2,17 @@
 
 pub mod build;
 pub mod bytes;
-pub(crate) mod checksum;
+pub mod checksum;
 mod datagram;
 mod describe;
 mod error;
 pub mod fragment;
 mod headers;
+mod offload;
 pub mod protocol;
 pub mod rewrite;
 pub(crate) mod source_route;
+pub mod trains;
 pub(crate) mod translate;
 pub(crate) mod verify;
 
@@ -19,6 +21,7 @@ pub use describe::describe;
 pub use error::IcmpError;
 pub(crate) use error::is_one_host;
 pub use headers::{Fragment, Headers, ParseError, TcpFlags, Transport};
+pub use offload::{Offload, TrainKind};
 pub use verify::{ChecksumError, verify};
 
 /// A packet in the caller's buffer, with room around it for headers to grow.

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use jackfield_nat::packet::trains::Support;
+
 use super::Netns;
 use super::netlink::Netlink;
-use super::trains::Support;
 
 /// What an interface is to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,10 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jackfield_nat::Side;
-use jackfield_nat::packet::Packet;
+use jackfield_nat::packet::{Offload, Packet};
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::offload::Offload;
 use super::port::Port;
 use super::translator::{Bytes, Outgoing, Translator};
 use super::{PortCounters, RouterConfig, Tun};

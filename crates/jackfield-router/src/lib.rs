@@ -16,12 +16,10 @@ mod lane;
 pub mod namespace;
 pub(crate) mod netlink;
 mod netns;
-mod offload;
 mod port;
 mod port_mapping;
 mod router;
 mod tap;
-mod trains;
 mod translator;
 mod uplink;
 

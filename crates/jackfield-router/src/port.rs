@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::AddAssign;
 
+use jackfield_nat::packet::Offload;
+use jackfield_nat::packet::trains::{Support, Trains};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Tun;
 use super::device::set_trains;
-use super::offload::Offload;
-use super::trains::{Support, Trains};
 
 /// What went through one side of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,17 +60,17 @@ impl Port {
     pub(super) fn new(tun: Tun, trains: bool) -> io::Result<Self> {
         // SAFETY: the file owns its descriptor and is never changed for another one while it is registered.
         let file = unsafe { AsyncFd::register_with_interest(tun.into_file(), Interest::READABLE)? };
-        let mut port = Self {
-            file,
-            trains: Trains::new(),
-            counters: PortCounters::default(),
+        let support = if trains {
+            // A socket in the place of an interface, as in tests, takes no trains.
+            set_trains(file.get_ref(), true).unwrap_or(Support::None)
+        } else {
+            Support::None
         };
-        if trains {
-            // What is no interface but a socket, as in tests, takes none.
-            let support = set_trains(port.file.get_ref(), true);
-            port.trains.support = support.unwrap_or(Support::None);
-        }
-        Ok(port)
+        Ok(Self {
+            file,
+            trains: Trains::new(support),
+            counters: PortCounters::default(),
+        })
     }
 
     /// Waits until there may be something to read.

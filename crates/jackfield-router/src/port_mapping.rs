@@ -1,10 +1,9 @@
 use std::time::Instant;
 
 use jackfield_nat::Side;
-use jackfield_nat::packet::Packet;
+use jackfield_nat::packet::{Offload, Packet};
 use jackfield_portmap::{Dialects, Gateway, GatewayConfig};
 
-use super::offload::Offload;
 use super::translator::Translator;
 
 impl Translator {

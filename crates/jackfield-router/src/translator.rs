@@ -1,12 +1,11 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use jackfield_nat::packet::Packet;
+use jackfield_nat::packet::{Offload, Packet};
 use jackfield_nat::{Nat, Side, Verdict};
 use jackfield_portmap::Gateway;
 
 use super::Tap;
-use super::offload::Offload;
 use super::uplink::Uplink;
 
 /// What a router's lanes share: the NAT and what is around it. It touches no interface: what is to be written it leaves in

@@ -5,11 +5,9 @@ use std::time::Instant;
 
 use jackfield_internet::{Link, Passage, Pipe};
 use jackfield_nat::Side;
-use jackfield_nat::packet::{Headers, protocol};
+use jackfield_nat::packet::{Headers, Offload, protocol};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-
-use super::offload::Offload;
 
 /// What the way between the NAT and the outside does to packets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

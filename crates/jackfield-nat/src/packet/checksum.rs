@@ -1,4 +1,4 @@
-//! The Internet checksum, whole and by difference.
+//! The Internet checksum ([RFC 1071](https://www.rfc-editor.org/rfc/rfc1071)), whole and by difference.
 
 use crate::Address;
 
@@ -34,34 +34,37 @@ impl Delta {
     }
 }
 
-/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero.
-pub(crate) fn sum(bytes: &[u8]) -> u32 {
-    let mut total: u64 = 0;
-    let mut words = bytes.chunks_exact(2);
-    for word in &mut words {
-        if let [high, low] = word {
-            total += u64::from(u16::from_be_bytes([*high, *low]));
-        }
+/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero; at most 0xffff.
+///
+/// The bytes are added up as 32-bit words of this machine's byte order, which compilers turn into vector instructions:
+/// the sum of swapped words is the swapped sum, and carries come back in when the sum is folded
+/// ([RFC 1071 §2](https://www.rfc-editor.org/rfc/rfc1071#section-2)).
+#[inline]
+pub fn sum(bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut total: u64 = words
+        .iter()
+        .map(|word| u64::from(u32::from_ne_bytes(*word)))
+        .sum();
+    let (half, odd) = rest.as_chunks::<2>();
+    if let [half] = half {
+        total += u64::from(u16::from_ne_bytes(*half));
     }
-    if let [odd] = words.remainder() {
-        total += u64::from(*odd) << 8;
+    if let [odd] = odd {
+        total += u64::from(u16::from_ne_bytes([*odd, 0]));
     }
-    u32::from(fold(total))
+    u32::from(u16::from_be(fold(total)))
 }
 
 /// Returns the Internet checksum over words that sum up to `total`.
-pub(crate) fn finish(total: u32) -> u16 {
+#[inline]
+pub fn finish(total: u32) -> u16 {
     !fold(u64::from(total))
 }
 
 /// Returns the sum of a pseudo-header ([RFC 9293 §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1),
 /// [RFC 8200 §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
-pub(crate) fn pseudo_header(
-    source: Address,
-    destination: Address,
-    protocol: u8,
-    length: usize,
-) -> u32 {
+pub fn pseudo_header(source: Address, destination: Address, protocol: u8, length: usize) -> u32 {
     let length = length as u32;
     source.word_sum()
         + destination.word_sum()
@@ -72,7 +75,7 @@ pub(crate) fn pseudo_header(
 
 /// Adds carries back in until none are left.
 #[inline]
-pub(crate) fn fold(mut total: u64) -> u16 {
+pub fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total >> 16) + (total & 0xffff);
     }
@@ -90,7 +93,30 @@ mod tests {
         assert_eq!(finish(sum(&words)), !0xddf2);
     }
 
+    #[test]
+    fn odd_lengths_are_padded_and_empty_ones_are_zero() {
+        for (bytes, expected) in [
+            (&[][..], 0),
+            (&[1], 0x0100),
+            (&[1, 2], 0x0102),
+            (&[1, 2, 3], 0x0402),
+            (&[0xff; 4], 0xffff),
+            (&[0xff; 7], 0xff00),
+        ] {
+            assert_eq!(sum(bytes), expected, "{bytes:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn words_of_this_machine_add_up_as_big_endian_ones_do(
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let word = |pair: &[u8]| u64::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u64::from(*low));
+            let total: u64 = bytes.chunks(2).map(word).sum();
+            prop_assert_eq!(sum(&bytes), u32::from(fold(total)));
+        }
+
         #[test]
         fn an_incremental_update_equals_a_computed_checksum(
             mut bytes in proptest::collection::vec(any::<u8>(), 40),

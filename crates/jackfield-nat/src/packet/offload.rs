@@ -1,8 +1,13 @@
-use jackfield_nat::packet::{Headers, protocol};
+//! Checksums and segmentation that are left to others: the header that Linux puts before a packet for that.
 
-/// What the kernel leaves to do on a packet, and what it is asked to do on one: `struct virtio_net_hdr`.
+use super::bytes::{put_u16, u16_at};
+use super::checksum::{self, finish, fold, sum};
+use super::{Headers, protocol};
+
+/// What the kernel leaves to do on a packet, and what it is asked to do on one: `struct virtio_net_hdr`
+/// (virtio 1.2 §5.1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Offload {
+pub struct Offload {
     flags: u8,
     train: u8,
     header: u16,
@@ -13,15 +18,18 @@ pub(super) struct Offload {
 
 /// What a train is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TrainKind {
+pub enum TrainKind {
+    /// TCP over IPv4.
     Tcp4,
+    /// TCP over IPv6.
     Tcp6,
+    /// UDP over either.
     Udp,
 }
 
 impl Offload {
     /// Nothing is left to do: a whole packet with its checksum.
-    pub(super) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         flags: 0,
         train: 0,
         header: 0,
@@ -31,7 +39,7 @@ impl Offload {
     };
 
     /// Describes a train: where its data starts, how much of it each packet gets, and where the checksum is.
-    pub(super) fn train(
+    pub fn train(
         kind: TrainKind,
         data_at: usize,
         segment: usize,
@@ -53,15 +61,17 @@ impl Offload {
     }
 
     /// Returns whether the checksum is left out.
-    pub(super) fn needs_checksum(self) -> bool {
+    #[inline]
+    pub fn needs_checksum(self) -> bool {
         self.flags & NEEDS_CHECKSUM != 0
     }
 
     /// Length of the header in front of each packet, in bytes.
-    pub(super) const LENGTH: usize = 10;
+    pub const LENGTH: usize = 10;
 
     /// Reads the header, in the byte order of this machine.
-    pub(super) fn read(bytes: [u8; Self::LENGTH]) -> Self {
+    #[inline]
+    pub fn read(bytes: [u8; Self::LENGTH]) -> Self {
         let [flags, train, a, b, c, d, e, f, g, h] = bytes;
         Self {
             flags,
@@ -74,7 +84,8 @@ impl Offload {
     }
 
     /// Returns the header's bytes, in the byte order of this machine.
-    pub(super) fn bytes(self) -> [u8; Self::LENGTH] {
+    #[inline]
+    pub fn bytes(self) -> [u8; Self::LENGTH] {
         let [a, b] = self.header.to_ne_bytes();
         let [c, d] = self.segment.to_ne_bytes();
         let [e, f] = self.sum_from.to_ne_bytes();
@@ -83,18 +94,20 @@ impl Offload {
     }
 
     /// Returns whether the packet is several segments under one header.
-    pub(super) fn is_train(self) -> bool {
+    #[inline]
+    pub fn is_train(self) -> bool {
         self.train & !TRAIN_ECN != 0
     }
 
     /// Returns how much data each packet of a train has.
     #[cfg(test)]
-    pub(super) fn segment(self) -> usize {
+    pub(crate) fn segment(self) -> usize {
         self.segment.into()
     }
 
     /// Returns how many packets this is on a wire.
-    pub(super) fn packets(self, length: usize) -> u64 {
+    #[inline]
+    pub fn packets(self, length: usize) -> u64 {
         let data = length.saturating_sub(usize::from(self.header));
         match usize::from(self.segment) {
             segment if segment > 0 && self.is_train() => data.div_ceil(segment).max(1) as u64,
@@ -103,23 +116,21 @@ impl Offload {
     }
 
     /// Computes the checksum that the kernel left out; a train keeps it left out, for its segments have one each.
-    pub(super) fn complete(&mut self, packet: &mut [u8]) {
+    pub fn complete(&mut self, packet: &mut [u8]) {
         if self.flags & NEEDS_CHECKSUM == 0 || self.is_train() {
             return;
         }
         // The field holds the sum of the pseudo-header, so it is summed up with the rest.
         let from = usize::from(self.sum_from);
-        let sum = !fold(sum(packet.get(from..).unwrap_or_default()));
-        put(
-            packet,
-            from + usize::from(self.sum_at),
-            if sum == 0 { 0xffff } else { sum },
-        );
+        let sum = finish(sum(packet.get(from..).unwrap_or_default()));
+        // In UDP a checksum of 0 would say that there is none; in TCP 0xffff is the same number.
+        let sum = if sum == 0 { 0xffff } else { sum };
+        put_u16(packet, from + usize::from(self.sum_at), sum);
         *self = Self::NONE;
     }
 
     /// Computes the checksum that the kernel left out, as if a train were one long packet.
-    pub(super) fn finish(&mut self, packet: &mut [u8]) {
+    pub fn finish(&mut self, packet: &mut [u8]) {
         self.train = 0;
         self.complete(packet);
     }
@@ -128,7 +139,7 @@ impl Offload {
     ///
     /// The translation updated the checksum as if it were complete, over ports too; what belongs there is the sum of
     /// the pseudo-header alone.
-    pub(super) fn renew(&mut self, packet: &mut [u8]) {
+    pub fn renew(&mut self, packet: &mut [u8]) {
         self.flags &= NEEDS_CHECKSUM;
         if self.flags == 0 {
             return;
@@ -137,7 +148,7 @@ impl Offload {
             && let Some((transport_at, sum)) = plain_pseudo_header(packet)
         {
             self.sum_from = transport_at;
-            put(
+            put_u16(
                 packet,
                 usize::from(transport_at) + usize::from(self.sum_at),
                 sum,
@@ -154,7 +165,7 @@ impl Offload {
         }
         self.sum_from = headers.transport_at as u16;
         let at = headers.transport_at + usize::from(self.sum_at);
-        put(packet, at, pseudo_header(&headers));
+        put_u16(packet, at, pseudo_header(&headers));
     }
 }
 
@@ -172,21 +183,16 @@ fn pseudo_header(headers: &Headers) -> u16 {
     if headers.protocol == protocol::ICMP {
         return 0;
     }
-    let addresses = [headers.source, headers.destination].map(|address| match address.to_v4() {
-        Some(bits) => sum(&bits.to_be_bytes()),
-        None => sum(&address.bits().to_be_bytes()),
-    });
-    let length = headers.length.saturating_sub(headers.transport_at) as u64;
-    fold(addresses.iter().sum::<u64>() + u64::from(headers.protocol) + length)
+    let length = headers.length.saturating_sub(headers.transport_at);
+    let (from, to) = (headers.source, headers.destination);
+    let sum = checksum::pseudo_header(from, to, headers.protocol, length);
+    fold(sum.into())
 }
 
 /// Returns where the transport's header starts and the sum over the pseudo-header, for the plainest of packets: UDP and TCP
 /// without IP options or extension headers.
 fn plain_pseudo_header(packet: &[u8]) -> Option<(u16, u16)> {
-    let word = |at: usize| {
-        let word = packet.get(at..at + 2)?;
-        Some(u64::from(u16::from_be_bytes(word.try_into().ok()?)))
-    };
+    let word = |at: usize| u16_at(packet, at).map(u32::from);
     let (transport_at, protocol, addresses, length) = match packet.first()? {
         0x45 => (
             20,
@@ -200,32 +206,9 @@ fn plain_pseudo_header(packet: &[u8]) -> Option<(u16, u16)> {
     matches!(protocol, protocol::UDP | protocol::TCP).then(|| {
         (
             transport_at,
-            fold(sum(addresses) + u64::from(protocol) + length),
+            fold((sum(addresses) + u32::from(protocol) + length).into()),
         )
     })
-}
-
-/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero.
-pub(super) fn sum(bytes: &[u8]) -> u64 {
-    let (words, odd) = bytes.as_chunks::<2>();
-    let sum: u64 = words
-        .iter()
-        .map(|word| u64::from(u16::from_be_bytes(*word)))
-        .sum();
-    sum + odd.first().map_or(0, |byte| u64::from(*byte) << 8)
-}
-
-pub(super) fn fold(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    sum as u16
-}
-
-pub(super) fn put(bytes: &mut [u8], at: usize, word: u16) {
-    if let Some(field) = bytes.get_mut(at..at + 2) {
-        field.copy_from_slice(&word.to_be_bytes());
-    }
 }
 
 /// The checksum is to be summed up from `sum_from` on and put `sum_at` bytes behind it.
@@ -238,8 +221,8 @@ const TRAIN_ECN: u8 = 0x80;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_nat::packet::{Packet, build, verify};
-    use jackfield_nat::{Nat, NatConfig, Verdict};
+    use crate::packet::{Packet, build, verify};
+    use crate::{Nat, NatConfig, Verdict};
     use std::time::Instant;
 
     /// A packet as the kernel hands it over: the sum of the pseudo-header in place of the checksum.
@@ -250,7 +233,7 @@ mod tests {
             b"odd",
         );
         let headers = Headers::parse(&packet).unwrap();
-        put(
+        put_u16(
             &mut packet,
             headers.transport_at + 6,
             pseudo_header(&headers),
@@ -287,6 +270,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn a_checksum_that_is_left_out_fits_the_translated_packet() {
         let config = NatConfig {
             externals: vec!["198.51.100.1".parse().unwrap()],

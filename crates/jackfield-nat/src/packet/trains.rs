@@ -1,13 +1,15 @@
-//! Packets of a flow that follow each other are written as one train: the kernel's stack is walked through once for all of them.
+//! Trains: packets of a flow that follow each other under one header, so that a kernel's stack is walked through once.
 //!
 //! It is what network cards and kernels do on receipt (GRO). A train is only made of what the kernel cuts up into the very
 //! same packets again: same headers, same length but for the last, TCP without a gap, checksums that are right or left out.
 
-use super::offload::{Offload, TrainKind, fold, put, sum};
+use super::bytes::{put_u16, u16_at, u32_at};
+use super::checksum::{finish, fold, sum};
+use super::{Offload, TrainKind};
 
-/// Which trains the kernel takes.
+/// Which trains a receiver takes, in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Support {
+pub enum Support {
     /// None: packets are written as they come.
     None,
     /// Those of TCP.
@@ -18,8 +20,8 @@ pub(super) enum Support {
 
 /// Trains that are being made, one a flow.
 #[derive(Debug)]
-pub(super) struct Trains {
-    pub(super) support: Support,
+pub struct Trains {
+    support: Support,
     /// By a hash of the flow; a flow takes the place of another one, which is then written.
     places: Box<[Train]>,
     /// The places that were taken, in order, and for which train; it may have left since.
@@ -59,14 +61,15 @@ struct Headers {
 }
 
 /// Writes a packet or a train, with the bytes of its [`Offload`] in front.
-pub(super) type Write<'a> = &'a mut dyn FnMut(Offload, &[u8]);
+pub type Write<'a> = &'a mut dyn FnMut(Offload, &[u8]);
 
 impl Trains {
-    pub(super) fn new() -> Self {
+    /// Returns no trains yet, of which `support` says what kinds there may be.
+    pub fn new(support: Support) -> Self {
         let mut places = Vec::new();
         places.resize_with(PLACES, Train::default);
         Self {
-            support: Support::None,
+            support,
             places: places.into_boxed_slice(),
             order: Vec::new(),
             started: 0,
@@ -79,7 +82,7 @@ impl Trains {
     /// Takes a packet with the bytes of its [`Offload`] in front, and writes what has to be written before it, or itself.
     ///
     /// What is kept is written by [`Trains::flush`].
-    pub(super) fn push(&mut self, offload: Offload, framed: &[u8], write: Write<'_>) {
+    pub fn push(&mut self, offload: Offload, framed: &[u8], write: Write<'_>) {
         if self.support == Support::None || self.pauses() {
             write(offload, framed);
             return;
@@ -145,7 +148,7 @@ impl Trains {
     }
 
     /// Writes all that is kept, in the order of first packets.
-    pub(super) fn flush(&mut self, write: Write<'_>) {
+    pub fn flush(&mut self, write: Write<'_>) {
         for (place, number) in self.order.drain(..) {
             if let Some(train) = self.places.get_mut(place)
                 && train.number == number
@@ -269,27 +272,27 @@ impl Train {
         let length = (packet.len() - transport_at) as u16;
         let addresses = if is_v4 {
             let total = packet.len() as u16;
-            put(packet, 2, total);
-            put(packet, 10, 0);
-            let checksum = !fold(sum(packet.get(..transport_at).unwrap_or_default()));
-            put(packet, 10, checksum);
+            put_u16(packet, 2, total);
+            put_u16(packet, 10, 0);
+            let checksum = finish(sum(packet.get(..transport_at).unwrap_or_default()));
+            put_u16(packet, 10, checksum);
             12..20
         } else {
-            put(packet, 4, length);
+            put_u16(packet, 4, length);
             8..40
         };
         let pseudo = sum(packet.get(addresses).unwrap_or_default())
-            + u64::from(length)
+            + u32::from(length)
             + if is_tcp { 6 } else { 17 };
         let (kind, sum_at) = match (is_tcp, is_v4) {
             (true, true) => (TrainKind::Tcp4, 16),
             (true, false) => (TrainKind::Tcp6, 16),
             (false, _) => {
-                put(packet, transport_at + 4, length);
+                put_u16(packet, transport_at + 4, length);
                 (TrainKind::Udp, 6)
             }
         };
-        put(packet, transport_at + sum_at, fold(pseudo));
+        put_u16(packet, transport_at + sum_at, fold(pseudo.into()));
         self.offload = Offload::train(kind, data_at, self.segment, transport_at, sum_at);
         if let Some(header) = self.bytes.first_chunk_mut() {
             *header = self.offload.bytes();
@@ -375,10 +378,10 @@ impl Headers {
         let addresses = if self.is_v4 { 12..20 } else { 8..40 };
         let transport = packet.get(self.transport_at..).unwrap_or_default();
         let total = sum(packet.get(addresses).unwrap_or_default())
-            + transport.len() as u64
+            + transport.len() as u32
             + if self.is_tcp { 6 } else { 17 }
             + sum(transport);
-        word2(packet, sum_at) != 0 && fold(total) == 0xffff
+        word2(packet, sum_at) != 0 && finish(total) == 0
     }
 }
 
@@ -388,13 +391,11 @@ fn flags(packet: &[u8], headers: Headers) -> u8 {
 }
 
 fn word2(bytes: &[u8], at: usize) -> u16 {
-    let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    word.map_or(0, |word| u16::from_be_bytes(*word))
+    u16_at(bytes, at).unwrap_or_default()
 }
 
 fn word4(bytes: &[u8], at: usize) -> u32 {
-    let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    word.map_or(0, |word| u32::from_be_bytes(*word))
+    u32_at(bytes, at).unwrap_or_default()
 }
 
 const PSH: u8 = 8;
@@ -413,7 +414,7 @@ const LONGEST_PACKET: usize = 65_535;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_nat::packet::{TcpFlags, build, verify};
+    use crate::packet::{TcpFlags, build, verify};
     use proptest::prelude::*;
 
     type Log = Vec<(Offload, Vec<u8>)>;
@@ -425,8 +426,7 @@ mod tests {
             steps in proptest::collection::vec(
                 (0..6usize, 0..4usize, 0..3u16, any::<bool>(), any::<bool>(), 0..20u8), 1..200)
         ) {
-            let mut trains = Trains::new();
-            trains.support = Support::TcpAndUdp;
+            let mut trains = Trains::new(Support::TcpAndUdp);
             let (mut flows, mut written) = ([Flow::default(); 6], Log::new());
             let mut pushed = vec![Vec::new(); 6];
             for (flow, size, skip, forbids, push, pause) in steps {
@@ -452,8 +452,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_written_one_way_or_another(packets in proptest::collection::vec(any::<Vec<u8>>(), 0..20)) {
-            let mut trains = Trains::new();
-            trains.support = Support::TcpAndUdp;
+            let mut trains = Trains::new(Support::TcpAndUdp);
             let mut written = Log::new();
             for packet in &packets {
                 trains.push(Offload::NONE, &framed(packet), &mut collect(&mut written));
@@ -531,8 +530,7 @@ mod tests {
     }
 
     fn through(support: Support, packets: &[Vec<u8>]) -> Log {
-        let mut trains = Trains::new();
-        trains.support = support;
+        let mut trains = Trains::new(support);
         let mut written = Log::new();
         for packet in packets {
             trains.push(Offload::NONE, &framed(packet), &mut collect(&mut written));
@@ -556,8 +554,7 @@ mod tests {
 
     #[test]
     fn where_flows_take_turns_nothing_is_looked_for_until_they_do_not() {
-        let mut trains = Trains::new();
-        trains.support = Support::TcpAndUdp;
+        let mut trains = Trains::new(Support::TcpAndUdp);
         let mut written = Log::new();
         let mut flows = [Flow::default(); 6];
         let lone: Vec<_> = (0..6)
@@ -614,8 +611,8 @@ mod tests {
                 build::udp(from, to, &data)
             };
             if flow < 4 {
-                put(&mut packet, 4, self.id);
-                put(&mut packet, 6, if forbids { 0x4000 } else { 0 });
+                put_u16(&mut packet, 4, self.id);
+                put_u16(&mut packet, 6, if forbids { 0x4000 } else { 0 });
             }
             sum_up(&mut packet);
             packet
@@ -637,8 +634,8 @@ mod tests {
     /// Where fragments are forbidden the identification means nothing.
     fn comparable(mut packet: Vec<u8>) -> Vec<u8> {
         if packet[0] == 0x45 && packet[6] & 0x40 != 0 {
-            put(&mut packet, 4, 0);
-            put(&mut packet, 10, 0);
+            put_u16(&mut packet, 4, 0);
+            put_u16(&mut packet, 10, 0);
         }
         packet
     }
@@ -657,11 +654,11 @@ mod tests {
             packet.extend_from_slice(data);
             let length = packet.len() as u16;
             if headers.is_v4 {
-                put(&mut packet, 2, length);
+                put_u16(&mut packet, 2, length);
                 let id = word2(train, 4).wrapping_add(number as u16);
-                put(&mut packet, 4, id);
+                put_u16(&mut packet, 4, id);
             } else {
-                put(&mut packet, 4, length - 40);
+                put_u16(&mut packet, 4, length - 40);
             }
             if headers.is_tcp {
                 let at = headers.transport_at + 4;
@@ -671,7 +668,7 @@ mod tests {
                     packet[headers.transport_at + 13] &= !PSH;
                 }
             } else {
-                put(
+                put_u16(
                     &mut packet,
                     headers.transport_at + 4,
                     length - headers.transport_at as u16,
@@ -688,21 +685,21 @@ mod tests {
         let headers = Headers::read(packet).unwrap();
         let from = headers.transport_at;
         let addresses = if headers.is_v4 {
-            put(packet, 10, 0);
-            let checksum = !fold(sum(&packet[..20]));
-            put(packet, 10, checksum);
+            put_u16(packet, 10, 0);
+            let checksum = finish(sum(&packet[..20]));
+            put_u16(packet, 10, checksum);
             12..20
         } else {
             8..40
         };
-        let (protocol, at) = if headers.is_tcp { (6, 16) } else { (17, 6) };
-        put(packet, from + at, 0);
+        let (protocol, at): (u32, usize) = if headers.is_tcp { (6, 16) } else { (17, 6) };
+        put_u16(packet, from + at, 0);
         let total = sum(&packet[addresses])
             + sum(&packet[from..])
-            + (packet.len() - from) as u64
+            + (packet.len() - from) as u32
             + protocol;
-        let checksum = !fold(total);
-        put(
+        let checksum = finish(total);
+        put_u16(
             packet,
             from + at,
             if checksum == 0 { 0xffff } else { checksum },
