@@ -1,5 +1,5 @@
 //! Finds out what NAT this machine is behind: the driver of [`jackfield_stun::behaviour`], the routers on the way
-//! ([`hops`]), and how many NATs are among them ([`layers`]).
+//! ([`hops`]), from which [`layers`] concludes how many NATs are among them.
 //!
 //! ```
 //! use jackfield_driver::discovery::discover;
@@ -24,7 +24,6 @@
 mod ask;
 #[cfg(target_os = "linux")]
 pub mod hops;
-pub mod layers;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +36,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use ask::{Binding, ask};
+pub use jackfield_stun::behaviour::layers;
 
 /// Runs a discovery to its end.
 ///

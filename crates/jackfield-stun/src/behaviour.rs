@@ -41,6 +41,7 @@ mod finding;
 mod fragments;
 mod hairpinning;
 pub mod helper;
+pub mod layers;
 mod lifetime;
 mod mapping;
 mod ports;

@@ -1,8 +1,8 @@
-//! How many NATs are on the way, and whether one of them is the carrier's.
+//! How many NATs are on the way, and whether one of them is the carrier's: conclusions from evidence that others gather.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What is known about the way out.
+/// What was seen of the way out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The address that this machine sends from.
@@ -11,26 +11,26 @@ pub struct Evidence {
     pub mapped: Option<IpAddr>,
     /// The outside address of the gateway, as it tells by a port mapping protocol.
     pub gateway_external: Option<IpAddr>,
-    /// The routers on the way, the nearest first; those that kept silent have no address.
+    /// The addresses of the routers on the way, the nearest first; `None` for each that did not answer.
     pub hops: Vec<Option<IpAddr>>,
-    /// Whether the server comes right after them.
+    /// Whether the server comes right after the last of them.
     pub is_all: bool,
 }
 
 /// How many NATs there are between this machine and the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layers {
-    /// None.
+    /// There is no NAT.
     None,
-    /// One.
+    /// There is one NAT.
     One,
-    /// Two or more.
+    /// There are two NATs or more.
     Several(Sign),
-    /// Perhaps two: a router beyond the first one has a private address, which proves no NAT.
+    /// There may be two: a router beyond the first one has a private address, which proves no NAT.
     PerhapsSeveral(IpAddr),
-    /// At least one; the routers on the way have not told more.
+    /// There is at least one; the routers on the way show no more.
     AtLeastOne,
-    /// Nothing is known.
+    /// An address is missing, so nothing follows.
     Unknown,
 }
 
@@ -43,9 +43,9 @@ pub enum Sign {
     PrivateGateway(IpAddr),
     /// A server sees another address than the gateway's outside one.
     OtherGateway(IpAddr),
-    /// This router on the way has an address that only carriers use inside of their networks; the first is 1.
+    /// This router on the way has an address that only carriers use inside of their networks.
     CarrierHop {
-        /// Which one.
+        /// Which router, from 1.
         number: usize,
         /// Its address.
         address: IpAddr,
@@ -60,10 +60,10 @@ impl Sign {
 }
 
 impl Evidence {
-    /// Returns what follows from it.
+    /// Returns how many NATs the evidence shows.
     ///
     /// ```
-    /// use jackfield_driver::discovery::layers::{Evidence, Layers};
+    /// use jackfield_stun::behaviour::layers::{Evidence, Layers};
     ///
     /// let ip = |text: &str| Some(text.parse().unwrap());
     /// let evidence = Evidence {
@@ -95,7 +95,7 @@ impl Evidence {
     fn layers_by_hops(&self, local: IpAddr) -> Layers {
         let beyond_first = || self.hops.iter().enumerate().skip(1);
         let known = beyond_first().filter_map(|(index, hop)| Some((index + 1, (*hop)?)));
-        // Who has a carrier's address itself is behind the carrier's NAT alone, as phones are.
+        // A host that has a carrier's address itself, as phones do, is behind the carrier's NAT alone.
         if !is_carriers(local)
             && let Some((number, address)) = known.clone().find(|(_, hop)| is_carriers(*hop))
         {
