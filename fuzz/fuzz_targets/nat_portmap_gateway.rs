@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_portmap::fuzzing::portmap_gateway(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_fuzz_harness::portmap::portmap_gateway(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_socketio_proto::fuzzing::payload_v4(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_fuzz_harness::socketio::payload_v4(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_socketio_proto::fuzzing::session(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_fuzz_harness::socketio::session(data));

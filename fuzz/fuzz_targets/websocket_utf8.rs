@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_websocket::fuzzing::utf8(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_fuzz_harness::websocket::utf8(data));

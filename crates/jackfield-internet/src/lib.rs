@@ -29,9 +29,6 @@ mod capture;
 mod diagram;
 mod drawing;
 mod forward;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod host;
 mod link;
 mod port_mapping;

@@ -46,13 +46,10 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `fuzzing` | entries for fuzz targets |
+//! | `internals` | checks of a [`Nat`]'s tables, hidden and for the fuzz harness alone |
 
 mod address;
 mod clat;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod nat;
 pub mod oracle;
 pub mod packet;

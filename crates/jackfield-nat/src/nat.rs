@@ -2,7 +2,7 @@
 
 mod alg;
 mod assign;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 mod audit;
 pub(crate) mod config;
 mod entry;

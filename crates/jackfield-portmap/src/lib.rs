@@ -49,9 +49,6 @@
 //! host has its quota of leases and of requests, and every lease ends.
 
 pub mod client;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod nat_pmp;
 pub mod pcp;
 pub mod upnp;

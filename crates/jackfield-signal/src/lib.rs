@@ -77,17 +77,17 @@
 //!
 //! | feature | what |
 //! |---|---|
-//! | `fuzzing` | the module `fuzzing`: one function for each fuzz target |
+//! | `internals` | the hidden module `internals`, for the fuzz harness alone |
 
 mod config;
 mod credentials;
 mod envelope;
 mod error;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod hooks;
 mod hub;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod join;
 mod lobby;
 mod member;

@@ -26,18 +26,10 @@
 //! - [ ] Engine.IO over WebTransport
 //! - [ ] JSONP polling: left out on purpose, no browser of this decade needs it
 //! - [ ] the msgpack parser, connection state recovery
-//!
-//! # Features
-//! | feature | adds |
-//! |---|---|
-//! | `fuzzing` | the entry points of the fuzz targets, for the fuzzer only |
 
 mod args;
 mod binary;
 pub mod engine;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod packet;
 mod server_connection;
 

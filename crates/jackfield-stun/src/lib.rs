@@ -39,11 +39,6 @@
 //!   seconds.
 //! - [RFC 5780 §5.2]: no credentials, on either side.
 //!
-//! # Features
-//! | feature | what |
-//! |---|---|
-//! | `fuzzing` | the bodies of the fuzz targets |
-//!
 //! [RFC 5780 §5]: https://www.rfc-editor.org/rfc/rfc5780#section-5
 //! [RFC 5780 §5.2]: https://www.rfc-editor.org/rfc/rfc5780#section-5.2
 //! [RFC 5780 §6.1]: https://www.rfc-editor.org/rfc/rfc5780#section-6.1
@@ -63,9 +58,6 @@ pub mod credential;
 mod error;
 mod error_code;
 pub mod framing;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod integrity;
 mod message;
 pub mod transaction;

@@ -235,8 +235,9 @@ impl Client {
     }
 
     /// Checks that nothing inside has grown past its limit, and that nothing is left after the end.
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn check(&self) {
+    #[cfg(any(test, feature = "internals"))]
+    #[doc(hidden)]
+    pub fn check(&self) {
         let limits = &self.config.limits;
         let (packets, bytes) = self.waiting.size();
         let peers = self.permissions.len();

@@ -64,7 +64,7 @@
 //! # Features
 //! | feature | what |
 //! |---|---|
-//! | `fuzzing` | the bodies of the fuzz targets |
+//! | `internals` | a check of a client's limits, hidden and for the fuzz harness alone |
 //!
 //! [RFC 8489 §9.2]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2
 //! [RFC 8656 §5]: https://www.rfc-editor.org/rfc/rfc8656#section-5
@@ -89,9 +89,6 @@ mod cidr;
 pub mod client;
 mod config;
 pub mod credential;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod nonce;
 mod output;
 mod peer_policy;

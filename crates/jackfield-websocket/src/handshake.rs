@@ -16,9 +16,9 @@ use sha1::{Digest, Sha1};
 pub use client::{ClientHandshake, HandshakeError};
 pub use server::{Accepted, Refusal, accept};
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use extension::{Extension, parse};
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "internals")]
+pub(crate) use extension::parse;
+#[cfg(feature = "internals")]
 pub(crate) use negotiate::answer;
 
 use crate::deflate;

@@ -55,7 +55,7 @@
 //!
 //! | feature | what |
 //! |---|---|
-//! | `fuzzing` | the module `fuzzing`: one function for each fuzz target |
+//! | `internals` | the hidden module `internals`, for the fuzz harness alone |
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 6455 §4]: https://www.rfc-editor.org/rfc/rfc6455#section-4
@@ -67,10 +67,10 @@ mod config;
 mod connection;
 pub mod deflate;
 pub mod frame;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod handshake;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod mask;
 mod message;
 mod shared;

@@ -103,6 +103,22 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-sansio",
         ],
     ),
+    (
+        "jackfield-fuzz-harness",
+        &[
+            "jackfield-internet",
+            "jackfield-portmap",
+            "jackfield-tcp",
+            "jackfield-nat",
+            "jackfield-turn",
+            "jackfield-stun",
+            "jackfield-websocket",
+            "jackfield-socketio-proto",
+            "jackfield-signal",
+            "jackfield-testing",
+            "jackfield-sansio",
+        ],
+    ),
     ("jackfield-testing", &[]),
     ("xtask", &[]),
 ];

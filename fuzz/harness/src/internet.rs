@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::proxy::http::{ConnectRequest, ConnectResponse};
-use crate::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
-use crate::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
-use crate::{TcpApp, TcpClient, World};
+use jackfield_internet::proxy::http::{ConnectRequest, ConnectResponse};
+use jackfield_internet::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
+use jackfield_internet::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
+use jackfield_internet::{TcpApp, TcpClient, World};
 use jackfield_nat::packet::build;
 use jackfield_tcp::{Stack, StackLimits};
+use jackfield_testing::epoch;
 
 /// Reads every message of the proxies' protocols: what is read is what its writer writes, and nothing is read from a
 /// part of it.
@@ -91,7 +92,7 @@ pub fn proxy_server(data: &[u8]) {
     };
     let mut world = World::new(start, 1);
     world.record(false);
-    let net = world.network("net", crate::Link::default());
+    let net = world.network("net", jackfield_internet::Link::default());
     let address = |last: u8| IpAddr::from([192, 0, 2, last]);
     let config = ProxyConfig {
         credentials: Credentials::new(b"user", b"password").filter(|_| first & 2 != 0),
@@ -201,14 +202,6 @@ fn segment(step: &[u8]) -> Vec<u8> {
         jackfield_nat::packet::protocol::TCP,
         &bytes,
     )
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a fuzz target needs some instant, and nothing depends on which"
-)]
-fn epoch() -> Instant {
-    Instant::now()
 }
 
 /// Bytes of one step of a stack's life.

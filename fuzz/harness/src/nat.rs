@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use model::Model;
 
-use crate::packet::{Headers, Packet, build, verify};
-use crate::profile::Profile;
-use crate::{
+use jackfield_nat::packet::{Headers, Packet, build, verify};
+use jackfield_nat::profile::Profile;
+use jackfield_nat::{
     Assignment, Behaviour, Endpoint, Filtering, Mapping, Nat, NatConfig, NatLimits, Prefix, Side,
     Translation, Verdict,
 };
+use jackfield_testing::epoch;
 
 pub use self::life::life;
 
@@ -230,11 +231,6 @@ fn udp(from: Endpoint, to: Endpoint) -> Vec<u8> {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a fuzzer needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

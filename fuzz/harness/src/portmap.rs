@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, ClientConfig, MapRequest, Output};
-use crate::upnp::action::Action;
-use crate::upnp::http::{Progress, Request, Response};
-use crate::upnp::soap::Message;
-use crate::upnp::ssdp::{Advertisement, Search};
-use crate::upnp::{Url, description};
-use crate::{Gateway, GatewayConfig, TransportProtocol, nat_pmp, pcp};
 use jackfield_nat::packet::build;
 use jackfield_nat::{Nat, NatConfig, NatLimits, Side};
+use jackfield_portmap::client::{Client, ClientConfig, MapRequest, Output};
+use jackfield_portmap::upnp::action::Action;
+use jackfield_portmap::upnp::http::{Progress, Request, Response};
+use jackfield_portmap::upnp::soap::Message;
+use jackfield_portmap::upnp::ssdp::{Advertisement, Search};
+use jackfield_portmap::upnp::{Url, description};
+use jackfield_portmap::{Gateway, GatewayConfig, TransportProtocol, nat_pmp, pcp};
+use jackfield_testing::epoch;
 
 /// Reads any bytes as each message of each protocol; what can be read is written and read again, the same.
 ///
@@ -267,17 +268,12 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap_or_else(|_| IpAddr::from([0, 0, 0, 0]))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a fuzzer needs some instant")]
-fn epoch() -> Instant {
-    Instant::now()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upnp::action::{MappingKey, PortMapping};
-    use crate::upnp::description::Description;
-    use crate::upnp::http::HeaderFields;
+    use jackfield_portmap::upnp::action::{MappingKey, PortMapping};
+    use jackfield_portmap::upnp::description::Description;
+    use jackfield_portmap::upnp::http::HeaderFields;
     use jackfield_testing::{corpus_folder, replay};
 
     #[test]

@@ -1,10 +1,9 @@
 //! Fuzz targets: each takes bytes and asserts what must hold for all of them.
 
 #![expect(
-    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a fuzz target panics on purpose, and needs some moment to start from"
+    reason = "a fuzz target panics on purpose"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,37 +11,29 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::envelope::Envelope;
-use crate::write::quoted;
-use crate::{AckId, Config, Hub, IceServers, MemberId, Minted, NewMember, Output};
+use jackfield_signal::internals::{edited, is_envelope};
+use jackfield_signal::{AckId, Config, Hub, IceServers, MemberId, Minted, NewMember, Output};
+use jackfield_testing::epoch;
 
 /// An envelope is read, or refused; what is written into it reads back, and nothing else changes.
 pub fn envelope(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let Ok(envelope) = Envelope::parse(text, 64) else {
+    let Some(edited) = edited(text, "n\u{0}\"ä") else {
         return;
     };
-    let fields = &envelope.fields;
-    let edited = envelope
-        .edit()
-        .kind_first("message", fields.kind)
-        .set("name", fields.name, &quoted("n\u{0}\"ä"))
-        .set("room", fields.room, "\"r\"")
-        .replace(fields.id, "7")
-        .finish();
     // `Value` refuses numbers beyond every float, which the envelope only carries.
     let Ok(mut expected) = serde_json::from_str::<Value>(text) else {
-        Envelope::parse(&edited, 64).unwrap();
+        assert!(is_envelope(&edited));
         return;
     };
-    if fields.kind.is_none() {
+    if expected.get("type").is_none() {
         expected["type"] = "message".into();
     }
     expected["name"] = "n\u{0}\"ä".into();
     expected["room"] = "r".into();
-    if fields.id.is_some() {
+    if expected.get("id").is_some() {
         expected["id"] = 7.into();
     }
     assert_eq!(serde_json::from_str::<Value>(&edited).unwrap(), expected);
@@ -82,7 +73,7 @@ struct TenSeconds;
 
 impl IceServers for TenSeconds {
     fn mint(&mut self, _now: Instant, name: &str, _host: Option<&str>) -> Minted {
-        let json = format!("[{{\"username\":{}}}]", quoted(name));
+        let json = serde_json::json!([{ "username": name }]).to_string();
         Minted {
             json,
             ttl: Duration::from_secs(10),
@@ -108,7 +99,7 @@ impl Play {
         };
         Self {
             hub: Hub::new(config, Box::new(TenSeconds), [0; 32]),
-            now: Instant::now(),
+            now: epoch(),
             alive: Vec::new(),
             seats: BTreeMap::new(),
             acks: BTreeSet::new(),
@@ -276,7 +267,7 @@ impl Play {
         assert!(self.alive.contains(&to), "nothing is sent to who is gone");
         let Ok(message) = serde_json::from_str::<Value>(json) else {
             // Only a payload that is relayed can hold what `Value` refuses.
-            Envelope::parse(json, usize::MAX).unwrap();
+            assert!(is_envelope(json));
             return;
         };
         assert_eq!(message["type"], kind);

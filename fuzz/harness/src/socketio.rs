@@ -7,12 +7,12 @@ mod session;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::engine::payload::{
+use jackfield_socketio_proto::engine::payload::{
     BinaryDecoder, TextDecoder, V4Decoder, encode_v3_binary, encode_v3_text, encode_v4,
 };
-use crate::engine::{Message, Outgoing, Packet, PacketError, Query, query_map};
-use crate::packet::{Content, Decoder, DecoderConfig};
-use crate::{Args, packet};
+use jackfield_socketio_proto::engine::{Message, Outgoing, Packet, PacketError, Query, query_map};
+use jackfield_socketio_proto::packet::{Content, Decoder, DecoderConfig};
+use jackfield_socketio_proto::{Args, packet};
 
 pub use self::session::session;
 

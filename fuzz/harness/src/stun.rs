@@ -1,12 +1,12 @@
 //! What the fuzz targets run: each asserts properties of any bytes.
 
-use crate::attribute::{
+use jackfield_stun::attribute::{
     AlternateDomain, AlternateServer, Attribute, ChangeRequest, ErrorCodeAttribute, MappedAddress,
     Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithms, Realm, ResponseOrigin,
     ResponsePort, Software, UnknownAttributes, Userhash, Username, XorMappedAddress,
 };
-use crate::framing::{MAX_MESSAGE, message_length};
-use crate::{Key, Message, MessageWriter, binding};
+use jackfield_stun::framing::{MAX_MESSAGE, message_length};
+use jackfield_stun::{Key, Message, MessageWriter, binding};
 
 /// Reads bytes as a message; what is read is written and read back the same.
 pub fn message(data: &[u8]) {
@@ -104,7 +104,7 @@ pub fn framing(data: &[u8]) {
 pub fn uri(data: &[u8]) {
     if let Some(uri) = str::from_utf8(data)
         .ok()
-        .and_then(|text| text.parse::<crate::uri::Uri>().ok())
+        .and_then(|text| text.parse::<jackfield_stun::uri::Uri>().ok())
     {
         assert_eq!(uri.to_string().parse(), Ok(uri));
     }
@@ -112,7 +112,7 @@ pub fn uri(data: &[u8]) {
 
 /// Answers bytes as a server with two addresses and as one with a helper; no answer outgrows what was asked for.
 pub fn behaviour_answer(data: &[u8]) {
-    use crate::behaviour::answer::{Action, Other, Place, Places, answer};
+    use jackfield_stun::behaviour::answer::{Action, Other, Place, Places, answer};
     let Ok(request) = Message::parse(data) else {
         return;
     };
@@ -157,8 +157,8 @@ pub fn behaviour_answer(data: &[u8]) {
     }
 }
 
-fn helper_asks(question: &crate::behaviour::helper::Question) {
-    use crate::behaviour::helper::{Question, key};
+fn helper_asks(question: &jackfield_stun::behaviour::helper::Question) {
+    use jackfield_stun::behaviour::helper::{Question, key};
     let (mut bytes, mut answer) = (Vec::new(), Vec::new());
     let unix = std::time::Duration::from_secs(1_800_000_000);
     let length = question.write(&key("secret"), unix, &mut bytes);
@@ -174,17 +174,18 @@ fn helper_asks(question: &crate::behaviour::helper::Question) {
 }
 
 /// Runs a discovery whose servers and NATs answer with these bytes: it always ends, and soon.
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 pub fn behaviour_discovery(data: &[u8]) {
-    use crate::behaviour::{Config, Discovery, LifetimeSearch, NotBound, Output, SocketId};
+    use jackfield_stun::behaviour::{
+        Config, Discovery, LifetimeSearch, NotBound, Output, SocketId,
+    };
     use std::net::SocketAddr;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
     let server: SocketAddr = "192.0.2.1:3478".parse().expect("an address");
     let mut config = Config::new(vec![server, "192.0.2.9:3478".parse().expect("an address")]);
     config.lifetime = Some(LifetimeSearch::default());
     let mut script = data.iter().copied();
     let mut discovery = Discovery::new(config, [7; 32]);
-    let start = Instant::now();
+    let start = jackfield_testing::epoch();
     let mut now = start;
     for _ in 0..10_000 {
         match discovery.poll_output() {
@@ -234,15 +235,19 @@ fn scripted(request: &[u8], choice: u8, to: std::net::SocketAddr) -> Vec<u8> {
     let class = match choice & 7 {
         0 => return out,
         1 => return request.to_vec(),
-        2 => crate::Class::Error,
-        _ => crate::Class::Success,
+        2 => jackfield_stun::Class::Error,
+        _ => jackfield_stun::Class::Success,
     };
-    let mut writer =
-        MessageWriter::new(&mut out, class, crate::Method::BINDING, asked.transaction());
+    let mut writer = MessageWriter::new(
+        &mut out,
+        class,
+        jackfield_stun::Method::BINDING,
+        asked.transaction(),
+    );
     let mapped = std::net::SocketAddr::from(([203, 0, 113, choice & 1], u16::from(choice)));
-    if class == crate::Class::Error {
+    if class == jackfield_stun::Class::Error {
         writer.attribute(&ErrorCodeAttribute::without_reason(
-            crate::ErrorCode::UNKNOWN_ATTRIBUTE,
+            jackfield_stun::ErrorCode::UNKNOWN_ATTRIBUTE,
         ));
     } else {
         writer.attribute(&XorMappedAddress(mapped));

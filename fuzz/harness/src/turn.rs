@@ -8,8 +8,8 @@ mod model;
 use jackfield_stun::attribute::Attribute;
 use jackfield_stun::{Message, MessageWriter};
 
-use crate::ChannelNumber;
-use crate::attribute::{
+use jackfield_turn::ChannelNumber;
+use jackfield_turn::attribute::{
     AdditionalAddressFamily, AddressErrorCode, Data, DontFragment, EvenPort, Lifetime,
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
     XorRelayedAddress,
@@ -58,7 +58,7 @@ fn round_trip<'a, A: Attribute<'a> + PartialEq + std::fmt::Debug>(message: &Mess
 pub fn cidr(data: &[u8]) {
     if let Some(cidr) = str::from_utf8(data)
         .ok()
-        .and_then(|text| text.parse::<crate::Cidr>().ok())
+        .and_then(|text| text.parse::<jackfield_turn::Cidr>().ok())
     {
         assert_eq!(cidr.to_string().parse(), Ok(cidr));
     }
@@ -128,7 +128,8 @@ mod tests {
             .iter()
             .map(|seed| client_story::Story::new().run(input::Input::new(seed)))
             .collect();
-        let sum = |of: fn(&crate::client::Stats) -> u64| stories.iter().map(of).sum::<u64>();
+        let sum =
+            |of: fn(&jackfield_turn::client::Stats) -> u64| stories.iter().map(of).sum::<u64>();
         assert!(sum(|stats| stats.packets_to_peers) > 5);
         assert!(sum(|stats| stats.packets_from_peers) > 2);
         assert!(sum(|stats| stats.untrusted) > 2);
@@ -143,7 +144,7 @@ mod tests {
             .iter()
             .map(|seed| model::World::new().run(input::Input::new(seed)))
             .collect();
-        let sum = |of: fn(&crate::Stats) -> u64| stories.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&jackfield_turn::Stats) -> u64| stories.iter().map(of).sum::<u64>();
         assert!(sum(|stats| stats.allocated) > 20);
         assert!(sum(|stats| stats.packets_to_peers) > 10);
         assert!(sum(|stats| stats.packets_to_clients) > 5);
@@ -153,9 +154,9 @@ mod tests {
             assert!(answers > 0, "no story leads to {code}");
         }
         for reason in [
-            crate::DropReason::PeerDenied,
-            crate::DropReason::NoPermission,
-            crate::DropReason::InProgress,
+            jackfield_turn::DropReason::PeerDenied,
+            jackfield_turn::DropReason::NoPermission,
+            jackfield_turn::DropReason::InProgress,
         ] {
             let dropped: u64 = stories.iter().map(|stats| stats.dropped(reason)).sum();
             assert!(dropped > 0, "no story leads to {reason:?}");

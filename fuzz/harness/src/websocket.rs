@@ -5,10 +5,13 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-use crate::frame::{Header, OpCode};
-use crate::handshake::{Extension, Options, accept, answer, parse};
-use crate::utf8::Decoder;
-use crate::{CloseFrame, Connection, Event, Message, Role, Violation, WebSocketLimits, deflate};
+use jackfield_websocket::frame::{Header, OpCode};
+use jackfield_websocket::handshake::{Options, accept};
+use jackfield_websocket::internals::{Extension, answer_extensions, parse_extensions};
+use jackfield_websocket::utf8::Decoder;
+use jackfield_websocket::{
+    CloseFrame, Connection, Event, Message, Role, Violation, WebSocketLimits, deflate,
+};
 
 const LIMITS: WebSocketLimits = WebSocketLimits {
     max_frame: 3000,
@@ -175,11 +178,13 @@ pub fn extensions(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let Some(list) = parse(text) else { return };
-    assert_eq!(parse(&plain(&list)).as_deref(), Some(list.as_slice()));
+    let Some(list) = parse_extensions(text) else {
+        return;
+    };
+    assert_eq!(parse_extensions(&plain(&list)), Some(list));
     let config = deflate::DeflateConfig::default();
-    if let Some((params, value)) = answer(&list, &config) {
-        let answer = parse(&value).unwrap();
+    if let Some((params, value)) = answer_extensions(text, &config) {
+        let answer = parse_extensions(&value).unwrap();
         assert_eq!(answer.len(), 1);
         assert!((9..=15).contains(&params.server_max_window_bits));
         assert!((8..=15).contains(&params.client_max_window_bits));
@@ -190,12 +195,12 @@ pub fn extensions(data: &[u8]) {
 fn plain(list: &[Extension]) -> String {
     let items: Vec<String> = list
         .iter()
-        .map(|extension| {
-            let params = extension.params.iter().map(|(name, value)| match value {
+        .map(|(name, params)| {
+            let params = params.iter().map(|(name, value)| match value {
                 Some(value) => format!("; {name}={value}"),
                 None => format!("; {name}"),
             });
-            format!("{}{}", extension.name, params.collect::<String>())
+            format!("{name}{}", params.collect::<String>())
         })
         .collect();
     items.join(", ")
@@ -247,7 +252,7 @@ pub fn request(data: &[u8]) {
 
 /// The first byte is the size of the chunks that a server's answer comes in: chunking changes nothing.
 pub fn answer_head(data: &[u8]) {
-    use crate::handshake::ClientHandshake;
+    use jackfield_websocket::handshake::ClientHandshake;
 
     let Some((&size, bytes)) = data.split_first() else {
         return;

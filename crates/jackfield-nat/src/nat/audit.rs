@@ -10,7 +10,8 @@ use crate::Address;
 
 impl Nat {
     /// Panics where a count, an index, a pool or a timer does not fit the mappings and flows that there are.
-    pub(crate) fn audit(&self) {
+    #[doc(hidden)]
+    pub fn audit(&self) {
         self.audit_flows();
         self.audit_mappings();
         self.audit_hosts();
@@ -19,7 +20,8 @@ impl Nat {
     }
 
     /// Panics unless all is gone but forwards, as it has to be after a long silence.
-    pub(crate) fn audit_silence(&self) {
+    #[doc(hidden)]
+    pub fn audit_silence(&self) {
         self.audit();
         assert_eq!(self.table.flows.len(), 0, "flows outlive a silence");
         for (_, mapping) in self.table.mappings.iter() {

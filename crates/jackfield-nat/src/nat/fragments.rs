@@ -109,7 +109,7 @@ impl Datagrams {
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 impl Datagrams {
     /// Returns how many datagrams are awaited, and the bytes that wait for their first, counted from scratch.
     pub(crate) fn held(&self) -> (usize, usize) {

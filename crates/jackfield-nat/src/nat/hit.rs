@@ -161,10 +161,11 @@ impl Nat {
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 impl Nat {
     /// Makes every packet take the long way.
-    pub(crate) fn never_hit(&mut self) {
+    #[doc(hidden)]
+    pub fn never_hit(&mut self) {
         self.hit.on = false;
     }
 }

@@ -43,7 +43,7 @@ impl Hosts {
         self.hosts.get(&host_of(address))
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn len(&self) -> usize {
         self.hosts.len()
     }

@@ -58,7 +58,7 @@ impl Pool {
         }
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn taken(&self) -> usize {
         self.words.iter().map(|it| it.count_ones() as usize).sum()
     }

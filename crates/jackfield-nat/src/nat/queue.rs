@@ -49,18 +49,18 @@ impl Queue {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn has(&self, at: Instant, due: Timeout) -> bool {
         let mut entries = self.heap.iter();
         entries.any(|Reverse(entry)| entry.at == at && entry.due == due)
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn ports_on_hold(&self) -> usize {
         let entries = self.heap.iter();
         let ports = entries.filter(|Reverse(entry)| matches!(entry.due, Timeout::Port { .. }));

@@ -22,7 +22,7 @@ impl HeldSyns {
         Self { syns: seed.map() }
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn len(&self) -> usize {
         self.syns.len()
     }

@@ -91,7 +91,7 @@ impl Table {
         self.permits.contains_key(&(mapping, address))
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     #[expect(clippy::disallowed_methods, reason = "a sorted map forgets the order")]
     pub(crate) fn permit_counts(&self) -> std::collections::BTreeMap<(u32, Address), u32> {
         self.permits

@@ -44,7 +44,7 @@ impl Channels {
         self.peers.get(&number).map(|channel| channel.peer)
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn len(&self) -> usize {
         self.peers.len()
     }

@@ -91,7 +91,7 @@ impl Waiting {
         taken
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn size(&self) -> (usize, usize) {
         (self.packets.len(), self.bytes)
     }

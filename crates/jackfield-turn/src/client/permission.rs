@@ -45,7 +45,7 @@ impl Permissions {
         !was_allowed
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

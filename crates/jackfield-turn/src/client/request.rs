@@ -50,7 +50,7 @@ impl Requests {
         self.0.values().any(|request| request.ask == ask)
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

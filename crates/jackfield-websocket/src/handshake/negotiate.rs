@@ -175,7 +175,7 @@ pub(super) fn accept_answer(answer: &Extension, config: &DeflateConfig) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handshake::parse;
+    use crate::handshake::extension::parse;
 
     fn answered(offers: &str, config: &DeflateConfig) -> Option<String> {
         answer(&parse(offers).unwrap(), config).map(|(_, value)| value)

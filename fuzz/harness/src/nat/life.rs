@@ -9,12 +9,15 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::{epoch, ip, life_config};
-use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport, build, fragment, verify};
-use crate::{
+use super::{ip, life_config};
+use jackfield_nat::packet::{
+    Headers, IcmpError, Packet, TcpFlags, Transport, build, fragment, verify,
+};
+use jackfield_nat::{
     Address, Endpoint, Forward, Nat, NatConfig, Prefix, Protocol, RemoteFilter, Side, Translation,
     Verdict,
 };
+use jackfield_testing::epoch;
 
 /// Plays a NAT's life: packets of all kinds from both sides, time, and what an operator does.
 ///

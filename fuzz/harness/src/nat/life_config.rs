@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::ip;
-use crate::{
+use jackfield_nat::{
     Assignment, Behaviour, Conflict, Conntrack, Filtering, Forward, Fragments, Hairpinning,
     IcmpErrors, Mapping, NatConfig, NatLimits, Policy, Pooling, Prefix, Protocol, Refresh, Refusal,
     Translation, UnsolicitedSyn,
@@ -194,7 +194,7 @@ fn extras(config: &mut NatConfig, mut dice: Dice) -> bool {
         config.one_to_one = vec![(ip("192.168.1.2"), ip("203.0.113.10"))];
     }
     if dice.flag() {
-        let endpoint = |text: &str, port| crate::Endpoint::new(ip(text), port);
+        let endpoint = |text: &str, port| jackfield_nat::Endpoint::new(ip(text), port);
         config.forwards = vec![
             Forward {
                 protocol: Protocol::Udp,

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::{Behaviour, Endpoint, Filtering, Mapping};
+use jackfield_nat::{Behaviour, Endpoint, Filtering, Mapping};
 
 /// Mapping and filtering as RFC 4787 words them, as lists that are searched from end to end.
 pub(super) struct Model {

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::any_nat;
-use crate::packet::{Headers, IcmpError, Packet, TcpFlags, build};
-use crate::{Prefix, Verdict};
+use jackfield_nat::packet::{Headers, IcmpError, Packet, TcpFlags, build};
+use jackfield_nat::{Prefix, Verdict};
 
 pub(super) fn packets() -> Vec<(&'static str, Vec<u8>)> {
     let inside = "192.168.1.2:5000".parse().unwrap();
@@ -27,7 +27,7 @@ pub(super) fn packets() -> Vec<(&'static str, Vec<u8>)> {
     );
     let large = build::udp(inside, outside, &[7; 1200]);
     let headers = Headers::parse(&large).unwrap();
-    let pieces = crate::packet::fragment::split(&large, &headers, 600).unwrap();
+    let pieces = jackfield_nat::packet::fragment::split(&large, &headers, 600).unwrap();
     let backwards: Vec<(u8, &[u8])> = pieces.iter().rev().map(|it| (0, &it[..])).collect();
     let inside: SocketAddr = "[2001:db8::2]:5000".parse().unwrap();
     let named = |v4: SocketAddr| {
@@ -55,7 +55,7 @@ pub(super) fn packets() -> Vec<(&'static str, Vec<u8>)> {
         .unwrap();
     let six_large = build::udp(outside, mapped, &[7; 1300]);
     let headers = Headers::parse(&six_large).unwrap();
-    let six_pieces = crate::packet::fragment::split(&six_large, &headers, 600).unwrap();
+    let six_pieces = jackfield_nat::packet::fragment::split(&six_large, &headers, 600).unwrap();
     let mut six_pieces: Vec<(u8, &[u8])> = six_pieces.iter().map(|it| (1, &it[..])).collect();
     six_pieces.insert(0, (0, &six));
     let six_ping = build::echo(inside.ip(), named(outside).ip(), 7, 1, false, b"ping");

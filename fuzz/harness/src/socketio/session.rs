@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{payload_v3_text, payload_v4, text};
-use crate::engine::{
+use jackfield_socketio_proto::engine::{
     LinkEnd, LinkId, Message, Outgoing, Output, PostBody, PostFailure, RequestId, SendError,
     ServerSession, ServerSessionConfig, Version,
 };
+use jackfield_testing::epoch;
 
 const MAX_BUFFERED: usize = 500;
 
@@ -52,11 +53,7 @@ struct Model {
 
 impl Model {
     fn new(choice: u8) -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a scenario's clock starts somewhere"
-        )]
-        let now = Instant::now();
+        let now = epoch();
         let config = Arc::new(ServerSessionConfig {
             max_buffered: MAX_BUFFERED,
             allow_upgrades: choice & 8 == 0,

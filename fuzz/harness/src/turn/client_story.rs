@@ -10,11 +10,12 @@ use jackfield_stun::attribute::{
     XorMappedAddress,
 };
 use jackfield_stun::{Class, ErrorCode, Key, Message, MessageWriter, Method, TransactionId};
+use jackfield_testing::epoch;
 
 use super::input::Input;
-use crate::ChannelNumber;
-use crate::attribute::{Data, Lifetime, XorPeerAddress, XorRelayedAddress, method};
-use crate::client::{Client, Config, Credential, Limits, Output, Stats};
+use jackfield_turn::ChannelNumber;
+use jackfield_turn::attribute::{Data, Lifetime, XorPeerAddress, XorRelayedAddress, method};
+use jackfield_turn::client::{Client, Config, Credential, Limits, Output, Stats};
 
 const PEERS: [&str; 5] = [
     "198.41.0.4:9000",
@@ -36,9 +37,8 @@ pub(super) struct Story {
 }
 
 impl Story {
-    #[expect(clippy::disallowed_methods, reason = "a story needs a first instant")]
     pub(super) fn new() -> Self {
-        let now = Instant::now();
+        let now = epoch();
         let transport = Transport::Udp;
         Self {
             client: Client::new(config(), now, path(transport), [5; 32]),

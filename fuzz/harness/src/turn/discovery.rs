@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::behaviour::answer::{Other, Place, Places};
 use jackfield_stun::behaviour::helper::{Question, key};
 use jackfield_stun::{Class, Message};
+use jackfield_testing::epoch;
 
-use crate::{Config, Credentials, Discovery, NonceKey, Output, Registry, Server};
+use jackfield_turn::{Config, Credentials, Discovery, NonceKey, Output, Registry, Server};
 
 /// The time since 1970 that questions in the corpus were asked at.
 const UNIX: Duration = Duration::from_secs(1_800_000_000);
@@ -35,7 +36,10 @@ pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
         for (name, count) in [
             ("discoveries", stats.discoveries),
             ("helped", stats.helped),
-            ("denied", stats.dropped(crate::DropReason::HelperDenied)),
+            (
+                "denied",
+                stats.dropped(jackfield_turn::DropReason::HelperDenied),
+            ),
         ] {
             *counts.entry(name).or_default() += count;
         }
@@ -44,7 +48,7 @@ pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
 }
 
 fn datagram(server: &mut Server, port: u16, bytes: &[u8]) {
-    let now = now();
+    let now = epoch();
     let client: SocketAddr = ([203, 0, 113, 5], 4_000).into();
     let path = FiveTuple {
         transport: Transport::Udp,
@@ -75,11 +79,6 @@ fn datagram(server: &mut Server, port: u16, bytes: &[u8]) {
     assert!(answers <= 1, "one datagram, {answers} answers");
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 fn server(other: Other) -> Server {
     let registry = Arc::new(Registry::new());
     let mut config = Config::new("r", Credentials::new(), NonceKey::new([1; 32]), registry);
@@ -92,7 +91,7 @@ fn server(other: Other) -> Server {
         keys: vec![key("secret")],
         help: true,
     };
-    Server::new(config, Epoch::new(now(), UNIX), [1; 32])
+    Server::new(config, Epoch::new(epoch(), UNIX), [1; 32])
 }
 
 fn place(text: &str) -> Place {

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::attribute::{Algorithm, Nonce, Realm, Username};
 use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
+use jackfield_testing::epoch;
 
 use super::input::Input;
-use crate::attribute::{
+use jackfield_turn::attribute::{
     AdditionalAddressFamily, AddressFamily, Data, EvenPort, Lifetime, RequestedAddressFamily,
     RequestedTransport, ReservationToken, XorPeerAddress, method,
 };
-use crate::{
+use jackfield_turn::{
     AllocationId, BindError, ChannelNumber, Config, Credentials, Event, Limits, NonceKey, Output,
     Registry, Relay, RelayAddress, Server, Stats,
 };
@@ -68,9 +69,8 @@ pub(super) struct World {
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "a story needs a first instant")]
     pub(super) fn new() -> Self {
-        let now = Instant::now();
+        let now = epoch();
         let registry = Arc::new(Registry::new());
         let config = config(Arc::clone(&registry));
         let limits = config.limits.clone();
@@ -370,6 +370,7 @@ impl World {
             | Event::ChannelUnbound { id, .. } => {
                 assert!(self.allocated.values().any(|known| *known == id));
             }
+            unknown => panic!("the model does not know {unknown:?}"),
         }
     }
 

@@ -1,0 +1,15 @@
+//! What the fuzz targets run: functions of bytes that panic where a property does not hold.
+//!
+//! Each target in `fuzz/fuzz_targets` calls one of them, under libFuzzer and for hours. The
+//! tests here run them over the corpora and mutations of these, with every `cargo test`.
+//! Cores have no code for this but the feature `internals` of some, which shows what no
+//! other crate should call.
+
+pub mod internet;
+pub mod nat;
+pub mod portmap;
+pub mod signal;
+pub mod socketio;
+pub mod stun;
+pub mod turn;
+pub mod websocket;
