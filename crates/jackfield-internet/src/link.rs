@@ -28,7 +28,8 @@ pub struct Link {
     pub mtu: usize,
 }
 
-/// How packets get lost: the Gilbert-Elliott model, a good and a bad state with a chance of loss in each.
+/// How packets get lost: the Gilbert-Elliott model, a good and a bad state with a chance of loss
+/// in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// The chance of loss in the good state, in parts of a million.
@@ -75,7 +76,8 @@ impl Loss {
     pub fn mean(self) -> u32 {
         let [good, bad] = [self.good, self.bad].map(u64::from);
         let [to_bad, to_good] = [self.to_bad, self.to_good].map(u64::from);
-        // The model is in a state for a share of the time that is proportional to the chance to enter it.
+        // The model is in a state for a share of the time that is proportional to the chance to
+        // enter it.
         let mean = (good * to_good + bad * to_bad).checked_div(to_good + to_bad);
         mean.unwrap_or(good) as u32
     }
@@ -105,8 +107,8 @@ impl Link {
         }
     }
 
-    /// Returns whether the link delays all packets alike and does nothing else to them, so that it does not matter
-    /// whether several packets cross it as one.
+    /// Returns whether the link delays all packets alike and does nothing else to them, so that it
+    /// does not matter whether several packets cross it as one.
     pub fn only_delays(&self) -> bool {
         let Self {
             latency: _,
@@ -122,7 +124,8 @@ impl Link {
     }
 }
 
-/// One direction of a link, with what its packets leave behind: the state of the loss model and how long it is busy.
+/// One direction of a link, with what its packets leave behind: the state of the loss model and
+/// how long it is busy.
 #[derive(Debug, Clone)]
 pub struct Pipe {
     pub(crate) link: Link,
@@ -161,14 +164,14 @@ impl Pipe {
         }
     }
 
-    /// Changes the link under packets that are on their way: they keep their arrivals, and none after them overtakes
-    /// them unless the new link reorders.
+    /// Changes the link under packets that are on their way: they keep their arrivals, and none
+    /// after them overtakes them unless the new link reorders.
     pub fn set_link(&mut self, link: Link) {
         self.link = link;
     }
 
-    /// Puts in a packet of `length` bytes; draws the same numbers whatever becomes of it. The caller holds packets to
-    /// [`Link::mtu`].
+    /// Puts in a packet of `length` bytes; draws the same numbers whatever becomes of it. The
+    /// caller holds packets to [`Link::mtu`].
     pub fn pass(&mut self, now: Instant, length: usize, rng: &mut ChaCha8Rng) -> Passage {
         let [lost, reordered, duplicated] = [
             self.draw_loss(rng),

@@ -59,8 +59,8 @@ impl World {
             for (number, host) in plan.hosts_of(place).enumerate() {
                 let netns = wiring::host(plan.ipv6)?;
                 let port = format!("host{}", number + 1);
-                wiring::cable((&network, &port), (&netns, "eth0"))?;
-                wiring::plug_in(&network, &port, LAN)?;
+                wiring::connect((&network, &port), (&netns, "eth0"))?;
+                wiring::add_to_bridge(&network, &port, LAN)?;
                 wiring::address(&netns, "eth0", host.ip, site.prefix.1)?;
                 wiring::route(&netns, DEFAULT_ROUTE, site.gateway)?;
                 if let (Some(ip6), Some(ipv6)) = (host.ip6, &site.ipv6) {
@@ -109,7 +109,7 @@ pub fn control(folder: &Path, site: &str) -> PathBuf {
 
 fn server(plan: &Plan, internet: &Netns) -> Result<Netns> {
     let netns = wiring::host(plan.ipv6)?;
-    wiring::cable((internet, "server"), (&netns, "eth0"))?;
+    wiring::connect((internet, "server"), (&netns, "eth0"))?;
     wiring::address(internet, "server", SERVER_GATEWAY.into(), 24)?;
     for ip in SERVER_IPS {
         wiring::address(&netns, "eth0", ip.into(), 24)?;

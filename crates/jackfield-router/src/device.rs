@@ -1,3 +1,5 @@
+//! TUN interfaces: made, configured, and given back to the kernel when they are dropped.
+
 #![expect(unsafe_code, reason = "interfaces are made by ioctl(2)")]
 
 use std::ffi::CString;
@@ -12,7 +14,7 @@ use jackfield_nat::packet::trains::Support;
 use super::Netns;
 use super::netlink::Netlink;
 
-/// What an interface is to be.
+/// The settings of an interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TunConfig {
     /// Its name, of 1 to 15 bytes.
@@ -27,9 +29,10 @@ pub struct TunConfig {
     pub mtu: Option<u16>,
 }
 
-/// A network interface whose cable ends in this process: what the host sends is read, what is written it receives.
+/// A network interface whose other end is this process: what the host sends is read here, and what
+/// is written here the host receives.
 ///
-/// It is gone when this is dropped or the process ends, however that happens.
+/// The kernel removes it when this is dropped or the process ends, however that happens.
 #[derive(Debug)]
 pub struct Tun {
     /// The first queue.
@@ -38,7 +41,7 @@ pub struct Tun {
     more: Vec<File>,
 }
 
-/// Why there is no interface.
+/// The reason why an interface could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TunError {
@@ -86,16 +89,17 @@ pub enum TunError {
 }
 
 impl Tun {
-    /// Makes an interface in its namespace, gives it what it is to have, and brings it up.
+    /// Makes an interface in its namespace, configures it, and brings it up.
     ///
     /// # Errors
-    /// Says what is missing: the right to, the device, the namespace, or what the interface does not take. Nothing is
-    /// left of the interface then.
+    /// Says what is missing: the right to, the device, the namespace, or what the interface does
+    /// not take. Nothing is left of the interface then.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
         Self::open_queues(config, 1)
     }
 
-    /// Makes an interface with several queues, to each of which the kernel gives its share of the flows; at least one.
+    /// Makes an interface with several queues, to each of which the kernel gives its share of the
+    /// flows; at least one.
     ///
     /// A [`Router`](super::Router) between two such interfaces serves them by as many threads.
     ///
@@ -144,7 +148,8 @@ impl Tun {
         Ok(file)
     }
 
-    /// Takes a descriptor that gives and takes whole packets with a `virtio_net_hdr` of 10 bytes in front, non-blocking.
+    /// Takes a descriptor that gives and takes whole packets with a `virtio_net_hdr` of 10 bytes
+    /// in front, non-blocking.
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self {
             file: File::from(fd),
@@ -152,7 +157,7 @@ impl Tun {
         }
     }
 
-    /// Parts the first queue from the others.
+    /// Separates the first queue from the others.
     pub(super) fn split(self) -> (Self, Vec<Self>) {
         let one = |file| Self {
             file,
@@ -179,28 +184,29 @@ fn attach(file: &File, name: &CString, several: bool) -> io::Result<()> {
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
 }
 
-/// Has the kernel leave checksums out of the packets it hands over, and cut trains up beforehand or not.
+/// Asks the kernel to leave checksums out of the packets that it hands over, and to hand trains
+/// over whole or cut up.
 ///
 /// Linux before 6.2 has no trains of UDP; then there are those of TCP.
 ///
-/// Returns which trains the kernel knows, so far as that was tried: it takes those that it gives.
+/// Returns which trains the kernel knows, as far as that was tried: it takes those that it gives.
 pub(super) fn set_trains(file: &File, trains: bool) -> io::Result<Support> {
     let sum = libc::TUN_F_CSUM;
     let tcp = sum | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
     let udp = tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6;
-    let wishes = if trains {
+    let requests = if trains {
         &[(udp, Support::TcpAndUdp), (tcp, Support::Tcp)][..]
     } else {
         &[(sum, Support::None)][..]
     };
     let mut result = Ok(Support::None);
-    for (wish, support) in wishes {
+    for (request, support) in requests {
         // SAFETY: the argument is a number, no pointer.
         let done = check(unsafe {
             libc::ioctl(
                 file.as_raw_fd(),
                 libc::TUNSETOFFLOAD,
-                libc::c_ulong::from(*wish),
+                libc::c_ulong::from(*request),
             )
         });
         result = done.map(|()| *support);
@@ -245,7 +251,8 @@ pub(crate) fn index(name: &CString) -> io::Result<u32> {
     }
 }
 
-/// Returns an interface's name as the kernel takes it (`dev_valid_name`); it would number one with a `%`.
+/// Returns an interface's name as the kernel takes it (`dev_valid_name`); it would number one with
+/// a `%`.
 fn c_name(name: &str) -> Result<CString, TunError> {
     let sound = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
     let fits = (1..libc::IFNAMSIZ).contains(&name.len()) && name != "." && name != "..";

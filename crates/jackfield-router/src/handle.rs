@@ -1,3 +1,5 @@
+//! What looks at a running router and changes it.
+
 use std::time::Instant;
 
 use jackfield_nat::{MappingView, NatConfig, NatCounters};
@@ -5,10 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{PortCounters, UplinkConfig, UplinkCounters};
 
-/// What looks at a running [`super::Router`] and changes it; clones are handles of the same one.
+/// Looks at a running [`Router`](super::Router) and changes it; clones are handles of the same
+/// one.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<Command>,
 }
 
 /// The router has ended.
@@ -19,7 +22,7 @@ pub struct Stopped;
 /// How a router is doing.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// When this was so.
+    /// When the report was made.
     pub at: Instant,
     /// When the router started.
     pub started: Instant,
@@ -27,15 +30,15 @@ pub struct Report {
     pub mappings: Vec<MappingView>,
     /// How many flows there are, that is pairs of a mapping and a remote endpoint.
     pub flows: usize,
-    /// What became of packets. A train counts as one.
+    /// What the NAT did with packets. A train counts as one.
     pub nat: NatCounters,
     /// What the way between the NAT and the outside does.
     pub uplink: UplinkConfig,
     /// What the uplink kept from crossing.
     pub uplink_counters: UplinkCounters,
-    /// What hosts have leased.
+    /// The ports that hosts have leased.
     pub leases: Vec<jackfield_portmap::LeaseView>,
-    /// What came of requests for leases, where there is port mapping.
+    /// How requests for leases were answered; `None` without port mapping.
     pub port_mapping: Option<jackfield_portmap::GatewayCounters>,
     /// What went through the inside interface.
     pub inside: PortCounters,
@@ -44,7 +47,7 @@ pub struct Report {
 }
 
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum Command {
     Report(oneshot::Sender<Box<Report>>),
     Reboot(oneshot::Sender<()>),
     Reconfigure(Box<NatConfig>, oneshot::Sender<()>),
@@ -53,9 +56,9 @@ pub(super) enum Order {
 }
 
 impl Handle {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Order>) {
-        let (orders, receiver) = mpsc::channel(ORDERS_WAITING);
-        (Self { orders }, receiver)
+    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(QUEUE);
+        (Self { commands }, receiver)
     }
 
     /// Returns how the router is doing.
@@ -63,51 +66,57 @@ impl Handle {
     /// # Errors
     /// Fails when the router has ended.
     pub async fn report(&self) -> Result<Report, Stopped> {
-        self.ask(Order::Report).await.map(|report| *report)
+        self.ask(Command::Report).await.map(|report| *report)
     }
 
-    /// Has the NAT forget every mapping.
+    /// Makes the NAT forget every mapping, as a reboot does.
     ///
     /// # Errors
     /// Fails when the router has ended.
     pub async fn reboot(&self) -> Result<(), Stopped> {
-        self.ask(Order::Reboot).await
+        self.ask(Command::Reboot).await
     }
 
-    /// Makes it another kind of NAT, and has it forget every mapping.
+    /// Changes the NAT into one of another kind, which starts without mappings.
     ///
     /// # Errors
     /// Fails when the router has ended.
     pub async fn reconfigure(&self, config: NatConfig) -> Result<(), Stopped> {
-        self.ask(|done| Order::Reconfigure(Box::new(config), done))
+        self.ask(|done| Command::Reconfigure(Box::new(config), done))
             .await
     }
 
-    /// Changes what the way between the NAT and the outside does to packets; mappings stay.
+    /// Changes what the uplink does to packets; mappings stay.
     ///
     /// # Errors
     /// Fails when the router has ended.
     pub async fn set_uplink(&self, uplink: UplinkConfig) -> Result<(), Stopped> {
-        self.ask(|done| Order::SetUplink(Box::new(uplink), done))
+        self.ask(|done| Command::SetUplink(Box::new(uplink), done))
             .await
     }
 
-    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none; what
-    /// is leased stays leased unless there are none.
+    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if
+    /// there are none; what is leased stays leased unless there are none.
     ///
     /// # Errors
     /// Fails when the router has ended.
     pub async fn map_ports(&self, config: jackfield_portmap::GatewayConfig) -> Result<(), Stopped> {
-        self.ask(|done| Order::MapPorts(Box::new(config), done))
+        self.ask(|done| Command::MapPorts(Box::new(config), done))
             .await
     }
 
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Stopped> {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Stopped> {
         let (sender, answer) = oneshot::channel();
-        self.orders.send(order(sender)).await.map_err(|_| Stopped)?;
+        self.commands
+            .send(command(sender))
+            .await
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 }
 
-/// How many orders may wait; who gives more waits with them.
-const ORDERS_WAITING: usize = 16;
+/// How many commands may wait; a caller beyond that waits to send its own.
+const QUEUE: usize = 16;

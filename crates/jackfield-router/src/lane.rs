@@ -1,4 +1,5 @@
-//! A queue of each interface, and what moves packets between the two: batches are read and written without the NAT's lock.
+//! A queue of each interface, and what moves packets between the two: batches are read and written
+//! without the NAT's lock.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,22 +19,22 @@ use super::{PortCounters, RouterConfig, Tun};
 pub(super) struct Lane {
     pub(super) inside: Port,
     pub(super) outside: Port,
-    /// What came from either side, a packet after the other.
+    /// A buffer for each side, with the packets that were read from it one behind the other.
     buffers: [Box<[u8]>; 2],
-    came: Vec<Came>,
+    arrivals: Vec<Arrival>,
     out: Vec<Outgoing>,
     batch: usize,
-    /// How long packets are let come together while many come.
+    /// How long to rest between batches while many packets arrive; zero is never.
     moderation: Duration,
     /// When the last batch was taken.
     pumped: Instant,
-    /// How far packets have been apart lately.
+    /// The average time between packets of the last batches.
     gap: Duration,
 }
 
-/// Where in a buffer a packet is that came, with [`Packet::HEADROOM`] in front.
+/// Where a packet lies in the buffer of its side, [`Packet::HEADROOM`] in front of it included.
 #[derive(Debug, Clone, Copy)]
-struct Came {
+struct Arrival {
     from: Side,
     offload: Offload,
     start: usize,
@@ -44,7 +45,7 @@ struct Came {
 #[derive(Debug)]
 pub(super) struct Shared {
     translator: Mutex<Translator>,
-    /// Tells whoever keeps the time that something is due sooner than that.
+    /// Wakes the lane that keeps the time when something is due sooner than it waits for.
     pub(super) sooner: Notify,
 }
 
@@ -56,9 +57,9 @@ impl Shared {
         }
     }
 
-    /// Returns the translator, for as long as a batch takes.
+    /// Locks the translator. A lane holds the lock for one batch, and reads and writes without it.
     pub(super) fn translator(&self) -> MutexGuard<'_, Translator> {
-        // A panic in there is a bug; the other lanes go on.
+        // The lock is poisoned when another lane has panicked; this one goes on.
         self.translator
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -73,7 +74,7 @@ impl Lane {
             inside: Port::new(inside, config.trains)?,
             outside: Port::new(outside, config.trains)?,
             buffers: [(); 2].map(|()| vec![0; BUFFER].into_boxed_slice()),
-            came: Vec::with_capacity(2 * batch),
+            arrivals: Vec::with_capacity(2 * batch),
             out: Vec::with_capacity(2 * batch),
             batch,
             moderation: config.moderation,
@@ -82,22 +83,25 @@ impl Lane {
         })
     }
 
-    /// Moves what has come to either side, up to a batch each; who keeps the time also does what is due.
+    /// Moves what has arrived at either side, up to a batch each. The one lane that `keeps_time`
+    /// also does what is due.
     pub(super) fn pump(&mut self, shared: &Shared, keeps_time: bool) -> io::Result<()> {
-        // Both sides have their turn: neither starves the other.
+        // Both sides are read before either is written: neither starves the other.
         self.read(Side::Inside)?;
         self.read(Side::Outside)?;
-        let came = self.came.len();
+        let count = self.arrivals.len();
         let mut translator = shared.translator();
         let now = Instant::now();
         let [inside, outside] = &mut self.buffers;
-        for came in self.came.drain(..) {
-            let buffer = match came.from {
+        for arrival in self.arrivals.drain(..) {
+            let buffer = match arrival.from {
                 Side::Inside => &mut *inside,
                 Side::Outside => &mut *outside,
             };
-            let buffer = buffer.get_mut(came.start..came.end).unwrap_or_default();
-            translator.take(now, came.from, came.offload, buffer, came.start);
+            let buffer = buffer
+                .get_mut(arrival.start..arrival.end)
+                .unwrap_or_default();
+            translator.take(now, arrival.from, arrival.offload, buffer, arrival.start);
         }
         if keeps_time {
             translator.keep_time(now);
@@ -110,26 +114,26 @@ impl Lane {
         std::mem::swap(&mut translator.out, &mut self.out);
         drop(translator);
         self.write();
-        self.moderate(now, came);
+        self.moderate(now, count);
         Ok(())
     }
 
-    /// Rests for a moment if packets come thick and fast, so that the next batch is worth its system calls and has trains in it;
-    /// network cards do the same with their interrupts.
-    fn moderate(&mut self, now: Instant, came: usize) {
-        let Ok(packets @ 1..) = u32::try_from(came) else {
+    /// Rests for a moment if packets arrive in quick succession, so that the next batch is worth
+    /// its system calls and has trains in it; network cards do the same with their interrupts.
+    fn moderate(&mut self, now: Instant, count: usize) {
+        let Ok(packets @ 1..) = u32::try_from(count) else {
             return;
         };
         let gap = now.duration_since(self.pumped) / packets;
         self.pumped = now;
         self.gap = (self.gap * 3 + gap.min(LONG_GAP)) / 4;
-        let is_drained = came < self.batch;
+        let is_drained = count < self.batch;
         if is_drained && self.gap < GAP && !self.moderation.is_zero() {
             std::thread::sleep(self.moderation);
         }
     }
 
-    /// Reads what has come to a side.
+    /// Reads what has arrived at a side.
     fn read(&mut self, from: Side) -> io::Result<()> {
         let [inside, outside] = &mut self.buffers;
         let (port, buffer) = match from {
@@ -146,7 +150,7 @@ impl Lane {
                 break;
             };
             let end = at + length;
-            self.came.push(Came {
+            self.arrivals.push(Arrival {
                 from,
                 offload,
                 start,
@@ -196,12 +200,12 @@ impl Lane {
 
 /// A lane on a thread of its own.
 #[derive(Debug)]
-pub(super) struct Helper {
+pub(super) struct LaneThread {
     thread: Option<JoinHandle<()>>,
     counters: Arc<Mutex<[PortCounters; 2]>>,
 }
 
-impl Helper {
+impl LaneThread {
     /// Starts a lane, which ends when `stop` is dropped; an error of it goes to `errors`.
     pub(super) fn start(
         make: impl FnOnce() -> io::Result<Lane> + Send + 'static,
@@ -215,7 +219,7 @@ impl Helper {
             .name("nat-lane".into())
             .spawn(move || {
                 if let Err(error) = run(make, &shared, stop, &shown) {
-                    // Nobody is left to hear it when the router ends.
+                    // The receiver is gone when the router has ended.
                     let _ended = errors.send(error);
                 }
             })?;
@@ -229,7 +233,7 @@ impl Helper {
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its end, which is near.
+    /// Waits for the thread's end; the caller has dropped the sender that keeps it going.
     pub(super) fn join(&mut self) {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -262,17 +266,18 @@ fn run(
     })
 }
 
-/// Packets that are this far apart on average, or less, are let come together.
-const GAP: Duration = Duration::from_micros(4);
-/// After a pause nothing is known of how packets come.
-const LONG_GAP: Duration = Duration::from_micros(100);
-
 fn sooner(due: Option<Instant>, awaited: Option<Instant>) -> bool {
     due.is_some_and(|due| awaited.is_none_or(|awaited| due < awaited))
 }
 
-/// The longest IPv4 packet, and the longest train that a kernel makes without being asked for longer ones.
+/// The longest IPv4 packet, and the longest train that a kernel makes without being asked for
+/// longer ones.
 const LONGEST_PACKET: usize = 65_535 + 40;
 
 /// Room for a few trains, or a batch of packets and a train.
 const BUFFER: usize = 8 * (Packet::HEADROOM + LONGEST_PACKET);
+
+/// The lane rests between batches while packets are this far apart on average, or less.
+const GAP: Duration = Duration::from_micros(4);
+/// A longer gap is counted as this one: after a pause, the rate from before it says nothing.
+const LONG_GAP: Duration = Duration::from_micros(100);

@@ -1,12 +1,16 @@
-//! A real router: a [`jackfield_nat::Nat`] between two TUN devices, each in a network namespace of its own if wanted.
+//! A real router: a [`jackfield_nat::Nat`] between two TUN devices, each in a network namespace of
+//! its own if wanted.
 //!
-//! Unmodified programs get to be behind any kind of NAT this way: one [`Tun`] is the way out of the namespace that they
-//! run in, the other one is where the NAT's outside addresses are in the namespace of everybody else. A [`Router`] moves
-//! packets between the two and a [`Handle`] looks at it and changes it while it runs.
+//! Unmodified programs can be put behind any kind of NAT this way: one [`Tun`] is the default
+//! route of the namespace that they run in, the other one has the NAT's outside addresses in the
+//! namespace of everything else. A [`Router`] moves packets between the two, and a [`Handle`]
+//! looks at it and changes it while it runs.
 //!
-//! Packets cross as trains where the kernel makes them: up to 64 KiB of a TCP connection or a UDP flow are one packet
-//! with one header to translate, and its checksum is left to whoever cuts the train up (virtio 1.2 §5.1.6, as in the
-//! kernel's `Documentation/networking/tuntap.rst`). Packets that come one by one leave as trains where they follow each other.
+//! Packets cross as trains where the kernel makes them: up to 64 KiB of a TCP connection or a UDP
+//! flow are one packet with one header to translate, and its checksum is left to the kernel or
+//! card that cuts the train up (virtio 1.2 §5.1.6, as in the kernel's
+//! `Documentation/networking/tuntap.rst`). Packets that arrive one by one leave as trains where
+//! they follow each other.
 
 #![cfg(target_os = "linux")]
 

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A way to the kernel's routing tables, in the network namespace of the thread that opens it.
+/// A socket to the kernel's routing tables, in the network namespace of the thread that opens it.
 #[derive(Debug)]
 pub(crate) struct Netlink {
     socket: Socket,
@@ -36,8 +36,9 @@ impl Netlink {
         self.request(libc::RTM_NEWLINK, 0, &body)
     }
 
-    /// Makes a cable: an interface here, and its other end in the namespace that `there` stands for.
-    pub(crate) fn add_cable(&mut self, here: &str, far_end: &str, there: RawFd) -> io::Result<()> {
+    /// Makes a veth pair: an interface here, and its peer in the namespace that `there` stands
+    /// for.
+    pub(crate) fn add_veth(&mut self, here: &str, far_end: &str, there: RawFd) -> io::Result<()> {
         let mut peer = vec![0; INTERFACE];
         attribute(&mut peer, libc::IFLA_IFNAME, &c_string(far_end));
         attribute(&mut peer, libc::IFLA_NET_NS_FD, &there.to_ne_bytes());
@@ -64,7 +65,7 @@ impl Netlink {
     }
 
     /// Makes an interface a port of a bridge.
-    pub(crate) fn plug_in(&mut self, index: u32, bridge: u32) -> io::Result<()> {
+    pub(crate) fn set_master(&mut self, index: u32, bridge: u32) -> io::Result<()> {
         let mut body = vec![0; 4];
         body.extend(index.to_ne_bytes());
         body.extend([0; 8]);
@@ -79,7 +80,8 @@ impl Netlink {
         attribute(&mut body, libc::IFA_LOCAL, &octets(ip));
         attribute(&mut body, libc::IFA_ADDRESS, &octets(ip));
         if ip.is_ipv6() {
-            // Nobody else can have the address: there is nothing to wait for before it is used.
+            // No other host can have the address, so it is used without duplicate address
+            // detection.
             let flags = libc::IFA_F_NODAD.to_ne_bytes();
             attribute(&mut body, libc::IFA_FLAGS, &flags);
         }
@@ -130,7 +132,8 @@ impl Netlink {
         self.request(libc::RTM_NEWROUTE, REPLACE, &body)
     }
 
-    /// Loses everything that there is no other route for, as the internet does, without an error to the sender.
+    /// Drops everything that there is no other route for, as the internet does, without an error
+    /// to the sender.
     pub(crate) fn add_black_hole(&mut self, ipv6: bool) -> io::Result<()> {
         let mut body = vec![
             if ipv6 { libc::AF_INET6 } else { libc::AF_INET } as u8,
@@ -154,7 +157,7 @@ impl Netlink {
         message.extend(kind.to_ne_bytes());
         message.extend(flags.to_ne_bytes());
         message.extend(self.sequence.to_ne_bytes());
-        message.extend([0; 4]); // the kernel fills in who asks
+        message.extend([0; 4]); // the kernel fills in the sender's port
         message.extend(body);
         self.socket.send(&message)?;
         let mut answer = [0; 4096];

@@ -31,7 +31,8 @@ pub enum Netns {
     Held(HeldNetns),
 }
 
-/// An open descriptor that keeps a network namespace without a name alive; clones hold the same one.
+/// An open descriptor that keeps a network namespace without a name alive; clones hold the same
+/// one.
 #[derive(Debug, Clone)]
 pub struct HeldNetns(Arc<File>);
 
@@ -50,8 +51,8 @@ impl AsRawFd for HeldNetns {
 }
 
 impl Netns {
-    /// Makes a network namespace that has no name. Whatever happens to this process, the kernel removes it with all of
-    /// its interfaces.
+    /// Makes a network namespace that has no name. Whatever happens to this process, the kernel
+    /// removes it with all of its interfaces.
     ///
     /// # Errors
     /// Fails without CAP_SYS_ADMIN, and when there are as many namespaces as there may be.

@@ -1,3 +1,5 @@
+//! One side of a router: reads and writes of packets and trains, and their counters.
+
 #![expect(
     unsafe_code,
     reason = "what the runtime waits for has to stay open meanwhile"
@@ -46,11 +48,11 @@ impl AddAssign for PortCounters {
     }
 }
 
-/// One side of a router: a queue of an interface's cable, waited for by the runtime.
+/// One side of a router: a queue of an interface, waited for by the runtime.
 #[derive(Debug)]
 pub(super) struct Port {
     file: AsyncFd<File>,
-    /// What is to be written, as long as more may follow it.
+    /// Packets that are held back while more of their flows may follow.
     trains: Trains,
     pub(super) counters: PortCounters,
 }
@@ -58,7 +60,8 @@ pub(super) struct Port {
 impl Port {
     /// Takes an interface; `trains` says whether packets may be written as trains.
     pub(super) fn new(tun: Tun, trains: bool) -> io::Result<Self> {
-        // SAFETY: the file owns its descriptor and is never changed for another one while it is registered.
+        // SAFETY: the file owns its descriptor and is never changed for another one while it is
+        // registered.
         let file = unsafe { AsyncFd::register_with_interest(tun.into_file(), Interest::READABLE)? };
         let support = if trains {
             // A socket in the place of an interface, as in tests, takes no trains.
@@ -78,7 +81,8 @@ impl Port {
         self.file.readable().await.map(drop)
     }
 
-    /// Reads a packet, if there is one, to `at` in `buffer`, and returns its length and what is left to do on it.
+    /// Reads a packet, if there is one, to `at` in `buffer`. Returns its length and what is left
+    /// to do on it.
     ///
     /// There has to be room of [`Offload::LENGTH`] before `at`.
     pub(super) fn read(
@@ -103,8 +107,8 @@ impl Port {
         Ok(Some((length, offload)))
     }
 
-    /// Writes a packet that has room for the bytes of its [`Offload`] in front, at the latest with the next [`Port::flush`];
-    /// one that the interface does not take is counted.
+    /// Writes a packet that has room for the bytes of its [`Offload`] in front, at the latest with
+    /// the next [`Port::flush`]; one that the interface does not take is counted.
     pub(super) fn write(&mut self, offload: Offload, framed: &mut [u8]) {
         if let Some(header) = framed.first_chunk_mut() {
             *header = offload.bytes();
@@ -115,7 +119,7 @@ impl Port {
         });
     }
 
-    /// Writes what waits for more to follow.
+    /// Writes what is held back.
     pub(super) fn flush(&mut self) {
         let (file, counters) = (self.file.get_ref(), &mut self.counters);
         self.trains.flush(&mut |offload, framed| {
@@ -123,7 +127,7 @@ impl Port {
         });
     }
 
-    /// Has packets come as trains, or one by one.
+    /// Sets whether the kernel hands packets over as trains or one by one.
     pub(super) fn set_trains(&self, trains: bool) {
         if let Err(error) = set_trains(self.file.get_ref(), trains) {
             tracing::debug!(%error, trains, "Offload cannot be changed");

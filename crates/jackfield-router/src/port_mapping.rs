@@ -1,3 +1,5 @@
+//! The router's part of port mapping: packets to and from the gateway.
+
 use std::time::Instant;
 
 use jackfield_nat::Side;
@@ -7,7 +9,8 @@ use jackfield_portmap::{Dialects, Gateway, GatewayConfig};
 use super::translator::Translator;
 
 impl Translator {
-    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
+    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if
+    /// there are none.
     pub(super) fn map_ports(&mut self, config: GatewayConfig) {
         let now = Instant::now();
         match &mut self.gateway {
@@ -20,7 +23,8 @@ impl Translator {
             None if config.dialects == Dialects::NONE => {}
             None => {
                 let mut seed = [0; 32];
-                // Without randomness only ports that hosts did not ask for can be guessed.
+                // Without randomness, ports that a host leaves to the gateway can be guessed; all
+                // else works.
                 if let Err(error) = getrandom::fill(&mut seed) {
                     tracing::warn!(%error, "Leased ports are not random");
                 }
@@ -29,7 +33,8 @@ impl Translator {
         }
     }
 
-    /// Hands a packet to the gateway if it is for it. The packet has [`Packet::HEADROOM`] in front.
+    /// Hands a packet to the gateway if it is for it; returns whether it was. The packet has
+    /// [`Packet::HEADROOM`] in front.
     #[inline]
     pub(super) fn gateway_takes(
         &mut self,

@@ -1,3 +1,5 @@
+//! A NAT between two interfaces, and the task that moves packets between them.
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,8 +9,8 @@ use jackfield_portmap::Gateway;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::handle::{Handle, Order, Report};
-use super::lane::{Helper, Lane, Shared};
+use super::handle::{Command, Handle, Report};
+use super::lane::{Lane, LaneThread, Shared};
 use super::translator::Translator;
 use super::uplink::{Uplink, UplinkConfig};
 use super::{Tap, Tun};
@@ -18,13 +20,16 @@ use super::{Tap, Tun};
 pub struct RouterConfig {
     /// What the way between the NAT and the outside does to packets.
     pub uplink: UplinkConfig,
-    /// Whether packets may come and leave as trains. They come one by one all the same where the NAT has an MTU of its
-    /// own, and where the uplink does anything but delay: both look at each packet.
+    /// Whether packets may come and leave as trains. They come one by one all the same where the
+    /// NAT has an MTU of its own, and where the uplink does anything but delay: both look at each
+    /// packet.
     pub trains: bool,
-    /// How many packets or trains are read from one side before the other side has its turn, at least 1.
+    /// How many packets or trains are read from one side before the other side has its turn; at
+    /// least 1.
     pub batch: usize,
-    /// How long packets are let come together while more than 250,000 a second come, as network cards do; the system may make
-    /// it some 50 us longer. Zero: never. Default: 10 us.
+    /// How long the router rests between batches while more than 250,000 packets a second arrive,
+    /// so that more of them arrive together; network cards do the same. The system may add some 50
+    /// us. Zero: it never rests. Default: 10 us.
     pub moderation: Duration,
     /// How many bytes of packets may be under way on the uplink; those above it are dropped.
     pub bytes_under_way: usize,
@@ -50,9 +55,9 @@ impl Default for RouterConfig {
 pub struct Router {
     shared: Arc<Shared>,
     lane: Lane,
-    /// Queues of the interfaces beyond the first.
+    /// The queues of the interfaces beyond the first, which [`Router::run`] starts threads for.
     queues: Vec<(Tun, Tun)>,
-    orders: mpsc::Receiver<Order>,
+    commands: mpsc::Receiver<Command>,
     started: Instant,
     config: RouterConfig,
 }
@@ -60,7 +65,8 @@ pub struct Router {
 impl Router {
     /// Puts a NAT between two interfaces; it moves nothing until [`Router::run`].
     ///
-    /// Interfaces with several queues ([`Tun::open_queues`]) are served by as many threads, with one NAT for all of them.
+    /// Interfaces with several queues ([`Tun::open_queues`]) are served by as many threads, with
+    /// one NAT for all of them.
     ///
     /// # Errors
     /// Fails when an interface cannot be waited for. Has to be called within a tokio runtime.
@@ -70,7 +76,7 @@ impl Router {
         outside: Tun,
         config: &RouterConfig,
     ) -> io::Result<(Self, Handle)> {
-        let (handle, orders) = Handle::new();
+        let (handle, commands) = Handle::new();
         let uplink = Uplink::new(config.uplink.clone(), config.bytes_under_way, config.seed);
         let (inside, more_inside) = inside.split();
         let (outside, more_outside) = outside.split();
@@ -78,7 +84,7 @@ impl Router {
             shared: Arc::new(Shared::new(Translator::new(nat, uplink))),
             lane: Lane::new(inside, outside, config)?,
             queues: more_inside.into_iter().zip(more_outside).collect(),
-            orders,
+            commands,
             started: Instant::now(),
             config: config.clone(),
         };
@@ -91,7 +97,8 @@ impl Router {
         self.shared.translator().tap = Some(tap);
     }
 
-    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if there are none.
+    /// Leases the NAT's ports to hosts inside from now on, or in other protocols, or not at all if
+    /// there are none.
     pub fn map_ports(&mut self, config: jackfield_portmap::GatewayConfig) {
         self.shared.translator().map_ports(config);
     }
@@ -103,25 +110,25 @@ impl Router {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> io::Result<Report> {
         let (ending, ended) = watch::channel(());
         let (errors, mut failed) = mpsc::unbounded_channel();
-        let mut helpers = self.start_helpers(&ended, &errors)?;
-        let result = self.serve(stop, &helpers, &mut failed).await;
+        let mut lanes = self.start_lanes(&ended, &errors)?;
+        let result = self.serve(stop, &lanes, &mut failed).await;
         drop(ending);
-        helpers.iter_mut().for_each(Helper::join);
-        result.map(|()| self.report(&helpers))
+        lanes.iter_mut().for_each(LaneThread::join);
+        result.map(|()| self.report(&lanes))
     }
 
     /// Starts a thread for each queue beyond the first.
-    fn start_helpers(
+    fn start_lanes(
         &mut self,
         ended: &watch::Receiver<()>,
         errors: &mpsc::UnboundedSender<io::Error>,
-    ) -> io::Result<Vec<Helper>> {
+    ) -> io::Result<Vec<LaneThread>> {
         let queues = std::mem::take(&mut self.queues).into_iter();
         let start = |(inside, outside)| {
             let config = self.config.clone();
             let make = move || Lane::new(inside, outside, &config);
             let shared = Arc::clone(&self.shared);
-            Helper::start(make, shared, ended.clone(), errors.clone())
+            LaneThread::start(make, shared, ended.clone(), errors.clone())
         };
         queues.map(start).collect()
     }
@@ -129,7 +136,7 @@ impl Router {
     async fn serve(
         &mut self,
         stop: impl Future<Output = ()>,
-        helpers: &[Helper],
+        lanes: &[LaneThread],
         failed: &mut mpsc::UnboundedReceiver<io::Error>,
     ) -> io::Result<()> {
         tokio::pin!(stop);
@@ -140,46 +147,48 @@ impl Router {
                 biased;
                 () = &mut stop => return Ok(()),
                 Some(error) = failed.recv() => return Err(error),
-                order = self.orders.recv(), if !given_up => match order {
-                    Some(order) => self.obey(order, helpers),
+                command = self.commands.recv(), if !given_up => match command {
+                    Some(command) => self.apply(command, lanes),
                     None => given_up = true,
                 },
                 () = self.shared.sooner.notified() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => {}
                 ready = self.lane.readable() => ready?,
             }
-            // Whatever it was that woke us, packets and timers have their turn.
+            // Packets and timers have their turn whatever has woken this task: a flood of commands
+            // delays neither.
             self.lane.pump(&self.shared, true)?;
         }
     }
 
-    /// Returns when something is due, and lets the others know that it is waited for.
+    /// Returns when something is due, and notes it for the other lanes: they wake this task only
+    /// for what is due sooner.
     fn next(&self) -> Option<Instant> {
         let mut translator = self.shared.translator();
         translator.awaited = translator.next();
         translator.awaited
     }
 
-    // Whoever gave an order and went away does not wait for the answer.
-    fn obey(&self, order: Order, helpers: &[Helper]) {
-        match order {
-            Order::Report(done) => {
-                let _ = done.send(Box::new(self.report(helpers)));
+    // A caller that has gone away does not read the answer.
+    fn apply(&self, command: Command, lanes: &[LaneThread]) {
+        match command {
+            Command::Report(done) => {
+                let _ = done.send(Box::new(self.report(lanes)));
             }
-            Order::Reboot(done) => {
+            Command::Reboot(done) => {
                 self.shared.translator().nat.reboot();
                 let _ = done.send(());
             }
-            Order::Reconfigure(config, done) => {
+            Command::Reconfigure(config, done) => {
                 self.shared.translator().nat.reconfigure(*config);
                 self.set_trains();
                 let _ = done.send(());
             }
-            Order::MapPorts(config, done) => {
+            Command::MapPorts(config, done) => {
                 self.shared.translator().map_ports(*config);
                 let _ = done.send(());
             }
-            Order::SetUplink(uplink, done) => {
+            Command::SetUplink(uplink, done) => {
                 self.shared.translator().uplink.configure(*uplink);
                 self.set_trains();
                 let _ = done.send(());
@@ -191,16 +200,16 @@ impl Router {
         let translator = self.shared.translator();
         let whole = translator.uplink.takes_trains() && translator.nat.config().mtu.is_none();
         let trains = self.config.trains && whole;
-        // It is the interface's, so for all of its queues.
+        // The setting is the interface's, so it holds for all of its queues.
         self.lane.inside.set_trains(trains);
         self.lane.outside.set_trains(trains);
     }
 
-    fn report(&self, helpers: &[Helper]) -> Report {
+    fn report(&self, lanes: &[LaneThread]) -> Report {
         let translator = self.shared.translator();
         let [mut inside, mut outside] = self.lane.counters();
-        for helper in helpers {
-            let [more_inside, more_outside] = helper.counters();
+        for lane in lanes {
+            let [more_inside, more_outside] = lane.counters();
             inside += more_inside;
             outside += more_outside;
         }

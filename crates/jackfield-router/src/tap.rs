@@ -1,3 +1,5 @@
+//! A capture file of what a router's NAT sees and says.
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -8,9 +10,10 @@ use jackfield_nat::pcapng;
 
 /// A capture file of what a router's NAT sees and says.
 ///
-/// Each packet is in it as it came, on the side it came from and with the verdict as its comment, and once more as it
-/// left. What the link lost or blocked before the NAT is not. Trains are captured whole, and checksums that are left to
-/// others are not there, as in any capture with offload.
+/// Each packet is in it as it came, on the side it came from and with the verdict as its comment,
+/// and once more as it left. What the link lost or blocked before the NAT is not. Trains are
+/// captured whole, and checksums that are left to others are not there, as in any capture with
+/// offload.
 #[derive(Debug)]
 pub struct Tap {
     file: Option<BufWriter<File>>,
@@ -41,12 +44,12 @@ impl Tap {
         self.write(|file| file.write_all(&block));
     }
 
-    /// Has what was recorded in the file, for whoever reads along.
+    /// Writes what was recorded to the file, so that a reader can follow it.
     pub(super) fn flush(&mut self) {
         self.write(BufWriter::flush);
     }
 
-    /// A capture that cannot be written ends; the router goes on.
+    /// Writes by `write`. A capture that cannot be written ends, and the router goes on.
     fn write(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         let result = self.file.as_mut().map_or(Ok(()), write);
         if let Err(error) = result {

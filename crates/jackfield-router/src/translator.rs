@@ -1,3 +1,5 @@
+//! What the lanes of a router share behind one lock: the NAT, its uplink and its gateway.
+
 use std::ops::Range;
 use std::time::Instant;
 
@@ -8,18 +10,18 @@ use jackfield_portmap::Gateway;
 use super::Tap;
 use super::uplink::Uplink;
 
-/// What a router's lanes share: the NAT and what is around it. It touches no interface: what is to be written it leaves in
-/// `out`, in order.
+/// The NAT and what is around it. It touches no interface: packets to be written are left in
+/// `out`, in order, and the lane that holds the lock takes them.
 #[derive(Debug)]
 pub(super) struct Translator {
     pub(super) nat: Nat,
     pub(super) uplink: Uplink,
     pub(super) tap: Option<Tap>,
-    /// What leases the NAT's ports to hosts inside.
+    /// Leases the NAT's ports to hosts inside; `None` without port mapping.
     pub(super) gateway: Option<Gateway>,
-    /// What is to be written.
+    /// Packets that are to be written.
     pub(super) out: Vec<Outgoing>,
-    /// When whoever keeps the time looks again by himself.
+    /// The deadline that the timer task sleeps until.
     pub(super) awaited: Option<Instant>,
 }
 
@@ -34,9 +36,9 @@ pub(super) struct Outgoing {
 /// Where a packet's bytes are, with room of [`Offload::LENGTH`] in front.
 #[derive(Debug)]
 pub(super) enum Bytes {
-    /// In the buffer that it came in, of packets from a side.
+    /// In the buffer of packets from this side, where it was read to.
     Of(Side, Range<usize>),
-    /// Here.
+    /// In memory of its own.
     Own(Vec<u8>),
 }
 
@@ -74,7 +76,8 @@ impl Translator {
         self.translate(now, from, offload, buffer, Some(at));
     }
 
-    /// Has the NAT look at a packet, which stays where it is if that is a buffer of a lane's, at `at`.
+    /// Translates a packet. It stays where it is if that is a lane's buffer, at `at`; otherwise it
+    /// is copied.
     fn translate(
         &mut self,
         now: Instant,
@@ -86,7 +89,8 @@ impl Translator {
         let origin = buffer.as_ptr().addr();
         let mut packet = Packet::with_headroom(buffer, Packet::HEADROOM);
         if self.nat.config().mtu.is_some() {
-            // What the NAT cuts to pieces has to be complete before.
+            // A fragment's checksum covers the whole packet, so it has to be complete before the
+            // NAT cuts it to pieces.
             offload.complete(packet.bytes_mut());
         }
         let before = self.tap.is_some().then(|| packet.bytes().to_vec());
@@ -123,7 +127,7 @@ impl Translator {
         }
     }
 
-    /// Sends a packet of ours.
+    /// Sends a packet that the NAT or the gateway made.
     pub(super) fn send(&mut self, now: Instant, to: Side, packet: &[u8]) {
         self.put(now, to, Offload::NONE, packet, None);
     }

@@ -12,8 +12,9 @@ use rand_chacha::rand_core::SeedableRng;
 /// What the way between the NAT and the outside does to packets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UplinkConfig {
-    /// What happens to packets in either direction, as in the virtual internet. Packets are not held to [`Link::mtu`]:
-    /// each interface has an MTU, and [`jackfield_nat::NatConfig::mtu`] is the NAT's.
+    /// What happens to packets in either direction, as in the virtual internet. Packets are not
+    /// held to [`Link::mtu`]: each interface has an MTU, and [`jackfield_nat::NatConfig::mtu`] is
+    /// the NAT's.
     pub link: Link,
     /// Whether all UDP that would cross the NAT is dropped, as strict firewalls do.
     pub block_udp: bool,
@@ -83,8 +84,8 @@ impl Uplink {
         self.config = config;
     }
 
-    /// Returns whether packets of either direction may cross as trains. A train would be lost or kept waiting as a
-    /// whole, which no link does to so many packets at once.
+    /// Returns whether packets of either direction may cross as trains. A train would be lost or
+    /// kept waiting as a whole, which no link does to so many packets at once.
     pub(super) fn takes_trains(&self) -> bool {
         self.config.link.only_delays()
     }
@@ -99,8 +100,8 @@ impl Uplink {
         true
     }
 
-    /// Sends a packet through. Returns whether it is at the other end at once; otherwise the uplink keeps a copy, or
-    /// has lost it.
+    /// Sends a packet through. Returns whether it is at the other end at once; otherwise the
+    /// uplink keeps a copy, or has lost it.
     #[inline]
     pub(super) fn enter(
         &mut self,
@@ -109,7 +110,8 @@ impl Uplink {
         offload: Offload,
         bytes: &[u8],
     ) -> bool {
-        // A link that does nothing costs no random number and no copy; it is what most routers have.
+        // A link that does nothing costs no random number and no copy; it is what most routers
+        // have.
         let link = &self.config.link;
         if self.under_way.is_empty() && link.latency.is_zero() && link.only_delays() {
             return true;

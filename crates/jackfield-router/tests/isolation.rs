@@ -1,8 +1,8 @@
 //! Two processes of one: what ends either of them, and what is refused.
 //!
-//! It makes namespaces, which takes root or a kernel that lets users have them. So it runs only when asked to by
-//! `--required`, as `cargo xtask test` does, or when nothing keeps it from it; otherwise it says what does, and that it
-//! was skipped.
+//! It makes namespaces, which takes root or a kernel that lets users have them. So it runs only
+//! when asked to by `--required`, as `cargo xtask test` does, or when nothing keeps it from it;
+//! otherwise it says what does, and that it was skipped.
 
 #![cfg_attr(
     not(target_os = "linux"),
@@ -21,7 +21,8 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() {
-    // A process with one thread is needed to isolate, so each test starts this program again in a role of its own.
+    // A process with one thread is needed to isolate, so each test starts this program again in a
+    // role of its own.
     if let Ok(role) = std::env::var(isolation::ROLE) {
         return isolation::play(&role);
     }
@@ -77,7 +78,8 @@ mod isolation {
         assert_eq!(line, "inside\n");
         outside.kill().unwrap();
         outside.wait().unwrap();
-        // The pipe closes when the last process that has it ends: the one inside, and the program that it started.
+        // The pipe closes when the last process that has it ends: the one inside, and the program
+        // that it started.
         let mut rest = String::new();
         said.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "");

@@ -1,4 +1,5 @@
-//! The router over the other end of a socket pair: what it does to packets, without an interface and without root.
+//! The router over the other end of a socket pair: what it does to packets, without an interface
+//! and without root.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]

@@ -1,7 +1,9 @@
-//! Routers on TUN between real namespaces: IPv6, NAT64 and trains, seen by the sockets of both ends.
+//! Routers on TUN between real namespaces: IPv6, NAT64 and trains, seen by the sockets of both
+//! ends.
 //!
-//! It makes network namespaces, so it runs only when asked to by `--required`, as `cargo xtask test` does, or when nothing
-//! keeps it from it; otherwise it says what does, and that it was skipped.
+//! It makes network namespaces, so it runs only when asked to by `--required`, as `cargo xtask
+//! test` does, or when nothing keeps it from it; otherwise it says what does, and that it was
+//! skipped.
 
 #![cfg_attr(
     not(target_os = "linux"),
@@ -188,7 +190,8 @@ mod wire {
         )
     }
 
-    /// Several flows at once, each with as many numbered datagrams as fit the sockets; the answer is the same backwards.
+    /// Several flows at once, each with as many numbered datagrams as fit the sockets; the answer
+    /// is the same backwards.
     fn cross(lab: &Lab, rounds: usize) {
         let server = udp(&lab.outside, SERVER, 7_000);
         let clients: Vec<_> = (0..4).map(|_| udp(&lab.inside, HOST, 0)).collect();
@@ -229,7 +232,8 @@ mod wire {
 
     fn datagrams_in_trains() {
         let lab = Lab::new(masquerade(), RouterConfig::default(), "198.18.1.1/32");
-        // Whether packets follow each other closely enough is up to the machine, so it goes on until some have.
+        // Whether packets follow each other closely enough is up to the machine, so it goes on
+        // until some have.
         loop {
             cross(&lab, 10);
             let report = lab.report();
@@ -386,7 +390,8 @@ mod wire {
         lab.end();
     }
 
-    /// Sends megabytes there and back over TCP; returns whom the server saw. `seen` is the server as the client sees it.
+    /// Sends megabytes there and back over TCP; returns whom the server saw. `seen` is the server
+    /// as the client sees it.
     fn megabytes(lab: &Lab, client: &str, server: &str, seen: &str) -> SocketAddr {
         let address = SocketAddr::new(ip_of(server), 7_010);
         let listener = lab

@@ -1,4 +1,5 @@
-//! The Internet checksum ([RFC 1071](https://www.rfc-editor.org/rfc/rfc1071)), whole and by difference.
+//! The Internet checksum ([RFC 1071](https://www.rfc-editor.org/rfc/rfc1071)), whole and by
+//! difference.
 
 use crate::Address;
 
@@ -22,7 +23,8 @@ impl Delta {
         self
     }
 
-    /// Says that a checksum covers words summing up to `new` where it covered words summing up to `old`.
+    /// Says that a checksum covers words summing up to `new` where it covered words summing up to
+    /// `old`.
     pub(crate) fn sums(mut self, old: u32, new: u32) -> Self {
         self.0 += u64::from(!fold(u64::from(old))) + u64::from(new);
         self
@@ -34,11 +36,12 @@ impl Delta {
     }
 }
 
-/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero; at most 0xffff.
+/// Returns the sum of the big-endian 16-bit words of `bytes`, an odd byte padded with zero; at
+/// most 0xffff.
 ///
-/// The bytes are added up as 32-bit words of this machine's byte order, which compilers turn into vector instructions:
-/// the sum of swapped words is the swapped sum, and carries come back in when the sum is folded
-/// ([RFC 1071 §2](https://www.rfc-editor.org/rfc/rfc1071#section-2)).
+/// The bytes are added up as 32-bit words of this machine's byte order, which compilers turn into
+/// vector instructions: the sum of swapped words is the swapped sum, and carries come back in when
+/// the sum is folded ([RFC 1071 §2](https://www.rfc-editor.org/rfc/rfc1071#section-2)).
 #[inline]
 pub fn sum(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<4>();
@@ -62,8 +65,9 @@ pub fn finish(total: u32) -> u16 {
     !fold(u64::from(total))
 }
 
-/// Returns the sum of a pseudo-header ([RFC 9293 §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1),
-/// [RFC 8200 §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
+/// Returns the sum of a pseudo-header ([RFC 9293
+/// §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1), [RFC 8200
+/// §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
 pub fn pseudo_header(source: Address, destination: Address, protocol: u8, length: usize) -> u32 {
     let length = length as u32;
     source.word_sum()

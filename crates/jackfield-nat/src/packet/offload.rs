@@ -1,11 +1,12 @@
-//! Checksums and segmentation that are left to others: the header that Linux puts before a packet for that.
+//! Checksums and segmentation that are left to others: the header that Linux puts before a packet
+//! for that.
 
 use super::bytes::{put_u16, u16_at};
 use super::checksum::{self, finish, fold, sum};
 use super::{Headers, protocol};
 
-/// What the kernel leaves to do on a packet, and what it is asked to do on one: `struct virtio_net_hdr`
-/// (virtio 1.2 §5.1.6).
+/// What the kernel leaves to do on a packet, and what it is asked to do on one: `struct
+/// virtio_net_hdr` (virtio 1.2 §5.1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offload {
     flags: u8,
@@ -38,7 +39,8 @@ impl Offload {
         sum_at: 0,
     };
 
-    /// Describes a train: where its data starts, how much of it each packet gets, and where the checksum is.
+    /// Describes a train: where its data starts, how much of it each packet gets, and where the
+    /// checksum is.
     pub fn train(
         kind: TrainKind,
         data_at: usize,
@@ -115,7 +117,8 @@ impl Offload {
         }
     }
 
-    /// Computes the checksum that the kernel left out; a train keeps it left out, for its segments have one each.
+    /// Computes the checksum that the kernel left out; a train keeps it left out, for its segments
+    /// have one each.
     pub fn complete(&mut self, packet: &mut [u8]) {
         if self.flags & NEEDS_CHECKSUM == 0 || self.is_train() {
             return;
@@ -135,10 +138,11 @@ impl Offload {
         self.complete(packet);
     }
 
-    /// Fits the header, and the part of the checksum that it leaves to be summed up, to a packet that was translated.
+    /// Fits the header, and the part of the checksum that it leaves to be summed up, to a packet
+    /// that was translated.
     ///
-    /// The translation updated the checksum as if it were complete, over ports too; what belongs there is the sum of
-    /// the pseudo-header alone.
+    /// The translation updated the checksum as if it were complete, over ports too; what belongs
+    /// there is the sum of the pseudo-header alone.
     pub fn renew(&mut self, packet: &mut [u8]) {
         self.flags &= NEEDS_CHECKSUM;
         if self.flags == 0 {
@@ -189,8 +193,8 @@ fn pseudo_header(headers: &Headers) -> u16 {
     fold(sum.into())
 }
 
-/// Returns where the transport's header starts and the sum over the pseudo-header, for the plainest of packets: UDP and TCP
-/// without IP options or extension headers.
+/// Returns where the transport's header starts and the sum over the pseudo-header, for the
+/// plainest of packets: UDP and TCP without IP options or extension headers.
 fn plain_pseudo_header(packet: &[u8]) -> Option<(u16, u16)> {
     let word = |at: usize| u16_at(packet, at).map(u32::from);
     let (transport_at, protocol, addresses, length) = match packet.first()? {
@@ -225,7 +229,8 @@ mod tests {
     use crate::{Nat, NatConfig, Verdict};
     use std::time::Instant;
 
-    /// A packet as the kernel hands it over: the sum of the pseudo-header in place of the checksum.
+    /// A packet as the kernel hands it over: the sum of the pseudo-header in place of the
+    /// checksum.
     fn unfinished(source: &str, destination: &str) -> (Offload, Vec<u8>) {
         let mut packet = build::udp(
             source.parse().unwrap(),

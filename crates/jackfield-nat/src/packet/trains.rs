@@ -1,7 +1,9 @@
-//! Trains: packets of a flow that follow each other under one header, so that a kernel's stack is walked through once.
+//! Trains: packets of a flow that follow each other under one header, so that a kernel's stack is
+//! walked through once.
 //!
-//! It is what network cards and kernels do on receipt (GRO). A train is only made of what the kernel cuts up into the very
-//! same packets again: same headers, same length but for the last, TCP without a gap, checksums that are right or left out.
+//! It is what network cards and kernels do on receipt (GRO). A train is only made of what the
+//! kernel cuts up into the very same packets again: same headers, same length but for the last,
+//! TCP without a gap, checksums that are right or left out.
 
 use super::bytes::{put_u16, u16_at, u32_at};
 use super::checksum::{finish, fold, sum};
@@ -28,7 +30,8 @@ pub struct Trains {
     order: Vec<(usize, u64)>,
     /// How many trains were started so far.
     started: u64,
-    /// How many packets were looked at, and how many of them joined a train, since that was last judged.
+    /// How many packets were looked at, and how many of them joined a train, since that was last
+    /// judged.
     looked: u32,
     joined: u32,
     /// How many packets are not looked at.
@@ -79,7 +82,8 @@ impl Trains {
         }
     }
 
-    /// Takes a packet with the bytes of its [`Offload`] in front, and writes what has to be written before it, or itself.
+    /// Takes a packet with the bytes of its [`Offload`] in front, and writes what has to be
+    /// written before it, or itself.
     ///
     /// What is kept is written by [`Trains::flush`].
     pub fn push(&mut self, offload: Offload, framed: &[u8], write: Write<'_>) {
@@ -133,7 +137,8 @@ impl Trains {
         pauses
     }
 
-    /// Pauses where hardly a packet follows another one of its flow: then looking for trains costs more than it saves.
+    /// Pauses where hardly a packet follows another one of its flow: then looking for trains costs
+    /// more than it saves.
     fn watch(&mut self, joins: bool, write: Write<'_>) {
         self.looked += 1;
         self.joined += u32::from(joins);
@@ -233,7 +238,8 @@ impl Train {
         let ports = same(transport_at, transport_at + 4);
         let transport = || {
             let next = word4(train, transport_at + 4).wrapping_add((train.len() - data_at) as u32);
-            // Acknowledgement and length of the header, window, urgent pointer and options; the flags were looked at.
+            // Acknowledgement and length of the header, window, urgent pointer and options; the
+            // flags were looked at.
             word4(packet, transport_at + 4) == next
                 && same(transport_at + 8, transport_at + 13)
                 && same(transport_at + 14, transport_at + 16)
@@ -242,7 +248,8 @@ impl Train {
         network && ports && (!is_tcp || transport())
     }
 
-    /// Returns whether the identification is what cutting up would make it; where fragments are forbidden it means nothing.
+    /// Returns whether the identification is what cutting up would make it; where fragments are
+    /// forbidden it means nothing.
     fn has_next_id(&self, packet: &[u8]) -> bool {
         let forbids_fragments = packet.get(6).is_some_and(|flags| flags & 0x40 != 0);
         let next = word2(self.packet(), 4).wrapping_add(self.packets as u16);
@@ -260,7 +267,8 @@ impl Train {
         self.packets = 0;
     }
 
-    /// Makes one header of the first packet's: lengths, and the checksums that cutting up starts from.
+    /// Makes one header of the first packet's: lengths, and the checksums that cutting up starts
+    /// from.
     fn couple(&mut self) {
         let Headers {
             is_v4,
@@ -309,7 +317,8 @@ impl Train {
 }
 
 impl Headers {
-    /// Finds its way through a whole packet of UDP or TCP, without IP options or extension headers.
+    /// Finds its way through a whole packet of UDP or TCP, without IP options or extension
+    /// headers.
     fn read(packet: &[u8]) -> Option<Self> {
         let (is_v4, protocol, transport_at, length) = match packet.first()? {
             0x45 => {
@@ -353,7 +362,8 @@ impl Headers {
         (mixed >> 40) as usize
     }
 
-    /// Returns whether a packet has what belongs into a train: data, nothing unusual, and a checksum that may be made anew.
+    /// Returns whether a packet has what belongs into a train: data, nothing unusual, and a
+    /// checksum that may be made anew.
     fn may_start(self, offload: Offload, packet: &[u8]) -> bool {
         let usual = if self.is_tcp {
             // Data and an acknowledgement, no beginning, end or urgency.
@@ -372,7 +382,8 @@ impl Headers {
         self.is_tcp && packet.len() == self.data_at && flags(packet, self) == ACK
     }
 
-    /// Returns whether the checksum is there and right: a train's is made anew, and must not hide what went wrong.
+    /// Returns whether the checksum is there and right: a train's is made anew, and must not hide
+    /// what went wrong.
     fn has_right_checksum(self, packet: &[u8]) -> bool {
         let sum_at = self.transport_at + if self.is_tcp { 16 } else { 6 };
         let addresses = if self.is_v4 { 12..20 } else { 8..40 };
@@ -401,7 +412,8 @@ fn word4(bytes: &[u8], at: usize) -> u32 {
 const PSH: u8 = 8;
 const ACK: u8 = 16;
 
-/// After how many packets it is judged whether looking is worth it, and for how many it is not tried again.
+/// After how many packets it is judged whether looking is worth it, and for how many it is not
+/// tried again.
 const SAMPLE: u32 = 512;
 const PAUSE: u32 = 4_096;
 
@@ -420,7 +432,8 @@ mod tests {
     type Log = Vec<(Offload, Vec<u8>)>;
 
     proptest! {
-        /// Whatever is pushed comes out once, unchanged and in the order of its flow, when trains are cut up again.
+        /// Whatever is pushed comes out once, unchanged and in the order of its flow, when trains
+        /// are cut up again.
         #[test]
         fn trains_are_cut_up_into_what_they_were_made_of(
             steps in proptest::collection::vec(

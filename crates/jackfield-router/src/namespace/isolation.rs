@@ -1,7 +1,8 @@
 //! A process that goes on twice: inside new namespaces, and outside of them.
 //!
-//! The kernel ties the two together. When the process outside ends, the one inside gets SIGKILL (`PR_SET_PDEATHSIG`);
-//! when the one inside ends, the kernel kills every process of its PID namespace, as it is the first of them.
+//! The kernel ties the two together. When the process outside ends, the one inside gets SIGKILL
+//! (`PR_SET_PDEATHSIG`); when the one inside ends, the kernel kills every process of its PID
+//! namespace, as it is the first of them.
 
 #![expect(unsafe_code, reason = "fork(2) and unshare(2) have no safe wrappers")]
 
@@ -78,11 +79,12 @@ pub enum IsolationError {
     },
 }
 
-/// Goes on as two processes: one inside new PID and mount namespaces, one outside. A user who is not root becomes root
-/// in a user namespace.
+/// Goes on as two processes: one inside new PID and mount namespaces, one outside. A user who is
+/// not root becomes root in a user namespace.
 ///
 /// # Errors
-/// Says what is in the way. A process with several threads is refused, and so is one whose threads cannot be counted.
+/// Says what is in the way. A process with several threads is refused, and so is one whose threads
+/// cannot be counted.
 pub fn isolate() -> Result<Isolated, IsolationError> {
     // A copy of one thread of several could wait for a lock that another one held, and for ever.
     let threads = fs::read_dir("/proc/self/task").map_err(IsolationError::ThreadsUnknown)?;
@@ -92,7 +94,8 @@ pub fn isolate() -> Result<Isolated, IsolationError> {
     }
     unshare_all()?;
     let (reader, writer) = io::pipe().map_err(IsolationError::Fork)?;
-    // SAFETY: this process has one thread, as was counted, so the copy may do whatever this process may.
+    // SAFETY: this process has one thread, as was counted, so the copy may do whatever this
+    // process may.
     let forked = unsafe { libc::fork() };
     if forked < 0 {
         return Err(IsolationError::Fork(io::Error::last_os_error()));
@@ -131,8 +134,8 @@ fn unshare_all() -> Result<(), IsolationError> {
 fn become_inside(mut greeting: PipeReader) -> Result<Isolated, IsolationError> {
     set_parent_process_death_signal(Some(system::Signal::KILL))
         .map_err(|error| IsolationError::Unbound(error.into()))?;
-    // The signal comes only for a parent that ends after the line above. One that ended before closes the pipe without
-    // a greeting, and then there is nobody to report to.
+    // The signal comes only for a parent that ends after the line above. One that ended before
+    // closes the pipe without a greeting, and then there is nobody to report to.
     let mut pid = [0; 4];
     if greeting.read_exact(&mut pid).is_err() {
         std::process::exit(1);
@@ -145,7 +148,8 @@ fn become_inside(mut greeting: PipeReader) -> Result<Isolated, IsolationError> {
         },
     })?;
     if let Err(error) = super::mounts::mount_proc() {
-        // Where /proc is partly hidden there can be no new one; the old one shows more than is inside.
+        // Where /proc is partly hidden there can be no new one; the old one shows more than is
+        // inside.
         tracing::debug!(%error, "The processes outside stay visible");
     }
     let pid = u32::from_ne_bytes(pid);
@@ -183,7 +187,8 @@ impl Outside {
                     _ = terminate.recv() => Signal::Terminate,
                     _ = hang_up.recv() => Signal::Terminate,
                 };
-                // A child that has just ended takes no signal; the next turn of the loop collects it.
+                // A child that has just ended takes no signal; the next turn of the loop collects
+                // it.
                 let _ = send(self.child.as_raw_nonzero().get(), signal);
             }
         })

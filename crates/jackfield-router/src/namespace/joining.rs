@@ -25,8 +25,8 @@ pub struct JoinError {
     error: io::Error,
 }
 
-/// Enters the namespaces that process `pid` is the first one in, and there the network namespace that it holds by the
-/// descriptor `netns`. Programs that are started after it are inside.
+/// Enters the namespaces that process `pid` is the first one in, and there the network namespace
+/// that it holds by the descriptor `netns`. Programs that are started after it are inside.
 ///
 /// # Errors
 /// Names the namespace that cannot be entered: for those of another user it takes root.
@@ -53,12 +53,14 @@ pub fn join(pid: u32, netns: i32) -> Result<Joined, JoinError> {
         move_into_link_name_space(link.as_fd(), Some(*kind))
             .map_err(|error| failed(*what)(error.into()))?;
     }
-    // Entering other mounts has led to their root; a folder that does not exist there is no reason to stay out.
+    // Entering other mounts has led to their root; a folder that does not exist there is no reason
+    // to stay out.
     let _ = home.and_then(std::env::set_current_dir);
     Ok(Joined)
 }
 
-/// Returns whether this process is in the namespace already: the kernel lets nobody enter their own user namespace.
+/// Returns whether this process is in the namespace already: the kernel lets nobody enter their
+/// own user namespace.
 fn is_own(name: &str, link: &File) -> bool {
     let own = std::fs::metadata(PathBuf::from("/proc/self").join(name));
     matches!((own, link.metadata()), (Ok(own), Ok(other)) if own.ino() == other.ino())

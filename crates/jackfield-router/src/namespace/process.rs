@@ -57,11 +57,13 @@ pub fn collect() -> Option<(u32, ExitStatus)> {
 pub fn set_host_name(command: &mut Command, name: &str) {
     let name = name.as_bytes().to_vec();
     let rename = move || {
-        // SAFETY: the flag leaves file descriptors shared, and the new namespace is this process's alone.
+        // SAFETY: the flag leaves file descriptors shared, and the new namespace is this process's
+        // alone.
         unsafe { unshare_unsafe(UnshareFlags::NEWUTS) }?;
         rustix::system::sethostname(&name).map_err(io::Error::from)
     };
-    // SAFETY: both are bare system calls, so they are async-signal-safe, and they allocate nothing.
+    // SAFETY: both are bare system calls, so they are async-signal-safe, and they allocate
+    // nothing.
     unsafe { command.pre_exec(rename) };
 }
 

@@ -1,4 +1,4 @@
-//! Cables, bridges, addresses and routes between network namespaces.
+//! Links, bridges, addresses and routes between network namespaces.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -10,17 +10,17 @@ use crate::device::index;
 use crate::netlink::Netlink;
 use crate::{HeldNetns, Netns};
 
-/// What could not be done, and why.
+/// A step that failed, and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {error}")]
 pub struct WiringError {
-    /// What was to be done.
+    /// What failed, as a sentence.
     what: String,
     /// What the kernel says.
     error: io::Error,
 }
 
-/// Makes a network namespace in which the loopback interface is up and IPv6 is as told.
+/// Makes a network namespace in which the loopback interface is up, with IPv6 or without.
 ///
 /// # Errors
 /// Says what could not be done.
@@ -31,7 +31,8 @@ pub fn host(ipv6: bool) -> Result<Netns, WiringError> {
         || "the loopback interface does not come up".into(),
         |netlink| {
             if ipv6 {
-                // Nobody else can have an address that we give out, so nobody needs to be asked.
+                // No two hosts get the same address, so none of them has to look for duplicates
+                // before it uses one.
                 fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?;
             } else {
                 without_ipv6()?;
@@ -42,15 +43,15 @@ pub fn host(ipv6: bool) -> Result<Netns, WiringError> {
     Ok(netns)
 }
 
-/// Lays a cable between two namespaces: an interface called `name` in each.
+/// Connects two namespaces by a veth pair: an interface of the given name in each.
 ///
 /// # Errors
 /// Says what could not be done.
-pub fn cable(a: (&Netns, &str), b: (&Netns, &str)) -> Result<(), WiringError> {
-    let what = || format!("no cable can be laid between {} and {}", a.1, b.1);
+pub fn connect(a: (&Netns, &str), b: (&Netns, &str)) -> Result<(), WiringError> {
+    let what = || format!("{} cannot be connected to {}", a.1, b.1);
     let there = File::open(b.0.path()).map_err(failed(what))?;
     at(a.0, what, |netlink| {
-        netlink.add_cable(a.1, b.1, there.as_raw_fd())?;
+        netlink.add_veth(a.1, b.1, there.as_raw_fd())?;
         netlink.bring_up(number(a.1)?, None)
     })?;
     at(b.0, what, |netlink| netlink.bring_up(number(b.1)?, None))
@@ -75,10 +76,10 @@ pub fn bridge(netns: &Netns, name: &str) -> Result<(), WiringError> {
 ///
 /// # Errors
 /// Says what could not be done.
-pub fn plug_in(netns: &Netns, name: &str, bridge: &str) -> Result<(), WiringError> {
+pub fn add_to_bridge(netns: &Netns, name: &str, bridge: &str) -> Result<(), WiringError> {
     let what = || format!("{name} cannot be a port of {bridge}");
     at(netns, what, |netlink| {
-        netlink.plug_in(number(name)?, number(bridge)?)
+        netlink.set_master(number(name)?, number(bridge)?)
     })
 }
 
@@ -93,7 +94,7 @@ pub fn address(netns: &Netns, name: &str, ip: IpAddr, length: u8) -> Result<(), 
     })
 }
 
-/// Sends what is for a prefix to a neighbour; the prefix of length 0 is everything.
+/// Sends what is for a prefix to a neighbour; the prefix of length 0 covers everything.
 ///
 /// # Errors
 /// Says what could not be done.
@@ -109,7 +110,8 @@ pub fn route(netns: &Netns, prefix: (IpAddr, u8), gateway: IpAddr) -> Result<(),
     })
 }
 
-/// Loses everything that there is no other route for, as the internet does, without an error to the sender.
+/// Drops everything that there is no other route for, as the internet does, without an error to
+/// the sender.
 ///
 /// # Errors
 /// Says what could not be done.
@@ -127,7 +129,7 @@ pub fn black_hole(netns: &Netns, ipv6: bool) -> Result<(), WiringError> {
     )
 }
 
-/// Has a namespace pass on packets that are for others.
+/// Lets a namespace forward packets that are for others.
 ///
 /// # Errors
 /// Says which setting cannot be written, as where /proc/sys is mounted read-only.
@@ -165,7 +167,7 @@ fn at(
         .map_err(failed(what))
 }
 
-/// Where there is no IPv6 at all, there is nothing to switch off.
+/// Switches IPv6 off, unless the kernel has none.
 fn without_ipv6() -> io::Result<()> {
     match fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

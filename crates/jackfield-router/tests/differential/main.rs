@@ -1,8 +1,8 @@
-//! The same scenarios through the virtual internet, the router on TUN and Linux's own nftables: all three have to say
-//! the same of every packet.
+//! The same scenarios through the virtual internet, the router on TUN and Linux's own nftables:
+//! all three have to say the same of every packet.
 //!
-//! It makes network namespaces, which takes root, `ip` and `nft`, so it runs only when asked to by `--required`, as
-//! `cargo xtask test` does; otherwise it says that it was skipped.
+//! It makes network namespaces, which takes root, `ip` and `nft`, so it runs only when asked to by
+//! `--required`, as `cargo xtask test` does; otherwise it says that it was skipped.
 
 #![cfg_attr(
     not(target_os = "linux"),

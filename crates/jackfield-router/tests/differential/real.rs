@@ -19,7 +19,8 @@ pub(crate) const OUTSIDE: [&str; 3] = ["198.18.0.1", "198.18.0.2", "198.18.0.3"]
 /// Both ends of every socket of a scenario.
 pub(crate) struct Real {
     sockets: Sockets,
-    /// A pair whose packets follow the others through the NAT, and so tell that these have come as far as they will.
+    /// A pair whose packets follow the others through the NAT, and so tell that these have come as
+    /// far as they will.
     guide: (UdpSocket, UdpSocket),
     /// Says whether the NAT has no mapping left.
     has_forgotten: Box<dyn Fn() -> bool>,
@@ -93,7 +94,8 @@ impl Lab for Real {
             Sockets::Udp(sockets) => send(&sockets[number], tag, to),
             Sockets::Tcp(listeners) => listeners[number].connect(to),
         }
-        // More than once: on its first way in the guide may overtake what has to go out first, as an answer to a SYN.
+        // More than once: on its first way in the guide may overtake what has to go out first, as
+        // an answer to a SYN.
         for _ in 0..3 {
             self.follow();
         }

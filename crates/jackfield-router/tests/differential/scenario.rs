@@ -24,7 +24,8 @@ pub(crate) struct Subject {
     pub(crate) config: NatConfig,
     /// How Linux is made to be such a NAT, if it can be.
     pub(crate) nftables: Option<Rules>,
-    /// Whether the hosts behind it use different ports: the rules that make Linux a full cone need that.
+    /// Whether the hosts behind it use different ports: the rules that make Linux a full cone need
+    /// that.
     distinct_ports: bool,
     /// Whether it is seen how its mappings end: idle ones do so after [`SHORT_LIFE`].
     pub(crate) expires: bool,
@@ -62,7 +63,8 @@ pub(crate) enum Step {
         to: Inside,
         seen_by: Peer,
     },
-    /// From a peer to the port outside that somebody inside has inside, whether anything was heard of them or not.
+    /// From a peer to the port outside that somebody inside has inside, whether anything was heard
+    /// of them or not.
     Early { from: Peer, to: Inside },
     /// Nothing, for longer than a mapping lives that nobody uses.
     Wait,
@@ -235,7 +237,8 @@ impl Subject {
         if self.expires {
             return vec![scenario(Protocol::Udp, 0, expiry())];
         }
-        // An early packet to a port chosen at random by the NAT hits nobody, or by chance somebody.
+        // An early packet to a port chosen at random by the NAT hits nobody, or by chance
+        // somebody.
         let early =
             self.config.conntrack.is_some() || self.config.ports.assignment == Assignment::Preserve;
         let mut scenarios = Vec::new();
