@@ -1,8 +1,10 @@
-//! Control messages of recvmsg(2) and sendmsg(2): what the kernel says beside a message's bytes, and what it is asked.
+//! Control messages of recvmsg(2) and sendmsg(2): what the kernel says beside a message's bytes,
+//! and what it is asked.
 //!
-//! The lengths in a message's header are of other types in musl than in glibc (`c_int` and `socklen_t`, each followed by
-//! padding that the kernel reads as the upper half of a `size_t`). So they are written and read by [`to_field`] and
-//! [`from_field`], and a header has to start as zeroes.
+//! The lengths in a message's header are of other types in musl than in glibc (`c_int` and
+//! `socklen_t`, each followed by padding that the kernel reads as the upper half of a `size_t`).
+//! So they are written and read by [`to_field`] and [`from_field`], and a header has to start as
+//! zeroes.
 
 #![expect(
     unsafe_code,
@@ -32,7 +34,8 @@ impl ControlBuffer {
 
     /// Returns what the kernel has put into the buffer that was lent to `header`.
     ///
-    /// CMSG_NXTHDR would do the same by pointers; slices cannot leave the buffer, whatever lengths are in it.
+    /// CMSG_NXTHDR would do the same by pointers; slices cannot leave the buffer, whatever lengths
+    /// are in it.
     pub(crate) fn messages(
         &self,
         header: &libc::msghdr,
@@ -88,7 +91,8 @@ pub(crate) struct ControlWriter<'b> {
 }
 
 impl ControlWriter<'_> {
-    /// Adds a control message. One that does not fit is left out; the buffer has room for all that are ever written.
+    /// Adds a control message. One that does not fit is left out; the buffer has room for all that
+    /// are ever written.
     pub(crate) fn put<T: Plain>(&mut self, level: libc::c_int, kind: libc::c_int, value: T) {
         let end = self.used + space(size_of::<T>());
         let Some(room) = self.buffer.0.get_mut(self.used..end) else {
@@ -146,12 +150,14 @@ fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
 /// Writes a value to the start of `room`, aligned or not, if it fits.
 fn write<T: Plain>(room: &mut [u8], value: T) {
     if let Some(room) = room.get_mut(..size_of::<T>()) {
-        // SAFETY: the slice has the length of the value, which has no padding, so the slice stays initialized.
+        // SAFETY: the slice has the length of the value, which has no padding, so the slice stays
+        // initialized.
         unsafe { room.as_mut_ptr().cast::<T>().write_unaligned(value) };
     }
 }
 
-/// Returns the bytes from one control message to the next, when the first has `length` bytes of data.
+/// Returns the bytes from one control message to the next, when the first has `length` bytes of
+/// data.
 fn space(length: usize) -> usize {
     // A buffer's length bounds it, so that no bits are lost.
     let length = length.min(BUFFER) as libc::c_uint;
@@ -159,7 +165,8 @@ fn space(length: usize) -> usize {
     unsafe { libc::CMSG_SPACE(length) as usize }
 }
 
-/// Returns a length or a count as a field of a header takes it, whatever type the C library gives that.
+/// Returns a length or a count as a field of a header takes it, whatever type the C library gives
+/// that.
 ///
 /// # Panics
 /// When the field cannot hold the number, which takes a buffer of 2 GiB.
@@ -179,8 +186,9 @@ fn from_field<T: TryInto<usize>>(field: T) -> usize {
 // SAFETY: CMSG_LEN is arithmetic on a small number.
 const HEADER: usize = unsafe { libc::CMSG_LEN(0) as usize };
 
-/// Bytes for control messages. The kernel fills in at most an address (40 bytes) and the size of datagrams (24), or an
-/// ICMP error with an address (56), and we write no more than an address and a size.
+/// Bytes for control messages. The kernel fills in at most an address (40 bytes) and the size of
+/// datagrams (24), or an ICMP error with an address (56), and we write no more than an address and
+/// a size.
 const BUFFER: usize = 256;
 
 #[cfg(test)]

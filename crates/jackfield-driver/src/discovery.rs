@@ -1,5 +1,5 @@
-//! Finds out what NAT this machine is behind: the driver of [`jackfield_stun::behaviour`], the routers on the way
-//! ([`hops`]), from which [`layers`] concludes how many NATs are among them.
+//! Finds out what NAT this machine is behind: the driver of [`jackfield_stun::behaviour`], the
+//! routers on the way ([`hops`]), from which [`layers`] concludes how many NATs are among them.
 //!
 //! ```
 //! use jackfield_driver::discovery::discover;
@@ -40,10 +40,11 @@ pub use jackfield_stun::behaviour::layers;
 
 /// Runs a discovery to its end.
 ///
-/// With the defaults that takes about five seconds, as silence is an answer to some of its questions.
+/// With the defaults that takes about five seconds, as silence is an answer to some of its
+/// questions.
 ///
 /// # Errors
-/// What the system says when no way leads to the first server, or when there is no randomness.
+/// Fails without a route to the first server, without a server, and without randomness.
 pub async fn discover(config: Config) -> io::Result<Report> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -66,7 +67,7 @@ pub async fn discover(config: Config) -> io::Result<Report> {
 /// Returns the address that this machine sends from to `destination`; nothing is sent.
 ///
 /// # Errors
-/// What the system says when no way leads there.
+/// Fails without a route to it.
 pub fn source_for(destination: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() {
         [0; 4].into()
@@ -78,15 +79,16 @@ pub fn source_for(destination: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// A datagram that came to one of the sockets.
+/// A datagram that arrived at one of the sockets.
 type Arrival = (SocketId, SocketAddr, Vec<u8>);
 
-/// Datagrams that may wait; a discovery sends few, and loses nothing that it does not ask for again.
+/// Datagrams that may wait; a discovery sends few, and loses nothing that it does not ask for
+/// again.
 const QUEUE: usize = 256;
 
 struct Run {
     discovery: Discovery,
-    /// What sockets are bound to.
+    /// The address that sockets are bound to.
     local: IpAddr,
     sockets: Vec<Option<Arc<UdpSocket>>>,
     receivers: JoinSet<()>,
@@ -143,7 +145,8 @@ impl Run {
         if let Some(socket) = socket
             && let Err(error) = socket.send_to(bytes, destination).await
         {
-            // As good as lost: it is sent again, and in the end nobody has answered.
+            // The datagram counts as lost: the core sends it again, and at last takes the server
+            // for silent.
             tracing::debug!(%destination, %error, "A request could not be sent");
         }
     }
@@ -172,7 +175,7 @@ async fn receive(id: SocketId, socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arriv
                     return;
                 }
             }
-            // Some systems tell here of an ICMP error about an earlier send.
+            // Some systems report here an ICMP error about an earlier send.
             Err(error) => {
                 errors += 1;
                 tracing::debug!(%error, "A receive failed");

@@ -1,8 +1,9 @@
 //! Drivers: what moves bytes between sockets and Jackfield's protocol cores.
 //!
-//! A running server is a number of *shards*, one per CPU core ([`shard`]): a pinned thread with its own runtime, which owns its
-//! listeners ([`udp`], [`tcp`], all bound to the same port), and what belongs to the clients that the kernel gave it. No lock and
-//! no other thread is on a packet's way. [`port::claim`] finds out beforehand whether a port is ours to listen on.
+//! A running server is a number of *shards*, one per CPU core ([`shard`]): a pinned thread with
+//! its own runtime, which owns its listeners ([`udp`], [`tcp`], all bound to the same port), and
+//! what belongs to the clients that the kernel gave it. No lock and no other thread is on a
+//! packet's way. [`port::claim`] finds out beforehand whether a port is ours to listen on.
 //! [`turn_client`] is the other end: an allocation on somebody's server, used like a socket.
 //!
 //! ```

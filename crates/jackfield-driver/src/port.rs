@@ -1,17 +1,20 @@
-//! Whether an address is ours to listen on.
+//! Finds out whether an address can be listened on.
 
 use std::io;
 use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Returns `address` with a port that nobody listens on, over UDP and TCP alike; port 0 is replaced by a free one.
+/// Returns `address` with a port that nobody listens on, over UDP and TCP alike; port 0 is
+/// replaced by a free one.
 ///
-/// Shards share a port by `SO_REUSEPORT`, which would as well let us share it, unknowingly, with another process of the same
-/// user. So the port is asked for once without it. Another process can still take it before the shards do.
+/// Shards share a port by `SO_REUSEPORT`, and any other process of the same user could share it
+/// unnoticed. So the port is bound once without the option. Another process can still take it
+/// before the shards do.
 ///
 /// # Errors
-/// [`io::ErrorKind::AddrInUse`] when someone listens there; otherwise what the operating system says.
+/// [`io::ErrorKind::AddrInUse`] when someone listens there; otherwise what the operating system
+/// says.
 pub fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
     if address.port() != 0 {
         probe(address, Type::DGRAM, Protocol::UDP)?;
@@ -28,7 +31,7 @@ pub fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
     Err(last)
 }
 
-/// Binds and lets go again; returns the address that was bound.
+/// Binds a socket and closes it again; returns the address that it had.
 fn probe(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<SocketAddr> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {

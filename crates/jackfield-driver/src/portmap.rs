@@ -1,4 +1,5 @@
-//! Port mapping at this machine's gateway: what it offers ([`probe()`]), and ports that stay mapped ([`Mapper`]).
+//! Port mapping at this machine's gateway: what it offers ([`probe()`]), and ports that stay
+//! mapped ([`Mapper`]).
 //!
 //! The protocols are in [`jackfield_portmap`]; here are the sockets for them.
 //!
@@ -25,12 +26,12 @@ use std::net::IpAddr;
 pub use jackfield_portmap::client::{AbsenceReason, Lease, MapError, MapRequest, Support};
 pub use jackfield_portmap::{Dialect, Dialects, TransportProtocol};
 
-pub use mapper::{Gone, MapFailure, MappedPort, Mapper, MapperConfig};
+pub use mapper::{MapFailure, MappedPort, Mapper, MapperConfig, MapperEnded};
 pub use probe::{Probe, ProbeConfig, probe};
 
-/// Returns the address of this machine's gateway: that of the default route with the lowest metric, or where that
-/// names none, as on a TUN device, the first address of its network that is not ours. `None` without a default
-/// route, and on systems other than Linux.
+/// Returns the address of this machine's gateway: that of the default route with the lowest
+/// metric, or where that names none, as on a TUN device, the first address of its network that is
+/// not ours. `None` without a default route, and on systems other than Linux.
 #[must_use]
 pub fn default_gateway() -> Option<IpAddr> {
     route::default_gateway()

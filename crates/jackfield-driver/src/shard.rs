@@ -48,9 +48,10 @@ counters! {
 /// How many shards there are and how they run.
 #[derive(Debug, Clone)]
 pub struct ShardsConfig {
-    /// How many; 0 stands for one per CPU that this process may use.
+    /// How many shards to start; 0 stands for one per CPU that this process may use.
     pub count: usize,
-    /// Whether each shard's thread stays on one CPU. Skipped when there are more shards than CPUs.
+    /// Whether each shard's thread stays on one CPU. Threads are not pinned when there are more
+    /// shards than CPUs.
     pub pin: bool,
     /// How long a stop waits for tasks to end on their own.
     pub grace: Duration,
@@ -66,7 +67,7 @@ impl Default for ShardsConfig {
     }
 }
 
-/// Why shards did not start.
+/// The reason why shards did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError<E> {
@@ -78,12 +79,12 @@ pub enum StartError<E> {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The code that builds a shard said no.
+    /// The code that builds a shard returned an error.
     #[error("shard {shard} did not start: {error}")]
     Build {
         /// Which shard.
         shard: usize,
-        /// What it said; any kind of error, also one that does not implement [`std::error::Error`].
+        /// Its error, of any type: it need not implement [`std::error::Error`].
         error: E,
     },
     /// The code that builds a shard panicked.
@@ -105,8 +106,8 @@ pub struct Shards {
 impl Shards {
     /// Starts the shards one after another; each runs `build` on its own thread.
     ///
-    /// `build` binds what the shard listens on and spawns its tasks by [`ShardContext::spawn`]; what it returns is handed
-    /// back, in order. The call blocks until each shard is built.
+    /// `build` binds what the shard listens on and spawns its tasks by [`ShardContext::spawn`];
+    /// what it returns is handed back, in order. The call blocks until each shard is built.
     ///
     /// # Errors
     /// The first shard that cannot start stops those before it, and its error is returned.
@@ -268,7 +269,7 @@ impl Plan {
         match built.recv() {
             Ok(Ok(value)) => Ok((thread, handle, value)),
             Ok(Err(error)) => Err(error),
-            // The thread is gone without a word.
+            // The thread ended without a report, which only a panic does.
             Err(_) => Err(StartError::Panicked { shard }),
         }
     }

@@ -24,8 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that only grows, counted by one thread.
 ///
-/// Two threads that add at the same time may lose one of the two additions: a counter belongs to one
-/// shard. In return an addition is a plain load and store, with no locked instruction on a packet's way.
+/// Two threads that add at the same time may lose one of the two additions: a counter belongs to
+/// one shard. In return an addition is a plain load and store, with no locked instruction on a
+/// packet's way.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -68,7 +69,8 @@ impl Gauge {
 /// The value of a counter or gauge, and what an exporter has to know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// The name in `snake_case`. It ends in the unit, if there is one, and has neither a prefix nor `_total`.
+    /// The name in `snake_case`. It ends in the unit, if there is one, and has neither a prefix
+    /// nor `_total`.
     pub name: &'static str,
     /// What is counted, in words and without a full stop.
     pub help: &'static str,

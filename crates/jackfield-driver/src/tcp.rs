@@ -15,14 +15,15 @@ counters! {
     pub struct TcpStats {
         /// Connections accepted.
         accepted: Counter,
-        /// Connections that were gone before they could be accepted.
+        /// Connections that ended before they could be accepted.
         aborted: Counter,
         /// Times the system had no room for another connection: files, memory.
         exhausted: Counter,
     }
 }
 
-/// Listens on `address`, which several shards may do at once (`SO_REUSEPORT`); IPv6 listeners take IPv6 alone.
+/// Listens on `address`, which several shards may do at once (`SO_REUSEPORT`); IPv6 listeners take
+/// IPv6 alone.
 ///
 /// # Errors
 /// What the operating system says, above all [`io::ErrorKind::AddrInUse`].
@@ -40,7 +41,8 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     }
     #[cfg(unix)]
     {
-        // Connections of an earlier run that linger in TIME-WAIT do not keep us from listening.
+        // Without it, connections of an earlier run that linger in TIME-WAIT would make the bind
+        // fail.
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
     }
@@ -50,7 +52,8 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts connections until the shutdown, whatever the system runs out of meanwhile; each is handed to `serve`.
+/// Accepts connections until the shutdown, whatever the system runs out of meanwhile; each is
+/// handed to `serve`.
 ///
 /// `serve` returns at once: it spawns what the connection needs. `TCP_NODELAY` is set.
 pub async fn accept(

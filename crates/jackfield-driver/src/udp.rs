@@ -1,9 +1,9 @@
 //! Batched UDP sockets.
 //!
-//! On Linux a receive is one recvmmsg(2) whose messages may be GRO trains, and what is sent while a batch is handled goes out
-//! in one sendmmsg(2), with neighbours of one destination and size as GSO trains. A socket that is bound to a wildcard
-//! knows the address that each datagram came to, and answers from it. Other systems get the same interface, one datagram
-//! a system call.
+//! On Linux a receive is one recvmmsg(2) whose messages may be GRO trains, and what is sent while
+//! a batch is handled goes out in one sendmmsg(2), with neighbours of one destination and size as
+//! GSO trains. A socket that is bound to a wildcard knows the address that each datagram came to,
+//! and answers from it. Other systems get the same interface, one datagram a system call.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -56,7 +56,7 @@ counters! {
         rx_batches: Counter,
         /// Messages that held more than one datagram (GRO).
         rx_trains: Counter,
-        /// Receives that failed, most of them told by ICMP about an earlier send.
+        /// Receives that failed, most of them for an ICMP error about an earlier send.
         rx_errors: Counter,
         /// Datagrams handed to the kernel.
         tx_datagrams: Counter,
@@ -78,19 +78,24 @@ counters! {
 /// How a UDP socket is set up.
 #[derive(Debug, Clone)]
 pub struct UdpConfig {
-    /// Bytes the kernel may hold for us to read; the system's own limit (`rmem_max`) caps it.
+    /// Bytes that the kernel may hold until they are read; the system's limit (`rmem_max`) caps
+    /// it.
     pub recv_buffer: usize,
-    /// Bytes the kernel may hold that we sent; the system's own limit (`wmem_max`) caps it.
+    /// Bytes that the kernel may hold until they are sent; the system's limit (`wmem_max`) caps
+    /// it.
     pub send_buffer: usize,
-    /// Whether several sockets may share the address (`SO_REUSEPORT`); the kernel spreads clients over them.
+    /// Whether several sockets may share the address (`SO_REUSEPORT`); the kernel spreads clients
+    /// over them.
     pub reuse_port: bool,
     /// Whether to take coalesced datagrams (Linux `UDP_GRO`).
     pub gro: bool,
     /// Whether to send trains (Linux `UDP_SEGMENT`).
     pub gso: bool,
-    /// Whether datagrams that a path does not take whole go in fragments, the DF bit clear; otherwise the kernel decides.
+    /// Whether datagrams that a path does not take whole go in fragments, the DF bit clear;
+    /// otherwise the kernel decides.
     pub fragment: bool,
-    /// Bytes that may wait in our own queue while the kernel takes none. Datagrams above it are dropped and counted.
+    /// Bytes that may wait in the socket's own queue while the kernel takes none. Datagrams beyond
+    /// are dropped and counted.
     pub queue: usize,
 }
 
@@ -110,8 +115,8 @@ impl Default for UdpConfig {
 }
 
 impl UdpConfig {
-    /// Returns the set-up of a relayed transport address: one socket's own, with smaller buffers, and the DF bit clear
-    /// as [RFC 8656 §15.1] prefers.
+    /// Returns the set-up of a relayed transport address: one socket's own, with smaller buffers,
+    /// and the DF bit clear as [RFC 8656 §15.1] prefers.
     ///
     /// [RFC 8656 §15.1]: https://www.rfc-editor.org/rfc/rfc8656#section-15.1
     pub fn relay() -> Self {

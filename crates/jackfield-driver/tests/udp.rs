@@ -44,7 +44,8 @@ async fn a_train_arrives_as_the_datagrams_it_was_made_of() {
     let (sender, sent) = socket("127.0.0.1:0", &UdpConfig::default());
     let (receiver, received) = socket("0.0.0.0:0", &UdpConfig::default());
     let to = SocketAddr::from(([127, 0, 0, 3], receiver.local_addr().port()));
-    // 100 of 1,200 bytes are more than one train; the odd ones end trains, and an empty one is a datagram too.
+    // 100 of 1,200 bytes are more than one train; the odd ones end trains, and an empty one is a
+    // datagram too.
     let mut expected: Vec<Vec<u8>> = (0..100u8).map(|i| vec![i; 1_200]).collect();
     expected.extend([vec![7; 300], vec![8; 1_200], vec![], vec![9; 2]]);
     for payload in &expected {
@@ -103,7 +104,8 @@ async fn what_the_kernel_refuses_is_counted_and_holds_nothing_up() {
         let gone = StdSocket::bind("127.0.0.1:0").unwrap();
         gone.local_addr().unwrap()
     };
-    // Port 0 cannot be sent to, 65,508 bytes do not fit a datagram; nobody is not the kernel's matter.
+    // Port 0 cannot be sent to, 65,508 bytes do not fit a datagram; nobody is not the kernel's
+    // matter.
     sender.send(from, "127.0.0.1:0".parse().unwrap(), &[b"x"]);
     sender.send(from, reader.local_addr().unwrap(), &[&[0; 65_508]]);
     sender.send(from, nobody, &[b"x"]);

@@ -1,3 +1,5 @@
+//! One Binding request to one server.
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,12 +11,12 @@ use tokio::net::UdpSocket;
 
 use super::source_for;
 
-/// What a server said to a plain Binding request.
+/// A server's answer to a plain Binding request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding {
-    /// Where the request was sent from.
+    /// The address that the request was sent from.
     pub local: SocketAddr,
-    /// Where it seemed to come from.
+    /// The address that the server saw.
     pub mapped: SocketAddr,
     /// From the last sending of the request to its answer.
     pub round_trip: Duration,
@@ -23,9 +25,9 @@ pub struct Binding {
 /// Asks a server by UDP what address it sees.
 ///
 /// # Errors
-/// What the system says when no way leads to the server; [`io::ErrorKind::TimedOut`] when it does not answer,
-/// [`io::ErrorKind::ConnectionRefused`] when its machine says that nobody listens there, and
-/// [`io::ErrorKind::InvalidData`] when it answers with an error or without an address.
+/// Fails without a route to the server. [`io::ErrorKind::TimedOut`]: it does not answer;
+/// [`io::ErrorKind::ConnectionRefused`]: its host reports that nothing listens there;
+/// [`io::ErrorKind::InvalidData`]: it answers with an error or without an address.
 pub async fn ask(server: SocketAddr, how: Retransmission) -> io::Result<Binding> {
     let socket = UdpSocket::bind((source_for(server)?, 0)).await?;
     socket.connect(server).await?;

@@ -1,7 +1,9 @@
-//! The routers on the way to a server: each drops a datagram whose time to live ends there, and says so by ICMP.
+//! The routers on the way to a server: each drops a datagram whose time to live ends there, and
+//! says so by ICMP.
 //!
-//! It needs no privilege: with `IP_RECVERR` Linux hands such an ICMP error to the socket that it is about. The datagrams
-//! are Binding requests to the server, so they open no door that the server's own would not.
+//! It needs no privilege: with `IP_RECVERR` Linux hands such an ICMP error to the socket that it
+//! is about. The datagrams are Binding requests, so the mappings that they make in NATs are those
+//! that a STUN client makes anyway.
 
 #![expect(
     unsafe_code,
@@ -20,10 +22,10 @@ use rustix::io::Errno;
 
 use crate::control_message::ControlBuffer;
 
-/// How the routers on the way are asked.
+/// How many routers on the way are asked, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct HopsConfig {
-    /// How many routers, from the nearest on. Default: 4.
+    /// How many routers to ask, from the nearest on. Default: 4.
     pub count: u8,
     /// How long to wait for their answers. Default: 2 s.
     pub patience: Duration,
@@ -38,7 +40,7 @@ impl Default for HopsConfig {
     }
 }
 
-/// The first routers on a way.
+/// The first routers on the way to a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hops {
     /// The addresses of the routers, the nearest first; `None` for each that did not answer.
@@ -47,10 +49,12 @@ pub struct Hops {
     pub is_all: bool,
 }
 
-/// Returns the routers on the way to `server`. This blocks for as long as the config says, unless all answer before.
+/// Returns the routers on the way to `server`. This blocks for as long as the config says, unless
+/// all answer before.
 ///
 /// # Errors
-/// What the system says of its sockets; [`io::ErrorKind::Unsupported`] for IPv6, which this is not for.
+/// Fails when a socket cannot be opened or set up; [`io::ErrorKind::Unsupported`] for an IPv6
+/// address.
 pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Hops> {
     if !server.is_ipv4() {
         return Err(io::ErrorKind::Unsupported.into());
@@ -65,7 +69,8 @@ pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Hops> {
         if passed >= config.patience || probes.iter().all(Probe::is_over) {
             break;
         }
-        // Routers limit their ICMP errors, and what is lost is asked for again: at the start, a third and two thirds.
+        // Routers limit the rate of their ICMP errors, so a probe without an answer is sent again
+        // after a third of the time and after two thirds.
         if passed >= config.patience * sent / SENDINGS {
             sent += 1;
             for probe in probes.iter().filter(|probe| !probe.is_over()) {
@@ -92,7 +97,7 @@ pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Hops> {
     })
 }
 
-/// How often a datagram is sent that nobody answers.
+/// How often a datagram is sent that gets no answer.
 const SENDINGS: u32 = 3;
 
 /// A socket whose datagrams live for a number of hops.
@@ -103,7 +108,7 @@ struct Probe {
     answer: Option<Answer>,
 }
 
-/// Who answered.
+/// The sender of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     /// A router, where the datagram's time to live ended.
@@ -142,7 +147,8 @@ impl Probe {
     }
 
     fn send(&self) {
-        // An error that is pending from before fails a send in its place; the error queue says which.
+        // The kernel reports an earlier ICMP error by failing this send; the error itself is read
+        // from the queue.
         for _ in 0..2 {
             if self.socket.send(&self.request).is_ok() {
                 return;
@@ -157,7 +163,7 @@ impl Probe {
         }
         match self.socket.recv(&mut room) {
             Ok(_) => self.answer = Some(Answer::Server),
-            // Nothing is there, or the error that was just read from the queue.
+            // There is nothing, or the kernel reports an error that has just arrived in the queue.
             Err(_) => {
                 if let Some(error) = read_error(&self.socket) {
                     self.answer = self.answer.or(Some(error));
@@ -170,7 +176,8 @@ impl Probe {
 /// Asks the system to queue ICMP errors for the socket.
 fn queue_errors(socket: &UdpSocket) -> io::Result<()> {
     let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open, and the option's value is an int that lives through the call.
+    // SAFETY: the descriptor is open, and the option's value is an int that lives through the
+    // call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -214,7 +221,8 @@ fn read_error(socket: &UdpSocket) -> Option<Answer> {
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
     control.lend(&mut header);
-    // SAFETY: the descriptor is open, and the buffers that the header points at live through the call.
+    // SAFETY: the descriptor is open, and the buffers that the header points at live through the
+    // call.
     let received = unsafe {
         libc::recvmsg(
             socket.as_raw_fd(),
@@ -228,7 +236,8 @@ fn read_error(socket: &UdpSocket) -> Option<Answer> {
     let mut messages = control.messages(&header);
     let message = messages
         .find(|message| (message.level, message.kind) == (libc::IPPROTO_IP, libc::IP_RECVERR))?;
-    // The address of the router that sent the ICMP error stands behind the error (`SO_EE_OFFENDER`).
+    // The address of the router that sent the ICMP error stands behind the error
+    // (`SO_EE_OFFENDER`).
     let offender = message.read_behind::<libc::sock_extended_err, libc::sockaddr_in>()?;
     answer(&message.read()?, &offender)
 }

@@ -1,4 +1,4 @@
-//! Moves datagrams, and what comes over HTTP, between a client and its sockets.
+//! Moves datagrams and HTTP exchanges between a client of port mapping and its sockets.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,15 +18,15 @@ use super::fetch::fetch;
 pub(super) struct Driver {
     pub(super) client: Client,
     asker: UdpSocket,
-    /// Hears announcements; absent where another program keeps their port to itself.
+    /// Receives announcements; `None` where another program does not share their port.
     listener: Option<UdpSocket>,
-    /// Searches by UPnP; absent where there is no multicast.
+    /// Searches for UPnP gateways; `None` where there is no multicast.
     searcher: Option<UdpSocket>,
     fetches: JoinSet<(FetchId, Option<Vec<u8>>)>,
 }
 
-/// What woke the driver.
-enum Came {
+/// What the driver was woken by.
+enum Input {
     Answer(io::Result<(usize, SocketAddr)>),
     Announcement(io::Result<(usize, SocketAddr)>),
     Presence(io::Result<(usize, SocketAddr)>),
@@ -35,7 +35,8 @@ enum Came {
 }
 
 impl Driver {
-    /// Opens the sockets and begins to ask; `learn` says whether to learn the outside address in every dialect.
+    /// Opens the sockets and begins to ask; `learn` says whether to learn the outside address in
+    /// every dialect.
     pub(super) fn open(mut config: ClientConfig, learn: bool) -> io::Result<Self> {
         let gateway = config.gateway;
         let searcher = searcher(config.local);
@@ -44,12 +45,13 @@ impl Driver {
         }
         let asker = std::net::UdpSocket::bind((config.local, 0))?;
         asker.set_nonblocking(true)?;
-        // What is mapped for a moment is this socket, which hears nobody but the gateway.
+        // A client learns the outside address from a mapping of a port. This socket's does no
+        // harm: it takes datagrams of the gateway alone.
         config.learn_external = learn.then_some(asker.local_addr()?.port());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let client = Client::new(Instant::now(), config, seed);
-        // Connected, the socket hears of ICMP errors, and of nobody but the gateway.
+        // A connected socket reports ICMP errors, and takes datagrams of the gateway alone.
         asker.connect(client.server())?;
         let listener = listener(gateway);
         if let Err(error) = &listener {
@@ -64,8 +66,8 @@ impl Driver {
         })
     }
 
-    /// Does what the client wants, then waits for something to come in or to be due, unless there are events to tell.
-    /// Cancelling it loses nothing.
+    /// Does what the client wants, then waits for input or a deadline, unless there are events to
+    /// return. A cancelled call loses nothing.
     pub(super) async fn turn(&mut self) -> Vec<Event> {
         let (events, next) = self.drain().await;
         if !events.is_empty() {
@@ -75,44 +77,45 @@ impl Driver {
         let mut heard = [0; LONGEST];
         let mut found = [0; LONGEST];
         let wake = next.unwrap_or_else(Instant::now);
-        let came = tokio::select! {
-            read = self.asker.recv_from(&mut buffer) => Came::Answer(read),
-            read = hear(self.listener.as_ref(), &mut heard) => Came::Announcement(read),
-            read = hear(self.searcher.as_ref(), &mut found) => Came::Presence(read),
+        let input = tokio::select! {
+            read = self.asker.recv_from(&mut buffer) => Input::Answer(read),
+            read = receive(self.listener.as_ref(), &mut heard) => Input::Announcement(read),
+            read = receive(self.searcher.as_ref(), &mut found) => Input::Presence(read),
             Some(fetched) = self.fetches.join_next() => match fetched {
-                Ok((id, response)) => Came::Fetched(id, response),
-                // Nothing cancels a fetch or makes it panic; its timer is still set.
-                Err(_) => Came::Time,
+                Ok((id, response)) => Input::Fetched(id, response),
+                // A fetch is never cancelled and does not panic. If one did, the client's own
+                // timer would end its wait.
+                Err(_) => Input::Time,
             },
-            () = sleep_until(wake.into()), if next.is_some() => Came::Time,
+            () = sleep_until(wake.into()), if next.is_some() => Input::Time,
         };
         let now = Instant::now();
-        match came {
-            Came::Answer(Ok((length, from))) => {
+        match input {
+            Input::Answer(Ok((length, from))) => {
                 let bytes = buffer.get(..length).unwrap_or_default();
                 self.client.handle_datagram(now, from, bytes);
             }
-            Came::Announcement(Ok((length, from))) => {
+            Input::Announcement(Ok((length, from))) => {
                 let bytes = heard.get(..length).unwrap_or_default();
                 self.client.handle_datagram(now, from, bytes);
             }
-            Came::Presence(Ok((length, from))) => {
+            Input::Presence(Ok((length, from))) => {
                 let bytes = found.get(..length).unwrap_or_default();
                 self.client.handle_ssdp(now, from, bytes);
             }
-            Came::Fetched(id, response) => {
+            Input::Fetched(id, response) => {
                 self.client.handle_response(now, id, response.as_deref());
             }
-            Came::Presence(Err(error)) => tracing::debug!(%error, "Cannot hear UPnP"),
-            Came::Answer(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Input::Presence(Err(error)) => tracing::debug!(%error, "Cannot hear UPnP"),
+            Input::Answer(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 self.client.handle_unreachable(now);
             }
-            Came::Answer(Err(error)) => tracing::debug!(%error, "Cannot hear the gateway"),
-            Came::Announcement(Err(error)) => {
+            Input::Answer(Err(error)) => tracing::debug!(%error, "Cannot hear the gateway"),
+            Input::Announcement(Err(error)) => {
                 tracing::debug!(%error, "Cannot hear announcements");
                 self.listener = None;
             }
-            Came::Time => {}
+            Input::Time => {}
         }
         self.client.handle_timeout(now);
         self.drain().await.0
@@ -123,7 +126,7 @@ impl Driver {
         self.drain().await;
     }
 
-    /// Sends what the client wants to send; returns what it tells, and when it wants to be woken.
+    /// Sends what the client wants to send. Returns its events, and when it wants to be woken.
     async fn drain(&mut self) -> (Vec<Event>, Option<Instant>) {
         let mut events = Vec::new();
         loop {
@@ -153,21 +156,22 @@ impl Driver {
             return;
         };
         tracing::debug!(error = %refused, %to, "Gateway cannot be asked");
-        // An error of an earlier datagram comes with a later one, which is not sent then.
+        // The kernel reports an ICMP error about an earlier datagram at the next send, and does
+        // not send that one.
         if refused.kind() == io::ErrorKind::ConnectionRefused {
             self.client.handle_unreachable(Instant::now());
         }
     }
 }
 
-async fn hear(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
     match socket {
         Some(socket) => socket.recv_from(buffer).await,
         None => std::future::pending().await,
     }
 }
 
-/// Opens a socket for announcements, which other programs may have as well.
+/// Opens a socket for announcements, on a port that other programs may share.
 fn listener(gateway: IpAddr) -> io::Result<UdpSocket> {
     let IpAddr::V4(_) = gateway else {
         return Err(io::ErrorKind::Unsupported.into());
@@ -176,7 +180,7 @@ fn listener(gateway: IpAddr) -> io::Result<UdpSocket> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, ANNOUNCE_PORT)).into())?;
-    // Every host is in this group; the system may want to hear it all the same.
+    // Every host is in this group by RFC 1112, but some systems deliver to it only after a join.
     let joined = socket.join_multicast_v4(&ALL_HOSTS, &Ipv4Addr::UNSPECIFIED);
     if let Err(error) = joined {
         tracing::debug!(%error, "The group of all hosts cannot be joined");
@@ -197,7 +201,7 @@ fn searcher(local: IpAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Returns the address that this machine sends to another one from.
+/// Returns the address that this machine would send from to reach another one.
 pub(super) fn local_towards(other: IpAddr) -> io::Result<IpAddr> {
     let any: SocketAddr = match other {
         IpAddr::V4(_) => ([0; 4], 0).into(),
@@ -209,7 +213,7 @@ pub(super) fn local_towards(other: IpAddr) -> io::Result<IpAddr> {
 }
 
 const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
-/// As UPnP Device Architecture §1.3.2 has it.
+/// The TTL that UPnP Device Architecture 1.1 §1.3.2 recommends for searches.
 const SEARCH_TTL: u32 = 2;
 /// No message of a gateway is longer.
 const LONGEST: usize = 2048;

@@ -1,3 +1,5 @@
+//! One HTTP exchange with a UPnP gateway.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -6,7 +8,8 @@ use jackfield_portmap::upnp::http::LONGEST;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Sends a request to a gateway and returns all that comes back; `None` when that takes too long or fails.
+/// Sends a request to a gateway and returns all that comes back; `None` when that takes too long
+/// or fails.
 pub(super) async fn fetch(to: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     match tokio::time::timeout(PATIENCE, exchange(to, request)).await {
         Ok(Ok(response)) => Some(response),
@@ -33,5 +36,6 @@ async fn exchange(to: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(response)
 }
 
-/// Less than the client waits.
+/// How long an exchange may take: less than the client waits for it, so that the client learns of
+/// the failure.
 const PATIENCE: Duration = Duration::from_secs(5);

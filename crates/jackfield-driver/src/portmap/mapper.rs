@@ -1,3 +1,5 @@
+//! Ports that stay mapped: a task that owns a client of port mapping, and handles to it.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -10,14 +12,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::default_gateway;
 use super::driver::{Driver, local_towards};
 
-/// Whom to ask for ports.
+/// Which gateway to ask for ports, and how.
 #[derive(Debug, Clone)]
 pub struct MapperConfig {
-    /// The gateway; that of the default route when absent.
+    /// The gateway; `None` for that of the default route.
     pub gateway: Option<IpAddr>,
     /// Which dialects to try.
     pub dialects: Dialects,
-    /// How long the gateway has time to confirm the end of a mapping when all is over.
+    /// How long [`Mapper::stop`] waits for the gateway to confirm that mappings have ended.
     pub patience: Duration,
 }
 
@@ -34,7 +36,7 @@ impl Default for MapperConfig {
 /// Keeps ports mapped at a gateway until it is dropped or stopped, which ends the mappings.
 #[derive(Debug)]
 pub struct Mapper {
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<Command>,
     done: watch::Receiver<bool>,
 }
 
@@ -42,7 +44,7 @@ pub struct Mapper {
 #[derive(Debug)]
 pub struct MappedPort {
     id: MapId,
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<Command>,
     state: watch::Receiver<State>,
     last: Lease,
 }
@@ -50,27 +52,27 @@ pub struct MappedPort {
 /// Why a port was not mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MapFailure {
-    /// The gateway does not.
+    /// The gateway refused the mapping.
     #[error(transparent)]
     Refused(#[from] MapError),
-    /// There are as many mappings as there may be.
+    /// This mapper has as many mappings as it may have.
     #[error("there are as many mappings as there may be")]
     TooMany,
     /// The mapper has ended.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Ended(#[from] MapperEnded),
 }
 
 /// The mapper has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the port mapper has ended")]
-pub struct Gone;
+pub struct MapperEnded;
 
-/// How a mapping is doing.
+/// The last answer about a mapping: none yet, a lease, or the reason why there is none.
 type State = Option<Result<Lease, MapError>>;
 
 #[derive(Debug)]
-enum Order {
+enum Command {
     Map(
         MapRequest,
         oneshot::Sender<Option<(MapId, watch::Receiver<State>)>>,
@@ -80,10 +82,11 @@ enum Order {
 }
 
 impl Mapper {
-    /// Begins to look for what the gateway speaks. Has to be called within a tokio runtime.
+    /// Starts to find out which protocols the gateway speaks. It has to be called within a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// Fails without a gateway, and when there is no way to it or no socket to be had.
+    /// Fails without a gateway, without a route to it, and when no socket can be opened.
     pub fn start(config: &MapperConfig) -> io::Result<Self> {
         let gateway = config.gateway.or_else(default_gateway);
         let gateway = gateway.ok_or(io::ErrorKind::NetworkUnreachable)?;
@@ -93,59 +96,65 @@ impl Mapper {
             ..ClientConfig::new(gateway, local)
         };
         let driver = Driver::open(asked, false)?;
-        let (orders, receiver) = mpsc::unbounded_channel();
+        let (commands, receiver) = mpsc::unbounded_channel();
         let (end, done) = watch::channel(false);
         let patience = config.patience;
         tokio::spawn(async move {
-            let mut desk = Desk::new(driver);
-            desk.run(receiver).await;
-            if tokio::time::timeout(patience, desk.close()).await.is_err() {
+            let mut task = MapperTask::new(driver);
+            task.run(receiver).await;
+            if tokio::time::timeout(patience, task.close()).await.is_err() {
                 tracing::debug!("The gateway does not confirm that mappings have ended");
             }
             end.send_replace(true);
         });
-        Ok(Self { orders, done })
+        Ok(Self { commands, done })
     }
 
-    /// Has a port mapped, and keeps it mapped until the answer is dropped; waits for what the gateway says first.
+    /// Maps a port and keeps it mapped until the returned value is dropped. It waits for the
+    /// gateway's first answer.
     ///
     /// # Errors
-    /// Says why the gateway does not.
+    /// Says why the gateway refused.
     pub async fn map(&self, request: MapRequest) -> Result<MappedPort, MapFailure> {
         let (sender, answer) = oneshot::channel();
-        self.orders
-            .send(Order::Map(request, sender))
-            .map_err(|_| Gone)?;
-        let mapped = answer.await.map_err(|_| Gone)?;
+        self.commands
+            .send(Command::Map(request, sender))
+            .map_err(|_| MapperEnded)?;
+        let mapped = answer.await.map_err(|_| MapperEnded)?;
         let (id, mut state) = mapped.ok_or(MapFailure::TooMany)?;
-        let first = *state.wait_for(Option::is_some).await.map_err(|_| Gone)?;
+        let first = *state
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_| MapperEnded)?;
         match first {
             Some(Ok(last)) => Ok(MappedPort {
                 id,
-                orders: self.orders.clone(),
+                commands: self.commands.clone(),
                 state,
                 last,
             }),
             Some(Err(error)) => {
-                // Nobody waits for it any more; a mapper that has ended needs no order.
-                let _ = self.orders.send(Order::Unmap(id, None));
+                // The caller gets the error and no port, so the mapper need not try on; one that
+                // has ended does not.
+                let _ = self.commands.send(Command::Unmap(id, None));
                 Err(error.into())
             }
-            None => Err(Gone.into()),
+            None => Err(MapperEnded.into()),
         }
     }
 
-    /// Ends every mapping and waits until the gateway has confirmed it, for as long as [`MapperConfig::patience`] says.
+    /// Ends every mapping and waits until the gateway has confirmed it, for as long as
+    /// [`MapperConfig::patience`] says.
     pub async fn stop(self) {
-        let Self { orders, mut done } = self;
-        // A task that hears neither has ended already.
-        let _ = orders.send(Order::Stop);
+        let Self { commands, mut done } = self;
+        // A task that receives neither message has ended already.
+        let _ = commands.send(Command::Stop);
         let _ = done.wait_for(|done| *done).await;
     }
 }
 
 impl MappedPort {
-    /// Returns the mapping as it was last told.
+    /// Returns the mapping as the gateway last confirmed it.
     #[must_use]
     pub fn mapping(&self) -> Lease {
         match *self.state.borrow() {
@@ -154,12 +163,13 @@ impl MappedPort {
         }
     }
 
-    /// Waits for news: renewed, mapped elsewhere, or lost. What is lost is asked for again.
+    /// Waits until the mapping is renewed, moved to another outside address, or lost. A lost one
+    /// is asked for again.
     ///
     /// # Errors
     /// Says why the port is not mapped at present, or that the mapper has ended.
     pub async fn changed(&mut self) -> Result<Lease, MapFailure> {
-        self.state.changed().await.map_err(|_| Gone)?;
+        self.state.changed().await.map_err(|_| MapperEnded)?;
         let state = *self.state.borrow_and_update();
         match state {
             Some(Ok(mapping)) => {
@@ -174,7 +184,7 @@ impl MappedPort {
     /// Ends the mapping; returns whether the gateway has confirmed it.
     pub async fn end(self) -> bool {
         let (sender, answer) = oneshot::channel();
-        let sent = self.orders.send(Order::Unmap(self.id, Some(sender)));
+        let sent = self.commands.send(Command::Unmap(self.id, Some(sender)));
         sent.is_ok() && answer.await.unwrap_or(false)
     }
 }
@@ -182,18 +192,18 @@ impl MappedPort {
 impl Drop for MappedPort {
     fn drop(&mut self) {
         // A mapper that has ended has ended its mappings.
-        let _ = self.orders.send(Order::Unmap(self.id, None));
+        let _ = self.commands.send(Command::Unmap(self.id, None));
     }
 }
 
-/// The task's side: a driver, and who wants to know what.
-struct Desk {
+/// The task that owns the client, and the callers that wait for its answers.
+struct MapperTask {
     driver: Driver,
     states: BTreeMap<MapId, watch::Sender<State>>,
     ending: BTreeMap<MapId, oneshot::Sender<bool>>,
 }
 
-impl Desk {
+impl MapperTask {
     fn new(driver: Driver) -> Self {
         Self {
             driver,
@@ -202,15 +212,15 @@ impl Desk {
         }
     }
 
-    /// Obeys until it is told to stop, or nobody is left to give orders.
-    async fn run(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    /// Applies commands until one of them is to stop, or every handle is dropped.
+    async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         loop {
             tokio::select! {
-                order = orders.recv() => match order {
-                    Some(Order::Stop) | None => return,
-                    Some(order) => self.obey(order),
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => return,
+                    Some(command) => self.apply(command),
                 },
-                events = self.driver.turn() => self.hear(events),
+                events = self.driver.turn() => self.handle(events),
             }
         }
     }
@@ -219,33 +229,34 @@ impl Desk {
         self.driver.client.unmap_all(Instant::now());
         while self.driver.client.mappings() > 0 {
             let events = self.driver.turn().await;
-            self.hear(events);
+            self.handle(events);
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn apply(&mut self, command: Command) {
         let now = Instant::now();
-        match order {
-            Order::Map(request, answer) => {
+        match command {
+            Command::Map(request, answer) => {
                 let mapped = self.driver.client.map(now, request).map(|id| {
                     let (sender, state) = watch::channel(None);
                     self.states.insert(id, sender);
                     (id, state)
                 });
-                // Who does not wait for the answer drops the port.
+                // A caller that has gone away drops the receiver of the state, and with it the
+                // port.
                 let _ = answer.send(mapped);
             }
-            Order::Unmap(id, answer) => {
+            Command::Unmap(id, answer) => {
                 if let (Some(answer), true) = (answer, self.states.contains_key(&id)) {
                     self.ending.insert(id, answer);
                 }
                 self.driver.client.unmap(now, id);
             }
-            Order::Stop => {}
+            Command::Stop => {}
         }
     }
 
-    fn hear(&mut self, events: Vec<Event>) {
+    fn handle(&mut self, events: Vec<Event>) {
         for event in events {
             tracing::debug!(?event, "Port mapping");
             match event {
@@ -257,7 +268,7 @@ impl Desk {
                 Event::Unmapped(id, confirmed) => {
                     self.states.remove(&id);
                     if let Some(answer) = self.ending.remove(&id) {
-                        // Who asked may have gone.
+                        // The caller may have gone away.
                         let _ = answer.send(confirmed);
                     }
                 }

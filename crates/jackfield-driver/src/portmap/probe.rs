@@ -1,3 +1,5 @@
+//! What a gateway offers, asked once.
+
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,10 +10,10 @@ use jackfield_portmap::{Dialect, Dialects};
 use super::default_gateway;
 use super::driver::{Driver, local_towards};
 
-/// Whom to probe, and for how long.
+/// Which gateway to probe, and for how long.
 #[derive(Debug, Clone)]
 pub struct ProbeConfig {
-    /// The gateway; that of the default route when absent.
+    /// The gateway; `None` for that of the default route.
     pub gateway: Option<IpAddr>,
     /// Which dialects to try.
     pub dialects: Dialects,
@@ -55,7 +57,7 @@ impl Probe {
         }
     }
 
-    /// Returns the outside address that the best dialect told, if any did.
+    /// Returns the outside address that the best dialect reported, if any did.
     #[must_use]
     pub fn external(&self) -> Option<IpAddr> {
         Dialect::ALL
@@ -74,13 +76,14 @@ impl Probe {
     }
 }
 
-/// Asks the gateway in all dialects at once what it offers; takes two seconds where nobody answers, and milliseconds
-/// where all do.
+/// Asks the gateway in all dialects at once what it offers; takes two seconds where nobody
+/// answers, and milliseconds where all do.
 ///
-/// PCP has no question for the outside address: it is learned by a mapping of the asking socket, which is ended again.
+/// PCP has no question for the outside address: it is learned by a mapping of the asking socket,
+/// which is ended again.
 ///
 /// # Errors
-/// Fails when there is no way to the gateway or no socket to be had.
+/// Fails without a route to the gateway, and when no socket can be opened.
 pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
     let nothing = Support::Absent(AbsenceReason::Silent);
     let mut probe = Probe {
@@ -104,7 +107,7 @@ pub async fn probe(config: &ProbeConfig) -> io::Result<Probe> {
         while !driver.client.has_probed_all() {
             driver.turn().await;
         }
-        // What is left to be sent is the end of the mapping that taught us the address.
+        // The end of the mapping that the address was learned from still has to be sent.
         driver.flush().await;
     };
     if tokio::time::timeout(config.patience, look).await.is_err() {

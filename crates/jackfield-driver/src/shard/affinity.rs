@@ -20,7 +20,8 @@ mod linux {
 
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    /// Returns the CPUs that this thread may run on, lowest first; none if the kernel does not say.
+    /// Returns the CPUs that this thread may run on, lowest first; none if the kernel does not
+    /// say.
     pub(in crate::shard) fn allowed_cpus() -> Vec<usize> {
         let allowed = sched_getaffinity(None).unwrap_or_default();
         (0..CpuSet::MAX_CPU)

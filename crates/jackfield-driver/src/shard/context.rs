@@ -1,3 +1,5 @@
+//! What a shard gives the code that runs on it: its number, its tasks, and the signal to stop.
+
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::ShardStats;
 
-/// What a shard's code knows of its shard. Cheap to clone; stays on its thread.
+/// A shard, as the code that runs on it sees it. It is cheap to clone and stays on its thread.
 #[derive(Debug, Clone)]
 pub struct ShardContext(Rc<Inner>);
 
@@ -23,7 +25,7 @@ struct Inner {
     stats: Arc<ShardStats>,
     /// Tasks that have not ended; a graceful stop waits for them.
     running: Cell<usize>,
-    /// Told when `running` reaches zero.
+    /// Notified when `running` reaches zero.
     idle: Notify,
 }
 
@@ -64,8 +66,8 @@ impl ShardContext {
         &self.0.stats
     }
 
-    /// Runs `task` on this shard. A panic ends the task alone: it is logged and counted. A graceful stop waits for it.
-    /// The handle ends it early; to drop the handle changes nothing.
+    /// Runs `task` on this shard. A panic ends the task alone: it is logged and counted. A
+    /// graceful stop waits for it. The handle ends it early; to drop the handle changes nothing.
     ///
     /// # Panics
     /// When called on another thread's runtime, which a context cannot reach.
@@ -76,7 +78,8 @@ impl ShardContext {
     ) -> AbortHandle {
         let running = Running::start(self.clone());
         let task = tokio::task::spawn_local(async move {
-            // Moved in, so that it is dropped with the task however that ends.
+            // The guard moves into the task, so that it is dropped with the task however that
+            // ends.
             let running = running;
             survive(name, &running.0, task).await;
         });
@@ -135,7 +138,7 @@ impl Drop for Running {
     }
 }
 
-/// A signal that is given once: end what you do.
+/// A signal that is given once and asks tasks to end.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<bool>);
 
@@ -147,7 +150,7 @@ impl Shutdown {
 
     /// Waits for the signal; returns at once if it was given before.
     pub async fn requested(&mut self) {
-        // An error says that the sender is gone, and with it whoever could still ask for more work.
+        // An error says that the sender is gone: nothing is left that could ask for more work.
         let _gone = self.0.wait_for(|stop| *stop).await;
     }
 

@@ -1,10 +1,13 @@
+//! Buffers for received datagrams, and the datagrams in them.
+
 use std::net::SocketAddr;
 
-/// Buffers for one batch of received datagrams, reused for every batch of every socket of a thread.
+/// Buffers for one batch of received datagrams. One is enough for a thread: every batch of every
+/// socket reuses it.
 pub struct RecvBatch {
     /// [`STRIDE`] bytes for each message of the operating system.
     storage: Vec<u8>,
-    /// What the last receive put there.
+    /// The messages of the last receive, in the order of their rooms.
     received: Vec<Received>,
     capacity: usize,
 }
@@ -23,18 +26,19 @@ pub(super) struct Received {
 /// A datagram and the two ends it travelled between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Datagram<'b> {
-    /// The address it was sent to: ours, and never a wildcard.
+    /// The local address it was sent to; never a wildcard.
     pub local: SocketAddr,
     /// The address it came from.
     pub remote: SocketAddr,
-    /// What it carries; may be empty.
+    /// The payload; it may be empty.
     pub bytes: &'b [u8],
 }
 
 impl RecvBatch {
-    /// Returns room for `messages` messages (at least 1), each of which GRO can fill with a train of datagrams.
+    /// Returns room for `messages` messages (at least 1), each of which GRO can fill with a train
+    /// of datagrams.
     ///
-    /// The memory is taken from the system only where bytes arrive.
+    /// A message's room is 64 KiB, but the system gives pages only where bytes arrive.
     pub fn new(messages: usize) -> Self {
         let capacity = messages.max(1);
         Self {
@@ -62,7 +66,8 @@ impl RecvBatch {
         })
     }
 
-    /// Returns how many datagrams and bytes the last receive brought, and how many messages were trains.
+    /// Returns how many datagrams and bytes the last receive brought, and how many messages were
+    /// trains.
     pub(super) fn totals(&self) -> (u64, u64, u64) {
         let (mut datagrams, mut bytes, mut trains) = (0, 0, 0);
         for message in &self.received {
@@ -74,7 +79,8 @@ impl RecvBatch {
         (datagrams, bytes, trains)
     }
 
-    /// Forgets the last receive and returns the buffers and where to note what is put in them.
+    /// Forgets the last receive. Returns the rooms to receive into, and the list to note the
+    /// messages in.
     pub(super) fn refill(
         &mut self,
     ) -> (impl ExactSizeIterator<Item = &mut [u8]>, &mut Vec<Received>) {
@@ -105,7 +111,8 @@ fn split(bytes: &[u8], segment: usize) -> impl Iterator<Item = &[u8]> {
 /// The largest message: a UDP payload, or a GRO train, ends below 64 KiB.
 pub(super) const MESSAGE: usize = 65_536;
 
-/// From one message's room to the next. Not a power of two, so that the first bytes of messages fall into different cache sets.
+/// From one message's room to the next. Not a power of two, so that the first bytes of messages
+/// fall into different cache sets.
 const STRIDE: usize = MESSAGE + 25 * 64;
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
+//! Datagrams that wait to be sent, grouped into runs that the kernel takes as trains.
+
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
-/// Datagrams that wait to be sent from one socket: copied into one arena, and grouped into runs of one destination and
-/// size, which the kernel can take as one train.
+/// Datagrams that wait to be sent from one socket: copied into one arena, and grouped into runs of
+/// one destination and size, which the kernel can take as one train.
 #[derive(Debug, Default)]
 pub(super) struct Egress {
     arena: Vec<u8>,
     datagrams: Vec<Queued>,
     runs: Vec<Run>,
-    /// Runs at the front that are done with.
+    /// How many runs at the front are sent or dropped.
     sent: usize,
-    /// Datagrams of the runs that are not.
+    /// How many datagrams the other runs have.
     waiting: usize,
 }
 
@@ -22,13 +24,13 @@ struct Queued {
     next: Option<usize>,
 }
 
-/// How a datagram goes.
+/// Where a datagram goes, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Towards {
     pub(super) remote: SocketAddr,
     /// The address to send from, where the socket has several.
     pub(super) source: Option<IpAddr>,
-    /// Whether it is rather lost than fragmented.
+    /// Whether the datagram is dropped rather than fragmented.
     pub(super) whole: bool,
 }
 
@@ -91,10 +93,12 @@ impl Egress {
         true
     }
 
-    /// Adds a datagram to the newest run between the same addresses, if that keeps the run a train.
+    /// Adds a datagram to the newest run between the same addresses, if that keeps the run a
+    /// train.
     fn lengthen(&mut self, to: Towards, index: usize, len: usize, limits: &Limits) -> bool {
         let open = self.runs.get_mut(self.sent..).unwrap_or_default();
-        // The newest match only: to add to an older one would change the order of datagrams.
+        // Only the newest match will do: adding to an older one would change the order of
+        // datagrams.
         let newest = open
             .iter_mut()
             .rev()
@@ -150,7 +154,7 @@ impl Egress {
         })
     }
 
-    /// Takes the first `count` waiting runs as done with.
+    /// Removes the first `count` waiting runs.
     pub(super) fn advance(&mut self, count: usize) {
         let done: usize = self.runs().iter().take(count).map(|run| run.count).sum();
         self.waiting = self.waiting.saturating_sub(done);
@@ -192,7 +196,9 @@ impl Egress {
         self.runs.splice(self.sent..=self.sent, singles);
     }
 
-    /// Takes an empty queue from this thread's pool, so that a socket with nothing to send holds no memory.
+    /// Takes an empty queue from this thread's pool. A socket holds one only while it has
+    /// something to send: a server has thousands of relay sockets, of which few send at any
+    /// moment.
     pub(super) fn from_pool() -> Box<Self> {
         POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
     }
@@ -209,7 +215,7 @@ impl Egress {
     }
 }
 
-/// Boxes, since they come from sockets and go back to them: the pool moves pointers.
+/// The queues are boxed, so that taking one moves a pointer and not its four fields.
 type Pool = Vec<Box<Egress>>;
 
 thread_local! {

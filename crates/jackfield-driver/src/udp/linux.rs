@@ -1,4 +1,5 @@
-//! recvmmsg(2) with `UDP_GRO`, sendmmsg(2) with `UDP_SEGMENT`, and the packet information of both IP versions.
+//! recvmmsg(2) with `UDP_GRO`, sendmmsg(2) with `UDP_SEGMENT`, and the packet information of both
+//! IP versions.
 
 #![expect(
     unsafe_code,
@@ -17,8 +18,8 @@ use super::egress::{Egress, Run};
 use super::{Fragmenting, TrainRefusal};
 use crate::control_message::{ControlBuffer, ControlMessage, to_field};
 
-/// Prepares a socket: coalesced receives if `gro`, and where each datagram came to if `wildcard`.
-/// Returns whether the kernel cuts trains into datagrams.
+/// Prepares a socket: for coalesced receives if `gro`, and to report each datagram's local address
+/// if `wildcard`. Returns whether the kernel cuts trains into datagrams (GSO).
 pub(super) fn prepare(
     socket: &impl AsRawFd,
     address: SocketAddr,
@@ -35,11 +36,12 @@ pub(super) fn prepare(
     if gro && let Err(error) = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1) {
         tracing::debug!(%error, "The kernel does not coalesce datagrams");
     }
-    // To ask for segments of 0 bytes changes nothing; a kernel that does not know the option says so.
+    // Segments of 0 bytes are the default, so this changes nothing, and fails in a kernel without
+    // the option.
     Ok(set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
 }
 
-/// Says what becomes of datagrams that a path does not take whole.
+/// Sets what becomes of datagrams that a path does not take whole.
 pub(super) fn set_fragmenting(
     socket: &impl AsRawFd,
     address: SocketAddr,
@@ -90,8 +92,9 @@ pub(super) fn receive(
     RECEIVE.with_borrow_mut(|scratch| {
         let (rooms, received) = batch.refill();
         let messages = scratch.fill(rooms);
-        // SAFETY: each of the `messages` headers points at a name, a control buffer and one room, all of the stated
-        // sizes, which live in `scratch` and `batch`; both are borrowed until after the last use of a header.
+        // SAFETY: each of the `messages` headers points at a name, a control buffer and one room,
+        // all of the stated sizes, which live in `scratch` and `batch`; both are borrowed until
+        // after the last use of a header.
         let got = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -104,7 +107,8 @@ pub(super) fn receive(
         let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
         let parts = scratch.names.iter().zip(&scratch.controls);
         for (header, (name, controls)) in scratch.headers.iter().zip(parts).take(got) {
-            // A sender without an address cannot be answered; the slot stays, so that buffers and notes match.
+            // A sender without an address cannot be answered; its message stays in the list, as
+            // the list and the rooms are matched by position.
             let remote = to_socket_addr(name).unwrap_or(UNSPECIFIED);
             let len = header.msg_len as usize;
             let (local_ip, segment) = read_controls(controls.messages(&header.msg_hdr));
@@ -133,8 +137,9 @@ pub(super) fn send(socket: &impl AsRawFd, bound: SocketAddr, egress: &Egress) ->
     }
     SEND.with_borrow_mut(|scratch| {
         let messages = scratch.fill(bound, egress);
-        // SAFETY: each of the `messages` headers points at a name, pieces and a control buffer of the stated sizes, which
-        // live in `scratch` and `egress`; both are borrowed until after the call, which only reads them.
+        // SAFETY: each of the `messages` headers points at a name, pieces and a control buffer of
+        // the stated sizes, which live in `scratch` and `egress`; both are borrowed until after
+        // the call, which only reads them.
         let sent = unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
@@ -147,10 +152,12 @@ pub(super) fn send(socket: &impl AsRawFd, bound: SocketAddr, egress: &Egress) ->
     })
 }
 
-/// Sends a single datagram from wherever its socket is bound; spares the kernel the headers it would read in.
+/// Sends a single datagram from the address that its socket is bound to. One sendto(2) costs less
+/// than a sendmmsg(2) of one message, whose headers the kernel has to copy in.
 fn send_one(socket: &impl AsRawFd, bytes: &[u8], remote: SocketAddr) -> io::Result<()> {
     let (name, length) = from_socket_addr(remote);
-    // SAFETY: the pointers and lengths describe `bytes` and `name`, which outlive the call; it only reads them.
+    // SAFETY: the pointers and lengths describe `bytes` and `name`, which outlive the call; it
+    // only reads them.
     let sent = unsafe {
         libc::sendto(
             socket.as_raw_fd(),
@@ -178,7 +185,8 @@ pub(super) fn refuses_trains(error: &io::Error) -> TrainRefusal {
     }
 }
 
-/// Returns whether the error is an earlier datagram's, told to us late (ICMP), so that this send is worth another try.
+/// Returns whether the error is about an earlier datagram (ICMP), so that this send is worth
+/// another try.
 pub(super) fn is_late_error(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECONNREFUSED)
 }
@@ -202,7 +210,8 @@ impl ReceiveScratch {
     fn fill<'b>(&mut self, rooms: impl ExactSizeIterator<Item = &'b mut [u8]>) -> usize {
         let messages = rooms.len();
         if self.headers.len() < messages {
-            // SAFETY: both are plain data, for which zeroes are a value (null pointers, no address).
+            // SAFETY: both are plain data, for which zeroes are a value (null pointers, no
+            // address).
             let (header, name) = unsafe { (zeroed(), zeroed()) };
             self.headers.resize(messages, header);
             self.names.resize(messages, name);
@@ -291,7 +300,8 @@ impl SendScratch {
     }
 }
 
-/// Returns the local address a message came to and the size of its datagrams, where the kernel says so.
+/// Returns the local address a message came to and the size of its datagrams, where the kernel
+/// says so.
 fn read_controls<'m>(
     messages: impl Iterator<Item = ControlMessage<'m>>,
 ) -> (Option<IpAddr>, Option<usize>) {
@@ -300,7 +310,8 @@ fn read_controls<'m>(
     for message in messages {
         match (message.level, message.kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // The address to answer from, which differs from the one it was sent to for a broadcast.
+                // The address to answer from, which differs from the one it was sent to for a
+                // broadcast.
                 let ip = |info: libc::in_pktinfo| info.ipi_spec_dst.s_addr.to_ne_bytes();
                 local = message.read().map(|info| Ipv4Addr::from(ip(info)).into());
             }
@@ -358,7 +369,8 @@ fn write_controls(
 
 fn to_socket_addr(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     let name: *const libc::sockaddr_storage = name;
-    // SAFETY: the storage is large enough and aligned for either address; its family says which of them it holds.
+    // SAFETY: the storage is large enough and aligned for either address; its family says which of
+    // them it holds.
     match libc::c_int::from(unsafe { (*name).ss_family }) {
         libc::AF_INET => {
             // SAFETY: as above.
@@ -402,7 +414,8 @@ fn from_socket_addr(address: SocketAddr) -> (libc::sockaddr_storage, libc::sockl
     (name, len as libc::socklen_t)
 }
 
-/// The flag has one type, and the parameter that takes it another in musl's recvmmsg(2) and sendmmsg(2).
+/// The flag has one type, and the parameter that takes it another in musl's recvmmsg(2) and
+/// sendmmsg(2).
 const MSG_DONTWAIT: libc::c_int = libc::MSG_DONTWAIT;
 
 const UNSPECIFIED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));

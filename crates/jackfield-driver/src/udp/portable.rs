@@ -1,5 +1,5 @@
-//! One datagram at a time, for systems without recvmmsg(2), GSO and packet information. The tests run it on Linux
-//! too.
+//! One datagram at a time, for systems without recvmmsg(2), GSO and packet information. The tests
+//! run it on Linux too.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use super::batch::{Received, RecvBatch};
 use super::egress::Egress;
 
-/// Prepares a socket, which here is nothing; returns that there are no trains.
+/// Returns that the kernel takes no trains; nothing has to be prepared.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn prepare(
     _socket: &UdpSocket,
@@ -18,7 +18,7 @@ pub(super) fn prepare(
     Ok(false)
 }
 
-/// Says what becomes of datagrams that a path does not take whole, which here is the kernel's matter.
+/// Leaves it to the kernel what becomes of datagrams that a path does not take whole.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn set_fragmenting(
     _socket: &UdpSocket,
@@ -71,7 +71,8 @@ pub(super) fn refuses_trains(_error: &io::Error) -> super::TrainRefusal {
     super::TrainRefusal::No
 }
 
-/// Returns whether the error is an earlier datagram's, told to us late (ICMP), so that this send is worth another try.
+/// Returns whether the error is about an earlier datagram (ICMP), so that this send is worth
+/// another try.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_late_error(error: &io::Error) -> bool {
     matches!(
@@ -80,7 +81,8 @@ pub(super) fn is_late_error(error: &io::Error) -> bool {
     )
 }
 
-/// Returns the address that `remote` most likely sent to: the bound one, or for a wildcard the one a route to it leaves from.
+/// Returns the address that `remote` most likely sent to: the bound one, or for a wildcard the one
+/// a route to it leaves from.
 fn local_towards(bound: SocketAddr, remote: SocketAddr) -> SocketAddr {
     if !bound.ip().is_unspecified() {
         return bound;

@@ -1,3 +1,5 @@
+//! The UDP socket: receives in batches, queues what is sent, and flushes it in batches.
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -28,16 +30,18 @@ pub struct UdpSocket {
     egress: RefCell<Option<Box<Egress>>>,
     /// Whether the kernel took no more at the last flush.
     blocked: Cell<bool>,
-    /// Tells the receiving task that the socket became blocked.
+    /// Wakes the receiving task when the socket becomes blocked.
     became_blocked: Notify,
     stats: Arc<UdpStats>,
 }
 
 impl UdpSocket {
-    /// Binds a socket; IPv6 sockets take IPv6 alone, so that both wildcards can be bound to one port.
+    /// Binds a socket; IPv6 sockets take IPv6 alone, so that both wildcards can be bound to one
+    /// port.
     ///
     /// # Errors
-    /// What the operating system says, above all [`io::ErrorKind::AddrInUse`] and [`io::ErrorKind::AddrNotAvailable`].
+    /// What the operating system says, above all [`io::ErrorKind::AddrInUse`] and
+    /// [`io::ErrorKind::AddrNotAvailable`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -58,7 +62,8 @@ impl UdpSocket {
         Self::from_std(socket.into(), config, stats)
     }
 
-    /// Takes over a socket that is bound, by this process or by who started it; `reuse_port` is no longer asked for.
+    /// Takes over a socket that is bound, by this process or by who started it; `reuse_port` is no
+    /// longer asked for.
     ///
     /// # Errors
     /// What the operating system says.
@@ -108,7 +113,8 @@ impl UdpSocket {
         })
     }
 
-    /// Returns the address the socket is bound to, with the port that was chosen if port 0 was asked for.
+    /// Returns the address the socket is bound to, with the port that was chosen if port 0 was
+    /// asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
@@ -121,20 +127,22 @@ impl UdpSocket {
 
     /// Waits for datagrams and puts them into `batch`.
     ///
-    /// Errors do not end the wait: they are counted, and most are ICMP's word about an earlier send.
+    /// Errors do not end the wait: they are counted, and most of them report an ICMP error about
+    /// an earlier send.
     pub async fn receive(&self, batch: &mut RecvBatch) {
         loop {
             self.readable().await;
             match self.try_receive(batch) {
                 Ok(_) => return,
                 Err(error) if is_transient(&error) => {}
-                // Whatever it is, it must not become a busy loop.
+                // An error that lasts must not become a busy loop.
                 Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
             }
         }
     }
 
-    /// Waits until there may be something to receive; sends meanwhile what the kernel did not take earlier.
+    /// Waits until there may be something to receive; sends meanwhile what the kernel did not take
+    /// earlier.
     pub async fn readable(&self) {
         loop {
             let retry = async {
@@ -149,7 +157,7 @@ impl UdpSocket {
                 biased;
                 ready = self.io.readable() => match ready {
                     Ok(()) => return,
-                    // The runtime shuts down, and this task with it.
+                    // The runtime is shutting down, and drops this task.
                     Err(_) => return std::future::pending().await,
                 },
                 () = retry => {}
@@ -160,13 +168,15 @@ impl UdpSocket {
     /// Puts what is there into `batch`, without waiting; returns how many messages.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when there is nothing; others, which are counted, say something about an earlier send.
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing; others, which are counted, say
+    /// something about an earlier send.
     pub fn try_receive(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         let mut received = 0;
         let tried = self.io.try_read(|socket| {
             received = sys::receive(socket, self.local, batch)?;
             if received < batch.capacity() {
-                // The kernel had no more, and tells when there is: saves the call that would only say so.
+                // The kernel had no more, and wakes us when it does. To report that here saves a
+                // system call that would only say so.
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(())
@@ -186,15 +196,18 @@ impl UdpSocket {
         }
     }
 
-    /// Queues a datagram made of `parts`, from `local` to `remote`; [`flush`](Self::flush) sends it.
+    /// Queues a datagram made of `parts`, from `local` to `remote`; [`flush`](Self::flush) sends
+    /// it.
     ///
-    /// Returns whether nothing waited before, so that a caller with many sockets can note which of them to flush.
-    /// `local` matters only to a socket that is bound to a wildcard. A datagram that finds the queue full is dropped and counted.
+    /// Returns whether nothing waited before, so that a caller with many sockets can note which of
+    /// them to flush. `local` matters only to a socket that is bound to a wildcard. A datagram
+    /// that finds the queue full is dropped and counted.
     pub fn send(&self, local: SocketAddr, remote: SocketAddr, parts: &[&[u8]]) -> bool {
         self.queue(local, remote, parts, false)
     }
 
-    /// Does what [`send`](Self::send) does, with a datagram that is rather lost than fragmented.
+    /// Does what [`send`](Self::send) does, with a datagram that is dropped rather than
+    /// fragmented.
     pub fn send_whole(&self, local: SocketAddr, remote: SocketAddr, parts: &[&[u8]]) -> bool {
         self.queue(local, remote, parts, true)
     }
@@ -214,7 +227,8 @@ impl UdpSocket {
         first
     }
 
-    /// Hands what is queued to the kernel. What it does not take now stays queued, and goes when it does.
+    /// Hands what is queued to the kernel. What it does not take now stays queued, and goes when
+    /// it does.
     pub fn flush(&self) {
         self.flush_with(|egress| sys::send(self.io.socket(), self.local, egress));
     }
@@ -265,7 +279,8 @@ impl UdpSocket {
         self.whole.set(whole);
     }
 
-    /// Takes the first run for what the kernel said of it: sends it as single datagrams, or drops it.
+    /// Treats the first run as the kernel's error asks: it goes on as single datagrams, or is
+    /// dropped.
     fn send_failed(&self, egress: &mut Egress, error: &io::Error) {
         let Some(run) = egress.runs().first().copied() else {
             return;
@@ -284,7 +299,8 @@ impl UdpSocket {
                 return;
             }
             TrainRefusal::Always => limits.train = 1,
-            // A path may be narrow; all paths are at least this wide, so one of them cannot end trains for the others.
+            // One narrow path must not end trains for the others, so the limit never falls below
+            // what all paths take.
             TrainRefusal::ThisSize => {
                 limits.segment = limits
                     .segment
@@ -315,7 +331,8 @@ impl UdpSocket {
     }
 }
 
-/// Returns whether a receive may be tried again at once: there was nothing, or ICMP told about an earlier send.
+/// Returns whether a receive may be tried again at once: there was nothing, or the error was about
+/// an earlier send (ICMP).
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -323,16 +340,19 @@ fn is_transient(error: &io::Error) -> bool {
     ) || sys::is_late_error(error)
 }
 
-/// Datagrams in one train; the least that any kernel with GSO takes at most.
+/// Datagrams in one train: the limit of Linux 4.18 to 6.8 (`UDP_MAX_SEGMENTS`); later kernels take
+/// 128.
 const TRAIN: usize = 64;
 
 /// Bytes of a datagram that every path of practical interest takes whole.
 const NARROWEST: usize = 1_200;
 
-/// Late errors that one flush puts up with before it drops a datagram for one.
+/// How many errors about earlier datagrams one flush skips before it takes one for its own and
+/// drops a datagram.
 const LATE_ERRORS: u32 = 8;
 
-/// How long a socket that the kernel takes nothing from waits before it tries again.
+/// How long a socket waits before it tries again when the kernel takes nothing. No readiness event
+/// is asked for: the kernel would send one for every datagram that leaves.
 const RETRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a receive waits after an error that nothing explains.
@@ -410,7 +430,8 @@ mod tests {
         assert_eq!(socket.stats.tx_dropped_refused.value(), 0);
     }
 
-    /// Flushes into a kernel that answers trains with `error` where `refused` says so of their datagrams' size.
+    /// Flushes into a kernel that answers trains with `error` where `refused` says so of their
+    /// datagrams' size.
     #[cfg(target_os = "linux")]
     fn refuse_trains(socket: &UdpSocket, error: i32, refused: impl Fn(usize) -> bool) {
         socket.flush_with(|egress| {

@@ -1,6 +1,7 @@
 //! A socket whose task is woken when there is something to read, and for nothing else.
 //!
-//! A `tokio::net::UdpSocket` asks for word of writability too, which the kernel then has for each datagram that leaves.
+//! A `tokio::net::UdpSocket` waits for writability too, and the kernel would then wake the task
+//! for each datagram that leaves.
 
 pub(super) use imp::Watched;
 
@@ -22,7 +23,8 @@ mod imp {
 
     impl Watched {
         pub(in crate::udp) fn new(socket: UdpSocket) -> io::Result<Self> {
-            // SAFETY: the descriptor is the socket's own; it is open, and the same one, until the socket is dropped.
+            // SAFETY: the descriptor is the socket's own; it is open, and the same one, until the
+            // socket is dropped.
             let fd = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
             fd.map(Self).map_err(io::Error::from)
         }

@@ -1,4 +1,5 @@
-//! How many NATs are on the way, and whether one of them is the carrier's: conclusions from evidence that others gather.
+//! How many NATs are on the way, and whether one of them is the carrier's: conclusions from
+//! evidence that others gather.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +12,8 @@ pub struct Evidence {
     pub mapped: Option<IpAddr>,
     /// The outside address of the gateway, as it tells by a port mapping protocol.
     pub gateway_external: Option<IpAddr>,
-    /// The addresses of the routers on the way, the nearest first; `None` for each that did not answer.
+    /// The addresses of the routers on the way, the nearest first; `None` for each that did not
+    /// answer.
     pub hops: Vec<Option<IpAddr>>,
     /// Whether the server comes right after the last of them.
     pub is_all: bool,
@@ -95,7 +97,8 @@ impl Evidence {
     fn layers_by_hops(&self, local: IpAddr) -> Layers {
         let beyond_first = || self.hops.iter().enumerate().skip(1);
         let known = beyond_first().filter_map(|(index, hop)| Some((index + 1, (*hop)?)));
-        // A host that has a carrier's address itself, as phones do, is behind the carrier's NAT alone.
+        // A host that has a carrier's address itself, as phones do, is behind the carrier's NAT
+        // alone.
         if !is_carriers(local)
             && let Some((number, address)) = known.clone().find(|(_, hop)| is_carriers(*hop))
         {
@@ -117,7 +120,8 @@ impl Evidence {
     }
 }
 
-/// Returns whether an address is one that carriers number their customers' routers with ([RFC 6598]).
+/// Returns whether an address is one that carriers number their customers' routers with ([RFC
+/// 6598]).
 ///
 /// [RFC 6598]: https://www.rfc-editor.org/rfc/rfc6598
 pub fn is_carriers(ip: IpAddr) -> bool {
