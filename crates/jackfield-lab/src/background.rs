@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::processes::exit_code;
 use super::state::{self, Registry, State};
 
-/// Starts a lab that stays: runs `command`, which has to run a lab of that very name, in a session of
-/// its own. Returns when the lab works, with the path of the file that takes its output.
+/// Starts a lab that stays: runs `command`, which has to run a lab of that very name, in a session
+/// of its own. Returns when the lab works, with the path of the file that takes its output.
 ///
 /// # Errors
 /// Fails when the command ends before the lab works, with what it printed.
@@ -60,8 +60,8 @@ fn log(name: &str) -> Result<(File, PathBuf)> {
 /// Runs a program on a host of a running lab, with this process's terminal; without words the
 /// user's shell. Returns the exit code.
 ///
-/// The process has to have a single thread, and is of no use for anything else afterwards: it stays
-/// in the namespaces of the host.
+/// The process has to have a single thread, and is of no use for anything else afterwards: it
+/// stays in the namespaces of the host.
 ///
 /// # Errors
 /// Fails when the lab has no such host, when this user may not enter the lab, and when the program
@@ -89,8 +89,8 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
         let mut ended = signal(SignalKind::child())?;
         let failed = || format!("{program} cannot be started");
         let mut child = command.spawn().with_context(failed)?;
-        // After `join` the kernel starts no thread for this process, since its threads would be in two
-        // PID namespaces (setns(2)). So nothing here may use tokio's blocking pool.
+        // After `join` the kernel starts no thread for this process, since its threads would be in
+        // two PID namespaces (setns(2)). So nothing here may use tokio's blocking pool.
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(exit_code(status));
@@ -103,7 +103,8 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
     })
 }
 
-/// Ends a running lab and returns when it is gone. A lab that takes longer than ten seconds is killed.
+/// Ends a running lab and returns when it is gone. A lab that takes longer than ten seconds is
+/// killed.
 ///
 /// # Errors
 /// Fails when the lab belongs to another user.

@@ -1,4 +1,4 @@
-//! What programs in a lab are told about it: variables, and names for addresses.
+//! What programs in a lab find out about it: variables, and names for addresses.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -47,7 +47,7 @@ pub fn variables(lab: &str, plan: &Plan, host: &str) -> BTreeMap<String, String>
     variables
 }
 
-/// Returns what stands in for `/etc/hosts`.
+/// Returns the `/etc/hosts` of a lab.
 pub fn hosts_file(plan: &Plan) -> String {
     let mut text = String::from("127.0.0.1 localhost\n");
     let mut line = |ip: &dyn std::fmt::Display, name: &str| {
@@ -70,13 +70,15 @@ pub fn hosts_file(plan: &Plan) -> String {
     text
 }
 
-/// Returns what stands in for `/etc/resolv.conf`: whoever serves names does so on the server.
+/// Returns the `/etc/resolv.conf` of a lab: a name server, if somebody runs one, is on the server.
 pub fn resolver_file() -> String {
     let [server, _] = SERVER_IPS;
     format!("nameserver {server}\noptions timeout:1 attempts:1\n")
 }
 
-/// Returns what stands in for `/etc/nsswitch.conf`: as it is, but nobody outside the lab is asked for the names of hosts.
+/// Returns the `/etc/nsswitch.conf` of a lab, from the current one. Host names come from files and
+/// DNS alone: other sources, such as systemd-resolved, live outside the lab and answer for the
+/// real network.
 pub fn switch_file(current: &str) -> String {
     let lines = current.lines();
     let others = lines.filter(|line| !line.trim_start().starts_with("hosts:"));

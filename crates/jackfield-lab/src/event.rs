@@ -1,4 +1,5 @@
-//! What a lab reports while it runs. The library prints nothing: its caller decides what people see.
+//! What a lab reports while it runs. The library prints nothing: its caller decides what people
+//! see.
 
 use std::fmt;
 use std::sync::Arc;

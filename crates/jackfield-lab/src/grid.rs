@@ -1,8 +1,8 @@
-//! `jackfield lab grid`: which hosts reach each other, and how, for every pair of NATs and every transport.
+//! The grid: which hosts reach each other, and how, for every pair of NATs and every transport.
 //!
-//! Each pair is tried in a [lab](super): two hosts in namespaces of their own behind routers of the wanted kinds, with
-//! real sockets, and a real `jackfield serve` for STUN and TURN. What comes out is held against
-//! [`jackfield_nat::oracle`] and against what the firewalls let through.
+//! Each pair is tried in a [lab](super): two hosts in namespaces of their own behind the routers,
+//! with real sockets, and a real `jackfield serve` for STUN and TURN. What comes out is held
+//! against [`jackfield_nat::oracle`] and against what the firewalls let through.
 
 mod agent;
 mod candidate;

@@ -3,28 +3,32 @@
 //!
 //! A [`Spec`] says which sites and hosts there are, in TOML, as flags or in code. A [`Plan`] gives
 //! them addresses and finds what does not fit together. [`run()`] builds the plan as network
-//! namespaces with real routers between them, runs programs on the hosts, and takes everything away
-//! again: the kernel does that, even when the process is killed.
+//! namespaces with real routers between them, runs programs on the hosts, and takes everything
+//! away again: the kernel does that, even when the process is killed.
 //!
 //! ```no_run
-//! use jackfield_lab::{CommandLine, HostSpec, Job, LabOptions, Plan, Spec, run};
+//! use jackfield_lab::{CommandLine, Job, LabOptions, Plan, Spec, run};
 //!
-//! let mut spec = Spec::from_toml("[site.home]\nnat = \"symmetric\"\n[host.ann]\nsite = \"home\"")?;
-//! spec.jobs.push(Job::new("ann", CommandLine::Shell("ping -c 1 server".into())));
-//! let plan = Plan::new(&spec)?;
-//! let exit_code = run(&spec, &plan, &LabOptions { name: "demo".into(), ..LabOptions::default() })?;
+//! let text = "[site.home]
+//! nat = 'symmetric'
+//! [host.ann]
+//! site = 'home'";
+//! let mut spec = Spec::from_toml(text)?;
+//! let ping = CommandLine::Shell("ping -c 1 server".into());
+//! spec.jobs.push(Job::new("ann", ping));
+//! let exit_code = run(&spec, &Plan::new(&spec)?, &LabOptions::default())?;
 //! assert_eq!(exit_code, 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Besides, [`nat`] runs a single router between two interfaces, and [`grid`] tries every pair of NATs
-//! by every transport and holds what comes out against theory.
+//! Besides, [`nat`] runs a single router between two interfaces, and [`grid`] tries every pair of
+//! NATs by every transport and holds what comes out against theory.
 //!
-//! The library prints nothing: an [`Observer`] receives what happens. It needs root, or a kernel that
-//! lets users have namespaces, and `/dev/net/tun`.
+//! The library prints nothing: an [`Observer`] receives what happens. It needs root, or a kernel
+//! that lets users have namespaces, and `/dev/net/tun`.
 //!
-//! Left out on purpose: other systems than Linux, and names for the namespaces that `ip netns` would
-//! list, since somebody would have to remove them after a crash.
+//! Left out on purpose: other systems than Linux, and names for the namespaces that `ip netns`
+//! would list, since somebody would have to remove them after a crash.
 
 #![cfg(target_os = "linux")]
 
@@ -51,3 +55,8 @@ pub use line_format::LineFormat;
 pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, SERVER, SitePlan};
 pub use run::{LabOptions, run, run_with};
 pub use spec::{CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
+
+// The README's code is compiled with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

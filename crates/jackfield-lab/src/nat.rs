@@ -1,8 +1,9 @@
 //! `jackfield nat`: a router that acts as any NAT does, for programs that know nothing of it.
 //!
-//! Flags, files and the control socket ask for a [`Change`], in texts. [`Settings`] are what a router
-//! is, with every value read, and make the config of its NAT and of its link. [`run_router`] makes
-//! the interfaces and routes until a signal stops it; [`ask`] talks to a router that runs.
+//! Flags, files and the control socket ask for a [`Change`], in texts. [`Settings`] are what a
+//! router is, with every value read, and make the config of its NAT and of its link.
+//! [`run_router`] makes the interfaces and routes until a signal stops it; [`ask`] talks to a
+//! router that runs.
 
 mod change;
 mod client;

@@ -167,7 +167,8 @@ impl Plan {
         let externals = self.externals(parent, number, externals)?;
         let is_public = externals.is_empty();
         let mut settings = Settings::new(externals);
-        // Not of the site's network: it would be strange to hear from there by way of the outside.
+        // The source of the NAT's ICMP errors. It is outside of the site's network, whose hosts
+        // share a link that the NAT is not on.
         settings.gateway = Some(Ipv4Addr::new(10, number, 1, 1).into());
         for change in changes {
             settings = settings.changed(change)?;
@@ -187,7 +188,7 @@ impl Plan {
             ipv6,
         });
         if let Some(parent) = parent.and_then(|parent| self.sites.get_mut(parent)) {
-            // Between two NATs are the addresses that are set aside for that (RFC 6598).
+            // RFC 6598 sets 100.64.0.0/10 aside for the networks between two NATs.
             let shared = Ipv4Addr::new(100, 64, parent.number, 0);
             parent.prefix = (shared.into(), 25);
             parent.gateway = offset(shared, 126).into();
@@ -195,7 +196,8 @@ impl Plan {
         Ok(self.sites.len() - 1)
     }
 
-    /// Gives out the external addresses of a NAT: its own of the internet, or some of the upper half of its parent's.
+    /// Gives out the external addresses of a NAT: of a network of its own on the internet, or of
+    /// the upper half of its parent's.
     fn externals(
         &self,
         parent: Option<usize>,
@@ -304,8 +306,9 @@ impl Plan {
 
 /// Checks that no name is taken, that hosts have different names, and networks, too.
 ///
-/// A host without a site is a network, and so is each NAT of a row; the name of a network is also the
-/// one of its router's control socket. A site and a host in it may share a name, as in the grid.
+/// A host without a site is a network, and so is each NAT of a row; the name of a network is also
+/// the one of its router's control socket. A site and a host in it may share a name, as in the
+/// grid.
 fn check_names(spec: &Spec) -> Result<(), PlanError> {
     let hosts = || spec.hosts.iter().map(|host| host.name.clone());
     let sites = spec.sites.iter().map(|site| site.name.clone());
@@ -379,8 +382,8 @@ pub(super) const MOST_EXTERNALS: u8 = 16;
 const RESERVED: &[&str] = &[SERVER, "internet", "localhost"];
 /// The number of a site is a byte of its addresses.
 const MOST_SITES: u8 = 250;
-/// The lower half of a site's network is for hosts, less the gateway; the upper one is for the NATs
-/// of sites behind it.
+/// The lower half of a site's network is for hosts, less the gateway; the upper one is for the
+/// NATs of sites behind it.
 const MOST_HOSTS: u8 = 120;
 
 #[cfg(test)]

@@ -244,7 +244,8 @@ fn command(job: &Job, context: &JobContext<'_>) -> Result<Command> {
     Ok(command)
 }
 
-/// Returns a program's exit code as shells do: 128 and the signal's number when a signal killed it.
+/// Returns a program's exit code as shells do: 128 and the signal's number when a signal killed
+/// it.
 pub(super) fn exit_code(status: ExitStatus) -> u8 {
     let signal = status.signal().map(|signal| 128 + signal);
     let code = status.code().or(signal).unwrap_or(1);

@@ -17,9 +17,9 @@ use super::state::{Folder, HostState, Registry, SiteState, State};
 use super::world::{self, World, WorldOptions};
 
 /// How a lab is run; what it consists of is in the [`Spec`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LabOptions {
-    /// The name that other processes find it by; it becomes the name of a folder.
+    /// The name that other processes find it by: letters, digits, hyphens and underscores.
     pub name: String,
     /// Whether a running lab of that name is an error; a number is added to the name otherwise.
     pub exact_name: bool,
@@ -35,6 +35,22 @@ pub struct LabOptions {
     pub serve_program: Option<PathBuf>,
     /// Receives what happens in the lab.
     pub observer: Observer,
+}
+
+impl Default for LabOptions {
+    /// Returns the options of a lab called `lab` that ends with its programs and reports nothing.
+    fn default() -> Self {
+        Self {
+            name: "lab".to_owned(),
+            exact_name: false,
+            keep: false,
+            command: None,
+            capture: None,
+            seed: None,
+            serve_program: None,
+            observer: Observer::default(),
+        }
+    }
 }
 
 /// Builds a lab, runs its programs, and takes it away again. Returns the highest exit code of the
@@ -302,7 +318,8 @@ fn place_files(plan: &Plan, folder: &Path) -> Result<()> {
     for (name, text) in files {
         let own = folder.join(name);
         fs::write(&own, text).with_context(|| format!("{} cannot be written", own.display()))?;
-        // `resolv.conf` often is a link; a mount needs the file that it leads to, which may be missing.
+        // `resolv.conf` often is a link; a mount needs the file that it leads to, which may be
+        // missing.
         let Ok(target) = fs::canonicalize(Path::new("/etc").join(name)) else {
             tracing::debug!(name, "No such file to replace");
             continue;

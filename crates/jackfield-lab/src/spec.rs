@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::nat::{Change, Firewall, SettingError, Settings};
 
-/// The description of a lab. [`Spec::from_toml`] and the `add_` methods check each value by itself;
-/// [`Plan::new`](super::Plan::new) finds out whether they fit together.
+/// The description of a lab. [`Spec::from_toml`] and the `add_` methods check each value by
+/// itself; [`Plan::new`](super::Plan::new) finds out whether they fit together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spec {
-    /// The further flags of `jackfield serve` on the server host; `None` when the host does not run it.
+    /// The further flags of `jackfield serve` on the server host; `None` when the host does not
+    /// run it.
     pub serve: Option<Vec<String>>,
     /// Networks behind routers of their own.
     pub sites: Vec<SiteSpec>,
@@ -70,7 +71,8 @@ pub struct Job {
     pub command: CommandLine,
     /// Whether the lab may end while it still runs.
     pub background: bool,
-    /// The text that it prints when the next program may start; `None` starts the next one at once.
+    /// The text that it prints when the next program may start; `None` starts the next one at
+    /// once.
     pub ready: Option<String>,
     /// How long it may take to print that text.
     pub ready_timeout: Duration,
@@ -210,8 +212,8 @@ pub(super) fn nat(text: &str) -> Option<Change> {
 
 /// Checks a name of a site or host.
 ///
-/// It becomes a host name, part of a variable's name and of a socket's path (whose length the kernel
-/// limits to 107 bytes).
+/// It becomes a host name, part of a variable's name and of a socket's path (whose length the
+/// kernel limits to 107 bytes).
 pub(super) fn name(path: &str, name: &str) -> Result<(), SpecError> {
     let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());

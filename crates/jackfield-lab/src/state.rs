@@ -1,7 +1,8 @@
-//! Where other processes find a lab that runs: a folder with its sockets, and a file that describes it.
+//! Where other processes find a lab that runs: a folder with its sockets, and a file that
+//! describes it.
 //!
-//! The folder is locked for as long as the lab lives. One that is not locked was left by a lab that was
-//! killed, and is all that such a lab leaves: the next lab removes it.
+//! The folder is locked for as long as the lab lives. One that is not locked was left by a lab
+//! that was killed, and is all that such a lab leaves: the next lab removes it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -106,12 +107,19 @@ impl Registry {
         Ok(Self { root })
     }
 
-    /// Takes the folder for a lab of that name; unless it has to be `exact`, a number is added to a
-    /// name that is taken. Removes what killed labs left.
+    /// Takes the folder for a lab of that name; unless it has to be `exact`, a number is added to
+    /// a name that is taken. Removes what killed labs left.
     ///
     /// # Errors
-    /// Fails when a lab of that very name runs, and when the folder cannot be made.
+    /// Fails when the name cannot be one, when a lab of that very name runs, and when the folder cannot
+    /// be made.
     pub fn claim(&self, name: &str, exact: bool) -> Result<Folder> {
+        // The name becomes a folder's, and the folder is removed in the end, with all that is in
+        // it.
+        let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || !name.chars().all(sound) {
+            bail!("a lab cannot be called `{name}`: accepted are letters, digits, `-` and `_`");
+        }
         self.remove_leftovers();
         for number in 1..=MOST_LABS {
             let name = match number {

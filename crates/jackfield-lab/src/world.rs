@@ -1,4 +1,4 @@
-//! Makes what a plan says: namespaces, cables, routers.
+//! Builds what a plan says: namespaces, cables between them, and routers.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,35 +17,36 @@ use super::plan::{
 };
 use crate::nat::{RouterSetup, Settings, route};
 
-/// A lab that is there: it is gone when the process is that has it.
+/// A lab that was built. The kernel takes it away when this process ends.
 #[derive(Debug)]
 pub struct World {
-    /// Where each host is, the server too.
+    /// The network namespaces of the hosts, of the server, too.
     hosts: BTreeMap<String, Netns>,
-    /// The network that everything else is plugged into, and those of the sites.
+    /// The namespaces of the internet and of each site's network, which exist as long as they are
+    /// held.
     _networks: Vec<Netns>,
 }
 
-/// What goes wrong with the routers of a lab.
+/// Receives the errors of a lab's routers.
 #[derive(Debug)]
 pub struct Failures(async_mpsc::UnboundedReceiver<anyhow::Error>);
 
-/// What does not follow from the plan.
+/// How a world is built, besides what the plan says.
 #[derive(Debug, Clone)]
 pub struct WorldOptions {
     /// Where the control setup of the routers are.
     pub folder: PathBuf,
-    /// The folder for a capture file of each router, if there is to be one.
+    /// The folder for a capture file of each router; `None` captures nothing.
     pub capture: Option<PathBuf>,
-    /// What decides random ports and losses; random itself when absent.
+    /// The seed of random ports and losses; `None` takes one from the system.
     pub seed: Option<u64>,
 }
 
 impl World {
-    /// Makes it; everything answers when this returns.
+    /// Builds a world. When this returns, every host and router works.
     ///
     /// # Errors
-    /// Says what could not be made.
+    /// Names the part that could not be made.
     pub fn build(plan: &Plan, options: &WorldOptions) -> Result<(Self, Failures)> {
         let internet = wiring::host(plan.ipv6)?;
         wiring::forward(&internet, plan.ipv6)?;
@@ -85,24 +86,24 @@ impl World {
         Ok((world, Failures(failures)))
     }
 
-    /// Returns where a host is.
+    /// Returns the network namespace of a host, or of the server.
     pub fn host(&self, name: &str) -> Option<&Netns> {
         self.hosts.get(name)
     }
 }
 
 impl Failures {
-    /// Waits for something to go wrong with a router, and says what.
+    /// Waits for a router to fail; returns its error.
     pub async fn next(&mut self) -> anyhow::Error {
         match self.0.recv().await {
             Some(error) => error,
-            // Without sites there is no router, and so nothing to go wrong.
+            // A lab without sites has no router that could fail.
             None => std::future::pending().await,
         }
     }
 }
 
-/// Returns where the control socket of a site's router is.
+/// Returns the path of the control socket of a site's router.
 pub fn control(folder: &Path, site: &str) -> PathBuf {
     folder.join(format!("{site}.sock"))
 }
@@ -123,7 +124,7 @@ fn server(plan: &Plan, internet: &Netns) -> Result<Netns> {
     Ok(netns)
 }
 
-/// Makes the network that a site's hosts are plugged into.
+/// Makes the namespace with the bridge that a site's hosts are plugged into.
 fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns> {
     let network = wiring::host(plan.ipv6)?;
     wiring::forward(&network, plan.ipv6)?;
@@ -135,7 +136,7 @@ fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns> {
     Ok(network)
 }
 
-/// A router that is to be.
+/// A router to start.
 struct SiteRouter {
     name: String,
     settings: Settings,
@@ -143,16 +144,18 @@ struct SiteRouter {
 }
 
 /// Starts a router on a thread of its own, and waits until it routes.
+///
+/// A runtime for each router keeps a busy one from delaying the packets of the others.
 fn start(router: SiteRouter, failures: async_mpsc::UnboundedSender<anyhow::Error>) -> Result<()> {
     let (ready, is_ready) = mpsc::channel();
     let work = move || {
-        let told = ready.clone();
+        let when_ready = ready.clone();
         let routing = AssertUnwindSafe(|| {
             run_router(router.settings, &router.setup, move || {
-                let _nobody_waits = told.send(Ok(()));
+                let _nobody_waits = when_ready.send(Ok(()));
             })
         });
-        // A lab with a router missing is none.
+        // No router ends as long as the lab lives, so its end is an error, however it comes about.
         let error = match catch_unwind(routing) {
             Ok(Ok(())) => anyhow!("it ended"),
             Ok(Err(error)) => error,
@@ -166,7 +169,7 @@ fn start(router: SiteRouter, failures: async_mpsc::UnboundedSender<anyhow::Error
     std::thread::Builder::new()
         .name("router".to_owned())
         .spawn(work)
-        .context("no thread")?;
+        .context("the system has no thread for it")?;
     is_ready
         .recv_timeout(START_TIMEOUT)
         .context("it does not answer")?
@@ -237,5 +240,5 @@ fn routers(
 const LAN: &str = "lan";
 const DEFAULT_ROUTE: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 const DEFAULT_ROUTE6: (IpAddr, u8) = (IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 0);
-/// How long a router may take to be there.
+/// How long a router may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);

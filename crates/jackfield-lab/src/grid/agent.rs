@@ -1,4 +1,4 @@
-//! A host that looks for a path: sockets for [`Checks`].
+//! One side of an attempt: the sockets that [`Checks`] does without.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,16 +18,16 @@ use super::checks::{Base, Candidate, Checks, LocalCandidates, SelectedPair};
 use super::expect::Timeouts;
 use super::transport::Transport;
 
-/// What both sides of an attempt are told.
+/// What both sides of an attempt know.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
     pub(super) transport: Transport,
-    /// Tells this attempt's packets from those of others.
+    /// Parts this attempt's packets from those of others.
     pub(super) session: u64,
     pub(super) server: Server,
 }
 
-/// The server that helps.
+/// The STUN and TURN server.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     /// STUN and TURN over UDP and TCP.
@@ -41,35 +41,36 @@ pub(super) struct Server {
 #[derive(Debug)]
 pub(super) struct AgentSetup {
     pub(super) host: std::net::IpAddr,
-    pub(super) patience: Timeouts,
+    pub(super) timeouts: Timeouts,
     pub(super) controlling: bool,
     /// Takes our candidates to the other side.
-    pub(super) tell: oneshot::Sender<Vec<Candidate>>,
-    /// Brings theirs.
-    pub(super) hear: oneshot::Receiver<Vec<Candidate>>,
+    pub(super) local_candidates: oneshot::Sender<Vec<Candidate>>,
+    /// Brings the candidates of the other side.
+    pub(super) remote_candidates: oneshot::Receiver<Vec<Candidate>>,
     /// How many sides have found a path.
     pub(super) done: Arc<watch::Sender<u8>>,
 }
 
 impl AgentSetup {
-    /// Looks for a path; runs on the host's own thread, so that its sockets are in the host's namespace.
+    /// Looks for a path. It has to run on the host's own thread, which opens sockets in the host's
+    /// namespace.
     ///
     /// # Errors
-    /// Fails when this machine has no sockets for it. That there is no path is no error.
+    /// Fails when no socket can be opened. Finding no path is `None`.
     pub(super) async fn run(self, attempt: Attempt) -> io::Result<Option<SelectedPair>> {
         let socket = UdpSocket::bind((self.host, 0)).await?;
-        let patience = self.patience;
-        let relay = allocate(&attempt, patience.relay);
-        let reflexive = reflexive(&socket, &attempt, patience.reflexive);
+        let timeouts = self.timeouts;
+        let relay = allocate(&attempt, timeouts.relay);
+        let reflexive = reflexive(&socket, &attempt, timeouts.reflexive);
         let (reflexive, relay) = tokio::join!(reflexive, relay);
         let own = LocalCandidates {
             host: Some(socket.local_addr()?),
             reflexive,
             relayed: relay.as_ref().and_then(|relay| relay.relayed().v4),
         };
-        // When the other side has failed, this one will hear nothing.
-        let _ = self.tell.send(own.candidates());
-        let Ok(theirs) = self.hear.await else {
+        // The other side may have failed, and then sends none, either.
+        let _ = self.local_candidates.send(own.candidates());
+        let Ok(theirs) = self.remote_candidates.await else {
             return Ok(None);
         };
         let now = Instant::now();
@@ -85,7 +86,7 @@ impl AgentSetup {
             socket,
             relay,
         };
-        let path = agent.connect(&self.done, patience.path).await?;
+        let path = agent.connect(&self.done, timeouts.path).await?;
         if let Some(relay) = agent.relay.take() {
             relay.close().await;
         }
@@ -93,8 +94,10 @@ impl AgentSetup {
     }
 }
 
-/// Says which of our sockets are tried with an address of theirs: without a relay there is the direct way only, and
-/// with one it is no use to try that.
+/// Returns which of our sockets are tried with a candidate of theirs.
+///
+/// A direct attempt uses no relay, and one by a relay tries no direct pair: each transport of a
+/// cell is measured for itself.
 fn bases(transport: Transport, has_relay: bool, remote: Candidate) -> Vec<Base> {
     let theirs = remote.kind == CandidateType::Relayed;
     match transport {
@@ -117,7 +120,7 @@ fn is_private(address: SocketAddr) -> bool {
     }
 }
 
-/// Sockets, and what is sent through them.
+/// The checks with their sockets.
 #[derive(Debug)]
 struct Agent {
     checks: Checks,
@@ -126,13 +129,13 @@ struct Agent {
 }
 
 impl Agent {
-    /// Runs the checks until both sides have a path, or for as long as there is hope.
+    /// Runs the checks until both sides have a path or the time is up.
     async fn connect(
         &mut self,
         done: &watch::Sender<u8>,
-        patience: Duration,
+        timeouts: Duration,
     ) -> io::Result<Option<SelectedPair>> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeouts;
         let mut both = done.subscribe();
         let mut path = None;
         let mut buffer = [0; 1500];
@@ -175,13 +178,13 @@ impl Agent {
         while let Some(packet) = self.checks.poll() {
             match packet.base {
                 Base::Socket => {
-                    // What the network refuses to carry is as good as lost.
+                    // A packet that the host refuses to send is as good as lost.
                     let _ = self.socket.send_to(&packet.bytes, packet.to).await;
                 }
                 Base::Relay => {
                     let Some(relay) = &self.relay else { continue };
                     if let Err(error) = relay.send_to(&packet.bytes, packet.to).await {
-                        tracing::debug!(%error, "Relay does not take it");
+                        tracing::debug!(%error, "Relay refused a packet");
                         self.checks.give_up(Base::Relay, packet.to);
                     }
                 }
@@ -200,8 +203,8 @@ async fn receive(relay: &mut Option<TurnClient>) -> Result<(SocketAddr, bytes::B
     }
 }
 
-/// Makes an allocation, where the attempt is by a relay and the network lets us.
-async fn allocate(attempt: &Attempt, patience: Duration) -> Option<TurnClient> {
+/// Makes an allocation for an attempt by a relay; `None` where the network does not let it.
+async fn allocate(attempt: &Attempt, timeouts: Duration) -> Option<TurnClient> {
     let server = &attempt.server;
     let (address, transport) = match attempt.transport {
         Transport::Direct => return None,
@@ -214,7 +217,7 @@ async fn allocate(attempt: &Attempt, patience: Duration) -> Option<TurnClient> {
     };
     let options = Options::new(transport, server.credential.clone());
     let connect = TurnClient::connect_with(address, options);
-    match tokio::time::timeout(patience, connect).await {
+    match tokio::time::timeout(timeouts, connect).await {
         Ok(Ok(client)) => Some(client),
         Ok(Err(error)) => {
             tracing::debug!(%error, "No relay");
@@ -224,11 +227,11 @@ async fn allocate(attempt: &Attempt, patience: Duration) -> Option<TurnClient> {
     }
 }
 
-/// Asks the server where our socket seems to be.
+/// Asks the server which address it sees our socket at.
 async fn reflexive(
     socket: &UdpSocket,
     attempt: &Attempt,
-    patience: Duration,
+    timeouts: Duration,
 ) -> Option<SocketAddr> {
     let mut id = [0; 12];
     getrandom::fill(&mut id).ok()?;
@@ -239,9 +242,10 @@ async fn reflexive(
     let ask = async {
         let mut buffer = [0; 1500];
         loop {
-            // What the network refuses to carry is as good as lost.
+            // A packet that the host refuses to send is as good as lost.
             let _ = socket.send_to(&request, attempt.server.plain).await;
-            let answer = tokio::time::timeout(AGAIN, socket.recv_from(&mut buffer)).await;
+            let answer =
+                tokio::time::timeout(REQUEST_INTERVAL, socket.recv_from(&mut buffer)).await;
             let Ok(Ok((length, _))) = answer else {
                 continue;
             };
@@ -254,10 +258,10 @@ async fn reflexive(
             }
         }
     };
-    tokio::time::timeout(patience, ask).await.ok()
+    tokio::time::timeout(timeouts, ask).await.ok()
 }
 
-/// When it is asked again.
-const AGAIN: Duration = Duration::from_millis(200);
-/// How often it is looked whether a path has settled.
+/// How long to wait for an answer before asking again.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(200);
+/// How often to look whether a path has settled, at least.
 const STEP: Duration = Duration::from_millis(20);

@@ -1,15 +1,18 @@
+//! The types of candidates, as RFC 8445 has them.
+
 use serde::{Serialize, Serializer};
 
-/// What an address is to the host that has it (RFC 8445 §4).
+/// The type of a candidate, an address that a host may be reached at (RFC 8445 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CandidateType {
-    /// One of its own.
+    /// The host's own address.
     Host,
-    /// The one that a STUN server sees.
+    /// The address that a STUN server sees.
     ServerReflexive,
-    /// The one that the other host sees, where it is none of the others.
+    /// An address that the other host sees and no server told of, since the NAT maps each
+    /// destination differently.
     PeerReflexive,
-    /// One of a TURN server.
+    /// An address of a TURN server.
     Relayed,
 }
 
@@ -34,7 +37,7 @@ impl CandidateType {
         }
     }
 
-    /// Returns how good a pair is, of which the first is the controlling agent's (RFC 8445 §6.1.2.3).
+    /// Returns the priority of a pair (RFC 8445 §6.1.2.3), from the types alone.
     pub(super) const fn pair_priority(controlling: Self, controlled: Self) -> u64 {
         let (g, d) = (
             controlling.preference() << 24,

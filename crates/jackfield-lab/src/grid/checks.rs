@@ -1,9 +1,11 @@
-//! Connectivity checks between two hosts, without sockets: which pairs of addresses carry packets both ways?
+//! Connectivity checks between two hosts, without sockets: which pairs of addresses carry packets
+//! both ways?
 //!
-//! This is the heart of ICE and no more: both sides send Binding requests from each of their sockets to each address of
-//! the other until an answer comes from where the request went; a request from an address that nobody spoke of makes it
-//! a peer-reflexive one and is answered by a check of our own. Over each pair that works the controlling side sends data,
-//! which has to come back, and the other side does the same.
+//! This is the heart of ICE and no more. Both sides send Binding requests from each of their
+//! sockets to each address of the other, until an answer comes from where the request went. A
+//! request from an unknown address makes that a peer-reflexive candidate and triggers a check of
+//! it. Over each pair that works both sides send data, which has to come back: a path counts when
+//! it carries data both ways.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 
 use super::candidate::CandidateType;
 
-/// From which of our sockets.
+/// The socket that a packet leaves by: the base of RFC 8445 §4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Base {
     /// The UDP socket.
@@ -23,14 +25,14 @@ pub(super) enum Base {
     Relay,
 }
 
-/// An address that packets may be sent to.
+/// An address that the other side may be reached at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) kind: CandidateType,
     pub(super) address: SocketAddr,
 }
 
-/// What one side knows of itself.
+/// The candidates of one side, as far as it knows them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LocalCandidates {
     pub(super) host: Option<SocketAddr>,
@@ -39,7 +41,7 @@ pub(super) struct LocalCandidates {
 }
 
 impl LocalCandidates {
-    /// Returns what the other side is told.
+    /// Returns the candidates that the other side gets.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let mut all = Vec::new();
         let mut add = |kind, address: Option<SocketAddr>| {
@@ -57,7 +59,7 @@ impl LocalCandidates {
         all
     }
 
-    /// Returns what an address of ours is that the other side has seen.
+    /// Returns the type of an address that the other side saw us at.
     fn kind(&self, base: Base, seen: SocketAddr) -> CandidateType {
         match base {
             Base::Relay => CandidateType::Relayed,
@@ -68,7 +70,7 @@ impl LocalCandidates {
     }
 }
 
-/// A pair of addresses.
+/// A candidate pair.
 #[derive(Debug)]
 struct Pair {
     base: Base,
@@ -77,22 +79,22 @@ struct Pair {
     /// When a check is sent next.
     due: Instant,
     sent: u32,
-    /// What our address is, once an answer has come.
+    /// The type of our address, once an answer has come.
     local: Option<CandidateType>,
-    /// Our data has come back.
+    /// Whether our data has come back.
     echoed: bool,
-    /// It cannot be, as when the relay refuses the peer.
+    /// Whether it cannot work, as when the relay refuses the peer.
     hopeless: bool,
 }
 
-/// What came out.
+/// The path that the checks found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct SelectedPair {
-    /// What our address is.
+    /// The type of our address.
     pub(super) local: CandidateType,
-    /// What theirs is.
+    /// The type of the other side's address.
     pub(super) remote: CandidateType,
-    /// How long it took until data had gone both ways.
+    /// How long it took until data had come back.
     pub(super) after: Duration,
 }
 
@@ -108,18 +110,18 @@ pub(super) struct Packet {
 #[derive(Debug)]
 pub(super) struct Checks {
     controlling: bool,
-    /// What both sides know and nobody else: packets without it are not for us.
+    /// Known to both sides of this attempt alone; packets of others do not have it.
     session: [u8; 8],
     own: LocalCandidates,
     pairs: Vec<Pair>,
     packets: VecDeque<Packet>,
-    /// Transaction ids are this and a number.
+    /// The first part of transaction ids; the second is a number.
     seed: u64,
     numbered: u32,
     began: Instant,
     /// When our first data came back.
     first: Option<Instant>,
-    /// Whether the other side has sent data of its own, which we gave back.
+    /// Whether the other side has sent data of its own, which was echoed.
     answered: bool,
 }
 
@@ -163,7 +165,7 @@ impl Checks {
         }
     }
 
-    /// Gives up a pair.
+    /// Marks a pair as one that cannot work.
     pub(super) fn give_up(&mut self, base: Base, remote: SocketAddr) {
         if let Some(pair) = self.find_mut(base, remote) {
             pair.hopeless = true;
@@ -189,13 +191,14 @@ impl Checks {
                 self.answer(base, from, message);
                 let kind = CandidateType::PeerReflexive;
                 let address = from;
-                // What is known already keeps its kind.
+                // An address that is known already keeps its type.
                 self.add(now, base, Candidate { kind, address });
                 if let Some(pair) = self
                     .find_mut(base, from)
                     .filter(|pair| pair.local.is_none())
                 {
-                    // The triggered check goes at once: our own packet has opened the way for it by now.
+                    // The triggered check goes at once: our own packet has opened the way for it
+                    // by now.
                     pair.due = now;
                     pair.sent = 0;
                 }
@@ -232,7 +235,7 @@ impl Checks {
         };
         let local = self.own.kind(base, mapped);
         let id = message.transaction();
-        // It has to come from where the request went (RFC 8445 §7.2.5.2.1).
+        // Otherwise the pair is not symmetric, and has failed (RFC 8445 §7.2.5.2.1).
         if let Some(pair) = self.find_mut(base, from).filter(|pair| pair.id == id) {
             pair.local.get_or_insert(local);
             pair.due = now;
@@ -252,7 +255,7 @@ impl Checks {
         }
     }
 
-    /// Sends what is due.
+    /// Puts out the packets that are due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         let username = self.username();
         let mut data = Vec::new();
@@ -292,7 +295,7 @@ impl Checks {
         pairs.map(|pair| pair.due).min()
     }
 
-    /// Returns the best path, once there has been time for better ones than the first.
+    /// Returns the best path, once better ones than the first have had their time.
     pub(super) fn outcome(&self, now: Instant) -> Option<SelectedPair> {
         let first = self.first.filter(|_| self.answered)?;
         let best = self.best()?;
@@ -318,7 +321,7 @@ impl Checks {
             .filter(|pair| !pair.echoed && !pair.hopeless);
         open.any(|pair| {
             let known = pair.remote.kind;
-            // What has not been answered may turn out to be of a better kind, on either side.
+            // A pair without an answer may turn out to have a better type, on either side.
             let hoped = match pair.base {
                 Base::Socket => (CandidateType::Host, known),
                 Base::Relay if known == CandidateType::ServerReflexive => {
@@ -374,13 +377,13 @@ impl Pair {
 
 /// The first byte of data: neither STUN nor a TURN channel (RFC 7983).
 const DATA: u8 = 0xB0;
-/// The first byte of data that is given back.
+/// The first byte of data that is echoed.
 const ECHO: u8 = 0xB1;
 /// How long after a check the next one is sent.
 const PACE: Duration = Duration::from_millis(50);
-/// How often a pair is checked.
+/// How many checks of a pair are sent.
 const MOST_CHECKS: u32 = 40;
-/// How long better paths than the first are waited for.
+/// How long to wait for better paths than the first.
 const SETTLE: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
@@ -402,7 +405,8 @@ mod tests {
         checks
     }
 
-    /// Carries packets to and fro until there are no more; `seen` says where a packet of `a` seems to come from.
+    /// Carries packets to and fro until there are no more; `seen` says where a packet of `a` seems
+    /// to come from.
     fn carry(
         now: Instant,
         a: &mut Checks,

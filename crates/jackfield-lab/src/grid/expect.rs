@@ -15,12 +15,12 @@ pub(super) enum Expected {
     Path,
     /// No path.
     Nothing,
-    /// Either: it depends on chance.
+    /// Either, since it depends on chance.
     Luck,
 }
 
 impl Expected {
-    /// Returns whether what came out may.
+    /// Returns whether an attempt with that outcome came out as it must.
     pub(super) const fn agrees(self, found: bool) -> bool {
         match self {
             Self::Path => found,
@@ -38,7 +38,7 @@ impl Expected {
     }
 }
 
-/// Says what must come out of an attempt between two networks.
+/// Returns what must come out of an attempt between two networks.
 pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expected {
     if transport == Transport::Direct {
         return match oracle(&a.traits, &b.traits) {
@@ -48,7 +48,7 @@ pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expect
         };
     }
     let has_relay = |network: &Network| has_relay(network, transport);
-    // Relayed addresses are UDP ports of the server: whoever has no relay has to reach the other's.
+    // A relayed address is a UDP port of the server, and a host without a relay has to send to it.
     let reaches = |network: &Network| has_relay(network) || network.lets_out(Protocol::Udp, RELAY);
     match (has_relay(a) && reaches(b)) || (has_relay(b) && reaches(a)) {
         true => Expected::Path,
@@ -56,7 +56,7 @@ pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expect
     }
 }
 
-/// Says whether a network lets out what an allocation by this transport takes.
+/// Returns whether a network lets out what an allocation by this transport takes.
 fn has_relay(network: &Network, transport: Transport) -> bool {
     match transport {
         Transport::Direct => false,
@@ -66,11 +66,11 @@ fn has_relay(network: &Network, transport: Transport) -> bool {
     }
 }
 
-/// How long one side of an attempt waits: long for what must come, since the machine may be busy, and not for ever for
-/// what must not.
+/// How long one side of an attempt waits: long for what must come, since the machine may be busy,
+/// and shorter for what must not, since most attempts of a grid may fail.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// For the server to say where it sees us.
+    /// For the server's answer to a Binding request.
     pub(super) reflexive: Duration,
     /// For an allocation.
     pub(super) relay: Duration,
@@ -89,17 +89,17 @@ impl Timeouts {
     }
 }
 
-/// How long is waited for what must come.
+/// How long to wait for what must come.
 const LONG: Duration = Duration::from_secs(20);
-/// How long is waited for what must not, or need not, come.
+/// How long to wait for what must not, or need not, come.
 const SHORT: Duration = Duration::from_millis(2500);
 
-/// Says why, in plain words.
+/// Returns the oracle's reason, in plain words.
 pub(super) fn reason(a: (&str, &Network), b: (&str, &Network)) -> String {
     why(a.0, &a.1.traits, b.0, &b.1.traits)
 }
 
-/// A port that relays are at.
+/// A port of the range that relays are in.
 const RELAY: u16 = 50_000;
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
         let all = |a: &Network, b: &Network| Transport::ALL.map(|t| expected(a, b, t));
         let (path, none) = (Expected::Path, Expected::Nothing);
         assert_eq!(all(&open, &open), [path; 4]);
-        // The open side's own relay is no use to who cannot send UDP to it.
+        // The open side's own relay is no use to a host that cannot send UDP to it.
         assert_eq!(all(&open, &udp), [none, none, path, path]);
         assert_eq!(all(&udp, &https), [none, none, none, path]);
         assert_eq!(all(&https, &https), [none, none, none, path]);

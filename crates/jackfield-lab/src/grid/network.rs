@@ -1,3 +1,5 @@
+//! What stands between a host of the grid and the internet.
+
 use jackfield_nat::oracle::Traits;
 use jackfield_nat::{Policy, Protocol, Side};
 use serde::Serialize;
@@ -6,12 +8,12 @@ use crate::nat::{Change, Firewall};
 use crate::plan::Plan;
 use crate::spec::{self, SiteSpec, SpecError};
 
-/// A line and a column of the grid: what stands between a host and the internet.
+/// A line and a column of the grid: the NATs and the firewall between a host and the internet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NetworkType {
-    /// What was written.
+    /// The text that it was read from.
     pub name: String,
-    /// What it is, in plain words.
+    /// A description in plain words.
     pub about: String,
     /// The NATs, innermost first.
     #[serde(skip)]
@@ -21,10 +23,11 @@ pub struct NetworkType {
 }
 
 impl NetworkType {
-    /// Reads one: NATs from the host outwards and at most one firewall, with `+` between them, or `open`.
+    /// Reads a network type: NATs from the host outwards and at most one firewall, with `+`
+    /// between them, or `open`.
     ///
     /// # Errors
-    /// Names the word that is none of these, and what would be accepted.
+    /// Names the word that is neither, and what is accepted.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let mut network_type = Self {
             name: text.to_owned(),
@@ -51,7 +54,7 @@ impl NetworkType {
         Ok(network_type)
     }
 
-    /// Returns the site that it is.
+    /// Returns a site of this type.
     pub(super) fn site(&self, name: &str) -> SiteSpec {
         let change = Change {
             firewall: self.firewall.map(|firewall| firewall.name().to_owned()),
@@ -83,15 +86,15 @@ impl NetworkType {
     }
 }
 
-/// Says what a NAT does, to who never heard of mapping and filtering.
+/// Returns what a NAT does, for people who never heard of mapping and filtering.
 fn about(nat: &Change) -> &'static str {
     match nat.profile.as_deref() {
         Some("full-cone") => "one outside port for everybody, and everybody may send to it",
         Some("restricted-cone") => {
-            "one outside port for everybody; who was sent to may send back, from any port"
+            "one outside port for everybody; only hosts that were sent to may send back, from any port"
         }
         Some("port-restricted-cone") => {
-            "one outside port for everybody; who was sent to may send back, from that port only"
+            "one outside port for everybody; only hosts that were sent to may send back, from that port alone"
         }
         Some("symmetric") => "another outside port for each destination, which alone may send back",
         Some(name) => {
@@ -111,7 +114,7 @@ const fn wall(firewall: Firewall) -> &'static str {
     }
 }
 
-/// What the network of a network_type lets through, as far as the expectations go.
+/// What a network of the plan lets through, as far as the expectations need it.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     pub(super) traits: Vec<Traits>,
@@ -119,7 +122,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Collects the routers between a site and the internet.
+    /// Returns what the routers between a site and the internet let through together.
     pub(super) fn new(plan: &Plan, site: &str) -> Self {
         let mut network = Self {
             traits: Vec::new(),
@@ -130,7 +133,8 @@ impl Network {
             let config = site.settings.config();
             let public = site.settings.externals.is_empty();
             let traits = Traits::of(&config);
-            // To the oracle a host without a NAT has nothing in front of it, unless that lets no UDP through.
+            // The oracle takes each entry for a NAT. A public site is none, except that its
+            // firewall may block UDP.
             if !public || traits.blocked {
                 network.traits.push(traits);
             }
@@ -148,7 +152,7 @@ impl Network {
     }
 }
 
-/// The first rule that fits decides.
+/// Returns whether a policy lets connections out to a port. The first rule that fits decides.
 fn allows(policy: &Policy, protocol: Protocol, port: u16) -> bool {
     let mut rules = policy.rules.iter();
     let fitting = rules.find(|rule| {
@@ -159,7 +163,7 @@ fn allows(policy: &Policy, protocol: Protocol, port: u16) -> bool {
     fitting.is_none_or(|rule| rule.allow)
 }
 
-/// The types of the grid when none were asked for.
+/// The networks of a grid when none are asked for.
 pub const DEFAULT_TYPES: &[&str] = &[
     "open",
     "full-cone",
@@ -170,7 +174,7 @@ pub const DEFAULT_TYPES: &[&str] = &[
     "only-https",
 ];
 
-/// All nine combinations of mapping and filtering.
+/// All nine combinations of mapping and filtering (RFC 4787).
 pub const ALL_TYPES: &[&str] = &[
     "eim/eif",
     "eim/adf",

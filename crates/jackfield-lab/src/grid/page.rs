@@ -23,7 +23,7 @@ pub fn page(grid: &Grid) -> String {
         text,
         "<p class=\"hint\">Point at a cell, or tap it, to see why.</p>\n\
          <section id=\"detail\" aria-live=\"polite\">{}</section>\n",
-        telling(grid).map(detail).unwrap_or_default()
+        featured_cell(grid).map(detail).unwrap_or_default()
     );
     legend(&mut text, grid);
     kinds(&mut text, &grid.types);
@@ -36,8 +36,9 @@ pub fn page(grid: &Grid) -> String {
     text
 }
 
-/// Returns the pair that makes people ask why: UDP gets out on both sides, and yet there is no direct path.
-fn telling(grid: &Grid) -> Option<&Cell> {
+/// Returns the pair that the page explains first: UDP gets out on both sides, and yet there is no
+/// direct path. That is what people ask about.
+fn featured_cell(grid: &Grid) -> Option<&Cell> {
     let mut cells = grid.cells.iter();
     let relayed = cells.find(|cell| cell.best == Some(Transport::RelayUdp));
     relayed.or_else(|| grid.cells.first())
@@ -129,18 +130,13 @@ fn dot(attempt: &AttemptView) -> String {
     format!("<u class=\"{}{on}\"></u>", class(Some(attempt.transport)))
 }
 
-/// What a cell says when it is pointed at.
+/// Returns the tooltip of a cell.
 fn summary(cell: &Cell) -> String {
     let best = match cell.best {
         Some(transport) => transport.about(),
         None => "not at all",
     };
-    format!("{} to {}: {best}. {}", cell.a, cell.b, why(cell))
-}
-
-/// The oracle's reason, in which the hosts have names, in the words of the grid.
-fn why(cell: &Cell) -> &str {
-    &cell.why
+    format!("{} to {}: {best}. {}", cell.a, cell.b, &cell.why)
 }
 
 fn detail(cell: &Cell) -> String {
@@ -148,7 +144,7 @@ fn detail(cell: &Cell) -> String {
         "<h2><span>A</span> {} <em>to</em> <span>B</span> {}</h2><p>{}</p><ul>",
         escape(&cell.a),
         escape(&cell.b),
-        escape(why(cell))
+        escape(&cell.why)
     );
     for attempt in &cell.attempts {
         let found = match attempt.path {
@@ -254,7 +250,7 @@ const fn class(transport: Option<Transport>) -> &'static str {
     }
 }
 
-/// A name that may be broken after its hyphens.
+/// Returns a name that a browser may break after its hyphens.
 fn label(name: &str) -> String {
     escape(name)
         .replace('-', "-<wbr>")

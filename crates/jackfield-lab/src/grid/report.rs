@@ -1,3 +1,5 @@
+//! What came out of a grid.
+
 use serde::Serialize;
 
 use super::candidate::CandidateType;
@@ -6,25 +8,25 @@ use super::expect::Expected;
 use super::network::NetworkType;
 use super::transport::Transport;
 
-/// What came out of everything; its JSON is a promise.
+/// The outcome of a grid; its JSON is a promise.
 #[derive(Debug, Clone, Serialize)]
 pub struct Grid {
-    /// Lines and columns.
+    /// The networks, which are lines and columns.
     pub types: Vec<NetworkType>,
-    /// Line by line.
+    /// The pairs, line by line.
     pub cells: Vec<Cell>,
-    /// Whether all attempts came out as they must.
+    /// Whether every attempt came out as it must.
     pub agrees: bool,
     /// How long it took, in seconds.
     pub seconds: f64,
 }
 
-/// Two hosts.
+/// The outcome of a pair of hosts.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cell {
-    /// The line: the host that decides which path is used.
+    /// The network of the line, whose host controls (RFC 8445 §6.1.1) and so picks the path.
     pub a: String,
-    /// The column.
+    /// The network of the column.
     pub b: String,
     /// The best transport by which they reach each other.
     pub best: Option<Transport>,
@@ -32,31 +34,32 @@ pub struct Cell {
     pub why: String,
     /// Whether every attempt came out as it must.
     pub agrees: bool,
-    /// Each transport.
+    /// An attempt by each transport.
     pub attempts: Vec<AttemptView>,
 }
 
-/// One attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttemptView {
-    /// By what.
+    /// The transport.
     pub transport: Transport,
-    /// What must come out: `path`, `none`, or `luck`.
+    /// What must come out: `path`, `none`, or `luck` for either.
     pub expected: &'static str,
     /// Whether it did.
     pub agrees: bool,
-    /// The path, if there is one.
+    /// The path that was found, if one was.
     pub path: Option<PathView>,
 }
 
 /// A path.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PathView {
-    /// What the line's address is: `H`, `S`, `P` or `R`.
+    /// The type of the line's address: `H`, `S`, `P` or `R`.
     pub local: CandidateType,
-    /// What the column's address is.
+    /// The type of the column's address.
     pub remote: CandidateType,
-    /// How long it took until data had gone both ways, in milliseconds, from when both knew of each other.
+    /// How long it took until data had gone both ways, in milliseconds, since both hosts knew the
+    /// other's candidates.
     pub ms: f64,
 }
 
@@ -113,7 +116,7 @@ impl Grid {
             .unwrap_or_default()
     }
 
-    /// Returns how many pairs each transport is the best of, and of how many there is none.
+    /// Returns of how many pairs each transport is the best, and how many have none.
     pub(super) fn counts(&self) -> ([(Transport, usize); 4], usize) {
         let count = |transport| {
             let cells = self.cells.iter();
@@ -126,7 +129,7 @@ impl Grid {
         )
     }
 
-    /// Says what came out otherwise than it must.
+    /// Returns a line for each attempt that came out otherwise than it must.
     pub fn disagreements(&self) -> Vec<String> {
         let of_cell = |cell: &Cell| -> Vec<String> {
             let wrong = cell.attempts.iter().filter(|attempt| !attempt.agrees);
@@ -154,7 +157,8 @@ pub(super) mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// A grid of two types with a direct, a relayed and an impossible pair; one attempt is wrong unless it `agrees`.
+    /// A grid of two types with a direct, a relayed and an impossible pair; one attempt is wrong
+    /// unless it `agrees`.
     pub(in super::super) fn grid(agrees: bool) -> Grid {
         let types = ["open", "symmetric"].map(|name| NetworkType::parse(name).unwrap());
         let found = |local, remote| {

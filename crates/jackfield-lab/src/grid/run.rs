@@ -1,3 +1,5 @@
+//! Runs a grid: hosts on threads of their own, and every pair by every transport.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -23,16 +25,17 @@ use crate::world::World;
 /// How a grid is run.
 #[derive(Debug, Clone)]
 pub struct GridOptions {
-    /// Lines and columns.
+    /// The networks, which are lines and columns.
     pub types: Vec<NetworkType>,
-    /// How many pairs are tried at the same time.
+    /// How many attempts are made at the same time.
     pub parallel: usize,
 }
 
-/// Returns the lab that a grid is run in: for each type two sites with a host each, so that each can try_pair its like.
+/// Returns the lab that a grid is run in: two sites with a host each for every
+/// type, so that each can meet its like.
 pub fn lab(types: &[NetworkType]) -> Spec {
     let mut spec = Spec {
-        // What the grid is about is paths, not quotas.
+        // One user makes all allocations of the grid, more than the default quota.
         serve: Some(
             [
                 "--user",
@@ -58,7 +61,8 @@ pub fn lab(types: &[NetworkType]) -> Spec {
     spec
 }
 
-/// Tries every pair by every transport; `progress` is called with how many of how many attempts are over.
+/// Tries every pair by every transport; calls `progress` with how many of how many attempts are
+/// over.
 ///
 /// # Errors
 /// Fails when this machine has no sockets or threads for it.
@@ -86,8 +90,8 @@ pub async fn run(
                 };
                 let must = expected(&a.network, &b.network, transport);
                 let side = |stand: &GridHost| {
-                    let patience = Timeouts::new(&stand.network, transport, must);
-                    (stand.thread.clone(), patience)
+                    let timeouts = Timeouts::new(&stand.network, transport, must);
+                    (stand.thread.clone(), timeouts)
                 };
                 let (room, a, b) = (Arc::clone(&room), side(a), side(b));
                 attempts.spawn(async move {
@@ -128,7 +132,7 @@ pub async fn run(
     })
 }
 
-/// A host of the grid: a thread in its namespace, which runs what it is given.
+/// A host of the grid, with what its network lets through.
 #[derive(Debug)]
 struct GridHost {
     thread: HostThread,
@@ -157,7 +161,7 @@ impl GridHost {
             .name(name.to_owned())
             .spawn(move || {
                 if let Err(error) = host_thread(&netns, &here) {
-                    // Who started it waits for one or the other.
+                    // `new` waits for a handle or an error, and may have got the handle already.
                     let _ = here.send(Err(error));
                 }
             })
@@ -173,7 +177,8 @@ impl GridHost {
     }
 }
 
-/// Runs what comes by the handle that is sent back, inside a namespace, for as long as the process lives.
+/// Runs tasks inside a namespace for as long as the process lives; sends back the handle that
+/// takes them.
 fn host_thread(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
     netns.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -185,25 +190,27 @@ fn host_thread(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()>
     })?
 }
 
-/// Has two hosts look for a path; `None` where there is none.
+/// Has two hosts look for a path; returns `None` when they find none.
 async fn try_pair(
     a: (HostThread, Timeouts),
     b: (HostThread, Timeouts),
     attempt: Attempt,
 ) -> Result<Option<SelectedPair>> {
-    let ((tell_b, hear_a), (tell_a, hear_b)) = (oneshot::channel(), oneshot::channel());
+    let ((from_a, to_b), (from_b, to_a)) = (oneshot::channel(), oneshot::channel());
     let done = Arc::new(watch::channel(0).0);
-    let side = |thread: &HostThread, patience, controlling, tell, hear| AgentSetup {
-        host: thread.ip,
-        patience,
-        controlling,
-        tell,
-        hear,
-        done: Arc::clone(&done),
+    let side = |thread: &HostThread, timeouts, controlling, local_candidates, remote_candidates| {
+        AgentSetup {
+            host: thread.ip,
+            timeouts,
+            controlling,
+            local_candidates,
+            remote_candidates,
+            done: Arc::clone(&done),
+        }
     };
-    let ((a, our_patience), (b, their_patience)) = (a, b);
-    let ours = side(&a, our_patience, true, tell_b, hear_b);
-    let theirs = side(&b, their_patience, false, tell_a, hear_a);
+    let ((a, our_timeouts), (b, their_timeouts)) = (a, b);
+    let ours = side(&a, our_timeouts, true, from_a, to_a);
+    let theirs = side(&b, their_timeouts, false, from_b, to_b);
     let ours = a.runtime.spawn(ours.run(attempt.clone()));
     let theirs = b.runtime.spawn(theirs.run(attempt));
     let (ours, theirs) = tokio::join!(ours, theirs);
@@ -213,7 +220,7 @@ async fn try_pair(
             .context("a host has no sockets")
     };
     let (ours, theirs) = (found(ours)?, found(theirs)?);
-    // A path that one side alone believes in is none.
+    // Both sides have to agree that they have a path.
     Ok(ours.filter(|_| theirs.is_some()))
 }
 
@@ -232,6 +239,6 @@ fn host(side: &str, place: usize) -> String {
 
 const LINE: &str = "line";
 const COLUMN: &str = "column";
-/// Of a server that nobody outside the lab reaches.
+/// The credentials of a server that only the lab reaches.
 const USER: &str = "grid";
 const PASSWORD: &str = "grid";

@@ -39,7 +39,7 @@ pub fn table(grid: &Grid, coloured: bool) -> String {
     text
 }
 
-/// The letters of a cell, and by what.
+/// Returns the first line of a cell: the candidates and the transport.
 fn upper(cell: &Cell) -> String {
     let mark = if cell.agrees { "" } else { "!" };
     match cell.best_path() {
@@ -97,7 +97,7 @@ fn legend(text: &mut String, grid: &Grid, paint: &Paint) {
     }
 }
 
-/// Colours, if there are to be any.
+/// ANSI colours, or none.
 struct Paint(bool);
 
 impl Paint {
@@ -112,7 +112,7 @@ impl Paint {
         }
     }
 
-    /// Dark letters on a light ground, so that they are read whatever the terminal's own colours are.
+    /// Dark letters on a light ground can be read whatever the terminal's own colours are.
     fn on(&self, background: u8, text: &str) -> String {
         self.wrap(&format!("38;5;16;48;5;{background}"), text)
     }
@@ -152,7 +152,7 @@ const fn background(transport: Transport) -> u8 {
 
 const NOTHING: u8 = 250;
 const WRONG: u8 = 203;
-/// How wide a cell is.
+/// The width of a cell, in characters.
 const CELL: usize = 9;
 
 #[cfg(test)]

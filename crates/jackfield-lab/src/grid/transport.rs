@@ -1,23 +1,25 @@
+//! By what two hosts of the grid are to reach each other.
+
 use serde::{Serialize, Serializer};
 
 /// By what two hosts are to reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// UDP from one to the other, through holes that they punch.
+    /// UDP from one host to the other, by hole punching.
     Direct,
-    /// A relay that at least one of them talks to over UDP.
+    /// A relay that at least one host reaches over UDP.
     RelayUdp,
-    /// A relay that at least one of them talks to over TCP.
+    /// A relay that at least one host reaches over TCP.
     RelayTcp,
-    /// A relay that at least one of them talks to over TLS, on the port of HTTPS.
+    /// A relay that at least one host reaches over TLS, on the port of HTTPS.
     RelayTls,
 }
 
 impl Transport {
-    /// All of them, from the best to the last resort.
+    /// Every transport, from the best to the last resort.
     pub const ALL: [Self; 4] = [Self::Direct, Self::RelayUdp, Self::RelayTcp, Self::RelayTls];
 
-    /// Returns the name that the JSON and the page know it by.
+    /// Returns the name in the JSON and the page.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -27,7 +29,7 @@ impl Transport {
         }
     }
 
-    /// Returns what it is called in a cell, where there is little room.
+    /// Returns the short name for the cells of the table.
     pub const fn short(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -37,7 +39,7 @@ impl Transport {
         }
     }
 
-    /// Says what it is.
+    /// Returns a description for people.
     pub const fn about(self) -> &'static str {
         match self {
             Self::Direct => "direct, over UDP",

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// New values for some settings; those that are absent stay as they are.
 ///
-/// The values are texts, so that files, flags and the control socket accept the same ones and refuse
-/// them with the same words. [`Settings::changed`](super::Settings::changed) reads them.
+/// The values are texts, so that files, flags and the control socket accept the same ones and
+/// refuse them with the same words. [`Settings::changed`](super::Settings::changed) reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Change {

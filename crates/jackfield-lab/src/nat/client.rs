@@ -1,3 +1,5 @@
+//! Asks a running router.
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -7,10 +9,11 @@ use anyhow::{Context, Result, bail};
 
 use super::{Answer, Request};
 
-/// Asks the router that is controlled by the socket at `path`.
+/// Sends a request to the router with the control socket at `path`; returns its answer.
 ///
 /// # Errors
-/// Fails when no router is there, when it does not answer, and with its own words when it refuses.
+/// Fails when no router listens there and when it does not answer within ten seconds. A refusal
+/// ([`Answer::Error`]) is an error in the router's own words.
 pub fn ask(path: &Path, request: &Request) -> Result<Answer> {
     let no_router = || {
         format!(
@@ -35,5 +38,5 @@ pub fn ask(path: &Path, request: &Request) -> Result<Answer> {
     }
 }
 
-/// How long a router may think.
+/// How long a router may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

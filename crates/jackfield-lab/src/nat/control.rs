@@ -1,3 +1,5 @@
+//! The control socket of a router: lines of JSON, one for each request and answer.
+
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,37 +15,38 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{Change, Settings, View};
 
-/// What a router can be asked: one line of JSON over its control socket.
+/// A request to a router: one line of JSON over its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// How are you? Answered by [`Answer::Report`].
+    /// Asks for a [`View`], which comes as [`Answer::Report`].
     List,
-    /// Forget every mapping.
+    /// Has the router forget every mapping.
     Reboot,
-    /// Be different. A change of the NAT's behaviour is a reboot too; one of the link is not.
+    /// Changes settings. A change of the NAT's behaviour forgets every mapping, too; a change of
+    /// the link does not.
     Set(Box<Change>),
 }
 
-/// What a router answers: one line of JSON.
+/// An answer of a router: one line of JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// How it is doing.
+    /// The state of the router.
     Report(Box<View>),
-    /// It is done.
+    /// The router did as asked.
     Done,
-    /// It is not done, and why.
+    /// The router refused, for this reason.
     Error(String),
 }
 
-/// Returns where a router listens, and is looked for, unless told otherwise.
+/// Returns the default path of the control socket, for the router and for those who ask it.
 pub fn default_path() -> PathBuf {
     let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| "/run".into(), PathBuf::from);
     folder.join("jackfield-nat.sock")
 }
 
-/// The control socket of a router; its file goes with it.
+/// The control socket of a router. Its file is removed with it.
 #[derive(Debug)]
 pub(super) struct Control {
     listener: UnixListener,
@@ -51,7 +54,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Listens, for this user alone.
+    /// Listens at `path`; the socket is for this user alone.
     pub(super) async fn bind(path: &Path) -> Result<Self> {
         remove_dead_socket(path).await?;
         let listener = UnixListener::bind(path)
@@ -71,7 +74,7 @@ impl Control {
         Ok(control)
     }
 
-    /// Answers requests about a router for as long as it is polled.
+    /// Answers requests for as long as it is polled.
     pub(super) async fn serve(&self, controller: Arc<Controller>) {
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
@@ -89,7 +92,7 @@ impl Control {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "Control socket accepts nobody");
+                    tracing::warn!(%error, "Control socket accepts no connection");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
@@ -105,7 +108,7 @@ impl Drop for Control {
     }
 }
 
-/// Where requests about one router are answered.
+/// Answers requests about one router.
 #[derive(Debug)]
 pub(super) struct Controller {
     handle: Handle,
@@ -120,12 +123,13 @@ impl Controller {
         }
     }
 
-    /// Returns what the router is at present.
+    /// Returns the current settings.
     pub(super) async fn settings(&self) -> Settings {
         self.settings.lock().await.clone()
     }
 
-    /// Answers one line after another until the visitor leaves, says too much, or nothing for too long.
+    /// Answers the requests of a connection until it is closed, a request is too long, or none
+    /// comes for too long.
     async fn serve_connection(&self, stream: UnixStream) -> io::Result<()> {
         let (reading, mut writing) = stream.into_split();
         let mut reading = BufReader::new(reading).take(MAX_REQUEST_BYTES);
@@ -170,6 +174,8 @@ impl Controller {
             Ok(new) => new,
             Err(error) => return Ok(Answer::Error(error.to_string())),
         };
+        // The lock is held to the end, so that the settings are those of the last change in
+        // effect.
         if new.config() != settings.config() {
             self.handle.reconfigure(new.config()).await?;
         }
@@ -184,7 +190,7 @@ impl Controller {
     }
 }
 
-/// Makes room for a socket where a router that was killed has left its own; fails where one is listening.
+/// Removes the socket that a killed router left at `path`. Fails when a router is listening there.
 async fn remove_dead_socket(path: &Path) -> Result<()> {
     match UnixStream::connect(path).await {
         Ok(_) => bail!(
@@ -203,13 +209,13 @@ async fn remove_dead_socket(path: &Path) -> Result<()> {
     }
 }
 
-/// How many may talk to a router at the same time; others wait.
+/// How many connections are served at the same time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 16;
-/// The longest request, in bytes.
+/// The longest request.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
-/// How long a visitor may be silent.
+/// How long a connection may send nothing, or not read an answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long nobody is accepted after that failed.
+/// How long to wait after accept(2) failed, as it does again at once when descriptors run out.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -220,7 +226,7 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
 
-    /// A controller for a router whose interfaces are the ends of socket pairs.
+    /// Returns the controller of a router whose interfaces are the ends of socket pairs.
     fn controller() -> Controller {
         let interface = || {
             let (near, far) = UnixDatagram::pair().unwrap();

@@ -1,6 +1,8 @@
+//! Firewalls by name.
+
 use jackfield_nat::Policy;
 
-/// What the box that the NAT is in refuses, whatever the NAT would do.
+/// What the router refuses, whatever its NAT would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Firewall {
     /// Nothing.
@@ -15,7 +17,7 @@ pub enum Firewall {
 }
 
 impl Firewall {
-    /// All of them.
+    /// Every firewall, from the most open to the strictest.
     pub const ALL: [Self; 4] = [
         Self::None,
         Self::NoUdp,
@@ -23,7 +25,7 @@ impl Firewall {
         Self::OnlyHttps,
     ];
 
-    /// Returns the name that files and the command line know it by.
+    /// Returns the name in files and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -33,12 +35,12 @@ impl Firewall {
         }
     }
 
-    /// Returns the one that is called `name`.
+    /// Returns the firewall of that name.
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// Returns the rules.
+    /// Returns the rules for the NAT.
     pub fn policy(self) -> Policy {
         match self {
             Self::None => Policy::default(),

@@ -1,3 +1,5 @@
+//! An interface on the command line.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -11,17 +13,17 @@ pub struct Interface {
     pub name: String,
     /// The address that the host has on it, with the length of its prefix.
     pub address: Option<(IpAddr, u8)>,
-    /// The network namespace it is in; `None` for the one the command runs in.
+    /// Its network namespace; `None` for the one that the command runs in.
     pub netns: Option<Netns>,
 }
 
-/// The text is no interface.
+/// The text does not describe an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("accepted is NAME[=ADDRESS/LENGTH][@NAMESPACE], such as tun0=10.0.0.2/24@home")]
 pub struct InterfaceError;
 
 impl Interface {
-    /// Returns what makes the interface, with routes through it.
+    /// Returns the config of the interface, with routes through it and an MTU in bytes.
     pub fn tun(&self, routes: Vec<(IpAddr, u8)>, mtu: Option<u16>) -> TunConfig {
         TunConfig {
             name: self.name.clone(),
@@ -32,7 +34,8 @@ impl Interface {
         }
     }
 
-    /// Returns the first address of the prefix that a host can have and this one has not.
+    /// Returns the first address of the prefix that the host does not have itself, which the NAT
+    /// can take; `None` where the prefix has no other address.
     pub fn neighbour(&self) -> Option<IpAddr> {
         let (ip, length) = self.address?;
         let prefix = Prefix::new(ip, length)?;

@@ -9,8 +9,8 @@ use super::values;
 
 /// What the link between a NAT and the outside does to packets, in each direction.
 ///
-/// It is the link of the virtual internet ([`Link`]), in the units that people write. By default it
-/// does nothing.
+/// It is the link of the virtual internet ([`Link`]), in the units that people write. By default
+/// it does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
     /// How long a packet travels, one way.
@@ -138,8 +138,8 @@ impl LinkSettings {
 
     /// Checks that the loss can be had in bursts of that length.
     ///
-    /// Between two bursts at least one packet arrives, so bursts of `n` lose at most `n` packets of
-    /// `n + 1`. The simulator would silently lose less than was asked for.
+    /// Between two bursts at least one packet arrives, so bursts of `n` lose at most `n` packets
+    /// of `n + 1`. The simulator would silently lose less than was asked for.
     fn check_bursts(&self) -> Result<(), SettingError> {
         let burst = u64::from(self.loss_burst);
         let most = u64::from(MILLION) * burst / (burst + 1);

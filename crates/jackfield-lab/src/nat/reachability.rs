@@ -1,3 +1,5 @@
+//! Whether hosts behind given NATs reach each other directly, as the oracle says.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -6,8 +8,8 @@ use jackfield_nat::oracle::{Path, Traits, oracle, why};
 
 use super::{Change, SettingError, Settings};
 
-/// What stands between a host and the internet, as written on the command line: `symmetric`, `eim/adf`,
-/// `linux,cgn` from the host outwards, or `public`.
+/// The NATs between a host and the internet, as people write them: `symmetric`, `eim/adf`,
+/// `linux,cgn` from the host outwards, or `public` for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatChain {
     name: String,
@@ -15,7 +17,7 @@ pub struct NatChain {
 }
 
 impl NatChain {
-    /// Returns what was written.
+    /// Returns the text that it was read from.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -47,18 +49,18 @@ fn traits(text: &str) -> Result<Traits, SettingError> {
             ..Change::default()
         },
     };
-    // Which address it is makes no difference to anybody.
-    let somewhere = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
-    let settings = Settings::new(vec![somewhere]).changed(&change)?;
+    // The oracle looks at behaviours alone, so any external address will do.
+    let any = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
+    let settings = Settings::new(vec![any]).changed(&change)?;
     Ok(Traits::of(&settings.config()))
 }
 
 /// Whether two hosts reach each other directly, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reachability {
-    /// What the path will be.
+    /// The path that the hosts have.
     pub path: Path,
-    /// The reason, in which the hosts are called `A` and `B`.
+    /// The reason, in words that call the hosts `A` and `B`.
     pub why: String,
 }
 
@@ -81,7 +83,7 @@ impl Reachability {
     }
 }
 
-/// Who meets whom: a table of verdicts on each pair.
+/// A table of who reaches whom, for each pair of hosts.
 #[derive(Debug, Clone)]
 pub struct ReachabilityTable(pub Vec<NatChain>);
 
@@ -107,7 +109,7 @@ impl fmt::Display for ReachabilityTable {
     }
 }
 
-/// A host without a NAT.
+/// The word for no NAT.
 const PUBLIC: &str = "public";
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Runs a router: interfaces, control socket, capture, and the router between them.
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,43 +12,43 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::control::{Control, Controller};
 use super::{Interface, Settings, View};
 
-/// What a router needs besides its settings.
+/// How `nat run` sets up a router, besides its settings.
 #[derive(Debug, Clone)]
 pub struct RouterOptions {
     /// The interface of the hosts behind the NAT.
     pub inside: Interface,
-    /// The interface of everybody else.
+    /// The interface of the outside.
     pub outside: Interface,
-    /// Whether the inside host sends everything through the NAT that it has no better route for.
+    /// Whether the NAT is the default route of the inside namespace.
     pub default_route: bool,
-    /// Whether packets may come in trains.
+    /// Whether the kernel may hand over trains of packets, up to 64 KiB at a time.
     pub offload: bool,
-    /// How many queues each interface has, with a thread each; at least 1.
+    /// How many queues each interface has, with a thread for each; at least 1.
     pub queues: usize,
-    /// Where the control socket shall be.
+    /// The path of the control socket.
     pub control: PathBuf,
-    /// The capture file to write, if there is to be one.
+    /// The capture file to write; `None` captures nothing.
     pub capture: Option<PathBuf>,
-    /// What decides random ports and losses; random itself when absent.
+    /// The seed of random ports and losses; `None` takes one from the system.
     pub seed: Option<u64>,
 }
 
-/// What a router is plugged into.
+/// The interfaces and files of a router, as `nat run` and labs both need them.
 #[derive(Debug, Clone)]
 pub(crate) struct RouterSetup {
     /// The interface of the hosts behind the NAT.
     pub(crate) inside: TunConfig,
-    /// The interface of everybody else.
+    /// The interface of the outside.
     pub(crate) outside: TunConfig,
-    /// Whether packets may come in trains.
+    /// Whether the kernel may hand over trains of packets, up to 64 KiB at a time.
     pub(crate) offload: bool,
-    /// How many queues each interface has, with a thread each; at least 1.
+    /// How many queues each interface has, with a thread for each; at least 1.
     pub(crate) queues: usize,
-    /// Where the control socket shall be.
+    /// The path of the control socket.
     pub(crate) control: PathBuf,
-    /// The capture file to write, if there is to be one.
+    /// The capture file to write; `None` captures nothing.
     pub(crate) capture: Option<PathBuf>,
-    /// What decides random ports and losses; random itself when absent.
+    /// The seed of random ports and losses; `None` takes one from the system.
     pub(crate) seed: Option<u64>,
 }
 
@@ -65,10 +67,11 @@ impl RouterSetup {
     }
 }
 
-/// Makes the interfaces and routes until SIGINT or SIGTERM; `ready` is called when all is in place. Returns how it went.
+/// Makes the interfaces and routes until SIGINT or SIGTERM; calls `ready` when packets can come.
+/// Returns a last view of the router.
 ///
 /// # Errors
-/// Fails when an interface or the control socket cannot be made, and when an interface is taken away.
+/// Fails when an interface or the control socket cannot be made, and when an interface disappears.
 pub fn run_router(
     settings: Settings,
     options: &RouterOptions,
@@ -92,7 +95,8 @@ pub fn run_router(
     })
 }
 
-/// Makes the interfaces and routes until `stop`; `ready` is called when all is in place. Returns how it went.
+/// Makes the interfaces and routes until `stop` resolves; calls `ready` when packets can come.
+/// Returns a last view of the router.
 ///
 /// # Errors
 /// As [`run_router`].
@@ -126,15 +130,15 @@ pub(crate) async fn route(
     let stop = async {
         tokio::select! {
             () = stop => {}
-            // Serving does not end by itself.
+            // Serving goes on until the router stops.
             () = control.serve(Arc::clone(&controller)) => {}
         }
     };
-    let report = router.run(stop).await.context("an interface is gone")?;
+    let report = router.run(stop).await.context("an interface disappeared")?;
     Ok(View::new(&controller.settings().await, &report))
 }
 
-/// The way out of the inside host's namespace, for each family that it has an address of.
+/// Returns the default route of the inside namespace, in the family of the host's address.
 fn default_routes(options: &RouterOptions) -> Vec<(IpAddr, u8)> {
     let address = options.inside.address.filter(|_| options.default_route);
     let everything = address.map(|(ip, _)| match ip {
@@ -144,13 +148,13 @@ fn default_routes(options: &RouterOptions) -> Vec<(IpAddr, u8)> {
     everything.into_iter().collect()
 }
 
-/// The ways to single addresses.
+/// Returns a route to each single address.
 fn host_routes(addresses: &[IpAddr]) -> Vec<(IpAddr, u8)> {
     let route = |ip: &IpAddr| (*ip, if ip.is_ipv4() { 32 } else { 128 });
     addresses.iter().map(route).collect()
 }
 
-/// Returns the seed of the NAT and the one of losses.
+/// Returns the seeds of the NAT and of the link.
 fn seeds(given: Option<u64>) -> Result<([u8; 32], u64)> {
     let mut seed = [0; 32];
     match given {

@@ -175,7 +175,8 @@ impl Settings {
             let prefixes = everywhere.into_iter().filter_map(|ip| Prefix::new(ip, 0));
             config.untranslated = prefixes.collect();
         } else {
-            // The firewall needs flows. One-to-one, a host is reachable before it has sent anything.
+            // The firewall needs flows. One-to-one, a host is reachable before it has sent
+            // anything.
             config.translation = Translation::Ports;
             config.one_to_one = hosts.iter().map(|ip| (*ip, *ip)).collect();
         }

@@ -43,7 +43,8 @@ pub struct View {
     pub port_requests: BTreeMap<String, u64>,
     /// How many pairs of a mapping and a remote endpoint there are.
     pub flows: usize,
-    /// How many packets were not dropped, by what became of them. A train of packets counts as one.
+    /// How many packets were not dropped, by what became of them. A train of packets counts as
+    /// one.
     pub packets: BTreeMap<String, u64>,
     /// How many packets were dropped, by the reason; reasons that did not occur are left out.
     pub drops: BTreeMap<String, u64>,
@@ -95,8 +96,8 @@ pub struct MappingLine {
     pub remote: Option<String>,
     /// How many remote endpoints it has a flow with.
     pub flows: u32,
-    /// How long it lives unless something refreshes it, in seconds; absent when it lives by its TCP
-    /// connections.
+    /// How long it lives unless something refreshes it, in seconds; absent when it lives by its
+    /// TCP connections.
     pub expires_in_s: Option<f64>,
 }
 
@@ -361,8 +362,8 @@ fn table(f: &mut fmt::Formatter<'_>, mappings: &[MappingLine]) -> fmt::Result {
     Ok(())
 }
 
-/// Writes the leases. Hosts choose the descriptions, so control characters are left out: a terminal
-/// would take them for commands.
+/// Writes the leases. Hosts choose the descriptions, so control characters are left out: a
+/// terminal would take them for commands.
 fn lease_table(f: &mut fmt::Formatter<'_>, leases: &[LeaseLine]) -> fmt::Result {
     writeln!(
         f,

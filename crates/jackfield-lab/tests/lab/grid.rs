@@ -22,7 +22,8 @@ proptest! {
         prop_assert_eq!(&network.name, &name);
         prop_assert!(!network.about.is_empty());
         let plan = Plan::new(&lab(&[network])).unwrap();
-        // Two hosts, so that a network can meet its like; the routers of a row are sites of their own.
+        // Two hosts, so that a network can meet its like; the routers of a row are sites of their
+        // own.
         prop_assert_eq!(plan.hosts.len(), 2);
         prop_assert_eq!(plan.sites.len(), 2 * nats.len().max(1));
         for host in &plan.hosts {

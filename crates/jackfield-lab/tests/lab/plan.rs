@@ -100,7 +100,8 @@ proptest! {
             };
             for external in &site.settings.externals {
                 prop_assert!(is_within(*external, shared), "{} of {:?}", external, site);
-                // In the hosts' network they would be looked for on the link, and not behind the router.
+                // In the hosts' network they would be looked for on the link, and not behind the
+                // router.
                 for other in &plan.sites {
                     prop_assert!(!is_within(*external, other.prefix) || site.parent.is_none());
                 }

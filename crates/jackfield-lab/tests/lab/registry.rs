@@ -75,6 +75,20 @@ fn a_name_that_is_taken_gets_a_number_or_is_refused() {
 }
 
 #[test]
+fn a_name_that_would_lead_out_of_the_folder_is_refused() {
+    let (folder, labs) = labs();
+    for name in ["", ".", "..", "a/b", "a b", "ä"] {
+        let error = labs.claim(name, false).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("a lab cannot be called `{name}`")),
+            "{error}"
+        );
+    }
+    assert_eq!(fs::read_dir(folder.path().join("labs")).unwrap().count(), 0);
+    assert!(labs.claim("Demo_2-b", true).is_ok());
+}
+
+#[test]
 fn what_a_killed_lab_left_is_no_lab_and_the_next_one_removes_it() {
     let (_folder, labs) = labs();
     let killed = labs.claim("demo", true).unwrap();

@@ -214,7 +214,8 @@ fn run_here(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// Shows a lab on this process's outputs: what programs print with the name of their host in front.
+/// Shows a lab on this process's outputs: what programs print with the name of their host in
+/// front.
 fn observer(plan: &Plan, quiet: bool) -> Observer {
     let format = LineFormat::new(plan.host_names(), super::has_colours());
     Observer::new(move |event| match event {

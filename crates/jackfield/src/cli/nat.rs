@@ -90,7 +90,7 @@ fn run_command() -> Command {
                 .action(ArgAction::Append)
                 .value_delimiter(',')
                 .value_parser(value_parser!(IpAddr))
-                .help("The NAT's outside addresses, which nobody else may have."),
+                .help("The NAT's outside addresses, which no host may have."),
             Arg::new("gateway")
                 .long("gateway")
                 .value_name("IP")
