@@ -1,7 +1,7 @@
 //! Draws what NATs of different types do to packets, as the pictures in the documentation show it.
 //!
 //! ```sh
-//! cargo run -p jackfield-nat --example nat_types -- docs/nat
+//! cargo run -p jackfield-internet --example nat_types -- docs/nat
 //! ```
 //!
 //! Nothing in the pictures is drawn by hand: each is what happened in a virtual internet.

@@ -1,3 +1,5 @@
+//! The interface of programs on hosts.
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -5,14 +7,16 @@ use std::time::Instant;
 
 use jackfield_nat::packet::{Datagram, Headers};
 
-/// A program on a host of the virtual internet: a sans-IO core with the few methods that a driver would call.
+/// A program on a host of the virtual internet: a sans-IO core with the methods that a driver
+/// would call.
 ///
-/// All have defaults, so that a program that only listens implements [`App::handle_datagram`] alone.
+/// All but [`App::handle_datagram`] have defaults.
 pub trait App: Any + std::fmt::Debug + Send + CloneApp {
-    /// Learns which addresses the host has, on interfaces that are up: at first, and whenever they change.
+    /// Takes the addresses of the interfaces that are up: first when the host is added, then
+    /// whenever they change.
     fn handle_addresses(&mut self, _now: Instant, _addresses: &[IpAddr]) {}
 
-    /// Takes a datagram that came to any port of the host.
+    /// Takes a datagram to any port of the host.
     fn handle_datagram(
         &mut self,
         now: Instant,
@@ -21,7 +25,7 @@ pub trait App: Any + std::fmt::Debug + Send + CloneApp {
         data: &[u8],
     );
 
-    /// Takes a whole IP packet that is not UDP, such as a TCP segment for a stack of the program's own
+    /// Takes a whole IP packet that is not UDP, such as a TCP segment for a stack of the program
     /// (see [`TcpApp`](super::TcpApp)).
     fn handle_packet(&mut self, _now: Instant, _headers: &Headers, _bytes: &[u8]) {}
 
@@ -33,20 +37,22 @@ pub trait App: Any + std::fmt::Debug + Send + CloneApp {
         None
     }
 
-    /// Returns the next datagram to send; drained after every other call.
+    /// Returns the next datagram to send. The world calls it until it returns `None` after every
+    /// other call.
     fn poll_transmit(&mut self) -> Option<Datagram> {
         None
     }
 
-    /// Returns the next whole IP packet to send; drained after every other call.
+    /// Returns the next whole IP packet to send. The world calls it until it returns `None` after
+    /// every other call.
     fn poll_packet(&mut self) -> Option<Vec<u8>> {
         None
     }
 }
 
-/// Lets a boxed [`App`] be cloned; every cloneable program has it.
+/// Clones a boxed [`App`]; implemented for every program that is `Clone`.
 pub trait CloneApp {
-    /// Returns a copy in a box.
+    /// Returns a boxed clone.
     fn clone_app(&self) -> Box<dyn App>;
 }
 
@@ -62,10 +68,11 @@ impl Clone for Box<dyn App> {
     }
 }
 
-/// A program that remembers what it hears, and sends back what comes to port 7, as [RFC 862](https://www.rfc-editor.org/rfc/rfc862) has it.
+/// A program that records the datagrams it receives, and sends those to port 7 back ([RFC
+/// 862](https://www.rfc-editor.org/rfc/rfc862)).
 #[derive(Debug, Clone, Default)]
 pub struct Echo {
-    /// What came, and from where.
+    /// The received datagrams with their sources.
     pub received: Vec<(SocketAddr, Vec<u8>)>,
     answers: VecDeque<Datagram>,
 }

@@ -16,7 +16,7 @@ use jackfield_nat::{Address, Nat, NatConfig, Policy, Prefix, Translation};
 /// A NAT or firewall with the network behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NatBox {
-    /// The machine.
+    /// The node of the NAT.
     pub node: NodeId,
     /// The network behind it.
     pub inside: NetworkId,
@@ -33,7 +33,7 @@ impl From<NatBox> for NodeId {
 }
 
 impl World {
-    /// Adds a network; `link` is what each machine's way to it is like, in both directions.
+    /// Adds a network. `link` describes the connection of each machine to it, in both directions.
     pub fn network(&mut self, name: &str, link: Link) -> NetworkId {
         self.networks.push(Network {
             name: name.to_owned(),
@@ -76,7 +76,8 @@ impl World {
         interface
     }
 
-    /// Adds a NAT in front of a new network with addresses of `prefix`, the first of which is the NAT's own.
+    /// Adds a NAT in front of a new network with addresses of `prefix`. The first of them is the
+    /// inside address of the NAT.
     pub fn nat(
         &mut self,
         name: &str,
@@ -125,7 +126,8 @@ impl World {
         }
     }
 
-    /// Adds a stateful firewall that translates nothing, in front of a new network with addresses of `prefix`.
+    /// Adds a stateful firewall that translates nothing, in front of a new network with addresses
+    /// of `prefix`.
     pub fn firewall(
         &mut self,
         name: &str,
@@ -147,7 +149,8 @@ impl World {
         self.nat(name, outside, prefix, config)
     }
 
-    /// Adds a router that joins networks, with one address on each; it becomes the gateway of those without one.
+    /// Adds a router that joins networks, with one address on each. It becomes the gateway of
+    /// networks that have none.
     pub fn router(&mut self, name: &str, networks: &[(NetworkId, Prefix)]) -> NodeId {
         let node = self.node(
             name,
@@ -182,7 +185,7 @@ impl World {
         node
     }
 
-    /// Returns the NAT in a box.
+    /// Returns the NAT core of a NAT.
     pub fn nat_of(&self, nat: NatBox) -> Option<&Nat> {
         match &self.nodes.get(nat.node.0)?.kind {
             NodeKind::Nat { nat, .. } => Some(nat),
@@ -190,7 +193,7 @@ impl World {
         }
     }
 
-    /// Does something with the NAT in a box, such as a reboot.
+    /// Changes the NAT core of a NAT, for example reboots it.
     pub fn with_nat<R>(&mut self, nat: NatBox, act: impl FnOnce(&mut Nat) -> R) -> Option<R> {
         let NodeKind::Nat { nat: inner, .. } = &mut self.nodes.get_mut(nat.node.0)?.kind else {
             return None;
@@ -215,7 +218,8 @@ impl World {
         }
     }
 
-    /// Changes what a machine's way to its network is like, from now on: from it, and to it.
+    /// Replaces the links between a machine and its network: the one from the machine, and the one
+    /// to it.
     pub fn set_link(&mut self, interface: InterfaceId, up: Link, down: Link) {
         if let Some(interface) = self.interfaces.get_mut(interface.0) {
             interface.up = Pipe::new(up);
@@ -235,7 +239,7 @@ impl World {
     /// Returns the network of a machine's first interface.
     ///
     /// # Panics
-    /// When the machine is of another world.
+    /// Panics when the machine belongs to another world.
     pub fn network_of(&self, node: impl Into<NodeId>) -> NetworkId {
         let node = node.into();
         let mut interfaces = self.interfaces.iter();
@@ -280,7 +284,8 @@ impl World {
         id
     }
 
-    /// Tells the program of a host which addresses it has, and sends what it then wants to send.
+    /// Passes the addresses of a host to its program, and sends what the program then wants to
+    /// send.
     fn update_addresses(&mut self, node: NodeId) {
         let (now, addresses) = (self.now, self.addresses(HostId(node)));
         if let Some(NodeKind::Host(host)) = self.nodes.get_mut(node.0).map(|node| &mut node.kind) {

@@ -1,4 +1,4 @@
-//! What happened in a world, as a capture for Wireshark.
+//! The trace of a world as a capture for Wireshark.
 
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ use super::trace::{HopOutcome, TraceKind};
 use super::world::World;
 
 impl World {
-    /// Writes everything that happened as a pcapng file, one capture interface for each interface of a machine.
+    /// Writes the trace as a pcapng file, with one capture interface for each interface of a
+    /// machine.
     ///
-    /// A packet is shown where it is sent, with its outcome as a comment unless it arrives; at a NAT it is shown once more
-    /// with the verdict. `since_1970` is what the world's beginning is to be called.
+    /// A packet is recorded where it is sent, with the outcome of its hop as a comment unless it
+    /// arrives. At a NAT it is recorded once more with the verdict. `since_1970` is the time of
+    /// the beginning of the world.
     pub fn pcapng(&self, since_1970: Duration) -> Vec<u8> {
         let names = self.interfaces.iter().map(|interface| {
             let network = self.networks.get(interface.network.0);

@@ -1,3 +1,5 @@
+//! Sequence diagrams in plain text.
+
 use std::fmt::Write;
 
 use super::trace::{HopOutcome, TraceKind};
@@ -6,7 +8,8 @@ use jackfield_nat::Verdict;
 use jackfield_nat::packet::describe;
 
 impl World {
-    /// Draws what happened as a sequence diagram in plain text, a column for each machine and a line for each hop.
+    /// Draws the trace as a sequence diagram in plain text, with a column for each machine and a
+    /// line for each hop.
     ///
     /// ```text
     ///        ms   alice               home                server
@@ -60,7 +63,7 @@ impl World {
             if rightwards { right - 1 } else { left + 1 },
             if rightwards { '>' } else { '<' },
         );
-        // The label sits at the end that the packet leaves from, so that long arrows stay readable.
+        // The label is at the end that the packet leaves from, so that long arrows stay readable.
         let room = COLUMN.saturating_sub(5);
         let label: String = label.chars().take(room).collect();
         let start = if rightwards {
@@ -105,5 +108,5 @@ fn trim_end(text: &mut String) {
     text.push('\n');
 }
 
-/// Letters from one machine to the next.
+/// The number of characters from one machine to the next.
 const COLUMN: usize = 24;

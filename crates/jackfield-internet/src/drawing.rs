@@ -1,4 +1,4 @@
-//! Sequence diagrams as pictures.
+//! Sequence diagrams as SVG pictures.
 
 mod canvas;
 mod rows;
@@ -11,10 +11,10 @@ use canvas::Canvas;
 use jackfield_nat::Address;
 use rows::{End, Endpoints, Hop, Row};
 
-/// A sequence diagram of what happened in a world, about to be drawn as SVG.
+/// A sequence diagram of the trace of a world, to be drawn as SVG.
 ///
-/// The picture stands alone: it has a background of its own, follows the reader's light or dark scheme, and is legible
-/// at 900 pixels of width.
+/// The picture has a background of its own, follows the light or dark scheme of the reader, and is
+/// legible at a width of 900 pixels.
 ///
 /// ```
 /// use jackfield_internet::{Echo, Link, World};
@@ -39,7 +39,7 @@ pub struct Drawing<'a> {
 }
 
 impl World {
-    /// Begins a picture of what happened, with a column for each machine.
+    /// Begins a picture of the trace, with a column for each machine.
     pub fn drawing(&self) -> Drawing<'_> {
         Drawing {
             world: self,
@@ -50,32 +50,32 @@ impl World {
         }
     }
 
-    /// Draws what happened as SVG; see [`World::drawing`] for more say in it.
+    /// Draws the trace as SVG; see [`World::drawing`] for options.
     pub fn diagram_svg(&self) -> String {
         self.drawing().svg()
     }
 }
 
 impl Drawing<'_> {
-    /// Gives the picture a title.
+    /// Sets the title.
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.to_owned();
         self
     }
 
-    /// Chooses the columns, from left to right; what others do is not shown.
+    /// Sets the columns, from left to right; other machines are not shown.
     pub fn columns<T: Into<NodeId>>(mut self, nodes: impl IntoIterator<Item = T>) -> Self {
         self.columns = nodes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Says in a few words what a machine is, below its name.
+    /// Sets the text below the name of a machine.
     pub fn about(mut self, node: impl Into<NodeId>, about: &str) -> Self {
         self.abouts.push((node.into(), about.to_owned()));
         self
     }
 
-    /// Puts a line of text before what happens from `at` on, a time since the world began.
+    /// Adds a line of text before the events from `at` on, a time since the world began.
     pub fn note(mut self, at: Duration, text: &str) -> Self {
         self.notes.push((at, text.to_owned()));
         self
@@ -122,7 +122,7 @@ impl Drawing<'_> {
         canvas.finish()
     }
 
-    /// Shades what is behind each NAT.
+    /// Shades the columns behind each NAT.
     fn draw_networks(&self, canvas: &mut Canvas, header: f64, height: f64) {
         for (column, node) in self.columns.iter().enumerate() {
             let Some(NodeKind::Nat { inside, .. }) =
@@ -208,7 +208,7 @@ impl Drawing<'_> {
         let end = match hop.end {
             End::Arrives => to - sign * 2.0,
             End::Held(_) | End::Dropped(_) => to - sign * 8.0,
-            // It got as far as nobody can say.
+            // The packet ended somewhere on the link.
             End::Vanishes(_) if hop.to.is_some() => from + (to - from) * 0.6,
             End::Vanishes(_) => from + sign * self.spacing() * 0.5,
         };
@@ -230,7 +230,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// Says why a packet ended, beyond the machine that ended it or, at the margin, above it.
+    /// Writes why a packet ended, beyond the machine that ended it or, at the margin, above it.
     fn draw_reason(&self, canvas: &mut Canvas, class: &str, x: f64, y: f64, sign: f64, why: &str) {
         let width = Canvas::width_of(why, 11.5) + 16.0;
         let beyond = x + sign * (12.0 + width / 2.0);
@@ -260,8 +260,8 @@ fn draw_note(canvas: &mut Canvas, top: f64, text: &str) {
     canvas.text("note-text", left + 12.0, top + 23.0, "start", text);
 }
 
-/// Writes source and destination below an arrow, on one line if there is room, with what a NAT has just changed
-/// standing out.
+/// Writes source and destination below an arrow, on one line if there is room. What a NAT has just
+/// changed stands out.
 fn draw_endpoints(canvas: &mut Canvas, x: f64, y: f64, room: f64, endpoints: &Endpoints) {
     let class = |changed| if changed { "new" } else { "end" };
     let source = (class(endpoints.source_is_new), endpoints.source.as_str());
@@ -289,11 +289,11 @@ fn time(at: Duration) -> String {
 }
 
 const WIDTH: f64 = 900.0;
-/// Room for times, on the left.
+/// The width of the times on the left.
 const GUTTER: f64 = 60.0;
 const MARGIN: f64 = 16.0;
 const HEAD_HEIGHT: f64 = 62.0;
-/// Where a row's arrow is, below the row's top.
+/// The distance of a row's arrow from the top of the row.
 const LINE_AT: f64 = 22.0;
 
 #[cfg(test)]

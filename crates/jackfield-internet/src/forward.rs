@@ -1,4 +1,4 @@
-//! What machines do with packets that arrive.
+//! Forwards packets that arrive at machines.
 
 use super::port_mapping::is_for_group;
 use super::trace::{TraceEvent, TraceKind};
@@ -30,7 +30,7 @@ impl World {
     }
 
     fn nat_receives(&mut self, node: NodeId, side: Side, at: InterfaceId, mut bytes: Vec<u8>) {
-        // Whether a gateway hears it or not: a router forwards no multicast.
+        // NATs forward no multicast, whether a gateway takes it or not.
         if self.gateway_receives(node, side, &bytes) || is_for_group(&bytes) {
             return;
         }
@@ -127,8 +127,8 @@ impl World {
         }
     }
 
-    /// Returns the interface of a router that leads to an address: onto a network that knows it, else any other that
-    /// has a gateway.
+    /// Returns the interface of a router that leads to an address: one on a network that knows the
+    /// address, else any other that has a gateway.
     fn route_to(&self, node: NodeId, from: InterfaceId, to: Address) -> Option<InterfaceId> {
         let Some(NodeKind::Router { interfaces }) = self.nodes.get(node.0).map(|node| &node.kind)
         else {
@@ -159,7 +159,7 @@ impl World {
         others.clone().find(knows).or(default)
     }
 
-    /// Puts a packet on a link, in pieces if it has to be, or tells its source that it does not fit.
+    /// Puts a packet on a link, fragmented if necessary, or answers its source that it is too big.
     pub(super) fn put_fitting(&mut self, out: InterfaceId, bytes: Vec<u8>) {
         let Some(interface) = self.interfaces.get(out.0) else {
             return;
@@ -182,7 +182,8 @@ impl World {
         }
     }
 
-    /// Sends «too big» back through the machine that found it out, as if it had arrived at `out`.
+    /// Sends a «too big» error back through the machine that found it, as if the packet had
+    /// arrived at `out`.
     fn report_too_big(&mut self, out: InterfaceId, mtu: usize, about: &[u8]) {
         let Some(interface) = self.interfaces.get(out.0) else {
             return;
@@ -196,7 +197,7 @@ impl World {
         }
     }
 
-    /// Sends what a machine has ready.
+    /// Sends the packets that a machine has ready.
     pub(super) fn drain(&mut self, node: NodeId) {
         match self.nodes.get(node.0).map(|node| &node.kind) {
             Some(NodeKind::Host(_)) => self.drain_host(node),

@@ -1,3 +1,5 @@
+//! Hosts: the part of an IP stack between a link and a program.
+
 use std::net::{IpAddr, SocketAddr};
 
 use jackfield_nat::packet::Datagram;
@@ -8,17 +10,18 @@ use super::reassembly::Reassembly;
 use super::world::{InterfaceId, NodeId, NodeKind, World};
 use jackfield_nat::packet::{Headers, Transport, build, verify};
 
-/// A machine with a program.
+/// A host.
 #[derive(Debug, Clone)]
 pub(super) struct Host {
     pub(super) app: Box<dyn App>,
     pub(super) reassembly: Reassembly,
-    /// Packets that were wrong, which no stack would hand to a program.
+    /// Invalid packets, which an IP stack does not pass to programs.
     pub(super) refused: u64,
 }
 
 impl World {
-    /// Hands a packet to the program, as an IP stack would: whole, for one of the host's addresses, and right.
+    /// Passes a packet to the program as an IP stack does: reassembled, for an address of the
+    /// host, and with correct checksums.
     pub(super) fn host_receives(&mut self, node: NodeId, at: InterfaceId, bytes: Vec<u8>) {
         let now = self.now;
         let Some(interface) = self.interfaces.get(at.0) else {
@@ -69,7 +72,7 @@ impl World {
         }
     }
 
-    /// Sends what the program has ready.
+    /// Sends the packets that the program has ready.
     pub(super) fn drain_host(&mut self, node: NodeId) {
         while let Some(bytes) = self.next_of_host(node) {
             self.send_from_host(node, bytes);
@@ -92,7 +95,7 @@ impl World {
         Some(build::udp(source, destination, &data))
     }
 
-    /// Fills in the host's own address for an unspecified one.
+    /// Replaces an unspecified source by the address of the host.
     fn own_source(&self, node: NodeId, source: SocketAddr, to: IpAddr) -> SocketAddr {
         if !source.ip().is_unspecified() {
             return source;
@@ -109,7 +112,8 @@ impl World {
         })
     }
 
-    /// Sends a packet on the interface that has its source address, else on the first that is up.
+    /// Sends a packet on the interface that has its source address, or else on the first that is
+    /// up.
     pub(super) fn send_from_host(&mut self, node: NodeId, bytes: Vec<u8>) {
         let Ok(headers) = Headers::parse_quoted(&bytes) else {
             return;

@@ -1,8 +1,9 @@
-//! A virtual internet: hosts, NATs, firewalls and routers on networks with real packets and virtual time.
+//! A virtual internet: hosts, NATs, firewalls and routers on networks with real packets and
+//! virtual time.
 //!
-//! Everything happens in [`World::step`]: the next packet arrives or the next timer fires, and the clock jumps there, so
-//! a day passes in milliseconds. One seed gives one trace, byte for byte. A world is `Clone`: a clone is a snapshot, and
-//! going back to it is an assignment.
+//! Everything happens in [`World::step`]: the next packet arrives or the next timer fires, and the
+//! clock jumps there, so a day takes milliseconds. One seed gives one trace, byte for byte. A
+//! world is `Clone`: a clone is a snapshot, and an assignment goes back to it.
 //!
 //! ```
 //! use std::time::Duration;

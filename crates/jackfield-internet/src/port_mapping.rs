@@ -1,4 +1,4 @@
-//! Port mapping at the NATs of a world, and the multicast that it needs.
+//! Port mapping gateways at the NATs of a world, and the multicast that they need.
 
 use rand_chacha::rand_core::Rng;
 
@@ -10,7 +10,7 @@ use jackfield_nat::{Address, Nat, Side};
 use jackfield_portmap::{Gateway, GatewayConfig};
 
 impl World {
-    /// Has a NAT lease its ports to the hosts behind it.
+    /// Adds a port mapping gateway to a NAT.
     pub fn map_ports(&mut self, nat: NatBox, config: GatewayConfig) {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
@@ -22,12 +22,12 @@ impl World {
         }
     }
 
-    /// Returns what leases the ports of a NAT.
+    /// Returns the port mapping gateway of a NAT.
     pub fn gateway_of(&self, nat: NatBox) -> Option<&Gateway> {
         self.gateways.get(&nat.node)
     }
 
-    /// Returns a NAT with its gateway, and the interface inside.
+    /// Returns a NAT with its gateway, and its inside interface.
     fn nat_and_gateway(&mut self, node: NodeId) -> Option<(&mut Nat, &mut Gateway, InterfaceId)> {
         let gateway = self.gateways.get_mut(&node)?;
         match &mut self.nodes.get_mut(node.0)?.kind {
@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    /// Hands a packet to the gateway if it is for it.
+    /// Passes a packet to the gateway; returns whether it was for the gateway.
     pub(super) fn gateway_receives(&mut self, node: NodeId, side: Side, bytes: &[u8]) -> bool {
         let now = self.now;
         let Some((nat, gateway, _)) = self.nat_and_gateway(node) else {
@@ -49,7 +49,7 @@ impl World {
         true
     }
 
-    /// Does what is due at a gateway, and sends what it has ready.
+    /// Does what is due at a gateway, and sends its packets.
     pub(super) fn drain_gateway(&mut self, node: NodeId) {
         let now = self.now;
         if let Some((nat, gateway, _)) = self.nat_and_gateway(node) {
@@ -65,7 +65,8 @@ impl World {
         Some((inside, gateway.poll_packet()?))
     }
 
-    /// Brings a packet to everybody on its network; `false` when it is for one host.
+    /// Sends a multicast packet to every machine on its network; returns `false` if the packet is
+    /// unicast.
     pub(super) fn put_multicast(&mut self, from: InterfaceId, bytes: &[u8]) -> bool {
         if !is_for_group(bytes) {
             return false;
@@ -95,12 +96,12 @@ impl World {
     }
 }
 
-/// Returns whether a packet goes to a group.
+/// Returns whether the destination of a packet is a multicast group.
 pub(super) fn is_for_group(bytes: &[u8]) -> bool {
     Headers::parse_quoted(bytes).is_ok_and(|headers| is_multicast(headers.destination))
 }
 
-/// Returns whether an address is that of a group.
+/// Returns whether an address is multicast.
 pub(super) fn is_multicast(address: Address) -> bool {
     match address.to_v4() {
         Some(bits) => bits >> 28 == 0xe,

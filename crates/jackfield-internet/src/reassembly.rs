@@ -1,10 +1,13 @@
+//! Reassembly of fragments at hosts.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jackfield_nat::Address;
 use jackfield_nat::packet::{Headers, build};
 
-/// Puts fragments together, as a host does ([RFC 791 §3.2](https://www.rfc-editor.org/rfc/rfc791#section-3.2)).
+/// Reassembles fragments, as a host does ([RFC 791
+/// §3.2](https://www.rfc-editor.org/rfc/rfc791#section-3.2)).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reassembly {
     parts: BTreeMap<Key, Parts>,
@@ -15,14 +18,14 @@ type Key = (Address, Address, u8, u32);
 #[derive(Debug, Clone)]
 struct Parts {
     since: Instant,
-    /// Data by offset.
+    /// The data by offset.
     pieces: BTreeMap<usize, Vec<u8>>,
-    /// Length of the data, once the last fragment is here.
+    /// The length of the data, once the last fragment has come.
     length: Option<usize>,
 }
 
 impl Reassembly {
-    /// Takes a packet; returns it, or the packet that it completes.
+    /// Takes a packet; returns it, or the datagram that it completes.
     pub(super) fn take(&mut self, now: Instant, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let Ok(headers) = Headers::parse(&bytes) else {
             return Some(bytes);
@@ -70,7 +73,8 @@ impl Parts {
         let mut whole = Vec::with_capacity(length);
         for (offset, piece) in &self.pieces {
             if *offset != whole.len() {
-                return None; // a gap, or an overlap, which nobody honest sends
+                // A fragment is missing, or two overlap, which only attackers send.
+                return None;
             }
             whole.extend(piece);
         }

@@ -1,4 +1,4 @@
-//! Places that hosts are at, ready made: those of libwebrtc's connectivity matrix, and two with proxies.
+//! Ready-made sites for hosts: those of libwebrtc's connectivity matrix, and two with proxies.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,10 +12,10 @@ use jackfield_nat::oracle::Traits;
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig, Policy, Prefix, Translation};
 
-/// A kind of place.
+/// A kind of site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Site {
-    /// A public address, and nothing in the way.
+    /// A public address without a NAT or firewall.
     Open,
     /// Behind [`Profile::FULL_CONE`].
     FullCone,
@@ -33,29 +33,30 @@ pub enum Site {
     NoUdp,
     /// A public address behind a firewall that drops UDP, and TCP connections from outside.
     NoUdpNoIncomingTcp,
-    /// A public address behind a firewall that lets nothing pass but TCP connections from inside to ports 80 and 443.
+    /// A public address behind a firewall that allows only TCP connections from inside to ports 80
+    /// and 443.
     WebOnly,
-    /// Nothing is reachable but a proxy for HTTP CONNECT to port 443.
+    /// A network from which only a proxy is reachable, for HTTP CONNECT to port 443.
     HttpProxy,
-    /// Nothing is reachable but a proxy for SOCKS 5.
+    /// A network from which only a SOCKS 5 proxy is reachable.
     SocksProxy,
 }
 
-/// A place that was built, with room for one host.
+/// A site in a world, with room for one host.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The network that a host is to be attached to.
+    /// The network for the host.
     pub network: NetworkId,
-    /// The address that it is to have.
+    /// The address for the host.
     pub address: IpAddr,
     /// The NATs and firewalls in front of it, innermost first.
     pub boxes: Vec<NatBox>,
-    /// The proxy, and where it is reached.
+    /// The proxy and its address.
     pub proxy: Option<(HostId, SocketAddr)>,
 }
 
 impl Site {
-    /// All, in the order of libwebrtc's `Config` enumeration.
+    /// All sites, in the order of libwebrtc's `Config` enumeration.
     pub const ALL: [Self; 12] = [
         Self::Open,
         Self::FullCone,
@@ -71,7 +72,7 @@ impl Site {
         Self::SocksProxy,
     ];
 
-    /// Returns the name that files and command lines know it by.
+    /// Returns the name of the site in files and on command lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -89,7 +90,8 @@ impl Site {
         }
     }
 
-    /// Returns the NATs and firewalls in front of a host there, innermost first, without their addresses.
+    /// Returns the configurations of the NATs and firewalls in front of the host, innermost first,
+    /// without addresses.
     pub fn chain(self) -> Vec<NatConfig> {
         let nat = |profile: Profile| profile.config(&[]);
         match self {
@@ -106,12 +108,12 @@ impl Site {
         }
     }
 
-    /// Returns what the [oracle](jackfield_nat::oracle) has to know of it for UDP.
+    /// Returns the traits of the site for the UDP [oracle](jackfield_nat::oracle).
     pub fn udp_traits(self) -> Vec<Traits> {
         self.traits(Traits::of)
     }
 
-    /// Returns what the [oracle](jackfield_nat::oracle) has to know of it for TCP.
+    /// Returns the traits of the site for the TCP [oracle](jackfield_nat::oracle).
     pub fn tcp_traits(self) -> Vec<Traits> {
         self.traits(Traits::of_tcp)
     }
@@ -128,10 +130,10 @@ impl Site {
 }
 
 impl World {
-    /// Builds a place on the internet; up to 31 of them, each with a `number` from 1 to 31 of its own.
+    /// Builds a site on the internet. Up to 31 fit, each with a `number` of its own from 1 to 31.
     ///
-    /// Its public addresses are the eight from 203.0.113.(8 × number) on. Hosts behind NATs are in 192.168.(number).0/24,
-    /// and the networks between two NATs are 192.168.(100 + number).0/24.
+    /// The site has the eight public addresses from 203.0.113.(8 × number). Hosts behind NATs are
+    /// in 192.168.(number).0/24, and networks between two NATs are 192.168.(100 + number).0/24.
     pub fn site(&mut self, name: &str, internet: NetworkId, number: u8, site: Site) -> Place {
         let number = number.clamp(1, MOST_SITES);
         let mut place = Place {
@@ -153,8 +155,8 @@ impl World {
             let mut config = config;
             let inner = level == 0;
             let prefix = if config.translation == Translation::None {
-                // A firewall without translation knows no host that it could let strangers reach. This one does: it
-                // maps the host's address to itself.
+                // A firewall without translation has no list of hosts that it could let remotes
+                // reach. This one maps the address of its host to itself for that.
                 config.translation = Translation::Ports;
                 config.one_to_one = vec![(place.address, place.address)];
                 Prefix::new(public(number, 0), 29)
@@ -208,7 +210,7 @@ impl fmt::Display for Site {
     }
 }
 
-/// No site has this name.
+/// An error: no site has this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no site is called that")]
 pub struct UnknownSite;
@@ -222,7 +224,8 @@ impl FromStr for Site {
     }
 }
 
-/// Returns a firewall that refuses by policy alone: what the policy lets pass needs nobody's permission.
+/// Returns a firewall that refuses by its policy alone: its filter lets in whatever the policy
+/// allows.
 fn open_firewall(policy: Policy) -> NatConfig {
     let open = Behaviour {
         mapping: Mapping::EndpointIndependent,

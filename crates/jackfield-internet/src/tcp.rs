@@ -17,21 +17,22 @@ use jackfield_tcp::{Event, Stack, StackLimits};
 pub use client::{Outcome, TcpClient};
 pub use echo::TcpEcho;
 
-/// A program on a host with TCP: it is told what its connections do, and does things to them through the stack.
+/// A program on a host with TCP: it takes the events of its connections, and acts on them through
+/// the stack.
 ///
-/// All methods have defaults but the one for events. UDP is there as it is for every [`App`].
+/// All methods but the one for events have defaults. UDP is available as for every [`App`].
 pub trait TcpProgram: Any + Debug + Send + Clone {
-    /// Begins, once, as soon as the host has an address: the place to listen and to connect.
+    /// Starts, once, as soon as the host has an address: the place to listen and to connect.
     fn start(&mut self, _now: Instant, _stack: &mut Stack) {}
 
-    /// Learns that the host's addresses have changed; [`Stack::addresses`] has them. Connections of addresses that are
-    /// gone stay, silent, until they are ended or time out.
+    /// Takes notice that the addresses of the host have changed; [`Stack::addresses`] returns
+    /// them. Connections of removed addresses stay, silent, until they are ended or time out.
     fn handle_addresses(&mut self, _now: Instant, _stack: &mut Stack) {}
 
-    /// Takes what happened to a connection.
+    /// Takes an event of a connection.
     fn handle_event(&mut self, now: Instant, stack: &mut Stack, event: Event);
 
-    /// Takes a datagram that came to any port of the host.
+    /// Takes a datagram to any port of the host.
     fn handle_datagram(
         &mut self,
         _now: Instant,
@@ -56,7 +57,7 @@ pub trait TcpProgram: Any + Debug + Send + Clone {
     }
 }
 
-/// A host's stack together with the program that uses it.
+/// The TCP stack of a host and the program that uses it.
 #[derive(Debug, Clone)]
 pub struct TcpApp<P> {
     /// The program.
@@ -66,8 +67,8 @@ pub struct TcpApp<P> {
 }
 
 impl<P: TcpProgram> TcpApp<P> {
-    /// Returns a program with a stack that draws its sequence numbers and ports from `seed`, and remembers everything,
-    /// so that a world with it can be cloned at any time.
+    /// Creates a program with a stack that draws its sequence numbers and ports from `seed`. Its
+    /// journal has no limit, so that a world with it can be cloned at any time.
     pub fn new(seed: u64, program: P) -> Self {
         let limits = StackLimits {
             journal: usize::MAX,
@@ -76,7 +77,7 @@ impl<P: TcpProgram> TcpApp<P> {
         Self::with_limits(seed, program, limits)
     }
 
-    /// Returns a program whose stack has limits of its own.
+    /// Creates a program with other limits of its stack.
     pub fn with_limits(seed: u64, program: P, limits: StackLimits) -> Self {
         let mut bytes = [0; 32];
         let (first, _) = bytes.split_at_mut(8);
@@ -93,7 +94,7 @@ impl<P: TcpProgram> TcpApp<P> {
         &self.stack
     }
 
-    /// Does something with the program and the stack, such as a new connection.
+    /// Changes the program and the stack, for example opens a connection.
     pub fn act<R>(&mut self, now: Instant, act: impl FnOnce(&mut P, &mut Stack) -> R) -> R {
         let result = act(&mut self.program, &mut self.stack);
         self.pump(now);

@@ -1,3 +1,5 @@
+//! The trace of a world: every hop of every packet, and every decision of a NAT.
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -5,72 +7,73 @@ use super::world::{InterfaceId, NodeId};
 use jackfield_nat::packet::describe;
 use jackfield_nat::{Side, Verdict};
 
-/// What became of a packet on a hop.
+/// The outcome of a hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HopOutcome {
-    /// It arrives at this interface.
+    /// The packet arrives at this interface.
     Arrived(InterfaceId),
-    /// The link lost it.
+    /// The link lost the packet.
     Lost,
     /// The link's queue was full.
     QueueFull,
-    /// It did not fit the link.
+    /// The packet is larger than the MTU of the link.
     TooBig,
-    /// Nobody on the network has or routes the address.
+    /// No machine on the network has the address or a route to it.
     NoRoute,
     /// The interface is down.
     Down,
 }
 
-/// Something that happened.
+/// An event of a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceEvent {
     /// When, since the world began.
     pub at: Duration,
-    /// To which packet.
+    /// The packet.
     pub bytes: Vec<u8>,
-    /// What.
+    /// The kind of event.
     pub kind: TraceKind,
 }
 
 /// What happened to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TraceKind {
-    /// It was put on a link.
+    /// The packet was put on a link.
     Hop {
-        /// By whom.
+        /// The interface that sent it.
         from: InterfaceId,
-        /// How that ended, and when.
+        /// The outcome.
         outcome: HopOutcome,
         /// When it arrives, since the world began.
         arrives: Duration,
     },
-    /// A NAT or firewall judged it.
+    /// A NAT or firewall decided about the packet.
     Verdict {
-        /// Which one.
+        /// The NAT.
         by: NodeId,
-        /// Where the packet came from.
+        /// The side that the packet came from.
         from: Side,
-        /// How it was judged.
+        /// The verdict.
         verdict: Verdict,
     },
 }
 
-/// Everything that happened, in order.
+/// All events of a world, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     pub(crate) events: Vec<TraceEvent>,
-    /// Nothing is recorded: for worlds that run for very long.
+    /// Whether recording is off, for worlds that run for very long.
     pub(crate) off: bool,
 }
 
 impl Trace {
-    /// Returns everything that happened, in order.
+    /// Returns all events, in order.
     pub fn events(&self) -> &[TraceEvent] {
         &self.events
     }
 
-    /// Writes one line for each event, with every byte of the packet: two worlds agree if these texts do.
+    /// Writes one line for each event, with every byte of the packet. Two worlds are equal if
+    /// these texts are.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for event in &self.events {

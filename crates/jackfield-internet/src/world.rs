@@ -1,3 +1,5 @@
+//! The world: its clock, and the packets under way.
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
@@ -15,19 +17,19 @@ use jackfield_nat::packet::{Headers, build};
 use jackfield_nat::{Address, Nat, Prefix};
 use jackfield_portmap::Gateway;
 
-/// A machine of the world.
+/// Identifies a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(crate) usize);
 
-/// A machine that runs a program.
+/// Identifies a machine that runs a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub(crate) NodeId);
 
-/// A network that machines are attached to.
+/// Identifies a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkId(pub(crate) usize);
 
-/// Where a machine is attached to a network.
+/// Identifies the attachment of a machine to a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceId(pub(crate) usize);
 
@@ -46,9 +48,9 @@ pub struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) networks: Vec<Network>,
     pub(super) interfaces: Vec<Interface>,
-    /// What leases the ports of NATs.
+    /// The port mapping gateways of NATs.
     pub(super) gateways: BTreeMap<NodeId, Gateway>,
-    /// Packets under way, soonest arrival first.
+    /// The packets under way, by arrival.
     arrivals: BinaryHeap<Reverse<Arrival>>,
     next_number: u64,
     timers: Timers<NodeId>,
@@ -65,7 +67,7 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum NodeKind {
     Host(Host),
-    /// Boxed, for a NAT is large.
+    /// Boxed, because a NAT is large.
     Nat {
         nat: Box<Nat>,
         inside: InterfaceId,
@@ -76,20 +78,20 @@ pub(super) enum NodeKind {
     },
 }
 
-/// A network: whoever is attached reaches everybody else on it.
+/// A network, on which every machine reaches every other.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     pub(super) name: String,
-    /// What its interfaces' links are like.
+    /// The link between each of its interfaces and the network.
     pub(super) link: Link,
     pub(super) members: Vec<InterfaceId>,
-    /// Where packets to elsewhere go.
+    /// The interface for packets to other networks.
     pub(super) gateway: Option<InterfaceId>,
-    /// Who leads to which other networks.
+    /// The interfaces that lead to other networks.
     pub(super) routes: Vec<(Prefix, InterfaceId)>,
 }
 
-/// Where a machine is attached to a network.
+/// The attachment of a machine to a network.
 #[derive(Debug, Clone)]
 pub(super) struct Interface {
     pub(super) node: NodeId,
@@ -112,7 +114,7 @@ struct Arrival {
 }
 
 impl World {
-    /// Returns an empty world that begins at `start`; everything random in it comes from `seed`.
+    /// Creates an empty world that begins at `start`; everything random in it comes from `seed`.
     pub fn new(start: Instant, seed: u64) -> Self {
         Self {
             start,
@@ -134,7 +136,7 @@ impl World {
         self.now
     }
 
-    /// Lets the next thing happen; `false` when nothing ever will.
+    /// Processes the next event; returns `false` when there is none.
     pub fn step(&mut self) -> bool {
         let Some(at) = self.next_event() else {
             return false;
@@ -152,7 +154,7 @@ impl World {
         true
     }
 
-    /// Lets happen what happens by `end`, and sets the clock to it.
+    /// Processes all events up to `end`, and sets the clock to it.
     pub fn run_until(&mut self, end: Instant) {
         while self.next_event().is_some_and(|at| at <= end) {
             self.step();
@@ -160,12 +162,13 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// Lets this much time pass.
+    /// Processes the events of this much time.
     pub fn run_for(&mut self, duration: Duration) {
         self.run_until(self.now + duration);
     }
 
-    /// Lets time pass until `done` holds; `false` when it does not within `limit`.
+    /// Processes events until `done` returns true; returns `false` when that does not happen
+    /// within `limit`.
     pub fn run_until_true(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now + limit;
         while !done(self) {
@@ -178,18 +181,18 @@ impl World {
         true
     }
 
-    /// Returns when the next thing happens.
+    /// Returns the time of the next event.
     pub fn next_event(&self) -> Option<Instant> {
         let arrival = self.arrivals.peek().map(|Reverse(arrival)| arrival.at);
         arrival.into_iter().chain(self.timers.next()).min()
     }
 
-    /// Returns everything that happened.
+    /// Returns the trace.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// Starts or stops recording what happens; it is on at first.
+    /// Turns recording on or off; it is on at first.
     pub fn record(&mut self, on: bool) {
         self.trace.off = !on;
     }
@@ -200,7 +203,7 @@ impl World {
         app.downcast_ref()
     }
 
-    /// Does something with the program on a host, and sends what it then wants to send.
+    /// Changes the program on a host, and sends what the program then wants to send.
     pub fn with_app<T: App, R>(
         &mut self,
         host: HostId,
@@ -273,7 +276,7 @@ impl World {
         }
     }
 
-    /// Decides where a packet goes on the network of an interface, and when it is there.
+    /// Decides where a packet goes on the network of an interface, and when it arrives.
     fn carry(&mut self, from: InterfaceId, bytes: &[u8]) -> (HopOutcome, Instant, Option<Instant>) {
         let fail = |outcome| (outcome, self.now, None);
         let Some(interface) = self.interfaces.get(from.0).filter(|it| it.is_up) else {
@@ -285,7 +288,8 @@ impl World {
         self.carry_to(from, to, bytes.len())
     }
 
-    /// Decides whether and when a packet of so many bytes gets from one interface to another on the same network.
+    /// Decides whether and when a packet of a length gets from one interface to another on the
+    /// same network.
     pub(super) fn carry_to(
         &mut self,
         from: InterfaceId,
@@ -325,7 +329,8 @@ impl World {
         (HopOutcome::Arrived(to), at, again)
     }
 
-    /// Returns who on a network takes a packet: the owner of its destination, who routes to it, or the gateway.
+    /// Returns the interface that takes a packet on a network: that of the owner of its
+    /// destination, that of a router to it, or the gateway.
     fn next_hop(&self, network: NetworkId, from: InterfaceId, bytes: &[u8]) -> Option<InterfaceId> {
         let destination = Headers::parse_quoted(bytes).ok()?.destination;
         let network = self.networks.get(network.0)?;
@@ -357,7 +362,7 @@ impl World {
         }));
     }
 
-    /// Sends what a machine wants to send and sets its timer.
+    /// Sends the packets that a machine has ready, and sets its timer.
     pub(super) fn settle(&mut self, node: NodeId) {
         self.drain(node);
         let next = match self.nodes.get(node.0).map(|node| &node.kind) {

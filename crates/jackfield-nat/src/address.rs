@@ -1,13 +1,17 @@
+//! Addresses, endpoints and prefixes of both IP versions in one type each.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An IPv4 or IPv6 address as one number, so that tables hash and compare it in one step.
 ///
-/// IPv4 is kept as its IPv4-mapped form ([RFC 4291 §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2));
-/// such addresses are refused in IPv6 packets, so the two never meet.
+/// An IPv4 address is stored in its IPv4-mapped form ([RFC 4291
+/// §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2)). IPv6 packets with such
+/// addresses are refused, so the two never collide.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
-    // Two words pack tighter than one of 128 bits, which has to be aligned to 16 bytes; tables live by that.
+    // Two words need an alignment of 8 bytes, a `u128` one of 16, and the size of the NAT tables
+    // depends on that.
     high: u64,
     low: u64,
 }
@@ -51,7 +55,7 @@ impl Address {
         (self.high, self.low)
     }
 
-    /// Returns the sum of the address's 16-bit words as they stand in a header.
+    /// Returns the sum of the 16-bit words of the address as they stand in a header.
     pub(crate) fn word_sum(self) -> u32 {
         let words = |pair: u32| (pair >> 16) + (pair & 0xffff);
         match self.to_v4() {
@@ -159,7 +163,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Returns the prefix of `length` bits that `ip` is in; `None` when `length` is too long for the family.
+    /// Returns the prefix of `length` bits that contains `ip`; `None` if `length` is too long for
+    /// the family.
     pub fn new(ip: IpAddr, length: u8) -> Option<Self> {
         let address = Address::from(ip);
         let most = if address.is_v4() { 32 } else { 128 };
@@ -173,7 +178,7 @@ impl Prefix {
         })
     }
 
-    /// Returns a prefix that is known to be one.
+    /// Returns a prefix whose address has no bits beyond `length`; the caller guarantees that.
     pub(crate) const fn fixed(address: Address, length: u8) -> Self {
         Self { address, length }
     }
@@ -194,20 +199,20 @@ impl Prefix {
         self.length
     }
 
-    /// Returns the first address that a machine may have: the one after the network's own.
+    /// Returns the first address for a machine: the one after the address of the network.
     pub fn first_host(&self) -> IpAddr {
         let single = if self.address.is_v4() { 32 } else { 128 };
         Address::from_bits(self.address.bits() | u128::from(self.length < single)).into()
     }
 
-    /// Returns a mask over all 128 bits; an IPv4 prefix always fixes the IPv4-mapped marker.
+    /// Returns a mask over all 128 bits. An IPv4 prefix always fixes the IPv4-mapped marker.
     fn mask(v4: bool, length: u8) -> u128 {
         let length = u32::from(length) + if v4 { 96 } else { 0 };
         u128::MAX.checked_shl(128 - length).unwrap_or(0)
     }
 }
 
-/// Text is no prefix.
+/// An error: the text is not a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an address, a slash and a number of bits, such as 192.168.0.0/16")]
 pub struct PrefixError;
@@ -235,7 +240,7 @@ impl fmt::Debug for Prefix {
     }
 }
 
-/// `::ffff:0:0`, under which IPv4 addresses are kept.
+/// `::ffff:0:0`, the prefix of IPv4-mapped addresses.
 const V4_MAPPED: u128 = 0xffff_0000_0000;
 
 #[cfg(test)]

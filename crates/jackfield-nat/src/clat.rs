@@ -1,11 +1,13 @@
+//! The customer's side of 464XLAT.
+
 use std::net::Ipv4Addr;
 
 use crate::packet::translate::{Header, Quote, error, header, transport};
 use crate::packet::{Headers, Packet, Transport};
 use crate::{Address, DropReason, Endpoint, Prefix};
 
-/// Lets IPv4 programs live on an IPv6-only host: the customer's side of 464XLAT
-/// ([RFC 6877](https://www.rfc-editor.org/rfc/rfc6877)), without any state.
+/// The customer's side of 464XLAT ([RFC 6877](https://www.rfc-editor.org/rfc/rfc6877)): it lets
+/// IPv4 programs run on an IPv6-only host, and keeps no state.
 ///
 /// ```
 /// use jackfield_nat::packet::{Headers, Packet, build};
@@ -22,17 +24,17 @@ use crate::{Address, DropReason, Endpoint, Prefix};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Clat {
-    /// What stands for the host's own IPv4 addresses.
+    /// The prefix that stands for the IPv4 addresses of the host.
     pub local: Prefix,
-    /// What stands for everybody else's.
+    /// The prefix that stands for all other IPv4 addresses.
     pub pref64: Prefix,
 }
 
 impl Clat {
-    /// Turns a packet of the host into one of IPv6, which needs [`Packet::HEADROOM`].
+    /// Translates an IPv4 packet from the host to IPv6. The buffer needs [`Packet::HEADROOM`].
     ///
     /// # Errors
-    /// Says why the packet cannot be said in IPv6; its bytes are of no use then.
+    /// Fails when the packet has no equivalent in IPv6; its bytes are then undefined.
     pub fn to_v6(&self, packet: &mut Packet<'_>) -> Result<(), DropReason> {
         let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
         if !headers.is_v4() {
@@ -50,11 +52,13 @@ impl Clat {
         })
     }
 
-    /// Turns a packet for the host into one of IPv4. A source that stands for no IPv4 address, such as a router on the
-    /// way, becomes 192.0.0.8 ([RFC 7600 §4.8](https://www.rfc-editor.org/rfc/rfc7600#section-4.8)).
+    /// Translates an IPv6 packet for the host to IPv4. A source that stands for no IPv4 address,
+    /// such as a router on the path, becomes 192.0.0.8 ([RFC 7600
+    /// §4.8](https://www.rfc-editor.org/rfc/rfc7600#section-4.8)).
     ///
     /// # Errors
-    /// Says why the packet cannot be said in IPv4 or is not for the host; its bytes are of no use then.
+    /// Fails when the packet has no equivalent in IPv4 or is not for the host; its bytes are then
+    /// undefined.
     pub fn to_v4(&self, packet: &mut Packet<'_>) -> Result<(), DropReason> {
         let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
         if headers.is_v4() {
@@ -69,7 +73,7 @@ impl Clat {
     }
 }
 
-/// Gives a packet, or an error and the packet in it, the addresses of the other version.
+/// Translates a packet, or an error with the packet quoted in it, to the other IP version.
 fn cross(
     packet: &mut Packet<'_>,
     headers: &Headers,
@@ -107,7 +111,7 @@ fn cross(
     }
 }
 
-/// Returns both ends with the ports that they have already.
+/// Returns both ends with the ports that the packet already has.
 fn ends(headers: &Headers, source: Address, destination: Address) -> (Endpoint, Endpoint) {
     let port = |endpoint: Option<Endpoint>| endpoint.map_or(0, |endpoint| endpoint.port);
     (
@@ -126,7 +130,7 @@ fn extract(prefix: Prefix, address: Address) -> Option<Address> {
     Some(v4.into())
 }
 
-/// The IPv4 address of whoever has none.
+/// The IPv4 dummy address (RFC 7600), for sources without an IPv4 address.
 const DUMMY_ADDRESS: Address = Address::v4(0xc000_0008);
 
 #[cfg(test)]

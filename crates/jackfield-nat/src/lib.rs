@@ -1,8 +1,9 @@
-//! NAT behaviours, sans-IO: one core that acts as any NAT in the field does, on real IPv4 and IPv6 packets.
+//! NAT behaviours, sans-IO: one core that behaves like any NAT in the field, on real IPv4 and IPv6
+//! packets.
 //!
-//! A [`Nat`] is told the time and handed packets; it changes them in place or says why it drops them. It has no socket,
-//! no clock and no randomness but its seed, so the same NAT runs in unit tests, in a virtual internet, under a fuzzer
-//! and on a TUN device.
+//! A [`Nat`] takes the time and packets; it changes a packet in place or returns why it drops it.
+//! It has no socket, no clock and no randomness except its seed, so the same NAT runs in unit
+//! tests, in a virtual internet, under a fuzzer and on a TUN device.
 //!
 //! ```
 //! use jackfield_nat::packet::{Headers, Packet, build};
@@ -21,17 +22,18 @@
 //! # Parts
 //!
 //! - [`Nat`] and its [`NatConfig`]: the core. Every drop has a [`DropReason`] and a counter.
-//! - [`profile`]: NATs by name, each with the requirements it breaks on purpose.
-//! - [`oracle`]: whether two hosts behind given NATs must find a direct path, and why.
+//! - [`profile`]: NATs by name, each with the requirements that it violates.
+//! - [`oracle`]: predicts whether two hosts behind given NATs find a direct path, and why.
 //! - [`pcapng`]: captures for Wireshark.
-//! - [`packet`]: packets as bytes: reading, building, changing in place.
+//! - [`packet`]: packets as bytes: parse, build, change in place.
 //!
 //! # Standards
 //!
 //! - [x] [RFC 4787](https://www.rfc-editor.org/rfc/rfc4787) UDP, REQ-1 to REQ-14
 //! - [x] [RFC 5382](https://www.rfc-editor.org/rfc/rfc5382) TCP, REQ-1 to REQ-10
 //! - [x] [RFC 5508](https://www.rfc-editor.org/rfc/rfc5508) ICMP, REQ-1 to REQ-8 and REQ-10
-//! - [x] [RFC 6888](https://www.rfc-editor.org/rfc/rfc6888) carrier-grade NATs; of REQ-9 and REQ-10 the NAT's part
+//! - [x] [RFC 6888](https://www.rfc-editor.org/rfc/rfc6888) carrier-grade NATs; of REQ-9 and
+//!   REQ-10 the NAT's part
 //! - [x] [RFC 7857](https://www.rfc-editor.org/rfc/rfc7857) updates to the first three
 //! - [x] [RFC 6296](https://www.rfc-editor.org/rfc/rfc6296) NPTv6
 //! - [x] [RFC 6146](https://www.rfc-editor.org/rfc/rfc6146) NAT64, with the addresses of
@@ -39,8 +41,9 @@
 //!   [RFC 7915](https://www.rfc-editor.org/rfc/rfc7915)
 //! - [x] [RFC 6877](https://www.rfc-editor.org/rfc/rfc6877) 464XLAT, the customer's side: [`Clat`]
 //!
-//! Left out on purpose: protocols without ports, which a NAT cannot share an address among; and application-level
-//! gateways but for the evil one, [`NatConfig::alg`], which shows why they are a bad idea.
+//! Left out on purpose: protocols without ports, because a NAT cannot share an address among their
+//! users, and application-level gateways. [`NatConfig::alg`] is an exception that shows why they
+//! do harm.
 //!
 //! # Features
 //!

@@ -1,4 +1,4 @@
-//! The NAT itself: what [`Nat::outbound`] and [`Nat::inbound`] do with a packet, file by file.
+//! The NAT core: what [`Nat::outbound`] and [`Nat::inbound`] do with a packet, one step per file.
 
 mod alg;
 mod assign;
@@ -63,39 +63,43 @@ use queue::Queue;
 use syn::HeldSyns;
 use table::Table;
 
-/// A network address translator: two sides, packets in, the same packets out with other addresses, or a reason why not.
+/// A network address translator, which changes the addresses of packets in place or says why it
+/// drops them.
 ///
-/// It has no sockets and no clock. A driver hands it each packet with the time, sends it on as the [`Verdict`] says,
-/// sends what [`Nat::poll_transmit`] gives, and calls [`Nat::handle_timeout`] at [`Nat::next_timeout`]. The same
-/// config, seed and packets give the same bytes. A clone is a snapshot: both go on from the same state.
+/// It has no sockets and no clock. A driver passes each packet with the time, sends it on as the
+/// [`Verdict`] says, sends what [`Nat::poll_transmit`] returns, and calls [`Nat::handle_timeout`]
+/// at [`Nat::next_timeout`]. The same config, seed and packets give the same bytes. A clone is a
+/// snapshot: both continue from the same state.
 #[derive(Debug, Clone)]
 pub struct Nat {
     config: NatConfig,
-    /// The config's external addresses, as packets carry them.
+    /// The config's external addresses in the form in which packets carry them.
     externals: Vec<Address>,
-    /// One-to-one pairs, inside first.
+    /// One-to-one pairs of an inside and an outside address.
     one_to_one: Vec<(Address, Address)>,
     table: Table,
     hit: HitPath,
     hosts: Hosts,
-    /// How many hosts have been given an external address of their own, so that they take turns.
+    /// How many hosts have been paired with an external address. Hosts are paired in turn, so that
+    /// no address serves many more hosts than another.
     hosts_paired: usize,
     /// Ports in use, by external address and protocol.
     pools: BTreeMap<usize, Pool>,
     /// Ports without a mapping that wait in the queue to be free again.
     resting_ports: usize,
-    /// The last port given out in sequence.
+    /// The last port that sequential assignment chose.
     cursor: Option<u16>,
-    /// The last IPv4 identification given out.
+    /// The last IPv4 identification that the NAT wrote into a packet.
     last_id: u16,
     queue: Queue,
     datagrams: Datagrams,
     held_syns: HeldSyns,
-    /// Connections to the router itself, which conntrack keeps apart from those of the hosts, and when they end.
+    /// Connections to the router itself, with the time at which each ends. Connection tracking
+    /// keeps them in one table with those of the hosts, so a host cannot use their endpoints.
     local: SeededMap<key::FlowKey, Instant>,
-    /// Whom the forwards let in that do not let everybody in.
+    /// Remote addresses that a restricted forward admits.
     forward_filters: BTreeMap<(config::Protocol, Endpoint), Vec<RemoteFilter>>,
-    /// How often everything was forgotten.
+    /// How often the NAT has lost its state.
     resets: u64,
     errors: ErrorLimiter,
     transmits: VecDeque<Transmit>,
@@ -103,19 +107,19 @@ pub struct Nat {
     counters: NatCounters,
 }
 
-/// A packet that the NAT sends of its own accord, or had held.
+/// A packet that the NAT itself sends: an ICMP error, a fragment, or a packet that it held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
-    /// The side it leaves on.
+    /// The side on which the packet leaves.
     pub side: Side,
-    /// The whole packet.
+    /// The IP packet, header included.
     pub bytes: Vec<u8>,
 }
 
 impl Nat {
-    /// Returns a NAT without any mapping but the configured ones.
+    /// Creates a NAT whose only mappings are the configured forwards.
     ///
-    /// The seed decides every random port; keep it secret where the ports have to be hard to guess.
+    /// The seed determines every random port. Keep it secret where ports must be hard to guess.
     pub fn new(config: NatConfig, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let seed = Seed::new([rng.next_u64(), rng.next_u64()]);
@@ -149,6 +153,8 @@ impl Nat {
 
     /// Translates a packet from inside.
     pub fn outbound(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
+        // State is expired before the packet is looked up, so that a packet that comes after the
+        // timeout never revives a mapping, however late the driver calls `handle_timeout`.
         self.expire(now);
         if self.hit(now, Side::Inside, packet).is_some() {
             return Verdict::Forward;
@@ -173,29 +179,32 @@ impl Nat {
         verdict
     }
 
-    /// Ends what has been idle for too long by `now` and answers what has waited long enough.
+    /// Ends mappings and flows that have been idle for too long at `now`, and refuses held SYNs
+    /// whose wait is over.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.expire(now);
     }
 
-    /// Returns when [`Nat::handle_timeout`] has something to look at; it may then find that nothing is due yet.
+    /// Returns when to call [`Nat::handle_timeout`]; at that time nothing may be due yet, because
+    /// a timer is not moved when a packet refreshes its flow.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         self.queue.next()
     }
 
-    /// Takes the next packet that the NAT sends of its own accord; drain it after every other call.
+    /// Takes the next packet that the NAT itself sends. Call it until it returns `None` after
+    /// every other call.
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
 
-    /// Returns how many packets met which end.
+    /// Returns the counters of forwarded, held and dropped packets.
     pub fn counters(&self) -> &NatCounters {
         &self.counters
     }
 
-    /// Returns what makes this NAT differ from others.
+    /// Returns the configuration.
     pub fn config(&self) -> &NatConfig {
         &self.config
     }
@@ -212,8 +221,11 @@ impl Nat {
         self.transmits.push_back(Transmit { side, bytes });
     }
 
-    /// Tells the sender of `about`, a packet that came from `side`, what is wrong with it.
+    /// Sends an ICMP error about the packet `about` to its sender on `side`, unless the rate
+    /// limits suppress it.
     fn send_error(&mut self, now: Instant, side: Side, error: IcmpError, about: &[u8]) {
+        // The limit is for the receiver of the error: a host that provokes errors must not use up
+        // what others need (RFC 1812 §4.3.2.8 asks for a rate limit).
         let Ok(headers) = Headers::parse_quoted(about) else {
             return;
         };
@@ -230,7 +242,8 @@ impl Nat {
         }
     }
 
-    /// Returns the address that the NAT speaks from on a side, in the family of `about`.
+    /// Returns the source address of the ICMP errors that the NAT sends on a side, in the family
+    /// of `about`.
     fn own_address(&self, side: Side, about: &[u8]) -> Option<Address> {
         let v4 = about.first().map(|byte| byte >> 4) == Some(4);
         let inside = self.config.inside.map(Address::from);
@@ -242,7 +255,7 @@ impl Nat {
         candidates.find(|address| address.is_v4() == v4)
     }
 
-    /// Returns whether inside endpoints get ports of the NAT's own.
+    /// Returns whether inside endpoints are mapped to ports of the NAT.
     fn translates_ports(&self) -> bool {
         match self.config.translation {
             Translation::Ports | Translation::Nat64 { .. } => true,
@@ -261,7 +274,7 @@ impl Nat {
         self.externals.iter().position(|mine| *mine == address)
     }
 
-    /// Returns whether packets from outside to `address` are for this NAT to translate.
+    /// Returns whether the NAT translates packets from outside to `address`.
     fn is_external(&self, address: Address) -> bool {
         self.translates_ports()
             && (self.externals.contains(&address) || self.one_to_one_internal(address).is_some())
@@ -293,7 +306,8 @@ impl Nat {
     }
 }
 
-/// Returns the one-to-one pairs that can be: of addresses whose IP versions the NAT joins, if it translates at all.
+/// Returns the one-to-one pairs that are valid: both addresses are of IP versions that the NAT
+/// joins, and the NAT translates at all.
 fn pairs(config: &NatConfig) -> Vec<(Address, Address)> {
     let pairs = match config.translation {
         Translation::Ports | Translation::Nat64 { .. } => config.one_to_one.iter(),

@@ -10,46 +10,51 @@ use crate::{
 
 pub use why::why;
 
-/// What the path between two hosts will be.
+/// The path between two hosts that the oracle predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Path {
-    /// Hole punching finds a direct path, whatever the order and timing of packets.
+    /// Hole punching finds a direct path, in whatever order packets arrive.
     Direct,
-    /// Whether there is a direct path depends on who sends first or on which port or address a NAT happens to choose.
+    /// A direct path exists or not depending on which host sends first, or on the port or address
+    /// that a NAT happens to choose.
     Luck,
     /// No direct path exists; a relay is needed.
     Relay,
 }
 
-/// What matters of a NAT to the question whether hole punching works through it, for UDP or for TCP.
+/// The properties of a NAT that decide whether hole punching works through it, for UDP or for TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Traits {
     /// How the outside endpoint depends on the destination, as seen from outside.
     pub mapping: Mapping,
-    /// Who may answer.
+    /// Which remotes may send to it.
     pub filtering: Filtering,
-    /// Mappings of one host may have different external addresses.
+    /// Whether mappings of one host may have different external addresses (arbitrary pooling, RFC
+    /// 4787 §4.1).
     pub wanders: bool,
-    /// A packet that comes too early makes the mapping towards its sender another one: Linux's conntrack.
+    /// Whether a packet of the peer that comes too early gives the mapping towards it another
+    /// port, as Linux's connection tracking does.
     pub clashes: bool,
-    /// Nothing of this protocol passes.
+    /// Whether a firewall blocks the protocol.
     pub blocked: bool,
-    /// No second mapping of one inside endpoint can be made: it sends nothing new, and only answers.
+    /// Whether an inside endpoint can have only one mapping: it can answer, but cannot send to a
+    /// second destination.
     pub mute: bool,
-    /// Chance decides whether the outside endpoint depends on the destination.
+    /// Whether chance decides if the outside endpoint depends on the destination.
     pub varies: bool,
-    /// A mapping has the inside port wherever that is free.
+    /// Whether a mapping has the inside port if that is free.
     pub preserves: bool,
-    /// One port of two inside hosts may look like one endpoint from outside, as long as their destinations differ.
+    /// Whether two inside hosts can share one outside endpoint as long as their destinations
+    /// differ.
     pub merges: bool,
-    /// A port that has to be preserved and is taken is not given, to whatever destination.
+    /// Whether a mapping is refused when the port to preserve is taken, whatever the destination.
     pub refuses: bool,
-    /// It refuses the ports below 1024 that a NAT further in may have chosen.
+    /// Whether it refuses inside ports below 1024, which a NAT further in may have chosen.
     pub narrow: bool,
 }
 
 impl Traits {
-    /// A NAT with this mapping and filtering and nothing strange about it.
+    /// Returns the traits of a NAT with this mapping and filtering and no other peculiarity.
     pub const fn plain(mapping: Mapping, filtering: Filtering) -> Self {
         Self {
             mapping,
@@ -66,8 +71,9 @@ impl Traits {
         }
     }
 
-    /// Returns the same NAT as a host sees it whose port is forwarded, by hand or by a port mapping protocol
-    /// (PCP, NAT-PMP or UPnP): it has one outside endpoint, from which it answers, and everybody may send to it.
+    /// Returns the traits of the same NAT for a host whose port is forwarded, by hand or by a port
+    /// mapping protocol (PCP, NAT-PMP or UPnP). The host has one outside endpoint, answers from
+    /// it, and every remote may send to it.
     #[must_use]
     pub const fn forwarded(self) -> Self {
         Self {
@@ -76,12 +82,12 @@ impl Traits {
         }
     }
 
-    /// Returns what matters of a NAT's config to UDP, for a host whose own ports are 1024 or above.
+    /// Returns the traits of a NAT for UDP, for a host whose own ports are 1024 or above.
     pub fn of(config: &NatConfig) -> Self {
         Self::of_protocol(config, Protocol::Udp)
     }
 
-    /// Returns what matters of a NAT's config to TCP, for a host whose own ports are 1024 or above.
+    /// Returns the traits of a NAT for TCP, for a host whose own ports are 1024 or above.
     pub fn of_tcp(config: &NatConfig) -> Self {
         Self::of_protocol(config, Protocol::Tcp)
     }
@@ -94,7 +100,8 @@ impl Traits {
         let mut traits = Self::plain(behaviour.mapping, behaviour.filtering);
         traits.blocked = !config.policy.allows(Side::Inside, protocol, 3478);
         if !config.policy.allows(Side::Outside, protocol, 3478) {
-            // What may not begin outside comes in only as an answer to what has been sent there.
+            // What may not start outside comes in only as an answer, so the filter is as strict as
+            // can be.
             traits.filtering = Filtering::AddressAndPortDependent;
         }
         match config.translation {
@@ -126,13 +133,14 @@ impl Traits {
         traits
     }
 
-    /// Mappings that depend on the destination and yet keep the port are no different from outside.
+    /// Applies the port assignment to a mapping that depends on the destination: one that keeps
+    /// the port looks endpoint-independent from outside.
     fn apply_port_assignment(&mut self, config: &NatConfig) {
         let ports = &config.ports;
         let preserves = ports.assignment == Assignment::Preserve;
         let covers = *ports.range.start() <= 1024 && *ports.range.end() == u16::MAX;
         if ports.overlap {
-            // Only the remotes that a mapping is for find it behind a shared port.
+            // A shared port leads to a mapping only from the remotes that the mapping is for.
             self.filtering = self.filtering.max(match self.mapping {
                 Mapping::EndpointIndependent => Filtering::EndpointIndependent,
                 Mapping::AddressDependent => Filtering::AddressDependent,
@@ -154,11 +162,13 @@ impl Traits {
     }
 }
 
-/// Says whether a direct path must exist between two hosts, each behind a chain of NATs, innermost first.
+/// Predicts the path between two hosts, each behind a chain of NATs, innermost first.
 ///
-/// The traits of both chains are for one protocol: [`Traits::of`] for UDP, [`Traits::of_tcp`] for TCP.
+/// The traits of both chains are for one protocol: [`Traits::of`] for UDP, [`Traits::of_tcp`] for
+/// TCP.
 ///
-/// An empty chain is a host with a public address. The chains share no NAT; see [`oracle_behind`] for those that do.
+/// An empty chain is a host with a public address. The chains share no NAT; see [`oracle_behind`]
+/// for those that do.
 pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
     let mut seen = BTreeSet::new();
     for a in alternatives(a) {
@@ -173,10 +183,10 @@ pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
     }
 }
 
-/// Says whether a direct path must exist between two hosts whose chains meet in shared NATs, innermost first.
+/// Predicts the path between two hosts whose chains end in shared NATs, innermost first.
 ///
-/// `hairpins` says whether the innermost shared NAT hairpins with the external source. Without a NAT of its own on
-/// either side, two hosts are on one link and need none of this.
+/// `hairpins` says whether the innermost shared NAT hairpins with the external source. Two hosts
+/// without a NAT of their own are on one link, and their path is direct.
 pub fn oracle_behind(a: &[Traits], b: &[Traits], shared: &[Traits], hairpins: bool) -> Path {
     let Some(meeting) = shared.first() else {
         return oracle(a, b);
@@ -187,8 +197,9 @@ pub fn oracle_behind(a: &[Traits], b: &[Traits], shared: &[Traits], hairpins: bo
     if !hairpins {
         return Path::Relay;
     }
-    // Further out than the meeting point a NAT is seen by nobody but the STUN server: a hairpinned packet has to
-    // carry the meeting NAT's own address, so anything beyond it makes the learned address useless.
+    // Beyond the meeting point a NAT is seen by the STUN server only. A hairpinned packet has to
+    // carry the address of the meeting NAT itself, so with a NAT beyond it the learned address is
+    // useless.
     if shared.len() > 1 {
         return Path::Relay;
     }
@@ -196,13 +207,14 @@ pub fn oracle_behind(a: &[Traits], b: &[Traits], shared: &[Traits], hairpins: bo
     oracle(&chain(a), &chain(b))
 }
 
-/// Returns whether a first packet gets in on either side, chance aside: the answer to it then makes the pair.
+/// Returns whether a first packet gets in on either side, chance aside. The answer to it then
+/// makes the pair of candidates.
 fn punch(a: &[Traits], b: &[Traits]) -> bool {
     !a.iter().chain(b).any(|nat| nat.blocked) && (gets_in(a, b) || gets_in(b, a))
 }
 
-/// Returns whether what `sender` sends to the reflexive endpoint of `receiver` gets in, once `receiver` has sent to
-/// the reflexive endpoint of `sender`.
+/// Returns whether packets from `sender` to the reflexive endpoint of `receiver` get in, once
+/// `receiver` has sent to the reflexive endpoint of `sender`.
 fn gets_in(sender: &[Traits], receiver: &[Traits]) -> bool {
     if is_mute(sender) {
         return false;
@@ -211,7 +223,7 @@ fn gets_in(sender: &[Traits], receiver: &[Traits]) -> bool {
     let same_address = !changes_address(sender);
     (1..=receiver.len()).all(|depth| {
         let chain = receiver.get(..depth).unwrap_or_default();
-        // A mapping that depends on the destination has sent to the STUN server only.
+        // A mapping that depends on the destination has only sent to the STUN server.
         let has_sent = !is_dependent(chain);
         match chain.last().map(|nat| nat.filtering) {
             None | Some(Filtering::EndpointIndependent) => true,
@@ -221,54 +233,55 @@ fn gets_in(sender: &[Traits], receiver: &[Traits]) -> bool {
     })
 }
 
-/// Returns whether a chain's outside endpoint depends on the destination: whether that of any of its NATs does.
+/// Returns whether the outside endpoint of a chain depends on the destination, because that of one
+/// of its NATs does.
 fn is_dependent(chain: &[Traits]) -> bool {
     chain
         .iter()
         .any(|nat| nat.mapping != Mapping::EndpointIndependent)
 }
 
-/// Returns whether a chain's outside address may depend on the destination.
+/// Returns whether the outside address of a chain may depend on the destination.
 fn changes_address(chain: &[Traits]) -> bool {
     let mut nats = chain.iter().enumerate();
     nats.any(|(depth, nat)| nat.wanders && is_dependent(chain.get(..=depth).unwrap_or_default()))
 }
 
-/// Returns whether a chain lets nothing new out: whether a NAT of it, asked for a second mapping of one inside
-/// endpoint, refuses.
+/// Returns whether a chain lets nothing new out, because a NAT of it refuses a second mapping of
+/// one inside endpoint.
 fn is_mute(chain: &[Traits]) -> bool {
     let mut inner = chain.iter().enumerate();
     inner.any(|(depth, nat)| nat.mute && !is_dependent(chain.get(..depth).unwrap_or_default()))
 }
 
-/// Replaces what depends on chance by each of its outcomes.
+/// Returns the chain once for each outcome of what depends on chance.
 fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
     let mut chains = vec![Vec::new()];
     for (depth, nat) in chain.iter().enumerate() {
         let mut outcomes = outcomes(*nat);
-        // A mapping that wanders to another address and keeps its port is the same again once a NAT further out has
-        // given both addresses one.
+        // A mapping that gets another address and keeps its port is the same again once a NAT
+        // further out gives both addresses one.
         let outer = chain.get(depth + 1..).unwrap_or_default();
         if nat.wanders && nat.preserves && outer.iter().any(|nat| nat.merges) {
             outcomes.push(Traits {
                 mapping: Mapping::EndpointIndependent,
                 mute: false,
-                ..sober(*nat)
+                ..without_chance(*nat)
             });
         }
         let inner = chain.get(..depth).unwrap_or_default();
         if nat.narrow && inner.iter().any(|nat| !nat.preserves) {
             outcomes.push(Traits {
                 blocked: true,
-                ..sober(*nat)
+                ..without_chance(*nat)
             });
         }
-        // Or such a NAT gives the port to one of the addresses only.
+        // Or the NAT further out gives the port to only one of the addresses.
         let moves = is_dependent(chain.get(..=depth).unwrap_or_default());
         if nat.wanders && nat.preserves && moves && outer.iter().any(|nat| nat.refuses) {
             outcomes.push(Traits {
                 mute: true,
-                ..sober(*nat)
+                ..without_chance(*nat)
             });
         }
         chains = chains
@@ -283,8 +296,8 @@ fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
     chains
 }
 
-/// Returns a NAT's traits without those that chance decides.
-fn sober(nat: Traits) -> Traits {
+/// Returns the traits of a NAT without those that depend on chance.
+fn without_chance(nat: Traits) -> Traits {
     Traits {
         wanders: false,
         clashes: false,
@@ -294,27 +307,27 @@ fn sober(nat: Traits) -> Traits {
 }
 
 fn outcomes(nat: Traits) -> Vec<Traits> {
-    let sober = sober(nat);
-    let mut outcomes = vec![sober];
+    let without_chance = without_chance(nat);
+    let mut outcomes = vec![without_chance];
     if nat.clashes {
         outcomes.push(Traits {
             mapping: Mapping::AddressAndPortDependent,
-            ..sober
+            ..without_chance
         });
     }
     if nat.varies {
         outcomes.push(Traits {
             mapping: Mapping::EndpointIndependent,
-            ..sober
+            ..without_chance
         });
     }
     if nat.wanders {
-        // Another address may have the port free that has to be preserved.
+        // The port to preserve may be free at another address.
         for wanders in [true, false] {
             outcomes.push(Traits {
                 wanders,
                 mute: false,
-                ..sober
+                ..without_chance
             });
         }
     }

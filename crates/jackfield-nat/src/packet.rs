@@ -1,4 +1,5 @@
-//! IPv4 and IPv6 packets as bytes: read, changed in place with incremental checksum updates, built, described.
+//! IPv4 and IPv6 packets as bytes: parsed, changed in place with incremental checksum updates,
+//! built, described.
 
 pub mod build;
 pub mod bytes;
@@ -26,7 +27,8 @@ pub use verify::{ChecksumError, verify};
 
 /// A packet in the caller's buffer, with room around it for headers to grow.
 ///
-/// Only NAT64 changes a packet's length: IPv4 to IPv6 needs [`Packet::HEADROOM`] bytes before the packet.
+/// Only NAT64 changes a packet's length: IPv4 to IPv6 needs [`Packet::HEADROOM`] bytes before the
+/// packet.
 #[derive(Debug)]
 pub struct Packet<'a> {
     buffer: &'a mut [u8],
@@ -35,8 +37,8 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// How much room before a packet is enough for every translation, in bytes: a longer IP header and a fragment
-    /// header, twice in ICMP errors.
+    /// How much room before a packet is enough for every translation, in bytes: a longer IP header
+    /// and a fragment header, twice in ICMP errors.
     pub const HEADROOM: usize = 56;
 
     /// Takes a packet that fills its buffer.
@@ -86,7 +88,8 @@ impl<'a> Packet<'a> {
 
     /// Becomes another packet; returns whether there was room.
     pub(crate) fn replace(&mut self, new: &[u8]) -> bool {
-        // What ends where the old one ends leaves room in front, which a next translation may need.
+        // What ends where the old one ends leaves room in front, which a next translation may
+        // need.
         let start = self.end.saturating_sub(new.len());
         let Some(place) = self.buffer.get_mut(start..start + new.len()) else {
             return false;

@@ -1,8 +1,9 @@
-//! Captures for Wireshark ([pcapng](https://ietf-opsawg-wg.github.io/draft-ietf-opsawg-pcap/draft-ietf-opsawg-pcapng.html)).
+//! Captures for Wireshark
+//! ([pcapng](https://ietf-opsawg-wg.github.io/draft-ietf-opsawg-pcap/draft-ietf-opsawg-pcapng.html)).
 
 use std::time::Duration;
 
-/// Returns how a capture file begins that is to have these interfaces, numbered from 0.
+/// Returns the beginning of a capture file with these interfaces, which are numbered from 0.
 pub fn file_header<T: AsRef<str>>(interfaces: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut file = Vec::new();
     block(&mut file, SECTION_HEADER, &section_header());
@@ -16,8 +17,8 @@ pub fn file_header<T: AsRef<str>>(interfaces: impl IntoIterator<Item = T>) -> Ve
     file
 }
 
-/// Returns what goes into a capture file for a packet that an interface saw `at` a time since 1970, with a comment of
-/// up to 64 KiB.
+/// Returns the block of a packet that an interface saw at a time since 1970, with a comment of up
+/// to 64 KiB. Blocks are appended to the file.
 pub fn packet_block(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
     let mut file = Vec::new();
     block(
@@ -92,11 +93,12 @@ const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
-/// IP packets after four bytes of address family. LINKTYPE_RAW would need none, but libpcap compares it with its own
-/// number for raw packets, which is another, and so refuses files with more than one such interface.
+/// IP packets after four bytes of address family. LINKTYPE_RAW would be simpler, but libpcap
+/// compares it with its own number for raw packets, which is a different one, and so refuses files
+/// with more than one raw interface.
 const LINKTYPE_LOOP: u16 = 108;
 const AF_INET: u32 = 2;
-/// As NetBSD and OpenBSD number it, of the numbers that readers know.
+/// The number of NetBSD and OpenBSD, one of those that readers know.
 const AF_INET6: u32 = 24;
 const END_OF_OPTIONS: u16 = 0;
 const COMMENT: u16 = 1;

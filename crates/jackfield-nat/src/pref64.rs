@@ -1,17 +1,18 @@
-//! IPv4 addresses in IPv6 addresses ([RFC 6052 §2.2](https://www.rfc-editor.org/rfc/rfc6052#section-2.2)).
+//! IPv4 addresses embedded in IPv6 addresses ([RFC 6052
+//! §2.2](https://www.rfc-editor.org/rfc/rfc6052#section-2.2)).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::{Address, Prefix};
 
 impl Prefix {
-    /// `64:ff9b::/96`, which networks without a prefix of their own use for IPv4 addresses
-    /// ([RFC 6052 §2.1](https://www.rfc-editor.org/rfc/rfc6052#section-2.1)).
+    /// The well-known prefix `64:ff9b::/96`, for networks without a prefix of their own ([RFC 6052
+    /// §2.1](https://www.rfc-editor.org/rfc/rfc6052#section-2.1)).
     pub const WELL_KNOWN_64: Self = Self::fixed(Address::v6(0x64_ff9b << 96), 96);
 
     /// Returns the IPv6 address under this prefix that stands for an IPv4 address.
     ///
-    /// `None` when the prefix is not one of 32, 40, 48, 56, 64 or 96 bits of IPv6.
+    /// Returns `None` when the prefix is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits.
     ///
     /// ```
     /// use jackfield_nat::Prefix;
@@ -36,7 +37,8 @@ impl Prefix {
 
     /// Returns the IPv4 address that an IPv6 address under this prefix stands for.
     ///
-    /// `None` when it is not under the prefix, or the prefix is of no length that [`Prefix::embed`] takes.
+    /// Returns `None` when the address is not under the prefix, or the prefix has another length
+    /// than [`Prefix::embed`] accepts.
     pub fn extract(&self, ip: Ipv6Addr) -> Option<Ipv4Addr> {
         let bits = ip.to_bits();
         if !self.contains(ip.into()) {
@@ -64,11 +66,12 @@ impl Prefix {
     }
 }
 
-/// How an IPv4 address lies in an IPv6 address.
+/// Where an IPv4 address lies in an IPv6 address.
 enum Split {
     /// In its last 32 bits.
     None,
-    /// So many bits of it end at bit 64, the others begin at bit 72: the eight in between stay zero.
+    /// This many bits end at bit 64, and the rest begins at bit 72. The eight bits between stay
+    /// zero.
     After(u32),
 }
 

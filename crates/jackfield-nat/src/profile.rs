@@ -1,7 +1,8 @@
-//! NATs by name, each with the requirements it breaks on purpose.
+//! NATs by name, each with the requirements that it violates.
 //!
-//! A [`Profile`] makes a [`NatConfig`] from the external addresses it shall have. What a profile does differently from the
-//! RFCs is data, not prose: [`Profile::deviations`], and a test per requirement skips a profile only if it lists it.
+//! A [`Profile`] makes a [`NatConfig`] from external addresses. Where a profile differs from the
+//! RFCs is data, not prose: a test per requirement skips a profile only if [`Profile::deviations`]
+//! lists the requirement.
 //!
 //! ```
 //! use jackfield_nat::profile::Profile;
@@ -12,7 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is not said to be measured follows what is commonly documented of such devices.
+//! Values without a source in a comment follow common documentation of such devices.
 
 mod carrier;
 mod classical;
@@ -40,7 +41,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Every profile there is.
+    /// All profiles.
     pub const ALL: &'static [Self] = &[
         Self::FULL_CONE,
         Self::RESTRICTED_CONE,
@@ -61,28 +62,28 @@ impl Profile {
         Self::NAT64,
     ];
 
-    /// Every profile whose hosts have IPv4 addresses.
+    /// All profiles whose hosts have IPv4 addresses.
     pub const IPV4: &'static [Self] = match Self::ALL.split_last() {
         Some((_nat64, others)) => others,
         None => &[],
     };
 
-    /// Returns the name that the command line knows the profile by.
+    /// Returns the name of the profile on the command line.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Says in one line what the profile stands for.
+    /// Returns one line about what the profile stands for.
     pub const fn about(&self) -> &'static str {
         self.about
     }
 
-    /// Returns the requirements that the profile breaks on purpose.
+    /// Returns the requirements that the profile violates.
     pub const fn deviations(&self) -> &'static [Deviation] {
         self.deviations
     }
 
-    /// Returns whether the profile breaks a requirement on purpose.
+    /// Returns whether the profile violates a requirement.
     pub fn deviates(&self, wanted: Requirement) -> bool {
         self.deviations
             .iter()
@@ -120,7 +121,7 @@ impl fmt::Display for Profile {
     }
 }
 
-/// No profile has this name.
+/// An error: no profile has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no NAT profile is called that; there are {}", names())]
 pub struct UnknownProfile;

@@ -1,8 +1,11 @@
-//! The client: finds out what a gateway speaks, has ports mapped, and keeps them mapped.
+//! The client: finds out which protocols a gateway supports, requests mappings, and keeps them
+//! alive.
 //!
-//! A [`Client`] asks in all three dialects at once and uses the best that answers: PCP, then NAT-PMP, then UPnP. It asks
-//! again at half of a mapping's lifetime, at once when the gateway shows that it has forgotten everything
-//! ([RFC 6887 §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)), and in the next dialect when it is refused.
+//! A [`Client`] asks in all three protocols at once and uses the best that answers: PCP, then
+//! NAT-PMP, then UPnP. It renews a mapping at half of its lifetime, requests all mappings again as
+//! soon as the gateway shows that it has lost its state ([RFC 6887
+//! §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)), and tries the next protocol when
+//! one refuses.
 
 mod entry;
 mod epoch;
@@ -32,31 +35,32 @@ use upnp::Device;
 use super::pcp::Nonce;
 use super::{Dialect, Dialects, SERVER_PORT};
 
-/// Whom a client asks, and how.
+/// The configuration of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientConfig {
     /// The gateway.
     pub gateway: IpAddr,
-    /// The address of ours that the gateway sees; PCP refuses another one.
+    /// The local address that the gateway sees; PCP refuses a request that states another one.
     pub local: IpAddr,
-    /// Which dialects to try.
+    /// The protocols to try.
     pub dialects: Dialects,
-    /// A UDP port of ours that may be mapped for a moment to learn the outside address, where the dialect has no question
-    /// for it ([RFC 6887 §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)). The RFC's example, port 9, is one
-    /// that many gateways refuse, some of them after having tried every other one.
+    /// A local UDP port that may be mapped for a moment to learn the outside address, if the
+    /// protocol has no request for the address ([RFC 6887
+    /// §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)). The example of the RFC is
+    /// port 9, which many gateways refuse, some of them after they have tried every other port.
     pub learn_external: Option<u16>,
-    /// How often a question is asked before silence counts as an answer.
+    /// How often a request is sent before the gateway counts as silent.
     pub attempts: u32,
-    /// How long the first answer may take; it doubles with each attempt.
+    /// How long the client waits for the first answer; the time doubles with each attempt.
     pub first_pause: Duration,
-    /// After how long what was refused is asked for again.
+    /// How long after a refusal a mapping is requested again.
     pub retry: Duration,
-    /// How many mappings there may be.
+    /// The limit of mappings.
     pub mappings: usize,
 }
 
 impl ClientConfig {
-    /// Returns what to ask a gateway, with defaults for the rest.
+    /// Returns a configuration for a gateway, with defaults for the rest.
     #[must_use]
     pub fn new(gateway: IpAddr, local: IpAddr) -> Self {
         Self {
@@ -75,56 +79,57 @@ impl ClientConfig {
 /// What a driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Send a datagram from the socket whose datagrams go to [`Client::handle_datagram`].
+    /// Send a datagram from the socket whose received datagrams go to [`Client::handle_datagram`].
     Transmit {
         /// Where to.
         to: SocketAddr,
         /// What.
         bytes: Vec<u8>,
     },
-    /// Send a datagram from the socket whose datagrams go to [`Client::handle_ssdp`]; the destination may be a
-    /// group.
+    /// Send a datagram from the socket whose received datagrams go to [`Client::handle_ssdp`]; the
+    /// destination may be a multicast group.
     Search {
         /// Where to.
         to: SocketAddr,
         /// What.
         bytes: Vec<u8>,
     },
-    /// Connect by TCP, send this, and give all that comes back to [`Client::handle_response`], within a few seconds.
+    /// Connect by TCP, send the request, and pass everything that comes back to
+    /// [`Client::handle_response`], within a few seconds.
     Fetch {
-        /// What to give it back under.
+        /// The identifier for [`Client::handle_response`].
         id: FetchId,
         /// Where to.
         to: SocketAddr,
         /// What to send.
         request: Vec<u8>,
     },
-    /// Something happened.
+    /// Report an event.
     Event(Event),
-    /// Nothing until then, or until something comes in; always the last of a drain.
+    /// Wait until this time, or until input arrives. This is always the last output of a drain.
     Wait(Option<Instant>),
 }
 
-/// What happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It is known whether the gateway speaks a dialect, and what it told.
+    /// Whether the gateway supports a protocol is known.
     Probed(Dialect, Support),
-    /// A port is mapped, or mapped elsewhere from now on.
+    /// A port is mapped, or its mapping has moved to another outside endpoint.
     Mapped(MapId, Lease),
-    /// A mapping lives on.
+    /// A mapping was renewed.
     Renewed(MapId, Lease),
-    /// A port cannot be mapped at present; it is tried again later.
+    /// A port cannot be mapped at present; the client tries again later.
     Failed(MapId, MapError),
-    /// A mapping has ended although it should not have; it is asked for again.
+    /// A mapping was lost before its end; the client requests it again.
     Lost(MapId),
-    /// A mapping was ended on request; the flag says whether the gateway has confirmed it.
+    /// A mapping was ended on request. The flag says whether the gateway has confirmed it.
     Unmapped(MapId, bool),
-    /// The gateway has forgotten everything that it knew in a dialect.
+    /// The gateway has lost its state in a protocol.
     GatewayRestarted(Dialect),
 }
 
-/// What is due.
+/// The timers of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timeout {
     Find(Dialect),
@@ -132,7 +137,7 @@ enum Timeout {
     Expire(MapId),
 }
 
-/// Maps ports at one gateway; see the [module](self).
+/// A port mapping client for one gateway; see the [module](self).
 #[derive(Debug, Clone)]
 pub struct Client {
     config: ClientConfig,
@@ -141,18 +146,18 @@ pub struct Client {
     entries: BTreeMap<MapId, Entry>,
     next_id: u64,
     timers: Timers<Timeout>,
-    /// The gateway as UPnP shows it.
+    /// What is known of the UPnP device.
     device: Device,
     outputs: VecDeque<Output>,
-    /// The nonce of the mapping that only serves to learn the outside address.
+    /// The nonce of the mapping that is made only to learn the outside address.
     learning: Nonce,
     rng: ChaCha8Rng,
 }
 
 impl Client {
-    /// Returns a client that begins to ask at once.
+    /// Creates a client, which begins at once.
     ///
-    /// The seed decides nonces; keep it secret.
+    /// The seed determines the nonces. Keep it secret: who knows a nonce can change the mapping.
     #[must_use]
     pub fn new(now: Instant, config: ClientConfig, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha8Rng::from_seed(seed);
@@ -173,7 +178,8 @@ impl Client {
         client
     }
 
-    /// Asks for a mapping, and for its renewal until [`Client::unmap`]; `None` when there are as many as there may be.
+    /// Requests a mapping and its renewal until [`Client::unmap`]. Returns `None` when the limit
+    /// of mappings is reached.
     pub fn map(&mut self, now: Instant, request: MapRequest) -> Option<MapId> {
         if self.entries.len() >= self.config.mappings {
             return None;
@@ -186,7 +192,7 @@ impl Client {
         Some(id)
     }
 
-    /// Ends a mapping; [`Event::Unmapped`] tells when it has ended.
+    /// Ends a mapping; [`Event::Unmapped`] follows when it has ended.
     pub fn unmap(&mut self, now: Instant, id: MapId) {
         self.begin_to_unmap(now, id);
     }
@@ -205,13 +211,14 @@ impl Client {
         self.entries.len()
     }
 
-    /// Returns the address of the gateway's server port: nobody else's datagrams mean anything.
+    /// Returns the address of the server port of the gateway. Datagrams from other addresses are
+    /// ignored.
     #[must_use]
     pub fn server(&self) -> SocketAddr {
         SocketAddr::new(self.config.gateway, SERVER_PORT)
     }
 
-    /// Takes a datagram that came to the socket that asks, or to the one that hears announcements
+    /// Takes a datagram that came to the request socket or to the announcement socket
     /// ([`super::ANNOUNCE_PORT`] of 224.0.0.1 or ff02::1).
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         if from == self.server() {
@@ -222,7 +229,7 @@ impl Client {
         }
     }
 
-    /// Takes note that nothing listens at the gateway's server port, as an ICMP error says.
+    /// Takes an ICMP error which says that nothing listens on the server port of the gateway.
     pub fn handle_unreachable(&mut self, now: Instant) {
         for dialect in [Dialect::Pcp, Dialect::NatPmp] {
             if self.is_probing(dialect) {
@@ -231,7 +238,7 @@ impl Client {
         }
     }
 
-    /// Does what is due: asks again, gives up, renews.
+    /// Does what is due: repeats requests, gives up, renews.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(due) = self.timers.expire(now) {
             match due {
@@ -242,7 +249,7 @@ impl Client {
         }
     }
 
-    /// Takes the next thing to do; drain it until [`Output::Wait`] after every other call.
+    /// Takes the next output. Call it until it returns [`Output::Wait`] after every other call.
     #[must_use]
     pub fn poll_output(&mut self) -> Output {
         let next = self.timers.next();

@@ -1,4 +1,4 @@
-//! The server: what stands beside a NAT and gives its ports to hosts that ask.
+//! The server, which gives the ports of a NAT to hosts that ask.
 
 mod announce;
 mod config;
@@ -39,16 +39,17 @@ use jackfield_tcp::{ConnectionId, Stack, StackLimits};
 
 /// The port mapping server of a NAT.
 ///
-/// A driver asks [`Gateway::is_for`] of each packet and hands over with [`Gateway::handle_packet`] those that are; or
-/// hands over datagrams alone, if it has sockets. It sends what [`Gateway::poll_packet`] gives, inside, and calls
-/// [`Gateway::handle_timeout`] at [`Gateway::next_timeout`], and whenever the NAT was rebooted or changed: the gateway
-/// then forgets its leases, begins a new epoch and says so.
+/// A driver calls [`Gateway::is_for`] for each packet and passes those that are for the gateway to
+/// [`Gateway::handle_packet`]; a driver with sockets passes datagrams instead. It sends inside
+/// what [`Gateway::poll_packet`] returns. It calls [`Gateway::handle_timeout`] at
+/// [`Gateway::next_timeout`], and whenever the NAT was rebooted or changed: the gateway then drops
+/// its leases, begins a new epoch and announces it.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     config: GatewayConfig,
-    /// When the present epoch began.
+    /// When the current epoch began.
     started: Instant,
-    /// How often the NAT had forgotten everything then.
+    /// The value of [`Nat::resets`] at that time.
     resets: u64,
     leases: Leases,
     peers: Peers,
@@ -56,13 +57,13 @@ pub struct Gateway {
     /// How often each host may ask.
     requests: RateLimiter<IpAddr>,
     outbox: VecDeque<Datagram>,
-    /// Whole packets to be sent inside.
+    /// Whole packets to send inside.
     packets: VecDeque<Vec<u8>>,
-    /// What UPnP says of the gateway.
+    /// The UPnP description of the gateway.
     description: Description,
-    /// When it says again that it is there, by UPnP.
+    /// When the gateway multicasts its next UPnP advertisement.
     next_notify: Option<Instant>,
-    /// The gateway's own TCP.
+    /// The TCP stack of the gateway.
     stack: Stack,
     visits: BTreeMap<ConnectionId, Visit>,
     rng: ChaCha8Rng,
@@ -70,9 +71,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Returns a gateway of a NAT, without any lease; its epoch begins now.
+    /// Creates the gateway of a NAT, without any lease; its epoch begins now.
     ///
-    /// The NAT has to have an inside address, or nobody reaches its gateway. The seed decides random ports.
+    /// The NAT needs an inside address; otherwise no host can reach the gateway. The seed
+    /// determines the random ports.
     pub fn new(now: Instant, config: GatewayConfig, nat: &Nat, seed: [u8; 32]) -> Self {
         let mut announcements = Announcer::default();
         announcements.begin(now);
@@ -148,9 +150,9 @@ impl Gateway {
         passes
     }
 
-    /// NAT-PMP and PCP share a port; the first byte is the version
-    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)). Whoever speaks another version is answered in
-    /// the highest that there is.
+    /// Answers a datagram to the port that NAT-PMP and PCP share. The first byte is the version
+    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)); other versions are
+    /// answered in the highest version that the gateway supports.
     fn answer_server_port(
         &mut self,
         now: Instant,
@@ -169,17 +171,18 @@ impl Gateway {
         }
     }
 
-    /// Ends leases, keeps flows alive and announces, as far as it is due; notices when the NAT has forgotten everything.
+    /// Ends leases, keeps flows alive and announces, as far as it is due, and checks whether the
+    /// NAT has lost its state.
     pub fn handle_timeout(&mut self, now: Instant, nat: &mut Nat) {
         if nat.resets() != self.resets {
             self.begin_epoch(now, nat);
         }
         self.expire(now, nat);
-        self.tend_flows(now, nat);
+        self.refresh_flows(now, nat);
         self.announce(now, nat);
         self.notify(now, nat);
         self.stack.handle_timeout(now);
-        self.visit(now, nat);
+        self.handle_events(now, nat);
     }
 
     /// Returns when [`Gateway::handle_timeout`] has something to do.
@@ -195,14 +198,15 @@ impl Gateway {
         all.into_iter().flatten().min()
     }
 
-    /// Takes the next datagram to send inside; drained after every other call. Whoever hands over whole packets takes
-    /// whole packets, with [`Gateway::poll_packet`].
+    /// Takes the next datagram to send inside. Call it until it returns `None` after every other
+    /// call. A driver that passes whole packets uses [`Gateway::poll_packet`] instead.
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Datagram> {
         self.outbox.pop_front()
     }
 
-    /// Returns every lease, sorted by protocol and outside endpoint, then the flows that PCP keeps alive.
+    /// Returns every lease, sorted by protocol and outside endpoint, then the flows that PCP keeps
+    /// alive.
     pub fn leases(&self) -> impl Iterator<Item = LeaseView> {
         let leases = self.leases.iter();
         let views = leases.map(|((protocol, external), lease)| LeaseView {
@@ -218,7 +222,7 @@ impl Gateway {
         views.chain(self.peers.views())
     }
 
-    /// Speaks these dialects from now on; leases stay.
+    /// Supports these protocols from now on; leases stay.
     pub fn set_dialects(&mut self, now: Instant, nat: &Nat, dialects: Dialects) {
         let before = self.config.dialects;
         if before.upnp && !dialects.upnp {
@@ -232,7 +236,7 @@ impl Gateway {
         self.next_notify = first_notify(now, &self.config);
     }
 
-    /// Ends every lease, and says goodbye where the dialect has a word for it.
+    /// Ends every lease, and announces the departure of the UPnP device.
     pub fn end_all(&mut self, now: Instant, nat: &mut Nat) {
         let keys: Vec<lease::LeaseKey> = self.leases.iter().map(|(key, _)| *key).collect();
         for key in keys {
@@ -242,22 +246,22 @@ impl Gateway {
         self.say_goodbye(nat);
     }
 
-    /// Returns what it was asked, and what came of it.
+    /// Returns the counters.
     pub fn counters(&self) -> &GatewayCounters {
         &self.counters
     }
 
-    /// Returns what it does and how much of it.
+    /// Returns the configuration.
     pub fn config(&self) -> &GatewayConfig {
         &self.config
     }
 
-    /// Returns how many seconds its leases have been kept for without loss.
+    /// Returns the age of the current epoch in seconds.
     fn epoch(&self, now: Instant) -> u32 {
         now.saturating_duration_since(self.started).as_secs() as u32
     }
 
-    /// Starts all over, for the NAT has forgotten the mappings.
+    /// Drops all leases and begins a new epoch, because the NAT has lost the mappings.
     fn begin_epoch(&mut self, now: Instant, nat: &Nat) {
         self.counters.lost += (self.leases.len() + self.peers.len()) as u64;
         self.leases = Leases::default();
@@ -290,7 +294,7 @@ fn uuid(rng: &mut ChaCha8Rng) -> String {
     )
 }
 
-/// Returns how much the gateway's own TCP keeps: hosts inside ask short questions.
+/// Returns the limits of the TCP stack: requests from hosts are short.
 fn limits(config: &GatewayConfig) -> StackLimits {
     StackLimits {
         connections: config.connections,

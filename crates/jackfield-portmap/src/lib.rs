@@ -1,12 +1,14 @@
-//! Port mapping: hosts ask the NAT for ports that everybody may send to.
+//! Port mapping: hosts ask their NAT for ports that every remote may send to.
 //!
-//! Three protocols do it. PCP ([RFC 6887](https://www.rfc-editor.org/rfc/rfc6887)) and its ancestor NAT-PMP
-//! ([RFC 6886](https://www.rfc-editor.org/rfc/rfc6886)) are datagrams to the gateway's port 5351; UPnP IGD is found by
-//! multicast and spoken in XML over HTTP. [`nat_pmp`], [`pcp`] and [`upnp`] read and write their messages.
+//! Three protocols do this. PCP ([RFC 6887](https://www.rfc-editor.org/rfc/rfc6887)) and its
+//! ancestor NAT-PMP ([RFC 6886](https://www.rfc-editor.org/rfc/rfc6886)) are datagrams to port
+//! 5351 of the gateway; UPnP IGD is discovered by multicast and uses XML over HTTP. [`nat_pmp`],
+//! [`pcp`] and [`upnp`] read and write their messages.
 //!
-//! A [`Gateway`] is the server: it stands beside a [`Nat`](jackfield_nat::Nat), answers what reaches the NAT's inside address,
-//! and keeps the leases. A [`client::Client`] asks all three at once and keeps mappings alive. Both are sans-IO: the
-//! packets, the time and the seed come from outside.
+//! A [`Gateway`] is the server. It works beside a [`Nat`](jackfield_nat::Nat), answers requests to
+//! the inside address of the NAT, and keeps the leases. A [`client::Client`] asks in all three
+//! protocols at once and keeps its mappings alive. Both are sans-IO: the caller supplies packets,
+//! the time and the seed.
 //!
 //! ```
 //! use jackfield_portmap::{GatewayConfig, Gateway, TransportProtocol, nat_pmp};
@@ -38,15 +40,17 @@
 //! # Standards
 //!
 //! - [x] [RFC 6886](https://www.rfc-editor.org/rfc/rfc6886) NAT-PMP, gateway and client
-//! - [x] [RFC 6887](https://www.rfc-editor.org/rfc/rfc6887) PCP: MAP, PEER, ANNOUNCE, all three options; gateway and client
-//! - [x] UPnP IGD 1 and 2: WANIPConnection and its discovery; gateway and client. Events (GENA) are left out: nobody who
-//!   maps ports subscribes to them
+//! - [x] [RFC 6887](https://www.rfc-editor.org/rfc/rfc6887) PCP: MAP, PEER, ANNOUNCE, all three
+//!   options; gateway and client
+//! - [x] UPnP IGD 1 and 2: WANIPConnection and its discovery; gateway and client. Events (GENA)
+//!   are left out on purpose: programs that map ports do not subscribe to them
 //!
 //! # What is refused
 //!
-//! A host maps ports to itself, unless [`GatewayConfig::third_parties`] says otherwise. Requests from outside are never
-//! answered: the gateway has ears on the inside alone. Ports outside [`GatewayConfig::external_ports`] are not given out, a
-//! host has its quota of leases and of requests, and every lease ends.
+//! A host maps ports to itself, unless [`GatewayConfig::third_parties`] allows more. The gateway
+//! never answers requests from outside. It refuses ports outside
+//! [`GatewayConfig::external_ports`], limits the leases and requests of each host, and grants no
+//! lease without an end.
 
 pub mod client;
 pub mod nat_pmp;
@@ -57,17 +61,18 @@ mod gateway;
 
 pub use gateway::{Dialects, Gateway, GatewayConfig, GatewayCounters, LeaseView};
 
-/// The protocols whose ports can be mapped.
+/// The transport protocols whose ports can be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransportProtocol {
-    /// User datagrams.
+    /// The User Datagram Protocol.
     Udp,
-    /// Transmission control.
+    /// The Transmission Control Protocol.
     Tcp,
 }
 
 impl TransportProtocol {
-    /// Returns the protocol with a number of IANA's registry.
+    /// Returns the protocol with a number of the IANA registry; `None` for protocols without
+    /// ports.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
         match number {
@@ -77,7 +82,7 @@ impl TransportProtocol {
         }
     }
 
-    /// Returns its number in IANA's registry.
+    /// Returns its number in the IANA registry.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -105,7 +110,7 @@ impl From<TransportProtocol> for jackfield_nat::Protocol {
     }
 }
 
-/// The protocol in which a port is asked for.
+/// A port mapping protocol: the language in which a host asks for a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// PCP.
@@ -131,7 +136,7 @@ impl Dialect {
     }
 }
 
-/// Where a gateway hears NAT-PMP and PCP.
+/// The UDP port on which a gateway receives NAT-PMP and PCP requests.
 pub const SERVER_PORT: u16 = 5351;
-/// Where hosts hear what a gateway announces by NAT-PMP and PCP.
+/// The UDP port on which hosts receive NAT-PMP and PCP announcements.
 pub const ANNOUNCE_PORT: u16 = 5350;

@@ -5,95 +5,97 @@ use std::net::Ipv4Addr;
 use super::TransportProtocol;
 use jackfield_nat::packet::bytes::{u8_at, u16_at, u32_at};
 
-/// What a host asks of its gateway.
+/// A request of a host to its gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Which address am I seen with outside ([RFC 6886 §3.2](https://www.rfc-editor.org/rfc/rfc6886#section-3.2))?
+    /// Asks for the outside address of the host ([RFC 6886
+    /// §3.2](https://www.rfc-editor.org/rfc/rfc6886#section-3.2)).
     ExternalAddress,
-    /// Map a port of mine ([RFC 6886 §3.3](https://www.rfc-editor.org/rfc/rfc6886#section-3.3)); a lifetime of zero
-    /// ends the mapping, and with an internal port of zero all mappings of the protocol (§3.4).
+    /// Asks to map a port ([RFC 6886 §3.3](https://www.rfc-editor.org/rfc/rfc6886#section-3.3)). A
+    /// lifetime of zero ends the mapping, and with an internal port of zero all mappings of the
+    /// protocol (§3.4).
     Map {
-        /// Of which protocol.
+        /// The transport protocol.
         protocol: TransportProtocol,
-        /// The host's own port.
+        /// The inside port.
         internal_port: u16,
-        /// The outside port that it would like; zero for any.
+        /// The suggested outside port; zero for any.
         suggested_port: u16,
-        /// For how long, in seconds.
+        /// The lifetime in seconds.
         lifetime: u32,
     },
 }
 
-/// What a gateway answers, or tells everybody without being asked.
+/// A response of a gateway, or an announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response {
-    /// Whether it worked.
+    /// The result code.
     pub result: ResultCode,
     /// Seconds since the gateway's table of mappings was empty.
     pub epoch: u32,
-    /// What was asked for; of an error its numbers mean nothing.
+    /// The answer. In an error its numbers are meaningless.
     pub answer: Answer,
 }
 
-/// What a [`Response`] is about.
+/// The content of a [`Response`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The address outside.
+    /// The outside address.
     ExternalAddress(Ipv4Addr),
     /// A mapping.
     Map {
-        /// Of which protocol.
+        /// The transport protocol.
         protocol: TransportProtocol,
-        /// The host's own port.
+        /// The inside port.
         internal_port: u16,
         /// The outside port; zero when a mapping was ended.
         external_port: u16,
-        /// For how long, in seconds; zero when a mapping was ended.
+        /// The lifetime in seconds; zero when a mapping was ended.
         lifetime: u32,
     },
-    /// Nothing but an error, about the request with this opcode.
+    /// An error about the request with this opcode.
     Refusal(u8),
 }
 
-/// Whether a request worked ([RFC 6886 §3.5](https://www.rfc-editor.org/rfc/rfc6886#section-3.5)).
+/// The result of a request ([RFC 6886 §3.5](https://www.rfc-editor.org/rfc/rfc6886#section-3.5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ResultCode {
-    /// It did.
+    /// The request succeeded.
     Success,
-    /// The gateway does not speak this version.
+    /// The gateway does not support this version.
     UnsupportedVersion,
-    /// The gateway may not do that for this host.
+    /// The gateway refuses this host.
     NotAuthorized,
-    /// The gateway has no address outside.
+    /// The gateway has no outside address.
     NetworkFailure,
-    /// The gateway can map nothing more.
+    /// The gateway has no resources for another mapping.
     OutOfResources,
-    /// The gateway does not know this request.
+    /// The gateway does not support this opcode.
     UnsupportedOpcode,
-    /// A number that the RFC does not have.
+    /// A result that the RFC does not define.
     Other(u16),
 }
 
-/// Why bytes are no request.
+/// Why bytes are not a valid request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// They end too early.
+    /// The bytes end too early.
     #[error("request ends too early")]
     Truncated,
-    /// They are a response.
+    /// The bytes are a response.
     #[error("this is a response")]
     Response,
-    /// They are of another version of the protocol.
+    /// The bytes are of another version of the protocol.
     #[error("version is {0}, not 0")]
     Version(u8),
-    /// They ask for something unknown.
+    /// The opcode is unknown.
     #[error("opcode {0} is unknown")]
     Opcode(u8),
 }
 
-/// Bytes are no response.
+/// An error: the bytes are not a NAT-PMP response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a NAT-PMP response")]
 pub struct ResponseError;
@@ -102,7 +104,8 @@ impl Request {
     /// Reads a request.
     ///
     /// # Errors
-    /// Says what is wrong; [`refusal`] tells the host, where it has to be told.
+    /// Fails when the bytes are not a valid request; [`refusal`] writes the answer to those that
+    /// get one.
     pub fn decode(bytes: &[u8]) -> Result<Self, RequestError> {
         let byte = |at| u8_at(bytes, at).ok_or(RequestError::Truncated);
         let word = |at| u16_at(bytes, at).ok_or(RequestError::Truncated);
@@ -147,10 +150,10 @@ impl Request {
 }
 
 impl Response {
-    /// Reads a response. One that is an error may end after its result.
+    /// Reads a response. An error response may end after its result code.
     ///
     /// # Errors
-    /// Fails on bytes that are none.
+    /// Fails when the bytes are not a response.
     pub fn decode(bytes: &[u8]) -> Result<Self, ResponseError> {
         Self::parse(bytes).ok_or(ResponseError)
     }
@@ -219,10 +222,10 @@ fn parse_map(protocol: TransportProtocol, bytes: &[u8]) -> Option<Answer> {
     })
 }
 
-/// Writes the answer to bytes that are no request, for those errors that are answered
+/// Writes the answer to bytes that are not a valid request; `None` for errors that get no answer
 /// ([RFC 6886 §3.5](https://www.rfc-editor.org/rfc/rfc6886#section-3.5)).
 ///
-/// An unknown opcode is answered by the request itself, with the result in it.
+/// The answer to an unknown opcode repeats the whole request with the result code in it.
 #[must_use]
 pub fn refusal(error: RequestError, request: &[u8], epoch: u32) -> Option<Vec<u8>> {
     let opcode = u8_at(request, 1)?;
@@ -246,9 +249,9 @@ pub fn refusal(error: RequestError, request: &[u8], epoch: u32) -> Option<Vec<u8
     }
 }
 
-/// Tells whether an epoch shows that the gateway has forgotten its mappings since an earlier one
-/// ([RFC 6886 §3.6](https://www.rfc-editor.org/rfc/rfc6886#section-3.6)): it is behind what seven eighths of
-/// the time in between would have made of the earlier one, by more than two seconds.
+/// Returns whether an epoch shows that the gateway has lost its mappings since an earlier one
+/// ([RFC 6886 §3.6](https://www.rfc-editor.org/rfc/rfc6886#section-3.6)): it is more than two
+/// seconds less than the earlier epoch plus seven eighths of the time between.
 #[must_use]
 pub fn has_lost_state(earlier: u32, later: u32, between: std::time::Duration) -> bool {
     let passed = between.as_secs().saturating_mul(7) / 8;
@@ -302,7 +305,7 @@ fn protocol(opcode: u8) -> Option<TransportProtocol> {
 const VERSION: u8 = 0;
 const RESPONSE: u8 = 0x80;
 const EXTERNAL_ADDRESS: u8 = 0;
-/// No request of any version is longer.
+/// The longest request of any version, which bounds what a refusal repeats.
 const LONGEST_ECHO: usize = 1096;
 
 #[cfg(test)]

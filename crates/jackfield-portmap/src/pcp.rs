@@ -15,25 +15,27 @@ use std::time::Duration;
 
 use jackfield_nat::packet::bytes::{u8_at, u16_at, u128_at};
 
-/// What a request or response is about.
+/// The opcode of a message with its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// Are you there, and since when ([RFC 6887 §14.1](https://www.rfc-editor.org/rfc/rfc6887#section-14.1))?
+    /// Asks whether the server is present and since when ([RFC 6887
+    /// §14.1](https://www.rfc-editor.org/rfc/rfc6887#section-14.1)).
     Announce,
-    /// A mapping that everybody may send to ([RFC 6887 §11](https://www.rfc-editor.org/rfc/rfc6887#section-11)).
+    /// A mapping that every remote may send to ([RFC 6887
+    /// §11](https://www.rfc-editor.org/rfc/rfc6887#section-11)).
     Map(Map),
     /// A flow to one remote ([RFC 6887 §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
     Peer(Peer),
 }
 
-/// A mapping: in a request what is wished for, in a response what there is.
+/// A mapping: the suggested one in a request, the assigned one in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Map {
-    /// What whoever made the mapping knows and nobody else.
+    /// The nonce of the mapping, which only the client that made it knows.
     pub nonce: Nonce,
-    /// The protocol's number; zero for all.
+    /// The protocol number; zero for all protocols.
     pub protocol: u8,
-    /// The host's own port; zero for all.
+    /// The inside port; zero for all ports.
     pub internal_port: u16,
     /// The outside port; zero in a request for any.
     pub external_port: u16,
@@ -44,15 +46,16 @@ pub struct Map {
 /// A flow to one remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// The mapping that the flow is of.
+    /// The mapping of the flow.
     pub map: Map,
-    /// The remote's port.
+    /// The port of the remote.
     pub remote_port: u16,
-    /// The remote's address.
+    /// The address of the remote.
     pub remote_address: IpAddr,
 }
 
-/// A mapping nonce: whoever wants to change a mapping has to know it.
+/// A mapping nonce. A client has to know it to change a mapping, so that a program with a spoofed
+/// address cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce(pub [u8; 12]);
 
@@ -65,7 +68,7 @@ impl Body {
         }
     }
 
-    /// Returns how many bytes the body of an opcode has.
+    /// Returns the length of the data of an opcode.
     fn length(opcode: u8) -> Option<usize> {
         match opcode {
             ANNOUNCE => Some(0),
@@ -75,7 +78,7 @@ impl Body {
         }
     }
 
-    /// Reads the body of a message.
+    /// Reads the data of an opcode.
     fn read(opcode: u8, message: &[u8]) -> Option<Self> {
         match opcode {
             ANNOUNCE => Some(Self::Announce),
@@ -132,9 +135,9 @@ impl Peer {
     }
 }
 
-/// Tells whether an epoch shows that the server has lost its state since an earlier one
-/// ([RFC 6887 §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)): its clock went back, or it and ours differ
-/// by more than a sixteenth and two seconds.
+/// Returns whether an epoch shows that the server has lost its state since an earlier one ([RFC
+/// 6887 §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)): its clock went back, or it and
+/// ours differ by more than a sixteenth and two seconds.
 #[must_use]
 pub fn has_lost_state(earlier: u32, later: u32, between: Duration) -> bool {
     let (earlier, later) = (u64::from(earlier), u64::from(later));
@@ -145,7 +148,8 @@ pub fn has_lost_state(earlier: u32, later: u32, between: Duration) -> bool {
     ours + 2 < theirs - theirs / 16 || theirs + 2 < ours - ours / 16
 }
 
-/// Reads an address, which for IPv4 has its IPv4-mapped form ([RFC 6887 §5](https://www.rfc-editor.org/rfc/rfc6887#section-5)).
+/// Reads an address; IPv4 addresses are IPv4-mapped ([RFC 6887
+/// §5](https://www.rfc-editor.org/rfc/rfc6887#section-5)).
 fn address_at(bytes: &[u8], at: usize) -> Option<IpAddr> {
     let address = Ipv6Addr::from_bits(u128_at(bytes, at)?);
     Some(match address.to_ipv4_mapped() {
@@ -162,7 +166,7 @@ fn write_address(bytes: &mut Vec<u8>, address: IpAddr) {
     bytes.extend(v6.octets());
 }
 
-/// Returns the unspecified address of the same family: any, in a request.
+/// Returns the unspecified address of the same family, which stands for any address in a request.
 #[must_use]
 pub fn any_like(address: IpAddr) -> IpAddr {
     match address {
@@ -171,9 +175,10 @@ pub fn any_like(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The version that this module speaks.
+/// The version of the protocol.
 pub const VERSION: u8 = 2;
-/// The longest message, in bytes ([RFC 6887 §7](https://www.rfc-editor.org/rfc/rfc6887#section-7)).
+/// The longest message, in bytes ([RFC 6887
+/// §7](https://www.rfc-editor.org/rfc/rfc6887#section-7)).
 pub const LONGEST: usize = 1100;
 
 const RESPONSE: u8 = 0x80;

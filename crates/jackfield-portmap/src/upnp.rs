@@ -1,8 +1,8 @@
-//! UPnP Internet Gateway Devices, version 1 and 2: searching them, describing them, asking them; both directions.
+//! UPnP Internet Gateway Devices, versions 1 and 2: the messages of both sides.
 //!
-//! Devices are searched by SSDP ([`ssdp`]: HTTP heads in datagrams), describe themselves in XML ([`description`]), and are
-//! asked by SOAP ([`soap`], [`action`]: XML over HTTP, [`http`]). Of all that a device may be asked, only what concerns
-//! ports is here.
+//! Clients search devices by SSDP ([`ssdp`]: HTTP headers in datagrams), read their descriptions
+//! in XML ([`description`]), and call their actions by SOAP ([`soap`], [`action`]: XML over HTTP,
+//! [`http`]). Of the actions of a gateway, only those about ports are here.
 
 pub mod action;
 pub mod description;
@@ -17,41 +17,41 @@ pub use url::Url;
 
 use std::net::Ipv4Addr;
 
-/// Why a device does not do what it is asked: the error codes of UPnP Device Architecture §3.2.6 and of
+/// Why a device refuses an action: the error codes of UPnP Device Architecture §3.2.6 and of
 /// WANIPConnection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[error("{} {}", .0, UpnpError(*.0).name())]
 pub struct UpnpError(pub u16);
 
 impl UpnpError {
-    /// There is no such action.
+    /// The action does not exist.
     pub const INVALID_ACTION: Self = Self(401);
-    /// An argument is missing or makes no sense.
+    /// An argument is missing or invalid.
     pub const INVALID_ARGS: Self = Self(402);
     /// The action failed.
     pub const ACTION_FAILED: Self = Self(501);
-    /// It is not for this host to ask.
+    /// The host is not authorized.
     pub const NOT_AUTHORIZED: Self = Self(606);
-    /// There is no entry with this index.
+    /// No entry has this index.
     pub const INDEX_INVALID: Self = Self(713);
-    /// There is no such entry.
+    /// No such entry exists.
     pub const NO_SUCH_ENTRY: Self = Self(714);
-    /// An outside port of any is not to be had.
+    /// The gateway does not map the wildcard outside port 0.
     pub const WILDCARD_EXTERNAL_PORT: Self = Self(716);
     /// The port is mapped already.
     pub const CONFLICT: Self = Self(718);
-    /// Leases that end are not supported.
+    /// The gateway supports permanent leases only.
     pub const ONLY_PERMANENT: Self = Self(725);
-    /// There is no more to give.
+    /// No port is free.
     pub const NO_PORTS: Self = Self(728);
-    /// There is no mapping in the range.
+    /// No mapping lies in the range.
     pub const NOT_FOUND: Self = Self(730);
-    /// An inside port of any is not to be had.
+    /// The gateway does not map the wildcard inside port 0.
     pub const WILDCARD_INTERNAL_PORT: Self = Self(732);
-    /// A range ends before it begins.
+    /// The range ends before it begins.
     pub const INCONSISTENT: Self = Self(733);
 
-    /// Returns the name that the standard gives it.
+    /// Returns the name of the code in the standard.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl UpnpError {
     }
 }
 
-/// The group in which devices are searched.
+/// The multicast group for searches.
 pub const SSDP_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
-/// The port on which devices are searched.
+/// The UDP port for searches.
 pub const SSDP_PORT: u16 = 1900;

@@ -1,4 +1,4 @@
-//! One connection: the machine that runs it, and the journal it can be made again from.
+//! One connection: the machine that runs it, and the journal from which it can be rebuilt.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,22 +11,24 @@ use super::limits::StackLimits;
 use super::machine::{Machine, Setup};
 use super::segment::{self, AckNumbers};
 
-/// A connection and what its program has been notified.
+/// A connection and the events that its program has received.
 ///
-/// smoltcp's sockets cannot be copied. They are deterministic, though: the same inputs at the same times make the same
-/// connection. So each connection keeps its inputs, and a clone replays them when it is first used.
+/// smoltcp's sockets cannot be cloned, and a virtual internet with its stacks can. But smoltcp is
+/// deterministic: the same inputs at the same times make the same connection. So each connection
+/// records its inputs, up to a limit, and a clone replays them when it is first used. Most clones
+/// are never used, so the replay is lazy.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) setup: Setup,
-    /// `None` until a clone is first used.
+    /// `None` until the clone is first used.
     machine: Option<Box<Machine>>,
-    /// `None` when there was too much to remember.
+    /// `None` when the input exceeded the limit.
     journal: Option<Vec<Input>>,
     journal_bytes: usize,
     most_journal_bytes: usize,
     pub(super) snapshot: Snapshot,
     pub(super) notified: Notifications,
-    /// When it began, in microseconds, like all times here.
+    /// When it began; times are in microseconds.
     began: i64,
     /// When a packet last came or went.
     last_active: i64,
@@ -36,11 +38,11 @@ pub(super) struct Connection {
     numbers: Option<AckNumbers>,
     /// The last SYN that was sent.
     syn: Option<Arc<[u8]>>,
-    /// When a SYN in the middle of the connection was last answered.
+    /// When a SYN within the connection was last answered.
     last_challenge: Option<i64>,
 }
 
-/// What is known of a connection without its machine.
+/// The state of the machine after its last input, which can be read without the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Snapshot {
     pub(super) state: State,
@@ -49,18 +51,19 @@ pub(super) struct Snapshot {
     pub(super) next: Option<i64>,
 }
 
-/// What a connection's program has been notified.
+/// The events that the program of a connection has received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Notifications {
     pub(super) connected: bool,
     pub(super) data: bool,
     pub(super) finished: bool,
     pub(super) closed: bool,
-    /// A send did not take everything, and the program waits to hear of room.
+    /// A send did not take everything, so the program waits for
+    /// [`Event::Writable`](super::Event::Writable).
     pub(super) wants_room: bool,
 }
 
-/// An input.
+/// An input of the machine.
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     Poll(i64),
@@ -100,7 +103,8 @@ impl Connection {
         (self.setup.local, self.setup.remote)
     }
 
-    /// Lets the machine do what is due, and take a packet if there is one; returns what it sends.
+    /// Passes a packet, if any, to the machine and lets it do what is due; returns the packets to
+    /// send.
     pub(super) fn poll(&mut self, at: i64, packet: Option<&[u8]>) -> Vec<Vec<u8>> {
         self.record(|| match packet {
             Some(bytes) => Input::Packet(at, bytes.into()),
@@ -128,10 +132,12 @@ impl Connection {
         sent
     }
 
-    /// Answers a SYN in the middle of the connection, whose sender may have forgotten it, at most once a second
-    /// ([RFC 9293 §3.10.7.4](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4)). smoltcp ignores such SYNs.
+    /// Answers a SYN within the connection, at most once a second: its sender may have lost the
+    /// connection, and the challenge makes it send a reset ([RFC 9293
+    /// §3.10.7.4](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4)). smoltcp ignores such
+    /// SYNs.
     pub(super) fn challenge(&mut self, at: i64) -> Option<Vec<u8>> {
-        let recent = |last| at < CHALLENGE_PACE.saturating_add(last);
+        let recent = |last| at < CHALLENGE_INTERVAL.saturating_add(last);
         if self.last_challenge.is_some_and(recent) {
             return None;
         }
@@ -156,7 +162,7 @@ impl Connection {
         silent.filter(|silent| silent.0 < idle.0).unwrap_or(idle)
     }
 
-    /// Puts data into the send buffer; returns how much of it.
+    /// Adds data to the send buffer; returns how many bytes it took.
     pub(super) fn send(&mut self, data: &[u8]) -> usize {
         let taken = self.machine().send(data);
         let data = data.get(..taken).unwrap_or_default();
@@ -184,7 +190,7 @@ impl Connection {
         self.machine().abort();
     }
 
-    /// Returns a copy, unless too much has happened to remember it.
+    /// Returns a clone, unless the journal exceeded its limit.
     pub(super) fn try_clone(&self) -> Option<Self> {
         let journal = self.journal.clone()?;
         Some(Self {
@@ -214,7 +220,7 @@ impl Connection {
         };
     }
 
-    /// Returns the machine, made again from the journal if this is a clone's first use.
+    /// Returns the machine; rebuilds it from the journal if this is the first use of a clone.
     fn machine(&mut self) -> &mut Machine {
         let (setup, journal) = (&self.setup, &self.journal);
         self.machine
@@ -222,7 +228,7 @@ impl Connection {
     }
 
     fn record(&mut self, step: impl FnOnce() -> Input) {
-        // A clone's machine is made of what was before this step.
+        // The machine of a clone is rebuilt from the inputs before this one.
         self.machine();
         let Some(journal) = &mut self.journal else {
             return;
@@ -271,5 +277,5 @@ fn replay(setup: &Setup, journal: &[Input]) -> Machine {
     machine
 }
 
-/// In microseconds.
-const CHALLENGE_PACE: i64 = 1_000_000;
+/// The interval between two answers, in microseconds.
+const CHALLENGE_INTERVAL: i64 = 1_000_000;

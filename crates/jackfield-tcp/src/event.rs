@@ -1,37 +1,40 @@
+//! The events of connections.
+
 use std::net::SocketAddr;
 
-/// A connection of a [`Stack`](super::Stack), for as long as it lives and never again.
+/// Identifies a connection of a [`Stack`](super::Stack); identifiers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(crate) u64);
 
-/// Something a program has to know.
+/// An event of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A connection is open in both directions.
     Connected {
-        /// Which one.
+        /// The connection.
         id: ConnectionId,
-        /// Our end.
+        /// The local end.
         local: SocketAddr,
-        /// The other end.
+        /// The remote end.
         remote: SocketAddr,
-        /// Whether the peer began it, by a SYN to a port that is listened on.
+        /// Whether the peer opened it, by a SYN to a listening port.
         accepted: bool,
     },
-    /// There is something to receive; said again after each [`recv`](super::Stack::recv) that leaves something.
+    /// Data can be received; the event repeats after each [`recv`](super::Stack::recv) that leaves
+    /// some.
     Data(ConnectionId),
     /// There is room again after a [`send`](super::Stack::send) that did not take everything.
     Writable(ConnectionId),
-    /// The peer will send nothing more; what it has sent can still be received.
+    /// The peer sends nothing more; received data can still be read.
     Finished(ConnectionId),
-    /// Both sides have closed, and everything sent has been acknowledged.
+    /// Both sides have closed, and everything sent is acknowledged.
     Closed(ConnectionId),
-    /// The connection has ended before its time, or never came to be.
+    /// The connection has ended early, or was never opened.
     Reset(ConnectionId, ResetReason),
 }
 
 impl Event {
-    /// Returns which connection it is about.
+    /// Returns the connection of the event.
     pub fn connection(&self) -> ConnectionId {
         match self {
             Self::Connected { id, .. }
@@ -44,10 +47,10 @@ impl Event {
     }
 }
 
-/// Why a connection has ended before its time.
+/// Why a connection has ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResetReason {
-    /// The peer reset it.
+    /// The peer has reset it.
     ByPeer,
     /// The peer answered our SYN with a reset, or a router with an ICMP error.
     Refused,
@@ -55,21 +58,22 @@ pub enum ResetReason {
     TimedOut,
     /// Nothing happened on it for too long.
     Idle,
-    /// It had too much input to be in a clone; see [`StackLimits::journal`](super::StackLimits::journal).
+    /// It had too much input to be cloned; see
+    /// [`StackLimits::journal`](super::StackLimits::journal).
     NotCloned,
 }
 
-/// Why a connection cannot begin.
+/// Why a connection cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The stack has no address of the destination's family, or not the one asked for.
     #[error("no own address of the destination's family")]
     NoAddress,
-    /// The destination is no address and port of one host.
+    /// The destination is not an address and port of one host.
     #[error("the destination is not an address and port of one host")]
     Destination,
-    /// There is such a connection already, or no port is left.
+    /// Such a connection exists already, or no port is left.
     #[error("the local port is in use")]
     PortInUse,
     /// [`StackLimits::connections`](super::StackLimits::connections) is reached.

@@ -1,8 +1,9 @@
-//! A host's TCP over raw IP packets, sans-IO: [smoltcp](https://docs.rs/smoltcp) behind the interface of our cores.
+//! A host's TCP over raw IP packets, sans-IO: [smoltcp](https://docs.rs/smoltcp) behind the
+//! interface of our cores.
 //!
-//! A [`Stack`] is handed packets and the time, and gives back packets and [`Event`]s. One port may be listened on by any
-//! number of connections, up to [`StackLimits`]. It is `Clone`, so that what holds it can be a snapshot: a clone goes on byte
-//! for byte as the original does.
+//! A [`Stack`] takes packets and the time, and returns packets and [`Event`]s. A listening port
+//! accepts any number of connections, up to [`StackLimits`]. A stack is `Clone`, so that its owner
+//! can take snapshots: a clone continues byte for byte like the original.
 //!
 //! ```
 //! use jackfield_tcp::{Event, Stack};
@@ -32,14 +33,18 @@
 //!
 //! # Standards
 //!
-//! - [x] [RFC 9293](https://www.rfc-editor.org/rfc/rfc9293) TCP, with simultaneous open, half-close and zero-window probes
-//! - [x] [RFC 6298](https://www.rfc-editor.org/rfc/rfc6298) retransmission timer, [RFC 7323](https://www.rfc-editor.org/rfc/rfc7323)
-//!   window scale, [RFC 2018](https://www.rfc-editor.org/rfc/rfc2018) selective acknowledgements (sent, not acted upon)
-//! - [x] [RFC 1122 §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9) ICMP errors end connections that
-//!   are not open yet, and no others
+//! - [x] [RFC 9293](https://www.rfc-editor.org/rfc/rfc9293) TCP, with simultaneous open,
+//!   half-close and zero-window probes
+//! - [x] [RFC 6298](https://www.rfc-editor.org/rfc/rfc6298) retransmission timer, [RFC
+//!   7323](https://www.rfc-editor.org/rfc/rfc7323) window scale, [RFC
+//!   2018](https://www.rfc-editor.org/rfc/rfc2018) selective acknowledgements (sent, not acted
+//!   upon)
+//! - [x] [RFC 1122 §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9) ICMP errors
+//!   end connections that are not open yet, and no others
 //!
-//! Left out on purpose: path MTU discovery ([`StackLimits::mtu`] is what all paths carry), congestion control, fragments
-//! (whoever hands packets in puts them together) and UDP, which needs no stack: see [`jackfield_nat::packet::build::udp`].
+//! Left out on purpose: path MTU discovery ([`StackLimits::mtu`] has to fit every path),
+//! congestion control, reassembly of fragments (the caller does it) and UDP, which needs no stack:
+//! see [`jackfield_nat::packet::build::udp`].
 
 mod connection;
 mod event;
@@ -63,17 +68,17 @@ use jackfield_nat::packet::{Headers, TcpFlags, Transport, verify};
 pub use self::event::{ConnectError, ConnectionId, Event, ResetReason};
 pub use self::limits::{StackCounters, StackLimits};
 
-/// A host's TCP; see the [module](self).
+/// The TCP of a host; see the [module](self).
 #[derive(Debug)]
 pub struct Stack {
     addresses: Vec<IpAddr>,
     limits: StackLimits,
     rng: ChaCha8Rng,
-    /// When its own time began: with the first input.
+    /// When the time of the stack began: at its first input.
     origin: Option<Instant>,
     listening: BTreeSet<u16>,
     connections: BTreeMap<ConnectionId, Connection>,
-    /// By local and remote end.
+    /// Connections by local and remote end.
     by_path: BTreeMap<(SocketAddr, SocketAddr), ConnectionId>,
     next_id: u64,
     timers: Timers<ConnectionId>,
@@ -83,12 +88,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Returns a stack with these addresses; everything random comes from `seed`.
+    /// Creates a stack with these addresses; everything random comes from `seed`.
     pub fn new(addresses: &[IpAddr], seed: [u8; 32]) -> Self {
         Self::with_limits(addresses, seed, StackLimits::default())
     }
 
-    /// Returns a stack with limits of its own.
+    /// Creates a stack with other limits than the default.
     pub fn with_limits(addresses: &[IpAddr], seed: [u8; 32], limits: StackLimits) -> Self {
         Self {
             addresses: addresses.to_vec(),
@@ -106,7 +111,8 @@ impl Stack {
         }
     }
 
-    /// Changes the addresses. Connections of those that are gone stay, silent, in case the address comes back.
+    /// Changes the addresses. Connections of removed addresses stay, silent, in case their address
+    /// comes back.
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) {
         self.addresses = addresses.to_vec();
     }
@@ -121,15 +127,16 @@ impl Stack {
         self.listening.insert(port);
     }
 
-    /// Accepts no more connections to a port; those that there are go on.
+    /// Accepts no more connections to a port; existing ones continue.
     pub fn unlisten(&mut self, port: u16) {
         self.listening.remove(&port);
     }
 
-    /// Begins a connection from a port of ours, 0 for any that is free.
+    /// Opens a connection from a local port; 0 stands for any free port.
     ///
     /// # Errors
-    /// See [`ConnectError`]. That the peer does not answer is no error here, but an [`Event::Reset`] later.
+    /// Fails as [`ConnectError`] lists. A peer that does not answer is not an error here, but an
+    /// [`Event::Reset`] later.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -142,7 +149,7 @@ impl Stack {
         self.connect_from(now, SocketAddr::new(local, from_port), to)
     }
 
-    /// Begins a connection from an address of ours, and from its port or, if that is 0, from any that is free.
+    /// Opens a connection from a local address and port; port 0 stands for any free port.
     ///
     /// # Errors
     /// As [`Stack::connect`].
@@ -178,7 +185,7 @@ impl Stack {
         Ok(id)
     }
 
-    /// Takes an IP packet that came for this host.
+    /// Takes an IP packet for this host.
     pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) {
         self.counters.packets_in += 1;
         let at = self.at(now);
@@ -223,19 +230,20 @@ impl Stack {
         self.timers.next()
     }
 
-    /// Returns the next packet to send; drained after every other call.
+    /// Returns the next packet to send. Call it until it returns `None` after every other call.
     pub fn poll_packet(&mut self) -> Option<Vec<u8>> {
         self.packets.pop_front()
     }
 
-    /// Returns the next thing to know; drained after every other call.
+    /// Returns the next event. Call it until it returns `None` after every other call.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Sends data on a connection; returns how much of it there was room for, 0 when nothing can be sent any more.
+    /// Sends data on a connection. Returns how many bytes fit into the buffer; 0 when nothing can
+    /// be sent any more.
     ///
-    /// When it is less than all, [`Event::Writable`] says when there is room again.
+    /// If not everything fits, [`Event::Writable`] follows when there is room again.
     pub fn send(&mut self, now: Instant, id: ConnectionId, data: &[u8]) -> usize {
         let at = self.at(now);
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -251,7 +259,7 @@ impl Stack {
         taken
     }
 
-    /// Takes up to `most` bytes that came on a connection.
+    /// Takes up to `most` received bytes of a connection.
     pub fn recv(&mut self, now: Instant, id: ConnectionId, most: usize) -> Vec<u8> {
         let at = self.at(now);
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -263,14 +271,15 @@ impl Stack {
         data
     }
 
-    /// Says that we send nothing more on a connection, once everything sent is; what its peer sends still comes.
+    /// Closes the sending half of a connection once everything is sent; the peer may still send.
     pub fn close(&mut self, now: Instant, id: ConnectionId) {
         let at = self.at(now);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
         connection.close();
-        // A connection that is not open yet ends without a word to its program, who has just ended it.
+        // A connection that is not open yet ends without an event, because its program has just
+        // ended it.
         connection.notified.closed |= connection.snapshot.state == State::SynSent;
         self.poll_connection(id, at, None);
     }
@@ -281,12 +290,12 @@ impl Stack {
         self.reset(id, at);
     }
 
-    /// Returns the local and the remote end of a connection, as long as it lives.
+    /// Returns the local and the remote end of a connection, as long as it exists.
     pub fn path(&self, id: ConnectionId) -> Option<(SocketAddr, SocketAddr)> {
         self.connections.get(&id).map(Connection::path)
     }
 
-    /// Returns how many bytes of a connection wait to be received.
+    /// Returns how many received bytes of a connection wait to be read.
     pub fn readable(&self, id: ConnectionId) -> usize {
         let connection = self.connections.get(&id);
         connection.map_or(0, |connection| connection.snapshot.readable)
@@ -298,12 +307,12 @@ impl Stack {
         connection.map_or(0, |connection| connection.snapshot.room)
     }
 
-    /// Returns the connections that there are, in whatever state.
+    /// Returns all connections, in any state.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionId> {
         self.connections.keys().copied()
     }
 
-    /// Returns what has been counted.
+    /// Returns the counters.
     pub fn counters(&self) -> StackCounters {
         self.counters
     }
@@ -329,7 +338,9 @@ impl Stack {
                     self.challenge(id, at);
                     return;
                 }
-                // smoltcp overlooks the acknowledgement that comes with the SYN of a simultaneous open.
+                // smoltcp ignores the acknowledgement that comes with the SYN of a simultaneous
+                // open, and would wait for another one forever. Without its SYN the segment is a
+                // plain acknowledgement.
                 Some(State::SynReceived) if flags.has(TcpFlags::SYN) => {
                     let bare = segment::without_syn(bytes, headers);
                     self.poll_connection(id, at, Some(&bare));
@@ -374,7 +385,8 @@ impl Stack {
         }
     }
 
-    /// Answers a segment that belongs to no connection ([RFC 9293 §3.10.7.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1)).
+    /// Answers a segment that belongs to no connection ([RFC 9293
+    /// §3.10.7.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1)).
     fn refuse(&mut self, at: i64, local: SocketAddr, flags: TcpFlags, bytes: &[u8]) {
         if flags.has(TcpFlags::RST) {
             return;
@@ -387,7 +399,8 @@ impl Stack {
         }
     }
 
-    /// Takes an ICMP error: it ends what is not open yet ([RFC 1122 §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9)).
+    /// Takes an ICMP error: it ends what is not open yet ([RFC 1122
+    /// §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9)).
     fn icmp_error(&mut self, headers: &Headers, bytes: &[u8]) {
         let byte = |offset| bytes.get(headers.transport_at + offset).copied();
         let unreachable = match (headers.is_v4(), byte(0), byte(1)) {
@@ -531,7 +544,7 @@ impl Stack {
         }
     }
 
-    /// Resets a connection and says why, unless its program has never heard of it.
+    /// Resets a connection and reports why, unless its program does not know it yet.
     fn end(&mut self, id: ConnectionId, at: i64, reason: ResetReason) {
         let known = self.connections.get(&id);
         let known = known.is_some_and(|it| it.notified.connected || !it.setup.accepted);
@@ -595,7 +608,7 @@ impl Stack {
         ports.find(|port| !used.contains(port) && !self.listening.contains(port))
     }
 
-    /// Returns the stack's own time, in microseconds since its first input.
+    /// Returns the time of the stack, in microseconds since its first input.
     fn at(&mut self, now: Instant) -> i64 {
         let origin = *self.origin.get_or_insert(now);
         micros(now.saturating_duration_since(origin))

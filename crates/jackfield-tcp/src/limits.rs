@@ -1,30 +1,35 @@
+//! The limits and counters of a stack.
+
 use std::time::Duration;
 
-/// How much a [`Stack`](super::Stack) keeps, and for how long; each limit has a counter in [`StackCounters`].
+/// The limits of a [`Stack`](super::Stack); each has a counter in [`StackCounters`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackLimits {
-    /// Connections of all kinds; a SYN beyond it is ignored, so its sender tries again.
+    /// All connections. A SYN beyond the limit is ignored, so that its sender tries again later.
     pub connections: usize,
-    /// Connections that a peer began and has not finished opening.
+    /// Connections that a peer has begun and not finished opening.
     pub half_open: usize,
     /// Connections of one remote address.
     pub connections_per_address: usize,
-    /// Bytes that wait to be read, for each connection: the window its peer is offered. Up to 1 GiB.
+    /// Received bytes that wait to be read, for each connection: the window that its peer is
+    /// offered. At most 1 GiB.
     pub receive_buffer: usize,
     /// Bytes that wait to be sent or acknowledged, for each connection.
     pub send_buffer: usize,
-    /// Packets that wait to be polled; more are dropped, and TCP sends them again.
+    /// Packets that wait to be polled. Further packets are dropped, and TCP retransmits them.
     pub packets: usize,
-    /// The largest packet, in bytes; from 576.
+    /// The largest packet, in bytes; at least 576.
     pub mtu: usize,
-    /// For how long a connection may take to open.
+    /// How long a connection may take to open.
     pub handshake: Duration,
-    /// For how long sent data may stay unacknowledged (RFC 9293 §3.8.3 calls it R2).
+    /// How long sent data may stay unacknowledged (R2 of RFC 9293 §3.8.3).
     pub timeout: Duration,
-    /// For how long a connection may be silent in both directions.
+    /// How long a connection may be silent in both directions.
     pub idle: Duration,
-    /// Bytes of input that each connection remembers so that it can be cloned. A connection that has had more is not in
-    /// a clone, where it ends with [`ResetReason::NotCloned`](super::ResetReason::NotCloned); 0 is for stacks that nobody clones.
+    /// Bytes of input that each connection records so that it can be cloned. A connection with
+    /// more is missing in a clone, where it ends with
+    /// [`ResetReason::NotCloned`](super::ResetReason::NotCloned); 0 is for stacks that are never
+    /// cloned.
     pub journal: usize,
 }
 
@@ -46,14 +51,14 @@ impl Default for StackLimits {
     }
 }
 
-/// What a [`Stack`](super::Stack) has done and refused to do.
+/// The counters of a [`Stack`](super::Stack).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StackCounters {
-    /// Packets that were handed in.
+    /// Packets taken.
     pub packets_in: u64,
     /// Packets that were queued to be polled.
     pub packets_out: u64,
-    /// Packets that are no TCP segments, or have a wrong checksum.
+    /// Packets that are not TCP segments, or have a wrong checksum.
     pub malformed: u64,
     /// Packets for other addresses.
     pub not_ours: u64,
@@ -73,7 +78,7 @@ pub struct StackCounters {
     pub timeouts: u64,
     /// Connections ended for [`StackLimits::idle`].
     pub idle_timeouts: u64,
-    /// Connections that a clone is without for [`StackLimits::journal`].
+    /// Connections missing in a clone for [`StackLimits::journal`].
     pub not_cloned: u64,
     /// Connections that opened.
     pub connected: u64,

@@ -1,4 +1,4 @@
-//! One TCP connection as smoltcp runs it, with an interface of its own.
+//! One TCP connection in smoltcp, with an interface of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,21 +10,21 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint};
 
-/// What a connection is made from; two made from the same behave the same.
+/// The parameters of a connection. Two connections with the same parameters behave the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setup {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    /// The peer began it.
+    /// Whether the peer opened it.
     pub(super) accepted: bool,
-    /// Where its initial sequence number comes from.
+    /// The seed of its initial sequence number.
     pub(super) seed: u64,
     pub(super) receive_buffer: usize,
     pub(super) send_buffer: usize,
     pub(super) mtu: usize,
 }
 
-/// A connection at work. Time is in microseconds of the stack's own.
+/// A running connection. Times are microseconds of the stack.
 pub(super) struct Machine {
     interface: Interface,
     sockets: SocketSet<'static>,
@@ -39,7 +39,7 @@ impl Machine {
         let mut socket = Socket::new(buffer(setup.receive_buffer), buffer(setup.send_buffer));
         let local = IpEndpoint::from(setup.local);
         let remote = IpEndpoint::from(setup.remote);
-        // Endpoints were checked by whoever made the setup; a socket that refuses them stays closed.
+        // The stack has checked the endpoints; a socket that refuses them stays closed.
         let _ = if setup.accepted {
             socket.listen(local).map_err(|_| ())
         } else {
@@ -51,7 +51,8 @@ impl Machine {
         machine
     }
 
-    /// Returns a machine without any connection, which refuses every segment as TCP has it.
+    /// Creates a machine without a connection, which answers every segment with the reset that RFC
+    /// 9293 §3.10.7.1 asks for.
     pub(super) fn without_socket(local: SocketAddr, seed: u64, mtu: usize) -> Self {
         let mut wire = Wire {
             incoming: None,
@@ -62,7 +63,8 @@ impl Machine {
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut wire, Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
-            // A prefix of no length: everybody is on the link, for packets leave whole.
+            // A prefix of length zero puts every address on the link, so smoltcp needs no route or
+            // gateway: packets leave whole.
             let _ = addresses.push(IpCidr::new(local.ip().into(), 0));
         });
         Self {
@@ -73,7 +75,8 @@ impl Machine {
         }
     }
 
-    /// Takes a packet, if there is one, and does what is due; packets to send are left to [`Machine::outgoing`].
+    /// Takes a packet, if any, and does what is due. [`Machine::outgoing`] returns the packets to
+    /// send.
     pub(super) fn poll(&mut self, at: i64, packet: Option<&[u8]>) {
         self.wire.incoming = packet.map(<[u8]>::to_vec);
         let now = Instant::from_micros(at);
@@ -88,7 +91,8 @@ impl Machine {
     pub(super) fn next(&mut self, at: i64) -> Option<i64> {
         let now = Instant::from_micros(at);
         let next = self.interface.poll_at(now, &self.sockets)?;
-        // Whatever smoltcp wants at once and did not do in the last poll waits, lest time should stand still.
+        // smoltcp can ask to be polled at once and then do nothing. Without this wait, virtual
+        // time would stand still.
         Some(next.total_micros().max(at + SHORTEST_WAIT))
     }
 
@@ -108,7 +112,7 @@ impl Machine {
         self.socket().map_or(0, room)
     }
 
-    /// Returns whether the peer has yet to acknowledge something.
+    /// Returns whether the peer has data or a FIN to acknowledge.
     pub(super) fn is_waiting(&self) -> bool {
         let closing = matches!(
             self.state(),
@@ -159,7 +163,7 @@ impl fmt::Debug for Machine {
     }
 }
 
-/// What smoltcp takes for a network device.
+/// The network device of smoltcp.
 #[derive(Debug)]
 struct Wire {
     incoming: Option<Vec<u8>>,

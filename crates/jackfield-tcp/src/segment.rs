@@ -1,21 +1,21 @@
-//! What is read from and done to segments on their way to and from smoltcp.
+//! Reads and changes segments on their way to and from smoltcp.
 
 use std::net::SocketAddr;
 
 use jackfield_nat::packet::build::{self, fill_transport_checksum};
 use jackfield_nat::packet::{Headers, TcpFlags, Transport, bytes, protocol};
 
-/// The numbers of a segment that acknowledges something.
+/// The numbers of a segment with an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AckNumbers {
-    /// The sequence number after everything in it.
+    /// The sequence number after the segment.
     pub(super) next: u32,
     pub(super) acknowledged: u32,
     pub(super) window: u16,
 }
 
 impl AckNumbers {
-    /// Reads the numbers of a segment that acknowledges something and is no reset.
+    /// Reads the numbers of a segment that has an acknowledgement and is not a reset.
     pub(super) fn of(packet: &[u8]) -> Option<Self> {
         let headers = Headers::parse(packet).ok()?;
         let Transport::Tcp { flags, .. } = headers.transport else {
@@ -56,7 +56,7 @@ pub(super) fn is_syn(packet: &[u8]) -> bool {
     })
 }
 
-/// Returns a segment without its SYN, whose place in the sequence is then before it.
+/// Removes the SYN of a segment, so that it starts one sequence number later.
 pub(super) fn without_syn(packet: &[u8], headers: &Headers) -> Vec<u8> {
     let mut packet = packet.to_vec();
     let at = headers.transport_at;

@@ -1,4 +1,4 @@
-//! An SVG document in the making.
+//! An SVG document under construction.
 
 use std::fmt::Write;
 
@@ -47,7 +47,7 @@ impl Canvas {
         );
     }
 
-    /// Draws a line, with a head if it arrives.
+    /// Draws a line, with an arrowhead if the packet arrives.
     pub(super) fn arrow(&mut self, class: &str, from: (f64, f64), to: (f64, f64), head: bool) {
         let sign = if to.0 > from.0 { 1.0 } else { -1.0 };
         let neck = if head { to.0 - sign * 8.0 } else { to.0 };
@@ -102,12 +102,12 @@ impl Canvas {
         );
     }
 
-    /// Writes pieces of text one after another, each with a class, centred.
+    /// Writes consecutive pieces of text, each with a class, centred.
     pub(super) fn spans(&mut self, x: f64, y: f64, spans: &[(&str, &str)]) {
         self.anchored_spans(x, y, "middle", spans);
     }
 
-    /// Writes pieces of text one after another, each with a class, up to `x`.
+    /// Writes consecutive pieces of text, each with a class, that end at `x`.
     pub(super) fn spans_to(&mut self, x: f64, y: f64, spans: &[(&str, &str)]) {
         self.anchored_spans(x, y, "end", spans);
     }
@@ -124,7 +124,7 @@ impl Canvas {
         self.text.push_str("</text>\n");
     }
 
-    /// Returns about how wide a text is.
+    /// Returns the approximate width of a text.
     pub(super) fn width_of(text: &str, size: f64) -> f64 {
         text.chars().count() as f64 * size * 0.56
     }

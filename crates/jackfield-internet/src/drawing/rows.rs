@@ -1,4 +1,4 @@
-//! What a picture shows, line by line.
+//! The rows of a picture.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::world::{InterfaceId, NodeId};
 use jackfield_nat::packet::{Headers, Transport, describe};
 use jackfield_nat::{HoldReason, Verdict};
 
-/// A line of the picture.
+/// A row of the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Row {
     Note(String),
     Hop(Hop),
 }
 
-/// A packet's way from one machine to the next.
+/// A hop of a packet from one machine to the next.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Hop {
     pub(super) at: Duration,
@@ -28,7 +28,8 @@ pub(super) struct Hop {
     pub(super) end: End,
 }
 
-/// Source and destination, and whether the machine that sent the packet on has just changed them.
+/// The source and destination, and whether the machine that sent the packet on has just changed
+/// them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Endpoints {
     pub(super) source: String,
@@ -41,11 +42,11 @@ pub(super) struct Endpoints {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Arrives,
-    /// The NAT there drops it.
+    /// The NAT at the end drops it.
     Dropped(String),
-    /// The NAT there keeps it for a while.
+    /// The NAT at the end holds it.
     Held(String),
-    /// It does not get there.
+    /// It does not arrive.
     Vanishes(String),
 }
 
@@ -163,7 +164,7 @@ impl Drawing<'_> {
         })
     }
 
-    /// Returns the headers that a packet had before the NAT that sends it on changed them.
+    /// Returns the headers of a packet before the NAT that sends it on changed them.
     fn before_translation(&self, index: usize, nat: NodeId, event: &TraceEvent) -> Option<Headers> {
         let earlier = self.world.trace.events().get(..index)?;
         let judged = earlier.iter().rev().take_while(|it| it.at == event.at);
@@ -193,7 +194,7 @@ fn ends(headers: &Headers) -> (String, String) {
     }
 }
 
-/// Says what a packet carries: its words if it is words, else its kind and size.
+/// Returns the text of a packet: its data if that is text, else its kind and size.
 fn label(bytes: &[u8]) -> String {
     words(bytes).unwrap_or_else(|| describe(bytes))
 }

@@ -1,4 +1,4 @@
-//! How pictures look: a light scheme, and a dark one for readers who prefer it.
+//! The style sheet of pictures: a light scheme, and a dark one for readers who prefer it.
 
 pub(super) const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;font-size:12px;fill:#1f2933}

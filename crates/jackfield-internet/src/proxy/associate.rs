@@ -1,4 +1,5 @@
-//! The relay of datagrams that SOCKS calls an association ([RFC 1928 §7](https://www.rfc-editor.org/rfc/rfc1928#section-7)).
+//! The relay of datagrams of SOCKS: UDP ASSOCIATE ([RFC 1928
+//! §7](https://www.rfc-editor.org/rfc/rfc1928#section-7)).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,19 +8,21 @@ use super::Target;
 use super::socks5::UdpHeader;
 use jackfield_nat::packet::Datagram;
 
-/// A port of the proxy's that relays one client's datagrams, as long as its TCP connection lives.
+/// A port of the proxy that relays the datagrams of one client, as long as its TCP connection
+/// lives.
 #[derive(Debug, Clone)]
 pub(super) struct Association {
-    /// Our address towards the client.
+    /// The address towards the client.
     inside: IpAddr,
-    /// Our address towards everybody else.
+    /// The address towards all others.
     outside: Option<IpAddr>,
     port: u16,
-    /// The other end of the TCP connection; datagrams of others are not the client's.
+    /// The other end of the TCP connection; datagrams from other addresses are not from the
+    /// client.
     client_address: IpAddr,
-    /// Where its last datagram came from.
+    /// The source of its last datagram.
     client: Option<SocketAddr>,
-    /// Whom it has sent to, and who may therefore answer.
+    /// The endpoints that it has sent to, which may therefore answer.
     endpoints: BTreeSet<SocketAddr>,
 }
 
@@ -35,9 +38,9 @@ impl Association {
         }
     }
 
-    /// Returns the datagram to send for one that came to the association's port, if there is one.
+    /// Returns the datagram to send for one that came to the port of the association, if any.
     ///
-    /// `resolve` returns where a target is, if the client may send there.
+    /// `resolve` returns the address of a target, if the client may send there.
     pub(super) fn relay(
         &mut self,
         source: SocketAddr,

@@ -1,6 +1,8 @@
+//! Credentials for proxies.
+
 use std::fmt;
 
-/// A name and a password, of 1 to 255 bytes each, as RFC 1929 has them; the name has no colon, as RFC 7617 has it.
+/// A name and a password of 1 to 255 bytes each (RFC 1929); the name has no colon (RFC 7617).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Credentials {
     pub(super) user: Vec<u8>,
@@ -8,7 +10,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Returns the pair, if both parts are of a length that either protocol can carry.
+    /// Returns the credentials, if both protocols can carry them.
     pub fn new(user: &[u8], password: &[u8]) -> Option<Self> {
         let fits = |part: &[u8]| (1..=255).contains(&part.len());
         (fits(user) && fits(password) && !user.contains(&b':')).then(|| Self {

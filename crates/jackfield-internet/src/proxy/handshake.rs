@@ -1,14 +1,16 @@
+//! The client side of a proxy.
+
 use super::http::{ConnectRequest, ConnectResponse, HeadError};
 use super::socks5::{self, Command, Greeting, Reply, Request, SocksError};
 use super::{Credentials, Target};
 
-/// A client's conversation with a proxy until the tunnel stands.
+/// The messages between a client and a proxy until the tunnel is open.
 #[derive(Debug, Clone)]
 pub struct Handshake {
     target: Target,
     credentials: Option<Credentials>,
     stage: Stage,
-    /// What came and is not read yet.
+    /// The received data that is not read yet.
     buffer: Vec<u8>,
 }
 
@@ -21,18 +23,18 @@ enum Stage {
     Over,
 }
 
-/// How far a [`Handshake`] is.
+/// The progress of a [`Handshake`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Wait for more.
+    /// Wait for more data.
     Wait,
-    /// Send this, and wait for more.
+    /// Send this, and wait for more data.
     Send(Vec<u8>),
-    /// The proxy has done it.
+    /// The tunnel is open.
     Done {
-        /// The proxy's end, as it says; for UDP where to send datagrams to.
+        /// The end of the proxy, as it states it; for UDP the address to send datagrams to.
         bound: Option<Target>,
-        /// What has come through the tunnel already.
+        /// The data that has already come through the tunnel.
         rest: Vec<u8>,
     },
 }
@@ -41,13 +43,13 @@ pub enum Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The proxy wants a name and a password, or others than those.
+    /// The proxy requires a name and a password, or refuses these.
     #[error("the proxy wants other credentials")]
     Credentials,
-    /// The proxy answered with this status of HTTP.
+    /// The proxy answered with this HTTP status.
     #[error("the proxy answered with status {0}")]
     Status(u16),
-    /// The proxy answered with this code of SOCKS.
+    /// The proxy answered with this SOCKS reply code.
     #[error("the proxy answered with code {0}")]
     Code(u8),
     /// The proxy does not speak HTTP.
@@ -59,7 +61,7 @@ pub enum HandshakeError {
 }
 
 impl Handshake {
-    /// Asks for a tunnel by HTTP CONNECT; returns what to send first.
+    /// Requests a tunnel by HTTP CONNECT; returns the first message.
     pub fn http(target: Target, credentials: Option<Credentials>) -> (Self, Vec<u8>) {
         let request = ConnectRequest {
             target: target.clone(),
@@ -71,10 +73,10 @@ impl Handshake {
         )
     }
 
-    /// Asks for a tunnel, or for a relay of datagrams, by SOCKS 5; returns what to send first.
+    /// Requests a tunnel, or a relay of datagrams, by SOCKS 5; returns the first message.
     ///
-    /// For [`Command::UdpAssociate`] the target is where the client's datagrams will come from, all zeros if it does
-    /// not know.
+    /// For [`Command::UdpAssociate`] the target is the address that the client sends its datagrams
+    /// from, all zeros if it does not know.
     pub fn socks5(
         command: Command,
         target: Target,
@@ -100,10 +102,10 @@ impl Handshake {
         }
     }
 
-    /// Takes what the proxy sent.
+    /// Takes data from the proxy.
     ///
     /// # Errors
-    /// Says why there will be no tunnel; the connection is of no more use then.
+    /// Fails when there will be no tunnel; the connection is then useless.
     pub fn handle(&mut self, bytes: &[u8]) -> Result<Progress, HandshakeError> {
         if self.stage == Stage::Over {
             return Ok(Progress::Wait);
@@ -121,7 +123,7 @@ impl Handshake {
     fn http_response(&mut self) -> Result<Progress, HandshakeError> {
         while let Some((response, length)) = ConnectResponse::parse(&self.buffer)? {
             match response.status {
-                // An interim response: the final one follows.
+                // After an interim response the final one follows.
                 100..200 => {
                     self.buffer.drain(..length);
                 }

@@ -1,4 +1,5 @@
-//! The heads of CONNECT requests and their responses ([RFC 9110 §9.3.6](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6)).
+//! The headers of CONNECT requests and responses ([RFC 9110
+//! §9.3.6](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6)).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,9 +9,10 @@ use super::{Credentials, Target};
 /// A request for a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectRequest {
-    /// Where the tunnel shall lead.
+    /// The target of the tunnel.
     pub target: Target,
-    /// What `Proxy-Authorization: Basic` says ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+    /// The credentials in `Proxy-Authorization: Basic` ([RFC
+    /// 7617](https://www.rfc-editor.org/rfc/rfc7617)).
     pub credentials: Option<Credentials>,
 }
 
@@ -21,20 +23,20 @@ pub struct ConnectResponse {
     pub status: u16,
 }
 
-/// Why bytes are no such head.
+/// Why bytes are not such a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
     /// The head does not end within [`MOST_HEAD_BYTES`].
     #[error("a head of more than {MOST_HEAD_BYTES} bytes")]
     TooLong,
-    /// The first line is no request or status line of HTTP/1.
+    /// The first line is not a request or status line of HTTP/1.
     #[error("the first line is not HTTP/1")]
     StartLine,
-    /// The request is for something else than a tunnel.
+    /// The request is not for a tunnel.
     #[error("a method other than CONNECT")]
     Method,
-    /// The target is no host and port.
+    /// The target is not a host and port.
     #[error("the target is not of the form host:port")]
     Target,
     /// A line after the first has no field name and colon, or there are too many.
@@ -43,10 +45,10 @@ pub enum HeadError {
 }
 
 impl ConnectRequest {
-    /// Reads a request; returns it with the length of its head, or `None` when there is more to come.
+    /// Reads a request; returns it with the length of its header, or `None` if that is incomplete.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that begin no such request.
+    /// Fails when the bytes do not begin such a request.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeadError> {
         let Some((head, length)) = head(bytes)? else {
             return Ok(None);
@@ -92,10 +94,10 @@ impl ConnectRequest {
 }
 
 impl ConnectResponse {
-    /// Reads the head of a response; returns it with its length, or `None` when there is more to come.
+    /// Reads the header of a response; returns it with its length, or `None` if it is incomplete.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that begin no response.
+    /// Fails when the bytes do not begin a response.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeadError> {
         let Some((head, length)) = head(bytes)? else {
             return Ok(None);
@@ -116,7 +118,7 @@ impl ConnectResponse {
         Ok(Some((Self { status }, length)))
     }
 
-    /// Writes the head of a response.
+    /// Writes the header of a response.
     pub fn to_bytes(self) -> Vec<u8> {
         let (reason, field) = match self.status {
             200 => ("Connection established", ""),
@@ -136,7 +138,7 @@ impl ConnectResponse {
     }
 }
 
-/// Returns a head without its empty line, and its length with it; `None` when it has not ended yet.
+/// Returns a header without its empty line, with its length; `None` if it is incomplete.
 fn head(bytes: &[u8]) -> Result<Option<(&str, usize)>, HeadError> {
     let considered = bytes.get(..MOST_HEAD_BYTES).unwrap_or(bytes);
     let end = considered.windows(4).position(|it| it == b"\r\n\r\n");
@@ -152,7 +154,8 @@ fn head(bytes: &[u8]) -> Result<Option<(&str, usize)>, HeadError> {
     Ok(Some((head, end + 4)))
 }
 
-/// Splits header lines into names and values ([RFC 9112 §5](https://www.rfc-editor.org/rfc/rfc9112#section-5)).
+/// Splits header lines into names and values ([RFC 9112
+/// §5](https://www.rfc-editor.org/rfc/rfc9112#section-5)).
 fn fields<'a>(
     lines: impl Iterator<Item = &'a str>,
 ) -> impl Iterator<Item = Result<(&'a str, &'a str), HeadError>> {
@@ -168,12 +171,13 @@ fn fields<'a>(
     })
 }
 
-/// Returns whether a byte may be in a token ([RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
+/// Returns whether a byte may be in a token ([RFC 9110
+/// §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Reads `Basic` credentials; others are as good as none.
+/// Reads `Basic` credentials; other schemes count as none.
 fn basic(value: &str) -> Option<Credentials> {
     let (scheme, pair) = value.split_once(' ')?;
     let pair = STANDARD.decode(pair.trim_start_matches(' ')).ok()?;

@@ -11,22 +11,22 @@ use crate::tcp::TcpProgram;
 use jackfield_nat::packet::Datagram;
 use jackfield_tcp::{ConnectionId, Event, ResetReason, Stack};
 
-/// What a [`Proxy`] does for whom.
+/// The configuration of a [`Proxy`].
 #[derive(Debug, Clone)]
 pub struct ProxyConfig {
-    /// Where it speaks HTTP.
+    /// The port for HTTP.
     pub http_port: Option<u16>,
-    /// Where it speaks SOCKS 5.
+    /// The port for SOCKS 5.
     pub socks_port: Option<u16>,
-    /// The address it connects and sends from; without one, the first of the right family.
+    /// The address it connects and sends from; `None` stands for the first of the right family.
     pub outside: Option<IpAddr>,
-    /// The ports that tunnels may lead to.
+    /// The ports that clients may connect to.
     pub tunnel_ports: Vec<RangeInclusive<u16>>,
-    /// What a client has to know, if anything.
+    /// The credentials that clients need, if any.
     pub credentials: Option<Credentials>,
-    /// Where the hosts are that clients may name.
+    /// The addresses of the hosts that clients may name.
     pub names: BTreeMap<HostName, IpAddr>,
-    /// How many clients may have their datagrams relayed at a time; 0 turns it off.
+    /// The limit of clients with relayed datagrams; 0 turns the relay off.
     pub associations: usize,
 }
 
@@ -44,26 +44,27 @@ impl Default for ProxyConfig {
     }
 }
 
-/// What a [`Proxy`] has done and refused to do.
+/// The counters of a [`Proxy`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProxyCounters {
-    /// Tunnels that stood.
+    /// Tunnels that were opened.
     pub tunnels: u64,
     /// Clients whose datagrams were relayed.
     pub associations: u64,
     /// Clients without the right credentials.
     pub wrong_credentials: u64,
-    /// Tunnels to ports that none may lead to.
+    /// Tunnels refused because of their port.
     pub forbidden_ports: u64,
-    /// Tunnels to hosts that have no address, or did not answer or refused.
+    /// Tunnels to hosts that have no address, do not answer or refuse.
     pub unreachable: u64,
-    /// Clients that spoke neither protocol, or asked for what we do not do.
+    /// Clients that used another protocol, or asked for something unsupported.
     pub malformed: u64,
     /// Associations beyond [`ProxyConfig::associations`].
     pub too_many_associations: u64,
     /// Datagrams that were relayed.
     pub datagrams: u64,
-    /// Datagrams of strangers, to forbidden ports, in fragments, or without a header.
+    /// Datagrams that were dropped: from other addresses, to forbidden ports, fragments, or
+    /// without a header.
     pub datagrams_dropped: u64,
 }
 
@@ -78,13 +79,13 @@ pub struct Proxy {
     outbox: VecDeque<Datagram>,
 }
 
-/// A connection: with a client, or on its behalf.
+/// A connection with a client, or on behalf of one.
 #[derive(Debug, Clone)]
 struct Session {
     role: Role,
-    /// What came before there was a tunnel, and is not read yet.
+    /// The data received before the tunnel is open.
     buffer: Vec<u8>,
-    /// What is to go out on the connection as soon as there is room.
+    /// The data to send as soon as there is room.
     unsent: Vec<u8>,
     /// The other end has finished.
     has_finished: bool,
@@ -92,11 +93,11 @@ struct Session {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// A client is about to say what it wants.
+    /// A client that has not finished its request.
     Client(Stage),
-    /// A client waits for its tunnel.
+    /// A client that waits for its tunnel.
     Waiting { upstream: ConnectionId },
-    /// A connection for a client is about to stand.
+    /// A connection on behalf of a client that is not open yet.
     Dialling {
         client: ConnectionId,
         protocol: Protocol,
@@ -105,7 +106,7 @@ enum Role {
     Tunnel { peer: ConnectionId },
     /// A client whose datagrams are relayed at this port.
     Associated { port: u16 },
-    /// Nothing more is to be said.
+    /// A connection that is being closed.
     Ending,
 }
 
@@ -135,7 +136,7 @@ enum Refusal {
 }
 
 impl Proxy {
-    /// Returns a proxy.
+    /// Creates a proxy.
     pub fn new(config: ProxyConfig) -> Self {
         Self {
             config,
@@ -147,7 +148,7 @@ impl Proxy {
         }
     }
 
-    /// Returns what has been counted.
+    /// Returns the counters.
     pub fn counters(&self) -> ProxyCounters {
         self.counters
     }
@@ -161,7 +162,7 @@ impl Proxy {
         self.sessions.insert(id, Session::new(Role::Client(stage)));
     }
 
-    /// Reads what a client says, message by message.
+    /// Reads the messages of a client.
     fn listen_to(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let room = MOST_UNREAD.saturating_sub(self.session_buffer(id));
         let data = stack.recv(now, id, room);
@@ -176,10 +177,10 @@ impl Proxy {
         {
             let before = (*stage, buffer.len());
             match stage {
-                Stage::Http => self.hear_http(now, stack, id),
-                Stage::Greeting => self.hear_greeting(now, stack, id),
-                Stage::Credentials => self.hear_credentials(now, stack, id),
-                Stage::Request => self.hear_request(now, stack, id),
+                Stage::Http => self.read_http(now, stack, id),
+                Stage::Greeting => self.read_greeting(now, stack, id),
+                Stage::Credentials => self.read_credentials(now, stack, id),
+                Stage::Request => self.read_request(now, stack, id),
             }
             let after = self.sessions.get(&id).map(|it| (it.role, it.buffer.len()));
             if after == Some((Role::Client(before.0), before.1)) {
@@ -192,14 +193,15 @@ impl Proxy {
         self.sessions.get(&id).map_or(0, |it| it.buffer.len())
     }
 
-    /// Reads a message off a client's buffer; a client that sent none is sent `sorry` and away.
+    /// Reads a message from the buffer of a client. If the bytes are invalid, sends `refusal` and
+    /// closes the connection.
     fn read<T, E>(
         &mut self,
         now: Instant,
         stack: &mut Stack,
         id: ConnectionId,
         parse: Parse<T, E>,
-        sorry: impl FnOnce(E) -> Vec<u8>,
+        refusal: impl FnOnce(E) -> Vec<u8>,
     ) -> Option<T> {
         let session = self.sessions.get_mut(&id)?;
         match parse(&session.buffer) {
@@ -210,14 +212,14 @@ impl Proxy {
             Ok(None) => None,
             Err(error) => {
                 self.counters.malformed += 1;
-                self.dismiss(now, stack, id, &sorry(error));
+                self.dismiss(now, stack, id, &refusal(error));
                 None
             }
         }
     }
 
-    fn hear_http(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
-        let sorry = |error| {
+    fn read_http(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+        let refusal = |error| {
             let status = match error {
                 HeadError::TooLong => 431,
                 HeadError::Method => 405,
@@ -225,7 +227,7 @@ impl Proxy {
             };
             ConnectResponse { status }.to_bytes()
         };
-        let request = self.read(now, stack, id, ConnectRequest::parse, sorry);
+        let request = self.read(now, stack, id, ConnectRequest::parse, refusal);
         let Some(request) = request else {
             return;
         };
@@ -238,7 +240,7 @@ impl Proxy {
         self.dial(now, stack, id, Protocol::Http, &request.target);
     }
 
-    fn hear_greeting(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+    fn read_greeting(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let silence = |_: SocksError| Vec::new();
         let greeting = self.read(now, stack, id, Greeting::parse, silence);
         let Some(Greeting { methods }) = greeting else {
@@ -258,7 +260,7 @@ impl Proxy {
         }
     }
 
-    fn hear_credentials(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+    fn read_credentials(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let wrong = |_: SocksError| socks5::verdict(false);
         let given = self.read(now, stack, id, socks5::parse_credentials, wrong);
         let Some(given) = given else {
@@ -273,7 +275,7 @@ impl Proxy {
         }
     }
 
-    fn hear_request(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+    fn read_request(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let failed = |_: SocksError| reply(code::FAILED, None);
         let request = self.read(now, stack, id, Request::parse, failed);
         let Some(Request { command, target }) = request else {
@@ -289,7 +291,7 @@ impl Proxy {
         }
     }
 
-    /// Begins the connection that a client asks for.
+    /// Opens the connection that a client asks for.
     fn dial(
         &mut self,
         now: Instant,
@@ -319,7 +321,7 @@ impl Proxy {
         self.sessions.insert(upstream, Session::new(role));
     }
 
-    /// Tells a client that its tunnel stands.
+    /// Answers a client that its tunnel is open.
     fn open(&mut self, now: Instant, stack: &mut Stack, upstream: ConnectionId, local: SocketAddr) {
         let Some(Role::Dialling { client, protocol }) = self.role(upstream) else {
             return;
@@ -332,7 +334,7 @@ impl Proxy {
         self.answer(now, stack, client, &answer);
         self.set_role(client, Role::Tunnel { peer: upstream });
         self.set_role(upstream, Role::Tunnel { peer: client });
-        // What came right after the request belongs to the tunnel.
+        // Data right after the request belongs to the tunnel.
         let early = self.sessions.get_mut(&client);
         let early = early.map(|it| std::mem::take(&mut it.buffer));
         self.answer(now, stack, upstream, &early.unwrap_or_default());
@@ -362,7 +364,7 @@ impl Proxy {
         self.answer(now, stack, client, &reply(code::SUCCEEDED, Some(inside)));
     }
 
-    /// Carries data from one end of a tunnel to the other, and the end of it.
+    /// Carries data from one end of a tunnel to the other, and its end.
     fn pump(&mut self, now: Instant, stack: &mut Stack, from: ConnectionId, to: ConnectionId) {
         let has_finished = self.sessions.get(&from).is_some_and(|it| it.has_finished);
         loop {
@@ -397,7 +399,7 @@ impl Proxy {
         }
     }
 
-    /// Deals with a connection that has ended before its time.
+    /// Handles a connection that has ended early.
     fn lose(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId, reason: ResetReason) {
         let role = self.role(id);
         self.forget(id);
@@ -558,7 +560,7 @@ impl Session {
         }
     }
 
-    /// Sends what there is room for; returns whether that was all.
+    /// Sends as much as there is room for; returns whether that was everything.
     fn flush(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) -> bool {
         if !self.unsent.is_empty() {
             let sent = stack.send(now, id, &self.unsent);
@@ -568,7 +570,7 @@ impl Session {
     }
 }
 
-/// Reads a message and its length, or nothing while there is more to come.
+/// Reads a message and its length; `None` if it is incomplete.
 type Parse<T, E> = fn(&[u8]) -> Result<Option<(T, usize)>, E>;
 
 fn resolve(config: &ProxyConfig, target: &Target) -> Option<SocketAddr> {
@@ -590,5 +592,5 @@ fn next_relay_port(port: u16) -> u16 {
 }
 
 const FIRST_RELAY_PORT: u16 = 40_000;
-/// How much of what a client says waits to be understood, or of a tunnel to be sent on, in bytes.
+/// The limit of data that waits in a buffer, in bytes.
 const MOST_UNREAD: usize = 16_384;

@@ -1,66 +1,66 @@
-//! The messages of SOCKS version 5 ([RFC 1928](https://www.rfc-editor.org/rfc/rfc1928)), with names and passwords
-//! ([RFC 1929](https://www.rfc-editor.org/rfc/rfc1929)).
+//! The messages of SOCKS version 5 ([RFC 1928](https://www.rfc-editor.org/rfc/rfc1928)), with
+//! names and passwords ([RFC 1929](https://www.rfc-editor.org/rfc/rfc1929)).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Credentials;
 use super::target::{HostName, Target, TargetHost};
 
-/// A client's first message: how it can prove who it is.
+/// The first message of a client: the authentication methods that it supports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
-    /// Numbers of methods, up to 255.
+    /// The method numbers, at most 255.
     pub methods: Vec<u8>,
 }
 
-/// What a client asks for.
+/// The request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What to do.
+    /// The command.
     pub command: Command,
-    /// Where.
+    /// The target.
     pub target: Target,
 }
 
-/// What a server is to do.
+/// The command of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Connect by TCP.
+    /// Connects by TCP.
     Connect,
-    /// Await one TCP connection.
+    /// Accepts one TCP connection.
     Bind,
-    /// Relay datagrams.
+    /// Relays datagrams.
     UdpAssociate,
-    /// None that the RFC knows.
+    /// A command that the RFC does not define.
     Other(u8),
 }
 
-/// What a server answers.
+/// The reply of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// 0 for success, else a reason.
+    /// The reply code; 0 is success.
     pub code: u8,
-    /// The server's end of what was asked for.
+    /// The address of the server end.
     pub bound: Target,
 }
 
-/// What precedes the data of each datagram between client and relay.
+/// The header before the data of each datagram between client and relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpHeader {
-    /// Which fragment it is; 0 for a datagram that stands alone.
+    /// The fragment number; 0 for a whole datagram.
     pub fragment: u8,
-    /// Where it goes, or comes from.
+    /// The destination, or the source.
     pub target: Target,
 }
 
-/// Why bytes are no such message.
+/// Why bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocksError {
-    /// The first byte is another version's.
+    /// The version is not 5.
     #[error("version {0} of the protocol")]
     Version(u8),
-    /// The address is of a kind that the RFC does not know, or the name is none.
+    /// The type of the address is unknown, or the name is invalid.
     #[error("an address of unknown kind, or a name that is none")]
     Address,
     /// The name or the password is empty, or the name has a colon, which HTTP could not carry.
@@ -71,14 +71,14 @@ pub enum SocksError {
     Reserved,
 }
 
-/// A message and its length, or nothing while there is more to come.
+/// A message with its length; `None` if it is incomplete.
 type Parsed<T> = Result<Option<(T, usize)>, SocksError>;
 
 impl Greeting {
     /// Reads a greeting.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that begin none.
+    /// Fails when the bytes do not begin such a message.
     pub fn parse(bytes: &[u8]) -> Parsed<Self> {
         let mut reader = Reader::new(bytes);
         reader.version(VERSION)?;
@@ -101,17 +101,17 @@ impl Greeting {
     }
 }
 
-/// Reads which method a server has chosen.
+/// Reads the method that a server has chosen.
 ///
 /// # Errors
-/// Says what is wrong with bytes that begin no such message.
+/// Fails when the bytes do not begin such a message.
 pub fn parse_choice(bytes: &[u8]) -> Parsed<u8> {
     let mut reader = Reader::new(bytes);
     reader.version(VERSION)?;
     Ok(reader.byte().map(|method| (method, reader.at)))
 }
 
-/// Writes which method a server has chosen.
+/// Writes the method that a server has chosen.
 pub fn choice(method: u8) -> Vec<u8> {
     vec![VERSION, method]
 }
@@ -119,7 +119,7 @@ pub fn choice(method: u8) -> Vec<u8> {
 /// Reads a name and a password.
 ///
 /// # Errors
-/// Says what is wrong with bytes that begin no such message.
+/// Fails when the bytes do not begin such a message.
 pub fn parse_credentials(bytes: &[u8]) -> Parsed<Credentials> {
     let mut reader = Reader::new(bytes);
     reader.version(CREDENTIALS_VERSION)?;
@@ -146,17 +146,17 @@ pub fn credentials(credentials: &Credentials) -> Vec<u8> {
     bytes
 }
 
-/// Reads whether name and password were right.
+/// Reads whether the credentials were accepted.
 ///
 /// # Errors
-/// Says what is wrong with bytes that begin no such message.
+/// Fails when the bytes do not begin such a message.
 pub fn parse_verdict(bytes: &[u8]) -> Parsed<bool> {
     let mut reader = Reader::new(bytes);
     reader.version(CREDENTIALS_VERSION)?;
     Ok(reader.byte().map(|status| (status == 0, reader.at)))
 }
 
-/// Writes whether name and password were right.
+/// Writes whether the credentials were accepted.
 pub fn verdict(right: bool) -> Vec<u8> {
     vec![CREDENTIALS_VERSION, u8::from(!right)]
 }
@@ -165,7 +165,7 @@ impl Request {
     /// Reads a request.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that begin none.
+    /// Fails when the bytes do not begin such a message.
     pub fn parse(bytes: &[u8]) -> Parsed<Self> {
         let parsed = parse_request_or_reply(bytes)?;
         Ok(parsed.map(|(code, target, length)| {
@@ -186,7 +186,7 @@ impl Reply {
     /// Reads a reply.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that begin none.
+    /// Fails when the bytes do not begin such a message.
     pub fn parse(bytes: &[u8]) -> Parsed<Self> {
         let parsed = parse_request_or_reply(bytes)?;
         Ok(parsed.map(|(code, bound, length)| (Self { code, bound }, length)))
@@ -201,10 +201,11 @@ impl Reply {
 }
 
 impl UdpHeader {
-    /// Reads what precedes a datagram's data, and where that begins; a datagram that ends early has none.
+    /// Reads the header of a datagram and returns where its data begins; `None` if the datagram is
+    /// cut short.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that begin no such header.
+    /// Fails when the bytes do not begin such a message.
     pub fn parse(bytes: &[u8]) -> Parsed<Self> {
         let mut reader = Reader::new(bytes);
         let (Some(reserved), Some(fragment)) = (reader.take(2), reader.byte()) else {
@@ -298,7 +299,7 @@ impl<'a> Reader<'a> {
         self.take(1)?.first().copied()
     }
 
-    /// Refuses another version; nothing to read is not refused.
+    /// Refuses another version; an empty buffer is not an error.
     fn version(&mut self, wanted: u8) -> Result<(), SocksError> {
         match self.byte() {
             Some(other) if other != wanted => Err(SocksError::Version(other)),
@@ -343,26 +344,27 @@ fn name_or_address(bytes: &[u8]) -> Option<TargetHost> {
     }
 }
 
-/// The method that proves nothing.
+/// No authentication.
 pub const NO_CREDENTIALS: u8 = 0;
 /// The method of RFC 1929: a name and a password.
 pub const USER_AND_PASSWORD: u8 = 2;
-/// None of the methods is acceptable.
+/// No method is acceptable.
 pub const NO_METHOD: u8 = 0xff;
 
-/// The reply codes of [RFC 1928 §6](https://www.rfc-editor.org/rfc/rfc1928#section-6) that our server uses.
+/// The reply codes of [RFC 1928 §6](https://www.rfc-editor.org/rfc/rfc1928#section-6) that our
+/// server uses.
 pub mod code {
-    /// Done.
+    /// Success.
     pub const SUCCEEDED: u8 = 0;
-    /// The server failed for a reason of its own.
+    /// The server failed.
     pub const FAILED: u8 = 1;
-    /// The rules do not allow it.
+    /// The configuration does not allow it.
     pub const NOT_ALLOWED: u8 = 2;
-    /// The host cannot be reached, or has no such name.
+    /// The host is unreachable, or the name is unknown.
     pub const HOST_UNREACHABLE: u8 = 4;
-    /// The host refused.
+    /// The host refused the connection.
     pub const REFUSED: u8 = 5;
-    /// The server does not do that.
+    /// The server does not support the command.
     pub const UNKNOWN_COMMAND: u8 = 7;
 }
 

@@ -1,8 +1,10 @@
+//! The targets of proxy requests.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// Where a client asks a proxy to go.
+/// The target of a tunnel or a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
     /// The host.
@@ -16,21 +18,21 @@ pub struct Target {
 pub enum TargetHost {
     /// Its address.
     Address(IpAddr),
-    /// Its name, which the proxy looks up.
+    /// Its name, which the proxy resolves.
     Name(HostName),
 }
 
-/// A name of 1 to 255 letters, digits, hyphens, underscores and dots, and no address.
+/// A host name of 1 to 255 letters, digits, hyphens, underscores and dots that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostName(String);
 
-/// Text that names no target.
+/// An error: the text is not a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not of the form host:port")]
 pub struct TargetError;
 
 impl HostName {
-    /// Returns the name, if it is one.
+    /// Returns the name, if it is valid.
     pub fn new(name: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let long = (1..=255).contains(&name.len());

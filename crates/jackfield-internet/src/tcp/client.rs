@@ -1,3 +1,5 @@
+//! A TCP client for tests.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -8,41 +10,42 @@ use jackfield_tcp::{ConnectError, ConnectionId, Event, ResetReason, Stack};
 /// A client that connects once, sends a request and keeps the response.
 #[derive(Debug, Clone)]
 pub struct TcpClient {
-    /// Everything that came back.
+    /// The received data.
     pub response: Vec<u8>,
     /// How far it got.
     pub outcome: Outcome,
     to: SocketAddr,
     from_port: u16,
-    /// What is still to be sent.
+    /// The data that is still to be sent.
     request: Vec<u8>,
     keeps_open: bool,
     connection: Option<ConnectionId>,
-    /// What is still to be said to a proxy, and what to say first.
+    /// The handshake with a proxy, and its first message.
     handshake: Option<(Handshake, Vec<u8>)>,
 }
 
 /// How far a [`TcpClient`] got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has not begun, or waits for an answer to its SYN.
+    /// It has not started, or waits for the answer to its SYN.
     Connecting,
     /// It is connected.
     Connected,
-    /// The server has finished its response.
+    /// The server has sent its whole response.
     Finished,
-    /// Both have closed.
+    /// Both sides have closed.
     Closed,
-    /// The connection has ended before its time, or never came to be.
+    /// The connection has ended early, or was never opened.
     Reset(ResetReason),
-    /// The connection could not even begin.
+    /// The connection could not be started.
     Failed(ConnectError),
-    /// The proxy would not or could not.
+    /// The proxy made no tunnel.
     NoTunnel(HandshakeError),
 }
 
 impl TcpClient {
-    /// Returns a client that connects as soon as its host has an address, sends `request` and closes its half.
+    /// Creates a client that connects as soon as its host has an address, sends `request` and
+    /// closes its half.
     pub fn new(to: SocketAddr, request: impl Into<Vec<u8>>) -> Self {
         Self {
             response: Vec::new(),
@@ -56,26 +59,26 @@ impl TcpClient {
         }
     }
 
-    /// Has it connect from this port.
+    /// Sets the local port.
     pub fn from_port(mut self, port: u16) -> Self {
         self.from_port = port;
         self
     }
 
-    /// Has it leave its half of the connection open.
+    /// Leaves its half of the connection open after the request.
     pub fn keep_open(mut self) -> Self {
         self.keeps_open = true;
         self
     }
 
-    /// Has it talk to the server through a tunnel: `to` is then a proxy, and this what to agree with it on, with the
-    /// words that begin it.
+    /// Connects through a tunnel: `to` is then a proxy, and `handshake` the conversation with it
+    /// and its first message.
     pub fn via_proxy(mut self, handshake: (Handshake, Vec<u8>)) -> Self {
         self.handshake = Some(handshake);
         self
     }
 
-    /// Returns its connection, once it has begun.
+    /// Returns its connection, once it has started.
     pub fn connection(&self) -> Option<ConnectionId> {
         self.connection
     }
@@ -96,7 +99,7 @@ impl TcpClient {
         }
     }
 
-    /// Begins with the proxy, or with the server at once.
+    /// Starts the handshake with the proxy, or the request if there is none.
     fn begin(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         match &mut self.handshake {
             Some((_, first)) => {

@@ -1,3 +1,5 @@
+//! A TCP echo server for tests.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -5,19 +7,19 @@ use std::time::Instant;
 use super::TcpProgram;
 use jackfield_tcp::{ConnectionId, Event, Stack};
 
-/// A server that sends back what it gets, as [RFC 862](https://www.rfc-editor.org/rfc/rfc862) has it, and closes when
-/// its client has.
+/// A server that sends back what it receives ([RFC 862](https://www.rfc-editor.org/rfc/rfc862)),
+/// and closes when its client has.
 #[derive(Debug, Clone)]
 pub struct TcpEcho {
-    /// Who has connected, in order.
+    /// The peers that have connected, in order.
     pub peers: Vec<SocketAddr>,
     ports: Vec<u16>,
-    /// What could not be sent yet, and whether the client has finished.
+    /// The data that could not be sent yet, and whether the client has finished.
     unsent: BTreeMap<ConnectionId, (Vec<u8>, bool)>,
 }
 
 impl TcpEcho {
-    /// Returns a server on these ports.
+    /// Creates a server on these ports.
     pub fn new(ports: impl IntoIterator<Item = u16>) -> Self {
         Self {
             peers: Vec::new(),
@@ -26,7 +28,7 @@ impl TcpEcho {
         }
     }
 
-    /// Sends what there is room for, and closes after the last of it.
+    /// Sends as much as there is room for, and closes after the last of it.
     fn flush(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
         let Some((unsent, has_finished)) = self.unsent.get_mut(&id) else {
             return;

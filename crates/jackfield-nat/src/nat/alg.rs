@@ -1,3 +1,5 @@
+//! The application-level gateway that rewrites addresses in payloads.
+
 use super::Nat;
 use crate::Address;
 use crate::packet::bytes::put;
@@ -6,10 +8,12 @@ use crate::packet::rewrite::update_transport_checksum;
 use crate::packet::{Headers, Transport};
 
 impl Nat {
-    /// Replaces an IPv4 address wherever its four bytes stand in a UDP payload, as some home routers do.
+    /// Replaces an IPv4 address wherever its four bytes occur in a UDP payload, as some home
+    /// routers do.
     ///
-    /// This is why STUN has XOR-MAPPED-ADDRESS ([RFC 8489 §14.2](https://www.rfc-editor.org/rfc/rfc8489#section-14.2)):
-    /// a plain MAPPED-ADDRESS arrives as the inside address.
+    /// Such routers are why STUN has XOR-MAPPED-ADDRESS ([RFC 8489
+    /// §14.2](https://www.rfc-editor.org/rfc/rfc8489#section-14.2)): they change a plain
+    /// MAPPED-ADDRESS back to the inside address.
     pub(super) fn translate_payload(
         &self,
         bytes: &mut [u8],

@@ -1,4 +1,5 @@
-//! Chooses external addresses and ports ([RFC 4787 §4.1, §4.2](https://www.rfc-editor.org/rfc/rfc4787#section-4.2)).
+//! Chooses external addresses and ports ([RFC 4787 §4.1,
+//! §4.2](https://www.rfc-editor.org/rfc/rfc4787#section-4.2)).
 
 use std::ops::RangeInclusive;
 
@@ -10,22 +11,23 @@ use super::pool::Parity;
 use super::{DropReason, Nat};
 use crate::{Address, Endpoint};
 
-/// What a mapping shall be made for.
+/// The mapping for which an external endpoint is to be chosen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MappingRequest {
     pub(crate) protocol: Protocol,
     pub(crate) internal: Endpoint,
-    /// Which remotes the external endpoint has to be unique for.
+    /// The remotes for which the external endpoint has to be unique.
     pub(crate) unique_for: Scope,
 }
 
-/// An external endpoint that was chosen.
+/// The external endpoint that was chosen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExternalChoice {
     pub(crate) external: Endpoint,
-    /// It has to be given back to its pool.
+    /// Whether the port is taken from a pool and has to be returned to it.
     pub(crate) pooled: bool,
-    /// The mapping is for this one remote endpoint only, whatever the NAT's mapping behaviour.
+    /// Whether the mapping is for this one remote endpoint only, whatever the mapping behaviour of
+    /// the NAT.
     pub(crate) one_remote: bool,
 }
 
@@ -48,7 +50,7 @@ impl ExternalChoice {
 }
 
 impl Nat {
-    /// Chooses an external endpoint for a request, by the configured address pooling and port assignment.
+    /// Chooses an external endpoint by the configured address pooling and port assignment.
     pub(crate) fn assign(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
         if let Some(external) = self.one_to_one_external(request.internal.address) {
             return Ok(ExternalChoice::plain(Endpoint::new(
@@ -71,7 +73,7 @@ impl Nat {
         }
     }
 
-    /// Tries every external address, from a random one on.
+    /// Tries all external addresses, starting at a random one.
     fn assign_anywhere(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
         let usable = self.usable_externals(request.internal.address);
         let first = self.random_below(usable.len());
@@ -88,12 +90,15 @@ impl Nat {
         Err(reason)
     }
 
-    /// Returns the one external address of a host.
+    /// Returns the external address that a host is paired with, and pairs it first if need be (RFC
+    /// 4787 REQ-2).
     fn paired_external(&mut self, internal: Address) -> Result<usize, DropReason> {
         if let Some(index) = self.hosts.get(internal).and_then(|host| host.external) {
             return Ok(index);
         }
         let usable = self.usable_externals(internal);
+        // Hosts take the addresses in turn rather than at random: with few hosts, chance would
+        // load one address and exhaust its ports.
         let turn = self.hosts_paired % usable.len().max(1);
         let index = *usable.get(turn).ok_or(DropReason::WrongFamily)?;
         self.hosts_paired += 1;
@@ -135,7 +140,7 @@ impl Nat {
         self.take(request.protocol, index, port)
     }
 
-    /// Deals with a port that should be preserved and is taken.
+    /// Chooses another port when the one to preserve is taken.
     fn resolve_conflict(
         &mut self,
         request: MappingRequest,
@@ -169,7 +174,7 @@ impl Nat {
         })
     }
 
-    /// Chooses a port that need be unique only for some remotes.
+    /// Chooses a port that has to be unique for some remotes only.
     fn assign_shared(
         &mut self,
         request: MappingRequest,
@@ -199,7 +204,13 @@ impl Nat {
         Err(DropReason::PortExhausted)
     }
 
-    /// Chooses as Linux does: the endpoint that other connections of this source have, the same port, or any.
+    /// Chooses as Linux does: the endpoint that other connections of this source use, else the
+    /// same port, else a random one.
+    ///
+    /// Linux's connection tracking is a kind of NAT of its own and no combination of mapping and
+    /// filtering: a connection keeps its port exactly as long as no other connection has the same
+    /// pair of endpoints, so whether a port is kept depends on what came first. `nf_nat_core.c`
+    /// chooses in this order.
     fn assign_tracked(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
         let index = self.paired_external(request.internal.address)?;
         let address = self.external(index)?;
@@ -220,7 +231,8 @@ impl Nat {
         Err(DropReason::PortExhausted)
     }
 
-    /// Returns whether no connection, of the hosts or of the router itself, has this pair of endpoints.
+    /// Returns whether no connection, neither of a host nor of the router itself, has this pair of
+    /// endpoints.
     fn is_untracked(&self, request: MappingRequest, external: Endpoint) -> bool {
         self.table
             .mapping_outside(request.protocol, external, request.unique_for)
@@ -228,7 +240,7 @@ impl Nat {
             && !self.is_local_connection(request.protocol, external, request.unique_for)
     }
 
-    /// Returns how far a protocol's mappings of an inside address are for particular remotes.
+    /// Returns the remotes that a mapping of an inside address is for.
     pub(crate) fn scope(&self, protocol: Protocol, internal: Address, remote: Endpoint) -> Scope {
         if !self.translates_ports() {
             return Scope::Everybody;
@@ -236,7 +248,8 @@ impl Nat {
         if self.config.conntrack.is_some() {
             return Scope::Endpoint(remote);
         }
-        // One outside endpoint for all remotes is one mapping, or its filter would know only some of them.
+        // A one-to-one address has one outside endpoint for all remotes. That has to be one
+        // mapping: several would each know only some of the remotes that may answer.
         if self.one_to_one_external(internal).is_some() {
             return Scope::Everybody;
         }
@@ -252,7 +265,8 @@ impl Nat {
         }
     }
 
-    /// Returns for which remotes an external endpoint has to be unique when a mapping has `scope`.
+    /// Returns the remotes for which an external endpoint has to be unique when a mapping has
+    /// `scope`.
     pub(crate) fn external_scope(&self, scope: Scope) -> Scope {
         let shared = self.config.ports.overlap || self.config.conntrack.is_some();
         if shared && self.translates_ports() {
@@ -263,5 +277,6 @@ impl Nat {
     }
 }
 
-/// How many random ports are tried where a bitmap cannot tell what is free; Linux gives up after as many.
+/// How many random ports are tried where a port is shared and no bitmap says which are free. Linux
+/// gives up after as many.
 const SHARED_PORT_TRIES: usize = 128;

@@ -1,4 +1,5 @@
-//! What has to be true of a NAT's tables at any time, counted from scratch. For fuzzers and tests.
+//! Checks of the NAT tables: what must hold at any time, counted from scratch. Fuzz targets and
+//! tests call them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::queue::Timeout;
 use crate::Address;
 
 impl Nat {
-    /// Panics where a count, an index, a pool or a timer does not fit the mappings and flows that there are.
+    /// Panics if a count, an index, a pool or a timer does not match the mappings and flows.
     #[doc(hidden)]
     pub fn audit(&self) {
         self.audit_flows();
@@ -19,7 +20,7 @@ impl Nat {
         self.audit_limits();
     }
 
-    /// Panics unless all is gone but forwards, as it has to be after a long silence.
+    /// Panics unless only forwards are left, as after a long silence.
     #[doc(hidden)]
     pub fn audit_silence(&self) {
         self.audit();
@@ -81,7 +82,8 @@ impl Nat {
         }
     }
 
-    /// No two mappings have one outside endpoint for the same remotes, unless the NAT is meant to confuse them.
+    /// Checks that no two mappings have one outside endpoint for the same remotes, unless the NAT
+    /// overloads ports on purpose.
     fn audit_uniqueness(&self, id: u32, mapping: &MappingEntry) {
         if self.config.ports.conflict == Conflict::Overload || !self.translates_ports() {
             return;
@@ -123,7 +125,7 @@ impl Nat {
             taken += 1;
         }
         let in_pools: usize = self.pools.values().map(super::pool::Pool::taken).sum();
-        assert_eq!(in_pools, taken, "ports that nobody has");
+        assert_eq!(in_pools, taken, "ports without a mapping");
     }
 
     fn audit_limits(&self) {

@@ -1,3 +1,5 @@
+//! The configuration of a NAT: each requirement of the RFCs that devices differ in is a field.
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,21 +14,22 @@ use crate::Prefix;
 
 /// Everything that makes one NAT differ from another.
 ///
-/// [`NatConfig::default`] is what RFC 4787, 5382, 5508 and 7857 ask for, with a choice towards application transparency:
-/// endpoint-independent mapping and filtering. Named devices are in [`crate::profile`].
+/// [`NatConfig::default`] is what RFC 4787, 5382, 5508 and 7857 ask for, with a choice towards
+/// application transparency: endpoint-independent mapping and filtering. Named devices are in
+/// [`crate::profile`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct NatConfig {
     /// How addresses change on the way.
     pub translation: Translation,
-    /// The NAT's own addresses outside, of which mappings are made; unused when nothing is translated.
+    /// The outside addresses that mappings are made of; unused when nothing is translated.
     pub externals: Vec<IpAddr>,
-    /// The NAT's own address inside, from which ICMP errors to inside hosts come.
+    /// The inside address of the NAT, the source of its ICMP errors to inside hosts.
     pub inside: Option<IpAddr>,
-    /// How UDP is mapped and filtered.
+    /// The mapping and filtering of UDP.
     pub udp: Behaviour,
-    /// How TCP is mapped and filtered.
+    /// The mapping and filtering of TCP.
     pub tcp: Behaviour,
-    /// How responses to ICMP queries are filtered; their mapping is always endpoint-independent.
+    /// The filtering of responses to ICMP queries; their mapping is always endpoint-independent.
     pub icmp_filtering: Filtering,
     /// How external ports are chosen.
     pub ports: Ports,
@@ -40,7 +43,8 @@ pub struct NatConfig {
     pub hairpinning: Hairpinning,
     /// What happens to a TCP connection attempt from outside that nothing inside asked for.
     pub unsolicited_syn: UnsolicitedSyn,
-    /// Whether TCP segments of unknown connections make mappings, as they have to after a reboot without a reset.
+    /// Whether TCP segments of unknown connections make mappings, as they have to after a reboot
+    /// without a reset.
     pub tcp_loose: bool,
     /// Whether the inside end of a TCP connection that has been idle for
     /// [`Timers::tcp_established`] is asked for a sign of life, and has [`Timers::tcp_reset`] to
@@ -52,39 +56,42 @@ pub struct NatConfig {
     pub refusal: Refusal,
     /// What happens to fragments.
     pub fragments: Fragments,
-    /// Whether the time to live is lowered, and packets without any left are dropped.
+    /// Whether the NAT decrements the time to live, and drops packets whose time to live runs out.
     pub decrement_ttl: bool,
     /// The largest packet that leaves on either side, in bytes.
     pub mtu: Option<u16>,
-    /// Whether fragmentable IPv4 packets that leave get identifications of the NAT's own, so that two inside hosts
-    /// cannot clash ([RFC 7857](https://www.rfc-editor.org/rfc/rfc7857), "IP Identification").
+    /// Whether IPv4 packets that may be fragmented get identifications of the NAT, so that those
+    /// of two inside hosts cannot collide ([RFC 7857
+    /// §10](https://www.rfc-editor.org/rfc/rfc7857#section-10)).
     pub rewrite_ip_id: bool,
-    /// Imitates Linux's connection tracking, where a mapping belongs to one connection.
+    /// Imitates Linux's connection tracking, in which a mapping belongs to one connection. It
+    /// overrides the mapping, filtering and port assignment configured above.
     pub conntrack: Option<Conntrack>,
-    /// Inside and outside addresses that are tied together one to one, with all their ports; unused when nothing is
-    /// translated, and left out where the two are of IP versions that the NAT does not join.
+    /// Pairs of an inside and an outside address that stand for each other with all ports. Unused
+    /// when nothing is translated; pairs of IP versions that the NAT does not join are ignored.
     pub one_to_one: Vec<(IpAddr, IpAddr)>,
-    /// Mappings that always exist, open to everybody.
+    /// Permanent mappings that let all remotes in.
     pub forwards: Vec<Forward>,
-    /// Destinations that packets reach untranslated (RFC 6888 REQ-6).
+    /// Destinations to which packets pass without translation (RFC 6888 REQ-6).
     pub untranslated: Vec<Prefix>,
-    /// What a firewall in the same box refuses.
+    /// The firewall rules of the same device.
     pub policy: Policy,
-    /// Whether payloads are searched for addresses to translate: an application-level gateway, which is evil.
+    /// Whether the NAT replaces addresses in UDP payloads, as an application-level gateway that
+    /// knows no protocol does. Peers then learn wrong addresses; it exists to test against.
     pub alg: bool,
-    /// How much state there may be.
+    /// The limits of the state that the NAT keeps.
     pub limits: NatLimits,
 }
 
 /// How external ports and ICMP query identifiers are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ports {
-    /// The first choice.
+    /// The port that is tried first.
     pub assignment: Assignment,
     /// What happens when [`Assignment::Preserve`] finds the port taken.
     pub conflict: Conflict,
-    /// Lets endpoint-dependent mappings share an external port as long as their destinations differ
-    /// ([RFC 7857 §3](https://www.rfc-editor.org/rfc/rfc7857#section-3)).
+    /// Lets endpoint-dependent mappings share an external port as long as their destinations
+    /// differ ([RFC 7857 §3](https://www.rfc-editor.org/rfc/rfc7857#section-3)).
     pub overlap: bool,
     /// Maps even ports to even ports and odd to odd (RFC 4787 REQ-4).
     pub parity: bool,
@@ -92,27 +99,27 @@ pub struct Ports {
     pub keep_range: bool,
     /// Ports to choose from.
     pub range: RangeInclusive<u16>,
-    /// For how long a port stays unused after its mapping is gone (RFC 6888 REQ-8).
+    /// How long a port stays unused after its mapping ends (RFC 6888 REQ-8).
     pub hold_down: Duration,
 }
 
-/// Which port is tried first.
+/// The port that is tried first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Assignment {
     /// The inside port.
     Preserve,
-    /// The one after the last one given out.
+    /// The next port after the last one that was assigned.
     Sequential {
-        /// How far apart; 0 counts as 1.
+        /// The distance between two ports; 0 counts as 1.
         step: u16,
         /// Whether each inside host has a sequence of its own.
         per_host: bool,
     },
     /// Any.
     Random,
-    /// Any of a block of this many ports that belongs to the host alone.
+    /// A random port of a block that belongs to the host alone.
     Block {
-        /// Ports in a block; 0 counts as 1.
+        /// The number of ports in a block; 0 counts as 1.
         size: u16,
     },
 }
@@ -124,29 +131,30 @@ pub enum Conflict {
     Random,
     /// The next free port is used.
     Next,
-    /// The port is given out again, and who gets what comes in depends on luck (RFC 4787 REQ-3 forbids it).
+    /// The port is assigned a second time, and chance decides which host gets incoming packets
+    /// (RFC 4787 REQ-3 forbids it).
     Overload,
     /// No mapping is made.
     Refuse,
-    /// The host gets address and port-dependent mappings (RFC 4787 REQ-11 forbids it).
+    /// The mapping becomes address- and port-dependent (RFC 4787 REQ-11 forbids it).
     ChangeBehaviour,
 }
 
 /// How external addresses are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pooling {
-    /// One for all mappings of a host.
+    /// All mappings of a host use one address (RFC 4787 REQ-2).
     Paired,
-    /// Any for each mapping.
+    /// Each mapping uses a random address.
     Arbitrary,
 }
 
 /// Which packets keep a UDP or ICMP mapping alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refresh {
-    /// Those from inside.
+    /// Packets from inside.
     Outbound,
-    /// Those from outside (RFC 4787 REQ-6 forbids it alone).
+    /// Packets from outside (RFC 4787 REQ-6 forbids that they alone do).
     Inbound,
     /// All.
     Both,
@@ -157,27 +165,29 @@ pub enum Refresh {
 pub enum Hairpinning {
     /// They are dropped.
     Off,
-    /// They come back in from the sender's inside endpoint (RFC 4787 REQ-9a forbids it).
+    /// They arrive with the inside endpoint of their sender as source (RFC 4787 REQ-9a forbids
+    /// it).
     InternalSource,
-    /// They come back in from the sender's outside endpoint.
+    /// They arrive with the outside endpoint of their sender as source.
     ExternalSource,
 }
 
 /// What happens to a TCP connection attempt from outside that nothing inside asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UnsolicitedSyn {
-    /// It is dropped in silence.
+    /// It is dropped without an answer.
     Drop,
     /// It is refused at once, which ends a simultaneous open (RFC 5382 REQ-4 forbids it).
     Refuse,
-    /// It is refused after this long unless the inside has sent its own SYN (RFC 5382 REQ-4: 6 seconds or more).
+    /// It is refused after this time unless the inside has sent a SYN of its own (RFC 5382 REQ-4
+    /// asks for at least 6 seconds).
     Wait(Duration),
 }
 
 /// What happens to ICMP errors about translated packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IcmpErrors {
-    /// They are translated, and so is the packet inside.
+    /// The error and the packet quoted in it are translated.
     Translate,
     /// They are dropped.
     Drop,
@@ -201,7 +211,7 @@ pub enum Refusal {
 pub enum Fragments {
     /// They are translated in whatever order they come (RFC 4787 REQ-14).
     AnyOrder,
-    /// Those that come before their first are dropped.
+    /// Fragments that come before the first of their datagram are dropped.
     InOrder,
     /// All are dropped.
     Drop,
@@ -209,17 +219,19 @@ pub enum Fragments {
 
 /// The part of Linux's connection tracking that peers notice.
 ///
-/// A connection keeps the source endpoint of earlier ones as long as that makes it unique, and gets a random port when
-/// it does not. So mappings look endpoint-independent, until a peer's packet that the router itself accepted has
-/// taken the combination that the inside host's answer needs.
+/// A connection uses the source endpoint of earlier connections from the same inside endpoint as
+/// long as the pair of endpoints is unique, and a random port otherwise. So mappings look
+/// endpoint-independent, until the router itself has accepted a packet of a peer: that packet then
+/// occupies the pair of endpoints that the inside host needs to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conntrack {
-    /// Whether the router's own firewall accepts unsolicited packets, which then are connections to the router. Those
-    /// of TCP do no harm, since the router resets them.
+    /// Whether the router's own firewall accepts unsolicited packets, which then become
+    /// connections to the router. Those of TCP do no harm: the router resets them, and a
+    /// connection that was reset gives its place up.
     pub accepts_input: bool,
 }
 
-/// A mapping that an administrator or a port mapping protocol made.
+/// A permanent mapping that an administrator or a port mapping protocol makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Forward {
     /// Which protocol.
@@ -230,7 +242,7 @@ pub struct Forward {
     pub internal: crate::Endpoint,
 }
 
-/// The protocols that a NAT translates ports of.
+/// The protocols whose ports a NAT translates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Protocol {
@@ -238,7 +250,7 @@ pub enum Protocol {
     Udp,
     /// Transmission control.
     Tcp,
-    /// ICMP queries, with their identifiers as ports.
+    /// ICMP queries, whose identifiers serve as ports.
     Icmp,
 }
 

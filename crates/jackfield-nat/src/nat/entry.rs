@@ -1,4 +1,4 @@
-//! What a table of mappings and flows is made of.
+//! The two kinds of entries in the NAT table: mappings, and flows.
 
 use std::time::Instant;
 
@@ -7,42 +7,46 @@ use super::key::{FlowKey, MappingKey, Scope};
 use super::tcp::TcpState;
 use crate::{Address, Endpoint};
 
-/// An inside endpoint and the outside endpoint it shows as.
+/// An inside endpoint and the outside endpoint that stands for it.
 #[derive(Debug, Clone)]
 pub(crate) struct MappingEntry {
     pub(crate) protocol: Protocol,
     pub(crate) internal: Endpoint,
     pub(crate) external: Endpoint,
-    /// Which remotes it is for, as seen from inside.
+    /// The remotes that it is for, as seen from inside.
     pub(crate) scope: Scope,
-    /// Which remotes the outside endpoint is unique for.
+    /// The remotes that the outside endpoint is unique for. It differs from `scope` where ports
+    /// are not shared: then no other mapping has the endpoint.
     pub(crate) external_scope: Scope,
-    /// When it was last used, apart from what its flows know; a TCP mapping ends with its last connection instead.
+    /// When it was last used by packets that keep none of its flows alive. For TCP the time is not
+    /// used: a TCP mapping ends with its last connection.
     pub(crate) used: Option<Instant>,
-    /// The timer that is set for it.
+    /// When its timer fires.
     pub(crate) armed: Option<Instant>,
-    /// It never ends by itself.
+    /// Whether it stays until it is removed.
     pub(crate) permanent: bool,
-    /// It lets everybody in, whatever the NAT's filtering.
+    /// Whether it lets all remotes in, whatever the filtering of the NAT.
     pub(crate) open: bool,
-    /// It lets in only whom its filters name.
+    /// Whether it is a forward that lets in only the remotes that its filters name.
     pub(crate) limited: bool,
-    /// Something has come in on it.
+    /// Whether a packet has come in on it.
     pub(crate) replied: bool,
-    /// It was made by a packet to a port below 1024.
+    /// Whether a packet to a port below 1024 made it.
     pub(crate) well_known: bool,
-    /// Its port came from the pool and goes back there.
+    /// Whether its port is taken from a pool and has to be returned.
     pub(crate) pooled: bool,
-    /// The first of its flows.
+    /// The first flow of its list.
     pub(crate) first: u32,
-    /// How many flows it has.
+    /// How many flows its list has.
     pub(crate) flows: u32,
 }
 
-/// A mapping and one remote endpoint, with all that a packet needs: nothing else is looked at on the hit path.
+/// A mapping and one remote endpoint, with everything that the fast path needs, which looks at
+/// nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Flow {
-    // Three endpoints in parts: each as a whole has room for three more ports, and a flow would not fit two cache lines.
+    // Three endpoints are stored in parts. An `Endpoint` is padded with room for three more ports,
+    // and with three of them a flow would not fit two cache lines.
     internal: Address,
     external: Address,
     remote: Address,
@@ -51,17 +55,18 @@ pub(crate) struct Flow {
     remote_port: u16,
     /// When a packet last kept it alive.
     pub(crate) used: Instant,
-    /// The timer that is set for it, which may come too early.
+    /// When its timer fires, which may be before it ends.
     pub(crate) armed: Instant,
     pub(crate) mapping: u32,
     pub(crate) protocol: Protocol,
-    /// The inside has sent to the remote, which therefore may send to the inside.
+    /// Whether the inside has sent to the remote, which therefore may send to the inside.
     pub(crate) permits: bool,
-    /// Something has come in on it.
+    /// Whether a packet has come in on it.
     pub(crate) replied: bool,
-    /// The remote is an outside endpoint of this very NAT.
+    /// Whether the remote is an outside endpoint of this NAT, so that packets to it are
+    /// hairpinned.
     pub(crate) hairpin: bool,
-    /// For TCP only.
+    /// The state of the connection; `None` for UDP and ICMP.
     pub(crate) tcp: Option<TcpState>,
     pub(crate) previous: u32,
     pub(crate) next: u32,
@@ -88,7 +93,7 @@ impl MappingEntry {
         }
     }
 
-    /// Returns a mapping that stays and lets everybody in.
+    /// Returns a permanent mapping that lets all remotes in.
     pub(crate) fn forward(forward: Forward) -> Self {
         Self {
             permanent: true,
@@ -151,7 +156,7 @@ impl Flow {
         Endpoint::new(self.remote, self.remote_port)
     }
 
-    /// Returns the flow as its inside end sees it.
+    /// Returns the key under which packets from inside find the flow.
     pub(crate) fn inside_key(&self) -> FlowKey {
         FlowKey {
             protocol: self.protocol,
@@ -160,7 +165,7 @@ impl Flow {
         }
     }
 
-    /// Returns the flow as the remote sees it.
+    /// Returns the key under which packets from outside find the flow.
     pub(crate) fn outside_key(&self) -> FlowKey {
         FlowKey {
             protocol: self.protocol,
@@ -170,7 +175,6 @@ impl Flow {
     }
 }
 
-/// Puts a key together.
 pub(crate) fn key(protocol: Protocol, endpoint: Endpoint, scope: Scope) -> MappingKey {
     MappingKey {
         protocol,
@@ -179,5 +183,5 @@ pub(crate) fn key(protocol: Protocol, endpoint: Endpoint, scope: Scope) -> Mappi
     }
 }
 
-/// The end of a list of flows: no slab has so many places.
+/// Marks the end of a list of flows; no slab has this many places.
 pub(crate) const NONE: u32 = u32::MAX;

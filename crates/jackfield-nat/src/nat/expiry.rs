@@ -1,3 +1,5 @@
+//! Ends what has been idle for too long.
+
 use std::time::Instant;
 
 use super::config::Protocol;
@@ -9,7 +11,8 @@ use crate::Endpoint;
 use crate::packet::{IcmpError, TcpFlags, build};
 
 impl Nat {
-    /// Does everything that is due by `now`; without anything due, one comparison.
+    /// Does everything that is due at `now`. If nothing is, it costs one comparison, because it
+    /// runs for every packet.
     #[inline]
     pub(super) fn expire(&mut self, now: Instant) {
         if self.queue.next().is_some_and(|at| at <= now) {
@@ -117,7 +120,7 @@ impl Nat {
         }
     }
 
-    /// Ends a flow, and its mapping if that lives by its connections.
+    /// Ends a flow, and its mapping if that was its last connection.
     pub(super) fn end_flow(&mut self, now: Instant, id: u32) {
         let Some(mapping_id) = self.take_flow(id) else {
             return;
@@ -137,6 +140,8 @@ impl Nat {
         if !flow.permits {
             host.inbound_flows = host.inbound_flows.saturating_sub(1);
         }
+        // The mapping takes over the time of its flow: it lives on after the flow, as long as if
+        // the flow were still there.
         if self.keeps_mapping(&flow)
             && let Some(mapping) = self.table.mappings.get_mut(flow.mapping)
         {
@@ -145,7 +150,7 @@ impl Nat {
         Some(flow.mapping)
     }
 
-    /// Ends a mapping and all its flows, and gives its port back.
+    /// Ends a mapping with all its flows, and returns its port.
     pub(super) fn end_mapping(&mut self, now: Instant, id: u32) {
         while let Some(flow) = self.table.any_flow(id) {
             self.take_flow(flow);

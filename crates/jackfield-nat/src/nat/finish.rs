@@ -1,4 +1,4 @@
-//! What every packet goes through before and after translation.
+//! The steps that every packet goes through before and after translation.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::packet::{Headers, IcmpError, Packet, Transport};
 use crate::{Address, Endpoint};
 
 impl Nat {
-    /// Reads a packet's headers and refuses what no router forwards.
+    /// Parses a packet's headers and refuses packets that no router forwards.
     #[inline]
     pub(super) fn admit(
         &mut self,
@@ -31,6 +31,7 @@ impl Nat {
         if let Some(mtu) = self.config.mtu
             && headers.length > usize::from(mtu)
             && headers.dont_fragment
+            // NAT64 compares lengths after the change of the header, see `check_size`.
             && self.pref64().is_none()
         {
             self.send_error(now, from, IcmpError::TooBig { mtu }, packet.bytes());
@@ -39,7 +40,7 @@ impl Nat {
         Ok(headers)
     }
 
-    /// Gives a packet from inside its outside source.
+    /// Writes the outside source into a packet from inside and sends it on.
     #[inline]
     pub(super) fn leave_outside(
         &mut self,
@@ -71,8 +72,9 @@ impl Nat {
         self.finish(now, Side::Inside, Side::Outside, packet, &original, headers)
     }
 
-    /// Gives a packet that may be fragmented an identification of the NAT's own, as if the NAT had
-    /// sent it.
+    /// Writes an identification of the NAT into a packet that may be fragmented. Two hosts may use
+    /// one identification at the same time; behind one address, a receiver would join fragments of
+    /// both (RFC 7857 §10).
     #[inline]
     pub(super) fn identify(&mut self, bytes: &mut [u8], headers: &mut Headers) {
         if self.config.rewrite_ip_id && headers.is_v4() && !headers.dont_fragment {
@@ -81,7 +83,7 @@ impl Nat {
         }
     }
 
-    /// Gives a packet from outside its inside destination.
+    /// Writes the inside destination into a packet from outside and sends it on.
     #[inline]
     pub(super) fn leave_inside(
         &mut self,
@@ -108,7 +110,8 @@ impl Nat {
         self.finish(now, Side::Outside, Side::Inside, packet, &original, headers)
     }
 
-    /// Lowers the time to live, lets later fragments follow a first one, and cuts what is too large.
+    /// Lowers the time to live, releases the fragments that waited for this one, and fragments a
+    /// packet that is too large.
     #[inline]
     pub(super) fn finish(
         &mut self,
@@ -128,7 +131,7 @@ impl Nat {
         Ok(self.leave(from, to, packet, &headers))
     }
 
-    /// Lets a packet go that needs nothing more, in pieces if it is too large.
+    /// Returns the verdict for a translated packet, and fragments it if it is larger than the MTU.
     #[inline]
     pub(super) fn leave(
         &mut self,
@@ -153,7 +156,8 @@ impl Nat {
         }
     }
 
-    /// Returns whether packets to and from a remote address pass as they are (RFC 6888 REQ-6).
+    /// Returns whether packets to and from a remote address pass without translation (RFC 6888
+    /// REQ-6).
     #[inline]
     pub(super) fn is_untranslated(&self, remote: Address) -> bool {
         !self.config.untranslated.is_empty()

@@ -13,11 +13,13 @@ use crate::Endpoint;
 use crate::packet::{Headers, IcmpError, Transport};
 
 impl Nat {
-    /// Notes that a packet of a flow passes; returns the endpoint that it gets on the other side, and whether the
-    /// remote is an outside endpoint of this NAT.
+    /// Notes a packet of a flow; returns the endpoint that it gets on the other side, and whether
+    /// the remote is an outside endpoint of this NAT.
     ///
-    /// What keeps a flow alive is a time written into it; its timer, when it comes too early, is set again. A mapping
-    /// lives as long as the flows that keep it alive, so it is not touched here but for what no flow can tell it.
+    /// A packet keeps a flow alive by writing the time into it. The timer is not touched, which
+    /// would cost a heap operation per packet; it is set again when it fires too early. A mapping
+    /// lives as long as the flows that keep it alive, so it is touched only for packets that keep
+    /// no flow alive.
     #[inline]
     pub(super) fn use_flow(
         &mut self,
@@ -58,7 +60,7 @@ impl Nat {
         Some((endpoint, flow.hairpin))
     }
 
-    /// Notes the first packet of a flow in a direction.
+    /// Notes the first packet of a flow in each direction.
     #[inline]
     fn note_direction(&mut self, id: u32, from: Side) -> Option<()> {
         let flow = self.table.flows.get_mut(id)?;
@@ -77,7 +79,8 @@ impl Nat {
         Some(())
     }
 
-    /// Sets a connection's timer again if its new state lives for less than the old one.
+    /// Sets a connection's timer anew if its new state lives shorter than the old one. A timer
+    /// that is merely too early corrects itself; one that is too late would not.
     #[cold]
     fn arm_earlier(&mut self, now: Instant, id: u32, state: TcpState) {
         let expires = now + state.lifetime(&self.config.timers);
@@ -90,7 +93,7 @@ impl Nat {
         }
     }
 
-    /// Returns when a flow ends unless a packet keeps it alive.
+    /// Returns when a flow ends unless another packet keeps it alive.
     pub(super) fn flow_end(&self, flow: &Flow) -> Instant {
         let timers = &self.config.timers;
         let idle = match (flow.tcp, flow.protocol) {
@@ -101,7 +104,8 @@ impl Nat {
         flow.used + idle
     }
 
-    /// Returns when a mapping ends unless a packet keeps it alive.
+    /// Returns when a mapping ends unless another packet keeps it alive; `None` for forwards,
+    /// which stay, and for TCP, whose mappings end with their last connection.
     pub(super) fn mapping_end(&self, mapping: &MappingEntry) -> Option<Instant> {
         if mapping.permanent || mapping.protocol == Protocol::Tcp {
             return None;
@@ -115,12 +119,12 @@ impl Nat {
         Some(used + self.mapping_idle(mapping))
     }
 
-    /// Returns whether what keeps a flow alive keeps its mapping alive as well.
+    /// Returns whether packets that keep a flow alive keep its mapping alive as well.
     pub(super) fn keeps_mapping(&self, flow: &Flow) -> bool {
         flow.permits && flow.tcp.is_none() && self.config.refresh != Refresh::Inbound
     }
 
-    /// Returns for how long a mapping may stay idle.
+    /// Returns how long a mapping may stay idle.
     fn mapping_idle(&self, mapping: &MappingEntry) -> Duration {
         let timers = &self.config.timers;
         match mapping.protocol {
@@ -145,7 +149,8 @@ impl Nat {
             .table
             .mapping_inside(protocol, internal, scope)
             .or_else(|| {
-                // A forward serves its inside endpoint's own flows as well.
+                // A forward is a mapping for all remotes, whatever the mapping behaviour: the host
+                // answers and sends from the port that it was promised.
                 self.table
                     .mapping_inside(protocol, internal, Scope::Everybody)
             });
@@ -167,6 +172,8 @@ impl Nat {
         internal: Endpoint,
         remote: Endpoint,
     ) -> Result<u32, DropReason> {
+        // The quota is checked before a port is taken, and the host is released again if it has no
+        // other mapping: a flood of refused packets must leave nothing behind.
         if let Err(reason) = self.room_for_mapping(now, internal.address) {
             self.hosts.release(internal.address);
             return Err(reason);
@@ -178,6 +185,9 @@ impl Nat {
             unique_for: self.external_scope(scope),
         };
         let choice = match self.assign(request) {
+            // Ports can run out before the table is full. One mapping that nobody has answered
+            // then makes room, and one attempt more is enough: its port is free at once or is held
+            // down.
             Err(DropReason::PortExhausted) if self.evict_mapping(now) => self.assign(request),
             choice => choice,
         };
@@ -196,6 +206,7 @@ impl Nat {
         };
         mapping.external_scope = request.unique_for;
         mapping.pooled = choice.pooled;
+        // RFC 4787 REQ-5a: only mappings to well-known ports, such as DNS, may time out earlier.
         mapping.well_known = remote.port < 1024;
         Ok(self.add_mapping(now, mapping))
     }
@@ -239,6 +250,8 @@ impl Nat {
         flow.permits = from == Side::Inside;
         flow.hairpin = self.is_external(remote.address);
         if let Transport::Tcp { flags, .. } = headers.transport {
+            // A segment of a connection that was open before the NAT rebooted starts as
+            // established: the handshake will not come again.
             let state = if flags.opens() {
                 TcpState::Opening(from)
             } else {
@@ -257,7 +270,7 @@ impl Nat {
         Ok(id)
     }
 
-    /// A TCP mapping without connections has no timer that would end it.
+    /// Ends a TCP mapping that has no connection. Nothing else would: TCP mappings have no timer.
     fn drop_mapping_if_unused(&mut self, now: Instant, id: u32) {
         let unused = self.table.mappings.get(id).is_some_and(|mapping| {
             mapping.flows == 0 && !mapping.permanent && mapping.protocol == Protocol::Tcp
@@ -267,8 +280,10 @@ impl Nat {
         }
     }
 
-    /// Tells an inside host that it gets no mapping.
+    /// Answers an inside host whose packet got no mapping with the configured ICMP error.
     pub(super) fn refuse_mapping(&mut self, now: Instant, reason: DropReason, about: &[u8]) {
+        // RFC 5508 REQ-8 asks for an error where resources are missing. A packet that is dropped
+        // for what it is, an RST without a connection for example, gets no answer.
         let scarce = matches!(
             reason,
             DropReason::PortExhausted

@@ -1,4 +1,4 @@
-//! Mappings on request: those that an administrator or a port mapping protocol makes.
+//! Permanent mappings, which an administrator or a port mapping protocol makes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -22,38 +22,41 @@ pub enum ForwardError {
     /// The outside endpoint is mapped already.
     #[error("the outside endpoint is mapped already")]
     Taken,
-    /// The outside address is none of the NAT's.
+    /// The outside address is not an address of the NAT.
     #[error("the outside address is none of this NAT's")]
     NotExternal,
-    /// The inside endpoint is not of the IP version that this NAT has inside for that outside endpoint.
+    /// The inside endpoint is not of the IP version that belongs to the outside endpoint.
     #[error("the inside endpoint is of the wrong IP version")]
     WrongFamily,
-    /// The host has all the mappings it may have.
+    /// The host has reached its limit of mappings.
     #[error("the host has all the mappings it may have")]
     HostMappings,
 }
 
-/// Remote endpoints that a forward lets in.
+/// A set of remote endpoints that a restricted forward lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RemoteFilter {
-    /// Their addresses.
+    /// The prefix of their addresses.
     pub prefix: Prefix,
-    /// Their port; any when absent.
+    /// Their port; `None` stands for all ports.
     pub port: Option<u16>,
 }
 
 impl Nat {
-    /// Adds a mapping that stays until it is removed and lets everybody in.
+    /// Adds a permanent mapping that lets all remotes in.
     ///
-    /// Port mapping protocols call this for each mapping that a host asks for, and keep its lifetime themselves. A
-    /// mapping of the same two endpoints that the host's own packets have made becomes the forward. Without
-    /// translation, as in a firewall, both endpoints have to be the same.
+    /// Port mapping protocols call this for each mapping that a host asks for, and keep its
+    /// lifetime themselves. A mapping of the same two endpoints that packets of the host have made
+    /// becomes the forward. Without translation, as in a firewall, both endpoints have to be the
+    /// same.
     ///
     /// # Errors
-    /// Says why the outside endpoint cannot be had; nothing changes then.
+    /// Fails when the outside endpoint is not available; then nothing has changed.
     pub fn add_forward(&mut self, now: Instant, forward: Forward) -> Result<(), ForwardError> {
         let index = self.forward_index(&forward)?;
         let (protocol, external) = (forward.protocol, forward.external);
+        // PCP asks for this: the mapping of a socket that already sends must not move to another
+        // port (RFC 6887 §11.3).
         if let Some(id) = self.own_mapping(&forward) {
             self.promote(id);
             return Ok(());
@@ -72,6 +75,8 @@ impl Nat {
                 self.pool(protocol, index).take(external.port);
                 if self.config.pooling == Pooling::Paired {
                     let host = self.hosts.entry(forward.internal.address);
+                    // From here on the host is paired with the address of its forward, so that its
+                    // other mappings show the same one (RFC 4787 REQ-2).
                     host.external.get_or_insert(index);
                 }
             }
@@ -81,7 +86,7 @@ impl Nat {
         Ok(())
     }
 
-    /// Removes what [`Nat::add_forward`] added at an outside endpoint; returns whether there was anything.
+    /// Removes the forward at an outside endpoint; returns whether there was one.
     pub fn remove_forward(&mut self, now: Instant, protocol: Protocol, external: Endpoint) -> bool {
         let forward = self.forward_id(protocol, external);
         if let Some(id) = forward {
@@ -91,8 +96,9 @@ impl Nat {
         forward.is_some()
     }
 
-    /// Has a forward let in nobody but the remotes that the filters name, and those that its inside endpoint sends to;
-    /// without any filter, everybody again. Returns whether there is such a forward.
+    /// Restricts a forward to the remotes that the filters name and those that its inside endpoint
+    /// sends to. Without any filter it lets all remotes in again. Returns whether there is such a
+    /// forward.
     pub fn filter_forward(
         &mut self,
         protocol: Protocol,
@@ -112,7 +118,7 @@ impl Nat {
         true
     }
 
-    /// Returns the mapping at an outside endpoint that is for every remote.
+    /// Returns the mapping at an outside endpoint, if that mapping is for all remotes.
     pub fn mapping_at(&self, protocol: Protocol, external: Endpoint) -> Option<MappingView> {
         let id = self
             .table
@@ -121,7 +127,7 @@ impl Nat {
         Some(self.view(mapping))
     }
 
-    /// Returns whether nothing is mapped, or kept free for a while, at an outside endpoint.
+    /// Returns whether an outside endpoint is neither mapped nor held down.
     pub fn is_free(&self, protocol: Protocol, external: Endpoint) -> bool {
         let mapped = self
             .table
@@ -131,7 +137,8 @@ impl Nat {
         mapped.is_none() && pool.is_none_or(|pool| pool.is_free(external.port))
     }
 
-    /// Returns the address that an inside host shows outside: the one it has already, else the first it may get.
+    /// Returns the external address of an inside host: the one that it is paired with, or the
+    /// first that it may get.
     pub fn external_of(&self, internal: IpAddr) -> Option<IpAddr> {
         let internal = Address::from(internal);
         if !self.translates_ports() {
@@ -146,11 +153,11 @@ impl Nat {
             .map(IpAddr::from)
     }
 
-    /// Finds or makes the flow of an inside endpoint to a remote one and starts its idle time anew, as a packet would;
-    /// returns the outside endpoint that the remote sees.
+    /// Finds or makes the flow between an inside endpoint and a remote one, and restarts its idle
+    /// time as a packet from inside would; returns the outside endpoint that the remote sees.
     ///
     /// # Errors
-    /// Says why a packet would be dropped, or that the protocol is one without endpoints.
+    /// Fails as a packet from the inside endpoint would, and for ICMP, which has no endpoints.
     pub fn keep_alive(
         &mut self,
         now: Instant,
@@ -173,7 +180,7 @@ impl Nat {
         };
         let state = self.table.flows.get(id).and_then(|flow| flow.tcp);
         if !matches!(state, Some(TcpState::Closing | TcpState::Reset)) {
-            // An acknowledgement changes no state of a connection that is alive.
+            // An acknowledgement changes nothing in an open connection.
             let bytes = packet(TcpFlags::ACK)?;
             let headers = Headers::parse(&bytes).map_err(|_| DropReason::Malformed)?;
             let used = self.use_flow(now, id, Side::Inside, &headers);
@@ -192,7 +199,8 @@ impl Nat {
         self.table.flow_inside(&key).is_some()
     }
 
-    /// Returns whether the filters of a forward, or what its inside endpoint has sent, let a remote in.
+    /// Returns whether the filters of a forward let a remote in, or the inside endpoint has sent
+    /// to it.
     pub(super) fn filters_admit(&self, id: u32, mapping: &MappingEntry, remote: Endpoint) -> bool {
         let filters = self
             .forward_filters
@@ -210,7 +218,8 @@ impl Nat {
             }
     }
 
-    /// Returns the pool that a forward's port is of; `None` where ports are not translated.
+    /// Returns the index of the external address whose pool the port of a forward belongs to;
+    /// `None` where ports are not translated.
     pub(super) fn forward_index(&self, forward: &Forward) -> Result<Option<usize>, ForwardError> {
         let translation = self.config.translation;
         let (inside, outside) = (forward.internal.address, forward.external.address);
@@ -243,7 +252,7 @@ impl Nat {
         mapping.permanent.then_some(id)
     }
 
-    /// Finds the mapping of the same two endpoints that the inside host's packets have made.
+    /// Finds the mapping of the same two endpoints that packets of the inside host have made.
     fn own_mapping(&self, forward: &Forward) -> Option<u32> {
         let id =
             self.table
@@ -330,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filtered_forward_lets_in_whom_it_names_and_whom_the_inside_sends_to() {
+    fn a_restricted_forward_lets_in_its_filters_and_what_the_inside_sends_to() {
         let (mut nat, now) = nat(|_| {});
         nat.add_forward(now, forward(INSIDE, OUTSIDE)).unwrap();
         let filter = |prefix: &str, port| RemoteFilter {

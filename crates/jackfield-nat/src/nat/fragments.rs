@@ -1,3 +1,5 @@
+//! Fragments: only the first of a datagram has ports, so the others wait for it and follow it.
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -10,7 +12,7 @@ use crate::packet::rewrite::{End, decrement_ttl, rewrite_address, rewrite_id};
 use crate::packet::translate::Header;
 use crate::packet::{Headers, Packet};
 
-/// What fragments of one datagram have in common when they arrive.
+/// The fields that all fragments of one datagram share when they arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DatagramKey {
     from: Side,
@@ -20,16 +22,18 @@ pub(crate) struct DatagramKey {
     id: u32,
 }
 
-/// Fragmented datagrams of which more is awaited ([RFC 4787 §11](https://www.rfc-editor.org/rfc/rfc4787#section-11)).
+/// Fragmented datagrams that are incomplete ([RFC 4787
+/// §11](https://www.rfc-editor.org/rfc/rfc4787#section-11)).
 ///
-/// Their number and the bytes held are bounded, for everybody and for each inside host, so that a flood of fragments
-/// costs whole packets and other hosts nothing (REQ-14a). What comes from outside before its first fragment is on
-/// nobody's account but the strangers', who get half of all there is.
+/// Their number and the bytes held are limited, in total and for each inside host, so that a flood
+/// of fragments costs other hosts nothing (REQ-14a). A fragment from outside that comes before its
+/// first cannot be charged to a host, because the ports are in the first; all of these share one
+/// account of half the total.
 #[derive(Debug, Clone)]
 pub(crate) struct Datagrams {
     datagrams: BTreeMap<DatagramKey, Datagram>,
     all: Usage,
-    /// By inside host; `None` for strangers.
+    /// By inside host; `None` is the account of fragments from outside without a first.
     accounts: BTreeMap<Option<Address>, Usage>,
 }
 
@@ -48,10 +52,10 @@ struct Datagram {
 
 #[derive(Debug, Clone)]
 enum Progress {
-    /// The first fragment has not come; these have.
-    Held(Vec<Vec<u8>>),
-    /// The first fragment has gone, and the others follow it.
-    Going(Route),
+    /// The first fragment has not come; these wait for it.
+    Waiting(Vec<Vec<u8>>),
+    /// The first fragment has been translated, and the others follow it.
+    Translated(Route),
 }
 
 /// How the first fragment was translated.
@@ -93,10 +97,10 @@ impl Datagrams {
         Some(datagram)
     }
 
-    /// Puts a fragment to those that wait.
+    /// Adds a fragment to those that wait.
     fn hold(&mut self, key: &DatagramKey, bytes: &[u8]) {
         if let Some(datagram) = self.datagrams.get_mut(key)
-            && let Progress::Held(held) = &mut datagram.progress
+            && let Progress::Waiting(held) = &mut datagram.progress
         {
             held.push(bytes.to_vec());
             self.all.bytes += bytes.len();
@@ -111,11 +115,12 @@ impl Datagrams {
 
 #[cfg(any(test, feature = "internals"))]
 impl Datagrams {
-    /// Returns how many datagrams are awaited, and the bytes that wait for their first, counted from scratch.
+    /// Returns how many datagrams are incomplete and how many bytes wait, and checks both against
+    /// a recount.
     pub(crate) fn held(&self) -> (usize, usize) {
         let bytes = self.datagrams.values().map(|it| match &it.progress {
-            Progress::Held(held) => held.iter().map(Vec::len).sum(),
-            Progress::Going(_) => 0,
+            Progress::Waiting(held) => held.iter().map(Vec::len).sum(),
+            Progress::Translated(_) => 0,
         });
         let bytes: usize = bytes.sum();
         assert_eq!(
@@ -130,7 +135,7 @@ impl Datagrams {
 }
 
 impl Nat {
-    /// Notes how a first fragment was translated, and sends on those that waited for it.
+    /// Notes how a first fragment was translated, and sends the fragments that waited for it.
     #[cold]
     pub(super) fn first_fragment(
         &mut self,
@@ -143,7 +148,7 @@ impl Nat {
         let Some(key) = datagram_key(from, original) else {
             return;
         };
-        let way = Route {
+        let route = Route {
             source: translated.source,
             destination: translated.destination,
             id: translated.fragment.map_or(0, |fragment| fragment.id as u16),
@@ -155,10 +160,10 @@ impl Nat {
         };
         let earlier = self.datagrams.remove(&key);
         let timed = earlier.is_some();
-        if !self.expect_more(now, key, Some(host), Progress::Going(way), timed) {
+        if !self.track(now, key, Some(host), Progress::Translated(route), timed) {
             return;
         }
-        let Some(Progress::Held(held)) = earlier.map(|datagram| datagram.progress) else {
+        let Some(Progress::Waiting(held)) = earlier.map(|datagram| datagram.progress) else {
             return;
         };
         for bytes in held {
@@ -166,15 +171,15 @@ impl Nat {
                 let mut buffer = vec![0; Packet::HEADROOM];
                 buffer.extend(bytes);
                 let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
-                let verdict = self.send_along(from, &mut packet, headers, way);
+                let verdict = self.send_fragment(from, &mut packet, headers, route);
                 if matches!(verdict, Ok(Verdict::Forward | Verdict::Hairpin)) {
-                    self.transmit(way.to, packet.bytes().to_vec());
+                    self.transmit(route.to, packet.bytes().to_vec());
                 }
             }
         }
     }
 
-    /// Sends a fragment the way its first went, or holds it until that comes.
+    /// Translates a fragment as the first was, or holds it until the first comes.
     #[cold]
     pub(super) fn later_fragment(
         &mut self,
@@ -184,9 +189,9 @@ impl Nat {
         headers: Headers,
     ) -> Result<Verdict, DropReason> {
         let key = datagram_key(from, &headers).ok_or(DropReason::Malformed)?;
-        let going = self.datagrams.datagrams.get(&key).and_then(Datagram::way);
-        if let Some(way) = going {
-            return self.send_along(from, packet, headers, way);
+        let route = self.datagrams.datagrams.get(&key).and_then(Datagram::route);
+        if let Some(route) = route {
+            return self.send_fragment(from, packet, headers, route);
         }
         if self.config.fragments == Fragments::InOrder {
             return Err(DropReason::FragmentOutOfOrder);
@@ -205,21 +210,24 @@ impl Nat {
             Side::Outside => None,
         };
         let room = self.config.limits.held_bytes;
+        // An eighth lets a few hosts send large datagrams at the same time, and none of them fill
+        // the buffer.
         let share = account.map_or(room / 2, |_| room / 8);
         let used = self.datagrams.used_by(account).bytes;
         if self.datagrams.all.bytes + bytes.len() > room || used + bytes.len() > share {
             return Err(DropReason::FragmentLimit);
         }
         let known = self.datagrams.datagrams.contains_key(&key);
-        if !known && !self.expect_more(now, key, account, Progress::Held(Vec::new()), false) {
+        if !known && !self.track(now, key, account, Progress::Waiting(Vec::new()), false) {
             return Err(DropReason::FragmentLimit);
         }
         self.datagrams.hold(&key, bytes);
         Ok(Verdict::Hold(HoldReason::Fragment))
     }
 
-    /// Starts or goes on with a datagram, unless there are too many; one that has a timer keeps it.
-    fn expect_more(
+    /// Adds a datagram, or updates it, unless there are too many. A datagram that has a timer
+    /// keeps it.
+    fn track(
         &mut self,
         now: Instant,
         key: DatagramKey,
@@ -247,45 +255,45 @@ impl Nat {
         true
     }
 
-    fn send_along(
+    fn send_fragment(
         &mut self,
         from: Side,
         packet: &mut Packet<'_>,
         mut headers: Headers,
-        way: Route,
+        route: Route,
     ) -> Result<Verdict, DropReason> {
-        if headers.is_v4() != way.source.is_v4() {
+        if headers.is_v4() != route.source.is_v4() {
             let new = Header {
-                source: way.source,
-                destination: way.destination,
+                source: route.source,
+                destination: route.destination,
                 ttl: self.ttl_after(&headers),
-                id: way.id,
+                id: route.id,
             };
-            return self.change_version(packet, &headers, new, way.to);
+            return self.change_version(packet, &headers, new, route.to);
         }
         let bytes = packet.bytes_mut();
-        rewrite_address(bytes, &mut headers, End::Source, way.source);
-        rewrite_address(bytes, &mut headers, End::Destination, way.destination);
-        rewrite_id(bytes, &mut headers, way.id);
+        rewrite_address(bytes, &mut headers, End::Source, route.source);
+        rewrite_address(bytes, &mut headers, End::Destination, route.destination);
+        rewrite_id(bytes, &mut headers, route.id);
         if self.config.decrement_ttl {
             decrement_ttl(bytes, &mut headers);
         }
-        Ok(self.leave(from, way.to, packet, &headers))
+        Ok(self.leave(from, route.to, packet, &headers))
     }
 
-    /// Gives up a datagram of which nothing came for a while.
+    /// Gives up a datagram of which no fragment came for a while.
     pub(super) fn datagram_due(&mut self, now: Instant, key: DatagramKey) {
         let expires = self.datagrams.datagrams.get(&key).map(|it| it.expires);
         if let Some(later) = expires.filter(|at| *at > now) {
             self.queue.push(later, Timeout::Datagram(key));
         } else if let Some(datagram) = self.datagrams.remove(&key)
-            && let Progress::Held(held) = datagram.progress
+            && let Progress::Waiting(held) = datagram.progress
         {
             self.counters.fragments_expired += held.len() as u64;
         }
     }
 
-    /// Forgets every fragment, as a reboot does.
+    /// Forgets all fragments, as a reboot does.
     pub(super) fn forget_fragments(&mut self) {
         self.datagrams = Datagrams::new();
     }
@@ -294,15 +302,15 @@ impl Nat {
 impl Datagram {
     fn held_bytes(&self) -> usize {
         match &self.progress {
-            Progress::Held(held) => held.iter().map(Vec::len).sum(),
-            Progress::Going(_) => 0,
+            Progress::Waiting(held) => held.iter().map(Vec::len).sum(),
+            Progress::Translated(_) => 0,
         }
     }
 
-    fn way(&self) -> Option<Route> {
+    fn route(&self) -> Option<Route> {
         match self.progress {
-            Progress::Going(way) => Some(way),
-            Progress::Held(_) => None,
+            Progress::Translated(route) => Some(route),
+            Progress::Waiting(_) => None,
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Hairpinning: packets between two inside hosts by way of an outside endpoint.
+
 use std::time::Instant;
 
 use super::config::Hairpinning;
@@ -9,8 +11,8 @@ use crate::packet::rewrite::{End, rewrite};
 use crate::packet::{Headers, Packet};
 
 impl Nat {
-    /// Sends a packet from inside back inside, since its destination is an outside endpoint of this NAT
-    /// ([RFC 4787 §6](https://www.rfc-editor.org/rfc/rfc4787#section-6)).
+    /// Sends a packet from inside back inside, because its destination is an outside endpoint of
+    /// this NAT ([RFC 4787 §6](https://www.rfc-editor.org/rfc/rfc4787#section-6)).
     pub(super) fn hairpin(
         &mut self,
         now: Instant,
@@ -22,7 +24,8 @@ impl Nat {
             return Err(DropReason::HairpinOff);
         }
         let there = outbound_key(&headers).ok_or(DropReason::Malformed)?;
-        // An ICMP query has one identifier for both ends: the receiver knows the sender's.
+        // An ICMP query has one identifier for both ends, so the sender is known by its address
+        // alone.
         let key = FlowKey {
             local: headers
                 .destination_endpoint()
@@ -33,6 +36,8 @@ impl Nat {
             },
             ..there
         };
+        // The packet has to pass the filter of the receiver like any packet from outside, with the
+        // outside endpoint of its sender.
         let id = self.accept(now, &headers, key)?;
         let (receiver, _) = self
             .use_flow(now, id, Side::Outside, &headers)

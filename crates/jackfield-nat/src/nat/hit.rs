@@ -1,8 +1,9 @@
-//! The short way for what a NAT sees nearly always: a whole IPv4 packet of UDP or of an open TCP connection, without
-//! options, of a flow that exists. It reads the few fields it needs, looks at one place in the table, and writes.
+//! The fast path for most of the packets that a NAT sees: whole IPv4 packets without options, of
+//! UDP or of an open TCP connection, that belong to an existing flow. It reads the few fields it
+//! needs, looks at one place of the table, and writes.
 //!
-//! Whatever is unusual about a packet, its flow or the NAT takes the long way, which gives the same bytes and leaves
-//! the same state; a test and a fuzz target hold the two against each other.
+//! Every other packet takes the slow path, which gives the same bytes and leaves the same state. A
+//! property test and a fuzz target compare the two.
 
 use std::time::Instant;
 
@@ -15,10 +16,10 @@ use crate::packet::checksum::fold;
 use crate::packet::{Packet, TcpFlags, protocol};
 use crate::{Address, Endpoint};
 
-/// What the short way needs of the config.
+/// The part of the config that the fast path needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HitPath {
-    /// Nothing in the config rules the short way out.
+    /// Whether the config allows the fast path at all.
     pub(super) on: bool,
     decrement_ttl: bool,
     rewrite_ip_id: bool,
@@ -26,7 +27,7 @@ pub(crate) struct HitPath {
     refresh: Refresh,
 }
 
-/// What the short way reads of a packet.
+/// The fields that the fast path reads from a packet.
 struct PacketFields {
     source: Endpoint,
     destination: Endpoint,
@@ -44,6 +45,8 @@ impl HitPath {
         };
         Self {
             on: plain
+                // These four need more than one flow: a payload, a list of prefixes, or the
+                // mapping itself.
                 && !config.alg
                 && config.untranslated.is_empty()
                 && config.refresh != Refresh::Inbound,
@@ -54,10 +57,12 @@ impl HitPath {
         }
     }
 
-    /// Reads a packet, if it is one for the short way.
+    /// Reads a packet; returns `None` if it has to take the slow path.
     #[inline]
     fn read(self, bytes: &[u8]) -> Option<PacketFields> {
         let (head, rest) = bytes.split_first_chunk::<28>()?;
+        // One pattern over a fixed array leaves one bounds check for the whole header; `b'E'` is
+        // version 4 with a header of 20 bytes, that is without options.
         let [b'E', _, l0, l1, _, _, f0, f1, ttl, protocol, ..] = *head else {
             return None;
         };
@@ -110,7 +115,8 @@ impl HitPath {
 }
 
 impl Nat {
-    /// Translates a packet the short way, unless something about it is unusual: then nothing has changed.
+    /// Translates a packet on the fast path. If anything about it is unusual, returns `None` and
+    /// has changed nothing.
     #[inline]
     pub(super) fn hit(&mut self, now: Instant, from: Side, packet: &mut Packet<'_>) -> Option<()> {
         let hit = self.hit;
@@ -137,6 +143,8 @@ impl Nat {
             Side::Inside => flow.external(),
             Side::Outside => flow.internal(),
         };
+        // The identification is drawn only once nothing can fail any more, so that the slow path
+        // would have drawn the same one.
         let id = (from == Side::Inside && hit.rewrite_ip_id && seen.may_fragment).then(|| {
             self.last_id = self.last_id.wrapping_add(1);
             self.last_id
@@ -163,7 +171,7 @@ impl Nat {
 
 #[cfg(any(test, feature = "internals"))]
 impl Nat {
-    /// Makes every packet take the long way.
+    /// Makes every packet take the slow path.
     #[doc(hidden)]
     pub fn never_hit(&mut self) {
         self.hit.on = false;
@@ -171,7 +179,8 @@ impl Nat {
 }
 
 impl Flow {
-    /// Notes a packet that neither begins nor ends anything; `None`, and nothing noted, if it does.
+    /// Notes a packet that neither opens nor closes anything; returns `None`, and notes nothing,
+    /// if it does.
     #[inline]
     fn take_usual(
         &mut self,
@@ -180,6 +189,8 @@ impl Flow {
         flags: TcpFlags,
         refresh: Refresh,
     ) -> Option<()> {
+        // The first packet in each direction changes counts of the host and the mapping, which are
+        // not on these two cache lines.
         let known = self.permits && (from == Side::Inside || self.replied);
         if !known || self.hairpin {
             return None;
@@ -197,7 +208,7 @@ impl Flow {
 }
 
 impl TcpFlags {
-    /// Returns whether a segment begins or ends something.
+    /// Returns whether a segment opens or closes a connection.
     #[inline]
     fn changes(self) -> bool {
         self.0 & (Self::SYN | Self::FIN | Self::RST) != 0
@@ -214,10 +225,12 @@ struct Rewrite {
 }
 
 impl Rewrite {
-    /// Changes a packet whose transport checksum is at `CHECKSUM`, which has to be in it.
+    /// Changes a packet whose transport checksum is at `CHECKSUM`; the checksum has to lie within
+    /// the packet.
     ///
-    /// The sums are of ones' complements of what goes and of what comes, as in equation 3 of
-    /// [RFC 1624 §3](https://www.rfc-editor.org/rfc/rfc1624#section-3), and fit 32 bits by far.
+    /// The sum is that of equation 3 of [RFC 1624
+    /// §3](https://www.rfc-editor.org/rfc/rfc1624#section-3): the complement of what goes plus
+    /// what comes. It fits 32 bits by far.
     #[inline]
     fn apply<const CHECKSUM: usize>(&self, bytes: &mut [u8]) {
         let new = self.new.address.halves().1 as u32;
@@ -273,7 +286,7 @@ fn updated(checksum: u16, sum: u32) -> u16 {
     !fold(u64::from(sum + u32::from(!checksum)))
 }
 
-/// The one flag that a packet may have in the word that says which fragment it is.
+/// The one flag of the fragmentation word that a packet on the fast path may have.
 const DONT_FRAGMENT: u16 = 0x4000;
 
 #[cfg(test)]
@@ -288,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_short_way_and_the_long_way_are_one(
+        fn the_fast_path_and_the_slow_path_agree(
             profile in 0..Profile::ALL.len(),
             steps in proptest::collection::vec(any::<[u8; 4]>(), 1..60),
         ) {
@@ -320,7 +333,8 @@ mod tests {
         }
     }
 
-    /// A packet from inside, or from outside to a mapping; with and without checksum, time to live, trailing bytes.
+    /// A packet from inside, or from outside to a mapping; with and without checksum, time to
+    /// live, trailing bytes.
     fn packet(what: u8, who: u8, flags: u8, external: Option<Endpoint>) -> (Side, Vec<u8>) {
         let host = SocketAddr::from(([192, 168, 1, 2 + (who & 1)], 5000 + u16::from(who >> 1 & 1)));
         let server = SocketAddr::from(([198, 51, 100, 9], 3478 + u16::from(who >> 2 & 1)));

@@ -1,25 +1,27 @@
+//! What the NAT knows about each inside host.
+
 use std::collections::BTreeSet;
 
 use jackfield_sansio::{Seed, SeededMap, TokenBucket};
 
 use crate::Address;
 
-/// What an inside host has, as long as it has a mapping.
+/// The state of an inside host, which exists as long as the host has a mapping.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Host {
     pub(crate) mappings: usize,
     pub(crate) flows: usize,
-    /// Those of them that the outside has started and the inside has not answered.
+    /// Those of them that a remote has started and the host has not answered.
     pub(crate) inbound_flows: usize,
     /// How many more mappings it may ask for.
     pub(crate) new_mappings: TokenBucket,
     /// How many more flows it may start.
     pub(crate) new_flows: TokenBucket,
-    /// Which external address all its mappings use.
+    /// The external address that the host is paired with.
     pub(crate) external: Option<usize>,
-    /// The external address and first port of each block that it alone draws from.
+    /// The external address and first port of each block that only this host uses.
     pub(crate) blocks: Vec<(usize, u16)>,
-    /// The last port it was given, if hosts have sequences of their own.
+    /// The last port of the host, where sequences are per host.
     pub(crate) cursor: Option<u16>,
 }
 
@@ -27,7 +29,7 @@ pub(crate) struct Host {
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
     hosts: SeededMap<Address, Host>,
-    /// Blocks that belong to a host.
+    /// The blocks that belong to a host.
     pub(crate) blocks: BTreeSet<(usize, u16)>,
 }
 
@@ -48,7 +50,7 @@ impl Hosts {
         self.hosts.len()
     }
 
-    /// Returns the host that `address` is of, new if need be.
+    /// Returns the host of an address, and adds it first if need be.
     pub(crate) fn entry(&mut self, address: Address) -> &mut Host {
         self.hosts.entry(host_of(address)).or_default()
     }
@@ -66,7 +68,8 @@ impl Hosts {
     }
 }
 
-/// Returns what counts as one host: an IPv4 address, or an IPv6 /64, of which a host may use every address.
+/// Returns the address that stands for a host in quotas: an IPv4 address, or the /64 of an IPv6
+/// address. A host may use every address of its /64, so a quota per address would limit nothing.
 pub(crate) fn host_of(address: Address) -> Address {
     if address.is_v4() {
         address

@@ -1,6 +1,8 @@
-//! ICMP errors and the packets quoted in them ([RFC 5508 §4](https://www.rfc-editor.org/rfc/rfc5508#section-4)).
+//! ICMP errors and the packets quoted in them ([RFC 5508
+//! §4](https://www.rfc-editor.org/rfc/rfc5508#section-4)).
 //!
-//! None of this refreshes or ends a mapping (REQ-6), unless the NAT is configured to do the forbidden.
+//! An error neither refreshes nor ends a mapping (REQ-6), unless the NAT is configured to violate
+//! that.
 
 use std::time::Instant;
 
@@ -16,7 +18,7 @@ use crate::packet::{Headers, Packet};
 use crate::{Address, Endpoint};
 
 impl Nat {
-    /// Translates an error from outside about a packet that went out.
+    /// Translates an error from outside about a packet that left.
     pub(super) fn inbound_error(
         &mut self,
         now: Instant,
@@ -35,7 +37,7 @@ impl Nat {
         headers: Headers,
     ) -> Result<Verdict, DropReason> {
         let quoted = self.check_error(packet.bytes(), &headers)?;
-        // The quoted packet went the other way: its destination is the inside endpoint.
+        // The quoted packet came in, so its destination is the inside endpoint.
         let key = inbound_key(&quoted).ok_or(DropReason::IcmpNoFlow)?;
         let flow = self.table.flow_inside(&key).ok_or(DropReason::IcmpNoFlow)?;
         let mapping = self.mapping_of(flow).ok_or(DropReason::IcmpNoFlow)?;
@@ -45,7 +47,7 @@ impl Nat {
             .get(mapping)
             .ok_or(DropReason::IcmpNoFlow)?
             .external;
-        self.kill_if_evil(now, mapping);
+        self.end_if_configured(now, mapping);
         let mut headers = headers;
         let mut quoted = quoted;
         let source = self.error_source(headers.source, external.address);
@@ -61,9 +63,9 @@ impl Nat {
         Ok(self.age(Side::Inside, Side::Outside, packet, headers))
     }
 
-    /// Returns the source that an error from inside has outside, when it is about a packet to
-    /// `external`: the sender's own outside address, else the NAT's. Behind a firewall, which
-    /// translates nothing, the source stays.
+    /// Returns the outside source of an error from inside about a packet to `external` (REQ-5):
+    /// the outside address of its sender, or else that of the mapping, because a router inside has
+    /// none. Behind a firewall, which translates nothing, the source stays.
     fn error_source(&self, sender: Address, external: Address) -> Address {
         if !self.translates_ports() {
             return sender;
@@ -75,7 +77,7 @@ impl Nat {
             .unwrap_or(external)
     }
 
-    /// Gives an error the inside destination that the quoted packet came from.
+    /// Writes into an error the inside destination: the sender of the quoted packet.
     fn error_to_inside(
         &mut self,
         now: Instant,
@@ -85,19 +87,19 @@ impl Nat {
         mut quoted: Headers,
     ) -> Result<Verdict, DropReason> {
         let (mapping, internal) = self.quoted_source(&quoted).ok_or(DropReason::IcmpNoFlow)?;
-        self.kill_if_evil(now, mapping);
+        self.end_if_configured(now, mapping);
         let bytes = packet.bytes_mut();
         rewrite_quoted(bytes, &headers, &mut quoted, End::Source, internal);
         rewrite_address(bytes, &mut headers, End::Destination, internal.address);
         Ok(self.age(from, Side::Inside, packet, headers))
     }
 
-    /// Returns the mapping, and the inside endpoint, that a quoted packet's outside source stands for.
+    /// Returns the mapping and the inside endpoint for the outside source of a quoted packet.
     pub(super) fn quoted_source(&self, quoted: &Headers) -> Option<(u32, Endpoint)> {
         let key = outbound_key(quoted)?;
         let mapping = match self.table.flow_outside(&key) {
             Some(flow) => self.mapping_of(flow)?,
-            // The mapping may have outlived its permission for this remote.
+            // The flow may have ended before its mapping.
             None => self
                 .table
                 .mapping_outside(key.protocol, key.local, Scope::Everybody)?,
@@ -109,7 +111,7 @@ impl Nat {
         self.table.flows.get(flow).map(|flow| flow.mapping)
     }
 
-    /// Reads the packet quoted in an error, if the error is worth translating (REQ-3).
+    /// Parses the packet quoted in an error, if the error is valid (REQ-3).
     pub(super) fn check_error(
         &self,
         bytes: &[u8],
@@ -128,7 +130,7 @@ impl Nat {
         if quoted.is_v4() != headers.is_v4() {
             return Err(DropReason::Malformed);
         }
-        // An error goes to whoever sent the packet; to anybody else only a forged one does.
+        // An error goes to the sender of the quoted packet. An error to another host is forged.
         if headers.destination != quoted.source {
             return Err(DropReason::IcmpNoFlow);
         }
@@ -138,8 +140,8 @@ impl Nat {
         Ok(quoted)
     }
 
-    /// Ends a mapping because of an error about it, in NATs that do the forbidden.
-    pub(super) fn kill_if_evil(&mut self, now: Instant, id: u32) {
+    /// Ends a mapping because of an error, in NATs that violate RFC 4787 REQ-12.
+    pub(super) fn end_if_configured(&mut self, now: Instant, id: u32) {
         let mapping = self.table.mappings.get(id);
         let mortal = mapping.is_some_and(|mapping| !mapping.permanent);
         if self.config.icmp_errors == IcmpErrors::KillMapping && mortal {
@@ -161,7 +163,8 @@ impl Nat {
     }
 }
 
-/// Changes one end of a quoted packet, and the error's checksum, which covers it.
+/// Changes one end of a quoted packet, and updates the checksum of the error, which covers the
+/// quote.
 fn rewrite_quoted(
     bytes: &mut [u8],
     headers: &Headers,

@@ -1,3 +1,5 @@
+//! Packets from outside: which mapping they belong to, and which ones its filter lets in.
+
 use std::time::Instant;
 
 use jackfield_sansio::Filtering;
@@ -11,7 +13,7 @@ use crate::Endpoint;
 use crate::packet::{Headers, IcmpError, Packet, TcpFlags, Transport};
 
 impl Nat {
-    /// Decides what becomes of a packet from outside, and translates it.
+    /// Translates a packet from outside, or returns why it is dropped.
     pub(super) fn translate_inbound(
         &mut self,
         now: Instant,
@@ -61,7 +63,8 @@ impl Nat {
         }
     }
 
-    /// Returns the flow of a packet from outside, or from inside by way of the outside, if it may come in.
+    /// Returns the flow of a packet from outside, or of one that comes back by hairpinning, if the
+    /// filter lets it in.
     pub(super) fn accept(
         &mut self,
         now: Instant,
@@ -75,7 +78,9 @@ impl Nat {
         }
     }
 
-    /// Returns whether a flow that the remote started may still go on.
+    /// Returns whether packets from the remote of a flow are still let in. A flow that the remote
+    /// started has no permission of its own: it lasts only while the mapping filters admit the
+    /// remote.
     fn still_permitted(&self, id: u32) -> bool {
         let Some(flow) = self.table.flows.get(id) else {
             return false;
@@ -88,7 +93,7 @@ impl Nat {
                 .is_some_and(|mapping| self.permits(flow.mapping, mapping, flow.remote()))
     }
 
-    /// Starts a flow that the outside asks for, if the mapping's filter lets it.
+    /// Starts the flow of a packet from outside, if the mapping's filter lets the packet in.
     #[cold]
     fn open_inbound(
         &mut self,
@@ -115,7 +120,7 @@ impl Nat {
         self.start_flow(now, Side::Outside, headers, id, key.remote)
     }
 
-    /// Finds the mapping that an outside endpoint belongs to.
+    /// Finds the mapping of an outside endpoint, for the remote that sends to it.
     fn inbound_mapping(&self, key: FlowKey) -> Option<u32> {
         let (protocol, external) = (key.protocol, key.local);
         let internal = self.one_to_one_internal(external.address);
@@ -129,9 +134,11 @@ impl Nat {
             })
     }
 
-    /// Returns the inside endpoint of an outside one without a mapping, where all ports of an address are mapped.
+    /// Returns the inside endpoint of an outside endpoint that has no mapping but is always
+    /// mapped: every port of a one-to-one address is.
     ///
-    /// The mapping itself is made only for a packet that comes in: strangers would fill the host's quota otherwise.
+    /// The mapping itself is made only for a packet that is let in; otherwise a port scan would
+    /// fill the quota of the host.
     fn always_mapped(&self, key: FlowKey) -> Result<Endpoint, DropReason> {
         match self.one_to_one_internal(key.local.address) {
             Some(internal) => match self.filtering(key.protocol) {
@@ -145,7 +152,8 @@ impl Nat {
         }
     }
 
-    /// Returns whether a mapping lets a remote endpoint send to it that it may not have a flow with.
+    /// Returns whether the filter of a mapping lets in a remote endpoint with which it has no
+    /// flow.
     fn permits(&self, id: u32, mapping: &MappingEntry, remote: Endpoint) -> bool {
         if mapping.limited {
             return self.filters_admit(id, mapping, remote);
@@ -166,7 +174,7 @@ impl Nat {
         }
     }
 
-    /// Deals with a packet from outside that may not come in.
+    /// Handles a packet from outside that no mapping lets in.
     #[cold]
     fn unsolicited(
         &mut self,
@@ -176,6 +184,8 @@ impl Nat {
         key: FlowKey,
         reason: DropReason,
     ) -> Result<Verdict, DropReason> {
+        // A packet to a port that nothing maps is one to the router itself; Linux tracks it as a
+        // connection of its own if the firewall accepts it.
         if reason == DropReason::NoMapping {
             self.note_local_connection(now, key);
         }
@@ -195,6 +205,8 @@ impl Nat {
         key: FlowKey,
         reason: DropReason,
     ) -> Result<Verdict, DropReason> {
+        // RFC 5382 REQ-4: the answer has to wait six seconds, because an early refusal would end a
+        // simultaneous open whose second SYN is still on its way.
         match self.config.unsolicited_syn {
             UnsolicitedSyn::Drop => Err(reason),
             UnsolicitedSyn::Refuse => {

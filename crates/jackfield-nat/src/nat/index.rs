@@ -1,10 +1,13 @@
-/// Numbers of places in a slab, found by hash: open addressing with a word for each slot.
+//! A hash index of slab places.
+
+/// The places of a slab by hash: open addressing with one word per slot.
 ///
-/// A slot holds half of the hash and the number, so ten thousand entries are 128 KiB and a look-up touches one cache
-/// line here and then the place itself, which holds the key.
+/// A slot holds half of the hash and the number of the place, so ten thousand entries take 128
+/// KiB. A look-up reads one cache line here and then the place itself, which holds the key.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
-    /// Zero where nothing is; else the tag above the number plus one. A power of two of them.
+    /// Zero if the slot is empty, else the tag above the number plus one. The length is a power of
+    /// two.
     slots: Vec<u64>,
     len: usize,
 }
@@ -17,7 +20,7 @@ impl Index {
         }
     }
 
-    /// Returns the number under `hash` that `is` agrees to.
+    /// Returns the number under `hash` for which `is` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
         let tag = hash >> 32;
@@ -35,7 +38,7 @@ impl Index {
         }
     }
 
-    /// Adds a number; the caller sees to it that no other has the same key.
+    /// Adds a number. The caller makes sure that no other entry has the same key.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         if (self.len + 1) * 4 > self.slots.len() * 3 {
             self.grow();
@@ -44,7 +47,7 @@ impl Index {
         self.place(hash >> 32 << 32 | u64::from(number.wrapping_add(1)));
     }
 
-    /// Removes a number; nothing happens if it is not there.
+    /// Removes a number; does nothing if it is not there.
     pub(crate) fn remove(&mut self, hash: u64, number: u32) {
         let wanted = hash >> 32 << 32 | u64::from(number.wrapping_add(1));
         let mut at = self.home(hash >> 32);
@@ -59,7 +62,7 @@ impl Index {
         self.close_gap(at);
     }
 
-    /// Moves back whatever lies behind a gap because that was taken, so that no search ends early.
+    /// Moves entries back into a gap that they once had to skip, so that no search ends early.
     fn close_gap(&mut self, mut gap: usize) {
         let mut at = gap;
         loop {

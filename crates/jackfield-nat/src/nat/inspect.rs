@@ -1,4 +1,4 @@
-//! What an operator sees and does: the table of mappings, forwards, reboot, renumbering.
+//! What an operator sees and does: the list of mappings, reboots, renumbering.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,22 +18,23 @@ use super::{Nat, pairs};
 use crate::{Address, Endpoint};
 use rand_chacha::rand_core::Rng;
 
-/// A mapping, for people to look at.
+/// A mapping as an operator sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MappingView {
-    /// Which protocol.
+    /// The protocol.
     pub protocol: Protocol,
     /// The inside endpoint.
     pub internal: Endpoint,
     /// The outside endpoint.
     pub external: Endpoint,
-    /// The only remote address it is for, if it is for one.
+    /// The remote address that the mapping is for; `None` stands for all.
     pub remote: Option<Address>,
-    /// The only remote port it is for, if it is for one.
+    /// The remote port that the mapping is for; `None` stands for all.
     pub remote_port: Option<u16>,
-    /// Remote endpoints that it has a flow with.
+    /// The number of its flows, that is of remote endpoints.
     pub flows: u32,
-    /// When it ends unless something refreshes it; `None` when it stays, or lives by its TCP connections.
+    /// When it ends unless a packet refreshes it; `None` for permanent mappings and for TCP, whose
+    /// mappings end with their last connection.
     pub expires: Option<Instant>,
 }
 
@@ -49,18 +50,21 @@ impl Nat {
         self.table.mappings.len()
     }
 
-    /// Returns how many flows there are, that is pairs of a mapping and a remote endpoint.
+    /// Returns how many flows there are. A flow is a mapping with one remote endpoint.
     pub fn flow_count(&self) -> usize {
         self.table.flows.len()
     }
 
-    /// Returns how often it has forgotten everything, so that who keeps leases on its mappings notices.
+    /// Returns how often the NAT has lost its state. A port mapping gateway compares the number to
+    /// notice that its leases are void.
     pub fn resets(&self) -> u64 {
         self.resets
     }
 
-    /// Forgets everything but the configuration, as a reboot does. Counters go on.
+    /// Loses all state, as a reboot does, and makes the configured forwards again. Counters
+    /// continue.
     pub fn reboot(&mut self) {
+        // New hash seeds: two boots of a device do not share the order of their tables either.
         let seed = Seed::new([self.rng.next_u64(), self.rng.next_u64()]);
         self.table = Table::new(seed);
         self.hosts = Hosts::new(seed);
@@ -78,7 +82,8 @@ impl Nat {
         self.install_forwards();
     }
 
-    /// Reboots with other external addresses, as a provider's forced reconnect does; forwards move along.
+    /// Reboots with other external addresses, as a forced reconnect of the provider does;
+    /// configured forwards move to the new addresses.
     pub fn renumber(&mut self, externals: Vec<IpAddr>) {
         let old = std::mem::replace(&mut self.config.externals, externals);
         for forward in &mut self.config.forwards {
@@ -94,7 +99,7 @@ impl Nat {
         self.reboot();
     }
 
-    /// Reboots as another kind of NAT.
+    /// Reboots with another configuration.
     pub fn reconfigure(&mut self, config: NatConfig) {
         self.one_to_one = pairs(&config);
         let externals = config.externals.clone();
@@ -121,8 +126,8 @@ impl Nat {
         }
     }
 
-    /// Makes the configured forwards; one that clashes with an earlier one, or that [`Nat::add_forward`] would refuse for
-    /// its addresses, is left out.
+    /// Makes the configured forwards. A forward is left out if its endpoint is taken by an earlier
+    /// one, or if [`Nat::add_forward`] would refuse its addresses.
     pub(super) fn install_forwards(&mut self) {
         for forward in self.config.forwards.clone() {
             let Ok(index) = self.forward_index(&forward) else {

@@ -1,3 +1,5 @@
+//! The keys of the NAT tables, and how they are hashed.
+
 use std::hash::{Hash, Hasher};
 
 use jackfield_sansio::{Seed, fold};
@@ -5,17 +7,17 @@ use jackfield_sansio::{Seed, fold};
 use super::config::Protocol;
 use crate::{Address, Endpoint};
 
-/// One conversation as one side of the NAT sees it.
+/// A flow as one side of the NAT sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
     pub(crate) protocol: Protocol,
     /// The inside endpoint, or the outside endpoint it is mapped to.
     pub(crate) local: Endpoint,
-    /// The other party, as the outside knows it.
+    /// The remote endpoint, as the outside knows it.
     pub(crate) remote: Endpoint,
 }
 
-/// An endpoint that is mapped, for remotes in a scope.
+/// A mapped endpoint, and the remotes that the mapping is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MappingKey {
     pub(crate) protocol: Protocol,
@@ -52,7 +54,7 @@ impl Hash for FlowKey {
 }
 
 impl FlowKey {
-    /// Everything but the addresses.
+    /// Returns everything but the addresses in one word.
     #[inline]
     fn rest(&self) -> u64 {
         u64::from(self.local.port) << 32 | u64::from(self.remote.port) << 16 | self.protocol as u64

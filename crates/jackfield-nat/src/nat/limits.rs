@@ -1,4 +1,6 @@
-/// How much state there may be.
+//! The limits of the state that a NAT keeps.
+
+/// The limits of the state that a NAT keeps. Each has a [`crate::DropReason`] or a counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatLimits {
     /// Mappings of all hosts.
@@ -17,11 +19,11 @@ pub struct NatLimits {
     /// REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit. Flows
     /// that the outside starts do not count: strangers would use up the host's share.
     pub new_flows_per_host: Option<u32>,
-    /// Flows of one host that the outside has started and the inside has not answered, so that strangers cannot use up
-    /// what the host may have.
+    /// Flows of one host that the outside has started and the inside has not answered, so that
+    /// strangers cannot use up what the host may have.
     pub inbound_flows_per_host: usize,
-    /// Whether mappings and flows that nothing has answered make room for new ones when there is none, as Linux's
-    /// connection tracking has it.
+    /// Whether mappings and flows that nothing has answered make room for new ones when there is
+    /// none, as Linux's connection tracking has it.
     pub evict_unanswered: bool,
     /// Ports that rest at the same time after their mappings are gone, for [`Ports::hold_down`].
     /// One more is free at once ([RFC 6888 §3,
@@ -33,8 +35,8 @@ pub struct NatLimits {
     pub datagrams: usize,
     /// The same for one host.
     pub datagrams_per_host: usize,
-    /// Bytes of fragments that wait for the first of their datagram; half of them may be strangers', an eighth one
-    /// host's.
+    /// Bytes of fragments that wait for the first of their datagram; half of them may be
+    /// strangers', an eighth one host's.
     pub held_bytes: usize,
     /// Unsolicited SYNs that wait for their answer.
     pub held_syns: usize,

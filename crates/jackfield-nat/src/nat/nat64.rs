@@ -1,8 +1,9 @@
-//! Stateful NAT64 ([RFC 6146](https://www.rfc-editor.org/rfc/rfc6146)): hosts of IPv6 inside, IPv4 outside.
+//! Stateful NAT64 ([RFC 6146](https://www.rfc-editor.org/rfc/rfc6146)): IPv6 hosts inside, IPv4
+//! outside.
 //!
-//! Mappings, filters, ports and timers are those of every other NAT: an inside endpoint is one of IPv6, its outside
-//! endpoint and the remotes are of IPv4, as the outside knows them. What differs is here: whom an inside host means, and
-//! that a packet gets another IP header instead of another address.
+//! Mappings, filters, ports and timers work as in every other NAT: the inside endpoint is IPv6;
+//! the outside endpoint and the remotes are IPv4. This file has what differs: which remote an IPv6
+//! destination stands for, and that a packet gets another IP header instead of another address.
 
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::packet::translate::{
 use crate::packet::{Headers, IcmpError, Packet, Transport, is_one_host};
 use crate::{Address, Endpoint, Prefix};
 
-/// The two ends of a packet in the other IP version.
+/// The source and destination of a packet in the other IP version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EndpointPair {
     pub(super) source: Endpoint,
@@ -34,7 +35,7 @@ impl From<TranslateError> for DropReason {
 }
 
 impl Nat {
-    /// Returns the prefix that stands for IPv4, if this NAT translates between IP versions.
+    /// Returns the prefix that stands for IPv4, if this NAT is a NAT64.
     #[inline]
     pub(super) fn pref64(&self) -> Option<Prefix> {
         match self.config.translation {
@@ -43,10 +44,13 @@ impl Nat {
         }
     }
 
-    /// Returns a packet's headers with the addresses by which state is kept: the remote as the outside knows it.
+    /// Returns the headers of a packet with the remote address as the outside knows it, which is
+    /// how tables store it.
     ///
-    /// Refused are packets of the other version, sources that pretend to be outside, and destinations that
-    /// [RFC 6052 §3.1](https://www.rfc-editor.org/rfc/rfc6052#section-3.1) forbids under the well-known prefix.
+    /// Fails for packets of the wrong IP version, for sources under the prefix, which pretend to
+    /// be outside, and for destinations that [RFC 6052
+    /// §3.1](https://www.rfc-editor.org/rfc/rfc6052#section-3.1) forbids under the well-known
+    /// prefix.
     pub(super) fn with_outside_remote(
         &self,
         from: Side,
@@ -78,9 +82,8 @@ impl Nat {
         }
     }
 
-    /// Refuses a packet that still has some of its sender's chosen way to go, which the other
-    /// version cannot take ([RFC 7915 §4.1,
-    /// §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
+    /// Refuses a packet whose source route is not complete, which the other version cannot express
+    /// ([RFC 7915 §4.1, §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
     pub(super) fn check_way(
         &mut self,
         now: Instant,
@@ -103,8 +106,8 @@ impl Nat {
         Err(DropReason::SourceRoute)
     }
 
-    /// Drops a packet of a protocol that has no ports, and says so where
-    /// [RFC 6146 §3.4](https://www.rfc-editor.org/rfc/rfc6146#section-3.4) wants it.
+    /// Drops a packet of a protocol without ports, and answers with an error where
+    /// [RFC 6146 §3.4](https://www.rfc-editor.org/rfc/rfc6146#section-3.4) asks for it.
     pub(super) fn refuse_protocol(
         &mut self,
         now: Instant,
@@ -117,7 +120,7 @@ impl Nat {
         Err(DropReason::UnknownProtocol)
     }
 
-    /// Says that a destination is one which the well-known prefix must not lead to
+    /// Answers a packet to a destination that the well-known prefix must not stand for
     /// ([RFC 7915 §5.4](https://www.rfc-editor.org/rfc/rfc7915#section-5.4)).
     pub(super) fn refuse_destination(&mut self, now: Instant, bytes: &[u8], headers: &Headers) {
         let leads_out = self.pref64().is_some_and(|prefix| {
@@ -132,7 +135,7 @@ impl Nat {
         }
     }
 
-    /// Returns the IPv6 address that inside hosts know an outside address by.
+    /// Returns the IPv6 address that stands for an outside address inside.
     pub(super) fn inside_of(&self, outside: Address) -> Result<Address, DropReason> {
         let bits = outside.to_v4().ok_or(DropReason::WrongFamily)?;
         let embedded = self.pref64().and_then(|prefix| prefix.embed(bits.into()));
@@ -141,7 +144,8 @@ impl Nat {
             .ok_or(DropReason::Untranslatable)
     }
 
-    /// Gives a packet the header, ports and checksum of the other IP version and sends it on.
+    /// Replaces the header, ports and checksum of a packet by those of the other IP version, and
+    /// sends it on.
     pub(super) fn cross(
         &mut self,
         now: Instant,
@@ -171,7 +175,8 @@ impl Nat {
         self.change_version(packet, &headers, new, to)
     }
 
-    /// Gives a packet, whose transport header is right already, its new IP header; in pieces where it has to be.
+    /// Replaces the IP header of a packet whose transport header is already right, and fragments
+    /// it if necessary.
     pub(super) fn change_version(
         &mut self,
         packet: &mut Packet<'_>,
@@ -197,10 +202,12 @@ impl Nat {
         Ok(Verdict::Hold(HoldReason::Fragmented))
     }
 
-    /// Returns how long the pieces of an IPv4 packet may be so that IPv6 carries them; `None` when it fits as it is.
+    /// Returns how long the fragments of an IPv4 packet may be so that IPv6 carries them; `None`
+    /// if the packet fits.
     ///
-    /// A packet that routers may fragment comes from somebody who does not look for the path's MTU, so it has to fit
-    /// every IPv6 link ([RFC 7915 §4](https://www.rfc-editor.org/rfc/rfc7915#section-4)).
+    /// The sender of a packet that may be fragmented does not discover the path MTU, so the packet
+    /// has to fit every IPv6 link ([RFC 7915
+    /// §4](https://www.rfc-editor.org/rfc/rfc7915#section-4)).
     fn most_of_fragment(&self, headers: &Headers) -> Option<usize> {
         if !headers.is_v4() || headers.dont_fragment {
             return None;
@@ -257,7 +264,7 @@ impl Nat {
     ) -> Result<Verdict, DropReason> {
         let prefix = self.pref64().ok_or(DropReason::Untranslatable)?;
         let quoted = self.check_error(packet.bytes(), &headers)?;
-        // The quoted packet went the other way: its destination is the inside endpoint.
+        // The quoted packet came in, so its destination is the inside endpoint.
         let remote = outside_of(prefix, quoted.source).ok_or(DropReason::IcmpNoFlow)?;
         let seen = Headers {
             source: remote,
@@ -267,13 +274,14 @@ impl Nat {
         let flow = self.table.flow_inside(&key).ok_or(DropReason::IcmpNoFlow)?;
         let flow = self.table.flows.get(flow).ok_or(DropReason::IcmpNoFlow)?;
         let (external, mapping) = (flow.external(), flow.mapping);
-        self.kill_if_evil(now, mapping);
+        self.end_if_configured(now, mapping);
         let destination = outside_of(prefix, headers.destination).ok_or(DropReason::IcmpNoFlow)?;
         let turns_around = self.is_external(destination);
         let outer = Header {
             source: external.address,
             destination,
-            // A packet that turns around is translated twice and yet goes through one router.
+            // A hairpinned packet is translated twice but passes one router, so its time to live
+            // falls once.
             ttl: match turns_around {
                 true => headers.ttl,
                 false => self.ttl_after(&headers),
@@ -302,7 +310,7 @@ impl Nat {
             .map(|_| Verdict::Hairpin)
     }
 
-    /// Translates an error from outside about a packet that went out.
+    /// Translates an error from outside about a packet that left.
     pub(super) fn cross_inbound_error(
         &mut self,
         now: Instant,
@@ -311,7 +319,7 @@ impl Nat {
     ) -> Result<Verdict, DropReason> {
         let quoted = self.check_error(packet.bytes(), &headers)?;
         let (mapping, internal) = self.quoted_source(&quoted).ok_or(DropReason::IcmpNoFlow)?;
-        self.kill_if_evil(now, mapping);
+        self.end_if_configured(now, mapping);
         let outer = Header {
             source: self.inside_of(headers.source)?,
             destination: internal.address,
@@ -345,7 +353,7 @@ fn outside_of(prefix: Prefix, inside: Address) -> Option<Address> {
     Some(v4.into())
 }
 
-/// Returns an ICMP query's one identifier, or the remote's own port.
+/// Returns the port of a remote; for ICMP queries, which have one identifier for both ends, `id`.
 fn query_or(id: u16, remote: Endpoint, quoted: &Headers) -> u16 {
     match quoted.transport {
         Transport::Query { .. } => id,
@@ -353,10 +361,11 @@ fn query_or(id: u16, remote: Endpoint, quoted: &Headers) -> u16 {
     }
 }
 
-/// Returns whether an IPv4 address may stand under the well-known prefix: not private, local, loopback or multicast.
+/// Returns whether an IPv4 address may be embedded in the well-known prefix: it is not private,
+/// link-local, loopback or multicast.
 ///
-/// The ranges for documentation pass, though the RFC counts them among those that do not: they are what the public
-/// internet is in tests.
+/// The documentation ranges are allowed although the RFC excludes them: in tests they are the
+/// public internet.
 fn is_global(address: Address) -> bool {
     let Some(bits) = address.to_v4() else {
         return false;
@@ -368,5 +377,6 @@ fn is_global(address: Address) -> bool {
         && bits < 0xe000_0000
 }
 
-/// What every IPv6 link carries ([RFC 8200 §5](https://www.rfc-editor.org/rfc/rfc8200#section-5)).
+/// The MTU that every IPv6 link has ([RFC 8200
+/// §5](https://www.rfc-editor.org/rfc/rfc8200#section-5)).
 const LEAST_MTU: usize = 1280;

@@ -1,3 +1,5 @@
+//! NPTv6: one IPv6 prefix for another, without state (RFC 6296).
+
 use super::{DropReason, Nat, Side, Verdict};
 use crate::packet::bytes::put;
 use crate::packet::rewrite::decrement_ttl;
@@ -5,10 +7,11 @@ use crate::packet::{Headers, Packet};
 use crate::{Address, Prefix};
 
 impl Nat {
-    /// Gives a packet's inside address the outside prefix, or the other way round, without any state
-    /// ([RFC 6296 §3](https://www.rfc-editor.org/rfc/rfc6296#section-3)).
+    /// Replaces the inside prefix of a packet's address by the outside prefix, or the other way
+    /// round, without any state ([RFC 6296 §3](https://www.rfc-editor.org/rfc/rfc6296#section-3)).
     ///
-    /// The new address has the same checksum as the old one, so no transport header changes, whatever the protocol.
+    /// The new address has the same checksum as the old one, so no transport header changes,
+    /// whatever the protocol.
     pub(super) fn translate_prefix(
         &self,
         from: Side,
@@ -36,16 +39,19 @@ impl Nat {
     }
 }
 
-/// Returns an address under another prefix, with one word after the prefix adjusted so that the checksum stays.
+/// Returns an address under another prefix. One word after the prefix is adjusted so that the
+/// checksum of the address stays the same.
 ///
-/// `None` when every word that may be adjusted is 0xffff, which is the one value that cannot be ([RFC 6296 §3.5]).
+/// Returns `None` when every word that may be adjusted is 0xffff, the one value that cannot be
+/// adjusted ([RFC 6296 §3.5]).
 ///
 /// [RFC 6296 §3.5]: https://www.rfc-editor.org/rfc/rfc6296#section-3.5
 pub(super) fn swap_prefix(address: Address, old: Prefix, new: Prefix) -> Option<Address> {
     let length = u32::from(old.length().max(new.length()));
     let keep = u128::MAX.checked_shr(length).unwrap_or(0);
     let swapped = new.address().bits() | (address.bits() & keep);
-    // The subnet word after a /48 or shorter prefix is adjusted; after longer ones the first word of the interface.
+    // RFC 6296 §3.4 and §3.5: prefixes of up to 48 bits leave the subnet word to adjust; longer
+    // ones only words of the interface identifier.
     let candidates = if length <= 48 { 3..4 } else { 4..8 };
     for index in candidates {
         let shift = 112 - 16 * index;
@@ -64,7 +70,7 @@ pub(super) fn swap_prefix(address: Address, old: Prefix, new: Prefix) -> Option<
     None
 }
 
-/// Returns what has to be added to a word of `new` so that it sums up to what `old` does.
+/// Returns the number to add to a word of `new` so that its sum equals that of `old`.
 fn adjustment(old: Address, new: Address) -> u16 {
     let sum =
         |address: Address| (0..8).fold(0, |sum, n| add(sum, (address.bits() >> (16 * n)) as u16));

@@ -1,3 +1,5 @@
+//! Packets from inside: which flow they belong to, and which may start one.
+
 use std::time::Instant;
 
 use super::config::Protocol;
@@ -8,7 +10,7 @@ use crate::packet::source_route::source_route;
 use crate::packet::{Headers, Packet, Transport};
 
 impl Nat {
-    /// Decides what becomes of a packet from inside, and translates it.
+    /// Translates a packet from inside, or returns why it is dropped.
     pub(super) fn translate_outbound(
         &mut self,
         now: Instant,
@@ -19,6 +21,8 @@ impl Nat {
             return self.translate_prefix(Side::Inside, packet, headers, internal, external);
         }
         if self.is_untranslated(headers.destination) {
+            // RFC 6888 REQ-6: destinations that the provider lists, its own servers for example,
+            // see the inside address.
             return self.pass_untranslated(Side::Inside, packet, headers);
         }
         if shows_its_way(packet.bytes(), &headers) {
@@ -34,6 +38,8 @@ impl Nat {
         self.check_way(now, Side::Inside, packet.bytes(), &headers)?;
         match headers.transport {
             Transport::Later => self.later_fragment(now, Side::Inside, packet, headers),
+            // In NAT64 the packet that an error quotes changes its IP version as well, so errors
+            // have code of their own.
             Transport::Error if self.pref64().is_some() => {
                 self.cross_outbound_error(now, packet, headers)
             }
@@ -67,7 +73,7 @@ impl Nat {
         }
     }
 
-    /// Starts a flow that the inside asks for, and its mapping if there is none.
+    /// Starts the flow of a packet from inside, and makes its mapping if there is none.
     #[cold]
     pub(super) fn open_outbound(
         &mut self,
@@ -82,6 +88,8 @@ impl Nat {
             .and_then(|mapping| self.start_flow(now, Side::Inside, headers, mapping, key.remote));
         match opened {
             Ok(id) => {
+                // The inside has now sent its own SYN, so a SYN of the peer that is being held
+                // belongs to a simultaneous open and must not be refused (RFC 5382 REQ-4).
                 self.forget_held_syn(id);
                 Ok(id)
             }
@@ -92,7 +100,8 @@ impl Nat {
         }
     }
 
-    /// Returns whether the first packet of a flow may be this one: by firewall, TCP flags and ICMP type.
+    /// Checks whether a packet may start a flow: the firewall policy, its TCP flags and its ICMP
+    /// type.
     pub(super) fn may_start(
         &self,
         from: Side,
@@ -104,6 +113,9 @@ impl Nat {
             return Err(DropReason::Policy);
         }
         match headers.transport {
+            // Only a SYN starts a connection (RFC 6146 §3.5.2, RFC 7857 §2). `tcp_loose` makes an
+            // exception for connections that were open before a reboot; a RST never starts
+            // anything.
             Transport::Tcp { flags, .. } if !flags.opens() => {
                 if self.config.tcp_loose && !flags.resets() {
                     Ok(())
@@ -169,7 +181,8 @@ fn protocol(headers: &Headers) -> Option<Protocol> {
     }
 }
 
-/// An ICMP query's identifier belongs to the inside host; the remote has no port.
+/// Returns the remote end of a flow. An ICMP query has one identifier, which is the inside host's
+/// port; the remote's port is 0.
 fn remote(headers: &Headers, endpoint: Endpoint) -> Endpoint {
     match headers.transport {
         Transport::Query { .. } => Endpoint::new(endpoint.address, 0),

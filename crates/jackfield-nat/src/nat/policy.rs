@@ -1,3 +1,5 @@
+//! The firewall rules of a NAT.
+
 use std::ops::RangeInclusive;
 
 use super::Side;
@@ -8,7 +10,7 @@ use super::config::Protocol;
 /// Rules are asked when a flow starts, not for each packet, as stateful firewalls do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// In order of weight.
+    /// The rules; an earlier rule wins.
     pub rules: Vec<Rule>,
     /// Whether the inside gets no answer to what is refused, as most firewalls have it; otherwise
     /// it gets ICMP code 13, administratively prohibited ([RFC 5508
@@ -19,13 +21,13 @@ pub struct Policy {
 /// One line of a [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Which side the first packet of a flow comes from; `None` fits both.
+    /// The side that the first packet of a flow comes from; `None` matches both.
     pub from: Option<Side>,
-    /// Which protocol; `None` fits all.
+    /// The protocol; `None` matches all.
     pub protocol: Option<Protocol>,
-    /// Which ports of the first packet's destination.
+    /// The destination ports of the first packet.
     pub ports: RangeInclusive<u16>,
-    /// Whether it may pass.
+    /// Whether the flow may start.
     pub allow: bool,
 }
 

@@ -1,13 +1,15 @@
+//! The ports of one external address and protocol: which are free, and which comes next.
+
 use std::ops::RangeInclusive;
 
-/// Which ports of one address and protocol are in use or held down.
+/// The ports of one address and protocol that are mapped or held down.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    /// A bit for each port.
+    /// One bit per port: 8 KiB, and a search for a free port reads 64 of them at once.
     words: Vec<u64>,
 }
 
-/// Every port, or only even, or only odd ones.
+/// All ports, or only the even or the odd ones (RFC 4787 REQ-4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parity {
     Any,
@@ -63,7 +65,7 @@ impl Pool {
         self.words.iter().map(|it| it.count_ones() as usize).sum()
     }
 
-    /// Returns the first free port of `range` from `start` on, going round at the end.
+    /// Returns the first free port of `range` at or after `start`, wrapping around at the end.
     pub(crate) fn next_free(
         &self,
         start: u16,
@@ -75,7 +77,7 @@ impl Pool {
             .or_else(|| self.first_free(*range.start(), start, parity))
     }
 
-    /// Looks at 64 ports at a time.
+    /// Returns the first free port between two, reading 64 at a time.
     fn first_free(&self, from: u16, to: u16, parity: Parity) -> Option<u16> {
         let mut mask = u64::MAX << (from & 63);
         for index in from >> 6..=to >> 6 {

@@ -1,4 +1,4 @@
-//! Which ports there are, which are free, and which comes next.
+//! Which ports exist, which are free, and which comes next.
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
@@ -55,7 +55,8 @@ impl Nat {
         self.pool(protocol, index).next_free(start, range, parity)
     }
 
-    /// Returns the ports of a host's block at an external address, which it gets with its first mapping there.
+    /// Returns the ports of a host's block at an external address. The host gets the block with
+    /// its first mapping there.
     pub(super) fn block(
         &mut self,
         internal: Address,
@@ -93,7 +94,7 @@ impl Nat {
         Ok(ExternalChoice::pooled(Endpoint::new(address, port)))
     }
 
-    /// Returns the ports that may stand for an inside port.
+    /// Returns the ports that an inside port may be mapped to.
     pub(super) fn range_for(&self, port: u16) -> RangeInclusive<u16> {
         let range = &self.config.ports.range;
         if !self.config.ports.keep_range {
@@ -104,7 +105,8 @@ impl Nat {
             *range.start().max(class.start()),
             *range.end().min(class.end()),
         );
-        // A NAT without ports of the host's class takes others: RFC 4787 REQ-3a only recommends to keep the class.
+        // A NAT may have no ports of the class of the inside port. It then uses others, because
+        // RFC 4787 REQ-3a only recommends to keep the class.
         if low <= high {
             low..=high
         } else {
@@ -125,7 +127,7 @@ impl Nat {
         self.pools.entry(at).or_insert_with(Pool::new)
     }
 
-    /// Gives a port back, after its hold-down.
+    /// Returns a port to its pool after its hold-down.
     pub(crate) fn release(&mut self, at: Instant, protocol: Protocol, external: Endpoint) {
         let Some(index) = self.external_index(external.address) else {
             return;
@@ -153,11 +155,12 @@ impl Nat {
         range.start() + self.random_below(count) as u16
     }
 
-    /// Returns a number below `count`; the bias of a 64-bit draw over so few values is beyond measuring.
+    /// Returns a random number below `count`. The bias of a 64-bit draw over so few values is too
+    /// small to measure.
     pub(crate) fn random_below(&mut self, count: usize) -> usize {
         (self.rng.next_u64() % count.max(1) as u64) as usize
     }
 }
 
-/// How many pools an external address has.
+/// How many pools an external address has: one per protocol.
 pub(super) const PROTOCOLS: usize = 3;

@@ -1,3 +1,5 @@
+//! The timers of a NAT.
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
@@ -5,26 +7,29 @@ use std::time::Instant;
 use super::fragments::DatagramKey;
 use super::key::FlowKey;
 
-/// What a timer is about.
+/// What a timer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timeout {
-    /// A flow may have been idle for too long; the number is its place's generation.
+    /// A flow may have been idle for too long. The second number is the generation of its place,
+    /// which tells a timer of an earlier flow there.
     Flow(u32, u32),
     /// A mapping may have been idle for too long.
     Mapping(u32, u32),
-    /// A port's hold-down is over.
+    /// The hold-down of a port ends.
     Port { pool: usize, port: u16 },
-    /// Nothing more is expected of a fragmented datagram.
+    /// No more fragments of a datagram are expected.
     Datagram(DatagramKey),
-    /// An unsolicited SYN is to be refused.
+    /// An unsolicited SYN is refused.
     Syn(FlowKey),
     /// A connection to the router itself may be over.
     Local(FlowKey),
 }
 
-/// What is due when, soonest first, and first come first served at the same instant.
+/// Timers by time, and in the order in which they were set at the same time.
 ///
-/// Refreshing a flow does not touch the queue: a flow that comes up too early is queued again.
+/// A packet that refreshes a flow does not touch the queue: when a timer fires too early, it is
+/// set again. Nor is a timer removed when its flow ends; it finds another generation and does
+/// nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -67,7 +72,7 @@ impl Queue {
         ports.count()
     }
 
-    /// Takes the next thing that is due by `now`, with the instant it was due.
+    /// Takes the next timer that fires at or before `now`, with its time.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Timeout)> {
         if self.next()? > now {
             return None;

@@ -1,4 +1,4 @@
-//! Whose turn it is when there is not enough for everybody.
+//! Limits per host, and what makes room in a full table.
 
 use std::time::Instant;
 
@@ -8,7 +8,8 @@ use super::{DropReason, Nat, Side};
 use crate::Address;
 
 impl Nat {
-    /// Returns whether a host may have one more mapping, after making room for it where the NAT does such things.
+    /// Checks whether a host may have another mapping, and makes room for it if the table is full
+    /// and the NAT evicts.
     pub(super) fn room_for_mapping(
         &mut self,
         now: Instant,
@@ -19,7 +20,7 @@ impl Nat {
         if mine >= limits.mappings_per_host {
             return Err(DropReason::HostMappings);
         }
-        // Attempts count, whether they succeed or not: what is scarce here is the NAT's time.
+        // Failed attempts count as well, because the limit protects the time of the NAT.
         if let Some(most) = limits.new_mappings_per_host
             && !self
                 .hosts
@@ -36,8 +37,8 @@ impl Nat {
         }
     }
 
-    /// Returns whether a host may have one more flow, of a mapping, after making room for it where the NAT does such
-    /// things.
+    /// Checks whether a host may have another flow, and makes room for it if the table is full and
+    /// the NAT evicts.
     pub(super) fn room_for_flow(
         &mut self,
         now: Instant,
@@ -50,6 +51,8 @@ impl Nat {
             if host.flows >= limits.flows_per_host {
                 return Err(DropReason::HostFlows);
             }
+            // Flows that remotes start have a smaller limit of their own: a port scan of a host
+            // with endpoint-independent filtering must not block what the host itself starts.
             if from == Side::Outside && host.inbound_flows >= limits.inbound_flows_per_host {
                 return Err(DropReason::InboundFlows);
             }
@@ -71,7 +74,7 @@ impl Nat {
         }
     }
 
-    /// Ends a mapping that nothing has come in on; returns whether one was found.
+    /// Ends a mapping that has had no packet from outside; returns whether it found one.
     pub(super) fn evict_mapping(&mut self, now: Instant) -> bool {
         let found = self.find_victim(self.table.mappings.places(), |nat, id| {
             let mapping = nat.table.mappings.get(id);
@@ -84,8 +87,9 @@ impl Nat {
         found.is_some()
     }
 
-    /// Ends a flow that nothing has come in on; returns whether one was found. A TCP mapping ends with its last flow, so
-    /// those of the mapping that needs the room stay.
+    /// Ends a flow that has had no packet from outside; returns whether it found one. A TCP
+    /// mapping ends with its last flow, so the flows of the mapping that needs the room are
+    /// spared.
     fn evict_flow(&mut self, now: Instant, mapping: u32) -> bool {
         let found = self.find_victim(self.table.flows.places(), |nat, id| {
             let flow = nat.table.flows.get(id);
@@ -98,16 +102,17 @@ impl Nat {
         found.is_some()
     }
 
-    /// Looks at some places from a random one on, as many as may be looked at for each packet of a flood.
+    /// Looks at a limited number of places, starting at a random one. Every packet of a flood may
+    /// come here, so a search of the whole table would itself be the attack.
     fn find_victim(&mut self, places: usize, is: impl Fn(&Self, u32) -> bool) -> Option<u32> {
         if !self.config.limits.evict_unanswered {
             return None;
         }
         let first = self.random_below(places);
-        let ids = (0..places.min(PLACES_LOOKED_AT)).map(|n| ((first + n) % places) as u32);
+        let ids = (0..places.min(PLACES_EXAMINED)).map(|n| ((first + n) % places) as u32);
         ids.into_iter().find(|id| is(self, *id))
     }
 }
 
-/// How many places are looked at for something that can make room.
-const PLACES_LOOKED_AT: usize = 64;
+/// How many places are examined for an entry that can make room.
+const PLACES_EXAMINED: usize = 64;

@@ -1,15 +1,18 @@
-/// Values in numbered places; a place is used again once it is empty, lowest number first is not promised.
+//! A slab: values in numbered places that are reused.
+
+/// Values in numbered places. An empty place is reused; no order is promised.
 #[derive(Debug, Clone)]
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     empty: Vec<u32>,
 }
 
-/// Aligned to cache lines, so that a value of up to two of them costs no third.
+/// Places are aligned to cache lines, so that a value of up to two lines never touches a third.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
 struct Place<T> {
-    /// Counts the values that were here, so that a timer knows whether its value still is.
+    /// Counts the values that were in this place. A timer compares it to see whether its value is
+    /// still there.
     generation: u32,
     value: Option<T>,
 }

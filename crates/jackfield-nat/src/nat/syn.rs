@@ -1,4 +1,4 @@
-//! Unsolicited SYNs, and the conversations of the router itself.
+//! Unsolicited SYNs, and connections to the router itself.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,11 @@ use super::key::{FlowKey, Scope};
 use super::queue::Timeout;
 use crate::Endpoint;
 
-/// SYNs from outside that nothing inside asked for, yet ([RFC 5382 §4.3](https://www.rfc-editor.org/rfc/rfc5382#section-4.3)).
+/// SYNs from outside for which the inside has not sent one yet ([RFC 5382
+/// §4.3](https://www.rfc-editor.org/rfc/rfc5382#section-4.3)).
 #[derive(Debug, Clone)]
 pub(crate) struct HeldSyns {
-    /// By outside endpoint and remote: when it is to be refused, and the packet.
+    /// By outside endpoint and remote: when the SYN is refused, and its first bytes.
     syns: SeededMap<FlowKey, (Instant, Vec<u8>)>,
 }
 
@@ -37,7 +38,8 @@ impl HeldSyns {
 }
 
 impl Nat {
-    /// Keeps a SYN until it is refused at `until`; a repeated one changes nothing. `false` when there are too many.
+    /// Keeps a SYN until it is refused at `until`; a retransmission changes nothing. Returns
+    /// `false` when there are too many.
     pub(super) fn hold_syn(&mut self, until: Instant, key: FlowKey, packet: &[u8]) -> bool {
         if self.held_syns.syns.contains_key(&key) {
             return true;
@@ -53,7 +55,8 @@ impl Nat {
         true
     }
 
-    /// Drops a held SYN in silence, for the inside has sent its own: a simultaneous open.
+    /// Drops a held SYN without an answer, because the inside has sent its own: a simultaneous
+    /// open.
     pub(super) fn forget_held_syn(&mut self, flow: u32) {
         let Some(flow) = self.table.flows.get(flow) else {
             return;
@@ -68,10 +71,12 @@ impl Nat {
         }
     }
 
-    /// Notes a conversation with the router itself, which connection tracking keeps apart from those of the hosts.
+    /// Notes a packet to the router itself, which connection tracking records beside the
+    /// connections of the hosts.
     pub(super) fn note_local_connection(&mut self, now: Instant, key: FlowKey) {
         let accepts = self.config.conntrack.is_some_and(|it| it.accepts_input);
-        // Nobody on the router listens, so it resets a TCP connection at once, and one that was reset yields its place.
+        // No program on the router listens, so it resets a TCP connection at once, and one that
+        // was reset gives its place up. A comparison with nftables shows it.
         let stays = accepts && key.protocol != Protocol::Tcp;
         if !stays {
             return;
@@ -85,7 +90,7 @@ impl Nat {
         }
     }
 
-    /// Returns whether the router itself has a conversation with the remote that `scope` names.
+    /// Returns whether the router itself has a connection with the remote that `scope` names.
     pub(super) fn is_local_connection(
         &self,
         protocol: Protocol,
@@ -106,5 +111,6 @@ impl Nat {
 /// How much of a SYN is kept: enough for the error to quote IP and TCP headers with options.
 const SYN_BYTES: usize = 120;
 
-/// How long conntrack keeps a UDP conversation that has seen one direction only.
+/// How long Linux keeps a UDP connection that has seen packets in one direction only
+/// (nf_conntrack_udp_timeout).
 const LOCAL_LIFETIME: Duration = Duration::from_secs(30);

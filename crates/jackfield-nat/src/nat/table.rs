@@ -1,3 +1,5 @@
+//! The table of a NAT: mappings and flows, and the indexes that find them from either side.
+
 use jackfield_sansio::{Seed, SeededMap};
 
 use super::config::Protocol;
@@ -17,9 +19,10 @@ pub(crate) struct Table {
     flow_outside: Index,
     mapping_inside: SeededMap<MappingKey, u32>,
     mapping_outside: SeededMap<MappingKey, u32>,
-    /// How many flows let an address send to a mapping.
+    /// How many flows permit an address to send to a mapping.
     permits: SeededMap<(u32, Address), u32>,
-    /// The outside endpoint that an inside endpoint used last, and by how many mappings: for connection tracking.
+    /// The outside endpoint that the connections of an inside endpoint used last, and how many
+    /// mappings it has; for connection tracking only.
     sources: SeededMap<MappingKey, (Endpoint, u32)>,
 }
 
@@ -80,7 +83,7 @@ impl Table {
             .copied()
     }
 
-    /// Returns the outside endpoint that another mapping of an inside endpoint uses.
+    /// Returns the outside endpoint of another mapping of an inside endpoint.
     pub(crate) fn source(&self, protocol: Protocol, internal: Endpoint) -> Option<Endpoint> {
         let key = key(protocol, internal, Scope::Everybody);
         self.sources.get(&key).map(|(external, _)| *external)
@@ -113,7 +116,7 @@ impl Table {
         id
     }
 
-    /// Takes out a mapping without flows.
+    /// Removes a mapping that has no flows.
     pub(crate) fn remove_mapping(&mut self, id: u32) -> Option<MappingEntry> {
         let mapping = self.mappings.remove(id)?;
         remove_if(&mut self.mapping_inside, &mapping.inside_key(), id);
@@ -127,9 +130,10 @@ impl Table {
         Some(mapping)
     }
 
-    /// Puts in a flow. From now on the inside's packets to the remote belong to it, even if they belonged to a flow of
-    /// another mapping: who was asked at one outside endpoint answers from there, or no connection that is asked for
-    /// from outside could be opened where mappings depend on the destination (RFC 5382 REQ-2).
+    /// Adds a flow. Packets from inside to its remote belong to it from here on, even if they
+    /// belonged to a flow of another mapping: an answer has to leave from the outside endpoint
+    /// that the remote has sent to. Otherwise no connection from outside could be opened where
+    /// mappings depend on the destination (RFC 5382 REQ-2).
     pub(crate) fn insert_flow(&mut self, mut flow: Flow) -> Option<u32> {
         let (inside, outside) = (flow.inside_key(), flow.outside_key());
         if let Some(earlier) = self.flow_inside(&inside) {
@@ -141,6 +145,8 @@ impl Table {
                 .remove(flow_hash(self.seed, &outside), earlier);
         }
         let mapping = self.mappings.get_mut(flow.mapping)?;
+        // The flows of a mapping form a list through the slab, so that a mapping ends without a
+        // search and needs no allocation of its own.
         flow.next = mapping.first;
         let next = flow.next;
         let permits = std::mem::take(&mut flow.permits);
@@ -158,7 +164,7 @@ impl Table {
         Some(id)
     }
 
-    /// Says that the inside has sent to the remote of a flow.
+    /// Notes that the inside has sent to the remote of a flow.
     pub(crate) fn permit(&mut self, id: u32) {
         if let Some(flow) = self.flows.get_mut(id)
             && !flow.permits
@@ -169,7 +175,7 @@ impl Table {
         }
     }
 
-    /// Takes out a flow.
+    /// Removes a flow.
     pub(crate) fn remove_flow(&mut self, id: u32) -> Option<Flow> {
         let flow = self.flows.remove(id)?;
         if let Some(next) = self.flows.get_mut(flow.next) {
@@ -199,7 +205,7 @@ impl Table {
         Some(flow)
     }
 
-    /// Returns one of a mapping's flows, as long as it has any.
+    /// Returns a flow of a mapping, if it has any.
     pub(crate) fn any_flow(&self, mapping: u32) -> Option<u32> {
         let first = self.mappings.get(mapping)?.first;
         (first != NONE).then_some(first)
@@ -212,7 +218,7 @@ impl Table {
     }
 }
 
-/// Removes an index entry unless it points to something newer.
+/// Removes an index entry, unless it already points to a newer mapping.
 fn remove_if<K: Eq + std::hash::Hash>(map: &mut SeededMap<K, u32>, key: &K, id: u32) {
     if map.get(key) == Some(&id) {
         map.remove(key);

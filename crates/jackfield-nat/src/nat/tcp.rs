@@ -1,13 +1,16 @@
+//! The state of a TCP connection, as far as a NAT follows it.
+
 use std::time::Duration;
 
 use super::Side;
 use super::config::Timers;
 use crate::packet::TcpFlags;
 
-/// Where a TCP connection is in its life ([RFC 7857 §2](https://www.rfc-editor.org/rfc/rfc7857#section-2)).
+/// Where a TCP connection is in its life ([RFC 7857
+/// §2](https://www.rfc-editor.org/rfc/rfc7857#section-2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TcpState {
-    /// A SYN came from this side and none from the other.
+    /// This side has sent a SYN, and the other has not.
     Opening(Side),
     /// Both sides have sent a SYN.
     Established,
@@ -15,15 +18,15 @@ pub(crate) enum TcpState {
     HalfClosed(Side),
     /// Both sides have sent a FIN.
     Closing,
-    /// Someone has sent a RST.
+    /// One side has sent a RST.
     Reset,
 }
 
 impl TcpState {
     /// Returns the state after a segment with `flags` from `from`.
     ///
-    /// A SYN on a connection that is closing or reset starts a new one, which goes beyond the RFC's figure: ports are
-    /// used again within the four minutes.
+    /// A SYN on a connection that is closing or reset starts a new one. The figure of the RFC has
+    /// no such edge; clients reuse ports within the four minutes that these states last.
     pub(crate) fn step(self, from: Side, flags: TcpFlags) -> Self {
         let (syn, fin, rst) = (
             flags.has(TcpFlags::SYN),
@@ -57,8 +60,9 @@ impl TcpState {
 
     /// Returns whether a segment that leads from `before` to here starts the idle time anew.
     ///
-    /// Once both FINs are seen, acknowledgements must not keep the connection; nor may a RST that answers something
-    /// ([RFC 7857](https://www.rfc-editor.org/rfc/rfc7857), "Outbound Mapping Refresh and Error Packets").
+    /// Once both FINs are seen, acknowledgements must not keep the connection alive, nor must a
+    /// RST that answers something ([RFC 7857
+    /// §7.1](https://www.rfc-editor.org/rfc/rfc7857#section-7.1)).
     pub(crate) fn is_refreshed(self, before: Self, flags: TcpFlags) -> bool {
         if self != before {
             return true;

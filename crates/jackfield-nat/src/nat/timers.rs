@@ -1,13 +1,15 @@
+//! The idle times of a NAT.
+
 use std::time::Duration;
 
-/// How long idle state lives.
+/// How long the NAT keeps idle state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timers {
     /// UDP mappings.
     pub udp: Duration,
-    /// UDP mappings that nothing has come in on.
+    /// UDP mappings that no packet has come in on; `None` means `udp`. Linux has 30 seconds here.
     pub udp_unreplied: Option<Duration>,
-    /// UDP mappings made by a packet to a port below 1024 (RFC 4787 REQ-5a).
+    /// UDP mappings made by a packet to a port below 1024; `None` means `udp` (RFC 4787 REQ-5a).
     pub udp_well_known: Option<Duration>,
     /// The permission for a remote endpoint to send to a UDP mapping.
     pub udp_filter: Duration,
@@ -21,7 +23,7 @@ pub struct Timers {
     pub tcp_reset: Duration,
     /// ICMP queries.
     pub icmp: Duration,
-    /// Fragments of one datagram.
+    /// Incomplete datagrams.
     pub fragment: Duration,
 }
 

@@ -1,11 +1,13 @@
+//! What a NAT decides about a packet, and the counters of these decisions.
+
 use std::fmt;
 
 /// A side of the NAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
-    /// Where the hosts are that the NAT serves.
+    /// The side of the hosts that the NAT serves.
     Inside,
-    /// Where everybody else is.
+    /// The side of the internet.
     Outside,
 }
 
@@ -19,34 +21,35 @@ impl Side {
     }
 }
 
-/// What becomes of a packet.
+/// What a NAT decides about a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
-    /// It leaves, as it now is, on the other side.
+    /// The packet, as changed, leaves on the other side.
     Forward,
-    /// It leaves, as it now is, on the side that it came from.
+    /// The packet, as changed, leaves on the side that it came from.
     Hairpin,
-    /// The NAT has taken a copy; what becomes of it comes out of [`crate::Nat::poll_transmit`], perhaps later.
+    /// The NAT has kept a copy. Whatever it sends in its place comes from
+    /// [`crate::Nat::poll_transmit`], perhaps later.
     Hold(HoldReason),
-    /// It goes nowhere.
+    /// The packet is dropped.
     Drop(DropReason),
 }
 
-/// Why the NAT keeps a packet for a while.
+/// Why the NAT keeps a packet instead of forwarding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HoldReason {
-    /// A fragment waits for the first of its datagram.
+    /// A fragment waits for the first fragment of its datagram.
     Fragment,
-    /// A SYN that nobody asked for waits for a SYN from inside.
+    /// An unsolicited SYN waits for a SYN from inside.
     UnsolicitedSyn,
-    /// A packet was larger than the MTU and leaves in pieces.
+    /// The packet was larger than the MTU and leaves in fragments.
     Fragmented,
 }
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// Why a packet goes nowhere; each has a counter.
+        /// Why a packet is dropped; each reason has a counter.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         #[repr(u8)]
@@ -69,7 +72,7 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
-    /// The bytes are no packet.
+    /// The bytes are not an IP packet.
     Malformed = "malformed",
     /// The protocol has no ports to translate.
     UnknownProtocol = "unknown-protocol",
@@ -77,33 +80,33 @@ drop_reasons! {
     WrongFamily = "wrong-family",
     /// The time to live ran out.
     TtlExpired = "ttl-expired",
-    /// It is larger than the MTU and may not be fragmented.
+    /// The packet is larger than the MTU and may not be fragmented.
     TooBig = "too-big",
-    /// It came from outside and is for none of the NAT's addresses.
+    /// The packet came from outside, and its destination is not an address of the NAT.
     NotForUs = "not-for-us",
-    /// It came from outside to a port that nothing is mapped to.
+    /// The packet came from outside, and nothing is mapped to its destination port.
     NoMapping = "no-mapping",
-    /// The mapping exists, and does not let this sender in.
+    /// The filter of the mapping does not let this remote in.
     Filtered = "filtered",
-    /// The firewall refuses such flows.
+    /// The firewall policy refuses the flow.
     Policy = "policy",
     /// No external port is left.
     PortExhausted = "port-exhausted",
     /// The port that had to be preserved is taken.
     PortConflict = "port-conflict",
-    /// The host has all the mappings it may have.
+    /// The host has reached its limit of mappings.
     HostMappings = "host-mappings",
-    /// The host makes mappings faster than it may.
+    /// The host makes mappings faster than its limit.
     MappingRate = "mapping-rate",
-    /// The host starts flows faster than it may.
+    /// The host starts flows faster than its limit.
     FlowRate = "flow-rate",
-    /// The host has all the flows it may have.
+    /// The host has reached its limit of flows.
     HostFlows = "host-flows",
-    /// Strangers have started all the flows with the host that they may.
+    /// The flows that the outside started with the host have reached their limit.
     InboundFlows = "inbound-flows",
-    /// The NAT has all the state it may have.
+    /// The table of the NAT is full.
     TableFull = "table-full",
-    /// It is from inside to an external address, and hairpinning is off.
+    /// The packet goes from inside to an external address, and hairpinning is off.
     HairpinOff = "hairpin-off",
     /// A TCP segment that belongs to no connection and starts none.
     TcpOutOfState = "tcp-out-of-state",
@@ -113,22 +116,22 @@ drop_reasons! {
     FragmentPolicy = "fragment-policy",
     /// A fragment came before the first of its datagram.
     FragmentOutOfOrder = "fragment-out-of-order",
-    /// No room to keep track of another fragmented datagram.
+    /// Too many fragmented datagrams are incomplete.
     FragmentLimit = "fragment-limit",
     /// The checksum of an ICMP error, or of the header quoted in it, is wrong.
     IcmpChecksum = "icmp-checksum",
-    /// An ICMP error about no packet of a flow that exists.
+    /// An ICMP error quotes a packet that belongs to no flow.
     IcmpNoFlow = "icmp-no-flow",
     /// The NAT does not let ICMP errors pass.
     IcmpPolicy = "icmp-policy",
     /// An ICMP message that is neither query nor error.
     IcmpOther = "icmp-other",
-    /// Its sender has chosen its way, which would show inside addresses outside, or the other IP
-    /// version cannot take.
+    /// The packet has a source route. It would show inside addresses outside, or does not exist in
+    /// the other IP version.
     SourceRoute = "source-route",
-    /// It cannot be said in the other IP version.
+    /// The packet has no equivalent in the other IP version.
     Untranslatable = "untranslatable",
-    /// The buffer has no room for a longer header.
+    /// The buffer has no room in front for a longer header.
     NoHeadroom = "no-headroom",
 }
 
@@ -153,7 +156,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// How many packets met which end.
+/// Counts packets by what the NAT decided about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatCounters {
     /// Packets from inside that left outside.
@@ -162,15 +165,15 @@ pub struct NatCounters {
     pub inbound: u64,
     /// Packets from inside that went back inside.
     pub hairpinned: u64,
-    /// Packets that were held, for whatever reason.
+    /// Packets that were held, for any reason.
     pub held: u64,
-    /// Packets of the NAT's own, and held ones that went on.
+    /// Packets that the NAT sent itself, and held ones that it sent on.
     pub transmitted: u64,
-    /// ICMP errors that were not sent for there were too many.
+    /// ICMP errors that a rate limit suppressed.
     pub errors_suppressed: u64,
-    /// Mappings and flows that made room for others before their time.
+    /// Mappings and flows that were ended early to make room for others.
     pub evicted: u64,
-    /// Held fragments that were given up.
+    /// Held fragments whose first fragment never came.
     pub fragments_expired: u64,
     drops: [u64; DropReason::ALL.len()],
 }

@@ -1,11 +1,11 @@
-//! The oracle's reasons, for people who never heard of RFC 4787.
+//! The oracle's reasons, in words for people who do not know RFC 4787.
 
 use super::{Path, Traits, gets_in, is_dependent, is_mute, oracle};
 use crate::Filtering;
 
-/// Says in one or two sentences why the path between two hosts is what [`oracle`] says.
+/// Explains in one or two sentences the path that [`oracle`] predicts between two hosts.
 ///
-/// The names are what the hosts are called in the text; the chains are those of [`oracle`].
+/// The text calls the hosts by these names; the chains are those of [`oracle`].
 ///
 /// ```
 /// use jackfield_nat::oracle::{Traits, why};
@@ -31,7 +31,7 @@ pub fn why(a_name: &str, a: &[Traits], b_name: &str, b: &[Traits]) -> String {
 struct Side<'a> {
     name: &'a str,
     chain: &'a [Traits],
-    /// What stands in front of the host.
+    /// The words for what stands in front of the host.
     nat: &'static str,
     /// Whether the outside endpoint depends on the destination.
     is_dependent: bool,
@@ -73,7 +73,7 @@ impl<'a> Side<'a> {
         self.chain.iter().any(chancy)
     }
 
-    /// Returns whether what this side sends to the other's learned endpoint gets in there.
+    /// Returns whether packets from this side to the learned endpoint of the other get in.
     fn reaches(&self, other: &Self) -> bool {
         gets_in(self.chain, other.chain)
     }
@@ -147,7 +147,8 @@ fn relay(a: &Side<'_>, b: &Side<'_>) -> String {
     }
 }
 
-/// `symmetric` comes from a port that nobody foretold, to a NAT that lets in only what was sent to before.
+/// Explains a pair in which the packets of `symmetric` come from an unpredictable port, and the
+/// NAT of `strict` lets in only ports that it has sent to.
 fn stranger(symmetric: &Side<'_>, strict: &Side<'_>) -> String {
     format!(
         "{}'s {} opens another port towards {} than the STUN server saw, and {}'s {} lets in only those exact ports \
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_door_is_told_by_who_has_it() {
+    fn an_open_filter_is_explained_by_the_side_that_has_it() {
         let symmetric = [Traits::plain(APDM, APDF)];
         assert!(
             of(&symmetric, &[Traits::plain(EIM, EIF)]).starts_with("bob's NAT lets everybody in")
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_and_walls_are_told_too() {
+    fn chance_and_firewalls_are_explained_too() {
         let linux = [Traits {
             clashes: true,
             ..Traits::plain(EIM, APDF)

@@ -1,4 +1,4 @@
-//! Builds whole packets with right checksums.
+//! Builds whole packets with correct checksums.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -65,7 +65,7 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> 
     packet
 }
 
-/// Builds an IP header for `length` bytes of data. IPv4 packets allow fragmentation.
+/// Builds an IP header for `length` bytes of data. IPv4 packets may be fragmented.
 pub fn header(source: Address, destination: Address, protocol: u8, length: usize) -> Vec<u8> {
     match (source.to_v4(), destination.to_v4()) {
         (Some(source), Some(destination)) => {

@@ -1,4 +1,4 @@
-//! Reads and writes of integers at an offset that cannot panic.
+//! Reads and writes integers at an offset without a panic.
 
 /// Returns the byte at `at`.
 #[must_use]

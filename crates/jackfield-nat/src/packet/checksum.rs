@@ -1,30 +1,29 @@
-//! The Internet checksum ([RFC 1071](https://www.rfc-editor.org/rfc/rfc1071)), whole and by
-//! difference.
+//! The Internet checksum ([RFC 1071](https://www.rfc-editor.org/rfc/rfc1071)), computed, and
+//! updated by a difference.
 
 use crate::Address;
 
-/// A change to some 16-bit words of a packet, as the Internet checksum over them sees it.
+/// A change of some 16-bit words of a packet, as the Internet checksum sees it.
 ///
-/// Adding up `!old + new` for each changed word and applying the sum once is equation 3 of
+/// The sum of `!old + new` over the changed words, applied once, is equation 3 of
 /// [RFC 1624 §3](https://www.rfc-editor.org/rfc/rfc1624#section-3).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Delta(u64);
 
 impl Delta {
-    /// Says that a word changed.
+    /// Adds a changed word.
     pub(crate) fn word(mut self, old: u16, new: u16) -> Self {
         self.0 += u64::from(!old) + u64::from(new);
         self
     }
 
-    /// Says that an address changed.
+    /// Adds a changed address.
     pub(crate) fn address(mut self, old: Address, new: Address) -> Self {
         self.0 += u64::from(8 * 0xffff - old.word_sum()) + u64::from(new.word_sum());
         self
     }
 
-    /// Says that a checksum covers words summing up to `new` where it covered words summing up to
-    /// `old`.
+    /// Adds a change of covered words whose sum was `old` and is now `new`.
     pub(crate) fn sums(mut self, old: u32, new: u32) -> Self {
         self.0 += u64::from(!fold(u64::from(old))) + u64::from(new);
         self
@@ -65,9 +64,9 @@ pub fn finish(total: u32) -> u16 {
     !fold(u64::from(total))
 }
 
-/// Returns the sum of a pseudo-header ([RFC 9293
-/// §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1), [RFC 8200
-/// §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
+/// Returns the sum of a pseudo-header
+/// ([RFC 9293 §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1),
+/// [RFC 8200 §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
 pub fn pseudo_header(source: Address, destination: Address, protocol: u8, length: usize) -> u32 {
     let length = length as u32;
     source.word_sum()
@@ -77,7 +76,7 @@ pub fn pseudo_header(source: Address, destination: Address, protocol: u8, length
         + (length & 0xffff)
 }
 
-/// Adds carries back in until none are left.
+/// Adds the carries back until none are left.
 #[inline]
 pub fn fold(mut total: u64) -> u16 {
     while total > 0xffff {

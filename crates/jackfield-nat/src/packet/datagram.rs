@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 /// A UDP datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
-    /// Where it comes from; an unspecified address stands for the host's own.
+    /// The source; an unspecified address stands for the address of the sending host.
     pub source: SocketAddr,
-    /// Where it goes.
+    /// The destination.
     pub destination: SocketAddr,
-    /// What it carries.
+    /// The data.
     pub data: Vec<u8>,
 }

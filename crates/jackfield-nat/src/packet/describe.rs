@@ -1,9 +1,12 @@
+//! Packets in one line for people.
+
 use std::fmt::Write;
 
 use super::bytes::u8_at;
 use super::{Headers, TcpFlags, Transport};
 
-/// Says in one line what a packet is, as a sequence diagram shows it: protocol, flags or type, and size of the data.
+/// Describes a packet in one line, as a sequence diagram shows it: protocol, flags or type, and
+/// size of the data.
 pub fn describe(bytes: &[u8]) -> String {
     let headers = match Headers::parse_quoted(bytes) {
         Ok(headers) => headers,

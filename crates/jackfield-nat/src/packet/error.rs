@@ -1,42 +1,45 @@
+//! The ICMP errors that routers send.
+
 use super::bytes::{put, u8_at};
 use super::{Headers, Transport, build, protocol};
 use crate::Address;
 
-/// The ICMP errors that a NAT or router sends of its own accord.
+/// The ICMP errors that a NAT or router itself sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IcmpError {
     /// The time to live ran out in transit.
     TimeExceeded,
-    /// Nothing listens at the port.
+    /// No program listens on the port.
     PortUnreachable,
     /// The host cannot be reached; a carrier-grade NAT's answer to an exhausted quota.
     HostUnreachable,
     /// Communication is administratively prohibited; a NAT's answer when it cannot make a mapping.
     Prohibited,
-    /// Nothing knows the packet's protocol; a NAT64 says «port unreachable» in IPv6
+    /// The protocol of the packet is not supported; in IPv6 a NAT64 sends «port unreachable»
     /// ([RFC 6146 §3.4](https://www.rfc-editor.org/rfc/rfc6146#section-3.4)).
     ProtocolUnreachable,
-    /// A byte of the packet's headers says what cannot be.
+    /// A byte of the headers is invalid.
     ErroneousHeader {
-        /// The byte's offset in the packet.
+        /// The offset of the byte in the packet.
         pointer: u8,
     },
-    /// The packet cannot take the way that its sender has chosen; IPv6 has no such error.
+    /// The packet cannot follow its source route; IPv6 has no such error.
     SourceRouteFailed,
-    /// The packet does not fit and may not be fragmented.
+    /// The packet is larger than the MTU and may not be fragmented.
     TooBig {
-        /// What would have fitted, in bytes.
+        /// The MTU, in bytes.
         mtu: u16,
     },
 }
 
 impl IcmpError {
-    /// Builds the error from `from` about the packet `about`, back to its source.
+    /// Builds the error about the packet `about`, from `from` to the source of the packet.
     ///
-    /// Returns `None` where [RFC 1122 §3.2.2](https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2) and
-    /// [RFC 4443 §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an answer: to ICMP errors, to
-    /// fragments other than the first, to sources that are not one host, and to packets for many, but for an IPv6
-    /// sender whose multicast is too big.
+    /// Returns `None` where [RFC 1122
+    /// §3.2.2](https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2) and [RFC 4443
+    /// §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an error: about ICMP
+    /// errors, fragments other than the first, packets whose source is not one host, and packets
+    /// to several hosts. The exception is an IPv6 multicast that is too big.
     pub fn about(self, from: Address, about: &[u8]) -> Option<Vec<u8>> {
         let headers = Headers::parse_quoted(about).ok()?;
         let silent = matches!(
@@ -85,7 +88,8 @@ impl IcmpError {
         })
     }
 
-    /// Both families keep the MTU in the last bytes of the header, IPv4 in 16 bits and IPv6 in 32.
+    /// Returns the last four bytes of the ICMP header. Both families keep the MTU at their end,
+    /// IPv4 in 16 bits and IPv6 in 32.
     fn rest_of_header(self, v4: bool) -> [u8; 4] {
         match self {
             Self::ErroneousHeader { pointer } if v4 => [pointer, 0, 0, 0],
@@ -96,8 +100,8 @@ impl IcmpError {
     }
 }
 
-/// Gives a packet the diffserv class of another of the same version
-/// ([RFC 5508 §7.7](https://www.rfc-editor.org/rfc/rfc5508#section-7.7)); its congestion bits stay clear.
+/// Copies the diffserv class of another packet of the same version ([RFC 5508
+/// §7.7](https://www.rfc-editor.org/rfc/rfc5508#section-7.7)); the congestion bits stay clear.
 fn copy_class(from: &[u8], to: &mut [u8]) {
     let Some([first, second]) = from.first_chunk::<2>().copied() else {
         return;
@@ -110,7 +114,8 @@ fn copy_class(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Returns whether an error may be sent to `address`: not unspecified, multicast, broadcast or loopback.
+/// Returns whether an error may be sent to `address`: it is not unspecified, multicast, broadcast
+/// or loopback.
 pub(crate) fn is_one_host(address: Address) -> bool {
     match address.to_v4() {
         Some(bits) => {
@@ -121,7 +126,7 @@ pub(crate) fn is_one_host(address: Address) -> bool {
     }
 }
 
-/// Returns whether packets to `address` are for several hosts: multicast or broadcast.
+/// Returns whether `address` stands for several hosts: multicast or broadcast.
 fn is_many_hosts(address: Address) -> bool {
     match address.to_v4() {
         Some(bits) => bits >> 28 == 0xe || bits == u32::MAX,

@@ -1,46 +1,49 @@
+//! Parses the headers of packets.
+
 use super::bytes::{u8_at, u16_at, u32_at, u128_at};
 use super::protocol;
 use crate::{Address, Endpoint};
 
-/// What a NAT needs to know of a packet, read in one pass over its headers.
+/// The header fields that a NAT needs, read in one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers {
-    /// Where the packet says it comes from.
+    /// The source address.
     pub source: Address,
-    /// Where the packet goes.
+    /// The destination address.
     pub destination: Address,
     /// The protocol number of the transport header, after any IPv6 extension headers.
     pub protocol: u8,
     /// Offset of the transport header, or of the fragment's data.
     pub transport_at: usize,
-    /// Offset of the byte that says which protocol follows, for the header right before the transport header.
+    /// Offset of the byte that names the protocol of the transport header: it is in the IP header
+    /// or the last extension header.
     pub protocol_at: usize,
     /// Offset of the IPv6 fragment header, if there is one.
     pub fragment_at: Option<usize>,
-    /// Length of the packet as its IP header says; a buffer may hold more.
+    /// Length of the packet as its IP header states it; the buffer may hold more.
     pub length: usize,
     /// Time to live, or hop limit.
     pub ttl: u8,
-    /// Whether no router may fragment it; always so in IPv6.
+    /// Whether routers may not fragment it; always true for IPv6.
     pub dont_fragment: bool,
-    /// Set in every fragment, not in whole packets.
+    /// The place of a fragment in its datagram; `None` for whole packets.
     pub fragment: Option<Fragment>,
-    /// What the transport header says.
+    /// The fields of the transport header.
     pub transport: Transport,
 }
 
 /// The place of a fragment in its datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {
-    /// Which datagram of this source, destination and protocol it belongs to.
+    /// The identification that all fragments of one datagram share.
     pub id: u32,
-    /// Its first byte's offset in the datagram's data, in bytes.
+    /// The offset of its first byte in the data of the datagram, in bytes.
     pub offset: usize,
     /// Whether more fragments follow.
     pub more: bool,
 }
 
-/// What the transport header says.
+/// The fields of a transport header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// A UDP header.
@@ -68,11 +71,12 @@ pub enum Transport {
     },
     /// An ICMP error; the packet it is about follows its 8-byte header.
     Error,
-    /// An ICMP message that is neither query nor error ([RFC 5508 §2](https://www.rfc-editor.org/rfc/rfc5508#section-2)).
+    /// An ICMP message that is neither query nor error ([RFC 5508
+    /// §2](https://www.rfc-editor.org/rfc/rfc5508#section-2)).
     OtherIcmp,
     /// A fragment other than the first, which has no transport header.
     Later,
-    /// A protocol that a NAT cannot translate for lack of ports.
+    /// A protocol without ports, which a NAT cannot translate.
     Unknown,
 }
 
@@ -81,13 +85,13 @@ pub enum Transport {
 pub struct TcpFlags(pub u8);
 
 impl TcpFlags {
-    /// No more data from the sender.
+    /// The sender has finished.
     pub const FIN: u8 = 0x01;
     /// Synchronise sequence numbers.
     pub const SYN: u8 = 0x02;
     /// Reset the connection.
     pub const RST: u8 = 0x04;
-    /// The acknowledgement number counts.
+    /// The acknowledgement number is valid.
     pub const ACK: u8 = 0x10;
 
     /// Returns whether all of `flags` are set.
@@ -103,25 +107,25 @@ pub enum ParseError {
     /// The first four bits are neither 4 nor 6.
     #[error("IP version is neither 4 nor 6")]
     Version,
-    /// A header or the data it promises is not all there.
+    /// A header is incomplete, or the data is shorter than the header states.
     #[error("packet ends inside a header or before its stated length")]
     Truncated,
-    /// A length field contradicts itself.
+    /// A length field contradicts another field.
     #[error("a header states an impossible length")]
     Length,
-    /// More IPv6 extension headers than any honest packet carries.
+    /// The packet has more IPv6 extension headers than are read.
     #[error("more than {MAX_EXTENSION_HEADERS} IPv6 extension headers")]
     Extensions,
-    /// An IPv6 packet with an IPv4-mapped address, which must not be on a wire.
+    /// An IPv6 packet has an IPv4-mapped address, which must not appear on a network.
     #[error("an IPv4-mapped address in an IPv6 header")]
     MappedAddress,
 }
 
 impl Headers {
-    /// Reads the headers of a whole packet.
+    /// Parses the headers of a whole packet.
     ///
     /// # Errors
-    /// Says what is wrong with bytes that are no packet; a transport header that is cut short counts as wrong.
+    /// Fails when the bytes are not a packet, or its transport header is incomplete.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let headers = Self::parse_quoted(bytes)?;
@@ -140,10 +144,10 @@ impl Headers {
         Ok(headers)
     }
 
-    /// Reads the headers of a packet that may end early, as those inside ICMP errors do.
+    /// Parses the headers of a packet that may be cut short, as those quoted in ICMP errors are.
     ///
     /// # Errors
-    /// Says what is missing: the IP header and the first 8 bytes of the transport header have to be there.
+    /// Fails when the IP header or the first 8 bytes of the transport header are missing.
     #[inline]
     pub fn parse_quoted(bytes: &[u8]) -> Result<Self, ParseError> {
         match u8_at(bytes, 0).ok_or(ParseError::Truncated)? >> 4 {
@@ -158,7 +162,8 @@ impl Headers {
         self.source.is_v4()
     }
 
-    /// Returns the source with its port or query identifier; `None` without a transport header that has one.
+    /// Returns the source address with its port or query identifier; `None` if the packet has
+    /// neither.
     pub fn source_endpoint(&self) -> Option<Endpoint> {
         let port = match self.transport {
             Transport::Udp { source, .. } | Transport::Tcp { source, .. } => source,
@@ -168,7 +173,8 @@ impl Headers {
         Some(Endpoint::new(self.source, port))
     }
 
-    /// Returns the destination with its port or query identifier; `None` without a transport header that has one.
+    /// Returns the destination address with its port or query identifier; `None` if the packet has
+    /// neither.
     pub fn destination_endpoint(&self) -> Option<Endpoint> {
         let port = match self.transport {
             Transport::Udp { destination, .. } | Transport::Tcp { destination, .. } => destination,
@@ -261,7 +267,8 @@ fn parse_v6(bytes: &[u8]) -> Result<Headers, ParseError> {
     })
 }
 
-/// The walk along IPv6 extension headers ([RFC 8200 §4](https://www.rfc-editor.org/rfc/rfc8200#section-4)).
+/// A walk along IPv6 extension headers ([RFC 8200
+/// §4](https://www.rfc-editor.org/rfc/rfc8200#section-4)).
 struct Chain {
     protocol: u8,
     protocol_at: usize,
@@ -360,10 +367,12 @@ fn transport(
     }
 }
 
-/// Sorts ICMP types into queries, errors and the rest ([RFC 5508 §2](https://www.rfc-editor.org/rfc/rfc5508#section-2),
-/// [RFC 4443 §2.1](https://www.rfc-editor.org/rfc/rfc4443#section-2.1)).
+/// Classifies ICMP types as queries, errors and others ([RFC 5508
+/// §2](https://www.rfc-editor.org/rfc/rfc5508#section-2), [RFC 4443
+/// §2.1](https://www.rfc-editor.org/rfc/rfc4443#section-2.1)).
 ///
-/// Source Quench and Information messages are of the rest, for no NAT should support them (RFC 5508 REQ-10c).
+/// Source Quench and Information messages count as others, because no NAT should support them (RFC
+/// 5508 REQ-10c).
 fn icmp(protocol: u8, kind: u8, id: u16) -> Transport {
     match (protocol, kind) {
         (protocol::ICMP, 8 | 13 | 17) | (protocol::ICMPV6, 128) => Transport::Query {
@@ -378,5 +387,6 @@ fn icmp(protocol: u8, kind: u8, id: u16) -> Transport {
     }
 }
 
-/// How many IPv6 extension headers are walked before a packet is refused.
+/// How many IPv6 extension headers are read before a packet is refused. Without a limit, one
+/// packet could hold a thousand empty ones.
 const MAX_EXTENSION_HEADERS: usize = 8;

@@ -1,21 +1,24 @@
-//! Changes addresses, ports and the time to live in place, with the checksums that cover them.
+//! Changes addresses, ports and the time to live of packets in place, with the checksums that
+//! cover them.
 
 use super::bytes::{put, put_u16, u8_at, u16_at};
 use super::checksum::Delta;
 use super::{Headers, Transport, protocol};
 use crate::{Address, Endpoint};
 
-/// Which end of a packet.
+/// One end of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Source,
     Destination,
 }
 
-/// Gives one end of a packet another address and port, in the bytes, their checksums, and `headers`.
+/// Replaces the address and port of one end of a packet, in the bytes, the checksums, and
+/// `headers`.
 ///
-/// A checksum that was right stays right and one that was wrong stays wrong; a UDP checksum of zero, which says
-/// "none" in IPv4, stays zero. In a fragment other than the first only the address changes.
+/// A correct checksum stays correct and a wrong one stays wrong: the NAT must not hide damage from
+/// the receiver. A UDP checksum of zero means "none" in IPv4 and stays zero. In a fragment other
+/// than the first only the address changes.
 pub(crate) fn rewrite(bytes: &mut [u8], headers: &mut Headers, end: End, to: Endpoint) {
     let port = port(headers, end);
     let mut delta = rewrite_address_field(bytes, headers, end, to.address);
@@ -29,13 +32,13 @@ pub(crate) fn rewrite(bytes: &mut [u8], headers: &mut Headers, end: End, to: End
     update_transport_checksum(bytes, headers, delta);
 }
 
-/// Gives one end of a packet another address and leaves the port.
+/// Replaces the address of one end of a packet, and leaves the port.
 pub(crate) fn rewrite_address(bytes: &mut [u8], headers: &mut Headers, end: End, to: Address) {
     let delta = rewrite_address_field(bytes, headers, end, to);
     update_transport_checksum(bytes, headers, delta);
 }
 
-/// Lowers the time to live by one.
+/// Decrements the time to live.
 pub fn decrement_ttl(bytes: &mut [u8], headers: &mut Headers) {
     let new = headers.ttl.saturating_sub(1);
     if headers.is_v4() {
@@ -49,7 +52,7 @@ pub fn decrement_ttl(bytes: &mut [u8], headers: &mut Headers) {
     headers.ttl = new;
 }
 
-/// Gives an IPv4 packet another identification; does nothing in IPv6.
+/// Replaces the identification of an IPv4 packet; does nothing for IPv6.
 pub(crate) fn rewrite_id(bytes: &mut [u8], headers: &mut Headers, id: u16) {
     let Some(old) = u16_at(bytes, 4).filter(|_| headers.is_v4()) else {
         return;
@@ -61,7 +64,7 @@ pub(crate) fn rewrite_id(bytes: &mut [u8], headers: &mut Headers, id: u16) {
     }
 }
 
-/// Applies `delta` to the transport header's checksum, which covers what it says changed.
+/// Applies a change to the checksum of the transport header, which covers the changed fields.
 pub(crate) fn update_transport_checksum(bytes: &mut [u8], headers: &Headers, delta: Delta) {
     let Some(at) = transport_checksum_at(headers) else {
         return;
@@ -79,7 +82,7 @@ pub(crate) fn update_transport_checksum(bytes: &mut [u8], headers: &Headers, del
     }
 }
 
-/// Returns where the transport checksum is; `None` when there is none in this packet.
+/// Returns the offset of the transport checksum; `None` if the packet has none.
 pub(crate) fn transport_checksum_at(headers: &Headers) -> Option<usize> {
     let offset = match headers.transport {
         Transport::Later | Transport::Unknown => return None,
@@ -90,7 +93,8 @@ pub(crate) fn transport_checksum_at(headers: &Headers) -> Option<usize> {
     Some(headers.transport_at + offset)
 }
 
-/// Changes an address and the IPv4 header's checksum; returns what it means to the transport checksum.
+/// Replaces an address and updates the checksum of the IPv4 header; returns the change that the
+/// transport checksum needs.
 fn rewrite_address_field(bytes: &mut [u8], headers: &mut Headers, end: End, to: Address) -> Delta {
     let (old, v4_at, v6_at) = match end {
         End::Source => (headers.source, 12, 8),
@@ -122,7 +126,7 @@ fn update_ip_checksum(bytes: &mut [u8], delta: Delta) {
     }
 }
 
-/// Returns the offset in the transport header, and the value, of the port that belongs to an end.
+/// Returns the port of an end and its offset in the transport header.
 fn port(headers: &Headers, end: End) -> Option<(usize, u16)> {
     match (headers.transport, end) {
         (Transport::Udp { source, .. } | Transport::Tcp { source, .. }, End::Source) => {

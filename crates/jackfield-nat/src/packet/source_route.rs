@@ -1,21 +1,21 @@
-//! The IPv4 options and the IPv6 header by which a sender chooses the way of its packet
-//! ([RFC 791 §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1),
+//! Source routes: the IPv4 options and the IPv6 header by which a sender chooses the path of a
+//! packet ([RFC 791 §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1),
 //! [RFC 8200 §4.4](https://www.rfc-editor.org/rfc/rfc8200#section-4.4)).
 
 use super::bytes::u8_at;
 use super::{Headers, protocol};
 
-/// How far a packet has come on the way that its sender chose.
+/// How far a packet has come on its source route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceRoute {
-    /// Some of the way is ahead.
+    /// Some addresses of the route are still ahead.
     Ahead,
-    /// The packet has been everywhere.
+    /// The packet has visited all addresses of the route.
     Done,
 }
 
-/// Returns the state of a packet's source route option; `None` without one, and in IPv6, which has
-/// none.
+/// Returns the state of the source route option of a packet; `None` without one, and for IPv6,
+/// which has none.
 pub(crate) fn source_route(bytes: &[u8], headers: &Headers) -> Option<SourceRoute> {
     if !headers.is_v4() {
         return None;

@@ -1,28 +1,31 @@
+//! Checks the checksums of packets.
+
 use super::bytes::u16_at;
 use super::rewrite::transport_checksum_at;
 use super::{Headers, ParseError, Transport, checksum, protocol};
 
-/// What [`verify`] found wrong.
+/// What is wrong with the checksums of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChecksumError {
-    /// The bytes are no packet.
+    /// The bytes are not a packet.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// The IPv4 header does not add up.
+    /// The checksum of the IPv4 header is wrong.
     #[error("IPv4 header checksum is wrong")]
     Ip,
-    /// The transport header and data do not add up.
+    /// The checksum of the transport header and data is wrong.
     #[error("transport checksum is wrong")]
     Transport,
 }
 
 /// Checks every checksum of a packet by computing it from scratch.
 ///
-/// A fragment's transport checksum covers data that is not there, so of fragments only the IP header is checked.
+/// Of a fragment only the IP header is checked, because the transport checksum covers data that is
+/// in other fragments.
 ///
 /// # Errors
-/// Says which checksum is wrong, or why the bytes are no packet.
+/// Fails when a checksum is wrong or the bytes are not a packet.
 pub fn verify(bytes: &[u8]) -> Result<(), ChecksumError> {
     let headers = Headers::parse(bytes)?;
     if !ip_header_is_right(bytes, &headers) {
@@ -40,7 +43,8 @@ pub(crate) fn ip_header_is_right(bytes: &[u8], headers: &Headers) -> bool {
     !headers.is_v4() || checksum::finish(checksum::sum(header)) == 0
 }
 
-/// Returns whether the transport checksum of a whole packet is right or, in UDP over IPv4, left out.
+/// Returns whether the transport checksum of a whole packet is right or, in UDP over IPv4, left
+/// out.
 pub(crate) fn transport_is_right(bytes: &[u8], headers: &Headers) -> bool {
     let Some(at) = transport_checksum_at(headers) else {
         return true;

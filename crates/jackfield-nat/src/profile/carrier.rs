@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Profile {
-    /// A carrier-grade NAT by the book.
+    /// A carrier-grade NAT that follows RFC 6888.
     pub const CGN: Self = Self {
         name: "cgn",
         about: "carrier-grade NAT as RFC 6888 wants it: a block of ports a subscriber",
@@ -36,7 +36,7 @@ impl Profile {
         ],
     };
 
-    /// A mobile carrier's NAT that counts ports up and maps each destination anew.
+    /// A mobile carrier's NAT with sequential ports and a mapping for each destination.
     pub const CGN_SYMMETRIC: Self = Self {
         name: "cgn-symmetric",
         about: "mobile carrier: a new port in sequence for each destination, several addresses",

@@ -1,4 +1,5 @@
-//! The four classical types, as [RFC 3489 §5](https://www.rfc-editor.org/rfc/rfc3489#section-5) named them.
+//! The four classical types, as [RFC 3489 §5](https://www.rfc-editor.org/rfc/rfc3489#section-5)
+//! named them.
 
 use super::Profile;
 use super::deviation::{Deviation, Rfc, breaks};

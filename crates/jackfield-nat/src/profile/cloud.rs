@@ -1,4 +1,4 @@
-//! NATs that are rented.
+//! NATs of cloud providers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Profile {
-    /// A cloud's managed NAT gateway.
+    /// A managed NAT gateway of a cloud.
     pub const AWS_NAT_GATEWAY: Self = Self {
         name: "aws-nat-gateway",
         about: "managed NAT gateway of a cloud: symmetric, gone after 350 s of idling",
@@ -23,7 +23,7 @@ impl Profile {
             );
             config.ports.overlap = true;
             config.ports.parity = false;
-            // 55,000 connections to one destination.
+            // The provider documents 55,000 connections to one destination.
             config.ports.range = 1024..=56023;
             config.timers.udp = Duration::from_secs(350);
             config.timers.udp_filter = Duration::from_secs(350);
@@ -67,7 +67,7 @@ impl Profile {
 
     /// A cloud instance with a public address of its own behind a stateful security group.
     ///
-    /// The pairs of addresses are the caller's to add to [`crate::NatConfig::one_to_one`].
+    /// The caller adds the pairs of addresses to [`crate::NatConfig::one_to_one`].
     pub const CLOUD_ONE_TO_ONE: Self = Self {
         name: "cloud-one-to-one",
         about: "cloud instance with an elastic address and a security group that lets answers in",

@@ -1,6 +1,8 @@
+//! The requirements of RFCs, and which of them a profile violates.
+
 use std::fmt;
 
-/// A document that binds NATs.
+/// An RFC with requirements for NATs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rfc {
     /// UDP.
@@ -17,11 +19,11 @@ pub enum Rfc {
     Rfc7857,
 }
 
-/// One requirement, by the name that its document has for it, such as `REQ-1`.
+/// A requirement by its name in the RFC, such as `REQ-1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Requirement(pub Rfc, pub &'static str);
 
-/// A requirement that a profile breaks on purpose.
+/// A requirement that a profile violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deviation {
     /// Which.

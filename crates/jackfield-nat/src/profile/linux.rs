@@ -1,6 +1,7 @@
 //! Linux's NAT: `masquerade` by nftables or iptables, and what is built on it.
 //!
-//! Mapping, filtering and the clash were measured in network namespaces (kernel 6.18); timers are the kernel's defaults.
+//! Mapping, filtering and the clash were measured in network namespaces (kernel 6.18); timers are
+//! the kernel's defaults.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ impl Profile {
         deviations: LINUX_DEVIATIONS,
     };
 
-    /// Linux `masquerade` on a machine that accepts packets to itself, where an early packet spoils hole punching.
+    /// Linux `masquerade` on a machine that accepts packets to itself, where an early packet
+    /// spoils hole punching.
     pub const LINUX_OPEN_INPUT: Self = Self {
         name: "linux-open-input",
         about: "Linux masquerade, unsolicited packets to the router accepted: early packets clash",

@@ -1,3 +1,5 @@
+//! The mappings of a client.
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -5,27 +7,27 @@ use crate::pcp::Nonce;
 use crate::upnp::UpnpError;
 use crate::{Dialect, TransportProtocol, nat_pmp, pcp};
 
-/// Names a mapping of a client.
+/// Identifies a mapping of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MapId(pub(super) u64);
 
-/// A mapping that is wanted.
+/// A request for a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapRequest {
-    /// Which protocol's port.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
-    /// The port of ours.
+    /// The inside port.
     pub internal_port: u16,
-    /// The outside port that we would like; zero for any.
+    /// The suggested outside port; zero for any.
     pub external_port: u16,
-    /// For how long; the gateway may say otherwise. RFC 6886 recommends two hours.
+    /// The requested lifetime; the gateway may grant another. RFC 6886 recommends two hours.
     pub lifetime: Duration,
-    /// What people read in the gateway's list, where the dialect has a place for it.
+    /// The description in the list of the gateway, if the protocol supports one.
     pub description: String,
 }
 
 impl MapRequest {
-    /// Asks for a port with the same number outside, for two hours.
+    /// Returns a request for the same port number outside, for two hours.
     #[must_use]
     pub fn new(protocol: TransportProtocol, port: u16) -> Self {
         Self {
@@ -38,20 +40,20 @@ impl MapRequest {
     }
 }
 
-/// A mapping that there is.
+/// A mapping that a gateway has granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Which protocol's port.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
-    /// The port of ours.
+    /// The inside port.
     pub internal_port: u16,
-    /// The outside endpoint; an unspecified address when the gateway did not tell it.
+    /// The outside endpoint; its address is unspecified when the gateway did not state it.
     pub external: SocketAddr,
-    /// For how long it was granted.
+    /// The granted lifetime.
     pub lifetime: Duration,
     /// When it ends unless it is renewed.
     pub expires: Instant,
-    /// The dialect that it was asked for in.
+    /// The protocol in which it was granted.
     pub dialect: Dialect,
 }
 
@@ -59,58 +61,58 @@ pub struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
-    /// The gateway speaks none of the dialects.
+    /// The gateway supports none of the protocols.
     #[error("the gateway speaks none of PCP, NAT-PMP and UPnP")]
     NoService,
-    /// The gateway has stopped to answer.
+    /// The gateway does not answer any more.
     #[error("the gateway does not answer")]
     Silent,
-    /// The gateway says no, by PCP.
+    /// The gateway refused the mapping in PCP.
     #[error("the gateway refuses by PCP: {}", .0.name())]
     Pcp(pcp::ResultCode),
-    /// The gateway says no, by UPnP.
+    /// The gateway refused the mapping in UPnP.
     #[error("the gateway refuses by UPnP: {0}")]
     Upnp(UpnpError),
-    /// The gateway says no, by NAT-PMP.
+    /// The gateway refused the mapping in NAT-PMP.
     #[error("the gateway refuses by NAT-PMP: {0:?}")]
     NatPmp(nat_pmp::ResultCode),
 }
 
-/// Where a mapping is in its life.
+/// The phase of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is not known yet in which dialect to ask.
+    /// The protocol to use is not known yet.
     Waiting,
-    /// The gateway is being asked.
+    /// The request is under way.
     Asking,
-    /// It is there.
+    /// The mapping exists.
     Active,
-    /// Nobody grants it; it is tried again later.
+    /// All protocols refuse it; the client tries again later.
     Failed,
-    /// It is being ended.
+    /// The mapping is being ended.
     Ending,
 }
 
-/// A mapping that is wanted, with what was done about it.
+/// A requested mapping and its state.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) request: MapRequest,
     pub(super) nonce: Nonce,
     pub(super) phase: Phase,
-    /// The dialect that is being used.
+    /// The protocol in use.
     pub(super) dialect: Option<Dialect>,
-    /// Dialects in which it was refused.
+    /// The protocols that have refused it.
     pub(super) tried: Vec<Dialect>,
-    /// How often the present question has been asked.
+    /// How often the current request has been sent.
     pub(super) attempt: u32,
     pub(super) mapping: Option<Lease>,
-    /// The outside port that UPnP was asked for last, which is not always the one that was wanted.
+    /// The outside port of the last UPnP request, if it is not the suggested one.
     pub(super) other_port: Option<u16>,
-    /// How many such ports were others'.
+    /// How many such ports belonged to other hosts.
     pub(super) conflicts: u32,
-    /// The gateway knows no leases that end.
+    /// Whether the gateway supports permanent leases only.
     pub(super) permanent_only: bool,
-    /// The last refusal.
+    /// The first refusal.
     pub(super) error: Option<MapError>,
 }
 
@@ -131,7 +133,7 @@ impl Entry {
         }
     }
 
-    /// Returns the outside port to ask for: the one that there is, so that it stays.
+    /// Returns the outside port to request: the one that exists already, so that it stays.
     pub(super) fn port_to_request(&self) -> u16 {
         match self.mapping {
             Some(mapping) => mapping.external.port(),
@@ -139,7 +141,7 @@ impl Entry {
         }
     }
 
-    /// Returns whether the gateway is being asked in a dialect, to map or to end the mapping.
+    /// Returns whether a request to map or to end the mapping is under way in a protocol.
     pub(super) fn is_asking(&self, dialect: Dialect) -> bool {
         self.dialect == Some(dialect) && matches!(self.phase, Phase::Asking | Phase::Ending)
     }

@@ -1,10 +1,12 @@
+//! The epochs of a gateway, which show when it has lost its state.
+
 use std::time::{Duration, Instant};
 
 use super::entry::Phase;
 use super::{Client, Event, Timeout};
 use crate::{Dialect, nat_pmp, pcp};
 
-/// What a gateway's clock said, and when.
+/// The epoch that a gateway stated, and when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Epoch {
     said: u32,
@@ -12,7 +14,8 @@ pub(super) struct Epoch {
 }
 
 impl Client {
-    /// Compares the gateway's clock with what it said earlier; asks for every mapping again when it has been reset.
+    /// Compares the epoch of the gateway with the earlier one; requests every mapping again when
+    /// the gateway has lost its state.
     pub(super) fn note_epoch(&mut self, now: Instant, dialect: Dialect, said: u32) {
         let before = self.epochs.insert(dialect, Epoch { said, at: now });
         let Some(before) = before else {
@@ -30,7 +33,7 @@ impl Client {
         }
     }
 
-    /// Asks for every mapping of a dialect again.
+    /// Requests every mapping of a protocol again.
     fn ask_again(&mut self, now: Instant, dialect: Dialect) {
         for (id, entry) in &mut self.entries {
             if entry.dialect == Some(dialect) && entry.phase == Phase::Active {
@@ -42,8 +45,9 @@ impl Client {
         self.handle_timeout(now);
     }
 
-    /// Returns when to renew what was granted for so long: at half of it, and a little later at random, lest all
-    /// hosts do it at once ([RFC 6887 §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
+    /// Returns when to renew a mapping of this lifetime: at half of it, plus a random part, so
+    /// that not all hosts renew at the same time ([RFC 6887
+    /// §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
     pub(super) fn renewal(&mut self, lifetime: Duration) -> Duration {
         use rand_chacha::rand_core::Rng;
         let eighth = (lifetime / 8).as_millis().max(1) as u64;

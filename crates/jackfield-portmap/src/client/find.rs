@@ -1,55 +1,57 @@
+//! Finds out which protocols a gateway supports.
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Client, Event, Timeout};
 use crate::{Dialect, nat_pmp, pcp};
 
-/// Whether a gateway speaks a dialect.
+/// Whether a gateway supports a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
-    /// It does.
+    /// The gateway supports it.
     Present {
-        /// Our address outside, if it told.
+        /// The outside address, if the gateway stated it.
         external: Option<IpAddr>,
     },
-    /// It does not.
+    /// The gateway does not support it.
     Absent(AbsenceReason),
 }
 
-/// How it is known that a gateway does not speak a dialect.
+/// Why a gateway counts as not supporting a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AbsenceReason {
-    /// It was not tried.
+    /// The protocol was not tried.
     #[error("not tried")]
     Off,
     /// No answer came.
     #[error("no answer")]
     Silent,
-    /// The gateway says that nothing listens there.
+    /// The gateway says that nothing listens on the port.
     #[error("nothing listens there")]
     Unreachable,
-    /// The gateway speaks another version of the protocol.
+    /// The gateway supports another version of the protocol.
     #[error("the gateway speaks version {0}")]
     Version(u8),
-    /// There is a UPnP gateway, but without a connection whose ports could be mapped.
+    /// The UPnP gateway has no connection whose ports could be mapped.
     #[error("it has no connection whose ports could be mapped")]
     NoConnection,
-    /// The gateway answers, but not us.
+    /// The gateway refuses this host.
     #[error("the gateway refuses: {}", .0.name())]
     Pcp(pcp::ResultCode),
-    /// The gateway answers, but not us.
+    /// The gateway refuses this host.
     #[error("the gateway refuses: {0:?}")]
     NatPmp(nat_pmp::ResultCode),
 }
 
-/// What is known of a dialect.
+/// What is known about the support of a protocol.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DialectState {
-    /// What was found, once it is known.
+    /// The result, once it is known.
     pub(super) support: Option<Support>,
     attempt: u32,
-    /// It answers, and more is being learned.
+    /// The gateway answers, and the client is learning more.
     pub(super) learning: bool,
 }
 
@@ -64,7 +66,7 @@ impl DialectState {
 }
 
 impl Client {
-    /// Returns what is known of a dialect; `None` while it is looked for.
+    /// Returns whether the gateway supports a protocol; `None` while that is unknown.
     #[must_use]
     pub fn support(&self, dialect: Dialect) -> Option<Support> {
         match self.services.get(&dialect) {
@@ -73,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Returns whether it is known of every dialect whether the gateway speaks it.
+    /// Returns whether the support of every protocol is known.
     #[must_use]
     pub fn has_probed_all(&self) -> bool {
         self.services
@@ -81,7 +83,7 @@ impl Client {
             .all(|service| service.support.is_some())
     }
 
-    /// Looks for the dialects that are not known to be there.
+    /// Probes the protocols that the gateway is not known to support.
     pub(super) fn probe_all(&mut self, now: Instant) {
         let v4 = self.config.gateway.is_ipv4();
         let dialects = self.config.dialects;
@@ -107,7 +109,7 @@ impl Client {
             .is_some_and(|service| service.support.is_none())
     }
 
-    /// Asks whether a dialect is spoken, or gives up.
+    /// Probes a protocol, or gives up.
     pub(super) fn probe(&mut self, now: Instant, dialect: Dialect) {
         let attempts = self.config.attempts;
         let Some(service) = self.services.get_mut(&dialect) else {
@@ -137,7 +139,7 @@ impl Client {
         }
     }
 
-    /// Notes what was found, and goes on with what waits for it.
+    /// Records the result of a probe, and continues with the mappings that wait for it.
     pub(super) fn conclude(&mut self, now: Instant, dialect: Dialect, support: Support) {
         let Some(service) = self.services.get_mut(&dialect) else {
             return;
@@ -152,7 +154,8 @@ impl Client {
         self.assign_dialects(now);
     }
 
-    /// PCP answers; goes on to learn the outside address if that is wanted.
+    /// Handles the first PCP answer: the client goes on to learn the outside address if
+    /// configured.
     pub(super) fn pcp_answered_probe(&mut self, now: Instant) {
         if !self.is_probing(Dialect::Pcp) {
             return;
@@ -164,8 +167,8 @@ impl Client {
         }
     }
 
-    /// Notes that a dialect answers and that more is to be learned, for which there is so much time until the next
-    /// attempt; `false` when that is so already, or is no longer needed.
+    /// Notes that the gateway answers and that the client learns more, for which it has `time`
+    /// until the next attempt. Returns `false` when it is learning already, or has finished.
     pub(super) fn begin_learning(
         &mut self,
         now: Instant,
@@ -179,7 +182,7 @@ impl Client {
             return false;
         }
         service.learning = true;
-        // What is asked over HTTP is asked once.
+        // HTTP requests are not repeated: TCP retransmits.
         service.attempt = match dialect {
             Dialect::Upnp => self.config.attempts,
             Dialect::Pcp | Dialect::NatPmp => 0,
@@ -188,7 +191,8 @@ impl Client {
         true
     }
 
-    /// Notes that a dialect has fallen silent, so that it is looked for again.
+    /// Notes that the gateway has stopped to answer in a protocol, so that the client probes
+    /// again.
     pub(super) fn mark_silent(&mut self, dialect: Dialect) {
         if let Some(service) = self.services.get_mut(&dialect) {
             service.support = Some(Support::Absent(AbsenceReason::Silent));

@@ -1,4 +1,4 @@
-//! The life of a mapping, whatever the dialect.
+//! The life of a mapping, in any protocol.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use super::find::Support;
 use super::{Client, Event, Timeout};
 use crate::Dialect;
 
-/// In which dialect to ask.
+/// The protocol to use.
 enum DialectChoice {
     Use(Dialect),
-    /// A better one may yet be found.
+    /// A better protocol may still be found.
     Wait,
     None,
 }
 
 impl Client {
-    /// Goes on with what waits for a dialect to be found.
+    /// Chooses a protocol for the mappings that wait for one.
     pub(super) fn assign_dialects(&mut self, now: Instant) {
         let waiting: Vec<MapId> = self
             .entries
@@ -51,7 +51,7 @@ impl Client {
         }
     }
 
-    /// Returns the best dialect that is there and was not tried.
+    /// Returns the best protocol that is supported and has not refused.
     fn choice(&self, tried: &[Dialect]) -> DialectChoice {
         for dialect in Dialect::ALL {
             match self.support(dialect) {
@@ -65,7 +65,7 @@ impl Client {
         DialectChoice::None
     }
 
-    /// Does what is due for a mapping: asks, asks again, renews.
+    /// Does what is due for a mapping: requests it, repeats the request, or renews it.
     pub(super) fn map_due(&mut self, now: Instant, id: MapId) {
         let attempts = self.config.attempts;
         let Some(entry) = self.entries.get_mut(&id) else {
@@ -106,8 +106,8 @@ impl Client {
         }
     }
 
-    /// The gateway has been asked often enough. As long as the mapping holds, it is asked again later; afterwards it may
-    /// have become another gateway.
+    /// Handles a request without an answer. As long as the mapping lives, the client asks again
+    /// later; afterwards the gateway may have become another one, so it probes again.
     fn unanswered(&mut self, now: Instant, id: MapId) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
@@ -129,7 +129,7 @@ impl Client {
         }
     }
 
-    /// A mapping has ended although it was asked to be renewed.
+    /// Handles the end of a mapping that could not be renewed.
     pub(super) fn expired(&mut self, now: Instant, id: MapId) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
@@ -146,7 +146,7 @@ impl Client {
         }
     }
 
-    /// The gateway has granted a mapping.
+    /// Handles a granted mapping.
     pub(super) fn granted(
         &mut self,
         now: Instant,
@@ -180,7 +180,7 @@ impl Client {
         });
     }
 
-    /// Tells that mappings are at another address from now on.
+    /// Reports that mappings have moved to another outside address.
     pub(super) fn move_mappings(&mut self, now: Instant, dialect: Dialect, ip: IpAddr) {
         let moved: Vec<_> = self
             .entries
@@ -196,7 +196,8 @@ impl Client {
         }
     }
 
-    /// The gateway has refused a mapping in a dialect; the next one has its turn. `again` says when asking may help.
+    /// Handles a refusal in a protocol: the next protocol is tried. `again` says when another
+    /// attempt may help.
     pub(super) fn refused(
         &mut self,
         now: Instant,
@@ -251,7 +252,7 @@ impl Client {
         self.map_due(now, id);
     }
 
-    /// Ends what is known of a mapping.
+    /// Removes a mapping and reports its end.
     pub(super) fn forget(&mut self, id: MapId, confirmed: bool) {
         if self.entries.remove(&id).is_some() {
             self.timers.cancel(&Timeout::Map(id));
@@ -261,5 +262,5 @@ impl Client {
     }
 }
 
-/// A mapping with less time left is not waited for.
+/// The shortest time to a renewal.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(4);

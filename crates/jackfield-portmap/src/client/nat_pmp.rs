@@ -1,3 +1,5 @@
+//! The client in NAT-PMP (RFC 6886).
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -8,12 +10,12 @@ use crate::nat_pmp::{Answer, Request, Response, ResultCode};
 use crate::{Dialect, TransportProtocol};
 
 impl Client {
-    /// Asks for the outside address, which shows as well whether the gateway speaks NAT-PMP.
+    /// Requests the outside address; the answer also shows that the gateway supports NAT-PMP.
     pub(super) fn ask_nat_pmp_address(&mut self) {
         self.transmit(Request::ExternalAddress.encode());
     }
 
-    /// Asks for a mapping, or for its end.
+    /// Requests a mapping, or its end.
     pub(super) fn ask_nat_pmp(&mut self, id: MapId) {
         let Some(entry) = self.entries.get(&id) else {
             return;
@@ -27,19 +29,20 @@ impl Client {
             lifetime: if ends { 0 } else { lifetime.max(1) },
         };
         if !ends {
-            // A mapping does not tell its address.
+            // The response to a mapping does not contain the outside address.
             self.ask_nat_pmp_address();
         }
         self.transmit(request.encode());
     }
 
-    /// Takes what may be a NAT-PMP response or announcement.
+    /// Takes a datagram that may be a NAT-PMP response or announcement.
     pub(super) fn handle_nat_pmp(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(response) = Response::decode(bytes) else {
             return;
         };
         if response.result == ResultCode::UnsupportedVersion {
-            // This is how a gateway without PCP answers PCP: the first byte is its version.
+            // A gateway without PCP answers a PCP request like this, because the first byte is the
+            // version.
             return self.other_version(now, Dialect::Pcp, 0);
         }
         if response.result != ResultCode::UnsupportedOpcode {
@@ -65,14 +68,14 @@ impl Client {
         let external = (!ip.is_unspecified()).then_some(IpAddr::V4(ip));
         let support = match result {
             ResultCode::Success => Support::Present { external },
-            // There is a gateway, and it has no network outside at present.
+            // The gateway exists, and has no outside network at present.
             ResultCode::NetworkFailure => Support::Present { external: None },
             result => Support::Absent(AbsenceReason::NatPmp(result)),
         };
         if self.is_probing(Dialect::NatPmp) {
             self.conclude(now, Dialect::NatPmp, support);
         } else if result == ResultCode::Success {
-            self.tell_address(Dialect::NatPmp, support);
+            self.report_address(Dialect::NatPmp, support);
             self.move_mappings(now, Dialect::NatPmp, IpAddr::V4(ip));
         }
     }
@@ -94,7 +97,7 @@ impl Client {
         let (port, lifetime) = granted;
         match (phase, result) {
             (Phase::Ending, ResultCode::Success) if !lifetime.is_zero() => {
-                // The answer to an earlier question; the one about the end is under way.
+                // This answers an earlier request; the request to end the mapping is under way.
             }
             (Phase::Ending, result) => self.forget(id, result == ResultCode::Success),
             (_, ResultCode::Success) if !lifetime.is_zero() => {

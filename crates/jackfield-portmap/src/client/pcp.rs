@@ -1,3 +1,5 @@
+//! The client in PCP (RFC 6887).
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -8,19 +10,19 @@ use crate::pcp::{Body, Map, Request, Response, ResponseError, ResultCode, VERSIO
 use crate::{Dialect, TransportProtocol};
 
 impl Client {
-    /// Asks whether the gateway speaks PCP.
+    /// Sends ANNOUNCE, to see whether the gateway supports PCP.
     pub(super) fn ask_pcp_presence(&mut self) {
         self.transmit_pcp(Body::Announce, Duration::ZERO);
     }
 
-    /// Asks for a mapping that serves nothing but to learn the outside address.
+    /// Requests a mapping only to learn the outside address.
     pub(super) fn ask_pcp_for_address(&mut self) {
         if let Some(port) = self.config.learn_external {
             self.transmit_pcp(Body::Map(self.learning_map(port)), LEARNING_LIFETIME);
         }
     }
 
-    /// Asks for a mapping, or for its end.
+    /// Requests a mapping, or its end.
     pub(super) fn ask_pcp(&mut self, id: MapId) {
         let Some(entry) = self.entries.get(&id) else {
             return;
@@ -62,7 +64,7 @@ impl Client {
         }
     }
 
-    /// Takes what may be a PCP response or announcement.
+    /// Takes a datagram that may be a PCP response or announcement.
     pub(super) fn handle_pcp(&mut self, now: Instant, bytes: &[u8]) {
         let response = match Response::decode(bytes) {
             Ok(response) => response,
@@ -72,14 +74,15 @@ impl Client {
             Err(ResponseError::Malformed) => return,
         };
         if response.result == ResultCode::UnsuppVersion {
-            // Who says so in this version speaks it: what it does not know is our question in NAT-PMP.
+            // A gateway that says so in PCP supports PCP: the version that it does not support is
+            // that of our NAT-PMP request.
             return self.other_version(now, Dialect::NatPmp, VERSION);
         }
         self.note_epoch(now, Dialect::Pcp, response.epoch);
         match response.body {
             Body::Announce => match response.result {
                 ResultCode::Success => self.pcp_answered_probe(now),
-                // That it does not know the question shows that it knows the protocol.
+                // A gateway that does not support the opcode still supports PCP.
                 ResultCode::UnsuppOpcode => self.pcp_answered_probe(now),
                 result if self.is_probing(Dialect::Pcp) => {
                     self.conclude(
@@ -98,8 +101,8 @@ impl Client {
         }
     }
 
-    /// The gateway does not speak a dialect, but another version
-    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
+    /// Handles an answer in another version than that of the request ([RFC 6887
+    /// §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
     pub(super) fn other_version(&mut self, now: Instant, dialect: Dialect, version: u8) {
         if self.is_probing(dialect) {
             let absence = AbsenceReason::Version(version);
@@ -140,7 +143,7 @@ impl Client {
         let lifetime = Duration::from_secs(response.lifetime.into());
         match (phase, response.result) {
             (Phase::Ending, ResultCode::Success) if response.lifetime > 0 => {
-                // The answer to an earlier question; the one about the end is under way.
+                // This answers an earlier request; the request to end the mapping is under way.
             }
             (Phase::Ending, result) => self.forget(id, result == ResultCode::Success),
             (_, ResultCode::Success) if response.lifetime > 0 => {
@@ -157,8 +160,8 @@ impl Client {
         }
     }
 
-    /// Tells which outside address the gateway has, when that is news.
-    pub(super) fn tell_address(&mut self, dialect: Dialect, support: Support) {
+    /// Reports the outside address of the gateway if it is new.
+    pub(super) fn report_address(&mut self, dialect: Dialect, support: Support) {
         if let Some(service) = self.services.get_mut(&dialect)
             && service.support.is_some()
             && service.support != Some(support)
@@ -169,7 +172,7 @@ impl Client {
     }
 }
 
-/// Long enough to be ended before it ends.
+/// The lifetime of the mapping that is made to learn the address; the client ends it long before.
 const LEARNING_LIFETIME: Duration = Duration::from_secs(120);
-/// No error is believed for longer.
+/// The longest time for which the client believes an error.
 const LONGEST_ERROR: Duration = Duration::from_secs(30 * 60);

@@ -1,4 +1,4 @@
-//! UPnP from the client's side: search, description, and one call after another over HTTP.
+//! The client in UPnP: search, description, and one HTTP request after another.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,11 +17,11 @@ use crate::upnp::soap::Message;
 use crate::upnp::ssdp::{Advertisement, Search};
 use crate::upnp::{SSDP_GROUP, SSDP_PORT, UpnpError, Url};
 
-/// Names a request over HTTP.
+/// Identifies an HTTP request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FetchId(u64);
 
-/// What a request over HTTP is for.
+/// The purpose of an HTTP request.
 #[derive(Debug, Clone)]
 enum Purpose {
     Description(Url),
@@ -30,7 +30,7 @@ enum Purpose {
     Unmap(MapId, Action),
 }
 
-/// What is known of a UPnP gateway.
+/// What is known of the UPnP device.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Device {
     service: Option<Service>,
@@ -38,14 +38,16 @@ pub(super) struct Device {
     next: u64,
 }
 
-/// Returns whether what came in answer to a request is whole, so that nobody has to wait for the connection to end.
+/// Returns whether a response is complete, so that the driver need not wait for the connection to
+/// end.
 #[must_use]
 pub fn is_whole(response: &[u8]) -> bool {
     !matches!(Response::read(response, false), Progress::Partial)
 }
 
 impl Client {
-    /// Searches the gateway: by multicast, and at its address.
+    /// Searches for the gateway by multicast and at its address. Some gateways answer only one of
+    /// the two.
     pub(super) fn search(&mut self) {
         let group = IpAddr::V4(SSDP_GROUP);
         let bytes = Search {
@@ -60,8 +62,9 @@ impl Client {
         }
     }
 
-    /// Takes a datagram that came to the socket that searches. Only the gateway itself is believed, and only when it
-    /// points to itself.
+    /// Takes a datagram that came to the search socket. Only the gateway is believed, and only if
+    /// the URL points to the gateway itself: any host on the link could answer with the URL of a
+    /// device of its own.
     pub fn handle_ssdp(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let gateway = self.config.gateway;
         let advertisement = Advertisement::decode(bytes).filter(|_| from.ip() == gateway);
@@ -82,7 +85,7 @@ impl Client {
         }
     }
 
-    /// Takes the answer to an [`Output::Fetch`], all of it; `None` when there was none.
+    /// Takes the whole answer to an [`Output::Fetch`]; `None` when none came.
     pub fn handle_response(&mut self, now: Instant, id: FetchId, response: Option<&[u8]>) {
         let Some(purpose) = self.device.fetches.remove(&id) else {
             return;
@@ -110,7 +113,7 @@ impl Client {
             let maps = kind.contains(":WANIPConnection:") || kind.contains(":WANPPPConnection:");
             maps && service.control.host.ip() == gateway
         });
-        // Newer versions know more, and IP comes before PPP.
+        // Newer versions support more actions, and IP connections come before PPP.
         connections.sort_by_key(|service| service.kind.contains("PPP"));
         match connections.into_iter().next() {
             Some(service) => {
@@ -138,12 +141,12 @@ impl Client {
         if self.is_probing(Dialect::Upnp) {
             self.conclude(now, Dialect::Upnp, support);
         } else if let Some(ip) = external {
-            self.tell_address(Dialect::Upnp, support);
+            self.report_address(Dialect::Upnp, support);
             self.move_mappings(now, Dialect::Upnp, ip);
         }
     }
 
-    /// Asks for a mapping, or for its end.
+    /// Requests a mapping, or its end.
     pub(super) fn ask_upnp(&mut self, now: Instant, id: MapId) {
         let local = self.config.local;
         let version_two = self
@@ -186,7 +189,7 @@ impl Client {
                 seconds.max(1)
             },
         };
-        // Who has a mapping wants this one prolonged, not another one.
+        // A renewal is for the port of the existing mapping, and not for another one.
         let action = match version_two && entry.mapping.is_none() {
             true => Action::AddAnyPortMapping(mapping),
             false => Action::AddPortMapping(mapping),
@@ -219,7 +222,7 @@ impl Client {
                 };
                 let external = SocketAddr::new(address, port);
                 self.granted(now, id, Dialect::Upnp, external, lifetime);
-                // The address may have changed since it was last told.
+                // The outside address may have changed.
                 self.call(&Action::GetExternalIpAddress, Purpose::Address);
             }
             Some(Err(UpnpError::CONFLICT)) if entry.conflicts < MOST_CONFLICTS => {
@@ -284,7 +287,7 @@ impl Client {
     }
 }
 
-/// Returns what came of a call; `None` when nobody knows.
+/// Returns the result of a call; `None` when it is unknown.
 fn outcome(action: &Action, response: Option<Response>) -> Option<Result<Reply, UpnpError>> {
     let message = Message::decode(&response?.body).ok()?;
     Some(message.and_then(|message| action.decode_reply(&message)))
@@ -299,7 +302,7 @@ fn headers(host: SocketAddr) -> HeaderFields {
     ])
 }
 
-/// How long an answer over HTTP may take; drivers give up before.
+/// The time for an HTTP response; drivers give up earlier.
 const FETCH_TIME: Duration = Duration::from_secs(10);
-/// How many outside ports are tried that others have already.
+/// How many outside ports are tried that belong to other hosts.
 const MOST_CONFLICTS: u32 = 5;

@@ -1,5 +1,5 @@
-//! Tells everybody inside that the leases are gone: after a restart, and when the outside address has changed
-//! ([RFC 6886 §3.2.1](https://www.rfc-editor.org/rfc/rfc6886#section-3.2.1),
+//! Announces to all hosts inside that leases are lost: after a restart, and when the outside
+//! address has changed ([RFC 6886 §3.2.1](https://www.rfc-editor.org/rfc/rfc6886#section-3.2.1),
 //! [RFC 6887 §14.1](https://www.rfc-editor.org/rfc/rfc6887#section-14.1)).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,10 +10,10 @@ use crate::{ANNOUNCE_PORT, SERVER_PORT, nat_pmp, pcp};
 use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
 
-/// Announcements that are still to be made.
+/// The announcements that are still to be sent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Announcer {
-    /// When the next one is due, and how many have been made.
+    /// When the next one is due, and how many have been sent.
     next: Option<(Instant, u32)>,
 }
 
@@ -26,7 +26,8 @@ impl Announcer {
         self.next.map(|(at, _)| at)
     }
 
-    /// Takes what is due; pauses double from a quarter of a second on.
+    /// Returns whether an announcement is due. The pauses double from a quarter of a second, as
+    /// RFC 6886 §3.2.1 asks: multicast is not retransmitted, so announcements are repeated.
     fn due(&mut self, now: Instant, most: u32) -> bool {
         let Some((at, made)) = self.next.filter(|(at, _)| *at <= now) else {
             return false;
@@ -65,7 +66,7 @@ impl Gateway {
         }
     }
 
-    /// Answers which address a host has outside.
+    /// Returns the outside address of a host.
     pub(super) fn external_address(
         &self,
         now: Instant,

@@ -1,56 +1,60 @@
+//! The configuration of a gateway.
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What a gateway does and how much of it.
+/// The configuration of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayConfig {
-    /// Which protocols it speaks.
+    /// The supported protocols.
     pub dialects: Dialects,
-    /// Whether a host may map ports to another one. With it, whoever is inside can open any machine inside to the
-    /// world.
+    /// Whether a host may map ports to another host. If so, a compromised host can expose every
+    /// other one.
     pub third_parties: bool,
-    /// The outside ports that may be asked for. Those below 1024 are where services of the gateway itself and of
-    /// everybody's expectations are.
+    /// The outside ports that may be requested. Below 1024 are the services of the gateway itself,
+    /// and ports that remotes associate with well-known services.
     pub external_ports: RangeInclusive<u16>,
     /// The inside ports that may be mapped.
     pub internal_ports: RangeInclusive<u16>,
     /// Ports that are never mapped, outside and inside.
     pub denied_ports: Vec<RangeInclusive<u16>>,
-    /// The shortest lease; shorter wishes get this. RFC 6887 §15 recommends two minutes.
+    /// The shortest lease; shorter requests get this. RFC 6887 §15 recommends two minutes.
     pub min_lifetime: Duration,
-    /// The longest lease; longer wishes get this. RFC 6887 §15 recommends a day.
+    /// The longest lease; longer requests get this. RFC 6887 §15 recommends a day.
     pub max_lifetime: Duration,
-    /// The longest lease by UPnP, where a request for zero seconds is one for as long as possible (IGD:2 has a week).
+    /// The longest UPnP lease. A request for zero seconds asks for the longest one (IGD:2 has a
+    /// week).
     pub max_lifetime_upnp: Duration,
-    /// Leases of all hosts.
+    /// The limit of leases of all hosts.
     pub leases: usize,
-    /// Leases of one host.
+    /// The limit of leases of one host.
     pub leases_per_host: usize,
-    /// Filters of one lease.
+    /// The limit of filters of one lease.
     pub filters_per_lease: usize,
-    /// Requests of one host that are answered in a second.
+    /// The limit of requests of one host per second.
     pub requests_per_second: u32,
-    /// How often a restart is announced by multicast; the pauses double from a quarter of a second on.
+    /// How often a restart is announced by multicast; the pauses double from a quarter of a
+    /// second.
     pub announcements: u32,
-    /// What UPnP calls the gateway.
+    /// The name of the gateway in UPnP.
     pub name: String,
-    /// The version of UPnP IGD: 1, or 2, which knows version 1 as well.
+    /// The version of UPnP IGD: 1, or 2, which includes version 1.
     pub igd_version: u8,
-    /// The port of UPnP's HTTP.
+    /// The TCP port of UPnP.
     pub http_port: u16,
-    /// For how long a UPnP device counts as present after it has said so; it says so twice in that time.
+    /// How long a UPnP advertisement is valid; the gateway sends two in that time.
     pub advertisement: Duration,
-    /// How fast the link outside is, as UPnP tells, in bits per second.
+    /// The speed of the outside link that UPnP reports, in bits per second.
     pub link_bit_rate: u32,
-    /// TCP connections to the gateway.
+    /// The limit of TCP connections to the gateway.
     pub connections: usize,
-    /// TCP connections of one host to the gateway.
+    /// The limit of TCP connections of one host to the gateway.
     pub connections_per_host: usize,
-    /// For how long such a connection may be silent.
+    /// How long such a connection may be silent.
     pub patience: Duration,
 }
 
-/// Which protocols a gateway speaks.
+/// A set of port mapping protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Dialects {
     /// NAT-PMP.

@@ -1,4 +1,4 @@
-//! What a gateway does when it is asked by UPnP.
+//! The UPnP actions of a gateway.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 impl Gateway {
-    /// Does what WANIPConnection is asked by a host.
+    /// Performs an action of WANIPConnection for a host.
     pub(super) fn connection_action(
         &mut self,
         now: Instant,
@@ -54,13 +54,13 @@ impl Gateway {
             }),
             Action::GetNatRsipStatus => Ok(Reply::NatStatus),
             Action::GetConnectionTypeInfo => Ok(Reply::ConnectionType),
-            // There is a connection already.
+            // The gateway is always connected.
             Action::RequestConnection => Ok(Reply::Done),
             _ => Err(UpnpError::INVALID_ACTION),
         }
     }
 
-    /// Does what WANCommonInterfaceConfig is asked.
+    /// Performs an action of WANCommonInterfaceConfig.
     pub(super) fn interface_action(&self, nat: &Nat, action: &Action) -> Result<Reply, UpnpError> {
         match action {
             Action::GetCommonLinkProperties => Ok(Reply::Link {
@@ -75,7 +75,7 @@ impl Gateway {
         }
     }
 
-    /// Gives a lease; returns its outside port.
+    /// Grants a lease; returns its outside port.
     fn add(
         &mut self,
         now: Instant,
@@ -244,5 +244,5 @@ fn error_of(refused: Refused) -> UpnpError {
     }
 }
 
-/// Characters of a description that are kept.
+/// The limit of characters of a description.
 const LONGEST_DESCRIPTION: usize = 128;

@@ -1,6 +1,8 @@
+//! The counters of a gateway.
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What a gateway was asked, and what came of it.
+        /// Counts the requests to a gateway and their results.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         #[non_exhaustive]
         pub struct GatewayCounters {
@@ -8,7 +10,7 @@ macro_rules! counters {
         }
 
         impl GatewayCounters {
-            /// Returns every counter with its name as metrics show it.
+            /// Returns every counter with its name in metrics.
             #[must_use]
             pub fn named(&self) -> Vec<(&'static str, u64)> {
                 vec![$(($text, self.$name),)*]
@@ -26,33 +28,33 @@ counters! {
     upnp_searches = "upnp-searches",
     /// UPnP requests over HTTP.
     upnp_requests = "upnp-requests",
-    /// Leases given out.
+    /// Granted leases.
     granted = "granted",
-    /// Leases prolonged or changed.
+    /// Leases that were renewed or changed.
     renewed = "renewed",
     /// Leases that their hosts ended.
     deleted = "deleted",
-    /// Leases that ended by themselves.
+    /// Leases that expired.
     expired = "expired",
-    /// Leases that the NAT forgot with everything else.
+    /// Leases that were lost when the NAT lost its state.
     lost = "lost",
     /// Requests that could not be parsed.
     malformed = "malformed",
-    /// Requests refused for what they ask is not for this host, or for nobody, to ask.
+    /// Requests refused because the host is not authorized.
     unauthorized = "unauthorized",
-    /// Requests refused for the outside endpoint is taken.
+    /// Requests refused because the outside endpoint is taken.
     conflicts = "conflicts",
-    /// Requests refused for the host has all it may have.
+    /// Requests refused because the host has reached its limit.
     over_quota = "over-quota",
-    /// Requests refused for there is no more to give.
+    /// Requests refused because no port or lease is left.
     no_resources = "no-resources",
     /// Requests refused for another reason.
     refused = "refused",
-    /// Requests ignored for the host sends too many.
+    /// Requests ignored because the host sends too many.
     rate_limited = "rate-limited",
-    /// Requests from outside, ignored.
+    /// Requests from outside, which are ignored.
     from_outside = "from-outside",
-    /// Packets to the gateway with a wrong checksum, fragments, and what else nobody listens for.
+    /// Packets to the gateway with a wrong checksum, fragments, and packets to unused ports.
     ignored = "ignored",
     /// Multicast announcements sent.
     announced = "announced",

@@ -1,4 +1,4 @@
-//! What a gateway gives and takes away, whichever protocol asks.
+//! Grants and ends leases, for all three protocols.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,46 +11,46 @@ use crate::pcp::Nonce;
 use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{Forward, ForwardError, Nat, RemoteFilter};
 
-/// What a host would like to have.
+/// A request for a port.
 #[derive(Debug, Clone)]
 pub(super) struct PortRequest {
     pub(super) protocol: TransportProtocol,
     pub(super) internal: SocketAddr,
     /// The outside port; zero for any.
     pub(super) port: u16,
-    /// It is to be that port or none.
+    /// Whether no other port will do.
     pub(super) exact: bool,
     pub(super) lifetime: Duration,
     pub(super) dialect: Dialect,
     pub(super) nonce: Option<Nonce>,
     pub(super) description: String,
-    /// Whom it shall let in; absent for no change.
+    /// The remotes to let in; `None` leaves them unchanged.
     pub(super) filters: Option<Vec<RemoteFilter>>,
 }
 
-/// What a host got.
+/// A granted lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) external: SocketAddr,
     pub(super) lifetime: Duration,
 }
 
-/// Why a host does not get what it asked for.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It is not for this host to ask, or not for anybody.
+    /// The host, or any host, is not authorized.
     NotAuthorized,
-    /// The lease is another program's, for this long.
+    /// Another client owns the lease, for this long.
     Nonce(Duration),
     /// The outside endpoint is taken.
     Conflict,
-    /// The host has all it may have.
+    /// The host has reached its limit of leases.
     Quota,
-    /// No port is free, or no more leases can be kept.
+    /// No port is free, or the table of leases is full.
     NoResources,
-    /// The NAT has no address outside, of this family.
+    /// The NAT has no outside address of this family.
     NoExternal,
-    /// More filters than a lease has.
+    /// The request has more filters than a lease may have.
     Filters,
 }
 
@@ -67,7 +67,7 @@ impl GatewayCounters {
 }
 
 impl Gateway {
-    /// Gives a lease, or prolongs the one that the inside endpoint has.
+    /// Grants a lease, or renews the one that the inside endpoint has.
     pub(super) fn grant(
         &mut self,
         now: Instant,
@@ -100,8 +100,8 @@ impl Gateway {
         }
     }
 
-    /// Finds the lease that a request is about. UPnP names an outside port and may map several to one inside endpoint;
-    /// the others name the inside endpoint.
+    /// Finds the lease that a request is about. UPnP names an outside port and may map several of
+    /// them to one inside endpoint; the others name the inside endpoint.
     fn leased(&self, nat: &Nat, request: &PortRequest) -> Result<Option<LeaseKey>, Refused> {
         if request.dialect != Dialect::Upnp || request.port == 0 {
             return Ok(self.leases.of_internal(request.protocol, request.internal));
@@ -180,7 +180,8 @@ impl Gateway {
         Ok(Grant { external, lifetime })
     }
 
-    /// Has the NAT forward an outside port: the one asked for, else the inside one, else any.
+    /// Makes the NAT forward an outside port: the requested one, else the inside one, else a
+    /// random one.
     fn place(
         &mut self,
         now: Instant,
@@ -240,8 +241,8 @@ impl Gateway {
         }
     }
 
-    /// Returns whether the same port of the other protocol is another host's: a port of which one host has UDP and
-    /// another one TCP confuses everybody, and NAT-PMP wants it avoided.
+    /// Returns whether another host has the same port of the other transport protocol. Users
+    /// expect one host behind a port number, and RFC 6886 §3.3 asks gateways to avoid the split.
     fn belongs_to_another(&self, request: &PortRequest, external: SocketAddr) -> bool {
         let other = match request.protocol {
             TransportProtocol::Udp => TransportProtocol::Tcp,
@@ -251,7 +252,7 @@ impl Gateway {
         lease.is_some_and(|lease| lease.internal.ip() != request.internal.ip())
     }
 
-    /// Ends a lease and the NAT's forward.
+    /// Ends a lease with its forward.
     pub(super) fn end(&mut self, now: Instant, nat: &mut Nat, key: &LeaseKey) -> bool {
         let found = self.leases.remove(key).is_some();
         if found {
@@ -261,7 +262,7 @@ impl Gateway {
         found
     }
 
-    /// Ends the leases that are due.
+    /// Ends the leases that have expired.
     pub(super) fn expire(&mut self, now: Instant, nat: &mut Nat) {
         while let Some(((protocol, external), lease)) = self.leases.expire(now) {
             nat.remove_forward(now, protocol.into(), external.into());
@@ -282,5 +283,5 @@ impl Gateway {
     }
 }
 
-/// How many random ports are tried before none counts as free.
+/// How many random ports are tried before the pool counts as exhausted.
 const PORTS_TRIED: usize = 256;

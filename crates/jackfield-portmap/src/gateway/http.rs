@@ -1,4 +1,4 @@
-//! UPnP over HTTP: connections to the gateway's own TCP, one request on each.
+//! UPnP over HTTP: connections to the TCP stack of the gateway, one request on each.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -17,12 +17,12 @@ use jackfield_tcp::{ConnectionId, Event};
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
     visitor: SocketAddr,
-    /// What has come.
+    /// The request as received so far.
     request: Vec<u8>,
-    /// What has still to be sent.
+    /// The rest of the response.
     response: Vec<u8>,
-    /// The visitor was given leave to send the body.
-    leave: bool,
+    /// Whether the client was told to continue with the body (100 Continue).
+    continued: bool,
     answered: bool,
 }
 
@@ -30,11 +30,11 @@ impl Gateway {
     /// Takes a TCP segment.
     pub(super) fn handle_segment(&mut self, now: Instant, nat: &mut Nat, bytes: &[u8]) {
         self.stack.handle_packet(now, bytes);
-        self.visit(now, nat);
+        self.handle_events(now, nat);
     }
 
-    /// Does what the connections are waiting for.
-    pub(super) fn visit(&mut self, now: Instant, nat: &mut Nat) {
+    /// Handles the events of all connections.
+    pub(super) fn handle_events(&mut self, now: Instant, nat: &mut Nat) {
         while let Some(event) = self.stack.poll_event() {
             match event {
                 Event::Connected { id, remote, .. } => {
@@ -42,7 +42,7 @@ impl Gateway {
                         visitor: remote,
                         request: Vec::new(),
                         response: Vec::new(),
-                        leave: false,
+                        continued: false,
                         answered: false,
                     };
                     self.visits.insert(id, visit);
@@ -57,7 +57,8 @@ impl Gateway {
                 }
                 Event::Closed(id) => {
                     self.visits.remove(&id);
-                    // Both sides are done: to wait for stray segments would keep others out.
+                    // Both sides have closed. TIME-WAIT would only hold a place that another host
+                    // needs.
                     self.stack.abort(now, id);
                 }
                 Event::Reset(id, _) => {
@@ -77,8 +78,8 @@ impl Gateway {
         let response = match Request::read(&visit.request) {
             Progress::Partial if visit.request.len() > LONGEST_REQUEST => plain(413),
             Progress::Partial => {
-                if !visit.leave && Request::waits_for_leave(&visit.request) {
-                    visit.leave = true;
+                if !visit.continued && Request::waits_for_leave(&visit.request) {
+                    visit.continued = true;
                     visit.response.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
                     self.write(now, id);
                 }
@@ -98,7 +99,7 @@ impl Gateway {
         self.write(now, id);
     }
 
-    /// Sends what there is room for; closes the connection after the answer.
+    /// Sends as much as there is room for, and closes the connection after the response.
     fn write(&mut self, now: Instant, id: ConnectionId) {
         let Some(visit) = self.visits.get_mut(&id) else {
             return;
@@ -115,9 +116,11 @@ impl Gateway {
         }
     }
 
-    /// Answers a request over HTTP of a host inside.
+    /// Answers an HTTP request of a host inside.
     ///
-    /// A browser that was lured to the gateway by a foreign name sends that name (DNS rebinding), and is refused.
+    /// The `Host` field has to be the address of the gateway. A web page can make a browser send
+    /// requests here by a name that it resolves to this address (DNS rebinding); such a request
+    /// carries that name, and is refused.
     pub fn answer_request(
         &mut self,
         now: Instant,
@@ -188,7 +191,8 @@ impl Gateway {
         }
     }
 
-    /// Returns whether a service type is that of a control path, in our version or an earlier one.
+    /// Returns whether a service type belongs to a control path, in this version or an earlier
+    /// one.
     fn has_service(&self, service: &str, is_connection: bool) -> bool {
         let (own, newest) = match is_connection {
             true => (
@@ -202,7 +206,8 @@ impl Gateway {
     }
 }
 
-/// Returns whether a `Host` field names the gateway by its address. Without one, as in HTTP/1.0, no browser asks.
+/// Returns whether a `Host` field is the address of the gateway. A request without one is
+/// HTTP/1.0, which browsers do not send.
 fn is_own_name(field: Option<&str>, own: Option<IpAddr>) -> bool {
     let Some(field) = field else {
         return true;
@@ -238,5 +243,5 @@ fn respond(status: u16, kind: Option<&str>, body: Vec<u8>) -> Response {
     }
 }
 
-/// No call has more.
+/// The longest request; real ones are far shorter.
 const LONGEST_REQUEST: usize = 64 * 1024;

@@ -1,3 +1,5 @@
+//! The leases of a gateway.
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -8,28 +10,28 @@ use crate::pcp::Nonce;
 use crate::{Dialect, TransportProtocol};
 use jackfield_nat::RemoteFilter;
 
-/// A lease, for people to look at.
+/// A lease as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseView {
-    /// Which protocol's port is mapped.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
     /// The inside endpoint.
     pub internal: SocketAddr,
     /// The outside endpoint.
     pub external: SocketAddr,
-    /// The only remote it is for, when PCP's PEER made it.
+    /// The only remote of a flow that a PCP PEER request made.
     pub peer: Option<SocketAddr>,
-    /// How it was asked for.
+    /// The protocol in which the host asked for it.
     pub dialect: Dialect,
-    /// What whoever asked for it calls it; bytes of a stranger.
+    /// The description that the client gave; untrusted text.
     pub description: String,
-    /// Whom it lets in; everybody when empty.
+    /// The remotes that it lets in; all remotes when empty.
     pub filters: Vec<RemoteFilter>,
     /// When it ends unless it is renewed.
     pub expires: Instant,
 }
 
-/// What a lease is known by: an outside endpoint.
+/// The key of a lease: its outside endpoint.
 pub(super) type LeaseKey = (TransportProtocol, SocketAddr);
 
 /// A mapping that a host has asked for.
@@ -37,14 +39,17 @@ pub(super) type LeaseKey = (TransportProtocol, SocketAddr);
 pub(super) struct Lease {
     pub(super) internal: SocketAddr,
     pub(super) dialect: Dialect,
-    /// Whoever changes it over PCP has to know this; without one it is its host's by address alone.
+    /// The PCP nonce of the lease ([RFC 6887
+    /// §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)). A PCP mapping belongs to its
+    /// nonce, so NAT-PMP and UPnP, which have none, cannot change it. A lease without a nonce
+    /// belongs to its host by address alone.
     pub(super) nonce: Option<Nonce>,
     pub(super) description: String,
     pub(super) filters: Vec<RemoteFilter>,
     pub(super) expires: Instant,
 }
 
-/// All leases, with their deadlines.
+/// All leases with their timers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Leases {
     by_external: BTreeMap<LeaseKey, Lease>,
@@ -82,7 +87,7 @@ impl Leases {
         self.by_external.iter()
     }
 
-    /// Puts in a lease, or another one in its place.
+    /// Adds or replaces a lease.
     pub(super) fn insert(&mut self, key: LeaseKey, lease: Lease) {
         self.timers.set(key, lease.expires);
         *self.hosts.entry(lease.internal.ip()).or_insert(0) += 1;
@@ -99,7 +104,7 @@ impl Leases {
         Some(lease)
     }
 
-    /// Takes one lease out that has ended by `now`.
+    /// Removes one lease that has expired.
     pub(super) fn expire(&mut self, now: Instant) -> Option<(LeaseKey, Lease)> {
         let key = self.timers.expire(now)?;
         let lease = self.by_external.remove(&key)?;

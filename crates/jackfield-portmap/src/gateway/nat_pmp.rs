@@ -1,3 +1,5 @@
+//! Answers NAT-PMP requests (RFC 6886).
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -59,7 +61,7 @@ impl Gateway {
         Some(response.encode())
     }
 
-    /// Answers a request in a version that nobody here speaks.
+    /// Answers a request in a version that the gateway does not support.
     pub(super) fn refuse_version(&mut self, now: Instant, bytes: &[u8]) -> Option<Vec<u8>> {
         self.counters.malformed += 1;
         let version = bytes.first().copied()?;
@@ -94,8 +96,9 @@ impl Gateway {
         Ok((grant.external.port(), grant.lifetime.as_secs() as u32))
     }
 
-    /// Ends a mapping, or with an internal port of zero all of the host's
-    /// ([RFC 6886 §3.4](https://www.rfc-editor.org/rfc/rfc6886#section-3.4)); that there is none is no error.
+    /// Ends a mapping, or with an internal port of zero all mappings of the host ([RFC 6886
+    /// §3.4](https://www.rfc-editor.org/rfc/rfc6886#section-3.4)). To end a mapping that does not
+    /// exist is a success.
     fn unmap_nat_pmp(
         &mut self,
         now: Instant,

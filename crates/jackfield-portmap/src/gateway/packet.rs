@@ -1,4 +1,4 @@
-//! The gateway's side of a network: whole packets to its inside address.
+//! Whole packets to and from the inside address of the gateway.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -11,10 +11,11 @@ use jackfield_nat::packet::{Headers, IcmpError, Transport, build, protocol, veri
 use jackfield_nat::{Address, Nat, Side};
 
 impl Gateway {
-    /// Returns whether a packet is for the gateway instead of for the NAT to translate: it comes from inside and goes to
-    /// the NAT's inside address or, by multicast, to every UPnP device.
+    /// Returns whether a packet is for the gateway and not for the NAT to translate: it comes from
+    /// inside and its destination is the inside address of the NAT or the multicast group of UPnP.
     ///
-    /// Requests from outside never are; those to the gateway's ports are counted and left to the NAT, which drops them.
+    /// Packets from outside never are. Those to the ports of the gateway are counted and left to
+    /// the NAT, which drops them.
     #[must_use]
     #[inline]
     pub fn is_for(&mut self, nat: &Nat, from: Side, bytes: &[u8]) -> bool {
@@ -69,7 +70,8 @@ impl Gateway {
         }
     }
 
-    /// Takes the next whole packet to send inside; drained after every other call.
+    /// Takes the next whole packet to send inside. Call it until it returns `None` after every
+    /// other call.
     #[must_use]
     pub fn poll_packet(&mut self) -> Option<Vec<u8>> {
         if let Some(packet) = self.packets.pop_front() {
@@ -119,7 +121,8 @@ impl Gateway {
     }
 }
 
-/// Reads which port a datagram goes to, if it has the shortest header that there is, as all do that matter.
+/// Returns the destination port of a datagram whose header has no options; others are not for the
+/// gateway.
 fn udp_port(bytes: &[u8]) -> Option<u16> {
     let (protocol_at, port_at) = match bytes.first()? {
         0x45 => (9, 22),
@@ -130,7 +133,7 @@ fn udp_port(bytes: &[u8]) -> Option<u16> {
     u16_at(bytes, port_at).filter(|_| is_udp)
 }
 
-/// Reads where a packet goes, and nothing else.
+/// Returns the destination of a packet.
 fn destination(bytes: &[u8]) -> Option<Address> {
     match bytes.first()? >> 4 {
         4 => u32_at(bytes, 16).map(Address::v4),
@@ -139,5 +142,5 @@ fn destination(bytes: &[u8]) -> Option<Address> {
     }
 }
 
-/// Where UPnP devices are searched.
+/// The multicast group of UPnP searches.
 const SSDP_GROUP: Address = Address::v4(upnp::SSDP_GROUP.to_bits());

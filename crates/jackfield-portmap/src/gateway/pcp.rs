@@ -1,3 +1,5 @@
+//! Answers PCP requests (RFC 6887).
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use crate::pcp::{
 use crate::{Dialect, TransportProtocol};
 use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
-/// An error and for how long it will be the same.
+/// An error, and how long it will stay the same.
 struct Refusal {
     result: ResultCode,
     lifetime: Duration,
@@ -24,18 +26,19 @@ impl From<ResultCode> for Refusal {
     }
 }
 
-/// What the options of a request say.
+/// The options of a request.
 #[derive(Default)]
 struct Options {
     third_party: Option<IpAddr>,
     prefer_failure: bool,
     filters: Option<Vec<RemoteFilter>>,
-    /// Those that were understood, to be sent back.
+    /// The options that were understood, which the response repeats.
     known: Vec<PcpOption>,
 }
 
 impl Gateway {
-    /// Answers a PCP request of a host ([RFC 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
+    /// Answers a PCP request of a host ([RFC 6887
+    /// §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
     pub(super) fn answer_pcp(
         &mut self,
         now: Instant,
@@ -110,7 +113,7 @@ impl Gateway {
         Ok((lifetime, body, options.known))
     }
 
-    /// Looks through the options ([RFC 6887 §7.3](https://www.rfc-editor.org/rfc/rfc6887#section-7.3)).
+    /// Checks the options ([RFC 6887 §7.3](https://www.rfc-editor.org/rfc/rfc6887#section-7.3)).
     fn read_options(&self, host: IpAddr, request: &Request) -> Result<Options, ResultCode> {
         let mut options = Options::default();
         let is_map = matches!(request.body, Body::Map(_));
@@ -185,8 +188,8 @@ impl Gateway {
         granted.map_err(|refused| refusal_of(refused, exact))
     }
 
-    /// Ends a mapping ([RFC 6887 §15.1](https://www.rfc-editor.org/rfc/rfc6887#section-15.1)); that there is none is no
-    /// error.
+    /// Ends a mapping ([RFC 6887 §15.1](https://www.rfc-editor.org/rfc/rfc6887#section-15.1)). To
+    /// end a mapping that does not exist is a success.
     fn unmap_pcp(
         &mut self,
         now: Instant,
@@ -242,8 +245,9 @@ impl Gateway {
     }
 }
 
-/// Returns the protocol of a mapping; all protocols or all ports at once are only for NATs that have an address for
-/// each host ([RFC 6887 §11.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.1)).
+/// Returns the protocol of a mapping. Mappings of all protocols or all ports are refused: only a
+/// NAT with an address per host could make them ([RFC 6887
+/// §11.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.1)).
 fn mapped_protocol(map: &Map) -> Result<TransportProtocol, ResultCode> {
     match (map.protocol, map.internal_port) {
         (0, port) if port != 0 => Err(ResultCode::MalformedRequest),
@@ -252,7 +256,7 @@ fn mapped_protocol(map: &Map) -> Result<TransportProtocol, ResultCode> {
     }
 }
 
-/// Adds a filter, or forgets all before it when its prefix has no length.
+/// Adds a filter. One with a prefix length of zero removes all filters before it.
 fn add_filter(filters: &mut Vec<RemoteFilter>, filter: &Filter) -> Result<(), ResultCode> {
     if filter.prefix_length == 0 {
         filters.clear();

@@ -1,4 +1,5 @@
-//! Flows that hosts have kept alive for them by PCP's PEER ([RFC 6887 §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
+//! Flows that the gateway keeps alive on request: PEER of PCP ([RFC 6887
+//! §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +28,7 @@ struct PeerLease {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Peers {
     flows: BTreeMap<Flow, PeerLease>,
-    /// When each has to be looked after next.
+    /// When to refresh each of them.
     timers: Timers<Flow>,
 }
 
@@ -67,7 +68,7 @@ impl Peers {
 }
 
 impl Gateway {
-    /// Makes a flow, as a packet from inside would, and keeps it alive from now on.
+    /// Makes a flow as a packet from inside would, and keeps it alive.
     pub(super) fn keep_flow(
         &mut self,
         now: Instant,
@@ -128,7 +129,7 @@ impl Gateway {
         Ok(Grant { external, lifetime })
     }
 
-    /// Stops keeping a flow alive; it goes on for as long as the NAT lets it.
+    /// Stops keeping a flow alive; it continues until the NAT ends it.
     pub(super) fn release_flow(&mut self, flow: &Flow, nonce: Nonce) -> Result<(), Refused> {
         match self.peers.flows.get(flow) {
             Some(lease) if lease.nonce != nonce => Err(Refused::Nonce(Duration::ZERO)),
@@ -141,8 +142,8 @@ impl Gateway {
         }
     }
 
-    /// Keeps alive the flows that would soon end, and lets go of those whose time has come or that have ended.
-    pub(super) fn tend_flows(&mut self, now: Instant, nat: &mut Nat) {
+    /// Refreshes the flows that would end soon, and forgets those that have expired or ended.
+    pub(super) fn refresh_flows(&mut self, now: Instant, nat: &mut Nat) {
         while let Some(flow) = self.peers.timers.expire(now) {
             let (protocol, internal, remote) = flow;
             let expires = self.peers.flows.get(&flow).map(|lease| lease.expires);
@@ -175,7 +176,7 @@ fn refused(reason: DropReason) -> Refused {
     }
 }
 
-/// Returns how often a flow has to be refreshed to stay alive in whatever state it is.
+/// Returns the interval at which a flow has to be refreshed to stay alive in any state.
 fn pause(nat: &Nat, protocol: TransportProtocol) -> Duration {
     let timers = &nat.config().timers;
     let shortest = match protocol {

@@ -1,4 +1,4 @@
-//! UPnP's discovery: the gateway answers searches, and says that it is there.
+//! UPnP discovery: answers searches and advertises the gateway.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
 
 impl Gateway {
-    /// Answers a search, at once: the searcher's patience is for networks with many devices.
+    /// Answers a search at once: the random delay of UPnP is for networks with many devices.
     pub(super) fn answer_search(&mut self, nat: &Nat, searcher: SocketAddr, bytes: &[u8]) {
         let (Some(own), Some(search)) = (nat.config().inside, Search::decode(bytes)) else {
             self.counters.malformed += 1;
@@ -31,7 +31,7 @@ impl Gateway {
         }
     }
 
-    /// Says to everybody that it is there, as often as its advertisement would otherwise be forgotten.
+    /// Advertises the gateway by multicast, before the previous advertisement expires.
     pub(super) fn notify(&mut self, now: Instant, nat: &Nat) {
         if self.next_notify.is_none_or(|due| due > now) {
             return;
@@ -42,7 +42,7 @@ impl Gateway {
         }
     }
 
-    /// Says goodbye to everybody.
+    /// Announces by multicast that the gateway goes (`ssdp:byebye`).
     pub(super) fn say_goodbye(&mut self, nat: &Nat) {
         if let (true, Some(own @ IpAddr::V4(_))) = (self.config.dialects.upnp, nat.config().inside)
         {
@@ -91,5 +91,5 @@ impl Gateway {
     }
 }
 
-/// System, UPnP version and product, as the architecture asks for.
+/// The `SERVER` field: system, UPnP version and product, as UPnP Device Architecture requires.
 pub(super) const SERVER: &str = "jackfield UPnP/1.1 jackfield/1";

@@ -1,3 +1,5 @@
+//! The options of PCP (RFC 6887 §13).
+
 use std::net::IpAddr;
 
 use super::{ResultCode, address_at, write_address};
@@ -6,17 +8,20 @@ use jackfield_nat::packet::bytes::{u8_at, u16_at};
 /// An option of a request or response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PcpOption {
-    /// Do it for this host ([RFC 6887 §13.1](https://www.rfc-editor.org/rfc/rfc6887#section-13.1)).
+    /// THIRD_PARTY: the request is for this host ([RFC 6887
+    /// §13.1](https://www.rfc-editor.org/rfc/rfc6887#section-13.1)).
     ThirdParty(IpAddr),
-    /// Fail rather than give another outside endpoint ([RFC 6887 §13.2](https://www.rfc-editor.org/rfc/rfc6887#section-13.2)).
+    /// PREFER_FAILURE: the request fails rather than get another outside endpoint ([RFC 6887
+    /// §13.2](https://www.rfc-editor.org/rfc/rfc6887#section-13.2)).
     PreferFailure,
-    /// Let in these remotes alone ([RFC 6887 §13.3](https://www.rfc-editor.org/rfc/rfc6887#section-13.3)).
+    /// FILTER: the mapping lets in only these remotes ([RFC 6887
+    /// §13.3](https://www.rfc-editor.org/rfc/rfc6887#section-13.3)).
     Filter(Filter),
-    /// One that this module does not know.
+    /// An unknown option.
     Unknown {
-        /// Its number; those below 128 have to be understood.
+        /// The option code; a server has to understand those below 128.
         code: u8,
-        /// What it says, without padding.
+        /// The data, without padding.
         data: Vec<u8>,
     },
 }
@@ -24,11 +29,11 @@ pub enum PcpOption {
 /// Remotes that a mapping lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter {
-    /// How many leading bits of the address count, of 128: an IPv4 address begins after 96. Zero ends all filters.
+    /// The prefix length, of 128 bits; an IPv4 address begins after 96. Zero removes all filters.
     pub prefix_length: u8,
-    /// The remote's port; zero for any.
+    /// The port of the remotes; zero for all.
     pub remote_port: u16,
-    /// The remote's address.
+    /// The address of the remotes.
     pub remote_address: IpAddr,
 }
 
@@ -85,7 +90,7 @@ impl PcpOption {
         }
     }
 
-    /// Returns whether a server that does not know the option has to refuse the request.
+    /// Returns whether a server that does not understand the option has to refuse the request.
     #[must_use]
     pub fn is_mandatory(&self) -> bool {
         self.code() < FIRST_OPTIONAL

@@ -1,3 +1,5 @@
+//! PCP requests (RFC 6887 §7.1).
+
 use std::net::IpAddr;
 
 use super::{
@@ -5,26 +7,26 @@ use super::{
 };
 use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
-/// What a host asks of its gateway.
+/// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// For how long, in seconds; zero ends a mapping.
+    /// The requested lifetime in seconds; zero ends a mapping.
     pub lifetime: u32,
-    /// The address that the host believes to send from.
+    /// The address that the client believes it sends from.
     pub client: IpAddr,
-    /// What it wants.
+    /// The opcode with its data.
     pub body: Body,
-    /// How it wants it.
+    /// The options.
     pub options: Vec<PcpOption>,
 }
 
-/// Why bytes are no request that could be answered with a success.
+/// Why a request fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// They are to be ignored: too short to be anything, or a response.
+    /// The bytes are to be ignored: they are too short, or a response.
     #[error("too short to be a request, or a response")]
     Silent,
-    /// The host has to be told; [`super::refusal`] does.
+    /// The request is to be answered with this result; [`super::refusal`] writes the answer.
     #[error("to be answered with {}", .0.name())]
     Refuse(ResultCode),
 }
@@ -33,7 +35,7 @@ impl Request {
     /// Reads a request ([RFC 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
     ///
     /// # Errors
-    /// Says how the bytes are to be answered, if at all.
+    /// Fails with the answer that the bytes get, if any.
     pub fn decode(bytes: &[u8]) -> Result<Self, RequestError> {
         let (Some(version), Some(opcode)) = (u8_at(bytes, 0), u8_at(bytes, 1)) else {
             return Err(RequestError::Silent);

@@ -1,30 +1,32 @@
+//! PCP responses (RFC 6887 §7.2).
+
 use super::{Body, HEADER, LONGEST, PcpOption, RESPONSE, ResultCode, VERSION};
 use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
-/// What a gateway answers, or tells everybody without being asked.
+/// A response of a server, or an announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Whether it worked.
+    /// The result code.
     pub result: ResultCode,
-    /// For how long the mapping, or the error, will last, in seconds.
+    /// How long the mapping, or the error, lasts, in seconds.
     pub lifetime: u32,
-    /// Seconds since the server lost its state, or never had any.
+    /// Seconds since the server started or lost its state.
     pub epoch: u32,
-    /// What there is; of an error what was wished for.
+    /// The opcode with its data; in an error, that of the request.
     pub body: Body,
     /// The options that were honoured.
     pub options: Vec<PcpOption>,
 }
 
-/// Why bytes are no response.
+/// Why bytes are not a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// They are none at all.
+    /// The bytes are not a PCP response.
     #[error("not a PCP response")]
     Malformed,
-    /// They are of a server that speaks this version of the protocol instead, or NAT-PMP, which is version 0
-    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
+    /// The server supports this version instead; NAT-PMP is version 0 ([RFC 6887
+    /// §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
     #[error("the server speaks version {0}")]
     Version(u8),
 }
@@ -33,7 +35,7 @@ impl Response {
     /// Reads a response ([RFC 6887 §8.3](https://www.rfc-editor.org/rfc/rfc6887#section-8.3)).
     ///
     /// # Errors
-    /// Says whether the bytes are nonsense or of another version.
+    /// Fails when the bytes are not a response, or of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, ResponseError> {
         let (Some(version), Some(opcode)) = (u8_at(bytes, 0), u8_at(bytes, 1)) else {
             return Err(ResponseError::Malformed);
@@ -74,8 +76,8 @@ impl Response {
     }
 }
 
-/// Writes the answer to a request that failed: the request itself with the result in its header
-/// ([RFC 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
+/// Writes the answer to a request that failed: the request with the result in its header ([RFC
+/// 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
 #[must_use]
 pub fn refusal(request: &[u8], result: ResultCode, lifetime: u32, epoch: u32) -> Vec<u8> {
     let opcode = u8_at(request, 1).unwrap_or(0) & !RESPONSE;

@@ -1,18 +1,21 @@
+//! The result codes of PCP (RFC 6887 §7.4).
+
 use std::time::Duration;
 
 macro_rules! result_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
-        /// Whether a request worked ([RFC 6887 §7.4](https://www.rfc-editor.org/rfc/rfc6887#section-7.4)).
+        /// The result of a request ([RFC 6887
+        /// §7.4](https://www.rfc-editor.org/rfc/rfc6887#section-7.4)).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ResultCode {
             $($(#[$doc])* $name,)*
-            /// A number that the RFC does not have.
+            /// A result that the RFC does not define.
             Other(u8),
         }
 
         impl ResultCode {
-            /// Returns the name that the RFC gives it.
+            /// Returns the name in the RFC.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -43,39 +46,39 @@ macro_rules! result_codes {
 }
 
 result_codes! {
-    /// It did.
+    /// The request succeeded.
     Success = 0, "SUCCESS";
-    /// The server does not speak this version.
+    /// The server does not support this version.
     UnsuppVersion = 1, "UNSUPP_VERSION";
-    /// The server does not do that for this client.
+    /// The server refuses this client.
     NotAuthorized = 2, "NOT_AUTHORIZED";
-    /// The request could not be parsed.
+    /// The request is malformed.
     MalformedRequest = 3, "MALFORMED_REQUEST";
-    /// The server does not know this opcode.
+    /// The server does not support this opcode.
     UnsuppOpcode = 4, "UNSUPP_OPCODE";
-    /// The server does not know an option that it has to.
+    /// The server does not support a mandatory option.
     UnsuppOption = 5, "UNSUPP_OPTION";
-    /// An option could not be parsed, or is there too often.
+    /// An option is malformed, or occurs too often.
     MalformedOption = 6, "MALFORMED_OPTION";
-    /// The NAT has no network outside.
+    /// The NAT has no outside network.
     NetworkFailure = 7, "NETWORK_FAILURE";
-    /// The server can map nothing more at present.
+    /// The server has no resources for another mapping.
     NoResources = 8, "NO_RESOURCES";
     /// The NAT cannot map this protocol.
     UnsuppProtocol = 9, "UNSUPP_PROTOCOL";
-    /// The host has all the mappings that it may have.
+    /// The host has reached its limit of mappings.
     UserExQuota = 10, "USER_EX_QUOTA";
-    /// What PREFER_FAILURE insists on cannot be had.
+    /// The outside endpoint that PREFER_FAILURE insists on is not available.
     CannotProvideExternal = 11, "CANNOT_PROVIDE_EXTERNAL";
-    /// The request came from another address than the client says it has: there is a NAT in between.
+    /// The request came from another address than it states, so there is a NAT in between.
     AddressMismatch = 12, "ADDRESS_MISMATCH";
-    /// There are more filters than the server applies.
+    /// The request has more filters than the server supports.
     ExcessiveRemotePeers = 13, "EXCESSIVE_REMOTE_PEERS";
 }
 
 impl ResultCode {
-    /// Returns for how long the answer will stay the same, as the RFC groups errors into those of short and of long
-    /// lifetime; zero for a success, which says so itself.
+    /// Returns the lifetime of an error, which the RFC groups into short and long ones; zero for a
+    /// success, which has a lifetime of its own.
     #[must_use]
     pub const fn lifetime(self) -> Duration {
         match self {

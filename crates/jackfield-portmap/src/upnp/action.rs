@@ -1,4 +1,5 @@
-//! The actions of WANIPConnection and WANCommonInterfaceConfig that concern ports, and what comes of them.
+//! The actions of WANIPConnection and WANCommonInterfaceConfig that concern ports, and their
+//! results.
 
 use std::net::IpAddr;
 
@@ -7,117 +8,117 @@ use super::soap::Message;
 use super::xml::{Element, escape};
 use crate::TransportProtocol;
 
-/// A mapping, as it is asked for and told.
+/// A mapping in a request or a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortMapping {
-    /// The only remote that it lets in; everybody when absent.
+    /// The only remote that it lets in; `None` stands for all.
     pub remote_host: Option<IpAddr>,
     /// The outside port; zero for any.
     pub external_port: u16,
-    /// Of which protocol.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
     /// The inside port.
     pub internal_port: u16,
     /// The inside address.
     pub internal_client: IpAddr,
-    /// Whether packets are let through.
+    /// Whether the mapping is active.
     pub enabled: bool,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// For how long, or how much longer, in seconds; zero asks for as long as possible.
+    /// The lease duration, or what is left of it, in seconds; zero asks for the longest.
     pub lease: u32,
 }
 
-/// Which mapping is meant.
+/// The key of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MappingKey {
     /// The only remote that it lets in.
     pub remote_host: Option<IpAddr>,
     /// The outside port.
     pub external_port: u16,
-    /// Of which protocol.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
 }
 
-/// Which mappings are meant.
+/// A range of mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRange {
     /// The first outside port.
     pub start: u16,
     /// The last outside port.
     pub end: u16,
-    /// Of which protocol.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
-    /// Whether those of other hosts are meant as well.
+    /// Whether mappings of other hosts are included.
     pub manage: bool,
 }
 
-/// What a gateway is asked to do.
+/// An action that a client calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Map this port.
+    /// Maps this port.
     AddPortMapping(PortMapping),
-    /// Map this port or another one (version 2).
+    /// Maps this port or another one (version 2).
     AddAnyPortMapping(PortMapping),
-    /// End this mapping.
+    /// Ends this mapping.
     DeletePortMapping(MappingKey),
-    /// End these mappings (version 2).
+    /// Ends these mappings (version 2).
     DeletePortMappingRange(PortRange),
-    /// Tell the outside address.
+    /// Returns the outside address.
     GetExternalIpAddress,
-    /// Tell about this mapping.
+    /// Returns this mapping.
     GetSpecificPortMappingEntry(MappingKey),
-    /// Tell about the mapping with this number, from zero on.
+    /// Returns the mapping with this index, from zero.
     GetGenericPortMappingEntry(u16),
-    /// Tell about these mappings (version 2), at most so many; zero for all.
+    /// Returns these mappings (version 2), at most this many; zero for all.
     GetListOfPortMappings(PortRange, u16),
-    /// Tell whether there is a connection, and for how long.
+    /// Returns whether the gateway is connected, and for how long.
     GetStatusInfo,
-    /// Tell whether there is a NAT.
+    /// Returns whether there is a NAT.
     GetNatRsipStatus,
-    /// Tell of what kind the connection is.
+    /// Returns the type of the connection.
     GetConnectionTypeInfo,
-    /// Connect.
+    /// Opens the connection.
     RequestConnection,
-    /// Tell how fast the link is (WANCommonInterfaceConfig).
+    /// Returns the speed of the link (WANCommonInterfaceConfig).
     GetCommonLinkProperties,
-    /// Tell how many packets were sent (WANCommonInterfaceConfig).
+    /// Returns how many packets were sent (WANCommonInterfaceConfig).
     GetTotalPacketsSent,
-    /// Tell how many packets were received (WANCommonInterfaceConfig).
+    /// Returns how many packets were received (WANCommonInterfaceConfig).
     GetTotalPacketsReceived,
 }
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// It is done.
+    /// The action succeeded.
     Done,
-    /// It is done, at this outside port.
+    /// The action succeeded with this outside port.
     ReservedPort(u16),
-    /// The outside address; absent when there is none.
+    /// The outside address; `None` when the gateway has none.
     ExternalIpAddress(Option<IpAddr>),
-    /// A mapping. For a [`MappingKey`] that was asked for, the gateway tells the rest.
+    /// A mapping. In answer to a [`MappingKey`], a gateway sends only the rest of the fields.
     Entry(PortMapping),
     /// Some mappings.
     List(Vec<PortMapping>),
     /// Whether there is a connection, and for how many seconds.
     Status {
-        /// There is one.
+        /// Whether it is connected.
         connected: bool,
-        /// Since so many seconds.
+        /// For how many seconds.
         uptime: u32,
     },
     /// There is a NAT, and no RSIP (RFC 3102).
     NatStatus,
     /// The connection is routed IP.
     ConnectionType,
-    /// How fast the link is.
+    /// The speed of the link.
     Link {
         /// Bits per second from inside.
         upstream: u32,
         /// Bits per second to inside.
         downstream: u32,
-        /// It is plugged in.
+        /// Whether the link is up.
         up: bool,
     },
     /// Packets, modulo 2^32.
@@ -128,7 +129,7 @@ impl Action {
     /// Reads the call of an action.
     ///
     /// # Errors
-    /// Says what the caller is to be told: that there is no such action, or that its arguments make no sense.
+    /// Fails with the error to return: the action does not exist, or its arguments are invalid.
     pub fn decode(call: &Message) -> Result<Self, UpnpError> {
         let arguments = Arguments(call);
         Ok(match call.name.as_str() {
@@ -208,10 +209,10 @@ impl Action {
         }
     }
 
-    /// Reads what came of this action.
+    /// Reads the result of this action.
     ///
     /// # Errors
-    /// Fails when what came does not belong to it.
+    /// Fails when the message is not a result of this action.
     pub fn decode_reply(&self, message: &Message) -> Result<Reply, UpnpError> {
         if message.name.strip_suffix("Response") != Some(self.name()) {
             return Err(UpnpError::INVALID_ACTION);
@@ -251,7 +252,7 @@ impl Action {
         })
     }
 
-    /// Writes what came of this action.
+    /// Writes the result of this action.
     #[must_use]
     pub fn encode_reply(&self, service: &str, reply: &Reply) -> Message {
         let arguments = match reply {
@@ -317,7 +318,7 @@ impl Action {
 }
 
 impl PortMapping {
-    /// Returns what it is known by.
+    /// Returns the key of the mapping.
     #[must_use]
     pub fn key(&self) -> MappingKey {
         MappingKey {
@@ -437,7 +438,8 @@ fn parse_protocol(text: &str) -> Option<TransportProtocol> {
         .find(|protocol| protocol.name().eq_ignore_ascii_case(text))
 }
 
-/// Reads a remote host: an empty text, and what some clients write for it, is everybody; a name is refused.
+/// Reads a remote host. An empty text stands for all remotes, as do the texts that some clients
+/// write in its place; a host name is refused.
 fn parse_remote(text: &str) -> Result<Option<IpAddr>, UpnpError> {
     match text.trim() {
         "" | "*" => Ok(None),
@@ -448,7 +450,7 @@ fn parse_remote(text: &str) -> Result<Option<IpAddr>, UpnpError> {
     }
 }
 
-/// Writes the list of mappings, which is a document in the document.
+/// Writes the list of mappings, which is an XML document within the document.
 fn write_list(mappings: &[PortMapping]) -> String {
     let mut text = "<?xml version=\"1.0\"?>\n<p:PortMappingList xmlns:p=\"urn:schemas-upnp-org:gw:WANIPConnection\">"
         .to_owned();

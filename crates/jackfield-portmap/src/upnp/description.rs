@@ -1,13 +1,13 @@
-//! What a device says it is and where its services are asked (UPnP Device Architecture §2).
+//! The description of a device: its services and their URLs (UPnP Device Architecture §2).
 
 use super::Url;
 use super::scpd::{COMMON_INTERFACE, IP_CONNECTION};
 use super::xml::{Element, escape};
 
-/// What is told of a gateway.
+/// The description of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// What people call it.
+    /// The name for people.
     pub name: String,
     /// Its unique name, without `uuid:`.
     pub uuid: String,
@@ -15,16 +15,16 @@ pub struct Description {
     pub version: u8,
 }
 
-/// A service of a device, as its description has it.
+/// A service of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Its type, such as `urn:schemas-upnp-org:service:WANIPConnection:1`.
     pub kind: String,
-    /// Where to post calls to.
+    /// The URL for calls.
     pub control: Url,
 }
 
-/// Bytes are no description.
+/// An error: the bytes are not a device description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the description of a device")]
 pub struct DescriptionError;
@@ -42,7 +42,7 @@ impl Description {
         format!("{SERVICE}WANIPConnection:{}", self.version)
     }
 
-    /// Returns everything of it that can be searched, as type and unique name.
+    /// Returns every search target of the device, as type and unique name.
     #[must_use]
     pub fn targets(&self) -> Vec<(String, String)> {
         let devices = [
@@ -65,7 +65,7 @@ impl Description {
         targets
     }
 
-    /// Returns the unique name of the device itself or of one of those in it, numbered from one.
+    /// Returns the unique name of the device, or of an embedded device, numbered from one.
     #[must_use]
     pub fn udn(&self, number: u8) -> String {
         let stem = self.uuid.get(..self.uuid.len().saturating_sub(2));
@@ -123,10 +123,10 @@ impl Description {
     }
 }
 
-/// Reads where the services of a device are asked, from the description that was at `base`.
+/// Reads the services of a device from the description at `base`.
 ///
 /// # Errors
-/// Fails on bytes that are no description.
+/// Fails when the bytes are not a description.
 pub fn services(bytes: &[u8], base: &Url) -> Result<Vec<Service>, DescriptionError> {
     let root = Element::parse(bytes).map_err(|_| DescriptionError)?;
     if root.name != "root" {
@@ -145,11 +145,11 @@ pub fn services(bytes: &[u8], base: &Url) -> Result<Vec<Service>, DescriptionErr
     Ok(services.collect())
 }
 
-/// Where the description is.
+/// The path of the description.
 pub const ROOT: &str = "/rootDesc.xml";
-/// Where WANIPConnection is asked.
+/// The control path of WANIPConnection.
 pub const CONTROL_IP: &str = "/ctl/IPConn";
-/// Where WANCommonInterfaceConfig is asked.
+/// The control path of WANCommonInterfaceConfig.
 pub const CONTROL_COMMON: &str = "/ctl/CmnIfCfg";
 const SCPD_IP: &str = "/WANIPCn.xml";
 const SCPD_COMMON: &str = "/WANCfg.xml";

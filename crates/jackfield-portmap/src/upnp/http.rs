@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as UPnP needs: one request and one response on a connection.
+//! The part of HTTP/1.1 that UPnP needs: one request and one response on a connection.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use std::borrow::Cow;
 pub struct Request {
     /// `GET`, `POST`, `M-SEARCH`, `NOTIFY`.
     pub method: String,
-    /// What is asked for.
+    /// The request target.
     pub path: String,
     /// Header fields, their names in lower case.
     pub headers: HeaderFields,
-    /// What comes with it.
+    /// The body.
     pub body: Vec<u8>,
 }
 
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// 200 and its kin.
+    /// The status code.
     pub status: u16,
     /// Header fields, their names in lower case.
     pub headers: HeaderFields,
-    /// What was asked for.
+    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -30,14 +30,14 @@ pub struct Response {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeaderFields(pub Vec<(String, String)>);
 
-/// How far the reading of a message has come.
+/// The progress of reading a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress<T> {
     /// More bytes are needed.
     Partial,
-    /// The message is whole.
+    /// The message is complete.
     Complete(T),
-    /// It will never be one; a server says so with this status.
+    /// The bytes can never become a message; a server answers with this status.
     Invalid(u16),
 }
 
@@ -69,7 +69,7 @@ impl HeaderFields {
         text.push_str("\r\n");
     }
 
-    /// Returns how long the body is to be; a field that makes no sense is an error.
+    /// Returns the length of the body; an error if the field is invalid.
     fn length(&self) -> Result<Option<usize>, ()> {
         match self.get("content-length") {
             Some(text) => text.parse().map(Some).map_err(|_| ()),
@@ -79,7 +79,7 @@ impl HeaderFields {
 }
 
 impl Request {
-    /// Reads a request, as far as it has come. A body has to have its length told.
+    /// Reads a request from the bytes received so far. A body needs a `Content-Length`.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Progress<Self> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
@@ -117,8 +117,8 @@ impl Request {
         })
     }
 
-    /// Returns whether the head is there and the sender waits for leave to send the body
-    /// ([RFC 9110 §10.1.1](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1)).
+    /// Returns whether the head is complete and the client waits for `100 Continue` before it
+    /// sends the body ([RFC 9110 §10.1.1](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1)).
     #[must_use]
     pub fn waits_for_leave(bytes: &[u8]) -> bool {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
@@ -146,7 +146,8 @@ impl Request {
 }
 
 impl Response {
-    /// Reads a response, as far as it has come; `ended` says that nothing more will.
+    /// Reads a response from the bytes received so far; `ended` says that the connection has
+    /// ended.
     #[must_use]
     pub fn read(bytes: &[u8], ended: bool) -> Progress<Self> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
@@ -202,8 +203,8 @@ impl Response {
     }
 }
 
-/// Puts a body together that came in pieces ([RFC 9112 §7.1](https://www.rfc-editor.org/rfc/rfc9112#section-7.1));
-/// `None` while pieces are missing.
+/// Decodes a chunked body ([RFC 9112 §7.1](https://www.rfc-editor.org/rfc/rfc9112#section-7.1));
+/// `None` while chunks are missing.
 fn dechunk(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, ()> {
     let mut body = Vec::new();
     loop {
@@ -218,7 +219,7 @@ fn dechunk(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, ()> {
                     return Ok(None);
                 };
                 body.extend(piece);
-                // Each piece ends with a line end.
+                // Each chunk ends with a line break.
                 let Some(rest) = bytes.get(at + size + 2..) else {
                     return Ok(None);
                 };
@@ -249,9 +250,10 @@ fn reason(status: u16) -> &'static str {
 
 const FIELDS: usize = 48;
 const LONGEST_HEAD: usize = 8192;
-/// Bodies of gateways are descriptions and lists of mappings; this is several times the longest known.
+/// The longest body. Gateways send descriptions and lists of mappings; this is several times the
+/// longest known.
 const LONGEST_BODY: usize = 512 * 1024;
-/// How many bytes of a message are read before it is whole, at most.
+/// The longest message, in bytes.
 pub const LONGEST: usize = LONGEST_HEAD + 2 * LONGEST_BODY;
 
 #[cfg(test)]

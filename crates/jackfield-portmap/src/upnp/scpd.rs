@@ -1,13 +1,15 @@
-//! Which actions the services have, as their descriptions say (UPnP Device Architecture §2.5).
+//! The service descriptions, which list actions and their arguments (UPnP Device Architecture
+//! §2.5).
 
-/// What a service can be asked.
+/// The description of a service.
 #[derive(Debug)]
 pub(super) struct Scpd {
     actions: &'static [ActionLine],
     variables: &'static [Variable],
 }
 
-/// An action: its name, since which version it is there, what goes in and what comes out, each with its variable.
+/// An action: its name, the version that introduced it, its input and output arguments, each with
+/// its state variable.
 #[derive(Debug)]
 struct ActionLine {
     name: &'static str,
@@ -16,12 +18,12 @@ struct ActionLine {
     out: &'static [(&'static str, &'static str)],
 }
 
-/// A state variable: its name, its type, and the values that it can have where they are few.
+/// A state variable: its name, its type, and its allowed values if there are few.
 #[derive(Debug)]
 struct Variable(&'static str, &'static str, &'static [&'static str]);
 
 impl Scpd {
-    /// Writes the description of the service.
+    /// Writes the description of the service as XML.
     pub(super) fn encode(&self, version: u8) -> Vec<u8> {
         let mut text = "<?xml version=\"1.0\"?>\r\n<scpd xmlns=\"urn:schemas-upnp-org:service-1-0\"><specVersion>\
              <major>1</major><minor>0</minor></specVersion><actionList>"
@@ -188,7 +190,7 @@ pub(super) const IP_CONNECTION: Scpd = Scpd {
     ],
 };
 
-/// The service that tells about the link.
+/// The service that reports about the link.
 pub(super) const COMMON_INTERFACE: Scpd = Scpd {
     actions: &[
         action(

@@ -1,22 +1,23 @@
-//! SOAP as UPnP has it: the call of an action, and what came of it (UPnP Device Architecture §3.2).
+//! The part of SOAP that UPnP uses: calls of actions and their results (UPnP Device Architecture
+//! §3.2).
 
 use std::fmt::Write;
 
 use super::UpnpError;
 use super::xml::{Element, escape};
 
-/// The call of an action or its result, with arguments in order.
+/// The call of an action, or its result, with arguments in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The type of the service that it belongs to; what is read has none, for it is in the HTTP head.
+    /// The type of the service; empty in a message that was read, because the HTTP header has it.
     pub service: String,
-    /// The action's name; that of a result ends with `Response`.
+    /// The name of the action; in a result it ends with `Response`.
     pub name: String,
     /// Names and values.
     pub arguments: Vec<(String, String)>,
 }
 
-/// Bytes are no SOAP message.
+/// An error: the bytes are not a SOAP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a SOAP message")]
 pub struct SoapError;
@@ -31,10 +32,10 @@ impl Message {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Reads the body of a call or of its result. A fault is the inner result.
+    /// Reads the body of a call or a result. A fault is the inner result.
     ///
     /// # Errors
-    /// Fails on bytes that are neither.
+    /// Fails when the bytes are neither.
     pub fn decode(bytes: &[u8]) -> Result<Result<Self, UpnpError>, SoapError> {
         let root = Element::parse(bytes).map_err(|_| SoapError)?;
         let body = Some(&root)
@@ -57,7 +58,7 @@ impl Message {
         }))
     }
 
-    /// Writes the body of a call or of its result.
+    /// Writes the body of a call or a result.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut text = format!(
@@ -74,7 +75,7 @@ impl Message {
     }
 }
 
-/// Writes the body that says why an action was not done.
+/// Writes the body of a fault.
 #[must_use]
 pub fn fault(error: UpnpError) -> Vec<u8> {
     let (code, name) = (error.0, error.name());
@@ -86,7 +87,7 @@ pub fn fault(error: UpnpError) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads the header field that says which action of which service is called.
+/// Reads the `SOAPAction` field: the service and the action.
 #[must_use]
 pub fn parse_action_header(text: &str) -> Option<(&str, &str)> {
     text.trim().trim_matches('"').rsplit_once('#')

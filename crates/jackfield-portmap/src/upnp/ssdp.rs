@@ -1,27 +1,27 @@
-//! SSDP: how devices are searched and say that they are there (UPnP Device Architecture §1).
+//! SSDP: searches for devices and their advertisements (UPnP Device Architecture §1).
 
 use super::Url;
 use super::http::{HeaderFields, Progress, Request, Response};
 
-/// Whoever is this, answer.
+/// A search for devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// What is searched: a device or service type, a device, `upnp:rootdevice` or `ssdp:all`.
+    /// The search target: a device or service type, a device, `upnp:rootdevice` or `ssdp:all`.
     pub target: String,
-    /// How many seconds an answer may take.
+    /// The longest delay of an answer, in seconds.
     pub max_wait: u8,
 }
 
-/// Here I am, in answer to a search or to everybody.
+/// An advertisement of a device: the answer to a search, or a multicast notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advertisement {
-    /// What is here.
+    /// The target that it advertises.
     pub target: String,
-    /// The device's unique name, and the target again.
+    /// The unique name of the device, followed by the target.
     pub usn: String,
-    /// Where its description is; absent when it says goodbye.
+    /// The URL of the description; `None` when the device goes.
     pub location: Option<Url>,
-    /// For how many seconds this can be relied on.
+    /// How long the advertisement is valid, in seconds.
     pub max_age: u32,
 }
 
@@ -37,7 +37,7 @@ impl Search {
             .get("man")
             .is_some_and(|man| man.trim_matches('"') == "ssdp:discover");
         let target = request.headers.get("st")?.to_owned();
-        // A unicast search has no time to wait; it is answered at once.
+        // A unicast search has no MX field: it is answered at once.
         let max_wait = request.headers.get("mx").and_then(|mx| mx.parse().ok());
         (request.method == "M-SEARCH" && request.path == "*" && discovers).then(|| Self {
             target,
@@ -65,7 +65,7 @@ impl Search {
 }
 
 impl Advertisement {
-    /// Reads the answer to a search, or an announcement.
+    /// Reads the answer to a search, or a notification.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if let Progress::Complete(response) = Response::read(bytes, true)
@@ -115,7 +115,7 @@ impl Advertisement {
         .write()
     }
 
-    /// Writes an announcement; a goodbye without a location.
+    /// Writes a notification: `ssdp:alive`, or `ssdp:byebye` without a location.
     #[must_use]
     pub fn encode_notify(&self, server: &str) -> Vec<u8> {
         let mut headers = self.fields("nt", server);

@@ -1,12 +1,14 @@
+//! The URLs of gateways.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// An address on the web that names no host but an address: all that gateways have.
+/// An `http` URL whose host is an address. URLs of gateways have no other hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Url {
-    /// Where to connect to.
+    /// The address and port to connect to.
     pub host: SocketAddr,
-    /// What to ask for; begins with a slash.
+    /// The path; it begins with a slash.
     pub path: String,
 }
 
@@ -31,7 +33,7 @@ impl Url {
         Self::checked(host, path)
     }
 
-    /// Returns what another URL, absolute or not, means in a document that came from this one.
+    /// Resolves a URL, absolute or relative, that a document from this URL contains.
     #[must_use]
     pub fn join(&self, text: &str) -> Option<Self> {
         let text = text.trim();
@@ -47,7 +49,8 @@ impl Url {
         Self::checked(self.host, &path)
     }
 
-    /// A path goes into a request line, where spaces and line ends would make it another request.
+    /// A path becomes part of a request line. A space or line break in it would make another
+    /// request of it.
     fn checked(host: SocketAddr, path: &str) -> Option<Self> {
         let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
         (plain && path.starts_with('/') && path.len() <= LONGEST).then(|| Self {
@@ -63,7 +66,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// Reads an address without a port, in brackets if it is IPv6.
+/// Reads an address without a port; IPv6 is in brackets.
 fn bare(text: &str) -> Option<IpAddr> {
     match text.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']')?.parse().ok().map(IpAddr::V6),

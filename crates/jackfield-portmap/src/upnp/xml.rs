@@ -1,7 +1,9 @@
+//! The part of XML that device descriptions and SOAP need.
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-/// An element of an XML document: its name without prefix, its own text, and the elements in it.
+/// An element of an XML document: its name without prefix, its own text, and its child elements.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Element {
     pub(crate) name: String,
@@ -9,7 +11,7 @@ pub(crate) struct Element {
     pub(crate) children: Vec<Self>,
 }
 
-/// Bytes are no XML, or no XML that is taken here.
+/// An error: the bytes are not XML, or are XML that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the XML of a device")]
 pub(crate) struct XmlError;
@@ -17,8 +19,9 @@ pub(crate) struct XmlError;
 impl Element {
     /// Reads a document.
     ///
-    /// Entities other than the five of XML, document types, more than [`DEEPEST`] levels and more than [`MOST`] elements
-    /// are refused: no document of a device has them, and those of attackers do.
+    /// Documents with entities other than the five of XML, document types, more than [`DEEPEST`]
+    /// levels or more than [`MOST`] elements are refused. No device sends them; attackers do, to
+    /// exhaust memory.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, XmlError> {
         let text = std::str::from_utf8(bytes).map_err(|_| XmlError)?;
         let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
@@ -75,17 +78,17 @@ impl Element {
         })
     }
 
-    /// Returns the first element of a name in this one.
+    /// Returns the first child element with a name.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Returns the text of the first element of a name in this one, without space around it.
+    /// Returns the text of the first child element with a name, trimmed.
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.trim())
     }
 
-    /// Finds every element of a name, at whatever depth.
+    /// Returns every element with a name, at any depth.
     pub(crate) fn all<'a>(&'a self, name: &str, found: &mut Vec<&'a Self>) {
         for child in &self.children {
             if child.name == name {
@@ -104,10 +107,10 @@ fn append(open: &mut [Element], text: &str) {
     }
 }
 
-/// Writes text so that it can stand in an element; what XML has no way to say is left out.
+/// Escapes text for an element; characters that XML cannot express are dropped.
 pub(crate) fn escape(text: &str) -> String {
     let text: String = text.chars().filter(is_char).collect();
-    // A carriage return would be read as a line feed.
+    // A parser reads a bare carriage return as a line feed.
     quick_xml::escape::escape(&text).replace('\r', "&#13;")
 }
 

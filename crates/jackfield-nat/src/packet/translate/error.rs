@@ -1,11 +1,12 @@
-//! ICMP errors ([RFC 7915 §4.2, §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2)).
+//! Translates ICMP errors and the packets quoted in them ([RFC 7915 §4.2,
+//! §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2)).
 
 use super::{Header, TranslateError, header, transport};
 use crate::Endpoint;
 use crate::packet::bytes::{put, u8_at, u16_at, u32_at};
 use crate::packet::{Headers, Packet, build, protocol};
 
-/// A packet quoted in an error, and its ends in the other version.
+/// A packet quoted in an error, with its ends in the other IP version.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quote {
     pub(crate) headers: Headers,
@@ -13,11 +14,12 @@ pub(crate) struct Quote {
     pub(crate) destination: Endpoint,
 }
 
-/// Builds an error of the other IP version, quoted packet and all; `None` when it has no such error.
+/// Builds the error of the other IP version with its quoted packet; returns `None` when that
+/// version has no such error.
 ///
-/// `mtu` is that of the links on both sides, above which no packet is said to fit. Extensions
-/// ([RFC 4884](https://www.rfc-editor.org/rfc/rfc4884)) go along where the other version's error
-/// has a place for them and they fit.
+/// `mtu` is that of the links on both sides; the error never states a larger one. Extensions
+/// ([RFC 4884](https://www.rfc-editor.org/rfc/rfc4884)) are kept where the error of the
+/// other version has a place for them and they fit.
 pub(crate) fn error(
     bytes: &[u8],
     headers: &Headers,
@@ -48,8 +50,8 @@ pub(crate) fn error(
     Some(packet)
 }
 
-/// Returns the part of an error that is the packet it is about: all of it, or as much as its
-/// length field says, and the extension behind that.
+/// Returns the quoted packet of an error, as long as the length field states, and the extension
+/// behind it.
 fn parts(message: &[u8], v4: bool) -> (&[u8], &[u8]) {
     let kind = u8_at(message, 0).unwrap_or(0);
     let length = match (v4, kind) {
@@ -173,16 +175,16 @@ fn start(kind: u8, code: u8, rest: u32) -> [u8; 8] {
     [kind, code, 0, 0, a, b, c, d]
 }
 
-/// Returns what to try when a router does not say what would have fitted a packet of `length` bytes
-/// ([RFC 1191 §7](https://www.rfc-editor.org/rfc/rfc1191#section-7)).
+/// Returns the MTU to try when a router does not state the one that a packet of `length` bytes
+/// exceeded ([RFC 1191 §7](https://www.rfc-editor.org/rfc/rfc1191#section-7)).
 fn plateau(length: u16) -> u32 {
     const PLATEAUS: [u32; 10] = [32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
     let fits = |mtu: &u32| *mtu < u32::from(length);
     PLATEAUS.into_iter().find(|mtu| fits(mtu)).unwrap_or(68)
 }
 
-/// Returns which byte of an IPv6 header says what a byte of an IPv4 header says
-/// ([RFC 7915 §4.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2), figure 3).
+/// Returns the offset in an IPv6 header of the field at an offset in an IPv4 header ([RFC 7915
+/// §4.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2), figure 3).
 fn pointer_in_v6(pointer: u8) -> Option<u32> {
     match pointer {
         0 | 1 => Some(u32::from(pointer)),
@@ -195,8 +197,8 @@ fn pointer_in_v6(pointer: u8) -> Option<u32> {
     }
 }
 
-/// Returns which byte of an IPv4 header says what a byte of an IPv6 header says
-/// ([RFC 7915 §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-5.2), figure 6).
+/// Returns the offset in an IPv4 header of the field at an offset in an IPv6 header ([RFC 7915
+/// §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-5.2), figure 6).
 fn pointer_in_v4(pointer: u32) -> Option<u8> {
     match pointer {
         0 => Some(0),

@@ -1,20 +1,23 @@
+//! Replaces IP headers by those of the other version.
+
 use super::TranslateError;
 use crate::Address;
 use crate::packet::bytes::{put, put_u16, u8_at};
 use crate::packet::source_route::{SourceRoute, segments_left, source_route};
 use crate::packet::{Headers, Packet, build, protocol};
 
-/// What a new IP header says that the old one does not.
+/// The fields of the new IP header that the old one does not determine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
     pub(crate) source: Address,
     pub(crate) destination: Address,
     pub(crate) ttl: u8,
-    /// The identification of an IPv4 packet that was no fragment.
+    /// The identification of an IPv4 packet that is not a fragment.
     pub(crate) id: u16,
 }
 
-/// Returns how long the IP header will be in the other version, with the fragment header that an IPv4 fragment gets.
+/// Returns the length of the IP header in the other version. An IPv4 fragment gets a fragment
+/// header.
 pub(crate) fn header_length(headers: &Headers) -> usize {
     match (headers.is_v4(), headers.fragment.is_some()) {
         (true, true) => 48,
@@ -23,8 +26,8 @@ pub(crate) fn header_length(headers: &Headers) -> usize {
     }
 }
 
-/// Puts a header of the other IP version in front of a packet's data in place of its own
-/// ([RFC 7915 §4.1, §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
+/// Replaces the IP header of a packet by one of the other version ([RFC 7915 §4.1,
+/// §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
 pub(crate) fn header(
     packet: &mut Packet<'_>,
     headers: &Headers,
@@ -45,7 +48,7 @@ pub(crate) fn header(
     }
 }
 
-/// The longest header that is built here: of IPv6, with a fragment header.
+/// The longest header that is built: IPv6 with a fragment header.
 type Buffer = ([u8; 48], usize);
 
 fn to_v6(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
@@ -93,7 +96,8 @@ fn to_v4(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
             let more = if fragment.more { 0x2000 } else { 0 };
             (fragment.id as u16, more | (fragment.offset / 8) as u16)
         }
-        // Whoever sends no more than fits every IPv6 link need not know of smaller links behind the translator.
+        // RFC 7915 §5.1: packets that fit every IPv6 link may be fragmented behind the translator,
+        // whose sender would ignore an error about a smaller MTU than IPv6 has.
         None if length <= 1260 => (new.id, 0),
         None => (new.id, 0x4000),
     };

@@ -1,3 +1,5 @@
+//! Translates transport headers to the other IP version.
+
 use super::TranslateError;
 use crate::Endpoint;
 use crate::packet::bytes::{put, put_u16, u16_at};
@@ -5,10 +7,11 @@ use crate::packet::checksum::{self, Delta};
 use crate::packet::rewrite::{transport_checksum_at, update_transport_checksum};
 use crate::packet::{Headers, Transport, build, protocol};
 
-/// Gives a packet the ports, the ICMP type and the checksum that it has between these endpoints of the other IP version;
-/// its IP header stays as it is.
+/// Writes the ports, the ICMP type and the checksum that a packet has between two endpoints of the
+/// other IP version. Its IP header stays as it is.
 ///
-/// The identifier of an ICMP query is the port of its inside end: the source of IPv6, the destination of IPv4.
+/// The identifier of an ICMP query is the port of its inside end: the source in IPv6, the
+/// destination in IPv4.
 pub(crate) fn transport(
     bytes: &mut [u8],
     headers: &Headers,
@@ -69,7 +72,8 @@ fn compute(
     if headers.fragment.is_some() {
         return Err(TranslateError::Untranslatable);
     }
-    // A packet quoted in an error is cut short; its checksum is nobody's to check, so it stays out.
+    // A packet quoted in an error is cut short, and nobody checks its checksum, so the field stays
+    // as it is.
     if let Some(packet) = bytes.get_mut(..headers.length) {
         build::fill_transport_checksum(
             packet,
@@ -82,7 +86,7 @@ fn compute(
     Ok(())
 }
 
-/// Turns an echo message of one version into the other's; the other queries exist in IPv4 only.
+/// Translates an echo message. The other queries exist in IPv4 only.
 fn query(
     bytes: &mut [u8],
     headers: &Headers,
@@ -95,7 +99,7 @@ fn query(
     let at = headers.transport_at;
     let (Some(old_type), Some(old_id), false) = (u16_at(bytes, at), u16_at(bytes, at + 4), partial)
     else {
-        // ICMPv6 covers its length, which no fragment knows.
+        // The ICMPv6 checksum covers the length of the message, which a fragment does not know.
         return Err(TranslateError::Untranslatable);
     };
     let [kind, code] = old_type.to_be_bytes();
