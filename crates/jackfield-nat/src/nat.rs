@@ -200,11 +200,13 @@ impl Nat {
     }
 
     /// Returns the counters of forwarded, held and dropped packets.
+    #[must_use] 
     pub fn counters(&self) -> &NatCounters {
         &self.counters
     }
 
     /// Returns the configuration.
+    #[must_use] 
     pub fn config(&self) -> &NatConfig {
         &self.config
     }

@@ -62,6 +62,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Returns the packet's bytes.
+    #[must_use] 
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }

@@ -137,6 +137,7 @@ enum Refusal {
 
 impl Proxy {
     /// Creates a proxy.
+    #[must_use] 
     pub fn new(config: ProxyConfig) -> Self {
         Self {
             config,
@@ -149,6 +150,7 @@ impl Proxy {
     }
 
     /// Returns the counters.
+    #[must_use] 
     pub fn counters(&self) -> ProxyCounters {
         self.counters
     }
