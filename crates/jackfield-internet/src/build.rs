@@ -186,7 +186,7 @@ impl World {
     }
 
     /// Returns the NAT core of a NAT.
-    #[must_use] 
+    #[must_use]
     pub fn nat_of(&self, nat: NatBox) -> Option<&Nat> {
         match &self.nodes.get(nat.node.0)?.kind {
             NodeKind::Nat { nat, .. } => Some(nat),

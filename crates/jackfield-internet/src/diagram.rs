@@ -17,7 +17,7 @@ impl World {
     ///     0.000     |                   |----UDP 5 B------->|
     ///     9.000     |                   X drop: filtered    |
     /// ```
-    #[must_use] 
+    #[must_use]
     pub fn diagram(&self) -> String {
         let mut text = format!("{:>10}   ", "ms");
         for node in &self.nodes {

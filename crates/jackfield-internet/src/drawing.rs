@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Draws the trace as SVG; see [`World::drawing`] for options.
-    #[must_use] 
+    #[must_use]
     pub fn diagram_svg(&self) -> String {
         self.drawing().svg()
     }
@@ -59,7 +59,7 @@ impl World {
 
 impl Drawing<'_> {
     /// Sets the title.
-    #[must_use] 
+    #[must_use]
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.to_owned();
         self
@@ -78,7 +78,7 @@ impl Drawing<'_> {
     }
 
     /// Adds a line of text before the events from `at` on, a time since the world began.
-    #[must_use] 
+    #[must_use]
     pub fn note(mut self, at: Duration, text: &str) -> Self {
         self.notes.push((at, text.to_owned()));
         self

@@ -49,3 +49,8 @@ pub use site::{Place, Site, UnknownSite};
 pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};
 pub use trace::{HopOutcome, Trace, TraceEvent, TraceKind};
 pub use world::{HostId, InterfaceId, NetworkId, NodeId, World};
+
+// The code of the README is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

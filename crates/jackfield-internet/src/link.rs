@@ -52,7 +52,7 @@ impl Loss {
     };
 
     /// Each packet gets lost with the same chance, in parts of a million.
-    #[must_use] 
+    #[must_use]
     pub const fn even(parts: u32) -> Self {
         Self {
             good: parts,
@@ -61,7 +61,7 @@ impl Loss {
     }
 
     /// Losses come in bursts of about `length` packets and make up `parts` of a million.
-    #[must_use] 
+    #[must_use]
     pub fn bursts(parts: u32, length: u32) -> Self {
         let to_good = MILLION / length.max(1);
         let parts = parts.min(MILLION - 1);
@@ -102,7 +102,7 @@ impl Default for Link {
 
 impl Link {
     /// Returns a link that does nothing but delay.
-    #[must_use] 
+    #[must_use]
     pub fn latency(latency: Duration) -> Self {
         Self {
             latency,
@@ -110,8 +110,8 @@ impl Link {
         }
     }
 
-    /// Returns whether the link delays all packets alike and does nothing else to them, so that it
-    /// does not matter whether several packets cross it as one.
+    /// Returns whether the link delays all packets alike and does nothing else to them, so that it does not matter
+    /// whether several packets cross it as one.
     #[must_use]
     pub fn only_delays(&self) -> bool {
         let Self {
@@ -159,7 +159,7 @@ pub enum Passage {
 
 impl Pipe {
     /// Returns a pipe that no packet has passed yet.
-    #[must_use] 
+    #[must_use]
     pub fn new(link: Link) -> Self {
         Self {
             link,

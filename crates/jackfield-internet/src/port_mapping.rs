@@ -23,7 +23,7 @@ impl World {
     }
 
     /// Returns the port mapping gateway of a NAT.
-    #[must_use] 
+    #[must_use]
     pub fn gateway_of(&self, nat: NatBox) -> Option<&Gateway> {
         self.gateways.get(&nat.node)
     }

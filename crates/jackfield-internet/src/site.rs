@@ -73,7 +73,7 @@ impl Site {
     ];
 
     /// Returns the name of the site in files and on command lines.
-    #[must_use] 
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -93,7 +93,7 @@ impl Site {
 
     /// Returns the configurations of the NATs and firewalls in front of the host, innermost first,
     /// without addresses.
-    #[must_use] 
+    #[must_use]
     pub fn chain(self) -> Vec<NatConfig> {
         let nat = |profile: Profile| profile.config(&[]);
         match self {

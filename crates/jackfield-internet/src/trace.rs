@@ -68,14 +68,14 @@ pub struct Trace {
 
 impl Trace {
     /// Returns all events, in order.
-    #[must_use] 
+    #[must_use]
     pub fn events(&self) -> &[TraceEvent] {
         &self.events
     }
 
     /// Writes one line for each event, with every byte of the packet. Two worlds are equal if
     /// these texts are.
-    #[must_use] 
+    #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for event in &self.events {

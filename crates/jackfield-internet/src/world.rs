@@ -115,7 +115,7 @@ struct Arrival {
 
 impl World {
     /// Creates an empty world that begins at `start`; everything random in it comes from `seed`.
-    #[must_use] 
+    #[must_use]
     pub fn new(start: Instant, seed: u64) -> Self {
         Self {
             start,
@@ -133,7 +133,7 @@ impl World {
     }
 
     /// Returns the time in the world.
-    #[must_use] 
+    #[must_use]
     pub fn now(&self) -> Instant {
         self.now
     }
@@ -184,14 +184,14 @@ impl World {
     }
 
     /// Returns the time of the next event.
-    #[must_use] 
+    #[must_use]
     pub fn next_event(&self) -> Option<Instant> {
         let arrival = self.arrivals.peek().map(|Reverse(arrival)| arrival.at);
         arrival.into_iter().chain(self.timers.next()).min()
     }
 
     /// Returns the trace.
-    #[must_use] 
+    #[must_use]
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -202,7 +202,7 @@ impl World {
     }
 
     /// Returns the program on a host, if it is a `T`.
-    #[must_use] 
+    #[must_use]
     pub fn app<T: App>(&self, host: HostId) -> Option<&T> {
         let app: &dyn std::any::Any = self.host_of(host)?.app.as_ref();
         app.downcast_ref()
@@ -234,7 +234,7 @@ impl World {
     }
 
     /// Returns the addresses of a host, on all interfaces that are up.
-    #[must_use] 
+    #[must_use]
     pub fn addresses(&self, host: HostId) -> Vec<IpAddr> {
         let mine = self
             .interfaces

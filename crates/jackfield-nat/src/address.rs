@@ -25,31 +25,31 @@ impl Address {
     }
 
     /// Returns the IPv4 address with these 32 bits.
-    #[must_use] 
+    #[must_use]
     pub const fn v4(bits: u32) -> Self {
         Self::from_bits(V4_MAPPED | bits as u128)
     }
 
     /// Returns the IPv6 address with these 128 bits.
-    #[must_use] 
+    #[must_use]
     pub const fn v6(bits: u128) -> Self {
         Self::from_bits(bits)
     }
 
     /// Returns whether this is an IPv4 address.
-    #[must_use] 
+    #[must_use]
     pub const fn is_v4(self) -> bool {
         self.high == 0 && self.low >> 32 == 0xffff
     }
 
     /// Returns the 32 bits of an IPv4 address.
-    #[must_use] 
+    #[must_use]
     pub fn to_v4(self) -> Option<u32> {
         self.is_v4().then_some(self.low as u32)
     }
 
     /// Returns all 128 bits; an IPv4 address is in its IPv4-mapped form.
-    #[must_use] 
+    #[must_use]
     pub const fn bits(self) -> u128 {
         (self.high as u128) << 64 | self.low as u128
     }
@@ -170,7 +170,7 @@ pub struct Prefix {
 impl Prefix {
     /// Returns the prefix of `length` bits that contains `ip`; `None` if `length` is too long for
     /// the family.
-    #[must_use] 
+    #[must_use]
     pub fn new(ip: IpAddr, length: u8) -> Option<Self> {
         let address = Address::from(ip);
         let most = if address.is_v4() { 32 } else { 128 };
@@ -190,26 +190,26 @@ impl Prefix {
     }
 
     /// Returns whether `address` is in the prefix.
-    #[must_use] 
+    #[must_use]
     pub fn contains(&self, address: Address) -> bool {
         address.is_v4() == self.address.is_v4()
             && address.bits() & Self::mask(self.address.is_v4(), self.length) == self.address.bits()
     }
 
     /// Returns the first address of the prefix.
-    #[must_use] 
+    #[must_use]
     pub fn address(&self) -> Address {
         self.address
     }
 
     /// Returns the number of fixed bits.
-    #[must_use] 
+    #[must_use]
     pub fn length(&self) -> u8 {
         self.length
     }
 
     /// Returns the first address for a machine: the one after the address of the network.
-    #[must_use] 
+    #[must_use]
     pub fn first_host(&self) -> IpAddr {
         let single = if self.address.is_v4() { 32 } else { 128 };
         Address::from_bits(self.address.bits() | u128::from(self.length < single)).into()

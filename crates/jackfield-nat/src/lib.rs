@@ -71,3 +71,8 @@ pub use nat::{
     DropReason, ForwardError, HoldReason, MappingView, Nat, NatCounters, Policy, RemoteFilter,
     Rule, Side, Translation, Transmit, Verdict,
 };
+
+// The code of the README is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -200,13 +200,13 @@ impl Nat {
     }
 
     /// Returns the counters of forwarded, held and dropped packets.
-    #[must_use] 
+    #[must_use]
     pub fn counters(&self) -> &NatCounters {
         &self.counters
     }
 
     /// Returns the configuration.
-    #[must_use] 
+    #[must_use]
     pub fn config(&self) -> &NatConfig {
         &self.config
     }

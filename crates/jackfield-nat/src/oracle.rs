@@ -55,7 +55,7 @@ pub struct Traits {
 
 impl Traits {
     /// Returns the traits of a NAT with this mapping and filtering and no other peculiarity.
-    #[must_use] 
+    #[must_use]
     pub const fn plain(mapping: Mapping, filtering: Filtering) -> Self {
         Self {
             mapping,
@@ -84,13 +84,13 @@ impl Traits {
     }
 
     /// Returns the traits of a NAT for UDP, for a host whose own ports are 1024 or above.
-    #[must_use] 
+    #[must_use]
     pub fn of(config: &NatConfig) -> Self {
         Self::of_protocol(config, Protocol::Udp)
     }
 
     /// Returns the traits of a NAT for TCP, for a host whose own ports are 1024 or above.
-    #[must_use] 
+    #[must_use]
     pub fn of_tcp(config: &NatConfig) -> Self {
         Self::of_protocol(config, Protocol::Tcp)
     }
@@ -172,7 +172,7 @@ impl Traits {
 ///
 /// An empty chain is a host with a public address. The chains share no NAT; see [`oracle_behind`]
 /// for those that do.
-#[must_use] 
+#[must_use]
 pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
     let mut seen = BTreeSet::new();
     for a in alternatives(a) {
@@ -191,7 +191,7 @@ pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
 ///
 /// `hairpins` says whether the innermost shared NAT hairpins with the external source. Two hosts
 /// without a NAT of their own are on one link, and their path is direct.
-#[must_use] 
+#[must_use]
 pub fn oracle_behind(a: &[Traits], b: &[Traits], shared: &[Traits], hairpins: bool) -> Path {
     let Some(meeting) = shared.first() else {
         return oracle(a, b);

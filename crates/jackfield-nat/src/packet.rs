@@ -62,7 +62,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Returns the packet's bytes.
-    #[must_use] 
+    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }

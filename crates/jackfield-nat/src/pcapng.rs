@@ -19,7 +19,7 @@ pub fn file_header<T: AsRef<str>>(interfaces: impl IntoIterator<Item = T>) -> Ve
 
 /// Returns the block of a packet that an interface saw at a time since 1970, with a comment of up
 /// to 64 KiB. Blocks are appended to the file.
-#[must_use] 
+#[must_use]
 pub fn packet_block(interface: u32, at: Duration, bytes: &[u8], comment: Option<&str>) -> Vec<u8> {
     let mut file = Vec::new();
     block(

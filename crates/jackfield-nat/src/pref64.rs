@@ -21,7 +21,7 @@ impl Prefix {
     /// assert_eq!(v6, Some("64:ff9b::c000:221".parse()?));
     /// # Ok::<(), std::net::AddrParseError>(())
     /// ```
-    #[must_use] 
+    #[must_use]
     pub fn embed(&self, ip: Ipv4Addr) -> Option<Ipv6Addr> {
         let v4 = u128::from(ip.to_bits());
         let placed = match self.split()? {
@@ -40,7 +40,7 @@ impl Prefix {
     ///
     /// Returns `None` when the address is not under the prefix, or the prefix has another length
     /// than [`Prefix::embed`] accepts.
-    #[must_use] 
+    #[must_use]
     pub fn extract(&self, ip: Ipv6Addr) -> Option<Ipv4Addr> {
         let bits = ip.to_bits();
         if !self.contains(ip.into()) {

@@ -69,25 +69,25 @@ impl Profile {
     };
 
     /// Returns the name of the profile on the command line.
-    #[must_use] 
+    #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
     /// Returns one line about what the profile stands for.
-    #[must_use] 
+    #[must_use]
     pub const fn about(&self) -> &'static str {
         self.about
     }
 
     /// Returns the requirements that the profile violates.
-    #[must_use] 
+    #[must_use]
     pub const fn deviations(&self) -> &'static [Deviation] {
         self.deviations
     }
 
     /// Returns whether the profile violates a requirement.
-    #[must_use] 
+    #[must_use]
     pub fn deviates(&self, wanted: Requirement) -> bool {
         self.deviations
             .iter()
@@ -95,7 +95,7 @@ impl Profile {
     }
 
     /// Returns the config of such a NAT with these external addresses.
-    #[must_use] 
+    #[must_use]
     pub fn config(&self, externals: &[IpAddr]) -> NatConfig {
         let mut config = NatConfig {
             externals: externals.to_vec(),

@@ -75,7 +75,7 @@ impl Gateway {
     ///
     /// The NAT needs an inside address; otherwise no host can reach the gateway. The seed
     /// determines the random ports.
-    #[must_use] 
+    #[must_use]
     pub fn new(now: Instant, config: GatewayConfig, nat: &Nat, seed: [u8; 32]) -> Self {
         let mut announcements = Announcer::default();
         announcements.begin(now);
@@ -248,13 +248,13 @@ impl Gateway {
     }
 
     /// Returns the counters.
-    #[must_use] 
+    #[must_use]
     pub fn counters(&self) -> &GatewayCounters {
         &self.counters
     }
 
     /// Returns the configuration.
-    #[must_use] 
+    #[must_use]
     pub fn config(&self) -> &GatewayConfig {
         &self.config
     }

@@ -140,3 +140,8 @@ impl Dialect {
 pub const SERVER_PORT: u16 = 5351;
 /// The UDP port on which hosts receive NAT-PMP and PCP announcements.
 pub const ANNOUNCE_PORT: u16 = 5350;
+
+// The code of the README is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

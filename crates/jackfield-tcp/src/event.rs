@@ -35,7 +35,7 @@ pub enum Event {
 
 impl Event {
     /// Returns the connection of the event.
-    #[must_use] 
+    #[must_use]
     pub fn connection(&self) -> ConnectionId {
         match self {
             Self::Connected { id, .. }

@@ -89,13 +89,13 @@ pub struct Stack {
 
 impl Stack {
     /// Creates a stack with these addresses; everything random comes from `seed`.
-    #[must_use] 
+    #[must_use]
     pub fn new(addresses: &[IpAddr], seed: [u8; 32]) -> Self {
         Self::with_limits(addresses, seed, StackLimits::default())
     }
 
     /// Creates a stack with other limits than the default.
-    #[must_use] 
+    #[must_use]
     pub fn with_limits(addresses: &[IpAddr], seed: [u8; 32], limits: StackLimits) -> Self {
         Self {
             addresses: addresses.to_vec(),
@@ -120,7 +120,7 @@ impl Stack {
     }
 
     /// Returns the addresses.
-    #[must_use] 
+    #[must_use]
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
@@ -229,7 +229,7 @@ impl Stack {
     }
 
     /// Returns when [`Stack::handle_timeout`] has something to do.
-    #[must_use] 
+    #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
@@ -300,14 +300,14 @@ impl Stack {
     }
 
     /// Returns how many received bytes of a connection wait to be read.
-    #[must_use] 
+    #[must_use]
     pub fn readable(&self, id: ConnectionId) -> usize {
         let connection = self.connections.get(&id);
         connection.map_or(0, |connection| connection.snapshot.readable)
     }
 
     /// Returns how many bytes [`Stack::send`] would take.
-    #[must_use] 
+    #[must_use]
     pub fn room(&self, id: ConnectionId) -> usize {
         let connection = self.connections.get(&id);
         connection.map_or(0, |connection| connection.snapshot.room)
@@ -319,13 +319,13 @@ impl Stack {
     }
 
     /// Returns the counters.
-    #[must_use] 
+    #[must_use]
     pub fn counters(&self) -> StackCounters {
         self.counters
     }
 
     /// Returns the limits.
-    #[must_use] 
+    #[must_use]
     pub fn limits(&self) -> &StackLimits {
         &self.limits
     }
@@ -679,3 +679,8 @@ fn is_one_host(address: IpAddr) -> bool {
 /// The dynamic ports of [RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6).
 const FIRST_EPHEMERAL_PORT: u16 = 49_152;
 const EPHEMERAL_PORTS: u16 = 16_384;
+
+// The code of the README is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,3 +1,5 @@
+//! Tests of pictures.
+
 use super::*;
 use crate::{Echo, Link};
 use jackfield_nat::profile::Profile;

@@ -11,7 +11,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Returns the credentials, if both protocols can carry them.
-    #[must_use] 
+    #[must_use]
     pub fn new(user: &[u8], password: &[u8]) -> Option<Self> {
         let fits = |part: &[u8]| (1..=255).contains(&part.len());
         (fits(user) && fits(password) && !user.contains(&b':')).then(|| Self {

@@ -62,7 +62,7 @@ pub enum HandshakeError {
 
 impl Handshake {
     /// Requests a tunnel by HTTP CONNECT; returns the first message.
-    #[must_use] 
+    #[must_use]
     pub fn http(target: Target, credentials: Option<Credentials>) -> (Self, Vec<u8>) {
         let request = ConnectRequest {
             target: target.clone(),
@@ -78,7 +78,7 @@ impl Handshake {
     ///
     /// For [`Command::UdpAssociate`] the target is the address that the client sends its datagrams
     /// from, all zeros if it does not know.
-    #[must_use] 
+    #[must_use]
     pub fn socks5(
         command: Command,
         target: Target,

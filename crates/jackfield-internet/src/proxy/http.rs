@@ -78,7 +78,7 @@ impl ConnectRequest {
     }
 
     /// Writes the request.
-    #[must_use] 
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let target = &self.target;
         let mut text = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
@@ -120,7 +120,7 @@ impl ConnectResponse {
     }
 
     /// Writes the header of a response.
-    #[must_use] 
+    #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
         let (reason, field) = match self.status {
             200 => ("Connection established", ""),

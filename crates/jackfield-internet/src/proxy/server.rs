@@ -1,3 +1,5 @@
+//! The proxy server.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -137,7 +139,7 @@ enum Refusal {
 
 impl Proxy {
     /// Creates a proxy.
-    #[must_use] 
+    #[must_use]
     pub fn new(config: ProxyConfig) -> Self {
         Self {
             config,
@@ -150,7 +152,7 @@ impl Proxy {
     }
 
     /// Returns the counters.
-    #[must_use] 
+    #[must_use]
     pub fn counters(&self) -> ProxyCounters {
         self.counters
     }

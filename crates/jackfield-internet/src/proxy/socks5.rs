@@ -93,7 +93,7 @@ impl Greeting {
     }
 
     /// Writes the greeting; methods past the 255th are left out.
-    #[must_use] 
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let methods = self.methods.get(..255).unwrap_or(&self.methods);
         let mut bytes = vec![VERSION, methods.len() as u8];
@@ -113,7 +113,7 @@ pub fn parse_choice(bytes: &[u8]) -> Parsed<u8> {
 }
 
 /// Writes the method that a server has chosen.
-#[must_use] 
+#[must_use]
 pub fn choice(method: u8) -> Vec<u8> {
     vec![VERSION, method]
 }
@@ -139,7 +139,7 @@ pub fn parse_credentials(bytes: &[u8]) -> Parsed<Credentials> {
 }
 
 /// Writes a name and a password.
-#[must_use] 
+#[must_use]
 pub fn credentials(credentials: &Credentials) -> Vec<u8> {
     let mut bytes = vec![CREDENTIALS_VERSION];
     for part in [&credentials.user, &credentials.password] {
@@ -160,7 +160,7 @@ pub fn parse_verdict(bytes: &[u8]) -> Parsed<bool> {
 }
 
 /// Writes whether the credentials were accepted.
-#[must_use] 
+#[must_use]
 pub fn verdict(right: bool) -> Vec<u8> {
     vec![CREDENTIALS_VERSION, u8::from(!right)]
 }
@@ -179,7 +179,7 @@ impl Request {
     }
 
     /// Writes the request.
-    #[must_use] 
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION, self.command.into(), 0];
         write_target(&mut bytes, &self.target);
@@ -198,7 +198,7 @@ impl Reply {
     }
 
     /// Writes the reply.
-    #[must_use] 
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION, self.code, 0];
         write_target(&mut bytes, &self.bound);
@@ -225,7 +225,7 @@ impl UdpHeader {
     }
 
     /// Writes the header.
-    #[must_use] 
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0, 0, self.fragment];
         write_target(&mut bytes, &self.target);

@@ -33,7 +33,7 @@ pub struct TargetError;
 
 impl HostName {
     /// Returns the name, if it is valid.
-    #[must_use] 
+    #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let long = (1..=255).contains(&name.len());
@@ -42,7 +42,7 @@ impl HostName {
     }
 
     /// Returns the name.
-    #[must_use] 
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

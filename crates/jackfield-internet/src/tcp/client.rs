@@ -60,14 +60,14 @@ impl TcpClient {
     }
 
     /// Sets the local port.
-    #[must_use] 
+    #[must_use]
     pub fn from_port(mut self, port: u16) -> Self {
         self.from_port = port;
         self
     }
 
     /// Leaves its half of the connection open after the request.
-    #[must_use] 
+    #[must_use]
     pub fn keep_open(mut self) -> Self {
         self.keeps_open = true;
         self
@@ -75,14 +75,14 @@ impl TcpClient {
 
     /// Connects through a tunnel: `to` is then a proxy, and `handshake` the conversation with it
     /// and its first message.
-    #[must_use] 
+    #[must_use]
     pub fn via_proxy(mut self, handshake: (Handshake, Vec<u8>)) -> Self {
         self.handshake = Some(handshake);
         self
     }
 
     /// Returns its connection, once it has started.
-    #[must_use] 
+    #[must_use]
     pub fn connection(&self) -> Option<ConnectionId> {
         self.connection
     }

@@ -119,7 +119,7 @@ impl Nat {
     }
 
     /// Returns the mapping at an outside endpoint, if that mapping is for all remotes.
-    #[must_use] 
+    #[must_use]
     pub fn mapping_at(&self, protocol: Protocol, external: Endpoint) -> Option<MappingView> {
         let id = self
             .table
@@ -129,7 +129,7 @@ impl Nat {
     }
 
     /// Returns whether an outside endpoint is neither mapped nor held down.
-    #[must_use] 
+    #[must_use]
     pub fn is_free(&self, protocol: Protocol, external: Endpoint) -> bool {
         let mapped = self
             .table
@@ -192,7 +192,7 @@ impl Nat {
     }
 
     /// Returns whether an inside endpoint has a flow to a remote one.
-    #[must_use] 
+    #[must_use]
     pub fn has_flow(&self, protocol: Protocol, internal: Endpoint, remote: Endpoint) -> bool {
         let key = super::key::FlowKey {
             protocol,

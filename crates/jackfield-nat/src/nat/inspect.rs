@@ -46,20 +46,20 @@ impl Nat {
     }
 
     /// Returns how many mappings there are.
-    #[must_use] 
+    #[must_use]
     pub fn mapping_count(&self) -> usize {
         self.table.mappings.len()
     }
 
     /// Returns how many flows there are. A flow is a mapping with one remote endpoint.
-    #[must_use] 
+    #[must_use]
     pub fn flow_count(&self) -> usize {
         self.table.flows.len()
     }
 
     /// Returns how often the NAT has lost its state. A port mapping gateway compares the number to
     /// notice that its leases are void.
-    #[must_use] 
+    #[must_use]
     pub fn resets(&self) -> u64 {
         self.resets
     }

@@ -33,7 +33,7 @@ pub struct Rule {
 
 impl Policy {
     /// Refuses all UDP.
-    #[must_use] 
+    #[must_use]
     pub fn no_udp() -> Self {
         Self {
             rules: vec![Rule::refuse(None, Protocol::Udp)],
@@ -42,7 +42,7 @@ impl Policy {
     }
 
     /// Refuses all UDP, and TCP from outside.
-    #[must_use] 
+    #[must_use]
     pub fn no_udp_no_incoming_tcp() -> Self {
         Self {
             rules: vec![
@@ -54,7 +54,7 @@ impl Policy {
     }
 
     /// Refuses everything but TCP from inside to ports 80 and 443.
-    #[must_use] 
+    #[must_use]
     pub fn web_only() -> Self {
         let web = |port| Rule {
             from: Some(Side::Inside),

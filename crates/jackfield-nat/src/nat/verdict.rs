@@ -13,7 +13,7 @@ pub enum Side {
 
 impl Side {
     /// Returns the opposite side.
-    #[must_use] 
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::Inside => Self::Outside,
@@ -195,13 +195,13 @@ impl NatCounters {
     }
 
     /// Returns how many packets were dropped for `reason`.
-    #[must_use] 
+    #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops.get(reason as usize).copied().unwrap_or(0)
     }
 
     /// Returns how many packets were dropped.
-    #[must_use] 
+    #[must_use]
     pub fn dropped_in_total(&self) -> u64 {
         self.drops.iter().sum()
     }

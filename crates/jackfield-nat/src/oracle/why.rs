@@ -15,7 +15,7 @@ use crate::Filtering;
 /// let text = why("ann", &nat(Profile::SYMMETRIC), "bob", &nat(Profile::PORT_RESTRICTED_CONE));
 /// assert!(text.starts_with("ann's NAT opens another port towards bob"));
 /// ```
-#[must_use] 
+#[must_use]
 pub fn why(a_name: &str, a: &[Traits], b_name: &str, b: &[Traits]) -> String {
     let (a, b) = (Side::new(a_name, a), Side::new(b_name, b));
     if let Some(blocked) = [&a, &b].into_iter().find(|side| side.is_blocked()) {

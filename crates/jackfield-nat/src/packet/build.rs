@@ -10,7 +10,7 @@ use crate::Address;
 pub const TTL: u8 = 64;
 
 /// Builds a UDP packet; both ends have to be of one family.
-#[must_use] 
+#[must_use]
 pub fn udp(source: SocketAddr, destination: SocketAddr, data: &[u8]) -> Vec<u8> {
     let mut segment = Vec::with_capacity(8 + data.len());
     segment.extend(source.port().to_be_bytes());
@@ -22,7 +22,7 @@ pub fn udp(source: SocketAddr, destination: SocketAddr, data: &[u8]) -> Vec<u8> 
 }
 
 /// Builds a TCP segment with sequence and acknowledgement numbers of zero.
-#[must_use] 
+#[must_use]
 pub fn tcp(source: SocketAddr, destination: SocketAddr, flags: TcpFlags, data: &[u8]) -> Vec<u8> {
     let mut segment = Vec::with_capacity(20 + data.len());
     segment.extend(source.port().to_be_bytes());
@@ -36,7 +36,7 @@ pub fn tcp(source: SocketAddr, destination: SocketAddr, flags: TcpFlags, data: &
 }
 
 /// Builds an ICMP or ICMPv6 echo request or reply.
-#[must_use] 
+#[must_use]
 pub fn echo(
     source: IpAddr,
     destination: IpAddr,
@@ -59,7 +59,7 @@ pub fn echo(
 }
 
 /// Builds an IP packet around a transport segment and fills in the segment's checksum.
-#[must_use] 
+#[must_use]
 pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> Vec<u8> {
     let (source, destination) = (Address::from(source), Address::from(destination));
     let mut packet = header(source, destination, protocol, segment.len());
@@ -70,7 +70,7 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> 
 }
 
 /// Builds an IP header for `length` bytes of data. IPv4 packets may be fragmented.
-#[must_use] 
+#[must_use]
 pub fn header(source: Address, destination: Address, protocol: u8, length: usize) -> Vec<u8> {
     match (source.to_v4(), destination.to_v4()) {
         (Some(source), Some(destination)) => {

@@ -7,7 +7,7 @@ use super::{Headers, TcpFlags, Transport};
 
 /// Describes a packet in one line, as a sequence diagram shows it: protocol, flags or type, and
 /// size of the data.
-#[must_use] 
+#[must_use]
 pub fn describe(bytes: &[u8]) -> String {
     let headers = match Headers::parse_quoted(bytes) {
         Ok(headers) => headers,

@@ -40,7 +40,7 @@ impl IcmpError {
     /// §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an error: about ICMP
     /// errors, fragments other than the first, packets whose source is not one host, and packets
     /// to several hosts. The exception is an IPv6 multicast that is too big.
-    #[must_use] 
+    #[must_use]
     pub fn about(self, from: Address, about: &[u8]) -> Option<Vec<u8>> {
         let headers = Headers::parse_quoted(about).ok()?;
         let silent = matches!(

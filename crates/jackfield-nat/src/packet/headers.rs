@@ -95,7 +95,7 @@ impl TcpFlags {
     pub const ACK: u8 = 0x10;
 
     /// Returns whether all of `flags` are set.
-    #[must_use] 
+    #[must_use]
     pub fn has(self, flags: u8) -> bool {
         self.0 & flags == flags
     }
@@ -159,14 +159,14 @@ impl Headers {
     }
 
     /// Returns whether this is an IPv4 packet.
-    #[must_use] 
+    #[must_use]
     pub fn is_v4(&self) -> bool {
         self.source.is_v4()
     }
 
     /// Returns the source address with its port or query identifier; `None` if the packet has
     /// neither.
-    #[must_use] 
+    #[must_use]
     pub fn source_endpoint(&self) -> Option<Endpoint> {
         let port = match self.transport {
             Transport::Udp { source, .. } | Transport::Tcp { source, .. } => source,
@@ -178,7 +178,7 @@ impl Headers {
 
     /// Returns the destination address with its port or query identifier; `None` if the packet has
     /// neither.
-    #[must_use] 
+    #[must_use]
     pub fn destination_endpoint(&self) -> Option<Endpoint> {
         let port = match self.transport {
             Transport::Udp { destination, .. } | Transport::Tcp { destination, .. } => destination,
@@ -189,7 +189,7 @@ impl Headers {
     }
 
     /// Returns where the data after the transport header starts.
-    #[must_use] 
+    #[must_use]
     pub fn data_at(&self, bytes: &[u8]) -> usize {
         let header = match self.transport {
             Transport::Tcp { .. } => {
