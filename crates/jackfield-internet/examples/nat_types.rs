@@ -66,7 +66,8 @@ fn punching() -> Picture {
     Ok(drawing.svg())
 }
 
-/// A symmetric NAT against a port-restricted one: the door that was opened is not the one that is knocked at.
+/// A symmetric NAT against a port-restricted one: the door that was opened is not the one that is
+/// knocked at.
 fn symmetric() -> Picture {
     let mut scene = Scene::new()?;
     let (home, alice) = scene.home("Alice", 1, Profile::SYMMETRIC.config(&[]))?;
@@ -121,7 +122,7 @@ fn hairpin() -> Picture {
     Ok(drawing.svg())
 }
 
-/// A full cone: once a port is mapped, everybody may send to it.
+/// A full cone: once a port is mapped, every remote may send to it.
 fn full_cone() -> Picture {
     let mut scene = Scene::new()?;
     let (home, alice) = scene.home("Alice", 1, cone(Profile::FULL_CONE))?;

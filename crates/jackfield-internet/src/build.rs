@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use jackfield_nat::{Address, Nat, NatConfig, Policy, Prefix, Translation};
 use rand_chacha::rand_core::Rng;
 
 use super::app::App;
@@ -11,7 +12,6 @@ use super::reassembly::Reassembly;
 use super::world::{
     HostId, Interface, InterfaceId, Network, NetworkId, Node, NodeId, NodeKind, World,
 };
-use jackfield_nat::{Address, Nat, NatConfig, Policy, Prefix, Translation};
 
 /// A NAT or firewall with the network behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

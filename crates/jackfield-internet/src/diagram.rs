@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::trace::{HopOutcome, TraceKind};
-use super::world::{NodeId, World};
 use jackfield_nat::Verdict;
 use jackfield_nat::packet::describe;
+
+use super::trace::{HopOutcome, TraceKind};
+use super::world::{NodeId, World};
 
 impl World {
     /// Draws the trace as a sequence diagram in plain text, with a column for each machine and a

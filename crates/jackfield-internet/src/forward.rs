@@ -1,11 +1,12 @@
 //! Forwards packets that arrive at machines.
 
-use super::port_mapping::is_for_group;
-use super::trace::{TraceEvent, TraceKind};
-use super::world::{InterfaceId, NodeId, NodeKind, World};
 use jackfield_nat::packet::rewrite::decrement_ttl;
 use jackfield_nat::packet::{Headers, IcmpError, Packet, Transport, build};
 use jackfield_nat::{Address, Side, Transmit, Verdict};
+
+use super::port_mapping::is_for_group;
+use super::trace::{TraceEvent, TraceKind};
+use super::world::{InterfaceId, NodeId, NodeKind, World};
 
 impl World {
     pub(super) fn arrive(&mut self, at: InterfaceId, bytes: Vec<u8>) {

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use jackfield_nat::packet::Datagram;
+use jackfield_nat::packet::{Headers, Transport, build, verify};
 
 use super::app::App;
 use super::port_mapping::is_multicast;
 use super::reassembly::Reassembly;
 use super::world::{InterfaceId, NodeId, NodeKind, World};
-use jackfield_nat::packet::{Headers, Transport, build, verify};
 
 /// A host.
 #[derive(Debug, Clone)]

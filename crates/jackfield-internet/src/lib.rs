@@ -33,6 +33,7 @@ mod forward;
 mod host;
 mod link;
 mod port_mapping;
+mod program;
 pub mod proxy;
 mod reassembly;
 mod site;
@@ -45,8 +46,9 @@ pub use build::NatBox;
 pub use drawing::Drawing;
 pub use jackfield_nat::packet::Datagram;
 pub use link::{Link, Loss, Passage, Pipe};
+pub use program::{TcpApp, TcpProgram};
 pub use site::{Place, Site, UnknownSite};
-pub use tcp::{Outcome, TcpApp, TcpClient, TcpEcho, TcpProgram};
+pub use tcp::{Outcome, TcpClient, TcpEcho};
 pub use trace::{HopOutcome, Trace, TraceEvent, TraceKind};
 pub use world::{HostId, InterfaceId, NetworkId, NodeId, World};
 

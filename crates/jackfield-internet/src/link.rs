@@ -110,8 +110,8 @@ impl Link {
         }
     }
 
-    /// Returns whether the link delays all packets alike and does nothing else to them, so that it does not matter
-    /// whether several packets cross it as one.
+    /// Returns whether the link delays all packets alike and does nothing else to them, so that it
+    /// does not matter whether several packets cross it as one.
     #[must_use]
     pub fn only_delays(&self) -> bool {
         let Self {

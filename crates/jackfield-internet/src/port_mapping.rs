@@ -1,13 +1,13 @@
 //! Port mapping gateways at the NATs of a world, and the multicast that they need.
 
+use jackfield_nat::packet::Headers;
+use jackfield_nat::{Address, Nat, Side};
+use jackfield_portmap::{Gateway, GatewayConfig};
 use rand_chacha::rand_core::Rng;
 
 use super::build::NatBox;
 use super::trace::{TraceEvent, TraceKind};
 use super::world::{InterfaceId, NodeId, NodeKind, World};
-use jackfield_nat::packet::Headers;
-use jackfield_nat::{Address, Nat, Side};
-use jackfield_portmap::{Gateway, GatewayConfig};
 
 impl World {
     /// Adds a port mapping gateway to a NAT.

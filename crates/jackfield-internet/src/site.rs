@@ -4,13 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::build::NatBox;
-use super::proxy::{Proxy, ProxyConfig};
-use super::tcp::TcpApp;
-use super::world::{HostId, NetworkId, World};
 use jackfield_nat::oracle::Traits;
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig, Policy, Prefix, Translation};
+
+use super::build::NatBox;
+use super::program::TcpApp;
+use super::proxy::{Proxy, ProxyConfig};
+use super::world::{HostId, NetworkId, World};
 
 /// A kind of site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::world::{InterfaceId, NodeId};
 use jackfield_nat::packet::describe;
 use jackfield_nat::{Side, Verdict};
+
+use super::world::{InterfaceId, NodeId};
 
 /// The outcome of a hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

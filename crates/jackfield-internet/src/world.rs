@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_nat::packet::{Headers, build};
+use jackfield_nat::{Address, Nat, Prefix};
+use jackfield_portmap::Gateway;
 use jackfield_sansio::Timers;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -13,9 +16,6 @@ use super::app::App;
 use super::host::Host;
 use super::link::{Link, Passage, Pipe};
 use super::trace::{HopOutcome, Trace, TraceEvent, TraceKind};
-use jackfield_nat::packet::{Headers, build};
-use jackfield_nat::{Address, Nat, Prefix};
-use jackfield_portmap::Gateway;
 
 /// Identifies a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

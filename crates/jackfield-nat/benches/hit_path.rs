@@ -1,5 +1,6 @@
-//! What a NAT does nearly all the time, packets of flows that exist, and what it does least often, the first packet of
-//! a flow. 10,000 mappings; packets of all of them in turn, lying one after the other as a batch from a device does.
+//! What a NAT does nearly all the time, packets of flows that exist, and what it does least often,
+//! the first packet of a flow. 10,000 mappings; packets of all of them in turn, lying one after
+//! the other as a batch from a device does.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -313,5 +313,6 @@ fn limits(config: &GatewayConfig) -> StackLimits {
     }
 }
 
-/// How many hosts are told apart; a network with more of them at once is one host with many faces.
+/// How many hosts the request limiter distinguishes. A network with more hosts at the same time is
+/// one host with many addresses.
 const HOSTS: usize = 4096;

@@ -136,12 +136,12 @@ impl Dialect {
     }
 }
 
-/// The UDP port on which a gateway receives NAT-PMP and PCP requests.
-pub const SERVER_PORT: u16 = 5351;
-/// The UDP port on which hosts receive NAT-PMP and PCP announcements.
-pub const ANNOUNCE_PORT: u16 = 5350;
-
 // The code of the README is compiled and run with the doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The UDP port on which a gateway receives NAT-PMP and PCP requests.
+pub const SERVER_PORT: u16 = 5351;
+/// The UDP port on which hosts receive NAT-PMP and PCP announcements.
+pub const ANNOUNCE_PORT: u16 = 5350;

@@ -2,8 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::TransportProtocol;
 use jackfield_nat::packet::bytes::{u8_at, u16_at, u32_at};
+
+use super::TransportProtocol;
 
 /// A request of a host to its gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

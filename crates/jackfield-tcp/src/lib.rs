@@ -56,6 +56,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_nat::packet::{Headers, TcpFlags, Transport, verify};
 use jackfield_sansio::Timers;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -63,7 +64,6 @@ use smoltcp::socket::tcp::State;
 
 use self::connection::{Connection, micros};
 use self::machine::{Machine, Setup};
-use jackfield_nat::packet::{Headers, TcpFlags, Transport, verify};
 
 pub use self::event::{ConnectError, ConnectionId, Event, ResetReason};
 pub use self::limits::{StackCounters, StackLimits};
@@ -676,11 +676,11 @@ fn is_one_host(address: IpAddr) -> bool {
     !(broadcast || address.is_multicast() || address.is_unspecified())
 }
 
-/// The dynamic ports of [RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6).
-const FIRST_EPHEMERAL_PORT: u16 = 49_152;
-const EPHEMERAL_PORTS: u16 = 16_384;
-
 // The code of the README is compiled and run with the doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The dynamic ports of [RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6).
+const FIRST_EPHEMERAL_PORT: u16 = 49_152;
+const EPHEMERAL_PORTS: u16 = 16_384;

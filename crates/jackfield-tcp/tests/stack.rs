@@ -20,7 +20,7 @@ use proptest::prelude::*;
 struct Wire {
     now: Instant,
     stacks: [Stack; 2],
-    /// Packets by arrival, with whom they are for.
+    /// Packets by arrival, with the stack that they are for.
     under_way: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     number: u64,
     /// Draws of a small generator of its own decide what gets lost.
@@ -121,7 +121,8 @@ impl Wire {
         (id, accepted.unwrap())
     }
 
-    /// Sends `data` from one side to the other, which reads as it comes; returns what arrived by `limit`.
+    /// Sends `data` from one side to the other, which reads as it comes; returns what arrived by
+    /// `limit`.
     fn transfer(
         &mut self,
         from: (usize, ConnectionId),
@@ -257,7 +258,7 @@ fn a_simultaneous_open_ends_well_whatever_gets_lost() {
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_refuses() {
+fn a_port_without_a_listener_refuses() {
     let mut wire = Wire::new(default_limits());
     let id = wire.stacks[0]
         .connect(wire.now, 0, socket("192.0.2.2:81"))
@@ -458,7 +459,7 @@ fn a_clone_without_a_journal_knows_that_it_lost_the_connection() {
 }
 
 #[test]
-fn a_segment_to_nobody_or_to_others_changes_nothing() {
+fn a_segment_for_another_address_changes_nothing() {
     let mut stack = Stack::new(&[ip("192.0.2.1")], [1; 32]);
     let flags = jackfield_nat::packet::TcpFlags(2);
     let other = build::tcp(socket("192.0.2.2:1"), socket("192.0.2.3:80"), flags, b"");
@@ -481,7 +482,8 @@ proptest! {
         jitter in 0..40_u64,
         length in 0..150_000_usize,
     ) {
-        // However long the wire is bad: that a connection ends when nothing comes through is another test's.
+        // However long the wire is bad: that a connection ends when nothing comes through is
+        // another test's.
         let patient = StackLimits { timeout: Duration::from_secs(7200), ..StackLimits::default() };
         let mut wire = Wire::new([patient.clone(), patient]);
         (wire.dice, wire.loss_percent, wire.jitter_ms) = (seed, loss, jitter);

@@ -11,8 +11,8 @@ use jackfield_nat::packet::build;
 use jackfield_tcp::{Stack, StackLimits};
 use jackfield_testing::epoch;
 
-/// Reads every message of the proxies' protocols: what is read is what its writer writes, and nothing is read from a
-/// part of it.
+/// Reads every message of the proxies' protocols: what is read is what its writer writes, and
+/// nothing is read from a part of it.
 pub fn proxy_messages(data: &[u8]) {
     let request = |bytes: &[u8]| ConnectRequest::parse(bytes).ok().flatten();
     if let Some((read, length)) = request(data) {
@@ -68,8 +68,8 @@ fn handshakes(data: &[u8]) {
     }
 }
 
-/// Returns whether there is a tunnel, unless more has to come. A proxy that talks on without being asked is not
-/// waited for, as it would be if there was something to send in between.
+/// Returns whether there is a tunnel, unless more has to come. A proxy that talks on without being
+/// asked is not waited for, as it would be if there was something to send in between.
 fn outcome<'a>(mut handshake: Handshake, pieces: impl Iterator<Item = &'a [u8]>) -> Option<bool> {
     for piece in pieces {
         let mut piece = piece;
@@ -85,7 +85,8 @@ fn outcome<'a>(mut handshake: Handshake, pieces: impl Iterator<Item = &'a [u8]>)
     None
 }
 
-/// Says the bytes to a proxy, in pieces, and lets time pass: it answers or closes, and keeps nothing.
+/// Says the bytes to a proxy, in pieces, and lets time pass: it answers or closes, and keeps
+/// nothing.
 pub fn proxy_server(data: &[u8]) {
     let (Some((first, words)), start) = (data.split_first(), epoch()) else {
         return;
@@ -124,7 +125,8 @@ pub fn proxy_server(data: &[u8]) {
     assert_eq!(left, 0, "a connection outlives its client");
 }
 
-/// Plays segments and calls on a stack and, from some point on, on a clone of it: they stay the same, within limits.
+/// Plays segments and calls on a stack and, from some point on, on a clone of it: they stay the
+/// same, within limits.
 pub fn stack(data: &[u8]) {
     let limits = StackLimits {
         connections: 8,

@@ -23,9 +23,9 @@ pub use self::life::life;
 
 /// Feeds any bytes to a NAT as packets, both ways, with time passing in between.
 ///
-/// Nothing panics, a packet that came in right leaves right, and a NAT without the short way of its hit path does the
-/// same. Input: a byte for the profile, then packets, each as a byte of side and time, two bytes of length, and that many
-/// bytes.
+/// Nothing panics, a packet that came in right leaves right, and a NAT without the short way of
+/// its hit path does the same. Input: a byte for the profile, then packets, each as a byte of side
+/// and time, two bytes of length, and that many bytes.
 pub fn packet(data: &[u8]) {
     let Some((profile, mut rest)) = data.split_first() else {
         return;
@@ -101,10 +101,11 @@ fn any_nat(choice: u8) -> (Nat, Instant) {
     (Nat::new(config, [choice; 32]), epoch())
 }
 
-/// Plays a UDP scenario against a NAT and against a model that is too simple to be wrong, and compares.
+/// Plays a UDP scenario against a NAT and against a model that is too simple to be wrong, and
+/// compares.
 ///
-/// Input: a byte that chooses mapping, filtering and whether the inside is of IPv6, then three bytes for each step: what
-/// happens, and to whom.
+/// Input: a byte that chooses mapping, filtering and whether the inside is of IPv6, then three
+/// bytes for each step: what happens, and to whom.
 pub fn scenario(data: &[u8]) {
     let Some((choice, steps)) = data.split_first() else {
         return;

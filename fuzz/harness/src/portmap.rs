@@ -15,7 +15,8 @@ use jackfield_portmap::upnp::{Url, description};
 use jackfield_portmap::{Gateway, GatewayConfig, TransportProtocol, nat_pmp, pcp};
 use jackfield_testing::epoch;
 
-/// Reads any bytes as each message of each protocol; what can be read is written and read again, the same.
+/// Reads any bytes as each message of each protocol; what can be read is written and read again,
+/// the same.
 ///
 /// Input: a byte for the kind of message, then the message.
 pub fn portmap_messages(data: &[u8]) {
@@ -59,7 +60,8 @@ pub fn portmap_messages(data: &[u8]) {
     }
 }
 
-/// What controls a terminal or a header is left out when it is written, so the first copy is the one to compare with.
+/// What controls a terminal or a header is left out when it is written, so the first copy is the
+/// one to compare with.
 fn search(bytes: &[u8]) {
     if let Some(first) = Search::decode(bytes) {
         let second = Search::decode(&first.encode());
@@ -106,10 +108,11 @@ fn http(bytes: &[u8]) {
     }
 }
 
-/// Feeds a gateway with what hosts send, with time passing in between; whatever they send, each host has no more than
-/// its own, and the NAT forwards what is leased and nothing else.
+/// Feeds a gateway with what hosts send, with time passing in between; whatever they send, each
+/// host has no more than its own, and the NAT forwards what is leased and nothing else.
 ///
-/// Input: steps of four bytes (what and who, time, two of length) and as many bytes as the length says.
+/// Input: steps of four bytes (what and who, time, two of length) and as many bytes as the length
+/// says.
 pub fn portmap_gateway(data: &[u8]) {
     let mut town = Town::new();
     let mut rest = data;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jackfield_nat::packet::{Headers, Transport, describe};
+use jackfield_nat::{HoldReason, Verdict};
+
 use super::Drawing;
 use crate::trace::{HopOutcome, TraceEvent, TraceKind};
 use crate::world::{InterfaceId, NodeId};
-use jackfield_nat::packet::{Headers, Transport, describe};
-use jackfield_nat::{HoldReason, Verdict};
 
 /// A row of the picture.
 #[derive(Debug, Clone, PartialEq)]

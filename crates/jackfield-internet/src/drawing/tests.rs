@@ -1,9 +1,10 @@
 //! Tests of pictures.
 
-use super::*;
-use crate::{Echo, Link};
 use jackfield_nat::profile::Profile;
 use jackfield_testing::epoch;
+
+use super::*;
+use crate::{Echo, Link};
 
 fn home() -> (World, NodeId, NodeId, NodeId) {
     let mut world = World::new(epoch(), 1);

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
+use jackfield_nat::packet::Datagram;
+use jackfield_tcp::{ConnectionId, Event, ResetReason, Stack};
+
 use super::associate::Association;
 use super::http::{ConnectRequest, ConnectResponse, HeadError};
 use super::socks5::{self, Command, Greeting, Reply, Request, SocksError, code};
 use super::{Credentials, HostName, Target, TargetHost};
-use crate::tcp::TcpProgram;
-use jackfield_nat::packet::Datagram;
-use jackfield_tcp::{ConnectionId, Event, ResetReason, Stack};
+use crate::program::TcpProgram;
 
 /// The configuration of a [`Proxy`].
 #[derive(Debug, Clone)]

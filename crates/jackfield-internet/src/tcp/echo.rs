@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::TcpProgram;
 use jackfield_tcp::{ConnectionId, Event, Stack};
+
+use crate::program::TcpProgram;
 
 /// A server that sends back what it receives ([RFC 862](https://www.rfc-editor.org/rfc/rfc862)),
 /// and closes when its client has.

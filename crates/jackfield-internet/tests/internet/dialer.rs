@@ -1,4 +1,5 @@
-//! A program that opens TCP connections through NATs as ICE does with simultaneous-open candidates (RFC 6544).
+//! A program that opens TCP connections through NATs as ICE does with simultaneous-open candidates
+//! (RFC 6544).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 use jackfield_internet::TcpProgram;
 use jackfield_tcp::{ConnectionId, Event, Stack};
 
-/// A host that learns its reflexive endpoint, hears its peer's, and dials it from the port that it also listens on.
+/// A host that learns its reflexive endpoint, receives that of its peer, and dials it from the
+/// port on which it also listens.
 ///
-/// It says hello on each connection again and again, for silence does not tell a connection from one that the other
-/// end has given up.
+/// It says hello on each connection again and again, for silence does not tell a connection from
+/// one that the other end has given up.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     server: SocketAddr,

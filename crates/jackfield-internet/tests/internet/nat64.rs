@@ -68,7 +68,8 @@ fn large_datagrams_arrive_whole_both_ways() {
     let mut mobile = mobile(Link::latency(Duration::from_millis(20)));
     let data: Vec<u8> = (0..4000_u32).map(|n| n as u8).collect();
     let server = named("198.51.100.9:7");
-    // A host of IPv6 cuts its own packets; here it sends one that fits, and the answer is cut by the gateway.
+    // A host of IPv6 cuts its own packets; here it sends one that fits, and the answer is cut by
+    // the gateway.
     mobile.world.send(mobile.phone, 5000, server, &data[..1400]);
     mobile.world.run_for(Duration::from_secs(1));
     let back = &mobile.world.app::<Echo>(mobile.phone).unwrap().received;
@@ -98,7 +99,7 @@ fn hosts_meet_by_their_outside_endpoints_and_strangers_stay_out() {
             .send(host, 5000, named(&peer.to_string()), b"hello neighbour");
     }
     mobile.world.run_for(Duration::from_secs(1));
-    // The first packet meets a filter that has seen nobody yet; the second finds it open.
+    // The first packet meets a filter without any permission; the second finds it open.
     let received = &mobile.world.app::<Echo>(mobile.phone).unwrap().received;
     let tablet = named(&externals[1].to_string());
     assert!(

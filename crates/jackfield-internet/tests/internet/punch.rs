@@ -205,7 +205,7 @@ fn two_homes_behind_one_carrier_meet_by_hairpinning() {
 }
 
 #[test]
-fn nobody_meets_through_a_firewall_without_udp() {
+fn no_pair_meets_through_a_firewall_without_udp() {
     let blocked = NatConfig {
         policy: Policy::no_udp(),
         ..config((Mapping::EndpointIndependent, Filtering::EndpointIndependent))

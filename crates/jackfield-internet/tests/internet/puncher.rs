@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use jackfield_internet::{App, Datagram};
 use jackfield_nat::Prefix;
 
-/// A host that learns its reflexive endpoint, hears its peer's, and checks every endpoint it knows.
+/// A host that learns its reflexive endpoint, receives that of its peer, and checks every endpoint
+/// that it knows.
 ///
 /// On a network of IPv6 alone it knows IPv4 endpoints by their names under the well-known prefix.
 #[derive(Debug, Clone)]

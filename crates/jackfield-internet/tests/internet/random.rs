@@ -1,4 +1,5 @@
-//! Random profiles over random links: what two hosts achieve is what the oracle says, whatever the weather.
+//! Random profiles over random links: what two hosts achieve is what the oracle says, whatever the
+//! weather.
 
 use jackfield_internet::{Link, Loss};
 use jackfield_nat::oracle::{Traits, oracle};

@@ -312,7 +312,7 @@ impl TcpProgram for UdpClient {
 }
 
 #[test]
-fn the_socks_proxy_relays_datagrams_and_lets_nobody_answer_who_was_not_asked() {
+fn the_socks_proxy_relays_datagrams_and_only_answers_to_them() {
     let (mut world, server, place) = at(Site::SocksProxy);
     let echo: Target = socket("198.51.100.10:7").into();
     let (proxy, at) = place.proxy.unwrap();
@@ -447,7 +447,8 @@ fn play_tcp(a: Site, b: Site) -> bool {
         world.host(&format!("host{number}"), place.network, place.address, app)
     });
     world.run_for(secs(3));
-    // A host that learned nothing, for the server's port is closed to it, is reached at its own address if at all.
+    // A host that learned nothing, for the server's port is closed to it, is reached at its own
+    // address if at all.
     let reflexive = hosts.map(|host| program::<Dialer>(&world, host).reflexive);
     for (host, peer) in [(0, 1), (1, 0)] {
         if let Some(peer) = reflexive[peer] {

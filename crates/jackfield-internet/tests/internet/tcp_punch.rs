@@ -21,7 +21,7 @@ impl TcpDuel {
     pub(crate) fn new(chains: [&[NatConfig]; 2], link: Link, seed: u64) -> Self {
         let (mut world, net) = internet(link, seed);
         let server: SocketAddr = socket("198.51.100.9:3478");
-        // Whoever waits for a lost answer tries again soon.
+        // A host that waits for a lost answer tries again soon.
         let hasty = StackLimits {
             handshake: secs(5),
             timeout: secs(5),

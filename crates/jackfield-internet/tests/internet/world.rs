@@ -323,7 +323,7 @@ fn the_capture_has_every_block_whole_and_every_verdict_as_a_comment() {
 }
 
 #[test]
-fn the_diagram_shows_who_sent_what_to_whom() {
+fn the_diagram_shows_sender_receiver_and_content() {
     let mut home = home(Profile::LINUX, Link::latency(Duration::from_millis(5)), 1);
     home.world.send(
         home.alice,

@@ -52,7 +52,7 @@ pub struct NatConfig {
     pub tcp_probe: bool,
     /// What happens to ICMP errors about translated packets.
     pub icmp_errors: IcmpErrors,
-    /// What a host is told when no mapping can be made for it.
+    /// The answer to a host for which no mapping can be made.
     pub refusal: Refusal,
     /// What happens to fragments.
     pub fragments: Fragments,
@@ -195,7 +195,7 @@ pub enum IcmpErrors {
     KillMapping,
 }
 
-/// What a host is told when no mapping can be made for it.
+/// The answer to a host for which no mapping can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Nothing.

@@ -185,9 +185,8 @@ impl Nat {
             unique_for: self.external_scope(scope),
         };
         let choice = match self.assign(request) {
-            // Ports can run out before the table is full. One mapping that nobody has answered
-            // then makes room, and one attempt more is enough: its port is free at once or is held
-            // down.
+            // Ports can run out before the table is full. One mapping without an answer then makes
+            // room, and one more attempt is enough: its port is free at once or is held down.
             Err(DropReason::PortExhausted) if self.evict_mapping(now) => self.assign(request),
             choice => choice,
         };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use jackfield_sansio::Seed;
+use rand_chacha::rand_core::Rng;
 
 use super::config::{NatConfig, Protocol};
 use super::entry::MappingEntry;
@@ -16,7 +17,6 @@ use super::syn::HeldSyns;
 use super::table::Table;
 use super::{Nat, pairs};
 use crate::{Address, Endpoint};
-use rand_chacha::rand_core::Rng;
 
 /// A mapping as an operator sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

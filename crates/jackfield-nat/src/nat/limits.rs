@@ -17,10 +17,11 @@ pub struct NatLimits {
     pub flows_per_host: usize,
     /// New flows that one host starts in a second ([RFC 6888 §3,
     /// REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit. Flows
-    /// that the outside starts do not count: strangers would use up the host's share.
+    /// that the outside starts do not count, because a port scan would use up the share of the
+    /// host.
     pub new_flows_per_host: Option<u32>,
-    /// Flows of one host that the outside has started and the inside has not answered, so that
-    /// strangers cannot use up what the host may have.
+    /// Flows of one host that the outside has started and the inside has not answered, so that a
+    /// port scan cannot use up the flows of the host.
     pub inbound_flows_per_host: usize,
     /// Whether mappings and flows that nothing has answered make room for new ones when there is
     /// none, as Linux's connection tracking has it.
@@ -31,12 +32,13 @@ pub struct NatLimits {
     ///
     /// [`Ports::hold_down`]: crate::Ports::hold_down
     pub resting_ports: usize,
-    /// Datagrams of which fragments are awaited; half of them may be strangers'.
+    /// Incomplete fragmented datagrams. Those from outside whose first fragment has not come get
+    /// half of them.
     pub datagrams: usize,
     /// The same for one host.
     pub datagrams_per_host: usize,
-    /// Bytes of fragments that wait for the first of their datagram; half of them may be
-    /// strangers', an eighth one host's.
+    /// Bytes of fragments that wait for their first. Those from outside get half of them, and one
+    /// inside host an eighth.
     pub held_bytes: usize,
     /// Unsolicited SYNs that wait for their answer.
     pub held_syns: usize,

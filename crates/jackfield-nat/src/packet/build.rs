@@ -6,9 +6,6 @@ use super::bytes::put_u16;
 use super::{TcpFlags, checksum, protocol};
 use crate::Address;
 
-/// The time to live of packets built here.
-pub const TTL: u8 = 64;
-
 /// Builds a UDP packet; both ends have to be of one family.
 #[must_use]
 pub fn udp(source: SocketAddr, destination: SocketAddr, data: &[u8]) -> Vec<u8> {
@@ -127,6 +124,9 @@ pub fn fill_transport_checksum(
     };
     put_u16(packet, at + field, value);
 }
+
+/// The time to live of packets built here.
+pub const TTL: u8 = 64;
 
 #[cfg(test)]
 mod tests {

@@ -117,6 +117,34 @@ impl Profile {
     };
 }
 
+/// Timers are the kernel's defaults (`nf_conntrack_*_timeout`).
+fn linux(config: &mut NatConfig, accepts_input: bool) {
+    behave(config, EIM, Filtering::AddressAndPortDependent);
+    config.icmp_filtering = Filtering::AddressAndPortDependent;
+    config.conntrack = Some(Conntrack { accepts_input });
+    config.ports.assignment = Assignment::Preserve;
+    config.ports.parity = false;
+    config.timers.udp = Duration::from_secs(120);
+    config.timers.udp_unreplied = Some(Duration::from_secs(30));
+    config.timers.udp_filter = Duration::from_secs(120);
+    config.timers.tcp_established = Duration::from_secs(5 * 86_400);
+    config.timers.tcp_opening = Duration::from_secs(120);
+    config.timers.tcp_closing = Duration::from_secs(120);
+    config.timers.tcp_reset = Duration::from_secs(10);
+    config.timers.icmp = Duration::from_secs(30);
+    config.refresh = Refresh::Both;
+    config.tcp_loose = true;
+    config.hairpinning = Hairpinning::Off;
+    config.unsolicited_syn = UnsolicitedSyn::Drop;
+    config.refusal = Refusal::Silent;
+    // One table for all hosts (`nf_conntrack_max`), in which flows without an answer make room.
+    config.limits.mappings = 65_536;
+    config.limits.mappings_per_host = 65_536;
+    config.limits.flows = 65_536;
+    config.limits.flows_per_host = 65_536;
+    config.limits.evict_unanswered = true;
+}
+
 const LINUX_DEVIATIONS: &[Deviation] = &[
     breaks(Rfc::Rfc4787, "REQ-1", "a clash gives one flow another port"),
     breaks(Rfc::Rfc4787, "REQ-4", "parity is not kept"),
@@ -172,31 +200,3 @@ const LINUX_DEVIATIONS: &[Deviation] = &[
     breaks(Rfc::Rfc5508, "REQ-8", "no word to the host"),
     breaks(Rfc::Rfc7857, "TCP RST", "RST ends a connection after 10 s"),
 ];
-
-/// Timers are the kernel's defaults (`nf_conntrack_*_timeout`).
-fn linux(config: &mut NatConfig, accepts_input: bool) {
-    behave(config, EIM, Filtering::AddressAndPortDependent);
-    config.icmp_filtering = Filtering::AddressAndPortDependent;
-    config.conntrack = Some(Conntrack { accepts_input });
-    config.ports.assignment = Assignment::Preserve;
-    config.ports.parity = false;
-    config.timers.udp = Duration::from_secs(120);
-    config.timers.udp_unreplied = Some(Duration::from_secs(30));
-    config.timers.udp_filter = Duration::from_secs(120);
-    config.timers.tcp_established = Duration::from_secs(5 * 86_400);
-    config.timers.tcp_opening = Duration::from_secs(120);
-    config.timers.tcp_closing = Duration::from_secs(120);
-    config.timers.tcp_reset = Duration::from_secs(10);
-    config.timers.icmp = Duration::from_secs(30);
-    config.refresh = Refresh::Both;
-    config.tcp_loose = true;
-    config.hairpinning = Hairpinning::Off;
-    config.unsolicited_syn = UnsolicitedSyn::Drop;
-    config.refusal = Refusal::Silent;
-    // One table for all hosts (`nf_conntrack_max`), where what nobody answered makes room.
-    config.limits.mappings = 65_536;
-    config.limits.mappings_per_host = 65_536;
-    config.limits.flows = 65_536;
-    config.limits.flows_per_host = 65_536;
-    config.limits.evict_unanswered = true;
-}

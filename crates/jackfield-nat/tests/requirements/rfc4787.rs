@@ -119,7 +119,8 @@ fn req_5c_five_minutes_are_better() {
     check("REQ-5c", |profile| outlives(profile, secs(300)));
 }
 
-/// Checks that a mapping is there right before this time has passed, whether an answer came or not.
+/// Checks that a mapping is there right before this time has passed, whether an answer came or
+/// not.
 fn outlives(profile: Profile, time: Duration) -> Outcome {
     for answered in [false, true] {
         let mut rig = Rig::new(profile);

@@ -30,7 +30,8 @@ pub(crate) const DATA: &[u8] = b"jackfield";
 
 /// A NAT and a clock.
 ///
-/// Behind a NAT64 the hosts are IPv4 programs on IPv6-only hosts, so that every NAT is asked the same questions.
+/// Behind a NAT64 the hosts are IPv4 programs on IPv6-only hosts, so that every NAT is asked the
+/// same questions.
 #[derive(Clone)]
 pub(crate) struct Rig {
     pub(crate) nat: Nat,
@@ -199,7 +200,8 @@ impl Rig {
         (self.outbound(&mut bytes) == Verdict::Forward).then(|| source(&bytes))
     }
 
-    /// Sends an ICMP echo reply from outside; returns the destination and identifier it arrives with.
+    /// Sends an ICMP echo reply from outside; returns the destination and identifier it arrives
+    /// with.
     pub(crate) fn pong_in(&mut self, from: &str, to: SocketAddr) -> Option<SocketAddr> {
         let mut bytes = build::echo(ip(from), to.ip(), to.port(), 1, true, DATA);
         (self.inbound(&mut bytes) == Verdict::Forward).then(|| destination(&bytes))

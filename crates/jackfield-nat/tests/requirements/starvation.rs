@@ -1,5 +1,6 @@
-//! One host that floods starves nobody else: who has something keeps it, who wants something gets it, and memory is
-//! bounded. Profiles of devices that let it happen list RFC 6888 REQ-4 as a deviation.
+//! One host that floods starves nobody else: who has something keeps it, who wants something gets
+//! it, and memory is bounded. Profiles of devices that let it happen list RFC 6888 REQ-4 as a
+//! deviation.
 
 use std::net::SocketAddr;
 
@@ -43,7 +44,8 @@ fn req_4_a_flood_of_mappings_from_one_host_starves_nobody_else() {
     );
 }
 
-/// The last excuse of a profile that lists the deviation is not that the test looks at its numbers only.
+/// The last excuse of a profile that lists the deviation is not that the test looks at its numbers
+/// only.
 #[test]
 fn req_4_devices_without_quotas_do_starve_others() {
     for profile in Profile::ALL {
@@ -61,7 +63,8 @@ fn req_4_devices_without_quotas_do_starve_others() {
 }
 
 impl Rig {
-    /// Makes tables small so that filling them takes no time, and leaves quotas what they are to each other.
+    /// Makes tables small so that filling them takes no time, and leaves quotas what they are to
+    /// each other.
     fn with_smaller_tables(profile: Profile) -> Self {
         Self::with(profile, |config| {
             config.externals.truncate(1);

@@ -5,10 +5,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::Gateway;
-use crate::{ANNOUNCE_PORT, SERVER_PORT, nat_pmp, pcp};
 use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
+
+use super::Gateway;
+use crate::{ANNOUNCE_PORT, SERVER_PORT, nat_pmp, pcp};
 
 /// The announcements that are still to be sent.
 #[derive(Debug, Clone, Default)]

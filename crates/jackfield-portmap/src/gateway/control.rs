@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_nat::{Nat, Prefix, RemoteFilter};
+
 use super::Gateway;
 use super::grant::{PortRequest, Refused};
 use super::lease::{Lease, LeaseKey};
 use crate::upnp::UpnpError;
 use crate::upnp::action::{Action, MappingKey, PortMapping, PortRange, Reply};
 use crate::{Dialect, TransportProtocol};
-use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 impl Gateway {
     /// Performs an action of WANIPConnection for a host.

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use jackfield_nat::{Forward, ForwardError, Nat, RemoteFilter};
 use rand_chacha::rand_core::Rng;
 
 use super::lease::{Lease, LeaseKey};
 use super::{Gateway, GatewayCounters};
 use crate::pcp::Nonce;
 use crate::{Dialect, TransportProtocol};
-use jackfield_nat::{Forward, ForwardError, Nat, RemoteFilter};
 
 /// A request for a port.
 #[derive(Debug, Clone)]

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use jackfield_nat::Nat;
+use jackfield_tcp::{ConnectionId, Event};
+
 use super::Gateway;
 use super::search::SERVER;
 use crate::upnp::UpnpError;
@@ -10,8 +13,6 @@ use crate::upnp::action::Action;
 use crate::upnp::description::{CONTROL_COMMON, CONTROL_IP};
 use crate::upnp::http::{HeaderFields, Progress, Request, Response};
 use crate::upnp::soap::{Message, fault, parse_action_header};
-use jackfield_nat::Nat;
-use jackfield_tcp::{ConnectionId, Event};
 
 /// A connection with a request on it.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub(super) struct Visit {
     request: Vec<u8>,
     /// The rest of the response.
     response: Vec<u8>,
-    /// Whether the client was told to continue with the body (100 Continue).
+    /// Whether the client has received `100 Continue`.
     continued: bool,
     answered: bool,
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use jackfield_nat::RemoteFilter;
 use jackfield_sansio::Timers;
 
 use crate::pcp::Nonce;
 use crate::{Dialect, TransportProtocol};
-use jackfield_nat::RemoteFilter;
 
 /// A lease as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use jackfield_nat::Nat;
+
 use super::Gateway;
 use super::grant::{PortRequest, Refused};
 use super::lease::LeaseKey;
 use crate::nat_pmp::{Answer, Request, RequestError, Response, ResultCode, refusal};
 use crate::{Dialect, TransportProtocol};
-use jackfield_nat::Nat;
 
 impl Gateway {
     /// Answers a NAT-PMP request of a host.

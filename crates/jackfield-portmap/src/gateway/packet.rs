@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::Gateway;
-use crate::SERVER_PORT;
-use crate::upnp::{self, SSDP_PORT};
 use jackfield_nat::packet::bytes::{u16_at, u32_at, u128_at};
 use jackfield_nat::packet::{Headers, IcmpError, Transport, build, protocol, verify};
 use jackfield_nat::{Address, Nat, Side};
+
+use super::Gateway;
+use crate::SERVER_PORT;
+use crate::upnp::{self, SSDP_PORT};
 
 impl Gateway {
     /// Returns whether a packet is for the gateway and not for the NAT to translate: it comes from

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_nat::{Nat, Prefix, RemoteFilter};
+
 use super::Gateway;
 use super::grant::{Grant, PortRequest, Refused};
 use crate::pcp::{
     Body, Filter, Map, PcpOption, Peer, Request, RequestError, Response, ResultCode, refusal,
 };
 use crate::{Dialect, TransportProtocol};
-use jackfield_nat::{Nat, Prefix, RemoteFilter};
 
 /// An error, and how long it will stay the same.
 struct Refusal {

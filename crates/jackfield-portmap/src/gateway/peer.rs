@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_nat::{DropReason, Nat};
 use jackfield_sansio::Timers;
 
 use super::Gateway;
@@ -12,7 +13,6 @@ use super::grant::{Grant, Refused};
 use super::lease::LeaseView;
 use crate::pcp::Nonce;
 use crate::{Dialect, TransportProtocol};
-use jackfield_nat::{DropReason, Nat};
 
 /// A flow: protocol, inside endpoint and remote endpoint.
 pub(super) type Flow = (TransportProtocol, SocketAddr, SocketAddr);

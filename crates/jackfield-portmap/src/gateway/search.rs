@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use jackfield_nat::Nat;
+use jackfield_nat::packet::Datagram;
+
 use super::Gateway;
 use crate::upnp::description::ROOT;
 use crate::upnp::ssdp::{Advertisement, Search};
 use crate::upnp::{SSDP_GROUP, SSDP_PORT, Url};
-use jackfield_nat::Nat;
-use jackfield_nat::packet::Datagram;
 
 impl Gateway {
     /// Answers a search at once: the random delay of UPnP is for networks with many devices.

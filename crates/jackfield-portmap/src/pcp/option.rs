@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{ResultCode, address_at, write_address};
 use jackfield_nat::packet::bytes::{u8_at, u16_at};
+
+use super::{ResultCode, address_at, write_address};
 
 /// An option of a request or response.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use jackfield_nat::packet::bytes::{u8_at, u32_at};
+
 use super::{
     Body, HEADER, LONGEST, PcpOption, RESPONSE, ResultCode, VERSION, address_at, write_address,
 };
-use jackfield_nat::packet::bytes::{u8_at, u32_at};
 
 /// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! PCP responses (RFC 6887 §7.2).
 
-use super::{Body, HEADER, LONGEST, PcpOption, RESPONSE, ResultCode, VERSION};
 use jackfield_nat::packet::bytes::{u8_at, u32_at};
+
+use super::{Body, HEADER, LONGEST, PcpOption, RESPONSE, ResultCode, VERSION};
 
 /// A response of a server, or an announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]

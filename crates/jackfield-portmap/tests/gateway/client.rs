@@ -36,7 +36,8 @@ impl Side {
         side
     }
 
-    /// Carries datagrams to and fro until both are silent; returns when the client wants to be woken.
+    /// Carries datagrams to and fro until both are silent; returns when the client wants to be
+    /// woken.
     fn exchange(&mut self) -> Option<Instant> {
         loop {
             match self.client.poll_output() {
@@ -310,7 +311,8 @@ fn a_lost_gateway_makes_a_mapping_lost_and_its_return_mends_it() {
 
 #[test]
 fn what_one_dialect_refuses_is_asked_for_in_the_next() {
-    // The nonce of a mapping that another program made is unknown, and so PCP refuses; NAT-PMP has to as well.
+    // The nonce of a mapping that another program made is unknown, and so PCP refuses; NAT-PMP has
+    // to as well.
     let mut rig = Rig::new(|_| {});
     let stolen = pcp::Map {
         nonce: pcp::Nonce([3; 12]),

@@ -273,7 +273,7 @@ fn a_gateway_without_an_outside_address_says_so() {
 }
 
 #[test]
-fn without_pcp_whoever_speaks_it_is_told_the_version() {
+fn without_pcp_a_pcp_request_is_answered_with_the_version() {
     let mut rig = Rig::new(|config| {
         config.dialects = Dialects {
             nat_pmp: true,

@@ -122,7 +122,7 @@ fn prefer_failure_fails_rather_than_to_give_another_port() {
 }
 
 #[test]
-fn a_filter_lets_in_whom_it_names() {
+fn a_filter_lets_in_only_its_remotes() {
     let mut rig = Rig::new(|_| {});
     let filter = |prefix_length, address: &str, remote_port| {
         PcpOption::Filter(Filter {

@@ -1,4 +1,4 @@
-//! A NAT with its gateway, a host inside, and strangers outside.
+//! A NAT with its gateway, a host inside, and remotes outside.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ impl Rig {
         let mut answers = Vec::new();
         while let Some(packet) = self.gateway.poll_packet() {
             let headers = Headers::parse(&packet).unwrap();
-            // What TCP or ICMP has to say is not for whoever asks here.
+            // TCP and ICMP packets are not answers to datagrams.
             if headers.source_endpoint().map(SocketAddr::from) != Some(to) {
                 continue;
             }
@@ -70,7 +70,8 @@ impl Rig {
         answers
     }
 
-    /// Hands a packet to the gateway; returns the datagrams that it sends in answer, and from where.
+    /// Hands a packet to the gateway; returns the datagrams that it sends in answer, and from
+    /// where.
     pub(crate) fn packet(&mut self, packet: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
         if self.gateway.is_for(&self.nat, Side::Inside, packet) {
             self.gateway.handle_packet(self.now, &mut self.nat, packet);

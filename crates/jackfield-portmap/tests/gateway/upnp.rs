@@ -148,7 +148,7 @@ fn key(external_port: u16) -> MappingKey {
 }
 
 #[test]
-fn the_gateway_is_found_by_everybody_who_searches_it() {
+fn every_search_finds_the_gateway() {
     let mut rig = Rig::new(|_| {});
     let group = ip("239.255.255.250");
     for target in [

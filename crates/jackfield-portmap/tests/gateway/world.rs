@@ -138,7 +138,8 @@ impl Town {
         self.world.app::<Peer>(self.hosts[number]).unwrap()
     }
 
-    /// Has the second host ping an endpoint of the first; returns from where the answer came, if one did.
+    /// Has the second host ping an endpoint of the first; returns from where the answer came, if
+    /// one did.
     fn ping(&mut self, to: SocketAddr) -> Option<SocketAddr> {
         let host = self.hosts[1];
         self.world

@@ -1,4 +1,5 @@
-//! A NAT of any kind, whose hosts, strangers and operator do anything, and what has to hold whatever they do.
+//! A NAT of any kind, whose hosts, strangers and operator do anything, and what has to hold
+//! whatever they do.
 
 #![expect(
     clippy::indexing_slicing,
@@ -21,9 +22,10 @@ use jackfield_testing::epoch;
 
 /// Plays a NAT's life: packets of all kinds from both sides, time, and what an operator does.
 ///
-/// After each step the NAT's tables are counted from scratch; a NAT without the short way of its hit path does the same;
-/// what leaves has right checksums, one hop less, fits the MTU, goes to a host that exists and shows no inside address.
-/// After a long silence nothing is left but forwards. Input: bytes for the config, then six bytes for each step.
+/// After each step the NAT's tables are counted from scratch; a NAT without the short way of its
+/// hit path does the same; what leaves has right checksums, one hop less, fits the MTU, goes to a
+/// host that exists and shows no inside address. After a long silence nothing is left but
+/// forwards. Input: bytes for the config, then six bytes for each step.
 pub fn life(data: &[u8]) {
     let Some((head, steps)) = data.split_first_chunk::<{ life_config::BYTES }>() else {
         return;
@@ -173,7 +175,8 @@ impl Life {
         }
     }
 
-    /// A packet that came out goes back in, as from a mirror or a router's loop; or one with a bit turned.
+    /// A packet that came out goes back in, as from a mirror or a router's loop; or one with a bit
+    /// turned.
     fn again(&mut self, choice: Choice) {
         let Some((side, mut bytes)) = self.picked(choice) else {
             return;
@@ -290,7 +293,8 @@ impl Life {
             panic!("nonsense went through");
         };
         let right = verify(before).is_ok();
-        // A payload that an evil gateway changed may lie in a fragment, of which the checksum is elsewhere.
+        // A payload that an evil gateway changed may lie in a fragment, of which the checksum is
+        // elsewhere.
         assert!(!right || verify(after).is_ok(), "{:?}", verify(after));
         let hop = u8::from(config.decrement_ttl);
         assert_eq!(old.ttl - hop, new.ttl, "one hop");
@@ -314,7 +318,8 @@ impl Life {
         }
     }
 
-    /// Nobody outside sees an inside address, and nothing comes in to an address that no host ever sent from.
+    /// Nobody outside sees an inside address, and nothing comes in to an address that no host ever
+    /// sent from.
     fn check_addresses(&self, to: Side, new: &Headers) {
         let config = self.nat.config();
         let one_to_one = config.one_to_one.iter().map(|(_, outside)| *outside);
@@ -437,7 +442,8 @@ fn translate(nat: &mut Nat, now: Instant, from: Side, bytes: &[u8]) -> (Verdict,
     (verdict, packet.bytes().to_vec())
 }
 
-/// Builds a packet, sometimes a strange one; where the families differ, it is one that no parser takes.
+/// Builds a packet, sometimes a strange one; where the families differ, it is one that no parser
+/// takes.
 fn packet(
     protocol: Protocol,
     from: SocketAddr,

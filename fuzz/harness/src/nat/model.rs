@@ -83,7 +83,8 @@ impl Model {
         }
     }
 
-    /// Returns what the mapping behaviour says that packets to a remote leave from, if that is known already.
+    /// Returns what the mapping behaviour says that packets to a remote leave from, if that is
+    /// known already.
     fn mapped(&self, inside: Endpoint, remote: Endpoint) -> Option<Endpoint> {
         let fits = |it: &&Modelled| {
             it.inside == inside

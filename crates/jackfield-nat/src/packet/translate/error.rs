@@ -166,10 +166,6 @@ fn start_of_v4(message: &[u8], limit: u32, difference: u32) -> Option<[u8; 8]> {
     }
 }
 
-/// How much of a packet an error with an extension quotes at least, in bytes
-/// ([RFC 4884 §4](https://www.rfc-editor.org/rfc/rfc4884#section-4)).
-const LEAST_ORIGINAL: usize = 128;
-
 fn start(kind: u8, code: u8, rest: u32) -> [u8; 8] {
     let [a, b, c, d] = rest.to_be_bytes();
     [kind, code, 0, 0, a, b, c, d]
@@ -211,3 +207,7 @@ fn pointer_in_v4(pointer: u32) -> Option<u8> {
         _ => None,
     }
 }
+
+/// How much of a packet an error with an extension quotes at least, in bytes
+/// ([RFC 4884 §4](https://www.rfc-editor.org/rfc/rfc4884#section-4)).
+const LEAST_ORIGINAL: usize = 128;

@@ -118,8 +118,8 @@ fn to_v4(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
     Some((buffer, 20))
 }
 
-/// Returns whether extension headers come after a fragment header, where IPv4 has no place for them
-/// ([RFC 7915 §5.1.1](https://www.rfc-editor.org/rfc/rfc7915#section-5.1.1)).
+/// Returns whether extension headers come after a fragment header, where IPv4 has no place for
+/// them ([RFC 7915 §5.1.1](https://www.rfc-editor.org/rfc/rfc7915#section-5.1.1)).
 fn extends_fragment(headers: &Headers) -> bool {
     let extension = matches!(
         headers.protocol,

@@ -72,8 +72,8 @@ fn compute(
     if headers.fragment.is_some() {
         return Err(TranslateError::Untranslatable);
     }
-    // A packet quoted in an error is cut short, and nobody checks its checksum, so the field stays
-    // as it is.
+    // A packet quoted in an error is cut short, and its receiver does not check the checksum, so
+    // the field stays as it is.
     if let Some(packet) = bytes.get_mut(..headers.length) {
         build::fill_transport_checksum(
             packet,
