@@ -68,8 +68,8 @@ impl Clone for Box<dyn App> {
     }
 }
 
-/// A program that records the datagrams it receives, and sends those to port 7 back ([RFC
-/// 862](https://www.rfc-editor.org/rfc/rfc862)).
+/// A program that records the datagrams it receives, and sends those to port 7 back
+/// ([RFC 862](https://www.rfc-editor.org/rfc/rfc862)).
 #[derive(Debug, Clone, Default)]
 pub struct Echo {
     /// The received datagrams with their sources.

@@ -13,7 +13,8 @@
 //! let mut world = World::new(std::time::Instant::now(), 7);
 //! let internet = world.network("internet", Link::latency(Duration::from_millis(10)));
 //! let server = world.host("server", internet, "198.51.100.9".parse()?, Echo::default());
-//! let home = world.nat("home", internet, "192.168.1.0/24".parse()?, Profile::LINUX.config(&["203.0.113.1".parse()?]));
+//! let config = Profile::LINUX.config(&["203.0.113.1".parse()?]);
+//! let home = world.nat("home", internet, "192.168.1.0/24".parse()?, config);
 //! let alice = world.host("alice", home.inside, "192.168.1.2".parse()?, Echo::default());
 //!
 //! world.send(alice, 5000, "198.51.100.9:7".parse()?, b"hello");

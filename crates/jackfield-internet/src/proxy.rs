@@ -7,8 +7,8 @@
 //! # Standards
 //!
 //! - [x] [RFC 9110 §9.3.6](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6) CONNECT, over
-//!   HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)), with Basic credentials ([RFC
-//!   7617](https://www.rfc-editor.org/rfc/rfc7617))
+//!   HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)), with Basic credentials
+//!   ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617))
 //! - [x] [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) SOCKS 5: CONNECT and UDP ASSOCIATE,
 //!   with names and passwords ([RFC 1929](https://www.rfc-editor.org/rfc/rfc1929))
 //! - [ ] BIND and fragments of datagrams, which programs do not use

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use jackfield_nat::Address;
 use jackfield_nat::packet::{Headers, build};
 
-/// Reassembles fragments, as a host does ([RFC 791
-/// §3.2](https://www.rfc-editor.org/rfc/rfc791#section-3.2)).
+/// Reassembles fragments, as a host does
+/// ([RFC 791 §3.2](https://www.rfc-editor.org/rfc/rfc791#section-3.2)).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reassembly {
     parts: BTreeMap<Key, Parts>,

@@ -1,4 +1,5 @@
-//! Checksums over a header, a voice packet, a full packet and a train, and trains made of datagrams.
+//! Checksums over a header, a voice packet, a full packet and a train, and trains made of
+//! datagrams.
 
 use std::hint::black_box;
 

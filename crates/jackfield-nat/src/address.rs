@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An IPv4 or IPv6 address as one number, so that tables hash and compare it in one step.
 ///
-/// An IPv4 address is stored in its IPv4-mapped form ([RFC 4291
-/// §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2)). IPv6 packets with such
-/// addresses are refused, so the two never collide.
+/// An IPv4 address is stored in its IPv4-mapped form
+/// ([RFC 4291 §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2)). IPv6 packets
+/// with such addresses are refused, so the two never collide.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     // Two words need an alignment of 8 bytes, a `u128` one of 16, and the size of the NAT tables

@@ -53,8 +53,8 @@ impl Clat {
     }
 
     /// Translates an IPv6 packet for the host to IPv4. A source that stands for no IPv4 address,
-    /// such as a router on the path, becomes 192.0.0.8 ([RFC 7600
-    /// §4.8](https://www.rfc-editor.org/rfc/rfc7600#section-4.8)).
+    /// such as a router on the path, becomes 192.0.0.8
+    /// ([RFC 7600 §4.8](https://www.rfc-editor.org/rfc/rfc7600#section-4.8)).
     ///
     /// # Errors
     /// Fails when the packet has no equivalent in IPv4 or is not for the host; its bytes are then

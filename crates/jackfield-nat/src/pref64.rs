@@ -1,13 +1,13 @@
-//! IPv4 addresses embedded in IPv6 addresses ([RFC 6052
-//! §2.2](https://www.rfc-editor.org/rfc/rfc6052#section-2.2)).
+//! IPv4 addresses embedded in IPv6 addresses
+//! ([RFC 6052 §2.2](https://www.rfc-editor.org/rfc/rfc6052#section-2.2)).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::{Address, Prefix};
 
 impl Prefix {
-    /// The well-known prefix `64:ff9b::/96`, for networks without a prefix of their own ([RFC 6052
-    /// §2.1](https://www.rfc-editor.org/rfc/rfc6052#section-2.1)).
+    /// The well-known prefix `64:ff9b::/96`, for networks without a prefix of their own
+    /// ([RFC 6052 §2.1](https://www.rfc-editor.org/rfc/rfc6052#section-2.1)).
     pub const WELL_KNOWN_64: Self = Self::fixed(Address::v6(0x64_ff9b << 96), 96);
 
     /// Returns the IPv6 address under this prefix that stands for an IPv4 address.

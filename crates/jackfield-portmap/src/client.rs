@@ -3,9 +3,9 @@
 //!
 //! A [`Client`] asks in all three protocols at once and uses the best that answers: PCP, then
 //! NAT-PMP, then UPnP. It renews a mapping at half of its lifetime, requests all mappings again as
-//! soon as the gateway shows that it has lost its state ([RFC 6887
-//! §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)), and tries the next protocol when
-//! one refuses.
+//! soon as the gateway shows that it has lost its state
+//! ([RFC 6887 §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)), and tries the next
+//! protocol when one refuses.
 
 mod entry;
 mod epoch;
@@ -45,9 +45,10 @@ pub struct ClientConfig {
     /// The protocols to try.
     pub dialects: Dialects,
     /// A local UDP port that may be mapped for a moment to learn the outside address, if the
-    /// protocol has no request for the address ([RFC 6887
-    /// §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)). The example of the RFC is
-    /// port 9, which many gateways refuse, some of them after they have tried every other port.
+    /// protocol has no request for the address
+    /// ([RFC 6887 §11.6](https://www.rfc-editor.org/rfc/rfc6887#section-11.6)). The example of the
+    /// RFC is port 9, which many gateways refuse, some of them after they have tried every other
+    /// port.
     pub learn_external: Option<u16>,
     /// How often a request is sent before the gateway counts as silent.
     pub attempts: u32,

@@ -30,7 +30,8 @@
 //!     suggested_port: 5000,
 //!     lifetime: 3600,
 //! };
-//! let packet = build::udp("192.168.1.2:5001".parse()?, "192.168.1.1:5351".parse()?, &request.encode());
+//! let (host, server) = ("192.168.1.2:5001".parse()?, "192.168.1.1:5351".parse()?);
+//! let packet = build::udp(host, server, &request.encode());
 //! assert!(gateway.is_for(&nat, Side::Inside, &packet));
 //! gateway.handle_packet(now, &mut nat, &packet);
 //! assert_eq!(gateway.leases().count(), 1);

@@ -9,8 +9,8 @@ use super::TransportProtocol;
 /// A request of a host to its gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Asks for the outside address of the host ([RFC 6886
-    /// §3.2](https://www.rfc-editor.org/rfc/rfc6886#section-3.2)).
+    /// Asks for the outside address of the host
+    /// ([RFC 6886 §3.2](https://www.rfc-editor.org/rfc/rfc6886#section-3.2)).
     ExternalAddress,
     /// Asks to map a port ([RFC 6886 §3.3](https://www.rfc-editor.org/rfc/rfc6886#section-3.3)). A
     /// lifetime of zero ends the mapping, and with an internal port of zero all mappings of the

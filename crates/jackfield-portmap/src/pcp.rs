@@ -18,11 +18,11 @@ use jackfield_nat::packet::bytes::{u8_at, u16_at, u128_at};
 /// The opcode of a message with its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// Asks whether the server is present and since when ([RFC 6887
-    /// §14.1](https://www.rfc-editor.org/rfc/rfc6887#section-14.1)).
+    /// Asks whether the server is present and since when
+    /// ([RFC 6887 §14.1](https://www.rfc-editor.org/rfc/rfc6887#section-14.1)).
     Announce,
-    /// A mapping that every remote may send to ([RFC 6887
-    /// §11](https://www.rfc-editor.org/rfc/rfc6887#section-11)).
+    /// A mapping that every remote may send to
+    /// ([RFC 6887 §11](https://www.rfc-editor.org/rfc/rfc6887#section-11)).
     Map(Map),
     /// A flow to one remote ([RFC 6887 §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
     Peer(Peer),
@@ -135,9 +135,9 @@ impl Peer {
     }
 }
 
-/// Returns whether an epoch shows that the server has lost its state since an earlier one ([RFC
-/// 6887 §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)): its clock went back, or it and
-/// ours differ by more than a sixteenth and two seconds.
+/// Returns whether an epoch shows that the server has lost its state since an earlier one
+/// ([RFC 6887 §8.5](https://www.rfc-editor.org/rfc/rfc6887#section-8.5)): its clock went back, or
+/// it and ours differ by more than a sixteenth and two seconds.
 #[must_use]
 pub fn has_lost_state(earlier: u32, later: u32, between: Duration) -> bool {
     let (earlier, later) = (u64::from(earlier), u64::from(later));
@@ -148,8 +148,8 @@ pub fn has_lost_state(earlier: u32, later: u32, between: Duration) -> bool {
     ours + 2 < theirs - theirs / 16 || theirs + 2 < ours - ours / 16
 }
 
-/// Reads an address; IPv4 addresses are IPv4-mapped ([RFC 6887
-/// §5](https://www.rfc-editor.org/rfc/rfc6887#section-5)).
+/// Reads an address; IPv4 addresses are IPv4-mapped
+/// ([RFC 6887 §5](https://www.rfc-editor.org/rfc/rfc6887#section-5)).
 fn address_at(bytes: &[u8], at: usize) -> Option<IpAddr> {
     let address = Ipv6Addr::from_bits(u128_at(bytes, at)?);
     Some(match address.to_ipv4_mapped() {
@@ -177,8 +177,8 @@ pub fn any_like(address: IpAddr) -> IpAddr {
 
 /// The version of the protocol.
 pub const VERSION: u8 = 2;
-/// The longest message, in bytes ([RFC 6887
-/// §7](https://www.rfc-editor.org/rfc/rfc6887#section-7)).
+/// The longest message, in bytes
+/// ([RFC 6887 §7](https://www.rfc-editor.org/rfc/rfc6887#section-7)).
 pub const LONGEST: usize = 1100;
 
 const RESPONSE: u8 = 0x80;

@@ -1,4 +1,5 @@
-//! A TCP echo server and a client, each a stack without sockets; the example carries their packets.
+//! A TCP echo server and a client, each a stack without sockets; the example carries their
+//! packets.
 //!
 //! ```sh
 //! cargo run -p jackfield-tcp --example echo

@@ -133,9 +133,9 @@ impl Connection {
     }
 
     /// Answers a SYN within the connection, at most once a second: its sender may have lost the
-    /// connection, and the challenge makes it send a reset ([RFC 9293
-    /// §3.10.7.4](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4)). smoltcp ignores such
-    /// SYNs.
+    /// connection, and the challenge makes it send a reset
+    /// ([RFC 9293 §3.10.7.4](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4)). smoltcp
+    /// ignores such SYNs.
     pub(super) fn challenge(&mut self, at: i64) -> Option<Vec<u8>> {
         let recent = |last| at < CHALLENGE_INTERVAL.saturating_add(last);
         if self.last_challenge.is_some_and(recent) {

@@ -35,10 +35,10 @@
 //!
 //! - [x] [RFC 9293](https://www.rfc-editor.org/rfc/rfc9293) TCP, with simultaneous open,
 //!   half-close and zero-window probes
-//! - [x] [RFC 6298](https://www.rfc-editor.org/rfc/rfc6298) retransmission timer, [RFC
-//!   7323](https://www.rfc-editor.org/rfc/rfc7323) window scale, [RFC
-//!   2018](https://www.rfc-editor.org/rfc/rfc2018) selective acknowledgements (sent, not acted
-//!   upon)
+//! - [x] [RFC 6298](https://www.rfc-editor.org/rfc/rfc6298) retransmission timer,
+//!   [RFC 7323](https://www.rfc-editor.org/rfc/rfc7323) window scale,
+//!   [RFC 2018](https://www.rfc-editor.org/rfc/rfc2018) selective acknowledgements (sent, not
+//!   acted upon)
 //! - [x] [RFC 1122 §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9) ICMP errors
 //!   end connections that are not open yet, and no others
 //!
@@ -393,8 +393,8 @@ impl Stack {
         }
     }
 
-    /// Answers a segment that belongs to no connection ([RFC 9293
-    /// §3.10.7.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1)).
+    /// Answers a segment that belongs to no connection
+    /// ([RFC 9293 §3.10.7.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1)).
     fn refuse(&mut self, at: i64, local: SocketAddr, flags: TcpFlags, bytes: &[u8]) {
         if flags.has(TcpFlags::RST) {
             return;
@@ -407,8 +407,8 @@ impl Stack {
         }
     }
 
-    /// Takes an ICMP error: it ends what is not open yet ([RFC 1122
-    /// §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9)).
+    /// Takes an ICMP error: it ends what is not open yet
+    /// ([RFC 1122 §4.2.3.9](https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.9)).
     fn icmp_error(&mut self, headers: &Headers, bytes: &[u8]) {
         let byte = |offset| bytes.get(headers.transport_at + offset).copied();
         let unreachable = match (headers.is_v4(), byte(0), byte(1)) {

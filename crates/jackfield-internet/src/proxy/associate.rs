@@ -1,5 +1,5 @@
-//! The relay of datagrams of SOCKS: UDP ASSOCIATE ([RFC 1928
-//! §7](https://www.rfc-editor.org/rfc/rfc1928#section-7)).
+//! The relay of datagrams of SOCKS: UDP ASSOCIATE
+//! ([RFC 1928 §7](https://www.rfc-editor.org/rfc/rfc1928#section-7)).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,5 +1,5 @@
-//! The headers of CONNECT requests and responses ([RFC 9110
-//! §9.3.6](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6)).
+//! The headers of CONNECT requests and responses
+//! ([RFC 9110 §9.3.6](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6)).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +11,8 @@ use super::{Credentials, Target};
 pub struct ConnectRequest {
     /// The target of the tunnel.
     pub target: Target,
-    /// The credentials in `Proxy-Authorization: Basic` ([RFC
-    /// 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+    /// The credentials in `Proxy-Authorization: Basic`
+    /// ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
     pub credentials: Option<Credentials>,
 }
 
@@ -156,8 +156,8 @@ fn head(bytes: &[u8]) -> Result<Option<(&str, usize)>, HeadError> {
     Ok(Some((head, end + 4)))
 }
 
-/// Splits header lines into names and values ([RFC 9112
-/// §5](https://www.rfc-editor.org/rfc/rfc9112#section-5)).
+/// Splits header lines into names and values
+/// ([RFC 9112 §5](https://www.rfc-editor.org/rfc/rfc9112#section-5)).
 fn fields<'a>(
     lines: impl Iterator<Item = &'a str>,
 ) -> impl Iterator<Item = Result<(&'a str, &'a str), HeadError>> {
@@ -173,8 +173,8 @@ fn fields<'a>(
     })
 }
 
-/// Returns whether a byte may be in a token ([RFC 9110
-/// §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
+/// Returns whether a byte may be in a token
+/// ([RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

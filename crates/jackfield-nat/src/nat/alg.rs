@@ -11,9 +11,9 @@ impl Nat {
     /// Replaces an IPv4 address wherever its four bytes occur in a UDP payload, as some home
     /// routers do.
     ///
-    /// Such routers are why STUN has XOR-MAPPED-ADDRESS ([RFC 8489
-    /// §14.2](https://www.rfc-editor.org/rfc/rfc8489#section-14.2)): they change a plain
-    /// MAPPED-ADDRESS back to the inside address.
+    /// Such routers are why STUN has XOR-MAPPED-ADDRESS
+    /// ([RFC 8489 §14.2](https://www.rfc-editor.org/rfc/rfc8489#section-14.2)): they change a
+    /// plain MAPPED-ADDRESS back to the inside address.
     pub(super) fn translate_payload(
         &self,
         bytes: &mut [u8],

@@ -1,5 +1,5 @@
-//! Chooses external addresses and ports ([RFC 4787 §4.1,
-//! §4.2](https://www.rfc-editor.org/rfc/rfc4787#section-4.2)).
+//! Chooses external addresses and ports
+//! ([RFC 4787 §4.1, §4.2](https://www.rfc-editor.org/rfc/rfc4787#section-4.2)).
 
 use std::ops::RangeInclusive;
 

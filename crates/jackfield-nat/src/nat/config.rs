@@ -61,8 +61,8 @@ pub struct NatConfig {
     /// The largest packet that leaves on either side, in bytes.
     pub mtu: Option<u16>,
     /// Whether IPv4 packets that may be fragmented get identifications of the NAT, so that those
-    /// of two inside hosts cannot collide ([RFC 7857
-    /// §10](https://www.rfc-editor.org/rfc/rfc7857#section-10)).
+    /// of two inside hosts cannot collide
+    /// ([RFC 7857 §10](https://www.rfc-editor.org/rfc/rfc7857#section-10)).
     pub rewrite_ip_id: bool,
     /// Imitates Linux's connection tracking, in which a mapping belongs to one connection. It
     /// overrides the mapping, filtering and port assignment configured above.

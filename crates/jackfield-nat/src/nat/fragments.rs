@@ -22,8 +22,8 @@ pub(crate) struct DatagramKey {
     id: u32,
 }
 
-/// Fragmented datagrams that are incomplete ([RFC 4787
-/// §11](https://www.rfc-editor.org/rfc/rfc4787#section-11)).
+/// Fragmented datagrams that are incomplete
+/// ([RFC 4787 §11](https://www.rfc-editor.org/rfc/rfc4787#section-11)).
 ///
 /// Their number and the bytes held are limited, in total and for each inside host, so that a flood
 /// of fragments costs other hosts nothing (REQ-14a). A fragment from outside that comes before its

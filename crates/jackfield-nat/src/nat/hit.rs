@@ -228,9 +228,9 @@ impl Rewrite {
     /// Changes a packet whose transport checksum is at `CHECKSUM`; the checksum has to lie within
     /// the packet.
     ///
-    /// The sum is that of equation 3 of [RFC 1624
-    /// §3](https://www.rfc-editor.org/rfc/rfc1624#section-3): the complement of what goes plus
-    /// what comes. It fits 32 bits by far.
+    /// The sum is that of equation 3 of
+    /// [RFC 1624 §3](https://www.rfc-editor.org/rfc/rfc1624#section-3): the complement of what
+    /// goes plus what comes. It fits 32 bits by far.
     #[inline]
     fn apply<const CHECKSUM: usize>(&self, bytes: &mut [u8]) {
         let new = self.new.address.halves().1 as u32;

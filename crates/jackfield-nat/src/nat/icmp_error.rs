@@ -1,5 +1,5 @@
-//! ICMP errors and the packets quoted in them ([RFC 5508
-//! §4](https://www.rfc-editor.org/rfc/rfc5508#section-4)).
+//! ICMP errors and the packets quoted in them
+//! ([RFC 5508 §4](https://www.rfc-editor.org/rfc/rfc5508#section-4)).
 //!
 //! An error neither refreshes nor ends a mapping (REQ-6), unless the NAT is configured to violate
 //! that.

@@ -1,5 +1,5 @@
-//! How many ICMP errors a NAT sends ([RFC 5508
-//! §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
+//! How many ICMP errors a NAT sends
+//! ([RFC 5508 §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
 
 use std::hash::BuildHasher;
 use std::time::Instant;

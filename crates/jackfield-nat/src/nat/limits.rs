@@ -15,10 +15,10 @@ pub struct NatLimits {
     pub flows: usize,
     /// Flows of one host (RFC 6888 REQ-5).
     pub flows_per_host: usize,
-    /// New flows that one host starts in a second ([RFC 6888 §3,
-    /// REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no limit. Flows
-    /// that the outside starts do not count, because a port scan would use up the share of the
-    /// host.
+    /// New flows that one host starts in a second
+    /// ([RFC 6888 §3, REQ-5b](https://www.rfc-editor.org/rfc/rfc6888#section-3)); `None` sets no
+    /// limit. Flows that the outside starts do not count, because a port scan would use up the
+    /// share of the host.
     pub new_flows_per_host: Option<u32>,
     /// Flows of one host that the outside has started and the inside has not answered, so that a
     /// port scan cannot use up the flows of the host.
@@ -27,8 +27,8 @@ pub struct NatLimits {
     /// none, as Linux's connection tracking has it.
     pub evict_unanswered: bool,
     /// Ports that rest at the same time after their mappings are gone, for [`Ports::hold_down`].
-    /// One more is free at once ([RFC 6888 §3,
-    /// REQ-8](https://www.rfc-editor.org/rfc/rfc6888#section-3)).
+    /// One more is free at once
+    /// ([RFC 6888 §3, REQ-8](https://www.rfc-editor.org/rfc/rfc6888#section-3)).
     ///
     /// [`Ports::hold_down`]: crate::Ports::hold_down
     pub resting_ports: usize,

@@ -48,9 +48,9 @@ impl Nat {
     /// how tables store it.
     ///
     /// Fails for packets of the wrong IP version, for sources under the prefix, which pretend to
-    /// be outside, and for destinations that [RFC 6052
-    /// §3.1](https://www.rfc-editor.org/rfc/rfc6052#section-3.1) forbids under the well-known
-    /// prefix.
+    /// be outside, and for destinations that
+    /// [RFC 6052 §3.1](https://www.rfc-editor.org/rfc/rfc6052#section-3.1) forbids under the
+    /// well-known prefix.
     pub(super) fn with_outside_remote(
         &self,
         from: Side,
@@ -206,8 +206,8 @@ impl Nat {
     /// if the packet fits.
     ///
     /// The sender of a packet that may be fragmented does not discover the path MTU, so the packet
-    /// has to fit every IPv6 link ([RFC 7915
-    /// §4](https://www.rfc-editor.org/rfc/rfc7915#section-4)).
+    /// has to fit every IPv6 link
+    /// ([RFC 7915 §4](https://www.rfc-editor.org/rfc/rfc7915#section-4)).
     fn most_of_fragment(&self, headers: &Headers) -> Option<usize> {
         if !headers.is_v4() || headers.dont_fragment {
             return None;
@@ -377,6 +377,6 @@ fn is_global(address: Address) -> bool {
         && bits < 0xe000_0000
 }
 
-/// The MTU that every IPv6 link has ([RFC 8200
-/// §5](https://www.rfc-editor.org/rfc/rfc8200#section-5)).
+/// The MTU that every IPv6 link has
+/// ([RFC 8200 §5](https://www.rfc-editor.org/rfc/rfc8200#section-5)).
 const LEAST_MTU: usize = 1280;

@@ -13,8 +13,8 @@ pub struct Policy {
     /// The rules; an earlier rule wins.
     pub rules: Vec<Rule>,
     /// Whether the inside gets no answer to what is refused, as most firewalls have it; otherwise
-    /// it gets ICMP code 13, administratively prohibited ([RFC 5508
-    /// §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
+    /// it gets ICMP code 13, administratively prohibited
+    /// ([RFC 5508 §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
     pub silent: bool,
 }
 

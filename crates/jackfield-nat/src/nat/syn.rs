@@ -10,8 +10,8 @@ use super::key::{FlowKey, Scope};
 use super::queue::Timeout;
 use crate::Endpoint;
 
-/// SYNs from outside for which the inside has not sent one yet ([RFC 5382
-/// §4.3](https://www.rfc-editor.org/rfc/rfc5382#section-4.3)).
+/// SYNs from outside for which the inside has not sent one yet
+/// ([RFC 5382 §4.3](https://www.rfc-editor.org/rfc/rfc5382#section-4.3)).
 #[derive(Debug, Clone)]
 pub(crate) struct HeldSyns {
     /// By outside endpoint and remote: when the SYN is refused, and its first bytes.

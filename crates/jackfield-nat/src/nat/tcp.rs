@@ -6,8 +6,8 @@ use super::Side;
 use super::config::Timers;
 use crate::packet::TcpFlags;
 
-/// Where a TCP connection is in its life ([RFC 7857
-/// §2](https://www.rfc-editor.org/rfc/rfc7857#section-2)).
+/// Where a TCP connection is in its life
+/// ([RFC 7857 §2](https://www.rfc-editor.org/rfc/rfc7857#section-2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TcpState {
     /// This side has sent a SYN, and the other has not.
@@ -61,8 +61,8 @@ impl TcpState {
     /// Returns whether a segment that leads from `before` to here starts the idle time anew.
     ///
     /// Once both FINs are seen, acknowledgements must not keep the connection alive, nor must a
-    /// RST that answers something ([RFC 7857
-    /// §7.1](https://www.rfc-editor.org/rfc/rfc7857#section-7.1)).
+    /// RST that answers something
+    /// ([RFC 7857 §7.1](https://www.rfc-editor.org/rfc/rfc7857#section-7.1)).
     pub(crate) fn is_refreshed(self, before: Self, flags: TcpFlags) -> bool {
         if self != before {
             return true;

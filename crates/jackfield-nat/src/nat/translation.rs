@@ -5,8 +5,8 @@ use crate::{Address, Prefix};
 /// How addresses change on the way from inside to outside and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Translation {
-    /// Inside addresses and ports become the NAT's own: NAPT ([RFC
-    /// 3022](https://www.rfc-editor.org/rfc/rfc3022#section-4)).
+    /// Inside addresses and ports become the NAT's own: NAPT
+    /// ([RFC 3022](https://www.rfc-editor.org/rfc/rfc3022#section-4)).
     Ports,
     /// IPv6 inside becomes IPv4 outside, with addresses and ports of the NAT's own: stateful NAT64
     /// ([RFC 6146](https://www.rfc-editor.org/rfc/rfc6146)).
@@ -18,8 +18,8 @@ pub enum Translation {
     },
     /// Nothing changes: a stateful firewall, which filters but does not translate.
     None,
-    /// One IPv6 prefix becomes another, without state ([RFC
-    /// 6296](https://www.rfc-editor.org/rfc/rfc6296#section-3)).
+    /// One IPv6 prefix becomes another, without state
+    /// ([RFC 6296](https://www.rfc-editor.org/rfc/rfc6296#section-3)).
     Prefixes {
         /// The prefix inside.
         internal: Prefix,

@@ -35,11 +35,11 @@ pub enum IcmpError {
 impl IcmpError {
     /// Builds the error about the packet `about`, from `from` to the source of the packet.
     ///
-    /// Returns `None` where [RFC 1122
-    /// §3.2.2](https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2) and [RFC 4443
-    /// §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an error: about ICMP
-    /// errors, fragments other than the first, packets whose source is not one host, and packets
-    /// to several hosts. The exception is an IPv6 multicast that is too big.
+    /// Returns `None` where
+    /// [RFC 1122 §3.2.2](https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2) and
+    /// [RFC 4443 §2.4](https://www.rfc-editor.org/rfc/rfc4443#section-2.4) forbid an error: about
+    /// ICMP errors, fragments other than the first, packets whose source is not one host, and
+    /// packets to several hosts. The exception is an IPv6 multicast that is too big.
     #[must_use]
     pub fn about(self, from: Address, about: &[u8]) -> Option<Vec<u8>> {
         let headers = Headers::parse_quoted(about).ok()?;
@@ -101,8 +101,9 @@ impl IcmpError {
     }
 }
 
-/// Copies the diffserv class of another packet of the same version ([RFC 5508
-/// §7.7](https://www.rfc-editor.org/rfc/rfc5508#section-7.7)); the congestion bits stay clear.
+/// Copies the diffserv class of another packet of the same version
+/// ([RFC 5508 §7.7](https://www.rfc-editor.org/rfc/rfc5508#section-7.7)); the congestion bits stay
+/// clear.
 fn copy_class(from: &[u8], to: &mut [u8]) {
     let Some([first, second]) = from.first_chunk::<2>().copied() else {
         return;

@@ -6,9 +6,9 @@ use super::{Headers, build};
 /// Splits an IPv4 packet into fragments of at most `mtu` bytes, in order. Returns `None` when it
 /// may not or cannot be split.
 ///
-/// Every fragment repeats the options. [RFC 791
-/// §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1) requires that of some options, and the
-/// others do no harm.
+/// Every fragment repeats the options.
+/// [RFC 791 §3.1](https://www.rfc-editor.org/rfc/rfc791#section-3.1) requires that of some
+/// options, and the others do no harm.
 #[must_use]
 pub fn split(bytes: &[u8], headers: &Headers, mtu: usize) -> Option<Vec<Vec<u8>>> {
     if !headers.is_v4() || headers.dont_fragment {

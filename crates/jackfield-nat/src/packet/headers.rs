@@ -71,8 +71,8 @@ pub enum Transport {
     },
     /// An ICMP error; the packet it is about follows its 8-byte header.
     Error,
-    /// An ICMP message that is neither query nor error ([RFC 5508
-    /// §2](https://www.rfc-editor.org/rfc/rfc5508#section-2)).
+    /// An ICMP message that is neither query nor error
+    /// ([RFC 5508 §2](https://www.rfc-editor.org/rfc/rfc5508#section-2)).
     OtherIcmp,
     /// A fragment other than the first, which has no transport header.
     Later,
@@ -272,8 +272,8 @@ fn parse_v6(bytes: &[u8]) -> Result<Headers, ParseError> {
     })
 }
 
-/// A walk along IPv6 extension headers ([RFC 8200
-/// §4](https://www.rfc-editor.org/rfc/rfc8200#section-4)).
+/// A walk along IPv6 extension headers
+/// ([RFC 8200 §4](https://www.rfc-editor.org/rfc/rfc8200#section-4)).
 struct Chain {
     protocol: u8,
     protocol_at: usize,
@@ -372,9 +372,9 @@ fn transport(
     }
 }
 
-/// Classifies ICMP types as queries, errors and others ([RFC 5508
-/// §2](https://www.rfc-editor.org/rfc/rfc5508#section-2), [RFC 4443
-/// §2.1](https://www.rfc-editor.org/rfc/rfc4443#section-2.1)).
+/// Classifies ICMP types as queries, errors and others
+/// ([RFC 5508 §2](https://www.rfc-editor.org/rfc/rfc5508#section-2),
+/// [RFC 4443 §2.1](https://www.rfc-editor.org/rfc/rfc4443#section-2.1)).
 ///
 /// Source Quench and Information messages count as others, because no NAT should support them (RFC
 /// 5508 REQ-10c).

@@ -5,8 +5,8 @@ use super::bytes::{put_u16, u16_at};
 use super::checksum::{self, finish, fold, sum};
 use super::{Headers, protocol};
 
-/// What the kernel leaves to do on a packet, and what it is asked to do on one: `struct
-/// virtio_net_hdr` (virtio 1.2 §5.1.6).
+/// What the kernel leaves to do on a packet, and what it is asked to do on one:
+/// `struct virtio_net_hdr` (virtio 1.2 §5.1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offload {
     flags: u8,

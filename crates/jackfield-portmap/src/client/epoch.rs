@@ -46,8 +46,8 @@ impl Client {
     }
 
     /// Returns when to renew a mapping of this lifetime: at half of it, plus a random part, so
-    /// that not all hosts renew at the same time ([RFC 6887
-    /// §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
+    /// that not all hosts renew at the same time
+    /// ([RFC 6887 §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
     pub(super) fn renewal(&mut self, lifetime: Duration) -> Duration {
         use rand_chacha::rand_core::Rng;
         let eighth = (lifetime / 8).as_millis().max(1) as u64;

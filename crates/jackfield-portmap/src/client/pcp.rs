@@ -101,8 +101,8 @@ impl Client {
         }
     }
 
-    /// Handles an answer in another version than that of the request ([RFC 6887
-    /// §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
+    /// Handles an answer in another version than that of the request
+    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
     pub(super) fn other_version(&mut self, now: Instant, dialect: Dialect, version: u8) {
         if self.is_probing(dialect) {
             let absence = AbsenceReason::Version(version);

@@ -39,10 +39,10 @@ pub(super) type LeaseKey = (TransportProtocol, SocketAddr);
 pub(super) struct Lease {
     pub(super) internal: SocketAddr,
     pub(super) dialect: Dialect,
-    /// The PCP nonce of the lease ([RFC 6887
-    /// §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)). A PCP mapping belongs to its
-    /// nonce, so NAT-PMP and UPnP, which have none, cannot change it. A lease without a nonce
-    /// belongs to its host by address alone.
+    /// The PCP nonce of the lease
+    /// ([RFC 6887 §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)). A PCP mapping
+    /// belongs to its nonce, so NAT-PMP and UPnP, which have none, cannot change it. A lease
+    /// without a nonce belongs to its host by address alone.
     pub(super) nonce: Option<Nonce>,
     pub(super) description: String,
     pub(super) filters: Vec<RemoteFilter>,

@@ -97,9 +97,9 @@ impl Gateway {
         Ok((grant.external.port(), grant.lifetime.as_secs() as u32))
     }
 
-    /// Ends a mapping, or with an internal port of zero all mappings of the host ([RFC 6886
-    /// §3.4](https://www.rfc-editor.org/rfc/rfc6886#section-3.4)). To end a mapping that does not
-    /// exist is a success.
+    /// Ends a mapping, or with an internal port of zero all mappings of the host
+    /// ([RFC 6886 §3.4](https://www.rfc-editor.org/rfc/rfc6886#section-3.4)). To end a mapping
+    /// that does not exist is a success.
     fn unmap_nat_pmp(
         &mut self,
         now: Instant,

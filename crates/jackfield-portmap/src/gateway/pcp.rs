@@ -38,8 +38,8 @@ struct Options {
 }
 
 impl Gateway {
-    /// Answers a PCP request of a host ([RFC 6887
-    /// §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
+    /// Answers a PCP request of a host
+    /// ([RFC 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
     pub(super) fn answer_pcp(
         &mut self,
         now: Instant,
@@ -247,8 +247,8 @@ impl Gateway {
 }
 
 /// Returns the protocol of a mapping. Mappings of all protocols or all ports are refused: only a
-/// NAT with an address per host could make them ([RFC 6887
-/// §11.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.1)).
+/// NAT with an address per host could make them
+/// ([RFC 6887 §11.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.1)).
 fn mapped_protocol(map: &Map) -> Result<TransportProtocol, ResultCode> {
     match (map.protocol, map.internal_port) {
         (0, port) if port != 0 => Err(ResultCode::MalformedRequest),

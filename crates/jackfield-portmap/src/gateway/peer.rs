@@ -1,5 +1,5 @@
-//! Flows that the gateway keeps alive on request: PEER of PCP ([RFC 6887
-//! §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
+//! Flows that the gateway keeps alive on request: PEER of PCP
+//! ([RFC 6887 §12](https://www.rfc-editor.org/rfc/rfc6887#section-12)).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

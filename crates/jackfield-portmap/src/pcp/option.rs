@@ -9,14 +9,14 @@ use super::{ResultCode, address_at, write_address};
 /// An option of a request or response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PcpOption {
-    /// THIRD_PARTY: the request is for this host ([RFC 6887
-    /// §13.1](https://www.rfc-editor.org/rfc/rfc6887#section-13.1)).
+    /// THIRD_PARTY: the request is for this host
+    /// ([RFC 6887 §13.1](https://www.rfc-editor.org/rfc/rfc6887#section-13.1)).
     ThirdParty(IpAddr),
-    /// PREFER_FAILURE: the request fails rather than get another outside endpoint ([RFC 6887
-    /// §13.2](https://www.rfc-editor.org/rfc/rfc6887#section-13.2)).
+    /// PREFER_FAILURE: the request fails rather than get another outside endpoint
+    /// ([RFC 6887 §13.2](https://www.rfc-editor.org/rfc/rfc6887#section-13.2)).
     PreferFailure,
-    /// FILTER: the mapping lets in only these remotes ([RFC 6887
-    /// §13.3](https://www.rfc-editor.org/rfc/rfc6887#section-13.3)).
+    /// FILTER: the mapping lets in only these remotes
+    /// ([RFC 6887 §13.3](https://www.rfc-editor.org/rfc/rfc6887#section-13.3)).
     Filter(Filter),
     /// An unknown option.
     Unknown {

@@ -26,8 +26,8 @@ pub enum ResponseError {
     /// The bytes are not a PCP response.
     #[error("not a PCP response")]
     Malformed,
-    /// The server supports this version instead; NAT-PMP is version 0 ([RFC 6887
-    /// §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
+    /// The server supports this version instead; NAT-PMP is version 0
+    /// ([RFC 6887 §9](https://www.rfc-editor.org/rfc/rfc6887#section-9)).
     #[error("the server speaks version {0}")]
     Version(u8),
 }
@@ -77,8 +77,8 @@ impl Response {
     }
 }
 
-/// Writes the answer to a request that failed: the request with the result in its header ([RFC
-/// 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
+/// Writes the answer to a request that failed: the request with the result in its header
+/// ([RFC 6887 §8.2](https://www.rfc-editor.org/rfc/rfc6887#section-8.2)).
 #[must_use]
 pub fn refusal(request: &[u8], result: ResultCode, lifetime: u32, epoch: u32) -> Vec<u8> {
     let opcode = u8_at(request, 1).unwrap_or(0) & !RESPONSE;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 macro_rules! result_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
-        /// The result of a request ([RFC 6887
-        /// §7.4](https://www.rfc-editor.org/rfc/rfc6887#section-7.4)).
+        /// The result of a request
+        /// ([RFC 6887 §7.4](https://www.rfc-editor.org/rfc/rfc6887#section-7.4)).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ResultCode {

@@ -114,8 +114,8 @@ pub(crate) fn escape(text: &str) -> String {
     quick_xml::escape::escape(&text).replace('\r', "&#13;")
 }
 
-/// Returns whether a text may have this character ([XML 1.0
-/// §2.2](https://www.w3.org/TR/xml/#charsets)).
+/// Returns whether a text may have this character
+/// ([XML 1.0 §2.2](https://www.w3.org/TR/xml/#charsets)).
 fn is_char(char: &char) -> bool {
     match *char {
         '\u{fffe}' | '\u{ffff}' => false,

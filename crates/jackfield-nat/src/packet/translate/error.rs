@@ -1,5 +1,5 @@
-//! Translates ICMP errors and the packets quoted in them ([RFC 7915 §4.2,
-//! §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2)).
+//! Translates ICMP errors and the packets quoted in them
+//! ([RFC 7915 §4.2, §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2)).
 
 use super::{Header, TranslateError, header, transport};
 use crate::Endpoint;
@@ -179,8 +179,8 @@ fn plateau(length: u16) -> u32 {
     PLATEAUS.into_iter().find(|mtu| fits(mtu)).unwrap_or(68)
 }
 
-/// Returns the offset in an IPv6 header of the field at an offset in an IPv4 header ([RFC 7915
-/// §4.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2), figure 3).
+/// Returns the offset in an IPv6 header of the field at an offset in an IPv4 header
+/// ([RFC 7915 §4.2](https://www.rfc-editor.org/rfc/rfc7915#section-4.2), figure 3).
 fn pointer_in_v6(pointer: u8) -> Option<u32> {
     match pointer {
         0 | 1 => Some(u32::from(pointer)),
@@ -193,8 +193,8 @@ fn pointer_in_v6(pointer: u8) -> Option<u32> {
     }
 }
 
-/// Returns the offset in an IPv4 header of the field at an offset in an IPv6 header ([RFC 7915
-/// §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-5.2), figure 6).
+/// Returns the offset in an IPv4 header of the field at an offset in an IPv6 header
+/// ([RFC 7915 §5.2](https://www.rfc-editor.org/rfc/rfc7915#section-5.2), figure 6).
 fn pointer_in_v4(pointer: u32) -> Option<u8> {
     match pointer {
         0 => Some(0),

@@ -26,8 +26,8 @@ pub(crate) fn header_length(headers: &Headers) -> usize {
     }
 }
 
-/// Replaces the IP header of a packet by one of the other version ([RFC 7915 §4.1,
-/// §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
+/// Replaces the IP header of a packet by one of the other version
+/// ([RFC 7915 §4.1, §5.1](https://www.rfc-editor.org/rfc/rfc7915#section-4.1)).
 pub(crate) fn header(
     packet: &mut Packet<'_>,
     headers: &Headers,
