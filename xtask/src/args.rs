@@ -81,7 +81,7 @@ pub(crate) fn help() -> String {
     let mut text = String::from(
         "cargo xtask test [--only PART[,PART...]] [--keep-going]   installs what is missing, builds and tests\n\
          cargo xtask setup [--only PART[,PART...]]                 only installs what is missing\n\
-         cargo xtask check                                         licences, bans, sources, unused dependencies, features\n\nParts:\n",
+         cargo xtask check                                         form, licences, bans, sources, unused dependencies, features\n\nParts:\n",
     );
     for part in PARTS {
         text.push_str(&format!("  {:<10} {}\n", part.name, part.about));

@@ -1,4 +1,4 @@
-//! What has to hold of the manifests, the dependencies and the features.
+//! What has to hold of the form of files, the manifests, the dependencies and the features.
 //!
 //! The rules on licences, banned crates and sources are those of `deny.toml`, which cargo-deny
 //! reads too. It is not run here: building it takes longer than all our tests of Rust.
@@ -6,6 +6,7 @@
 mod features;
 mod metadata;
 mod policy;
+mod style;
 mod unused;
 
 use metadata::Metadata;
@@ -21,7 +22,7 @@ pub(crate) fn run() -> bool {
         eprintln!("xtask: {fault}");
     }
     if faults.is_empty() {
-        println!("licences, bans, sources, unused dependencies and features are in order");
+        println!("form, licences, bans, sources, unused dependencies and features are in order");
     }
     faults.is_empty()
 }
@@ -30,6 +31,7 @@ fn collect() -> Result<Vec<String>, String> {
     let metadata = Metadata::load()?;
     let policy = Policy::load()?;
     let mut faults = policy.faults(&metadata)?;
+    faults.extend(style::faults()?);
     faults.extend(unused::faults(&metadata)?);
     faults.extend(features::faults(&metadata));
     Ok(faults)
