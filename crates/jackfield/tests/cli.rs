@@ -10,6 +10,23 @@ fn a_wrong_flag_is_wrong_use() {
     assert!(stderr(&output).contains("--listen"), "{}", stderr(&output));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_router_has_the_flags_that_scripts_use() {
+    let output = jackfield(&["nat", "run", "--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    for flag in [
+        "--inside",
+        "--outside",
+        "--external",
+        "--default-route",
+        "--control",
+    ] {
+        assert!(help.contains(flag), "{flag} is missing: {help}");
+    }
+}
+
 #[test]
 fn a_wrong_value_is_refused_with_what_is_accepted() {
     let output = jackfield(&["serve", "--relay-ports", "many"]);

@@ -68,13 +68,13 @@ fn run_command() -> Command {
             "Makes two TUN interfaces and routes between them as a NAT does, until SIGINT or SIGTERM.\n\n\
              The inside interface is the way out of the namespace that the programs behind the NAT run in; the \
              outside interface is where the NAT's external addresses are in the namespace of everybody else, which \
-             gets a run_router to each of them. A namespace is a name of `ip netns`, a path, or a process id. Needs \
+             gets a route to each of them. A namespace is a name of `ip netns`, a path, or a process id. Needs \
              CAP_NET_ADMIN where the interfaces are made: root, or user namespaces of one's own.",
         )
         .after_help(
             "Examples:\n  \
              ip netns add home\n  \
-             jackfield nat run --inside tun0=10.0.0.2/24@home --default-run_router --outside nat0 \\\n      \
+             jackfield nat run --inside tun0=10.0.0.2/24@home --default-route --outside nat0 \\\n      \
              --external 198.18.1.1 --profile symmetric\n  \
              jackfield nat run --inside tun0=10.0.0.2/24@home --outside nat0@internet --external 198.18.1.1 \\\n      \
              --mapping address-dependent --filtering eif --latency 20ms --loss 0.5\n  \
@@ -96,10 +96,10 @@ fn run_command() -> Command {
                 .value_name("IP")
                 .value_parser(value_parser!(IpAddr))
                 .help("The NAT's own inside address; by default the first of the inside prefix that is free."),
-            Arg::new("default-run_router")
-                .long("default-run_router")
+            Arg::new("default-route")
+                .long("default-route")
                 .action(ArgAction::SetTrue)
-                .help("Makes the NAT the default run_router of the inside namespace."),
+                .help("Makes the NAT the default route of the inside namespace."),
         ])
         .args(change())
         .args([
@@ -259,7 +259,7 @@ fn start(matches: &ArgMatches) -> ExitCode {
     let options = RouterOptions {
         inside: inside.clone(),
         outside: outside.clone(),
-        default_route: matches.get_flag("default-run_router"),
+        default_route: matches.get_flag("default-route"),
         offload: !matches.get_flag("no-offload"),
         queues: matches
             .get_one("queues")
