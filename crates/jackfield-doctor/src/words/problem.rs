@@ -1,6 +1,6 @@
 //! Problems in plain words: what is wrong, on whose side, and what to do about it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jackfield_driver::discovery::layers::Sign;
 use jackfield_stun::ErrorCode;
@@ -170,6 +170,11 @@ fn certificate(of: &Certified, error: &CertificateError) -> ProblemWords {
             _ => "the server's",
         }
     );
+    // Public authorities vouch for names.
+    let host = match host.parse::<IpAddr>() {
+        Ok(_) => "a name of the server".to_owned(),
+        Err(_) => host,
+    };
     let get = format!(
         "On the server: get a certificate for {host} from a public authority, such as Let's \
          Encrypt, and start with `jackfield serve --tls-cert FILE --tls-key FILE`."
