@@ -1,7 +1,8 @@
 //! What an attempt to relay comes to.
 
-use crate::facts::RelayTransport;
-use crate::facts::{Allocation, Delivery, Facts, NotTested, RelayAttempt, RelayError};
+use crate::facts::{
+    Allocation, Delivery, Facts, NotTested, RelayAttempt, RelayError, RelayTransport,
+};
 
 /// What an attempt to relay comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]

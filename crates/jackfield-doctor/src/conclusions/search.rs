@@ -9,8 +9,10 @@ use jackfield_stun::behaviour::{Finding, Reason, Report};
 use super::problem::{Certified, Problem, RelayProblem};
 use super::relay::{RelayFinding, RelayState};
 use super::{Family, Reach};
-use crate::facts::{Facts, NetworkError, RelayAttempt, RelayError, RelayTransport, StunPort};
-use crate::facts::{TlsError, Udp, Web, WebError};
+use crate::facts::{
+    Facts, NetworkError, RelayAttempt, RelayError, RelayTransport, StunPort, TlsError, Udp, Web,
+    WebError,
+};
 use crate::target::{Target, TargetScheme};
 
 /// Returns all problems, the most important first.

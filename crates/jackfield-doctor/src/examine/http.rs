@@ -56,7 +56,7 @@ impl Site<'_> {
     /// Returns whether the port speaks the other one of HTTP and HTTPS.
     pub(super) async fn speaks_other_scheme(&self) -> bool {
         match self.target.scheme {
-            // Whoever its certificate is for, only a TLS server finishes the handshake.
+            // Only a TLS server finishes the handshake, whatever its certificate is worth.
             TargetScheme::Http => self
                 .connect(TargetScheme::Https, &Trust::anyone())
                 .await

@@ -159,10 +159,12 @@ impl CertificateError {
     }
 }
 
-/// Reads a name as rustls tells of it: `DnsName("a.example")` or `IpAddress(192.0.2.1)`. Other kinds
-/// of names are none that a server is asked by, and other characters are none of a name.
-fn name(told: &str) -> Option<String> {
-    let between = |start, end| told.strip_prefix(start)?.strip_suffix(end);
+/// Reads a name as rustls writes it: `DnsName("a.example")` or `IpAddress(192.0.2.1)`.
+///
+/// Clients ask for servers by these two kinds alone. The text is the certificate's, so only what
+/// may stand in a name gets to a terminal.
+fn name(written: &str) -> Option<String> {
+    let between = |start, end| written.strip_prefix(start)?.strip_suffix(end);
     if let Some(name) = between("DnsName(\"", "\")") {
         let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*');
         return name.chars().all(is_fit).then(|| name.to_owned());

@@ -155,9 +155,15 @@ fn udp(family: Family, udp: &Udp, is_guess: bool) -> Draft {
         )
         .tried(asked(server))
         .means("UDP gets out and back."),
-        Udp::Silent(server) => Draft::new(topic, "no answer")
-            .tried(asked(server))
-            .means("Something drops UDP on the way, or the server is down."),
+        Udp::Silent(server) => {
+            Draft::new(topic, "no answer")
+                .tried(asked(server))
+                .means(if is_guess {
+                    ""
+                } else {
+                    "Something drops UDP on the way, or the server is down."
+                })
+        }
         Udp::Refused(server) => Draft::new(topic, "refused")
             .tried(asked(server))
             .means("UDP gets to the server's machine, but nothing listens there."),
@@ -197,7 +203,8 @@ fn layers(evidence: &Evidence) -> Draft {
         ),
         Layers::Several(sign) => Draft::new("Double NAT", sign_in_words(sign)).means(
             if sign.is_carriers() {
-                "The carrier shares one address among customers (CGNAT): no port can be opened from here."
+                "The carrier shares one address among customers (CGNAT): no port can be opened from \
+                 here."
             } else {
                 "Ports opened on the first router do not open the second one."
             },

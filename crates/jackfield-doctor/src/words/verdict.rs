@@ -123,10 +123,12 @@ fn direct(conclusions: &Conclusions) -> String {
             "Direct connections to all peers: there is no NAT, and nobody is kept out.".to_owned()
         }
         Reach::Most { .. } => format!(
-            "Direct connections to most peers. Those behind symmetric NATs are the exception; {rest}"
+            "Direct connections to most peers. Those behind symmetric NATs are the exception; \
+             {rest}"
         ),
         Reach::Few { .. } => format!(
-            "Direct connections to few peers, as this NAT gives each of them another address; {rest}"
+            "Direct connections to few peers, as this NAT gives each of them another address; \
+             {rest}"
         ),
         Reach::Unknown if conclusions.relay == RelayState::Works => {
             "UDP works, and so does the relay; how many peers are reached directly is not known."

@@ -1,6 +1,6 @@
 //! Networks and servers with one thing wrong: each has its own verdict, severity and advice.
 //!
-//! The NATs are found by a real discovery in the virtual internet; what else is seen is made by hand.
+//! A real discovery in the virtual internet finds the NATs; the other facts are made by hand.
 
 #![expect(
     clippy::unwrap_used,

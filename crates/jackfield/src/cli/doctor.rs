@@ -16,7 +16,8 @@ pub(super) fn command() -> Command {
     Command::new("doctor")
         .about("Says what this machine's network allows, why not more, and what to do")
         .long_about(
-            "Says in plain words what this machine's network allows, why not more, and what to do.\n\n\
+            "Says in plain words what this machine's network allows, why not more, and what to \
+             do.\n\n\
              It asks one server, the one that you name, and this machine's gateway; nobody else. \
              Without --server it asks the one at http://localhost:3478, if there is one. It exits \
              with 0 when all is well, with 1 when it found a problem, and with 2 when it was \

@@ -21,7 +21,8 @@ pub(super) fn command() -> Command {
     Command::new("stun")
         .about("Says what address this machine has outside, as a STUN server sees it")
         .after_help(
-            "Without a second address, a server tells of a NAT but not of its kind; name a second server then.\n\n\
+            "Without a second address, a server tells of a NAT but not of its kind; name a second \
+             server then.\n\n\
              Examples:\n  \
              jackfield stun stun.example.org\n  \
              jackfield stun 192.0.2.1:3478 --json\n  \
