@@ -50,3 +50,8 @@ pub mod tcp;
 pub mod turn;
 pub mod turn_client;
 pub mod udp;
+
+// The README's code is compiled with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -35,3 +35,8 @@ pub use port::PortCounters;
 pub use router::{Router, RouterConfig};
 pub use tap::Tap;
 pub use uplink::{UplinkConfig, UplinkCounters};
+
+// The README's code is compiled with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
