@@ -178,6 +178,8 @@ impl Pipe {
     /// Puts in a packet of `length` bytes; draws the same numbers whatever becomes of it. The
     /// caller holds packets to [`Link::mtu`].
     pub fn pass(&mut self, now: Instant, length: usize, rng: &mut ChaCha8Rng) -> Passage {
+        // All numbers are drawn for every packet: whether one is lost must not shift the chances
+        // of the next.
         let [lost, reordered, duplicated] = [
             self.draw_loss(rng),
             chance(self.link.reorder, rng),

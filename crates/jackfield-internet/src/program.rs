@@ -105,6 +105,8 @@ impl<P: TcpProgram> TcpApp<P> {
 impl<P: TcpProgram> App for TcpApp<P> {
     fn handle_addresses(&mut self, now: Instant, addresses: &[IpAddr]) {
         self.stack.set_addresses(addresses);
+        // The program starts with its first address: without one it could neither listen nor
+        // connect.
         if self.has_started {
             self.program.handle_addresses(now, &mut self.stack);
         } else if !addresses.is_empty() {

@@ -145,6 +145,8 @@ impl World {
         };
         self.now = self.now.max(at);
         let arrives = |Reverse(arrival): &Reverse<Arrival>| arrival.at <= at;
+        // At one instant packets arrive before timers fire, so that an answer that comes exactly
+        // at its timeout still counts, in every run.
         if self.arrivals.peek().is_some_and(arrives)
             && let Some(Reverse(arrival)) = self.arrivals.pop()
         {

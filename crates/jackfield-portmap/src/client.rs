@@ -224,6 +224,8 @@ impl Client {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         if from == self.server() {
             match bytes.first() {
+                // Version 0 is NAT-PMP. Every other version, known or not, is an answer in the
+                // format of PCP (RFC 6887 §9).
                 Some(0) => self.handle_nat_pmp(now, bytes),
                 _ => self.handle_pcp(now, bytes),
             }

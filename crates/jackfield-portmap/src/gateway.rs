@@ -175,6 +175,8 @@ impl Gateway {
     /// Ends leases, keeps flows alive and announces, as far as it is due, and checks whether the
     /// NAT has lost its state.
     pub fn handle_timeout(&mut self, now: Instant, nat: &mut Nat) {
+        // A NAT that has rebooted has lost the forwards of all leases. The new epoch makes clients
+        // request them again.
         if nat.resets() != self.resets {
             self.begin_epoch(now, nat);
         }

@@ -93,7 +93,7 @@ impl Trains {
         }
         let packet = framed.get(Offload::LENGTH..).unwrap_or_default();
         let Some(headers) = Headers::read(packet) else {
-            // Of which flow a fragment is nobody knows, so nothing may be overtaken by it.
+            // The flow of a fragment is unknown, so no packet may overtake it.
             self.flush(write);
             write(offload, framed);
             return;

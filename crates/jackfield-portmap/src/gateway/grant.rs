@@ -152,6 +152,7 @@ impl Gateway {
         nat: &mut Nat,
         request: PortRequest,
     ) -> Result<Grant, Refused> {
+        // Flows that PEER keeps alive count as leases: each occupies state of the NAT for as long.
         if self.leases.of_host(request.internal.ip()) + self.peers.of_host(request.internal.ip())
             >= self.config.leases_per_host
         {
