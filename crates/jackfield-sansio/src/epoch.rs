@@ -1,8 +1,12 @@
+//! Calendar time, from monotonic time.
+
 use std::time::{Duration, Instant};
 
-/// Ties a core's monotonic time to calendar time, so that a core can judge expiry stamps without reading a clock.
+/// Ties a core's monotonic time to calendar time, so that a core can judge expiry stamps without
+/// reading a clock.
 ///
-/// A driver makes one from its two clocks when it starts a core, and a new one when the wall clock was stepped.
+/// A driver makes one from its two clocks when it starts a core, and a new one when the wall clock
+/// was stepped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch {
     instant: Instant,

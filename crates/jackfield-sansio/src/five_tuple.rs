@@ -1,3 +1,5 @@
+//! Where bytes come from and go to.
+
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -37,7 +39,8 @@ impl fmt::Display for Transport {
 pub struct FiveTuple {
     /// How bytes travel.
     pub transport: Transport,
-    /// Our end. Answers leave from it, so it names the address that a request came to, never a wildcard.
+    /// Our end. Answers leave from it, so it names the address that a request came to, never a
+    /// wildcard.
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,

@@ -1,7 +1,7 @@
 //! What Jackfield's protocol cores share.
 //!
-//! A core knows a protocol and is told the time; it has no socket, no task, no clock and no
-//! global randomness. What cores and drivers have in common is small:
+//! A core knows a protocol. It takes bytes and the time as arguments, and has no socket, no task,
+//! no clock and no global randomness. What cores and drivers have in common is small:
 //!
 //! | what | for |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | [`Timers`] | deadlines by key |
 //! | [`Epoch`] | the calendar, from monotonic time |
 //! | [`Rate`], [`TokenBucket`], [`RateLimiter`] | how often something may happen |
-//! | [`SeededMap`] | hash maps that a stranger cannot slow down and that behave the same each time |
+//! | [`SeededMap`] | hash maps that no stranger can slow down, the same each time |
 //! | [`PacketType`] | the protocol of a packet, by its first byte (RFC 7983, RFC 9443) |
 //! | [`Behaviour`] | how a NAT maps and filters (RFC 4787) |
 //!
@@ -20,12 +20,17 @@
 //! # let start = Instant::now();
 //! let mut timers = Timers::new();
 //! timers.set("refresh", start + Duration::from_secs(60));
-//! timers.set("refresh", start + Duration::from_secs(30)); // a key has one deadline: the last one set
+//! timers.set("refresh", start + Duration::from_secs(30)); // the last one set
 //! assert_eq!(timers.next(), Some(start + Duration::from_secs(30)));
 //! assert_eq!(timers.expire(start + Duration::from_secs(29)), None);
 //! assert_eq!(timers.expire(start + Duration::from_secs(30)), Some("refresh"));
 //! assert_eq!(timers.next(), None);
 //! ```
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod behaviour;
 mod demux;

@@ -28,7 +28,7 @@ impl Rate {
     }
 }
 
-/// A token bucket that is told the time. It begins full.
+/// A token bucket without a clock. It begins full.
 ///
 /// The [`Rate`] is given with each call and not stored: thousands of buckets share one, and a
 /// changed configuration holds at once. Arithmetic is exact, so no rate drifts, however small
@@ -206,7 +206,8 @@ mod tests {
             let now = start + Duration::from_millis(millis);
             taken += u32::from(bucket.take(now, rate, 1));
         }
-        // One at the start, and then one whenever a third of a second is over, in whole milliseconds.
+        // One at the start, and then one whenever a third of a second is over, in whole
+        // milliseconds.
         assert_eq!(taken, 1 + 999_999 / 334);
         let fast = Rate::new(u32::MAX, 1);
         let mut bucket = TokenBucket::default();

@@ -1,3 +1,5 @@
+//! Deadlines by key.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 

@@ -38,7 +38,8 @@ pub fn corpus_seeds(target: &str) -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Runs `target` on each seed of its corpus, and on about `mutations` mutations of them, the same ones each time.
+/// Runs `target` on each seed of its corpus, and on about `mutations` mutations of them, the same
+/// ones each time.
 ///
 /// # Panics
 /// When `target` does; the input is printed before, ready to become a seed.

@@ -19,6 +19,11 @@
 //! jackfield_testing::replay("some_target", 1_000, target);
 //! ```
 
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod allocations;
 mod corpus;
 mod random;

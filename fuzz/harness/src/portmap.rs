@@ -102,7 +102,7 @@ fn http(bytes: &[u8]) {
     for ended in [false, true] {
         if let Progress::Complete(response) = Response::read(bytes, ended) {
             let again = Response::read(&response.write(), true);
-            // The length is told twice when it was told before.
+            // A response that had a Content-Length has two of them then.
             assert!(!matches!(again, Progress::Partial), "{response:?}");
         }
     }

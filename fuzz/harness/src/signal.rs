@@ -39,8 +39,9 @@ pub fn envelope(data: &[u8]) {
     assert_eq!(serde_json::from_str::<Value>(&edited).unwrap(), expected);
 }
 
-/// Bytes are a play of connections, messages, events, time and ends. No message leaves a room for somebody who is not in
-/// it, nothing is sent to who is gone, nobody speaks under another's name, and when all have left nothing is kept.
+/// Bytes are a play of connections, messages, events, time and ends. No message leaves a room for
+/// a member that is not in it, nothing is sent to a member that is gone, no member speaks under
+/// another's name, and when all have left nothing is kept.
 pub fn hub(data: &[u8]) {
     let mut play = Play::new();
     let mut rest = data;
@@ -222,7 +223,8 @@ impl Play {
         for member in std::mem::take(&mut self.alive) {
             self.gone(member);
             self.hub.handle_disconnect(self.now, member);
-            // Those who are still there hear of it; that they are members is checked in `drain` of the other steps.
+            // Those who are still there hear of it; that they are members is checked in `drain` of
+            // the other steps.
             while !matches!(self.hub.poll_output(), Output::Wait(_)) {}
         }
         assert_eq!(self.hub.member_count(), 0);
@@ -264,7 +266,10 @@ impl Play {
     }
 
     fn hear(&mut self, to: MemberId, kind: &str, json: &str) {
-        assert!(self.alive.contains(&to), "nothing is sent to who is gone");
+        assert!(
+            self.alive.contains(&to),
+            "nothing is sent to members that are gone"
+        );
         let Ok(message) = serde_json::from_str::<Value>(json) else {
             // Only a payload that is relayed can hold what `Value` refuses.
             assert!(is_envelope(json));

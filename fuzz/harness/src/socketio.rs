@@ -65,7 +65,8 @@ pub fn payload_v4(data: &[u8]) {
     assert_eq!(again, packets);
 }
 
-/// Packets of a revision 3 text body come back from the text and the binary body that they are encoded as.
+/// Packets of a revision 3 text body come back from the text and the binary body that they are
+/// encoded as.
 pub fn payload_v3_text(data: &[u8]) {
     if let Some(body) = text(data) {
         let (packets, _) = split(TextDecoder::new(body), data.len());
@@ -91,7 +92,8 @@ fn check_v3(packets: &[Packet]) {
     assert_eq!(again, packets);
 }
 
-/// A query is read without a panic, and what it is read as does not depend on what it was escaped as.
+/// A query is read without a panic, and what it is read as does not depend on what it was escaped
+/// as.
 pub fn query(data: &[u8]) {
     let Some(query) = text(data) else { return };
     let read = Query::parse(&query);
@@ -111,8 +113,8 @@ pub fn query(data: &[u8]) {
     assert_eq!(Query::parse(&plain), read);
 }
 
-/// Messages, each a line (a line with a `#` in front is binary): what is decoded is within the limits, and comes back
-/// from the packet that it is encoded as.
+/// Messages, each a line (a line with a `#` in front is binary): what is decoded is within the
+/// limits, and comes back from the packet that it is encoded as.
 pub fn packets(data: &[u8]) {
     let config = DecoderConfig {
         max_attachments: 3,

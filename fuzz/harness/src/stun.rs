@@ -85,7 +85,8 @@ fn sealed(message: &Message<'_>, key: &Key) {
     assert!(sealed.has_fingerprint());
 }
 
-/// Cuts bytes as a stream: lengths never depend on what follows the prefix, and cutting always ends.
+/// Cuts bytes as a stream: lengths never depend on what follows the prefix, and cutting always
+/// ends.
 pub fn framing(data: &[u8]) {
     let mut rest = data;
     while let Ok(Some(length)) = message_length(rest, MAX_MESSAGE) {
@@ -110,7 +111,8 @@ pub fn uri(data: &[u8]) {
     }
 }
 
-/// Answers bytes as a server with two addresses and as one with a helper; no answer outgrows what was asked for.
+/// Answers bytes as a server with two addresses and as one with a helper; no answer outgrows what
+/// was asked for.
 pub fn behaviour_answer(data: &[u8]) {
     use jackfield_stun::behaviour::answer::{Action, Other, Place, Places, answer};
     let Ok(request) = Message::parse(data) else {

@@ -64,12 +64,14 @@ pub fn cidr(data: &[u8]) {
     }
 }
 
-/// Turns bytes into what clients, peers, sockets and the clock do to a server, and checks it against a small model.
+/// Turns bytes into what clients, peers, sockets and the clock do to a server, and checks it
+/// against a small model.
 pub fn server(data: &[u8]) {
     model::World::new().run(input::Input::new(data));
 }
 
-/// Turns bytes into what a server, a caller and the clock do to a client, and checks its limits all the way.
+/// Turns bytes into what a server, a caller and the clock do to a client, and checks its limits all
+/// the way.
 pub fn client(data: &[u8]) {
     client_story::Story::new().run(input::Input::new(data));
 }

@@ -20,8 +20,9 @@ const LIMITS: WebSocketLimits = WebSocketLimits {
     max_waiting_pongs: 4,
 };
 
-/// The first byte chooses role, compression and chunk size, the rest is what the peer sends. Messages keep the limits, text is
-/// text, chunking changes nothing, and what came in is received again when it is sent back.
+/// The first byte chooses role, compression and chunk size, the rest is what the peer sends.
+/// Messages keep the limits, text is text, chunking changes nothing, and what came in is received
+/// again when it is sent back.
 pub fn frames(data: &[u8]) {
     let Some((&choice, wire)) = data.split_first() else {
         return;
@@ -149,7 +150,8 @@ pub fn header(data: &[u8]) {
     }
 }
 
-/// The first byte is the size of the pieces of a text, which are judged as the standard library judges their whole.
+/// The first byte is the size of the pieces of a text, which are judged as the standard library
+/// judges their whole.
 pub fn utf8(data: &[u8]) {
     let Some((&size, text)) = data.split_first() else {
         return;
@@ -173,7 +175,8 @@ pub fn utf8(data: &[u8]) {
     }
 }
 
-/// A list of extensions that is read is read the same from its own plain form, and an answer to it is one of its offers.
+/// A list of extensions that is read is read the same from its own plain form, and an answer to it
+/// is one of its offers.
 pub fn extensions(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -250,7 +253,8 @@ pub fn request(data: &[u8]) {
     }
 }
 
-/// The first byte is the size of the chunks that a server's answer comes in: chunking changes nothing.
+/// The first byte is the size of the chunks that a server's answer comes in: chunking changes
+/// nothing.
 pub fn answer_head(data: &[u8]) {
     use jackfield_websocket::handshake::ClientHandshake;
 

@@ -1,3 +1,5 @@
+//! A NAT that is too simple to be wrong, to hold the real one against.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

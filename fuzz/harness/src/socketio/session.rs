@@ -15,7 +15,8 @@ use jackfield_testing::epoch;
 
 const MAX_BUFFERED: usize = 500;
 
-/// The first byte chooses how the session opens; after that each line is a step: a letter, then what it takes.
+/// The first byte chooses how the session opens; after that each line is a step: a letter, then
+/// what it takes.
 pub fn session(data: &[u8]) {
     let Some((&choice, script)) = data.split_first() else {
         return;

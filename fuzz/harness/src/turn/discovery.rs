@@ -1,4 +1,5 @@
-//! A server that answers behaviour discovery, and helps others with it: what it sends, where to, and how much.
+//! A server that answers behaviour discovery, and helps others with it: what it sends, where to,
+//! and how much.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,8 +19,8 @@ const UNIX: Duration = Duration::from_secs(1_800_000_000);
 
 const HELPER: &str = "192.0.2.9";
 
-/// Hands bytes to a server with two addresses and to one with a helper, as the datagrams of one client, whose length is in
-/// their first two bytes each.
+/// Hands bytes to a server with two addresses and to one with a helper, as the datagrams of one
+/// client, whose length is in their first two bytes each.
 pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::new();
     for other in [Other::Own(place("192.0.2.2")), Other::Helper(ip(HELPER))] {
