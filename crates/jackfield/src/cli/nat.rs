@@ -429,6 +429,31 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_a_router_have_the_names_that_scripts_use() {
+        let command = run_command();
+        let mut names: Vec<&str> = command.get_arguments().filter_map(Arg::get_long).collect();
+        // The settings have a test of their own.
+        names.retain(|name| !Change::KEYS.contains(name));
+        assert_eq!(
+            names,
+            [
+                "inside",
+                "outside",
+                "external",
+                "gateway",
+                "default-route",
+                "mtu",
+                "no-offload",
+                "queues",
+                "capture",
+                "seed",
+                "control",
+                "json"
+            ]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_is_said_in_the_words_of_the_flag() {
         let with = |rest: &str| {
             let line = format!("run --inside t=10.0.0.2/24 --outside n --external {rest}");
