@@ -114,6 +114,10 @@ impl Allocations {
         self.slots.get(index as usize)?.allocation.as_deref()
     }
 
+    pub(crate) fn has_relayed(&self, local: &SocketAddr) -> bool {
+        self.by_relayed.contains_key(local)
+    }
+
     pub(crate) fn by_relayed(&mut self, local: &SocketAddr) -> Option<&mut Allocation> {
         let index = *self.by_relayed.get(local)?;
         self.slots

@@ -35,6 +35,17 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AllocationId(pub(crate) u64);
 
+impl AllocationId {
+    /// Returns the number of the allocation's slot: small, so that a driver can index an array with it.
+    ///
+    /// An allocation that comes later may get the slot of one that has ended.
+    #[must_use]
+    pub fn slot(self) -> usize {
+        // The lower half is the slot, the upper one tells its users apart.
+        (self.0 & 0xFFFF_FFFF) as usize
+    }
+}
+
 impl fmt::Display for AllocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)

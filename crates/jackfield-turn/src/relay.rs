@@ -7,6 +7,7 @@ use jackfield_sansio::FiveTuple;
 use jackfield_stun::attribute::address;
 use jackfield_stun::{MAGIC_COOKIE, TransactionId};
 
+use crate::AllocationId;
 use crate::attribute::kind;
 
 /// Data that goes straight through: what the driver sends at once, before it asks for outputs.
@@ -14,6 +15,8 @@ use crate::attribute::kind;
 pub enum Relay<'b> {
     /// Send `payload` from the socket bound to `relayed` to `peer`.
     ToPeer {
+        /// Whose data it is.
+        allocation: AllocationId,
         /// The address that the relay socket is bound to, as [`Output::Bind`](crate::Output::Bind) was answered.
         relayed: SocketAddr,
         /// Where to. Where a client names a relayed address of this process by its advertised address, this is the

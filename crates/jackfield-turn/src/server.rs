@@ -204,6 +204,12 @@ impl Server {
         &self.stats
     }
 
+    /// Returns whether a relay socket of this server is bound to `address`, and an allocation has it.
+    #[must_use]
+    pub fn is_relayed(&self, address: &SocketAddr) -> bool {
+        self.allocations.has_relayed(address)
+    }
+
     /// Returns whether these bytes are ChannelData on a channel that this client has bound.
     ///
     /// For datagrams whose first byte, 80 to 127, says either QUIC or a channel of RFC 5766.

@@ -12,11 +12,11 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use jackfield_sansio::{FiveTuple, Transmit, Transport};
-use jackfield_turn::{Event, Output, Relay, Server};
+use jackfield_turn::{AllocationId, Event, Output, Relay, Server};
 use tokio::sync::mpsc;
 
 use super::queue::WriteQueue;
-use super::relay::RelaySocket;
+use super::relay::{RelaySocket, RelaySockets};
 use super::{Request, TurnConfig, TurnStats};
 use crate::shard::ShardContext;
 use crate::udp::{RecvBatch, UdpSocket};
@@ -37,8 +37,8 @@ pub(super) struct Engine {
     stats: Arc<TurnStats>,
     /// Sockets that clients send to; a handful, so that a look at each is the fastest way to find one.
     listeners: RefCell<Vec<Rc<UdpSocket>>>,
-    pub(super) relays: RefCell<HashMap<SocketAddr, RelaySocket>>,
-    /// The addresses that relay sockets are bound to; a packet for any other needs no look at `relays`.
+    pub(super) relays: RefCell<RelaySockets<RelaySocket>>,
+    /// The addresses that relay sockets are bound to; a packet for any other cannot take the short cut.
     relay_ips: RefCell<Vec<IpAddr>>,
     pub(super) streams: RefCell<HashMap<FiveTuple, Rc<WriteQueue>>>,
     /// Sockets with datagrams to flush.
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     pub(super) fn is_relayed(&self, address: SocketAddr) -> bool {
-        self.relays.borrow().contains_key(&address)
+        self.core.borrow().is_relayed(&address)
     }
 
     /// Takes what a client sent; what it relays is queued.
@@ -163,6 +163,7 @@ impl Engine {
     fn relay(&self, now: Instant, relay: Relay<'_>) {
         match relay {
             Relay::ToPeer {
+                allocation,
                 relayed,
                 peer,
                 payload,
@@ -171,7 +172,7 @@ impl Engine {
                 if self.is_short_cut(peer) {
                     self.take_short_cut(now, relayed, peer, payload);
                 } else {
-                    self.to_peer(relayed, peer, payload, dont_fragment);
+                    self.to_peer((allocation, relayed), peer, payload, dont_fragment);
                 }
             }
             Relay::ToClient {
@@ -201,9 +202,15 @@ impl Engine {
         }
     }
 
-    fn to_peer(&self, relayed: SocketAddr, peer: SocketAddr, payload: &[u8], whole: bool) {
+    fn to_peer(
+        &self,
+        (allocation, relayed): (AllocationId, SocketAddr),
+        peer: SocketAddr,
+        payload: &[u8],
+        whole: bool,
+    ) {
         let relays = self.relays.borrow();
-        let Some(relay) = relays.get(&relayed) else {
+        let Some(relay) = relays.get(allocation.slot(), relayed) else {
             return self.stats.driver.no_way.add(1);
         };
         let first = if whole {
@@ -277,7 +284,7 @@ impl Engine {
                     self.to_client(&path, &[&bytes], Urgency::Control);
                 }
                 Output::Bind { id, local } => {
-                    let bound = self.bind(local);
+                    let bound = self.bind(id, local);
                     self.core.borrow_mut().handle_bound(now, id, bound);
                 }
                 Output::Unbind(local) => self.unbind(local),
@@ -325,7 +332,7 @@ impl Engine {
 
     /// Ends every relay socket and connection.
     fn close(&self) {
-        let relayed: Vec<_> = self.relays.borrow().keys().copied().collect();
+        let relayed = self.relays.borrow().addresses();
         for address in relayed {
             self.unbind(address);
         }

@@ -96,6 +96,7 @@ impl Server {
         self.stats.packets_to_peers += 1;
         self.stats.bytes_to_peers += payload.len() as u64;
         Ok(Relay::ToPeer {
+            allocation: allocation.id,
             relayed,
             peer,
             payload,
