@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jackfield_driver::discovery::layers::Evidence;
 use jackfield_driver::discovery::{ask, discover, source_for};
 use jackfield_driver::portmap::{Probe, ProbeConfig, probe};
-use jackfield_stun::behaviour::{Config, LifetimeSearch, Report};
+use jackfield_stun::behaviour::{DiscoveryConfig, LifetimeSearch, Report};
 use jackfield_stun::uri::{Scheme, Uri, UriTransport};
 
 use crate::facts::{
@@ -194,9 +194,9 @@ async fn ask_both(
     });
     let report = match server {
         Some(server) => {
-            let config = Config {
+            let config = DiscoveryConfig {
                 lifetime: slow.then(LifetimeSearch::default),
-                ..Config::new(vec![server])
+                ..DiscoveryConfig::new(vec![server])
             };
             discover(config).await.ok()
         }
@@ -213,7 +213,7 @@ async fn ask_one(ip: Option<IpAddr>, port: u16) -> Udp {
     if source_for(server).is_err() {
         return Udp::NoRoute;
     }
-    let how = Config::new(Vec::new()).first;
+    let how = DiscoveryConfig::new(Vec::new()).first;
     match ask(server, how).await {
         Ok(binding) => Udp::Answered(server, binding),
         Err(error) => match error.kind() {

@@ -21,7 +21,7 @@ use jackfield_driver::tcp::{self, TcpStats};
 use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard};
 use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_turn::{Cidr, Config, Credentials, NonceKey, Registry, RelayAddress, Server};
+use jackfield_turn::{Cidr, Credentials, NonceKey, Registry, RelayAddress, Server, ServerConfig};
 use tokio::net::TcpStream;
 
 const USAGE: &str = "usage: turn_server [--listen ADDR]... [--user NAME:PASSWORD]... [--secret SECRET]... \
@@ -60,7 +60,7 @@ fn main() -> Result<(), AnyError> {
 /// Builds one shard: its server and a listener of each kind on each address.
 fn start(
     context: &ShardContext,
-    config: Config,
+    config: ServerConfig,
     addresses: &[SocketAddr],
 ) -> Result<TurnHandle, AnyError> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH)?;
@@ -190,8 +190,8 @@ impl Options {
         Ok(options)
     }
 
-    fn config(&self) -> Config {
-        let mut config = Config::new(
+    fn config(&self) -> ServerConfig {
+        let mut config = ServerConfig::new(
             self.realm.clone(),
             self.credentials.clone(),
             NonceKey::new(random()),

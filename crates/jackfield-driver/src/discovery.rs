@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use jackfield_driver::discovery::discover;
-//! use jackfield_stun::behaviour::{Config, Finding};
+//! use jackfield_stun::behaviour::{DiscoveryConfig, Finding};
 //! # let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
 //! # let address = server.local_addr().unwrap();
 //! # std::thread::spawn(move || {
@@ -16,7 +16,7 @@
 //! #     }
 //! # });
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! let report = discover(Config::new(vec![address])).await?;
+//! let report = discover(DiscoveryConfig::new(vec![address])).await?;
 //! assert_eq!(report.nat, Finding::Known(false));
 //! # Ok::<(), std::io::Error>(()) }).unwrap();
 //! ```
@@ -30,7 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_stun::behaviour::{Config, Discovery, NotBound, Output, Report, SocketId};
+use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, NotBound, Output, Report, SocketId};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -45,7 +45,7 @@ pub use jackfield_stun::behaviour::layers;
 ///
 /// # Errors
 /// Fails without a route to the first server, without a server, and without randomness.
-pub async fn discover(config: Config) -> io::Result<Report> {
+pub async fn discover(config: DiscoveryConfig) -> io::Result<Report> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let local = match config.servers.first() {

@@ -8,10 +8,10 @@
 //! use jackfield_driver::turn::{TurnConfig, TurnShard};
 //! use jackfield_driver::udp::{UdpConfig, UdpSocket};
 //! use jackfield_sansio::Epoch;
-//! use jackfield_turn::{Config, Credentials, NonceKey, Registry, Server};
+//! use jackfield_turn::{Credentials, NonceKey, Registry, Server, ServerConfig};
 //!
 //! let users = Credentials::new().with_user("alice", "secret");
-//! let config = Config::new("example.org", users, NonceKey::new([7; 32]), Arc::new(Registry::new()));
+//! let config = ServerConfig::new("example.org", users, NonceKey::new([7; 32]), Arc::new(Registry::new()));
 //! let address = jackfield_driver::port::claim("127.0.0.1:0".parse().unwrap()).unwrap();
 //! let (shards, _) = Shards::start(&ShardsConfig::default(), move |context| {
 //!     let config = config.clone();
@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jackfield_sansio::{Epoch, FiveTuple, PacketType};
-use jackfield_turn::{AllocationId, Event, Server, Stats};
+use jackfield_turn::{AllocationId, Event, Server, ServerCounters};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -177,7 +177,7 @@ impl TurnHandle {
     }
 
     /// Returns the core's counters; `None` once the shard has stopped.
-    pub async fn stats(&self) -> Option<Stats> {
+    pub async fn stats(&self) -> Option<ServerCounters> {
         let (answer, stats) = oneshot::channel();
         self.requests.send(Request::Stats(answer)).ok()?;
         stats.await.ok()
@@ -199,7 +199,7 @@ impl TurnHandle {
 /// What other threads ask of a shard's server.
 #[derive(Debug)]
 enum Request {
-    Stats(oneshot::Sender<Stats>),
+    Stats(oneshot::Sender<ServerCounters>),
     Deallocate(AllocationId),
     SetEpoch(Epoch),
 }

@@ -33,7 +33,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use jackfield_sansio::FiveTuple;
 use jackfield_turn::Relayed;
-use jackfield_turn::client::{Client, Credential, Failure, Outgoing, Stats};
+use jackfield_turn::client::{Client, ClientCounters, Credential, Failure, Outgoing};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -157,8 +157,8 @@ impl TurnClient {
     }
 
     /// Returns the core's counters.
-    pub fn stats(&self) -> Stats {
-        *self.sender.shared.core().stats()
+    pub fn counters(&self) -> ClientCounters {
+        *self.sender.shared.core().counters()
     }
 
     /// Returns how many datagrams were dropped because nobody received them.
@@ -190,12 +190,12 @@ impl TurnSender {
     pub async fn send_to(&self, payload: &[u8], peer: SocketAddr) -> Result<(), TurnError> {
         let message = {
             let mut core = self.shared.core();
-            let asked = core.stats().requests;
+            let asked = core.counters().requests;
             let message = core
                 .send(Instant::now(), peer, payload)
                 .map_err(|why| self.shared.explain(&core, why))?
                 .map(assemble);
-            if core.stats().requests != asked {
+            if core.counters().requests != asked {
                 self.shared.wake.notify_one();
             }
             message

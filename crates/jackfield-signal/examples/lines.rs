@@ -18,7 +18,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use jackfield_signal::{Config, Gate, Hub, MemberId, NewMember, NoIceServers, Output};
+use jackfield_signal::{Gate, Hub, HubConfig, MemberId, NewMember, NoIceServers, Output};
 
 /// What the threads of connections tell the thread of the hub.
 enum Input {
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn serve(inputs: &Sender<Input>, inbox: &Receiver<Input>) -> Result<(), Box<dyn Error>> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    let mut hub = Hub::new(Config::default(), Box::new(NoIceServers), seed);
+    let mut hub = Hub::new(HubConfig::default(), Box::new(NoIceServers), seed);
     hub.set_gate(Box::new(Word));
     let mut streams = BTreeMap::new();
     let mut deadline = None;

@@ -9,10 +9,10 @@
 
 use std::time::Instant;
 
-use jackfield_signal::{Config, Hub, MemberId, NewMember, NoIceServers, Output};
+use jackfield_signal::{Hub, HubConfig, MemberId, NewMember, NoIceServers, Output};
 
 fn main() {
-    let mut hub = Hub::new(Config::default(), Box::new(NoIceServers), [7; 32]);
+    let mut hub = Hub::new(HubConfig::default(), Box::new(NoIceServers), [7; 32]);
     let ann = hub.handle_connect(Instant::now(), NewMember::default());
     let bob = hub.handle_connect(Instant::now(), NewMember::default());
     let name = |member| if member == ann { "ann" } else { "bob" };

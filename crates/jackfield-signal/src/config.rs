@@ -1,11 +1,13 @@
 //! What a hub allows.
 
-/// The limits of a [`Hub`](crate::Hub). Each one that is hit is answered with an error and counted in [`Stats`](crate::Stats).
+/// The limits of a [`Hub`](crate::Hub). Each one that is hit is answered with an error and counted
+/// in [`HubCounters`](crate::HubCounters).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub struct HubConfig {
     /// Longest message in bytes. A session description with many media sections is about 50 KB.
     pub max_message_bytes: usize,
-    /// Deepest nesting of arrays and objects in a message; deeper ones would only hurt whoever parses them.
+    /// Deepest nesting of arrays and objects in a message; deeper ones would only hurt whoever
+    /// parses them.
     pub max_depth: usize,
     /// Longest name in characters.
     pub max_name_chars: usize,
@@ -19,17 +21,19 @@ pub struct Config {
     pub max_rooms_per_member: usize,
     /// Most rooms in the hub.
     pub max_rooms: usize,
-    /// Most members in the lobby, where clients of MDN's sample meet. Its user list goes to all of them at every change.
+    /// Most members in the lobby, where clients of MDN's sample meet. Its user list goes to all of
+    /// them at every change.
     pub max_lobby_members: usize,
     /// Most members in the hub; the next one is told `server-full` and closed.
     pub max_members: usize,
     /// Messages a second that a member can keep sending; zero means no limit.
     pub messages_per_second: u32,
-    /// Messages a member can send at once before `messages_per_second` counts. A full mesh trickles many candidates at the start.
+    /// Messages a member can send at once before `messages_per_second` counts. A full mesh trickles
+    /// many candidates at the start.
     pub message_burst: u32,
 }
 
-impl Default for Config {
+impl Default for HubConfig {
     fn default() -> Self {
         Self {
             max_message_bytes: 128 * 1024,

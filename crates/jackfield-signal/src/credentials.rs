@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::hooks::Minted;
-use crate::hub::{Done, Hub, Origin};
+use crate::hooks::IceServerList;
+use crate::hub::{Hub, Origin, Reply};
 use crate::{ErrorCode, MemberId, write};
 
 /// Credentials are never pushed more often than this, however short they live.
@@ -11,17 +11,17 @@ const SHORTEST_REFRESH: Duration = Duration::from_secs(5);
 
 impl Hub {
     /// Answers a request for fresh ICE servers, as from a laptop that slept through a push.
-    pub(crate) fn ice_servers(&mut self, origin: &Origin<'_>) -> Result<Done, ErrorCode> {
+    pub(crate) fn ice_servers(&mut self, origin: &Origin<'_>) -> Result<Reply, ErrorCode> {
         if self.rooms_of(origin.member).is_empty() {
             return Err(ErrorCode::NotInRoom);
         }
         let ice = self.mint_again(origin.now, origin.member);
-        Ok(Done::Answer("ice-servers", write::ice_servers(&ice)))
+        Ok(Reply::Answer("ice-servers", write::ice_servers(&ice)))
     }
 
     /// Mints ICE servers for a member and plans the next ones at three quarters of their life.
-    pub(crate) fn mint(&mut self, now: Instant, member: MemberId, name: &str) -> Minted {
-        self.stats.minted += 1;
+    pub(crate) fn mint(&mut self, now: Instant, member: MemberId, name: &str) -> IceServerList {
+        self.counters.minted += 1;
         let host = self
             .members
             .get(&member)
@@ -58,7 +58,7 @@ impl Hub {
         }
     }
 
-    fn mint_again(&mut self, now: Instant, member: MemberId) -> Minted {
+    fn mint_again(&mut self, now: Instant, member: MemberId) -> IceServerList {
         let room = self
             .members
             .get(&member)

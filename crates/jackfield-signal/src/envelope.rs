@@ -1,4 +1,5 @@
-//! The JSON object that a message is: what the hub reads of it, and how it changes it without touching the rest.
+//! The JSON object that a message is: what the hub reads of it, and how it changes it without
+//! touching the rest.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -6,14 +7,16 @@ use serde_json::value::RawValue;
 use crate::ErrorCode;
 use crate::write::quoted;
 
-/// A message as it came, and where in it the fields are that the hub reads. Everything else is opaque.
+/// A message as it came, and where in it the fields are that the hub reads. Everything else is
+/// opaque.
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
     text: &'a str,
     pub(crate) fields: Fields<'a>,
 }
 
-/// The fields the hub reads, each still as JSON text. `None` means that the key is not there; a `null` is there.
+/// The fields the hub reads, each still as JSON text. `None` means that the key is not there; a
+/// `null` is there.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Fields<'a> {
     #[serde(borrow, default, rename = "type", deserialize_with = "present")]
@@ -35,7 +38,8 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads a JSON object. A field that the hub reads must not be there twice: whom the second one is meant for differs from parser to parser.
+    /// Reads a JSON object. A field that the hub reads must not be there twice: whom the second one
+    /// is meant for differs from parser to parser.
     pub(crate) fn parse(text: &'a str, max_depth: usize) -> Result<Self, ErrorCode> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         // serde takes an array for a struct as well.

@@ -6,9 +6,9 @@
 pub enum ErrorCode {
     /// Not a JSON object, or a field that the hub reads is there twice.
     Malformed,
-    /// Longer than [`Config::max_message_bytes`](crate::Config::max_message_bytes).
+    /// Longer than [`HubConfig::max_message_bytes`](crate::HubConfig::max_message_bytes).
     TooLarge,
-    /// Nested deeper than [`Config::max_depth`](crate::Config::max_depth).
+    /// Nested deeper than [`HubConfig::max_depth`](crate::HubConfig::max_depth).
     TooDeep,
     /// There is no `type`.
     TypeMissing,
@@ -47,7 +47,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Every code, in the order of [`Stats::refused`](crate::Stats::refused).
+    /// Every code, in the order of [`HubCounters::refused`](crate::HubCounters::refused).
     pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::TooLarge,

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 pub trait IceServers {
     /// Returns servers and credentials for the member called `name`.
     ///
-    /// `host` is the authority by which the client reached us (`example.org:3478`), if it said: the TURN server is most
-    /// likely reachable by the same name.
-    fn mint(&mut self, now: Instant, name: &str, host: Option<&str>) -> Minted;
+    /// `host` is the authority by which the client reached us (`example.org:3478`), if it said: the
+    /// TURN server is most likely reachable by the same name.
+    fn mint(&mut self, now: Instant, name: &str, host: Option<&str>) -> IceServerList;
 }
 
 /// ICE servers with fresh credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Minted {
+pub struct IceServerList {
     /// A JSON array of `RTCIceServer` objects.
     pub json: String,
-    /// How long the credentials hold. The hub pushes new ones after three quarters of it; zero means for ever.
+    /// How long the credentials hold. The hub pushes new ones after three quarters of it; zero
+    /// means for ever.
     pub ttl: Duration,
 }
 
@@ -25,15 +26,16 @@ pub struct Minted {
 pub struct NoIceServers;
 
 impl IceServers for NoIceServers {
-    fn mint(&mut self, _now: Instant, _name: &str, _host: Option<&str>) -> Minted {
-        Minted {
+    fn mint(&mut self, _now: Instant, _name: &str, _host: Option<&str>) -> IceServerList {
+        IceServerList {
             json: "[]".to_owned(),
             ttl: Duration::ZERO,
         }
     }
 }
 
-/// Decides who may join which room. Without one, everybody may join every room and tokens are ignored.
+/// Decides who may join which room. Without one, everybody may join every room and tokens are
+/// ignored.
 pub trait Gate {
     /// Returns whether `name` may join `room` with the `token` it sent.
     fn admits(&mut self, now: Instant, room: &str, name: &str, token: Option<&str>) -> bool;

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use jackfield_sansio::{Rate, TokenBucket};
 
-use crate::config::Config;
+use crate::config::HubConfig;
+use crate::counters::HubCounters;
 use crate::envelope::{Envelope, string};
 use crate::error::ErrorCode;
 use crate::hooks::{Gate, IceServers};
 use crate::member::{Member, NewMember};
 use crate::output::{AckId, CloseReason, MemberId, Output};
 use crate::scope::Scope;
-use crate::stats::Stats;
 use crate::write;
 
 /// Members, names and rooms, and the routing of messages between them.
 pub struct Hub {
-    pub(crate) config: Config,
+    pub(crate) config: HubConfig,
     pub(crate) ice: Box<dyn IceServers + Send>,
     pub(crate) gate: Option<Box<dyn Gate + Send>>,
     pub(crate) members: BTreeMap<MemberId, Member>,
@@ -29,7 +29,7 @@ pub struct Hub {
     pub(crate) lobby: Scope,
     /// When whose ICE servers are minted anew. In step with `Member::refresh_at`.
     pub(crate) refreshes: BTreeSet<(Instant, MemberId)>,
-    pub(crate) stats: Stats,
+    pub(crate) counters: HubCounters,
     outputs: VecDeque<Output>,
     next_id: u64,
 }
@@ -37,7 +37,7 @@ pub struct Hub {
 impl Hub {
     /// Creates an empty hub. The seed decides where member numbers begin.
     #[must_use]
-    pub fn new(config: Config, ice: Box<dyn IceServers + Send>, seed: [u8; 32]) -> Self {
+    pub fn new(config: HubConfig, ice: Box<dyn IceServers + Send>, seed: [u8; 32]) -> Self {
         let start = seed
             .first_chunk()
             .map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -49,7 +49,7 @@ impl Hub {
             rooms: BTreeMap::new(),
             lobby: Scope::default(),
             refreshes: BTreeSet::new(),
-            stats: Stats::default(),
+            counters: HubCounters::default(),
             outputs: VecDeque::new(),
             // Far below 2^53, so that a JavaScript number holds every id exactly.
             next_id: start % FIRST_ID_BELOW,
@@ -69,14 +69,14 @@ impl Hub {
         self.next_id += 1;
         let member = MemberId(self.next_id);
         if self.members.len() >= self.config.max_members {
-            self.stats.count_refusal(ErrorCode::ServerFull);
+            self.counters.count_refusal(ErrorCode::ServerFull);
             let json = write::error(ErrorCode::ServerFull, "");
             self.send(member, "error", json.into());
             let why = CloseReason::ServerFull;
             self.outputs.push_back(Output::Close { member, why });
             return member;
         }
-        self.stats.connected += 1;
+        self.counters.connected += 1;
         let host = new.host.filter(|host| host.len() <= MAX_HOST_BYTES);
         self.members.insert(
             member,
@@ -102,9 +102,11 @@ impl Hub {
         self.handle(now, member, None, text, None);
     }
 
-    /// Takes an event that came over Socket.IO: its name is the type, its one argument (`{}` if there was none) a JSON object.
+    /// Takes an event that came over Socket.IO: its name is the type, its one argument (`{}` if
+    /// there was none) a JSON object.
     ///
-    /// With `ack`, the answer or the error comes as [`Output::Ack`]; a message that has no answer is acknowledged with `ok`.
+    /// With `ack`, the answer or the error comes as [`Output::Ack`]; a message that has no answer
+    /// is acknowledged with `ok`.
     pub fn handle_event(
         &mut self,
         now: Instant,
@@ -137,8 +139,8 @@ impl Hub {
 
     /// Returns the counters.
     #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn counters(&self) -> &HubCounters {
+        &self.counters
     }
 
     /// Returns how many members there are.
@@ -168,8 +170,8 @@ impl Hub {
 
     /// Returns who is in a room, in the order of connection.
     pub fn members_of(&self, room: &str) -> impl Iterator<Item = (MemberId, &str)> {
-        let seats = self.rooms.get(room).into_iter().flat_map(Scope::seats);
-        seats.map(|(member, name)| (member, name.unwrap_or_default()))
+        let entries = self.rooms.get(room).into_iter().flat_map(Scope::entries);
+        entries.map(|(member, name)| (member, name.unwrap_or_default()))
     }
 
     fn handle(
@@ -181,10 +183,10 @@ impl Hub {
         ack: Option<AckId>,
     ) {
         if !self.members.contains_key(&member) {
-            self.stats.late += 1;
+            self.counters.late += 1;
             return;
         }
-        self.stats.received += 1;
+        self.counters.received += 1;
         let mut origin = Origin {
             now,
             member,
@@ -192,7 +194,7 @@ impl Hub {
             ack,
         };
         if !self.takes(&origin, 1) {
-            return self.stop_flood(&origin);
+            return self.close_flooding(&origin);
         }
         let envelope = match self.open(kind, text) {
             Ok(envelope) => envelope,
@@ -210,7 +212,7 @@ impl Hub {
             (Some(_), _) => {}
         }
         if !self.takes(&origin, extra_cost(origin.kind)) {
-            return self.stop_flood(&origin);
+            return self.close_flooding(&origin);
         }
         match self.dispatch(&origin, &envelope) {
             Ok(done) => self.answer(&origin, done),
@@ -227,7 +229,7 @@ impl Hub {
         })
     }
 
-    fn stop_flood(&mut self, origin: &Origin<'_>) {
+    fn close_flooding(&mut self, origin: &Origin<'_>) {
         self.refuse(origin, ErrorCode::RateLimited);
         self.close(origin.member, CloseReason::RateLimited);
     }
@@ -245,7 +247,7 @@ impl Hub {
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         match origin.kind {
             "username" => self.username(origin, envelope),
             "join" => self.join(origin, envelope),
@@ -263,17 +265,17 @@ impl Hub {
         }
     }
 
-    fn answer(&mut self, origin: &Origin<'_>, done: Done) {
+    fn answer(&mut self, origin: &Origin<'_>, done: Reply) {
         match (done, origin.ack) {
-            (Done::Ok, None) => {}
-            (Done::Ok, Some(ack)) => self.acknowledge(origin, ack, write::ok(origin.kind)),
-            (Done::Answer(_, json), Some(ack)) => self.acknowledge(origin, ack, json),
-            (Done::Answer(kind, json), None) => self.send(origin.member, kind, json.into()),
+            (Reply::Ok, None) => {}
+            (Reply::Ok, Some(ack)) => self.acknowledge(origin, ack, write::ok(origin.kind)),
+            (Reply::Answer(_, json), Some(ack)) => self.acknowledge(origin, ack, json),
+            (Reply::Answer(kind, json), None) => self.send(origin.member, kind, json.into()),
         }
     }
 
     fn refuse(&mut self, origin: &Origin<'_>, code: ErrorCode) {
-        self.stats.count_refusal(code);
+        self.counters.count_refusal(code);
         // What is echoed goes back to who sent it and to nobody else; still, not without an end.
         let re = if origin.kind.len() <= MAX_KIND_BYTES {
             origin.kind
@@ -288,7 +290,7 @@ impl Hub {
     }
 
     fn acknowledge(&mut self, origin: &Origin<'_>, ack: AckId, json: String) {
-        self.stats.sent += 1;
+        self.counters.sent += 1;
         let (to, json) = (origin.member, json.into());
         self.outputs.push_back(Output::Ack { to, ack, json });
     }
@@ -299,7 +301,7 @@ impl Hub {
     }
 
     pub(crate) fn send(&mut self, to: MemberId, kind: &'static str, json: Arc<str>) {
-        self.stats.sent += 1;
+        self.counters.sent += 1;
         let kind = Cow::Borrowed(kind);
         self.outputs.push_back(Output::Send { to, kind, json });
     }
@@ -312,8 +314,8 @@ impl Hub {
 
     /// Sends what a member sent to others.
     pub(crate) fn relay(&mut self, to: &[MemberId], kind: &str, json: &Arc<str>) {
-        self.stats.relayed += 1;
-        self.stats.sent += to.len() as u64;
+        self.counters.relayed += 1;
+        self.counters.sent += to.len() as u64;
         for to in to {
             let (kind, json) = (known_kind(kind), json.clone());
             self.outputs.push_back(Output::Send {
@@ -328,7 +330,7 @@ impl Hub {
         if !self.members.contains_key(&member) {
             return;
         }
-        self.stats.disconnected += 1;
+        self.counters.disconnected += 1;
         self.leave_every_room(member);
         self.cancel_refresh(member);
         self.leave_lobby(member);
@@ -358,7 +360,7 @@ pub(crate) struct Origin<'a> {
 
 /// What a handled message is answered with.
 #[derive(Debug)]
-pub(crate) enum Done {
+pub(crate) enum Reply {
     /// Nothing, unless an acknowledgement is asked for.
     Ok,
     /// A message of this type.

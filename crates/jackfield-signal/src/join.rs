@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, string};
-use crate::hooks::Minted;
-use crate::hub::{Done, Hub, Origin};
+use crate::hooks::IceServerList;
+use crate::hub::{Hub, Origin, Reply};
 use crate::scope::Scope;
 use crate::{ErrorCode, MemberId, name, write};
 
@@ -12,12 +12,13 @@ use crate::{ErrorCode, MemberId, name, write};
 const NAMELESS: &str = "guest";
 
 impl Hub {
-    /// Seats the sender in a room. Asked again for a room one is in, it answers again, with fresh ICE servers.
+    /// Seats the sender in a room. Asked again for a room one is in, it answers again, with fresh
+    /// ICE servers.
     pub(crate) fn join(
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let room = string(envelope.fields.room)?.ok_or(ErrorCode::BadRoom)?;
         name::room(&room, self.config.max_room_chars)?;
         let wanted = self.wanted_name(origin.member, envelope)?;
@@ -49,22 +50,23 @@ impl Hub {
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
         self.leave_room(origin.member, &room, true);
         if self.rooms_of(origin.member).is_empty() {
             self.cancel_refresh(origin.member);
             self.return_to_lobby(origin.member);
         }
-        Ok(Done::Ok)
+        Ok(Reply::Ok)
     }
 
-    /// Gives the sender a name: in the rooms it is in, or else in the lobby, which it enters by that.
+    /// Gives the sender a name: in the rooms it is in, or else in the lobby, which it enters by
+    /// that.
     pub(crate) fn username(
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let wanted = string(envelope.fields.name)?.ok_or(ErrorCode::BadName)?;
         let wanted: Arc<str> = name::name(&wanted, self.config.max_name_chars)?.into();
         let rooms = self.rooms_of(origin.member);
@@ -78,12 +80,12 @@ impl Hub {
         }
         if rooms.is_empty() {
             self.enter_lobby(origin.member, Some(&wanted));
-            self.tell_lobby();
+            self.notify_lobby();
         }
         for room in rooms {
             self.rename_in(origin.member, &room, &wanted);
         }
-        Ok(Done::Ok)
+        Ok(Reply::Ok)
     }
 
     /// Answers with who is in the room, or in the lobby.
@@ -91,13 +93,13 @@ impl Hub {
         &self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         if self.lobby.has(origin.member) && envelope.fields.room.is_none() {
-            return Ok(Done::Answer("userlist", write::lobby_list(&self.lobby)));
+            return Ok(Reply::Answer("userlist", write::lobby_list(&self.lobby)));
         }
         let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
         let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
-        Ok(Done::Answer(
+        Ok(Reply::Answer(
             "userlist",
             write::room_list(&room, scope, origin.member),
         ))
@@ -177,31 +179,31 @@ impl Hub {
         self.end_lost_calls(member);
         let scope = self.rooms.entry(room.clone()).or_default();
         let name = scope.free_name(wanted, member, self.config.max_name_chars);
-        scope.seat(member, Some(name.clone()));
+        scope.insert(member, Some(name.clone()));
         if let Some(state) = self.members.get_mut(&member) {
             state.rooms.push(room.clone());
             state.name.get_or_insert_with(|| wanted.into());
         }
-        self.stats.joined += 1;
-        self.tell_if_renamed(member, &room, wanted, &name);
-        self.tell_others(&room, member, "user-joined", |scope, reader| {
+        self.counters.joined += 1;
+        self.notify_if_renamed(member, &room, wanted, &name);
+        self.notify_others(&room, member, "user-joined", |scope, reader| {
             write::user_joined(&room, scope, member, reader)
         });
     }
 
-    fn joined(&self, member: MemberId, room: &str, ice: &Minted) -> Done {
+    fn joined(&self, member: MemberId, room: &str, ice: &IceServerList) -> Reply {
         let json = self
             .rooms
             .get(room)
             .map(|scope| write::joined(room, scope, member, ice));
-        json.map_or(Done::Ok, |json| Done::Answer("joined", json))
+        json.map_or(Reply::Ok, |json| Reply::Answer("joined", json))
     }
 
     fn leave_room(&mut self, member: MemberId, room: &Arc<str>, tell: bool) {
         let Some(scope) = self.rooms.get_mut(room) else {
             return;
         };
-        let Some(name) = scope.unseat(member) else {
+        let Some(name) = scope.remove(member) else {
             return;
         };
         let mut readers: Vec<MemberId> = scope.members().collect();
@@ -214,7 +216,7 @@ impl Hub {
         if let Some(state) = self.members.get_mut(&member) {
             state.rooms.retain(|joined| joined != room);
         }
-        self.stats.left += 1;
+        self.counters.left += 1;
         self.end_lost_calls(member);
         let json = write::user_left(room, member, name.as_deref().unwrap_or_default());
         self.send_all(&readers, "user-left", &json.into());
@@ -227,7 +229,7 @@ impl Hub {
         if state.lobby && self.lobby.len() < self.config.max_lobby_members {
             let name = state.name.clone();
             self.enter_lobby(member, name.as_deref());
-            self.tell_lobby();
+            self.notify_lobby();
         }
     }
 
@@ -237,22 +239,22 @@ impl Hub {
         };
         let name = scope.free_name(wanted, member, self.config.max_name_chars);
         scope.rename(member, name.clone());
-        self.tell_if_renamed(member, room, wanted, &name);
-        self.tell_others(room, member, "userlist", |scope, reader| {
+        self.notify_if_renamed(member, room, wanted, &name);
+        self.notify_others(room, member, "userlist", |scope, reader| {
             write::room_list(room, scope, reader)
         });
     }
 
-    fn tell_if_renamed(&mut self, member: MemberId, room: &str, wanted: &str, name: &str) {
+    fn notify_if_renamed(&mut self, member: MemberId, room: &str, wanted: &str, name: &str) {
         if name != wanted {
-            self.stats.renamed += 1;
+            self.counters.renamed += 1;
             let json = write::reject_username(member, Some(room), name);
             self.send(member, "rejectusername", json.into());
         }
     }
 
     /// Tells everybody in a room but one, each in words of its own.
-    fn tell_others(
+    fn notify_others(
         &mut self,
         room: &Arc<str>,
         but: MemberId,

@@ -1,14 +1,15 @@
 //! WebRTC signaling without I/O: rooms, names, and the routing of offers, answers and candidates.
 //!
-//! A [`Hub`] is told who connected and what they sent, and says what to send to whom. It has no socket, no task, no clock
-//! and no global randomness: the driver brings `now` and a seed, and drains [`Hub::poll_output`] after every input.
+//! A [`Hub`] is told who connected and what they sent, and says what to send to whom. It has no
+//! socket, no task, no clock and no global randomness: the driver brings `now` and a seed, and
+//! drains [`Hub::poll_output`] after every input.
 //!
 //! ```
 //! use std::time::Instant;
-//! use jackfield_signal::{Config, Hub, NewMember, NoIceServers, Output};
+//! use jackfield_signal::{HubConfig, Hub, NewMember, NoIceServers, Output};
 //!
 //! let now = Instant::now();
-//! let mut hub = Hub::new(Config::default(), Box::new(NoIceServers), [7; 32]);
+//! let mut hub = Hub::new(HubConfig::default(), Box::new(NoIceServers), [7; 32]);
 //! let ann = hub.handle_connect(now, NewMember::default());
 //! let bob = hub.handle_connect(now, NewMember::default());
 //! hub.handle_message(now, ann, r#"{"type":"join","room":"demo","name":"ann"}"#);
@@ -29,9 +30,10 @@
 //!
 //! # The vocabulary
 //!
-//! One vocabulary on every transport. Over WebSocket a message is a JSON object with a `type`; over Socket.IO the type is the
-//! event's name and the object its one argument, and an acknowledgement, where one is asked for, carries the answer: the
-//! same object that would have been sent, `{"type":"ok","re":TYPE}` where nothing would, or an `error`.
+//! One vocabulary on every transport. Over WebSocket a message is a JSON object with a `type`; over
+//! Socket.IO the type is the event's name and the object its one argument, and an acknowledgement,
+//! where one is asked for, carries the answer: the same object that would have been sent,
+//! `{"type":"ok","re":TYPE}` where nothing would, or an `error`.
 //!
 //! | type | from | fields |
 //! |---|---|---|
@@ -51,24 +53,28 @@
 //! | `ice-servers` | both | asked for without fields; answered, and pushed after three quarters of `ttl`, with `iceServers`, `ttl` |
 //! | `error` | server | `code`, `message`, `re` (the type refused) |
 //!
-//! `polite` is the part that the *reader* plays toward that user in perfect negotiation: who came later is polite, and is
-//! also the one who should offer first. What is relayed carries the sender's true `name`, and in a room the `room`; every
-//! other byte is as it was sent: `sdp`, `candidate` and `data` are never parsed.
+//! `polite` is the part that the *reader* plays toward that user in perfect negotiation: who came
+//! later is polite, and is also the one who should offer first. What is relayed carries the
+//! sender's true `name`, and in a room the `room`; every other byte is as it was sent: `sdp`,
+//! `candidate` and `data` are never parsed.
 //!
 //! # The lobby
 //!
-//! Members who said their `username` and are in no room meet in the lobby, in the dialect of MDN's `webrtc-from-chat` sample,
-//! whose unmodified client is at home there: user lists are arrays of names, a chat message loses its HTML tags, a type
-//! that is not in the table is passed on. A member that [`NewMember::lobby`] puts there is listed as `null` until it has a
-//! name. Who joins a room leaves the lobby, and comes back with the last room.
+//! Members who said their `username` and are in no room meet in the lobby, in the dialect of MDN's
+//! `webrtc-from-chat` sample, whose unmodified client is at home there: user lists are arrays of
+//! names, a chat message loses its HTML tags, a type that is not in the table is passed on. A
+//! member that [`NewMember::lobby`] puts there is listed as `null` until it has a name. Who joins a
+//! room leaves the lobby, and comes back with the last room.
 //!
 //! # Standards
 //!
-//! - [x] [RFC 8829] offers, answers and candidates are carried as they are (JSEP leaves signaling open)
+//! - [x] [RFC 8829] offers, answers and candidates are carried as they are (JSEP leaves signaling
+//!   open)
 //! - [x] [WebRTC perfect negotiation]: the hub deals out the polite part
 //! - [x] MDN's `webrtc-from-chat` messages, with its faults mended: see the lobby
 //! - [ ] `PeerJS` messages: not yet
-//! - [ ] Queues for absent members: left out on purpose; an offer is stale before its reader is there
+//! - [ ] Queues for absent members: left out on purpose; an offer is stale before its reader is
+//!   there
 //!
 //! [RFC 8829]: https://www.rfc-editor.org/rfc/rfc8829
 //! [WebRTC perfect negotiation]: https://www.w3.org/TR/webrtc/#perfect-negotiation-example
@@ -80,6 +86,7 @@
 //! | `internals` | the hidden module `internals`, for the fuzz harness alone |
 
 mod config;
+mod counters;
 mod credentials;
 mod envelope;
 mod error;
@@ -95,16 +102,15 @@ mod name;
 mod output;
 mod relay;
 mod scope;
-mod stats;
 mod write;
 
-pub use config::Config;
+pub use config::HubConfig;
+pub use counters::HubCounters;
 pub use error::ErrorCode;
-pub use hooks::{Gate, IceServers, Minted, NoIceServers};
+pub use hooks::{Gate, IceServerList, IceServers, NoIceServers};
 pub use hub::Hub;
 pub use member::NewMember;
 pub use output::{AckId, CloseReason, MemberId, Output};
-pub use stats::Stats;
 
 // The README's code is compiled and run with the doctests.
 #[cfg(doctest)]

@@ -1,23 +1,25 @@
 //! The lobby: where clients of MDN's `webrtc-from-chat` sample meet.
 //!
-//! It speaks the sample's dialect byte for byte and leaves its faults behind: the sender is who sent it, not who the
-//! message says; a hang-up without a target ends the sender's own calls and nobody else's; nothing makes the server fail.
+//! It speaks the sample's dialect byte for byte and leaves its faults behind: the sender is who
+//! sent it, not who the message says; a hang-up without a target ends the sender's own calls and
+//! nobody else's; nothing makes the server fail.
 
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, string};
-use crate::hub::{Done, Hub, Origin};
+use crate::hub::{Hub, Origin, Reply};
 use crate::scope::Scope;
 use crate::write::{self, quoted};
 use crate::{ErrorCode, MemberId};
 
 impl Hub {
-    /// Takes a chat message in the lobby: it goes to everybody, the sender included, or to its target.
+    /// Takes a chat message in the lobby: it goes to everybody, the sender included, or to its
+    /// target.
     pub(crate) fn lobby_message(
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let fields = &envelope.fields;
         let name = self.lobby_name(origin.member)?;
         let mut edit = envelope.edit().kind_first(origin.kind, fields.kind);
@@ -41,7 +43,7 @@ impl Hub {
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         if !self.lobby.has(origin.member) {
             return Err(ErrorCode::TypeUnknown);
         }
@@ -58,18 +60,18 @@ impl Hub {
         let name = wanted.map(|wanted| self.free_lobby_name(member, wanted));
         match name {
             Some(name) if self.lobby.has(member) => self.lobby.rename(member, name),
-            name => self.lobby.seat(member, name),
+            name => self.lobby.insert(member, name),
         }
     }
 
     pub(crate) fn leave_lobby(&mut self, member: MemberId) {
-        if self.lobby.unseat(member).is_some() {
-            self.tell_lobby();
+        if self.lobby.remove(member).is_some() {
+            self.notify_lobby();
         }
     }
 
     /// Tells everybody in the lobby who is there.
-    pub(crate) fn tell_lobby(&mut self) {
+    pub(crate) fn notify_lobby(&mut self) {
         let json: Arc<str> = write::lobby_list(&self.lobby).into();
         let members: Vec<MemberId> = self.lobby.members().collect();
         self.send_all(&members, "userlist", &json);
@@ -80,7 +82,7 @@ impl Hub {
             .lobby
             .free_name(wanted, member, self.config.max_name_chars);
         if &*name != wanted {
-            self.stats.renamed += 1;
+            self.counters.renamed += 1;
             let json = write::reject_username(member, None, &name);
             self.send(member, "rejectusername", json.into());
         }
@@ -97,10 +99,10 @@ impl Hub {
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
         json: Arc<str>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let to = lobby_receivers(&self.lobby, string(envelope.fields.target)?.as_deref())?;
         self.relay(&to, origin.kind, &json);
-        Ok(Done::Ok)
+        Ok(Reply::Ok)
     }
 }
 

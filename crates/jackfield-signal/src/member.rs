@@ -13,8 +13,9 @@ use crate::MemberId;
 pub struct NewMember {
     /// The authority by which the client reached us, as in its `Host` header.
     pub host: Option<String>,
-    /// Whether it meets others in the lobby from the start, as a client of MDN's sample expects: true for a WebSocket that
-    /// offers the subprotocol `json`. Others enter the lobby with their first `username`.
+    /// Whether it meets others in the lobby from the start, as a client of MDN's sample expects:
+    /// true for a WebSocket that offers the subprotocol `json`. Others enter the lobby with their
+    /// first `username`.
     pub lobby: bool,
 }
 

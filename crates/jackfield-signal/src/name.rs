@@ -12,7 +12,8 @@ pub(crate) fn name(wanted: &str, max_chars: usize) -> Result<&str, ErrorCode> {
     }
 }
 
-/// Returns whether a room can be called so. Spaces around it are refused, as a link would lose them.
+/// Returns whether a room can be called so. Spaces around it are refused, as a link would lose
+/// them.
 pub(crate) fn room(wanted: &str, max_chars: usize) -> Result<(), ErrorCode> {
     if wanted.trim() == wanted && readable(wanted, max_chars) {
         Ok(())
@@ -25,7 +26,8 @@ fn readable(text: &str, max_chars: usize) -> bool {
     !text.is_empty() && text.chars().count() <= max_chars && !text.chars().any(is_hidden)
 }
 
-/// Control characters, and those that reorder or hide text: with them one name can be made to look like another.
+/// Control characters, and those that reorder or hide text: with them one name can be made to look
+/// like another.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

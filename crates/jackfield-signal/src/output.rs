@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One connection to the hub. Its number is the `id` on the wire and fits a JavaScript number exactly.
+/// One connection to the hub. Its number is the `id` on the wire and fits a JavaScript number
+/// exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub(crate) u64);
 
@@ -27,7 +28,8 @@ impl fmt::Display for MemberId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AckId(pub u64);
 
-/// What the driver does next. Drain with [`Hub::poll_output`](crate::Hub::poll_output) until [`Output::Wait`].
+/// What the driver does next. Drain with [`Hub::poll_output`](crate::Hub::poll_output) until
+/// [`Output::Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send a message, in the order of the drain.
@@ -36,7 +38,8 @@ pub enum Output {
         to: MemberId,
         /// The message's `type`: the event name on Socket.IO.
         kind: Cow<'static, str>,
-        /// The JSON object, with its `type`: the text of a WebSocket message, and the argument of a Socket.IO event.
+        /// The JSON object, with its `type`: the text of a WebSocket message, and the argument of a
+        /// Socket.IO event.
         json: Arc<str>,
     },
     /// Answer the acknowledgement that came with an event.
@@ -48,14 +51,16 @@ pub enum Output {
         /// The JSON object to answer with.
         json: Arc<str>,
     },
-    /// Close a connection once what was sent before is flushed. The hub has already forgotten the member.
+    /// Close a connection once what was sent before is flushed. The hub has already forgotten the
+    /// member.
     Close {
         /// Whose connection.
         member: MemberId,
         /// Why.
         why: CloseReason,
     },
-    /// Nothing more until an input comes, or until the given moment: then call [`Hub::handle_timeout`](crate::Hub::handle_timeout).
+    /// Nothing more until an input comes, or until the given moment: then call
+    /// [`Hub::handle_timeout`](crate::Hub::handle_timeout).
     Wait(Option<Instant>),
 }
 
@@ -70,7 +75,8 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// Returns the WebSocket close code: policy violation, or try again later ([RFC 6455 §7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
+    /// Returns the WebSocket close code: policy violation, or try again later
+    /// ([RFC 6455 §7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
     #[must_use]
     pub fn websocket_code(self) -> u16 {
         match self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, string};
-use crate::hub::{Done, Hub, Origin};
+use crate::hub::{Hub, Origin, Reply};
 use crate::scope::Scope;
 use crate::write::quoted;
 use crate::{ErrorCode, MemberId};
@@ -16,12 +16,13 @@ enum Place {
 }
 
 impl Hub {
-    /// Passes on a chat message: to its target, or to everybody in the room, the sender included, so that all see one order.
+    /// Passes on a chat message: to its target, or to everybody in the room, the sender included,
+    /// so that all see one order.
     pub(crate) fn message(
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let fields = &envelope.fields;
         let target = target(envelope)?;
         match self.place(origin.member, string(fields.room)?, target.as_deref())? {
@@ -37,7 +38,7 @@ impl Hub {
                 };
                 let json = self.stamped(origin, envelope, &Place::Room(room))?;
                 self.relay(&to, origin.kind, &json);
-                Ok(Done::Ok)
+                Ok(Reply::Ok)
             }
         }
     }
@@ -47,7 +48,7 @@ impl Hub {
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let target = target(envelope)?.ok_or(ErrorCode::BadTarget)?;
         let place = self.place(origin.member, string(envelope.fields.room)?, Some(&target))?;
         let to = self.find(&place, &target)?;
@@ -59,17 +60,18 @@ impl Hub {
             self.begin_call(origin.member, to);
         }
         self.relay(&[to], origin.kind, &json);
-        Ok(Done::Ok)
+        Ok(Reply::Ok)
     }
 
     /// Ends the call with the target, or every call of the sender. Nobody else hears of it.
     ///
-    /// MDN's client forgets its target before it sends the hang-up; its server then ends the calls of everybody.
+    /// MDN's client forgets its target before it sends the hang-up; its server then ends the calls
+    /// of everybody.
     pub(crate) fn hang_up(
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-    ) -> Result<Done, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let room = string(envelope.fields.room)?;
         if let Some(target) = target(envelope)? {
             let place = self.place(origin.member, room, Some(&target))?;
@@ -77,14 +79,14 @@ impl Hub {
             let json = self.stamped(origin, envelope, &place)?;
             self.end_call(origin.member, to);
             self.relay(&[to], origin.kind, &json);
-            return Ok(Done::Ok);
+            return Ok(Reply::Ok);
         }
         for (partner, place) in self.partners(origin.member, room.as_deref()) {
             let json = self.stamped(origin, envelope, &place)?;
             self.end_call(origin.member, partner);
             self.relay(&[partner], origin.kind, &json);
         }
-        Ok(Done::Ok)
+        Ok(Reply::Ok)
     }
 
     pub(crate) fn end_calls(&mut self, member: MemberId) {
@@ -146,8 +148,8 @@ impl Hub {
         common.cloned().map(Place::Room)
     }
 
-    /// Returns where a message is sent: in the room it names; else in the lobby for who is there; else in the only room, or
-    /// in the one that has the target.
+    /// Returns where a message is sent: in the room it names; else in the lobby for who is there;
+    /// else in the only room, or in the one that has the target.
     fn place(
         &self,
         member: MemberId,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::hooks::Minted;
+use crate::hooks::IceServerList;
 use crate::scope::Scope;
 use crate::{ErrorCode, MemberId};
 
@@ -30,7 +30,8 @@ pub(crate) fn ok(re: &str) -> String {
     format!(r#"{{"type":"ok","re":{}}}"#, quoted(re))
 }
 
-/// Tells a member that its name was taken and what it is called here; in the lobby with MDN's fields in MDN's order.
+/// Tells a member that its name was taken and what it is called here; in the lobby with MDN's
+/// fields in MDN's order.
 pub(crate) fn reject_username(member: MemberId, room: Option<&str>, name: &str) -> String {
     let name = quoted(name);
     match room {
@@ -45,7 +46,7 @@ pub(crate) fn reject_username(member: MemberId, room: Option<&str>, name: &str) 
 /// MDN's user list: names in the order of connection, `null` for who has none.
 pub(crate) fn lobby_list(lobby: &Scope) -> String {
     let names: Vec<String> = lobby
-        .seats()
+        .entries()
         .map(|(_, name)| name.map_or_else(|| "null".to_owned(), quoted))
         .collect();
     format!(r#"{{"type":"userlist","users":[{}]}}"#, names.join(","))
@@ -59,7 +60,7 @@ pub(crate) fn room_list(room: &str, scope: &Scope, reader: MemberId) -> String {
     )
 }
 
-pub(crate) fn joined(room: &str, scope: &Scope, reader: MemberId, ice: &Minted) -> String {
+pub(crate) fn joined(room: &str, scope: &Scope, reader: MemberId, ice: &IceServerList) -> String {
     format!(
         r#"{{"type":"joined","room":{},"self":{},"users":{},{}}}"#,
         quoted(room),
@@ -85,11 +86,11 @@ pub(crate) fn user_left(room: &str, user: MemberId, name: &str) -> String {
     )
 }
 
-pub(crate) fn ice_servers(ice: &Minted) -> String {
+pub(crate) fn ice_servers(ice: &IceServerList) -> String {
     format!(r#"{{"type":"ice-servers",{}}}"#, ice_fields(ice))
 }
 
-fn ice_fields(ice: &Minted) -> String {
+fn ice_fields(ice: &IceServerList) -> String {
     format!(
         r#""iceServers":{},"ttl":{}"#,
         ice.json,
@@ -115,7 +116,8 @@ fn person(scope: &Scope, user: MemberId) -> String {
     format!(r#"{{"name":{name},"id":{user}}}"#)
 }
 
-/// Somebody else as `reader` is told of them: `polite` is the part that the *reader* plays toward that person.
+/// Somebody else as `reader` is told of them: `polite` is the part that the *reader* plays toward
+/// that person.
 fn other(scope: &Scope, user: MemberId, reader: MemberId) -> String {
     let name = quoted(scope.name_of(user).unwrap_or_default());
     let polite = scope.arrived_after(reader, user);

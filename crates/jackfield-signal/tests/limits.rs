@@ -5,16 +5,16 @@ mod common;
 use std::time::Duration;
 
 use common::World;
-use jackfield_signal::{CloseReason, Config, ErrorCode};
+use jackfield_signal::{CloseReason, ErrorCode, HubConfig};
 
-fn limited(set: impl FnOnce(&mut Config)) -> World {
-    let mut config = Config::default();
+fn limited(set: impl FnOnce(&mut HubConfig)) -> World {
+    let mut config = HubConfig::default();
     set(&mut config);
     World::with(config)
 }
 
 fn refused(world: &World, code: ErrorCode) -> u64 {
-    let counts = world.hub.stats().refused();
+    let counts = world.hub.counters().refused();
     counts
         .filter(|(counted, _)| *counted == code)
         .map(|(_, count)| count)
@@ -173,7 +173,7 @@ fn a_full_hub_says_so_and_closes() {
     assert_eq!(world.closed, [(late, CloseReason::ServerFull)]);
     assert_eq!(world.hub.member_count(), 1);
     world.say(late, r#"{"type":"join","room":"r"}"#);
-    assert_eq!(world.hub.stats().late, 1);
+    assert_eq!(world.hub.counters().late, 1);
     assert_eq!(world.hub.room_count(), 0);
 }
 

@@ -1,4 +1,5 @@
-//! An unmodified client of MDN's `webrtc-from-chat` sample is at home in the lobby: recorded exchanges, key order and all.
+//! An unmodified client of MDN's `webrtc-from-chat` sample is at home in the lobby: recorded
+//! exchanges, key order and all.
 
 mod common;
 

@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::World;
-use jackfield_signal::{Config, Gate};
+use jackfield_signal::{Gate, HubConfig};
 use serde_json::{Value, json};
 
 // Joining
@@ -321,7 +321,7 @@ fn who_leaves_or_disconnects_is_told_of_and_empty_rooms_are_gone() {
 
 #[test]
 fn fresh_ice_servers_come_at_three_quarters_of_their_life_while_in_a_room() {
-    let mut world = World::minting(Config::default(), Duration::from_secs(400));
+    let mut world = World::minting(HubConfig::default(), Duration::from_secs(400));
     let ann = world.in_room("r", "ann");
     world.pass(Duration::from_secs(299));
     assert!(world.heard(ann).is_empty());
@@ -355,7 +355,7 @@ fn fresh_ice_servers_can_be_asked_for() {
 
 #[test]
 fn credentials_that_hold_for_ever_are_never_pushed() {
-    let mut world = World::minting(Config::default(), Duration::ZERO);
+    let mut world = World::minting(HubConfig::default(), Duration::ZERO);
     world.in_room("r", "ann");
     assert_eq!(world.drain(), None);
 }

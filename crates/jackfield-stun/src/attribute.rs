@@ -50,8 +50,8 @@ use crate::{DecodeError, TransactionId};
 
 /// An attribute that can be read from a message and written to one.
 ///
-/// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT depend on what is before them, so they are methods of
-/// [`Message`](crate::Message) and [`MessageWriter`](crate::MessageWriter).
+/// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT depend on what is before them, so
+/// they are methods of [`Message`](crate::Message) and [`MessageWriter`](crate::MessageWriter).
 pub trait Attribute<'a>: Sized {
     /// The type.
     const TYPE: AttributeType;

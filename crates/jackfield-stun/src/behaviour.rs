@@ -1,16 +1,17 @@
-//! What kind of NAT is on the way, found out by asking servers outside ([RFC 5780], in the words of [RFC 4787]).
+//! What kind of NAT is on the way, found out by asking servers outside ([RFC 5780], in the words of
+//! [RFC 4787]).
 //!
-//! [`Discovery`] is the client: it wants sockets bound and requests sent, takes what arrives, and ends with a [`Report`].
-//! Each line of a report is a [`Finding`]: known because it was seen, or unknown for a [`Reason`]. [`answer`] is the
-//! server's side.
+//! [`Discovery`] is the client: it wants sockets bound and requests sent, takes what arrives, and
+//! ends with a [`Report`]. Each line of a report is a [`Finding`]: known because it was seen, or
+//! unknown for a [`Reason`]. [`answer`] is the server's side.
 //!
 //! ```
 //! use std::time::Instant;
-//! use jackfield_stun::behaviour::{Config, Discovery, Finding, Output, Reason};
+//! use jackfield_stun::behaviour::{DiscoveryConfig, Discovery, Finding, Output, Reason};
 //!
 //! let mut now = Instant::now();
 //! let server = "192.0.2.1:3478".parse().unwrap();
-//! let mut discovery = Discovery::new(Config::new(vec![server]), [7; 32]);
+//! let mut discovery = Discovery::new(DiscoveryConfig::new(vec![server]), [7; 32]);
 //! loop {
 //!     match discovery.poll_output() {
 //!         Output::Bind(socket) => {
@@ -47,8 +48,8 @@ mod mapping;
 mod ports;
 mod report;
 
-pub use config::{Config, LifetimeSearch};
+pub use config::{DiscoveryConfig, LifetimeSearch};
 pub use discovery::{Discovery, NotBound, Output, SocketId};
 pub use finding::{Finding, Reason};
 pub use jackfield_sansio::{Filtering, Mapping};
-pub use report::{Fragments, Label, Lifetime, PortAssignment, Report, Sighting, Stability};
+pub use report::{Fragments, Label, Lifetime, Observation, PortAssignment, Report, Stability};

@@ -9,8 +9,8 @@ use crate::{Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method};
 
 /// What a Binding request may carry without being refused.
 ///
-/// What belongs into responses is known and ignored ("known-but-unexpected", RFC 8489 §6.3). The attributes of ICE are
-/// here because agents probe servers with them.
+/// What belongs into responses is known and ignored ("known-but-unexpected", RFC 8489 §6.3). The
+/// attributes of ICE are here because agents probe servers with them.
 const KNOWN: &[AttributeType] = &[
     AttributeType::MAPPED_ADDRESS,
     AttributeType::XOR_MAPPED_ADDRESS,
@@ -27,8 +27,9 @@ const KNOWN: &[AttributeType] = &[
 
 /// Appends the answer to `request`, which came from `remote`, to `out`; returns its length.
 ///
-/// It is an answer for strangers, so it is as small as can be: 32 bytes for IPv4, 44 for IPv6, and 8 more if the
-/// request had a FINGERPRINT. What is not a Binding request is the caller's to sort out.
+/// It is an answer for strangers, so it is as small as can be: 32 bytes for IPv4, 44 for IPv6, and
+/// 8 more if the request had a FINGERPRINT. What is not a Binding request is the caller's to sort
+/// out.
 pub fn answer(
     request: &Message<'_>,
     remote: SocketAddr,
@@ -55,12 +56,14 @@ pub fn answer(
     writer.finish()
 }
 
-/// Returns whether a Binding request carries something that it would be refused for, apart from `more`.
+/// Returns whether a Binding request carries something that it would be refused for, apart from
+/// `more`.
 pub(crate) fn has_unknown(request: &Message<'_>, more: &[AttributeType]) -> bool {
     request.unknown(KNOWN).any(|kind| !more.contains(&kind))
 }
 
-/// An answer names no more unknown attributes than these, so that it stays smaller than the request.
+/// An answer names no more unknown attributes than these, so that it stays smaller than the
+/// request.
 const MAX_UNKNOWN: usize = 8;
 
 #[cfg(test)]

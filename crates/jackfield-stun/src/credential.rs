@@ -1,4 +1,5 @@
-//! Keys from passwords ([RFC 8489 §9]): short-term, long-term with MD5 or SHA-256, and the hash that hides a username.
+//! Keys from passwords ([RFC 8489 §9]): short-term, long-term with MD5 or SHA-256, and the hash
+//! that hides a username.
 //!
 //! [RFC 8489 §9]: https://www.rfc-editor.org/rfc/rfc8489#section-9
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 /// Why a request was refused: a number from 300 to 699 ([RFC 8489 §14.8]).
 ///
-/// This is a number with names rather than an enum: an enum would need a variant for codes without a name, and
-/// `Other(437)` beside `AllocationMismatch` would be two values of one code. The constants can be matched on.
+/// This is a number with names rather than an enum: an enum would need a variant for codes without
+/// a name, and `Other(437)` beside `AllocationMismatch` would be two values of one code. The
+/// constants can be matched on.
 ///
 /// ```
 /// use jackfield_stun::ErrorCode;
@@ -38,7 +39,8 @@ impl ErrorCode {
         self.0
     }
 
-    /// Returns whether the server itself is in trouble (500 to 599), so that the same request may succeed later.
+    /// Returns whether the server itself is in trouble (500 to 599), so that the same request may
+    /// succeed later.
     #[must_use]
     pub const fn is_server_error(self) -> bool {
         matches!(self.0, 500..=599)
@@ -50,7 +52,8 @@ macro_rules! codes {
         impl ErrorCode {
             $($(#[$doc])* pub const $name: Self = Self($number);)+
 
-            /// Returns the reason phrase that the code's RFC recommends, or `""` for a code without a name here.
+            /// Returns the reason phrase that the code's RFC recommends, or `""` for a code without
+            /// a name here.
             #[must_use]
             pub const fn reason_phrase(self) -> &'static str {
                 match self {
@@ -76,7 +79,8 @@ codes! {
     FORBIDDEN = 403, "Forbidden";
     /// 405: the server does not let the client take its allocation along (RFC 8016 §3.5).
     MOBILITY_FORBIDDEN = 405, "Mobility Forbidden";
-    /// 420: the request has a comprehension-required attribute that the server does not know (RFC 8489 §14.8).
+    /// 420: the request has a comprehension-required attribute that the server does not know (RFC
+    /// 8489 §14.8).
     UNKNOWN_ATTRIBUTE = 420, "Unknown Attribute";
     /// 437: there is no allocation where one is needed, or one where none may be (RFC 8656 §19).
     ALLOCATION_MISMATCH = 437, "Allocation Mismatch";

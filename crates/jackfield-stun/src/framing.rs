@@ -1,4 +1,5 @@
-//! Cutting a byte stream into STUN messages and ChannelData messages ([RFC 8489 §6.2.2], [RFC 8656 §12.5]).
+//! Cutting a byte stream into STUN messages and ChannelData messages ([RFC 8489 §6.2.2],
+//! [RFC 8656 §12.5]).
 //!
 //! [RFC 8489 §6.2.2]: https://www.rfc-editor.org/rfc/rfc8489#section-6.2.2
 //! [RFC 8656 §12.5]: https://www.rfc-editor.org/rfc/rfc8656#section-12.5
@@ -8,10 +9,12 @@ use jackfield_sansio::PacketType;
 /// How many bytes must be there before the length of a message is known.
 pub const PREFIX: usize = 4;
 
-/// The longest message a stream can carry: a ChannelData message of 65,535 bytes, its header and its padding.
+/// The longest message a stream can carry: a ChannelData message of 65,535 bytes, its header and
+/// its padding.
 pub const MAX_MESSAGE: usize = 4 + 65_536;
 
-/// Why bytes at the front of a stream cannot be a message; the stream cannot be followed any further.
+/// Why bytes at the front of a stream cannot be a message; the stream cannot be followed any
+/// further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// The first byte starts neither a STUN message (0 to 3) nor ChannelData (64 to 127).
@@ -25,11 +28,12 @@ pub enum FramingError {
     TooLong(usize),
 }
 
-/// Returns how many bytes the message at the front of `stream` takes, padding included, or `None` when fewer than
-/// [`PREFIX`] bytes are there.
+/// Returns how many bytes the message at the front of `stream` takes, padding included, or `None`
+/// when fewer than [`PREFIX`] bytes are there.
 ///
-/// The whole message need not be there yet. The first message of a stream is never ChannelData, whose first bytes HTTP
-/// methods share: a demultiplexer that has looked at it is assumed. `max` bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
+/// The whole message need not be there yet. The first message of a stream is never ChannelData,
+/// whose first bytes HTTP methods share: a demultiplexer that has looked at it is assumed. `max`
+/// bounds what is accepted (at most [`MAX_MESSAGE`] is ever needed).
 ///
 /// ```
 /// use jackfield_stun::framing::message_length;

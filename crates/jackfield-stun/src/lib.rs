@@ -1,5 +1,5 @@
-//! STUN ([RFC 8489]) without sockets: messages, attributes, credentials, a Binding answer, client transactions,
-//! behaviour discovery, stream framing and URIs.
+//! STUN ([RFC 8489]) without sockets: messages, attributes, credentials, a Binding answer, client
+//! transactions, behaviour discovery, stream framing and URIs.
 //!
 //! ```
 //! use jackfield_stun::attribute::XorMappedAddress;
@@ -18,25 +18,29 @@
 //! ```
 //!
 //! # Standards
-//! - [x] [RFC 8489] messages, FINGERPRINT, both integrity attributes, short- and long-term credentials, USERHASH,
-//!   password algorithms and the nonce cookie that guards them, retransmission, streams
+//! - [x] [RFC 8489] messages, FINGERPRINT, both integrity attributes, short- and long-term
+//!   credentials, USERHASH, password algorithms and the nonce cookie that guards them,
+//!   retransmission, streams
 //! - [x] [RFC 5769] test vectors, and those of RFC 8489 appendix B
 //! - [x] [RFC 7064], [RFC 7065] URIs
-//! - [x] [RFC 5780] behaviour discovery, the client and the server ([`behaviour`]); CACHE-TIMEOUT is ignored
+//! - [x] [RFC 5780] behaviour discovery, the client and the server ([`behaviour`]); CACHE-TIMEOUT
+//!   is ignored
 //!
 //! # Where we differ
-//! - [RFC 8489 §9.2.2], §14.3: names and passwords are used as given, without OpaqueString (RFC 8265). That is the same
-//!   for ASCII, and the tables of Unicode would be the largest part of this crate.
-//! - [RFC 8489 §12] wants servers to answer clients of RFC 3489, which send no magic cookie. No living client needs it,
-//!   and their requests look like those of any other protocol.
-//! - [RFC 8489 §6.3.1.1] wants SOFTWARE in every answer. [`binding::answer`] leaves it out, as it leaves out reason
-//!   phrases: such an answer goes to whoever the sender pretends to be, and must not be larger than it has to be.
-//! - [RFC 5780 §6.1]: an answer is never longer than a request with PADDING, so PADDING may be shorter than asked for,
-//!   or missing; the second address does not name the first one; and a change of the port alone is done with one
-//!   address too ([`behaviour::answer`] says why).
-//! - [RFC 5780 §5] asks clients for at most ten new transactions a second. [`behaviour::Discovery`] starts about twenty
-//!   in its first second, each from a socket of its own, because silence is an answer to half of them and takes four
-//!   seconds.
+//! - [RFC 8489 §9.2.2], §14.3: names and passwords are used as given, without OpaqueString (RFC
+//!   8265). That is the same for ASCII, and the tables of Unicode would be the largest part of this
+//!   crate.
+//! - [RFC 8489 §12] wants servers to answer clients of RFC 3489, which send no magic cookie. No
+//!   living client needs it, and their requests look like those of any other protocol.
+//! - [RFC 8489 §6.3.1.1] wants SOFTWARE in every answer. [`binding::answer`] leaves it out, as it
+//!   leaves out reason phrases: such an answer goes to whoever the sender pretends to be, and must
+//!   not be larger than it has to be.
+//! - [RFC 5780 §6.1]: an answer is never longer than a request with PADDING, so PADDING may be
+//!   shorter than asked for, or missing; the second address does not name the first one; and a
+//!   change of the port alone is done with one address too ([`behaviour::answer`] says why).
+//! - [RFC 5780 §5] asks clients for at most ten new transactions a second. [`behaviour::Discovery`]
+//!   starts about twenty in its first second, each from a socket of its own, because silence is an
+//!   answer to half of them and takes four seconds.
 //! - [RFC 5780 §5.2]: no credentials, on either side.
 //!
 //! [RFC 5780 §5]: https://www.rfc-editor.org/rfc/rfc5780#section-5

@@ -1,4 +1,5 @@
-//! A client's side of a transaction: when to send a request again, and when to give up ([RFC 8489 §6.2.1]).
+//! A client's side of a transaction: when to send a request again, and when to give up
+//! ([RFC 8489 §6.2.1]).
 //!
 //! [RFC 8489 §6.2.1]: https://www.rfc-editor.org/rfc/rfc8489#section-6.2.1
 
@@ -37,7 +38,8 @@ pub enum Output {
     Transmit,
     /// No answer came in time; the transaction is over.
     TimedOut,
-    /// Nothing more to do before this instant, or before a message comes; `None` once the transaction is over.
+    /// Nothing more to do before this instant, or before a message comes; `None` once the
+    /// transaction is over.
     ///
     /// Call [`Transaction::handle_timeout`] when the instant has come.
     Wait(Option<Instant>),
@@ -139,7 +141,8 @@ impl Transaction {
             reliable,
         } = self.retransmission;
         if reliable {
-            // RFC 8489 §6.2.2 wants Ti to be as long as the whole schedule over UDP: 39.5 s with the defaults.
+            // RFC 8489 §6.2.2 wants Ti to be as long as the whole schedule over UDP: 39.5 s with
+            // the defaults.
             let sendings = 2u32.saturating_pow(count.saturating_sub(1)) - 1;
             return rto.saturating_mul(sendings.saturating_add(patience));
         }

@@ -1,5 +1,5 @@
-//! How long the core takes for a packet, without any socket: `cargo run --release -p jackfield-turn --example
-//! data_plane_speed [ALLOCATIONS]`.
+//! How long the core takes for a packet, without any socket:
+//! `cargo run --release -p jackfield-turn --example data_plane_speed [ALLOCATIONS]`.
 
 #![expect(
     clippy::print_stdout,
@@ -15,7 +15,9 @@ use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::attribute::{Algorithm, Nonce, Realm, Username};
 use jackfield_stun::{Class, Key, Message, MessageWriter, Method, TransactionId};
 use jackfield_turn::attribute::{Data, RequestedTransport, XorPeerAddress, method};
-use jackfield_turn::{ChannelNumber, Config, Credentials, NonceKey, Output, Registry, Server};
+use jackfield_turn::{
+    ChannelNumber, Credentials, NonceKey, Output, Registry, Server, ServerConfig,
+};
 
 const ROUNDS: usize = 2_000_000;
 
@@ -90,7 +92,7 @@ impl World {
     fn new() -> Self {
         let credentials = Credentials::new().with_user("u", "p");
         let registry = Arc::new(Registry::new());
-        let mut config = Config::new("r", credentials, NonceKey::new([1; 32]), registry);
+        let mut config = ServerConfig::new("r", credentials, NonceKey::new([1; 32]), registry);
         config.limits.allocations_per_user = 16_000;
         config.limits.bindings = None;
         let now = Instant::now();

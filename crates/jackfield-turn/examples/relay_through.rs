@@ -14,7 +14,7 @@ use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
 use jackfield_sansio::{FiveTuple, Transport};
-use jackfield_turn::client::{Client, Config, Credential, Event, Outgoing, Output};
+use jackfield_turn::client::{Client, ClientConfig, Credential, Event, Outgoing, Output};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -71,7 +71,7 @@ impl Driver {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
         Ok(Self {
-            client: Client::new(Config::new(credential), Instant::now(), path, seed),
+            client: Client::new(ClientConfig::new(credential), Instant::now(), path, seed),
             socket,
             deadline: None,
         })

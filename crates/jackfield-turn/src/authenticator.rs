@@ -12,7 +12,7 @@ use jackfield_stun::credential::userhash;
 use jackfield_stun::{Key, Message, MessageWriter};
 
 use crate::nonce::Nonces;
-use crate::{Config, credential};
+use crate::{ServerConfig, credential};
 
 /// Says who sent a request: the long-term credential mechanism ([RFC 8489 §9.2.4]).
 ///
@@ -40,7 +40,8 @@ pub(crate) struct Authenticated {
     pub(crate) username: Arc<str>,
     /// Signs the answer.
     pub(crate) key: Key,
-    /// Whether the answer gets MESSAGE-INTEGRITY-SHA256, because the request chose a password algorithm.
+    /// Whether the answer gets MESSAGE-INTEGRITY-SHA256, because the request chose a password
+    /// algorithm.
     pub(crate) sha256: bool,
     /// Whether the credential's time is over.
     pub(crate) expired: bool,
@@ -58,7 +59,7 @@ pub(crate) enum Rejection {
 }
 
 impl Authenticator {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &ServerConfig) -> Self {
         let realm = config.realm.clone();
         // A username that is hashed away can be found again only among those known beforehand.
         let username_anonymity = config.credentials.secrets.is_empty();
@@ -126,7 +127,8 @@ impl Authenticator {
         })
     }
 
-    /// Returns the password algorithm that the request chose, if it chose one, and refuses what hints at a stripped offer.
+    /// Returns the password algorithm that the request chose, if it chose one, and refuses what
+    /// hints at a stripped offer.
     fn chosen_algorithm(
         &self,
         request: &Message<'_>,

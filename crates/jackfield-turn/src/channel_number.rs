@@ -31,7 +31,8 @@ impl ChannelNumber {
             .then_some(Self(number))
     }
 
-    /// Returns whether it is one by RFC 8656, whose first byte no other protocol on a shared port has (RFC 7983).
+    /// Returns whether it is one by RFC 8656, whose first byte no other protocol on a shared port
+    /// has (RFC 7983).
     pub fn is_rfc8656(self) -> bool {
         self <= Self::MAX
     }

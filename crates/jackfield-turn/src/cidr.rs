@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A range of addresses in prefix notation, such as `192.168.0.0/16`; a bare address is a range of one.
+/// A range of addresses in prefix notation, such as `192.168.0.0/16`; a bare address is a range of
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cidr {
     first: IpAddr,

@@ -1,19 +1,21 @@
-//! A TURN client ([RFC 8656]) without sockets: one allocation on one server, and what keeps it alive.
+//! A TURN client ([RFC 8656]) without sockets: one allocation on one server, and what keeps it
+//! alive.
 //!
-//! A [`Client`] asks for its allocation when it is made, and refreshes it, its permissions and its channels ahead of their
-//! time. Data for a peer comes back from [`Client::send`] borrowed; before the server has let the peer in it waits inside.
+//! A [`Client`] asks for its allocation when it is made, and refreshes it, its permissions and its
+//! channels ahead of their time. Data for a peer comes back from [`Client::send`] borrowed; before
+//! the server has let the peer in it waits inside.
 //!
 //! ```
 //! use std::time::Instant;
 //! use jackfield_sansio::{FiveTuple, Transport};
-//! use jackfield_turn::client::{Client, Config, Credential, Output};
+//! use jackfield_turn::client::{Client, ClientConfig, Credential, Output};
 //!
 //! let path = FiveTuple {
 //!     transport: Transport::Udp,
 //!     local: "192.0.2.5:4000".parse().unwrap(),
 //!     remote: "198.51.100.1:3478".parse().unwrap(), // the server
 //! };
-//! let config = Config::new(Credential::new("alice", "secret").unwrap());
+//! let config = ClientConfig::new(Credential::new("alice", "secret").unwrap());
 //! let now = Instant::now();
 //! let mut client = Client::new(config, now, path, [42; 32]);
 //! let Output::Transmit(allocate) = client.poll_output() else { panic!("no request") };
@@ -24,26 +26,28 @@
 //! assert_eq!(client.poll_output(), Output::Transmit(allocate));
 //! ```
 //!
-//! A driver feeds it what the server sends ([`Client::handle_server`]), tells it the time, and does what
-//! [`Client::poll_output`] says until [`Output::Wait`].
+//! A driver feeds it what the server sends ([`Client::handle_server`]), tells it the time, and does
+//! what [`Client::poll_output`] says until [`Output::Wait`].
 //!
 //! # Where we differ
-//! - [RFC 8489 §6.3.4] wants a request that met an error of the 500s to be sent again four times at most. A refresh is
-//!   sent again every five seconds until its allocation, permission or channel ends: twelve times with the usual
-//!   lifetimes.
-//! - [RFC 8489 §14.8] wants a 300 response to be signed. One that answers our first, unsigned request is followed
-//!   without: coturn redirects before it asks for a credential, as §10 lets it. With TLS the certificate still has to fit.
-//! - [RFC 8489 §6.2] asks for at most ten requests under way. There is one for each peer that is asked for, as whoever
-//!   asks (an ICE agent) paces itself.
-//! - [RFC 8656 §12.3] recommends a new allocation when a ChannelBind request meets an unexpected 400. The peer is
-//!   reached by Send indications then: a call would break for want of a channel.
-//! - [RFC 8656 §12.6] recommends to check a permission before data of a channel is taken; a channel that was asked for
-//!   is enough, as its data may come before the answer.
+//! - [RFC 8489 §6.3.4] wants a request that met an error of the 500s to be sent again four times at
+//!   most. A refresh is sent again every five seconds until its allocation, permission or channel
+//!   ends: twelve times with the usual lifetimes.
+//! - [RFC 8489 §14.8] wants a 300 response to be signed. One that answers our first, unsigned
+//!   request is followed without: coturn redirects before it asks for a credential, as §10 lets it.
+//!   With TLS the certificate still has to fit.
+//! - [RFC 8489 §6.2] asks for at most ten requests under way. There is one for each peer that is
+//!   asked for, as whoever asks (an ICE agent) paces itself.
+//! - [RFC 8656 §12.3] recommends a new allocation when a ChannelBind request meets an unexpected
+//!   400. The peer is reached by Send indications then: a call would break for want of a channel.
+//! - [RFC 8656 §12.6] recommends to check a permission before data of a channel is taken; a channel
+//!   that was asked for is enough, as its data may come before the answer.
 //! - [RFC 8656 §11.6]: a Data indication with an ICMP attribute is dropped.
-//! - [RFC 8656 §5] wants SOFTWARE in Allocate and Refresh requests; there is none unless [`Config::software`] says so,
-//!   because everybody on the path reads it.
-//! - A server that sees an allocation of another client on our address (437) or that names another server (300) is
-//!   followed by [`Output::Connect`], three times by default ([`Limits::reconnects`]).
+//! - [RFC 8656 §5] wants SOFTWARE in Allocate and Refresh requests; there is none unless
+//!   [`ClientConfig::software`] says so, because everybody on the path reads it.
+//! - A server that sees an allocation of another client on our address (437) or that names another
+//!   server (300) is followed by [`Output::Connect`], three times by default
+//!   ([`ClientLimits::reconnects`]).
 //!
 //! [RFC 8489 §6.2]: https://www.rfc-editor.org/rfc/rfc8489#section-6.2
 //! [RFC 8489 §6.3.4]: https://www.rfc-editor.org/rfc/rfc8489#section-6.3.4
@@ -57,13 +61,13 @@
 mod allocation;
 mod channel;
 mod config;
+mod counters;
 mod credential;
 mod data;
 mod failure;
 mod output;
 mod permission;
 mod request;
-mod stats;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -75,17 +79,17 @@ use jackfield_stun::{MessageWriter, Method, TransactionId};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub use config::{Config, Limits};
+pub use config::{ClientConfig, ClientLimits};
+pub use counters::ClientCounters;
 pub use credential::{Credential, CredentialError};
 pub use data::{Outgoing, Received, SendError};
 pub use failure::{Failure, Fault};
 pub use output::{Event, Output};
-pub use stats::Stats;
 
 use allocation::State;
 use channel::Channels;
 use credential::Challenge;
-use data::Waiting;
+use data::SendQueue;
 use permission::Permissions;
 use request::Requests;
 
@@ -93,9 +97,10 @@ use crate::ChannelNumber;
 
 /// One allocation on one server, from the client's side.
 ///
-/// Calls on network bytes return no errors: what is not understood or not trusted is dropped and counted in [`Stats`].
+/// Calls on network bytes return no errors: what is not understood or not trusted is dropped and
+/// counted in [`ClientCounters`].
 pub struct Client {
-    config: Config,
+    config: ClientConfig,
     path: FiveTuple,
     state: State,
     /// What the server asks of requests, once it has.
@@ -104,22 +109,22 @@ pub struct Client {
     permissions: Permissions,
     channels: Channels,
     /// Data for peers that the server has not let in yet.
-    waiting: Waiting,
+    waiting: SendQueue,
     /// The servers asked so far, so that none sends us in circles.
     visited: Vec<SocketAddr>,
     /// How often a driver was asked for another connection.
     reconnects: usize,
-    timers: Timers<Due>,
+    timers: Timers<Timer>,
     /// When something was last given out to be sent.
     last_sent: Instant,
     random: ChaCha12Rng,
     outputs: VecDeque<Output>,
-    stats: Stats,
+    counters: ClientCounters,
 }
 
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+enum Timer {
     /// A request is to be sent again, or given up.
     Request(TransactionId),
     /// The allocation needs a refresh.
@@ -135,11 +140,12 @@ enum Due {
 }
 
 impl Client {
-    /// Starts a client on a path whose remote end is the server; the first output is an Allocate request.
+    /// Starts a client on a path whose remote end is the server; the first output is an Allocate
+    /// request.
     ///
-    /// `seed` is for transaction ids: 32 random bytes, different for each client. The same arguments and inputs give the
-    /// same outputs.
-    pub fn new(config: Config, now: Instant, path: FiveTuple, seed: [u8; 32]) -> Self {
+    /// `seed` is for transaction ids: 32 random bytes, different for each client. The same
+    /// arguments and inputs give the same outputs.
+    pub fn new(config: ClientConfig, now: Instant, path: FiveTuple, seed: [u8; 32]) -> Self {
         let mut client = Self {
             path,
             state: State::Allocating,
@@ -147,23 +153,25 @@ impl Client {
             requests: Requests::default(),
             permissions: Permissions::default(),
             channels: Channels::default(),
-            waiting: Waiting::default(),
+            waiting: SendQueue::default(),
             visited: vec![path.remote],
             reconnects: 0,
             timers: Timers::new(),
             last_sent: now,
             random: ChaCha12Rng::from_seed(seed),
             outputs: VecDeque::new(),
-            stats: Stats::default(),
+            counters: ClientCounters::default(),
             config,
         };
         client.allocate(now);
         client
     }
 
-    /// Takes what the server sent: one datagram, or one message of a stream as `jackfield_stun::framing` cuts it.
+    /// Takes what the server sent: one datagram, or one message of a stream as
+    /// `jackfield_stun::framing` cuts it.
     ///
-    /// What a peer sent comes straight back, borrowed. Only bytes from [`Client::path`]'s remote end may be given.
+    /// What a peer sent comes straight back, borrowed. Only bytes from [`Client::path`]'s remote
+    /// end may be given.
     pub fn handle_server<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Option<Received<'b>> {
         if self.has_ended() {
             return None;
@@ -172,7 +180,7 @@ impl Client {
             PacketType::TurnChannel | PacketType::QuicShort => self.channel_data(now, bytes),
             PacketType::Stun => self.stun(now, bytes),
             _ => {
-                self.stats.malformed += 1;
+                self.counters.malformed += 1;
                 None
             }
         }
@@ -182,12 +190,12 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(due) = self.timers.expire(now) {
             match due {
-                Due::Request(id) => self.request_due(now, id),
-                Due::Refresh => self.refresh(now),
-                Due::Expiry => self.fail(Failure::Expired),
-                Due::Permission(peer) => self.refresh_permission(now, peer),
-                Due::Channel(number) => self.refresh_channel(now, number),
-                Due::Keepalive => self.keep_alive(now),
+                Timer::Request(id) => self.request_due(now, id),
+                Timer::Refresh => self.refresh(now),
+                Timer::Expiry => self.fail(Failure::Expired),
+                Timer::Permission(peer) => self.refresh_permission(now, peer),
+                Timer::Channel(number) => self.refresh_channel(now, number),
+                Timer::Keepalive => self.keep_alive(now),
             }
         }
     }
@@ -225,8 +233,8 @@ impl Client {
     }
 
     /// Returns the counters.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn counters(&self) -> &ClientCounters {
+        &self.counters
     }
 
     /// Returns whether the last event, [`Event::Closed`] or [`Event::Failed`], was given.
@@ -272,7 +280,7 @@ impl Client {
         self.requests = Requests::default();
         self.permissions = Permissions::default();
         self.channels = Channels::default();
-        self.stats.dropped_waiting += self.waiting.clear();
+        self.counters.dropped_waiting += self.waiting.clear();
         self.timers = Timers::new();
     }
 
@@ -301,7 +309,7 @@ impl Client {
         };
         let due = self.last_sent + pause;
         if due > now {
-            self.timers.set(Due::Keepalive, due);
+            self.timers.set(Timer::Keepalive, due);
             return;
         }
         let id = self.new_transaction();
@@ -309,10 +317,10 @@ impl Client {
         let class = jackfield_stun::Class::Indication;
         let writer = MessageWriter::new(&mut bytes, class, Method::BINDING, id);
         if writer.finish().is_ok() {
-            self.stats.keepalives += 1;
+            self.counters.keepalives += 1;
             self.transmit(now, bytes);
         }
-        self.timers.set(Due::Keepalive, now + pause);
+        self.timers.set(Timer::Keepalive, now + pause);
     }
 }
 
@@ -321,7 +329,7 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("path", &self.path)
             .field("state", &self.state)
-            .field("stats", &self.stats)
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }

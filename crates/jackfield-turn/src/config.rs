@@ -12,49 +12,60 @@ use jackfield_stun::behaviour::answer::Places;
 
 use crate::{Credentials, PeerRules, Registry};
 
-/// How a [`Server`](crate::Server) behaves. Shards of one process get equal copies; `registry` joins them.
+/// How a [`Server`](crate::Server) behaves. Shards of one process get equal copies; `registry`
+/// joins them.
 #[derive(Debug, Clone)]
-pub struct Config {
-    /// The realm that clients are asked for; at most 127 characters. Keep it short: it is in every answer to a stranger.
+pub struct ServerConfig {
+    /// The realm that clients are asked for; at most 127 characters. Keep it short: it is in every
+    /// answer to a stranger.
     pub realm: String,
-    /// The SOFTWARE attribute of answers to authenticated requests; strangers never get it. Default: none.
+    /// The SOFTWARE attribute of answers to authenticated requests; strangers never get it.
+    /// Default: none.
     pub software: Option<String>,
     /// Who may allocate.
     pub credentials: Credentials,
     /// Signs nonces. All shards, and all servers behind one address, need the same.
     pub nonce_key: NonceKey,
-    /// How long a nonce is good for; a client with an older one gets 438 (Stale Nonce) and a new one. Default: 1 hour.
+    /// How long a nonce is good for; a client with an older one gets 438 (Stale Nonce) and a new
+    /// one. Default: 1 hour.
     pub nonce_lifetime: Duration,
-    /// Offer the SHA-256 mechanisms of RFC 8489 (PASSWORD-ALGORITHMS, MESSAGE-INTEGRITY-SHA256). Default: yes.
+    /// Offer the SHA-256 mechanisms of RFC 8489 (PASSWORD-ALGORITHMS, MESSAGE-INTEGRITY-SHA256).
+    /// Default: yes.
     ///
-    /// Clients that know only RFC 5389 are served as ever; it adds 28 bytes to an answer to a stranger.
+    /// Clients that know only RFC 5389 are served as ever; it adds 28 bytes to an answer to a
+    /// stranger.
     pub password_algorithms: bool,
     /// What the shards of a process share: live relayed addresses, quotas, reservations.
     pub registry: Arc<Registry>,
-    /// Where relay sockets are bound and what clients are told. Empty (the default): both are the address that
-    /// the client's packet came to, or for the other family one of [`PeerRules::own_addresses`] that reaches as far.
+    /// Where relay sockets are bound and what clients are told. Empty (the default): both are the
+    /// address that the client's packet came to, or for the other family one of
+    /// [`PeerRules::own_addresses`] that reaches as far.
     pub relay_addresses: Vec<RelayAddress>,
     /// The ports relay sockets get. Default: 49152 to 65535.
     pub relay_ports: RangeInclusive<u16>,
     /// The family of an allocation whose request names none. Default: [`DefaultFamily::Client`].
     pub default_family: DefaultFamily,
-    /// Accept DONT-FRAGMENT; the driver must then honour [`Relay::ToPeer::dont_fragment`](crate::Relay::ToPeer).
-    /// Otherwise such a request is refused with 420 (Unknown Attribute). Default: accept.
+    /// Accept DONT-FRAGMENT; the driver must then honour
+    /// [`Relay::ToPeer::dont_fragment`](crate::Relay::ToPeer). Otherwise such a request is refused
+    /// with 420 (Unknown Attribute). Default: accept.
     pub dont_fragment: bool,
-    /// Accept channel numbers of RFC 5766 (0x5000 to 0x7FFF) beside those of RFC 8656. Default: accept.
+    /// Accept channel numbers of RFC 5766 (0x5000 to 0x7FFF) beside those of RFC 8656. Default:
+    /// accept.
     ///
-    /// Debian's coturn tools pick such numbers. Their first bytes are QUIC's on a shared port (RFC 9443), so a driver
-    /// asks [`Server::has_channel`](crate::Server::has_channel) before it takes such a datagram for QUIC.
+    /// Debian's coturn tools pick such numbers. Their first bytes are QUIC's on a shared port (RFC
+    /// 9443), so a driver asks [`Server::has_channel`](crate::Server::has_channel) before it takes
+    /// such a datagram for QUIC.
     pub rfc5766_channels: bool,
-    /// Behaviour discovery (RFC 5780). Default: none, and requests for it are refused with 420 (Unknown Attribute).
+    /// Behaviour discovery (RFC 5780). Default: none, and requests for it are refused with 420
+    /// (Unknown Attribute).
     pub discovery: Discovery,
     /// Which peers clients may reach.
     pub peers: PeerRules,
     /// Every cap.
-    pub limits: Limits,
+    pub limits: ServerLimits,
 }
 
-impl Config {
+impl ServerConfig {
     /// Returns the defaults.
     pub fn new(
         realm: impl Into<String>,
@@ -77,7 +88,7 @@ impl Config {
             rfc5766_channels: true,
             discovery: Discovery::default(),
             peers: PeerRules::default(),
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
         }
     }
 }
@@ -87,11 +98,13 @@ impl Config {
 /// [RFC 5780]: https://www.rfc-editor.org/rfc/rfc5780
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
-    /// The addresses and ports to answer from, one entry for each address that clients ask. The driver listens on all
-    /// of them: an answer leaves from a place other than the one that its request came to.
+    /// The addresses and ports to answer from, one entry for each address that clients ask. The
+    /// driver listens on all of them: an answer leaves from a place other than the one that its
+    /// request came to.
     pub places: Vec<Places>,
-    /// The keys of questions to and from helpers ([`helper::key`](jackfield_stun::behaviour::helper::key)): the first
-    /// signs ours, all are accepted.
+    /// The keys of questions to and from helpers
+    /// ([`helper::key`](jackfield_stun::behaviour::helper::key)): the first signs ours, all are
+    /// accepted.
     pub keys: Vec<Key>,
     /// Whether to answer for other servers that know a key.
     pub help: bool,
@@ -128,20 +141,23 @@ pub struct RelayAddress {
 pub enum DefaultFamily {
     /// The family the client came by, if there is a relay address of it, else the other.
     ///
-    /// This departs from RFC 8656 §7.2, as coturn and pion do: browsers never name a family, and in an IPv6-only
-    /// network IPv4 would always fail.
+    /// This departs from RFC 8656 §7.2, as coturn and pion do: browsers never name a family, and in
+    /// an IPv6-only network IPv4 would always fail.
     #[default]
     Client,
     /// IPv4, to the letter of RFC 8656 §7.2.
     Ipv4,
 }
 
-/// Every cap of a server. When one is hit, a counter in [`Stats`](crate::Stats) says so.
+/// Every cap of a server. When one is hit, a counter in [`ServerCounters`](crate::ServerCounters)
+/// says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Allocations of one user, over all shards; more get 486 (Allocation Quota Reached). Default: 256.
+pub struct ServerLimits {
+    /// Allocations of one user, over all shards; more get 486 (Allocation Quota Reached). Default:
+    /// 256.
     pub allocations_per_user: u32,
-    /// Allocations of all users, over all shards; more get 508 (Insufficient Capacity). Default: 16,000.
+    /// Allocations of all users, over all shards; more get 508 (Insufficient Capacity). Default:
+    /// 16,000.
     pub allocations: u32,
     /// Permissions of one allocation; more get 508. Default: 64.
     pub permissions: usize,
@@ -151,32 +167,36 @@ pub struct Limits {
     pub default_lifetime: Duration,
     /// The longest lifetime granted; more is lowered. Default: 1 hour.
     pub max_lifetime: Duration,
-    /// The most bytes of payload in one message, either way; longer ones are dropped. Default: 65,507.
+    /// The most bytes of payload in one message, either way; longer ones are dropped. Default:
+    /// 65,507.
     pub payload: usize,
     /// Packets of one allocation, both ways together; what is over is dropped. Default: none.
     pub packets: Option<Rate>,
-    /// Bytes of payload of one allocation, both ways together; what is over is dropped. Default: none.
+    /// Bytes of payload of one allocation, both ways together; what is over is dropped. Default:
+    /// none.
     pub bytes: Option<Rate>,
-    /// Error answers to unauthenticated datagrams, for each source /24 or /56; over it we are silent.
-    /// Loopback is exempt: it cannot be spoofed from outside. Default: 500 a second, 2,000 at once.
+    /// Error answers to unauthenticated datagrams, for each source /24 or /56; over it we are
+    /// silent. Loopback is exempt: it cannot be spoofed from outside. Default: 500 a second, 2,000
+    /// at once.
     pub strangers: Option<Rate>,
     /// The same for Binding answers. Default: 2,000 a second, 4,000 at once.
     pub bindings: Option<Rate>,
-    /// The same for answers of behaviour discovery that come from elsewhere, go elsewhere or are padded, a helper's
-    /// included. Default: 50 a second, 400 at once.
+    /// The same for answers of behaviour discovery that come from elsewhere, go elsewhere or are
+    /// padded, a helper's included. Default: 50 a second, 400 at once.
     pub discoveries: Option<Rate>,
-    /// How many sources are tracked for those two; when full, the one closest to a full bucket is forgotten.
-    /// Default: 16,384.
+    /// How many sources are tracked for those two; when full, the one closest to a full bucket is
+    /// forgotten. Default: 16,384.
     pub sources: usize,
     /// How many ports are tried before 508. Default: 16.
     pub bind_attempts: u8,
     /// How long a port reserved by EVEN-PORT is kept. Default: 30 seconds.
     pub reservation_lifetime: Duration,
-    /// Ports kept for RESERVATION-TOKENs at one time, over all shards; more get 508. Default: 1,024.
+    /// Ports kept for RESERVATION-TOKENs at one time, over all shards; more get 508. Default:
+    /// 1,024.
     pub reservations: usize,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             allocations_per_user: 256,

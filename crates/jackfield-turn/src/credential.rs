@@ -1,7 +1,9 @@
-//! Long-term credentials of two kinds: static users, and time-limited ones that a shared secret mints.
+//! Long-term credentials of two kinds: static users, and time-limited ones that a shared secret
+//! mints.
 //!
-//! The time-limited kind is the "TURN REST API" that browsers' applications use: the username is `EXPIRY:USER`, where
-//! `EXPIRY` is in seconds since 1970, and the password is the base64 of HMAC-SHA1 over the username, keyed with the secret.
+//! The time-limited kind is the "TURN REST API" that browsers' applications use: the username is
+//! `EXPIRY:USER`, where `EXPIRY` is in seconds since 1970, and the password is the base64 of
+//! HMAC-SHA1 over the username, keyed with the secret.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// Who may allocate: static users, and the secrets of time-limited credentials. Its `Debug` shows neither.
+/// Who may allocate: static users, and the secrets of time-limited credentials. Its `Debug` shows
+/// neither.
 #[derive(Clone, Default)]
 pub struct Credentials {
     pub(crate) users: Vec<(String, String)>,
@@ -31,7 +34,8 @@ impl Credentials {
         self
     }
 
-    /// Adds a secret for time-limited credentials; several may be good at a time, so that they can be rotated.
+    /// Adds a secret for time-limited credentials; several may be good at a time, so that they can
+    /// be rotated.
     #[must_use]
     pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(secret.into());
@@ -52,20 +56,21 @@ impl fmt::Debug for Credentials {
 
 /// A username and password for a client, as [`mint`] makes them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Minted {
+pub struct TimeLimitedCredential {
     /// What goes into `iceServers[].username`.
     pub username: String,
     /// What goes into `iceServers[].credential`.
     pub password: String,
 }
 
-impl fmt::Debug for Minted {
+impl fmt::Debug for TimeLimitedCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Minted({:?}, ..)", self.username)
+        write!(f, "TimeLimitedCredential({:?}, ..)", self.username)
     }
 }
 
-/// Mints time-limited credentials for `user`, good until `now_unix + ttl` (whole seconds since 1970).
+/// Mints time-limited credentials for `user`, good until `now_unix + ttl` (whole seconds since
+/// 1970).
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,7 +79,7 @@ impl fmt::Debug for Minted {
 /// let minted = mint("north-star", "alice", Duration::from_secs(3600), Duration::from_secs(1_700_000_000));
 /// assert_eq!(minted.username, "1700003600:alice");
 /// ```
-pub fn mint(secret: &str, user: &str, ttl: Duration, now_unix: Duration) -> Minted {
+pub fn mint(secret: &str, user: &str, ttl: Duration, now_unix: Duration) -> TimeLimitedCredential {
     let expiry = now_unix.as_secs().saturating_add(ttl.as_secs());
     let username = if user.is_empty() {
         expiry.to_string()
@@ -82,7 +87,7 @@ pub fn mint(secret: &str, user: &str, ttl: Duration, now_unix: Duration) -> Mint
         format!("{expiry}:{user}")
     };
     let password = password(secret, &username);
-    Minted { username, password }
+    TimeLimitedCredential { username, password }
 }
 
 /// Returns the password that belongs to a time-limited username.
@@ -93,7 +98,8 @@ pub fn password(secret: &str, username: &str) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Returns when a time-limited username expires, in time since 1970, if it is one: digits alone or before a colon.
+/// Returns when a time-limited username expires, in time since 1970, if it is one: digits alone or
+/// before a colon.
 pub fn expiry(username: &str) -> Option<Duration> {
     let digits = username.split(':').next()?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -102,7 +108,8 @@ pub fn expiry(username: &str) -> Option<Duration> {
     digits.parse().ok().map(Duration::from_secs)
 }
 
-/// Returns what quotas count a username as: the part after the expiry of a time-limited one, else all of it.
+/// Returns what quotas count a username as: the part after the expiry of a time-limited one, else
+/// all of it.
 pub(crate) fn quota_key(username: &str) -> &str {
     match username.split_once(':') {
         Some((_, user)) if expiry(username).is_some() && !user.is_empty() => user,

@@ -14,9 +14,10 @@ use crate::NonceKey;
 
 /// Makes and checks nonces without remembering any.
 ///
-/// A nonce is the RFC 8489 cookie (where offered), the second it was made in, the client's port, and 96 bits of
-/// HMAC-SHA256 over these and the client's IP address. The port makes nonces of different sockets differ, and is not
-/// compared: NATs change it, and a client may use one nonce for all its sockets.
+/// A nonce is the RFC 8489 cookie (where offered), the second it was made in, the client's port,
+/// and 96 bits of HMAC-SHA256 over these and the client's IP address. The port makes nonces of
+/// different sockets differ, and is not compared: NATs change it, and a client may use one nonce
+/// for all its sockets.
 #[derive(Debug, Clone)]
 pub(crate) struct Nonces {
     key: NonceKey,

@@ -9,12 +9,14 @@ use jackfield_sansio::{FiveTuple, Transmit};
 
 use crate::ChannelNumber;
 
-/// What a server wants done; take them with [`Server::poll_output`](crate::Server::poll_output) until [`Output::Wait`].
+/// What a server wants done; take them with [`Server::poll_output`](crate::Server::poll_output)
+/// until [`Output::Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send these bytes to a client: one datagram, or one message of a stream.
     Transmit(Transmit),
-    /// Bind a UDP socket to `local` and answer with [`Server::handle_bound`](crate::Server::handle_bound), once.
+    /// Bind a UDP socket to `local` and answer with
+    /// [`Server::handle_bound`](crate::Server::handle_bound), once.
     Bind {
         /// What to name in the answer.
         id: AllocationId,
@@ -25,7 +27,8 @@ pub enum Output {
     Unbind(SocketAddr),
     /// Something that logs, metrics, dashboards or a fast path may want to know.
     Event(Event),
-    /// Nothing more to do before this instant, or before the next input: always the last output of a drain.
+    /// Nothing more to do before this instant, or before the next input: always the last output of
+    /// a drain.
     ///
     /// Call [`Server::handle_timeout`](crate::Server::handle_timeout) when the instant has come.
     Wait(Option<Instant>),
@@ -36,7 +39,8 @@ pub enum Output {
 pub struct AllocationId(pub(crate) u64);
 
 impl AllocationId {
-    /// Returns the number of the allocation's slot: small, so that a driver can index an array with it.
+    /// Returns the number of the allocation's slot: small, so that a driver can index an array with
+    /// it.
     ///
     /// An allocation that comes later may get the slot of one that has ended.
     #[must_use]
@@ -69,7 +73,8 @@ pub enum BindError {
     Other,
 }
 
-/// What happened to an allocation. Usernames and addresses in it belong into logs at debug level only.
+/// What happened to an allocation. Usernames and addresses in it belong into logs at debug level
+/// only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -1,9 +1,10 @@
 //! Which peers clients may reach: this file holds the line that decides it.
 //!
-//! A relay sends packets from inside a network for strangers, so by default it reaches the public internet and nothing
-//! else: no loopback, private, link-local, multicast or otherwise special range ([the list](special)), no address of
-//! this machine, and none of these in disguise ([embedded IPv4](canonical)). What is denied stays denied between the
-//! permission and the packet: both are judged.
+//! A relay sends packets from inside a network for strangers, so by default it reaches the public
+//! internet and nothing else: no loopback, private, link-local, multicast or otherwise special
+//! range ([the list](special)), no address of this machine, and none of these in disguise
+//! ([embedded IPv4](canonical)). What is denied stays denied between the permission and the packet:
+//! both are judged.
 
 mod canonical;
 mod ranges;
@@ -23,10 +24,11 @@ pub struct PeerRules {
     pub allow: Vec<Cidr>,
     /// Ranges to deny although they are public; `allow` wins over it.
     pub deny: Vec<Cidr>,
-    /// The addresses of this machine's interfaces, and the public ones that lead to it. A server adds its configured
-    /// relay addresses.
+    /// The addresses of this machine's interfaces, and the public ones that lead to it. A server
+    /// adds its configured relay addresses.
     pub own_addresses: Vec<IpAddr>,
-    /// Where this process listens; `allow` does not open these. A wildcard address stands for every own address.
+    /// Where this process listens; `allow` does not open these. A wildcard address stands for every
+    /// own address.
     pub own_listeners: Vec<SocketAddr>,
     /// Deny peer ports below 1024, where a machine's services are. Default: no.
     pub deny_low_ports: bool,
@@ -90,7 +92,8 @@ impl PeerPolicy {
 
     /// Returns whether a packet may go to `peer`: the line that decides it. Judged for each packet.
     ///
-    /// Another client's relayed address is allowed although it is this machine's: that is how two clients meet.
+    /// Another client's relayed address is allowed although it is this machine's: that is how two
+    /// clients meet.
     pub fn judge(&self, peer: SocketAddr) -> Result<(), PeerDenied> {
         if peer.port() == 0 {
             return Err(PeerDenied::PortZero);
@@ -117,7 +120,8 @@ impl PeerPolicy {
 
     /// Returns whether a permission may be made for `ip`, whose ports are judged with each packet.
     ///
-    /// The addresses that relay sockets are bound to are allowed here for the sake of the relayed addresses on them.
+    /// The addresses that relay sockets are bound to are allowed here for the sake of the relayed
+    /// addresses on them.
     pub fn judge_permission(&self, ip: IpAddr) -> Result<(), PeerDenied> {
         match self.judge_ip(ip) {
             Err(_) if self.registry.hosts_relays(ip) => Ok(()),

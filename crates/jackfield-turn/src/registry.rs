@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use crate::Limits;
+use crate::ServerLimits;
 
-/// What all shards of a process share: which relayed addresses live, who has how many allocations, and which ports are
-/// reserved. A packet needs it only when its peer is an address of this machine.
+/// What all shards of a process share: which relayed addresses live, who has how many allocations,
+/// and which ports are reserved. A packet needs it only when its peer is an address of this
+/// machine.
 #[derive(Default)]
 pub struct Registry {
     /// The ports of each address that relay sockets were ever bound to; entries are never removed.
     ports: RwLock<BTreeMap<IpAddr, Arc<Ports>>>,
-    book: Mutex<Book>,
+    accounts: Mutex<Accounts>,
 }
 
 impl Registry {
@@ -39,7 +40,7 @@ impl Registry {
 
     /// Returns how many allocations all shards have together.
     pub fn allocations(&self) -> u32 {
-        self.book().total
+        self.accounts().total
     }
 
     /// Takes a port for one relay socket, bound or to be bound; returns whether it was free.
@@ -68,49 +69,51 @@ impl Registry {
     }
 
     /// Counts one more allocation of `user`, if the quotas allow it.
-    pub(crate) fn admit(&self, user: &str, limits: &Limits) -> Result<(), QuotaError> {
-        let mut book = self.book();
-        if book.total >= limits.allocations {
+    pub(crate) fn admit(&self, user: &str, limits: &ServerLimits) -> Result<(), QuotaError> {
+        let mut accounts = self.accounts();
+        if accounts.total >= limits.allocations {
             return Err(QuotaError::Total);
         }
-        let count = book.users.get(user).copied().unwrap_or(0);
+        let count = accounts.users.get(user).copied().unwrap_or(0);
         if count >= limits.allocations_per_user {
             return Err(QuotaError::User);
         }
-        book.total += 1;
-        book.users.insert(user.into(), count + 1);
+        accounts.total += 1;
+        accounts.users.insert(user.into(), count + 1);
         Ok(())
     }
 
     /// Counts one allocation of `user` less.
     pub(crate) fn dismiss(&self, user: &str) {
-        let mut book = self.book();
-        book.total = book.total.saturating_sub(1);
-        if let Some(count) = book.users.get_mut(user) {
+        let mut accounts = self.accounts();
+        accounts.total = accounts.total.saturating_sub(1);
+        if let Some(count) = accounts.users.get_mut(user) {
             *count -= 1;
             if *count == 0 {
-                book.users.remove(user);
+                accounts.users.remove(user);
             }
         }
     }
 
-    /// Keeps the claimed `address` for the user who shows `token` before `expires`; returns whether there was room.
+    /// Keeps the claimed `address` for the user who shows `token` before `expires`; returns whether
+    /// there was room.
     pub(crate) fn reserve(
         &self,
         token: [u8; 8],
         reservation: Reservation,
         now: Instant,
-        limits: &Limits,
+        limits: &ServerLimits,
     ) -> bool {
         self.expire_reservations(now);
-        let mut book = self.book();
-        if book.reservations.len() >= limits.reservations {
+        let mut accounts = self.accounts();
+        if accounts.reservations.len() >= limits.reservations {
             return false;
         }
-        book.reservations.insert(token, reservation).is_none()
+        accounts.reservations.insert(token, reservation).is_none()
     }
 
-    /// Takes what is reserved under `token`, if it is this user's and not expired. The address stays claimed.
+    /// Takes what is reserved under `token`, if it is this user's and not expired. The address
+    /// stays claimed.
     pub(crate) fn redeem(
         &self,
         token: [u8; 8],
@@ -118,11 +121,12 @@ impl Registry {
         now: Instant,
     ) -> Option<SocketAddr> {
         self.expire_reservations(now);
-        let mut book = self.book();
-        if &*book.reservations.get(&token)?.username != username {
+        let mut accounts = self.accounts();
+        if &*accounts.reservations.get(&token)?.username != username {
             return None;
         }
-        book.reservations
+        accounts
+            .reservations
             .remove(&token)
             .map(|reservation| reservation.address)
     }
@@ -131,7 +135,7 @@ impl Registry {
     pub(crate) fn expire_reservations(&self, now: Instant) -> Option<Instant> {
         let mut expired = Vec::new();
         let mut next = None;
-        self.book().reservations.retain(|_, reservation| {
+        self.accounts().reservations.retain(|_, reservation| {
             let keep = reservation.expires > now;
             if keep {
                 next = Some(next.map_or(reservation.expires, |next: Instant| {
@@ -164,8 +168,8 @@ impl Registry {
         Arc::clone(ports.entry(ip).or_default())
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,7 +198,7 @@ pub(crate) enum QuotaError {
 
 /// What is looked at only when allocations begin and end.
 #[derive(Default)]
-struct Book {
+struct Accounts {
     total: u32,
     users: BTreeMap<Box<str>, u32>,
     reservations: BTreeMap<[u8; 8], Reservation>,
@@ -267,10 +271,10 @@ mod tests {
     #[test]
     fn quotas_count_users_and_everyone() {
         let registry = Registry::new();
-        let limits = Limits {
+        let limits = ServerLimits {
             allocations: 3,
             allocations_per_user: 2,
-            ..Limits::default()
+            ..ServerLimits::default()
         };
         assert_eq!(registry.admit("a", &limits), Ok(()));
         assert_eq!(registry.admit("a", &limits), Ok(()));
@@ -286,7 +290,7 @@ mod tests {
     fn a_reservation_is_its_users_and_ends_with_its_time() {
         let now = epoch();
         let registry = Registry::new();
-        let limits = Limits::default();
+        let limits = ServerLimits::default();
         let address: SocketAddr = "192.0.2.1:50001".parse().unwrap();
         assert!(registry.claim(address));
         let reservation = Reservation {

@@ -17,10 +17,12 @@ pub enum Relay<'b> {
     ToPeer {
         /// Whose data it is.
         allocation: AllocationId,
-        /// The address that the relay socket is bound to, as [`Output::Bind`](crate::Output::Bind) was answered.
+        /// The address that the relay socket is bound to, as [`Output::Bind`](crate::Output::Bind)
+        /// was answered.
         relayed: SocketAddr,
-        /// Where to. Where a client names a relayed address of this process by its advertised address, this is the
-        /// address that relay is bound to, so that two clients of one server reach each other behind a 1:1 NAT.
+        /// Where to. Where a client names a relayed address of this process by its advertised
+        /// address, this is the address that relay is bound to, so that two clients of one server
+        /// reach each other behind a 1:1 NAT.
         peer: SocketAddr,
         /// What: exactly this and nothing of the message around it.
         payload: &'b [u8],
@@ -29,7 +31,8 @@ pub enum Relay<'b> {
         /// [RFC 8656 §15]: https://www.rfc-editor.org/rfc/rfc8656#section-15
         dont_fragment: bool,
     },
-    /// Send `header`, `payload` and `padding` zero bytes, as one message, along `path` (from its local to its remote end).
+    /// Send `header`, `payload` and `padding` zero bytes, as one message, along `path` (from its
+    /// local to its remote end).
     ToClient {
         /// Which client.
         path: FiveTuple,
@@ -42,7 +45,8 @@ pub enum Relay<'b> {
     },
 }
 
-/// The bytes before the payload of a message between client and server, held in place so that no packet allocates.
+/// The bytes before the payload of a message between client and server, held in place so that no
+/// packet allocates.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     bytes: [u8; Self::MAX],
@@ -50,7 +54,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// The most bytes a header has: an indication (20) with an IPv6 XOR-PEER-ADDRESS (24) and DATA's own header (4).
+    /// The most bytes a header has: an indication (20) with an IPv6 XOR-PEER-ADDRESS (24) and
+    /// DATA's own header (4).
     pub const MAX: usize = 48;
 
     /// Returns the header's bytes.
@@ -66,7 +71,8 @@ impl Header {
         header
     }
 
-    /// Returns a Send or Data indication up to its data, if the length fits; `kind` is its class and method.
+    /// Returns a Send or Data indication up to its data, if the length fits; `kind` is its class
+    /// and method.
     pub(crate) fn indication(
         kind: u16,
         peer: SocketAddr,

@@ -46,7 +46,8 @@ impl RelayAddresses {
             .copied()
     }
 
-    /// Returns the address a client came to, or one of ours in the other family that reaches as far.
+    /// Returns the address a client came to, or one of ours in the other family that reaches as
+    /// far.
     fn choose_own(&self, family: AddressFamily, came_to: IpAddr) -> Option<IpAddr> {
         if AddressFamily::of(came_to) == family {
             return Some(came_to);
@@ -65,7 +66,8 @@ impl RelayAddresses {
         pair.map_or(local, |pair| SocketAddr::new(pair.advertised, local.port()))
     }
 
-    /// Returns what the socket is bound to that lives at an advertised address; any other address as it is.
+    /// Returns what the socket is bound to that lives at an advertised address; any other address
+    /// as it is.
     pub(crate) fn to_local(&self, peer: SocketAddr, registry: &Registry) -> SocketAddr {
         if !self.translates {
             return peer;
@@ -81,7 +83,8 @@ impl RelayAddresses {
             .unwrap_or(peer)
     }
 
-    /// Returns how peers see the source of a packet: a live relay by its advertised address, any other as it is.
+    /// Returns how peers see the source of a packet: a live relay by its advertised address, any
+    /// other as it is.
     pub(crate) fn to_advertised(&self, source: SocketAddr, registry: &Registry) -> SocketAddr {
         if self.translates && registry.is_live(source) {
             self.advertised(source)

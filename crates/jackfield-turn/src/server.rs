@@ -23,7 +23,7 @@ use jackfield_stun::{Class, ErrorCode, Message, Method};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use self::answer::Asked;
+use self::answer::ResponseContext;
 use self::pending::PendingAllocations;
 use crate::allocations::Allocations;
 use crate::attribute::{kind, method};
@@ -31,19 +31,20 @@ use crate::authenticator::{Authenticated, Authenticator, Rejection};
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
-    AllocationId, BindError, ChannelNumber, Config, Credentials, DropReason, EndReason, Output,
-    PeerPolicy, Registry, Relay, Stats,
+    AllocationId, BindError, ChannelNumber, Credentials, DropReason, EndReason, Output, PeerPolicy,
+    Registry, Relay, ServerConfig, ServerCounters,
 };
 
 /// A TURN and STUN server for the clients of one shard ([RFC 8656], [RFC 8489]), without sockets.
 ///
-/// A driver feeds it what arrives and takes what [`Server::poll_output`] gives, after each input or batch of inputs.
-/// Calls on network bytes return no errors: what cannot be answered is dropped and counted in [`Stats`].
+/// A driver feeds it what arrives and takes what [`Server::poll_output`] gives, after each input or
+/// batch of inputs. Calls on network bytes return no errors: what cannot be answered is dropped and
+/// counted in [`ServerCounters`].
 ///
 /// [RFC 8656]: https://www.rfc-editor.org/rfc/rfc8656
 /// [RFC 8489]: https://www.rfc-editor.org/rfc/rfc8489
 pub struct Server {
-    config: Config,
+    config: ServerConfig,
     epoch: Epoch,
     authenticator: Authenticator,
     policy: PeerPolicy,
@@ -51,21 +52,21 @@ pub struct Server {
     relay_addresses: RelayAddresses,
     allocations: Allocations,
     pending: PendingAllocations,
-    timers: Timers<Due>,
-    /// Limits errors to sources that could be forged.
+    timers: Timers<Timer>,
+    /// ServerLimits errors to sources that could be forged.
     strangers: SourceLimiter,
-    /// Limits Binding answers to such sources.
+    /// ServerLimits Binding answers to such sources.
     bindings: SourceLimiter,
-    /// Limits answers of behaviour discovery that come from or go to elsewhere.
+    /// ServerLimits answers of behaviour discovery that come from or go to elsewhere.
     discoveries: SourceLimiter,
     random: ChaCha12Rng,
     outputs: VecDeque<Output>,
-    stats: Stats,
+    counters: ServerCounters,
 }
 
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+enum Timer {
     /// Something of this allocation ends.
     Allocation(AllocationId),
     /// Reservations end.
@@ -76,14 +77,15 @@ enum Due {
 struct Request<'m, 'b> {
     now: Instant,
     message: &'m Message<'b>,
-    asked: Asked,
+    context: ResponseContext,
 }
 
 impl Server {
     /// Makes a server. The same configuration, seed and inputs give the same outputs.
     ///
-    /// `seed` is for relay ports, reservation tokens and hash tables: 32 random bytes, different for each shard.
-    pub fn new(mut config: Config, epoch: Epoch, seed: [u8; 32]) -> Self {
+    /// `seed` is for relay ports, reservation tokens and hash tables: 32 random bytes, different
+    /// for each shard.
+    pub fn new(mut config: ServerConfig, epoch: Epoch, seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
         let mut table_seed = || Seed::new([random.next_u64(), random.next_u64()]);
         let authenticator = Authenticator::new(&config);
@@ -109,7 +111,7 @@ impl Server {
             discoveries: SourceLimiter::new(limits.discoveries, limits.sources, table_seed()),
             random,
             outputs: VecDeque::new(),
-            stats: Stats::default(),
+            counters: ServerCounters::default(),
             config,
         }
     }
@@ -119,7 +121,8 @@ impl Server {
         self.epoch = epoch;
     }
 
-    /// Takes what a client sent: one datagram, or one message of a stream as `jackfield_stun::framing` cuts it.
+    /// Takes what a client sent: one datagram, or one message of a stream as
+    /// `jackfield_stun::framing` cuts it.
     ///
     /// Data for a peer comes straight back, borrowed; send it before the next call.
     pub fn handle_client<'b>(
@@ -160,7 +163,8 @@ impl Server {
         self.or_count(relayed.map(Some))
     }
 
-    /// Takes the answer to [`Output::Bind`]: the address bound to, which is the one asked for, or why not.
+    /// Takes the answer to [`Output::Bind`]: the address bound to, which is the one asked for, or
+    /// why not.
     pub fn handle_bound(
         &mut self,
         now: Instant,
@@ -174,10 +178,10 @@ impl Server {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(due) = self.timers.expire(now) {
             match due {
-                Due::Allocation(id) => self.sweep_allocation(now, id),
-                Due::Reservations => {
+                Timer::Allocation(id) => self.sweep_allocation(now, id),
+                Timer::Reservations => {
                     if let Some(next) = self.registry.expire_reservations(now) {
-                        self.timers.set(Due::Reservations, next);
+                        self.timers.set(Timer::Reservations, next);
                     }
                 }
             }
@@ -200,11 +204,12 @@ impl Server {
     }
 
     /// Returns the counters.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn counters(&self) -> &ServerCounters {
+        &self.counters
     }
 
-    /// Returns whether a relay socket of this server is bound to `address`, and an allocation has it.
+    /// Returns whether a relay socket of this server is bound to `address`, and an allocation has
+    /// it.
     #[must_use]
     pub fn is_relayed(&self, address: &SocketAddr) -> bool {
         self.allocations.has_relayed(address)
@@ -229,7 +234,7 @@ impl Server {
     ) -> Option<Relay<'b>> {
         relayed.unwrap_or_else(|reason| {
             tracing::trace!(reason = reason.name(), "Dropped");
-            self.stats.count_drop(reason);
+            self.counters.count_drop(reason);
             None
         })
     }
@@ -272,29 +277,29 @@ impl Server {
         let user = self
             .authenticator
             .authenticate(message, plain(path.remote).ip(), unix);
-        let asked = Asked::new(path, message);
+        let context = ResponseContext::new(path, message);
         let user = match user {
-            Ok(user) if self.is_welcome(path, message.method(), &user) => user,
-            Ok(_) => return self.challenge(now, &asked, ErrorCode::UNAUTHENTICATED),
+            Ok(user) if self.accepts_credential(path, message.method(), &user) => user,
+            Ok(_) => return self.challenge(now, &context, ErrorCode::UNAUTHENTICATED),
             Err(Rejection::Unauthenticated) => {
-                return self.challenge(now, &asked, ErrorCode::UNAUTHENTICATED);
+                return self.challenge(now, &context, ErrorCode::UNAUTHENTICATED);
             }
             Err(Rejection::StaleNonce) => {
-                return self.challenge(now, &asked, ErrorCode::STALE_NONCE);
+                return self.challenge(now, &context, ErrorCode::STALE_NONCE);
             }
             Err(Rejection::BadRequest) => {
-                return self.refuse_stranger(now, &asked, ErrorCode::BAD_REQUEST);
+                return self.refuse_stranger(now, &context, ErrorCode::BAD_REQUEST);
             }
         };
-        let asked = asked.by(user);
+        let context = context.by(user);
         let unknown: Vec<_> = self.unknown_attributes(message).take(MAX_UNKNOWN).collect();
         if !unknown.is_empty() {
-            return self.refuse_unknown(&asked, unknown);
+            return self.refuse_unknown(&context, unknown);
         }
         let request = Request {
             now,
             message,
-            asked,
+            context,
         };
         match message.method() {
             method::ALLOCATE => self.allocate(&request),
@@ -307,16 +312,21 @@ impl Server {
 
     /// Returns whether a credential whose time may be over is still good for this request.
     ///
-    /// It is for the permissions and channels of an allocation that lives, and for one Refresh, so that a call does
-    /// not break while its application fetches a new credential.
-    fn is_welcome(&mut self, path: FiveTuple, asked: Method, user: &Authenticated) -> bool {
+    /// It is for the permissions and channels of an allocation that lives, and for one Refresh, so
+    /// that a call does not break while its application fetches a new credential.
+    fn accepts_credential(
+        &mut self,
+        path: FiveTuple,
+        context: Method,
+        user: &Authenticated,
+    ) -> bool {
         if !user.expired {
             return true;
         }
         match self.allocations.by_path(&path) {
             Some(allocation) => {
                 allocation.username == user.username
-                    && (asked != method::REFRESH || !allocation.used_grace)
+                    && (context != method::REFRESH || !allocation.used_grace)
             }
             None => false,
         }
@@ -338,13 +348,13 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("allocations", &self.allocations.len())
-            .field("stats", &self.stats)
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }
 
 /// Returns the judge of peers, which counts the relay addresses among this machine's own.
-fn policy(config: &Config) -> PeerPolicy {
+fn policy(config: &ServerConfig) -> PeerPolicy {
     let mut rules = config.peers.clone();
     let relays = config.relay_addresses.iter();
     rules
@@ -353,15 +363,17 @@ fn policy(config: &Config) -> PeerPolicy {
     PeerPolicy::new(&rules, Arc::clone(&config.registry))
 }
 
-/// Returns an address as its family has it: IPv4-mapped ones of dual-stack sockets become IPv4, without scope or flow.
+/// Returns an address as its family has it: IPv4-mapped ones of dual-stack sockets become IPv4,
+/// without scope or flow.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// What requests and indications may carry without being refused or dropped.
 ///
-/// What belongs elsewhere is known and ignored ("known-but-unexpected", RFC 8489 §6.3). DONT-FRAGMENT is not here because
-/// it is known only where [`Config::dont_fragment`] says so. What data has comes first: each packet is looked up here.
+/// What belongs elsewhere is known and ignored ("known-but-unexpected", RFC 8489 §6.3).
+/// DONT-FRAGMENT is not here because it is known only where [`ServerConfig::dont_fragment`] says
+/// so. What data has comes first: each packet is looked up here.
 const KNOWN: &[AttributeType] = &[
     kind::XOR_PEER_ADDRESS,
     kind::DATA,

@@ -1,4 +1,4 @@
-//! Limits by source network, in a table of fixed size.
+//! ServerLimits by source network, in a table of fixed size.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -8,7 +8,8 @@ use jackfield_sansio::{Rate, Seed, TokenBucket};
 
 /// Token buckets by source prefix (/24 or /56) in a table of fixed size.
 ///
-/// A prefix has eight places where its bucket may be; when all are taken, the fullest bucket, which limits least, goes.
+/// A prefix has eight places where its bucket may be; when all are taken, the fullest bucket, which
+/// limits least, goes.
 #[derive(Debug)]
 pub(crate) struct SourceLimiter {
     rate: Option<Rate>,

@@ -1,4 +1,5 @@
-//! The data plane does not allocate: no packet either way, by indication or channel, reaches the allocator.
+//! The data plane does not allocate: no packet either way, by indication or channel, reaches the
+//! allocator.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,8 +18,8 @@ use jackfield_turn::attribute::{
     Data, RequestedTransport, XorPeerAddress, XorRelayedAddress, method,
 };
 use jackfield_turn::{
-    ChannelNumber, Config, Credentials, NonceKey, Output, Rate, Registry, Relay, RelayAddress,
-    Server,
+    ChannelNumber, Credentials, NonceKey, Output, Rate, Registry, Relay, RelayAddress, Server,
+    ServerConfig,
 };
 
 const PEER: &str = "198.41.0.4:9000";
@@ -107,7 +108,7 @@ impl World {
     fn new() -> Self {
         let credentials = Credentials::new().with_user("u", "p");
         let registry = Arc::new(Registry::new());
-        let mut config = Config::new("r", credentials, NonceKey::new([1; 32]), registry);
+        let mut config = ServerConfig::new("r", credentials, NonceKey::new([1; 32]), registry);
         config.relay_addresses = vec![RelayAddress {
             local: "10.0.0.77".parse().unwrap(),
             advertised: "198.41.0.77".parse().unwrap(),

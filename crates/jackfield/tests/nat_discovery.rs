@@ -11,7 +11,7 @@ use jackfield::config::{Config, Key, Low, Source};
 use jackfield::serve::Server;
 use jackfield_doctor::{Conclusions, Health, Options, Target, Trust, Words, examine};
 use jackfield_driver::discovery::discover;
-use jackfield_stun::behaviour::{Config as DiscoveryConfig, Finding, Fragments, Label};
+use jackfield_stun::behaviour::{DiscoveryConfig, Finding, Fragments, Label};
 
 fn start() -> (Server, SocketAddr) {
     let free = |ip: &str| {

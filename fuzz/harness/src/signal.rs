@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use jackfield_signal::internals::{edited, is_envelope};
-use jackfield_signal::{AckId, Config, Hub, IceServers, MemberId, Minted, NewMember, Output};
+use jackfield_signal::{
+    AckId, Hub, HubConfig, IceServerList, IceServers, MemberId, NewMember, Output,
+};
 use jackfield_testing::epoch;
 
 /// An envelope is read, or refused; what is written into it reads back, and nothing else changes.
@@ -65,7 +67,7 @@ struct Play {
     now: Instant,
     alive: Vec<MemberId>,
     /// By what the hub told the members themselves: their name in each room.
-    seats: BTreeMap<(MemberId, String), String>,
+    entries: BTreeMap<(MemberId, String), String>,
     acks: BTreeSet<u64>,
     asked: u64,
 }
@@ -73,9 +75,9 @@ struct Play {
 struct TenSeconds;
 
 impl IceServers for TenSeconds {
-    fn mint(&mut self, _now: Instant, name: &str, _host: Option<&str>) -> Minted {
+    fn mint(&mut self, _now: Instant, name: &str, _host: Option<&str>) -> IceServerList {
         let json = serde_json::json!([{ "username": name }]).to_string();
-        Minted {
+        IceServerList {
             json,
             ttl: Duration::from_secs(10),
         }
@@ -87,7 +89,7 @@ const ROOMS: [&str; 4] = ["r", "s", "t", ""];
 
 impl Play {
     fn new() -> Self {
-        let config = Config {
+        let config = HubConfig {
             max_members: 6,
             max_rooms: 2,
             max_rooms_per_member: 2,
@@ -96,13 +98,13 @@ impl Play {
             message_burst: 60,
             messages_per_second: 10,
             max_message_bytes: 200,
-            ..Config::default()
+            ..HubConfig::default()
         };
         Self {
             hub: Hub::new(config, Box::new(TenSeconds), [0; 32]),
             now: epoch(),
             alive: Vec::new(),
-            seats: BTreeMap::new(),
+            entries: BTreeMap::new(),
             acks: BTreeSet::new(),
             asked: 0,
         }
@@ -231,9 +233,9 @@ impl Play {
         assert_eq!(self.hub.room_count(), 0);
         assert_eq!(self.hub.lobby_count(), 0);
         assert_eq!(self.hub.poll_output(), Output::Wait(None));
-        let stats = self.hub.stats();
-        assert_eq!(stats.connected, stats.disconnected);
-        assert_eq!(stats.joined, stats.left);
+        let counters = self.hub.counters();
+        assert_eq!(counters.connected, counters.disconnected);
+        assert_eq!(counters.joined, counters.left);
     }
 
     fn member(&self, pick: usize) -> Option<MemberId> {
@@ -242,7 +244,7 @@ impl Play {
 
     fn gone(&mut self, member: MemberId) {
         self.alive.retain(|alive| *alive != member);
-        self.seats.retain(|(seated, _), _| *seated != member);
+        self.entries.retain(|(seated, _), _| *seated != member);
     }
 
     fn drain(&mut self) -> Option<Instant> {
@@ -281,23 +283,23 @@ impl Play {
         match kind {
             "joined" => {
                 let name = message["self"]["name"].as_str().unwrap().to_owned();
-                self.seats.insert(seat, name);
+                self.entries.insert(seat, name);
             }
             "user-left" if message["user"]["id"] == to.number() => {
-                assert!(self.seats.remove(&seat).is_some());
+                assert!(self.entries.remove(&seat).is_some());
             }
             "rejectusername" => {
-                if let Some(name) = self.seats.get_mut(&seat) {
+                if let Some(name) = self.entries.get_mut(&seat) {
                     *name = message["name"].as_str().unwrap().to_owned();
                 }
             }
             "user-joined" | "user-left" | "userlist" if !room.is_empty() => {
-                assert!(self.seats.contains_key(&seat), "{json} left its room");
+                assert!(self.entries.contains_key(&seat), "{json} left its room");
             }
             "message" | "video-offer" | "video-answer" | "new-ice-candidate" | "hang-up"
                 if !room.is_empty() =>
             {
-                assert!(self.seats.contains_key(&seat), "{json} left its room");
+                assert!(self.entries.contains_key(&seat), "{json} left its room");
                 let name = message["name"].as_str().unwrap();
                 let mut there = self.hub.members_of(&room);
                 assert!(
@@ -315,10 +317,10 @@ impl Play {
             assert!((1..=3).contains(&count));
             seated += count;
             for (member, _) in self.hub.members_of(room) {
-                assert!(self.seats.contains_key(&(member, room.to_owned())));
+                assert!(self.entries.contains_key(&(member, room.to_owned())));
             }
         }
-        assert_eq!(seated, self.seats.len());
+        assert_eq!(seated, self.entries.len());
         assert!(self.hub.room_count() <= 2 && self.hub.lobby_count() <= 3);
         assert_eq!(self.hub.member_count(), self.alive.len());
     }

@@ -114,7 +114,7 @@ pub fn uri(data: &[u8]) {
 /// Answers bytes as a server with two addresses and as one with a helper; no answer outgrows what
 /// was asked for.
 pub fn behaviour_answer(data: &[u8]) {
-    use jackfield_stun::behaviour::answer::{Action, Other, Place, Places, answer};
+    use jackfield_stun::behaviour::answer::{Action, Alternate, Place, Places, answer};
     let Ok(request) = Message::parse(data) else {
         return;
     };
@@ -129,8 +129,8 @@ pub fn behaviour_answer(data: &[u8]) {
     let remote = "[2001:db8::1]:4000".parse().expect("an address");
     for other in [
         None,
-        Some(Other::Own(place("192.0.2.2"))),
-        Some(Other::Helper("192.0.2.3".parse().expect("an address"))),
+        Some(Alternate::Own(place("192.0.2.2"))),
+        Some(Alternate::Helper("192.0.2.3".parse().expect("an address"))),
     ] {
         let places = [Places {
             own: place("192.0.2.1"),
@@ -178,12 +178,13 @@ fn helper_asks(question: &jackfield_stun::behaviour::helper::Question) {
 /// Runs a discovery whose servers and NATs answer with these bytes: it always ends, and soon.
 pub fn behaviour_discovery(data: &[u8]) {
     use jackfield_stun::behaviour::{
-        Config, Discovery, LifetimeSearch, NotBound, Output, SocketId,
+        Discovery, DiscoveryConfig, LifetimeSearch, NotBound, Output, SocketId,
     };
     use std::net::SocketAddr;
     use std::time::Duration;
     let server: SocketAddr = "192.0.2.1:3478".parse().expect("an address");
-    let mut config = Config::new(vec![server, "192.0.2.9:3478".parse().expect("an address")]);
+    let mut config =
+        DiscoveryConfig::new(vec![server, "192.0.2.9:3478".parse().expect("an address")]);
     config.lifetime = Some(LifetimeSearch::default());
     let mut script = data.iter().copied();
     let mut discovery = Discovery::new(config, [7; 32]);

@@ -130,14 +130,15 @@ mod tests {
             .iter()
             .map(|seed| client_story::Story::new().run(input::Input::new(seed)))
             .collect();
-        let sum =
-            |of: fn(&jackfield_turn::client::Stats) -> u64| stories.iter().map(of).sum::<u64>();
-        assert!(sum(|stats| stats.packets_to_peers) > 5);
-        assert!(sum(|stats| stats.packets_from_peers) > 2);
-        assert!(sum(|stats| stats.untrusted) > 2);
-        assert!(sum(|stats| stats.dropped_waiting) > 2);
-        assert!(sum(|stats| stats.keepalives) > 5);
-        assert!(sum(|stats| stats.malformed) > 2);
+        let sum = |of: fn(&jackfield_turn::client::ClientCounters) -> u64| {
+            stories.iter().map(of).sum::<u64>()
+        };
+        assert!(sum(|counters| counters.packets_to_peers) > 5);
+        assert!(sum(|counters| counters.packets_from_peers) > 2);
+        assert!(sum(|counters| counters.untrusted) > 2);
+        assert!(sum(|counters| counters.dropped_waiting) > 2);
+        assert!(sum(|counters| counters.keepalives) > 5);
+        assert!(sum(|counters| counters.malformed) > 2);
     }
 
     #[test]
@@ -146,13 +147,14 @@ mod tests {
             .iter()
             .map(|seed| model::World::new().run(input::Input::new(seed)))
             .collect();
-        let sum = |of: fn(&jackfield_turn::Stats) -> u64| stories.iter().map(of).sum::<u64>();
-        assert!(sum(|stats| stats.allocated) > 20);
-        assert!(sum(|stats| stats.packets_to_peers) > 10);
-        assert!(sum(|stats| stats.packets_to_clients) > 5);
+        let sum =
+            |of: fn(&jackfield_turn::ServerCounters) -> u64| stories.iter().map(of).sum::<u64>();
+        assert!(sum(|counters| counters.allocated) > 20);
+        assert!(sum(|counters| counters.packets_to_peers) > 10);
+        assert!(sum(|counters| counters.packets_to_clients) > 5);
         for code in [400, 401, 403, 437, 438, 441, 443, 486, 508] {
             let code = jackfield_stun::ErrorCode::new(code).unwrap();
-            let answers: u64 = stories.iter().map(|stats| stats.errors(code)).sum();
+            let answers: u64 = stories.iter().map(|counters| counters.errors(code)).sum();
             assert!(answers > 0, "no story leads to {code}");
         }
         for reason in [
@@ -160,7 +162,10 @@ mod tests {
             jackfield_turn::DropReason::NoPermission,
             jackfield_turn::DropReason::InProgress,
         ] {
-            let dropped: u64 = stories.iter().map(|stats| stats.dropped(reason)).sum();
+            let dropped: u64 = stories
+                .iter()
+                .map(|counters| counters.dropped(reason))
+                .sum();
             assert!(dropped > 0, "no story leads to {reason:?}");
         }
     }

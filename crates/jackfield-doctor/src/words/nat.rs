@@ -12,7 +12,7 @@ use super::line::Draft;
 
 pub(super) fn translation(report: &Report) -> Draft {
     let asked = match report.server {
-        Some(server) => format!("Asked {server} from {} sockets.", report.sightings.len()),
+        Some(server) => format!("Asked {server} from {} sockets.", report.observations.len()),
         None => "No server was asked.".to_owned(),
     };
     let draft = match (report.nat, report.local, report.mapped) {
@@ -109,7 +109,7 @@ pub(super) fn ports(report: &Report) -> Draft {
     };
     draft.tried(format!(
         "Compared the ports of {} sockets.",
-        report.sightings.len()
+        report.observations.len()
     ))
 }
 

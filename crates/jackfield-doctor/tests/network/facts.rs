@@ -9,7 +9,7 @@ use jackfield_doctor::facts::{
 };
 use jackfield_driver::discovery::Binding;
 use jackfield_driver::discovery::layers::Evidence;
-use jackfield_stun::behaviour::{Config, Discovery, Filtering, Finding, Mapping, Report};
+use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, Filtering, Finding, Mapping, Report};
 
 pub(crate) const SERVER: &str = "198.51.100.1:3478";
 
@@ -39,7 +39,7 @@ pub(crate) fn healthy() -> Facts {
             mapped: Finding::Known(own),
             mapping: Finding::Known(Mapping::EndpointIndependent),
             filtering: Finding::Known(Filtering::EndpointIndependent),
-            ..Discovery::new(Config::new(vec![server]), [0; 32]).report()
+            ..Discovery::new(DiscoveryConfig::new(vec![server]), [0; 32]).report()
         }),
         evidence: Evidence::default(),
         gateway: Err(NetworkError::NoRoute),

@@ -11,8 +11,8 @@ use jackfield_internet::{App, Datagram, Link, World};
 use jackfield_nat::oracle::{Path, Traits, oracle};
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig};
 use jackfield_stun::Message;
-use jackfield_stun::behaviour::answer::{Action, Other, Place, Places, answer};
-use jackfield_stun::behaviour::{Config, Discovery, Finding, Output, Report, SocketId};
+use jackfield_stun::behaviour::answer::{Action, Alternate, Place, Places, answer};
+use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, Finding, Output, Report, SocketId};
 
 use crate::facts::{SERVER, healthy};
 
@@ -118,7 +118,7 @@ struct Client {
 
 impl Client {
     fn new(now: Instant, local: IpAddr) -> Self {
-        let config = Config::new(vec![SERVER.parse().unwrap()]);
+        let config = DiscoveryConfig::new(vec![SERVER.parse().unwrap()]);
         let mut client = Self {
             discovery: Discovery::new(config, [7; 32]),
             local,
@@ -195,7 +195,7 @@ impl Server {
         Self {
             places: vec![Places {
                 own,
-                other: Some(Other::Own(other)),
+                other: Some(Alternate::Own(other)),
                 ports: [3478, 3479],
             }],
             out: VecDeque::new(),

@@ -26,19 +26,21 @@ pub(super) type OnEvent = Box<dyn FnMut(&Event)>;
 
 /// What the tasks of one shard share: the core, and every way out.
 ///
-/// Listeners, relay sockets and connections hand the core what arrives, and queue what it relays. The engine's own task runs after
-/// those that the same wake-up of the thread made ready; it drains the core and flushes the queues, so that packets that arrived
-/// together leave together.
+/// Listeners, relay sockets and connections hand the core what arrives, and queue what it relays.
+/// The engine's own task runs after those that the same wake-up of the thread made ready; it drains
+/// the core and flushes the queues, so that packets that arrived together leave together.
 pub(super) struct Engine {
     pub(super) context: ShardContext,
     pub(super) config: TurnConfig,
     core: RefCell<Server>,
     on_event: RefCell<OnEvent>,
     stats: Arc<TurnStats>,
-    /// Sockets that clients send to; a handful, so that a look at each is the fastest way to find one.
+    /// Sockets that clients send to; a handful, so that a look at each is the fastest way to find
+    /// one.
     listeners: RefCell<Vec<Rc<UdpSocket>>>,
     pub(super) relays: RefCell<RelaySockets<RelaySocket>>,
-    /// The addresses that relay sockets are bound to; a packet for any other cannot take the short cut.
+    /// The addresses that relay sockets are bound to; a packet for any other cannot take the short
+    /// cut.
     relay_ips: RefCell<Vec<IpAddr>>,
     pub(super) streams: RefCell<HashMap<FiveTuple, Rc<WriteQueue>>>,
     /// Sockets with datagrams to flush.
@@ -79,7 +81,8 @@ impl Engine {
         })
     }
 
-    /// Runs until the shard stops: timers, requests, and after each round of input the drain and the flush.
+    /// Runs until the shard stops: timers, requests, and after each round of input the drain and
+    /// the flush.
     pub(super) async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Request>) {
         let mut shutdown = self.context.shutdown();
         let mut deadline = None;
@@ -192,7 +195,8 @@ impl Engine {
         self.relay_ips.borrow().contains(&peer.ip()) && self.is_relayed(peer)
     }
 
-    /// Delivers a packet from one of our relay sockets to another without the kernel; the core does the second half's checks.
+    /// Delivers a packet from one of our relay sockets to another without the kernel; the core does
+    /// the second half's checks.
     fn take_short_cut(&self, now: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
         self.stats.driver.short_cuts.add(1);
         let onward = self.core.borrow_mut().handle_peer(now, to, from, payload);
@@ -323,7 +327,7 @@ impl Engine {
         match request {
             Request::Stats(answer) => {
                 // Who asked may have gone meanwhile.
-                let _gone = answer.send(core.stats().clone());
+                let _gone = answer.send(core.counters().clone());
             }
             Request::Deallocate(id) => core.deallocate(Instant::now(), id),
             Request::SetEpoch(epoch) => core.set_epoch(epoch),

@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Poll, Waker};
 
-/// Bytes that wait to be written to one connection. The shard adds to it; the connection's task takes from it.
+/// Bytes that wait to be written to one connection. The shard adds to it; the connection's task
+/// takes from it.
 ///
-/// Messages lie in one buffer, one behind the other, so that a write takes as many of them as the kernel does.
+/// Messages lie in one buffer, one behind the other, so that a write takes as many of them as the
+/// kernel does.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
     bytes: RefCell<Vec<u8>>,
@@ -35,7 +37,8 @@ impl WriteQueue {
         self.wake();
     }
 
-    /// Notes whether the client has an allocation; the connection's task looks at it when it has none any more.
+    /// Notes whether the client has an allocation; the connection's task looks at it when it has
+    /// none any more.
     pub(super) fn set_allocated(&self, allocated: bool) {
         self.allocated.set(allocated);
         self.wake();
@@ -64,7 +67,8 @@ impl WriteQueue {
         }
     }
 
-    /// Gives what waits to `write`, which returns how much of it is written; returns its errors and `Pending`.
+    /// Gives what waits to `write`, which returns how much of it is written; returns its errors and
+    /// `Pending`.
     pub(super) fn write_with<E>(
         &self,
         mut write: impl FnMut(&[u8]) -> Poll<Result<usize, E>>,

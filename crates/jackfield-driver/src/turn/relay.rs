@@ -20,8 +20,8 @@ pub(super) struct RelaySocket {
     task: AbortHandle,
 }
 
-/// Relay sockets: found by their allocation's slot for each packet, without hashing, and by address when they come
-/// and go.
+/// Relay sockets: found by their allocation's slot for each packet, without hashing, and by address
+/// when they come and go.
 ///
 /// An allocation has two sockets at most, and for a moment a third one that tries the next port
 /// (EVEN-PORT); so its sockets are a list, and the right one is found by its address.
@@ -156,7 +156,8 @@ fn bind_error(error: &io::Error) -> BindError {
     }
 }
 
-/// Returns whether there are no file descriptors or kernel buffers left, for which `std` has no names.
+/// Returns whether there are no file descriptors or kernel buffers left, for which `std` has no
+/// names.
 #[cfg(target_os = "linux")]
 fn is_exhausted(error: &io::Error) -> bool {
     matches!(

@@ -4,7 +4,8 @@ use crate::stats::counters;
 use crate::udp::UdpStats;
 use std::sync::Arc;
 
-/// What a shard's TURN driver counts; the core's own counters come by [`TurnHandle::stats`](super::TurnHandle::stats).
+/// What a shard's TURN driver counts; the core's own counters come by
+/// [`TurnHandle::stats`](super::TurnHandle::stats).
 #[derive(Debug, Default)]
 pub struct TurnStats {
     /// Sockets that clients send to.

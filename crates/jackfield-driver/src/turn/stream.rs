@@ -150,7 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.poll_read(cx)
     }
 
-    /// Returns whether answers pile up that the client does not read; data alone never gets the queue there.
+    /// Returns whether answers pile up that the client does not read; data alone never gets the
+    /// queue there.
     fn must_pause(&mut self) -> bool {
         let full = self.queue.len() > self.engine.config.stream_queue + ANSWERS;
         if full && !self.paused {
@@ -191,7 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         written
     }
 
-    /// Reads once, into a buffer that all connections of the shard share, and hands the core what is there.
+    /// Reads once, into a buffer that all connections of the shard share, and hands the core what
+    /// is there.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let mut room = self.engine.stream_room.borrow_mut();
         let mut room = ReadBuf::new(&mut room);
@@ -250,8 +252,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 }
 
-/// Returns what becomes one record of TLS: a single message, because there are clients, coturn's among them, that take a
-/// record for a message. `unwritten` is how much is left of a message that was written in part.
+/// Returns what becomes one record of TLS: a single message, because there are clients, coturn's
+/// among them, that take a record for a message. `unwritten` is how much is left of a message that
+/// was written in part.
 fn record<'b>(bytes: &'b [u8], unwritten: &mut usize) -> &'b [u8] {
     if *unwritten == 0 {
         let length = message_length(bytes, bytes.len());

@@ -107,7 +107,8 @@ impl Driver {
         packets: mpsc::Sender<Packet>,
         mut written: Option<mpsc::Receiver<Vec<u8>>>,
     ) {
-        // A server names another one only while an allocation is asked for, so `Connect` never comes here.
+        // A server names another one only while an allocation is asked for, so `Connect` never
+        // comes here.
         while let Drained::Wait(until) = self.drain() {
             let shared = Arc::clone(&self.shared);
             let Link { reader, writer, .. } = &mut self.link;
@@ -166,7 +167,8 @@ impl Driver {
         }
     }
 
-    /// Takes an error of the connection: the end of a stream, or a datagram that the network sent back.
+    /// Takes an error of the connection: the end of a stream, or a datagram that the network sent
+    /// back.
     fn broken(&self, error: &io::Error) {
         tracing::debug!(%error, path = %self.link.path, "The connection to the TURN server has trouble");
         if self.link.path.transport.is_stream() {

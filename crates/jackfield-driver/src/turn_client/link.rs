@@ -68,10 +68,11 @@ pub(super) enum Out {
 
 /// The connection's task has ended.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(super) struct Disconnected;
 
 impl Link {
-    /// Connects to a server; `domain` is the name its certificate has to be for, if not the one of the options.
+    /// Connects to a server; `domain` is the name its certificate has to be for, if not the one of
+    /// the options.
     pub(super) async fn open(
         server: SocketAddr,
         options: &Options,
@@ -173,7 +174,8 @@ impl Link {
 }
 
 impl Reader {
-    /// Waits for a message; nothing is lost when the wait is given up. Data of a stream that cannot be followed is an error.
+    /// Waits for a message; nothing is lost when the wait is given up. Data of a stream that cannot
+    /// be followed is an error.
     pub(super) async fn receive(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Datagrams { socket, room } => {
@@ -274,7 +276,7 @@ impl Writer {
 
 impl Out {
     /// Sends a message; waits for room in the stream.
-    pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), Gone> {
+    pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), Disconnected> {
         match self {
             Self::Datagrams(socket) => {
                 // A datagram that the network refuses is lost, as any datagram may be.
@@ -283,7 +285,7 @@ impl Out {
                 }
                 Ok(())
             }
-            Self::Stream(queue) => queue.send(message).await.or(Err(Gone)),
+            Self::Stream(queue) => queue.send(message).await.or(Err(Disconnected)),
         }
     }
 }

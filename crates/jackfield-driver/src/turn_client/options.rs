@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield_turn::client::{Config, Credential};
+use jackfield_turn::client::{self, Credential};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -31,8 +31,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Trusts whoever answers, also with a self-signed certificate: for labs, and for looking at a server. It still keeps out
-    /// who only listens.
+    /// Trusts whoever answers, also with a self-signed certificate: for labs, and for looking at a
+    /// server. It still keeps out who only listens.
     pub fn any_certificate(name: ServerName<'static>) -> Self {
         Self {
             config: Arc::new(tls::trusting_anyone()),
@@ -47,23 +47,24 @@ pub struct Options {
     /// How the server is reached.
     pub transport: ClientTransport,
     /// What the core is told: credential, family, lifetime, limits.
-    pub core: Config,
+    pub core: client::ClientConfig,
     /// Which of our addresses to use; `None`: what the system chooses. Default: none.
     pub local: Option<IpAddr>,
     /// How long a TCP connection and its TLS may take to come about. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Datagrams that may wait in each direction; of those from peers, what is above it is dropped. Default: 1,024.
+    /// Datagrams that may wait in each direction; of those from peers, what is above it is dropped.
+    /// Default: 1,024.
     pub queue: usize,
 }
 
 impl Options {
     /// Returns the defaults.
     pub fn new(transport: ClientTransport, credential: Credential) -> Self {
-        Self::with_core(transport, Config::new(credential))
+        Self::with_core(transport, client::ClientConfig::new(credential))
     }
 
     /// Returns the defaults with a configuration of the core.
-    pub fn with_core(transport: ClientTransport, core: Config) -> Self {
+    pub fn with_core(transport: ClientTransport, core: client::ClientConfig) -> Self {
         Self {
             transport,
             core,

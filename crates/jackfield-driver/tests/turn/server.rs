@@ -11,7 +11,7 @@ use jackfield_driver::tcp::{self, TcpStats};
 use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard, TurnStats};
 use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_turn::{Config, Credentials, NonceKey, Registry, Server};
+use jackfield_turn::{Credentials, NonceKey, Registry, Server, ServerConfig};
 
 pub(crate) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -34,17 +34,21 @@ impl TestServer {
     }
 
     /// Starts one shard with a changed core.
-    pub(crate) fn with_core(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with_core(change: impl FnOnce(&mut ServerConfig)) -> Self {
         Self::start_with(1, TurnConfig::default(), change)
     }
 
-    fn start_with(count: usize, driver: TurnConfig, change: impl FnOnce(&mut Config)) -> Self {
+    fn start_with(
+        count: usize,
+        driver: TurnConfig,
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Self {
         let address = jackfield_driver::port::claim(LOOPBACK).unwrap();
         let users = Credentials::new()
             .with_user("alice", "secret")
             .with_user("bob", "secret");
         let registry = Arc::new(Registry::new());
-        let mut config = Config::new("realm", users, NonceKey::new([1; 32]), registry);
+        let mut config = ServerConfig::new("realm", users, NonceKey::new([1; 32]), registry);
         config.peers.allow = vec!["127.0.0.0/8".parse().unwrap()];
         config.peers.own_listeners = vec![address];
         change(&mut config);
@@ -93,7 +97,7 @@ impl TestServer {
 
 fn build(
     context: &ShardContext,
-    config: Config,
+    config: ServerConfig,
     driver: TurnConfig,
     address: SocketAddr,
 ) -> Result<TurnHandle, Box<dyn Error>> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jackfield_signal::{
-    AckId, CloseReason, Config, Hub, IceServers, MemberId, Minted, NewMember, Output,
+    AckId, CloseReason, Hub, HubConfig, IceServerList, IceServers, MemberId, NewMember, Output,
 };
 use jackfield_testing::epoch;
 use serde_json::Value;
@@ -32,13 +32,13 @@ pub(crate) struct Numbered {
 }
 
 impl IceServers for Numbered {
-    fn mint(&mut self, _now: Instant, name: &str, host: Option<&str>) -> Minted {
+    fn mint(&mut self, _now: Instant, name: &str, host: Option<&str>) -> IceServerList {
         self.count += 1;
         let host = host.unwrap_or("?");
         let (count, ttl) = (self.count, self.ttl);
         let json =
             format!(r#"[{{"urls":"turn:{host}","username":"{name}","credential":"{count}"}}]"#);
-        Minted { json, ttl }
+        IceServerList { json, ttl }
     }
 }
 
@@ -51,14 +51,14 @@ struct Typed {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(HubConfig::default())
     }
 
-    pub(crate) fn with(config: Config) -> Self {
+    pub(crate) fn with(config: HubConfig) -> Self {
         Self::minting(config, Duration::from_secs(3600))
     }
 
-    pub(crate) fn minting(config: Config, ttl: Duration) -> Self {
+    pub(crate) fn minting(config: HubConfig, ttl: Duration) -> Self {
         let ice = Numbered { ttl, count: 0 };
         Self {
             hub: Hub::new(config, Box::new(ice), [3; 32]),

@@ -1,4 +1,5 @@
-//! The two ways a transport address is written: in the clear, and XORed so that NATs don't rewrite it.
+//! The two ways a transport address is written: in the clear, and XORed so that NATs don't rewrite
+//! it.
 
 use std::net::{IpAddr, SocketAddr};
 

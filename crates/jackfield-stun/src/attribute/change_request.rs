@@ -3,7 +3,8 @@
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 
-/// CHANGE-REQUEST: asks for a response from another address or port of the server ([RFC 5780 §7.2]).
+/// CHANGE-REQUEST: asks for a response from another address or port of the server
+/// ([RFC 5780 §7.2]).
 ///
 /// Bits that have no meaning are ignored, as the RFC has it.
 ///

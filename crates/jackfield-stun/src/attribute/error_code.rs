@@ -18,8 +18,8 @@ use crate::{DecodeError, ErrorCode, TransactionId};
 pub struct ErrorCodeAttribute<'a> {
     /// The code.
     pub code: ErrorCode,
-    /// The reason in words, which may be empty; the sender chose them, so they are for diagnosis only. What is over
-    /// 127 characters is cut off when it is written.
+    /// The reason in words, which may be empty; the sender chose them, so they are for diagnosis
+    /// only. What is over 127 characters is cut off when it is written.
     pub reason: &'a str,
 }
 
@@ -27,7 +27,8 @@ impl ErrorCodeAttribute<'_> {
     /// The most bytes of a reason that are read.
     pub const MAX_REASON: usize = 763;
 
-    /// Returns the attribute without words, which is smaller: for responses to addresses that may be forged.
+    /// Returns the attribute without words, which is smaller: for responses to addresses that may
+    /// be forged.
     #[must_use]
     pub const fn without_reason(code: ErrorCode) -> Self {
         Self { code, reason: "" }

@@ -7,7 +7,8 @@ use crate::attribute::AttributeType;
 
 const XOR: u32 = 0x5354_554E;
 
-/// Returns the value over `covered`, the message before the attribute, of `length` bytes with which the header counts it.
+/// Returns the value over `covered`, the message before the attribute, of `length` bytes with which
+/// the header counts it.
 pub(crate) fn compute(covered: &[u8], length: usize) -> [u8; 4] {
     let counted = (covered.len() + 4 + length).saturating_sub(20);
     let counted = u16::try_from(counted).unwrap_or(u16::MAX);

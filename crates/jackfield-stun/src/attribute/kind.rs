@@ -17,7 +17,8 @@ impl AttributeType {
         self.0
     }
 
-    /// Returns whether a message with such an attribute is refused by whoever does not know it ([RFC 8489 §14]).
+    /// Returns whether a message with such an attribute is refused by whoever does not know it
+    /// ([RFC 8489 §14]).
     ///
     /// [RFC 8489 §14]: https://www.rfc-editor.org/rfc/rfc8489#section-14
     pub const fn is_comprehension_required(self) -> bool {

@@ -7,14 +7,16 @@ use crate::attribute::text::text_attribute;
 
 // A client sends back what a server gave it, byte for byte: what can be read can be written.
 text_attribute! {
-    /// NONCE: what a server hands out so that requests cannot be replayed for long ([RFC 8489 §14.10]).
+    /// NONCE: what a server hands out so that requests cannot be replayed for long
+    /// ([RFC 8489 §14.10]).
     ///
     /// [RFC 8489 §14.10]: https://www.rfc-editor.org/rfc/rfc8489#section-14.10
     Nonce, NONCE, 763, crate::attribute::text::Limit::Bytes(763)
 }
 
 impl Nonce<'_> {
-    /// Returns what the nonce says the server can do, if it starts with the nonce cookie ([RFC 8489 §9.2]).
+    /// Returns what the nonce says the server can do, if it starts with the nonce cookie
+    /// ([RFC 8489 §9.2]).
     ///
     /// [RFC 8489 §9.2]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2
     pub fn security_features(&self) -> Option<SecurityFeatures> {

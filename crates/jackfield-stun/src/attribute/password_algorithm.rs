@@ -15,7 +15,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the algorithm of this number, if we know it and if it comes without parameters, as both do.
+    /// Returns the algorithm of this number, if we know it and if it comes without parameters, as
+    /// both do.
     pub(crate) fn from_parts(number: u16, parameters: &[u8]) -> Option<Self> {
         match (number, parameters) {
             (1, []) => Some(Self::Md5),

@@ -3,10 +3,11 @@
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 
-/// RESPONSE-PORT: asks for a response at another port of the client's own address ([RFC 5780 §7.5]).
+/// RESPONSE-PORT: asks for a response at another port of the client's own address
+/// ([RFC 5780 §7.5]).
 ///
-/// The RFC says "followed by 2 bytes of padding", which senders count in the attribute's length or do not; both are
-/// read, and the length is written without them.
+/// The RFC says "followed by 2 bytes of padding", which senders count in the attribute's length or
+/// do not; both are read, and the length is written without them.
 ///
 /// [RFC 5780 §7.5]: https://www.rfc-editor.org/rfc/rfc5780#section-7.5
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

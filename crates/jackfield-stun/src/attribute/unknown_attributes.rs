@@ -3,7 +3,8 @@
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 
-/// UNKNOWN-ATTRIBUTES: what a server would have had to understand, with error 420 ([RFC 8489 §14.13]).
+/// UNKNOWN-ATTRIBUTES: what a server would have had to understand, with error 420
+/// ([RFC 8489 §14.13]).
 ///
 /// [RFC 8489 §14.13]: https://www.rfc-editor.org/rfc/rfc8489#section-14.13
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! The server's side of behaviour discovery ([RFC 5780 §6]): answers from, and to, where the client asks for them.
+//! The server's side of behaviour discovery ([RFC 5780 §6]): answers from, and to, where the client
+//! asks for them.
 //!
 //! [RFC 5780 §6]: https://www.rfc-editor.org/rfc/rfc5780#section-6
 
@@ -19,7 +20,7 @@ pub struct Places {
     /// The server's address.
     pub own: Place,
     /// Its other one.
-    pub other: Option<Other>,
+    pub other: Option<Alternate>,
     /// The port that clients know, and the other one.
     pub ports: [u16; 2],
 }
@@ -35,7 +36,7 @@ pub struct Place {
 
 /// Where a server's second address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Other {
+pub enum Alternate {
     /// On the same machine.
     Own(Place),
     /// At another server, which answers when it is asked to ([`helper`](super::helper)).
@@ -63,14 +64,16 @@ pub enum Action {
     },
 }
 
-/// Appends the response to a Binding request that came to `at` from `remote`, and says what to do with it.
+/// Appends the response to a Binding request that came to `at` from `remote`, and says what to do
+/// with it.
 ///
-/// A change of the port alone is done by a server without a second address too, against the letter of [RFC 5780 §6]: it
-/// tells a client whether ports matter to its filter. A plain response from the second address does not name the first one, against the letter of the RFC: see inside.
+/// A change of the port alone is done by a server without a second address too, against the letter
+/// of [RFC 5780 §6]: it tells a client whether ports matter to its filter. A plain response from
+/// the second address does not name the first one, against the letter of the RFC: see inside.
 ///
-/// A request at another place than `places`, or for a place that there is not, is answered as a server without any of
-/// this would ([`binding::answer`]). A response is never larger than a request that asked for padding, and
-/// otherwise at most 76 bytes (112 for IPv6) to a request's 20.
+/// A request at another place than `places`, or for a place that there is not, is answered as a
+/// server without any of this would ([`binding::answer`]). A response is never larger than a
+/// request that asked for padding, and otherwise at most 76 bytes (112 for IPv6) to a request's 20.
 ///
 /// [RFC 5780 §6]: https://www.rfc-editor.org/rfc/rfc5780#section-6
 pub fn answer(
@@ -111,8 +114,8 @@ pub fn answer(
         at.port()
     };
     let place = match here.other {
-        Some(Other::Own(other)) if asked.change.address => other,
-        Some(Other::Helper(helper)) if asked.change.address => {
+        Some(Alternate::Own(other)) if asked.change.address => other,
+        Some(Alternate::Helper(helper)) if asked.change.address => {
             return Ok(Action::AskHelper {
                 from: at,
                 helper: SocketAddr::new(helper, port),
@@ -131,8 +134,9 @@ pub fn answer(
         transaction: request.transaction(),
         mapped: remote,
         origin: SocketAddr::new(place.advertised, port),
-        // coturn's client goes on to where the last response points. Having asked the first address and then the
-        // second one, it would be sent back to the first, and take an address-dependent mapping for a stricter one.
+        // coturn's client goes on to where the last response points. Having asked the first address
+        // and then the second one, it would be sent back to the first, and take an
+        // address-dependent mapping for a stricter one.
         other: here
             .advertised_other()
             .filter(|_| asks_for_more(request) || !here.is_second),
@@ -145,7 +149,8 @@ pub fn answer(
     })
 }
 
-/// Returns whether a request asks for what no plain Binding request does: a response from or to elsewhere, or a large one.
+/// Returns whether a request asks for what no plain Binding request does: a response from or to
+/// elsewhere, or a large one.
 pub fn asks_for_more(request: &Message<'_>) -> bool {
     ASKED.iter().any(|kind| request.has(*kind))
 }
@@ -161,7 +166,7 @@ const ASKED: &[AttributeType] = &[
 #[derive(Debug, Clone, Copy)]
 struct Here {
     own: Place,
-    other: Option<Other>,
+    other: Option<Alternate>,
     other_port: u16,
     /// Whether this is the server's second address.
     is_second: bool,
@@ -182,9 +187,9 @@ impl Places {
                 other_port,
                 is_second: false,
             }),
-            Some(Other::Own(other)) if at.ip() == other.local => Some(Here {
+            Some(Alternate::Own(other)) if at.ip() == other.local => Some(Here {
                 own: other,
-                other: Some(Other::Own(self.own)),
+                other: Some(Alternate::Own(self.own)),
                 other_port,
                 is_second: true,
             }),
@@ -196,8 +201,8 @@ impl Places {
 impl Here {
     fn advertised_other(&self) -> Option<SocketAddr> {
         let ip = match self.other? {
-            Other::Own(place) => place.advertised,
-            Other::Helper(ip) => ip,
+            Alternate::Own(place) => place.advertised,
+            Alternate::Helper(ip) => ip,
         };
         Some(SocketAddr::new(ip, self.other_port))
     }
@@ -304,7 +309,7 @@ mod tests {
     const TWO: &str = "198.18.0.2";
     const REMOTE: &str = "203.0.113.5:4000";
 
-    fn places(other: Option<Other>) -> [Places; 1] {
+    fn places(other: Option<Alternate>) -> [Places; 1] {
         [Places {
             own: place(ONE),
             other,
@@ -359,7 +364,7 @@ mod tests {
 
     #[test]
     fn table_1_of_the_rfc() {
-        let places = places(Some(Other::Own(place(TWO))));
+        let places = places(Some(Alternate::Own(place(TWO))));
         for at in [
             "198.18.0.1:3478",
             "198.18.0.1:3479",
@@ -395,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_plain_request_is_told_both_forms_of_its_address() {
-        let places = places(Some(Other::Own(place(TWO))));
+        let places = places(Some(Alternate::Own(place(TWO))));
         let (action, response) = ask(&request(|_| {}), "198.18.0.1:3478", &places);
         assert_eq!(
             action,
@@ -413,7 +418,7 @@ mod tests {
 
     #[test]
     fn the_second_address_does_not_point_back_unless_it_is_asked_to_change() {
-        let places = places(Some(Other::Own(place(TWO))));
+        let places = places(Some(Alternate::Own(place(TWO))));
         let (_, plain) = ask(&request(|_| {}), "198.18.0.2:3478", &places);
         assert!(
             !Message::parse(&plain)
@@ -441,7 +446,7 @@ mod tests {
 
     #[test]
     fn a_request_elsewhere_is_answered_as_if_there_were_no_discovery() {
-        let places = places(Some(Other::Own(place(TWO))));
+        let places = places(Some(Alternate::Own(place(TWO))));
         let bytes = request(|writer| {
             writer.attribute(&ChangeRequest {
                 address: true,
@@ -457,7 +462,7 @@ mod tests {
 
     #[test]
     fn a_response_port_is_of_the_clients_own_address_and_not_with_padding() {
-        let places = places(Some(Other::Own(place(TWO))));
+        let places = places(Some(Alternate::Own(place(TWO))));
         let bytes = request(|writer| writer.attribute(&ResponsePort(9)));
         let (action, _) = ask(&bytes, "198.18.0.1:3478", &places);
         let Action::Respond { to, .. } = action else {
@@ -482,7 +487,7 @@ mod tests {
 
     #[test]
     fn padding_never_makes_a_response_larger_than_its_request() {
-        let places = places(Some(Other::Own(place(TWO))));
+        let places = places(Some(Alternate::Own(place(TWO))));
         for length in [0, 4, 48, 52, 56, 60, 1_500, 9_000, Padding::MAX] {
             for fingerprint in [false, true] {
                 let bytes = request(|writer| {
@@ -507,7 +512,7 @@ mod tests {
 
     #[test]
     fn a_helper_is_asked_at_the_port_that_it_shall_answer_from() {
-        let places = places(Some(Other::Helper("192.0.2.7".parse().unwrap())));
+        let places = places(Some(Alternate::Helper("192.0.2.7".parse().unwrap())));
         let bytes = request(|writer| {
             writer.attribute(&ChangeRequest {
                 address: true,

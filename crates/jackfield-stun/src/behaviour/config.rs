@@ -7,17 +7,18 @@ use crate::transaction::Retransmission;
 
 /// What a [`Discovery`](super::Discovery) asks whom, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// The servers, all of one family: the first is asked everything. When it has no second address, the next one that
-    /// has another address than the first tells of mapping.
+pub struct DiscoveryConfig {
+    /// The servers, all of one family: the first is asked everything. When it has no second
+    /// address, the next one that has another address than the first tells of mapping.
     pub servers: Vec<SocketAddr>,
-    /// How often mapping and filtering are found out, each time with sockets of its own, side by side. Default: 3.
+    /// How often mapping and filtering are found out, each time with sockets of its own, side by
+    /// side. Default: 3.
     pub rounds: usize,
-    /// How the first request of a socket is sent, before anything is known of the way. Default: at 0, 0.5, 1.5 and
-    /// 3.5 s; given up at 5.5 s.
+    /// How the first request of a socket is sent, before anything is known of the way. Default: at
+    /// 0, 0.5, 1.5 and 3.5 s; given up at 5.5 s.
     pub first: Retransmission,
-    /// How long silence has to last to count as an answer, at least and about; requests are repeated meanwhile, the
-    /// faster the faster the server has answered before. Default: 4 s.
+    /// How long silence has to last to count as an answer, at least and about; requests are
+    /// repeated meanwhile, the faster the faster the server has answered before. Default: 4 s.
     pub silence: Duration,
     /// Whether to find out about hairpinning. Default: yes.
     pub hairpinning: bool,
@@ -29,11 +30,12 @@ pub struct Config {
 
 /// How to search for the lifetime of an idle mapping.
 ///
-/// Several sockets are idle side by side, each for another time; when it is known between which two of these times
-/// mappings end, as many sockets search between these.
+/// Several sockets are idle side by side, each for another time; when it is known between which two
+/// of these times mappings end, as many sockets search between these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LifetimeSearch {
-    /// The longest time that is tried. The search takes at most twice as long and some seconds. Default: 3 min.
+    /// The longest time that is tried. The search takes at most twice as long and some seconds.
+    /// Default: 3 min.
     pub limit: Duration,
     /// How many sockets search side by side. Default: 9.
     pub sockets: usize,
@@ -41,7 +43,7 @@ pub struct LifetimeSearch {
     pub refinements: usize,
 }
 
-impl Config {
+impl DiscoveryConfig {
     /// Returns the defaults for these servers.
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn silence_counts_after_about_the_configured_time() {
-        let config = Config::new(Vec::new());
+        let config = DiscoveryConfig::new(Vec::new());
         for millis in [0, 1, 20, 60, 100, 166, 400] {
             let how = config.retransmission(Some(Duration::from_millis(millis)));
             let total = how.rto * ((1 << (how.count - 1)) - 1 + how.patience);

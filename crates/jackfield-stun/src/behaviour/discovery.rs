@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::config::Config;
+use super::config::DiscoveryConfig;
 use super::exchange::{Answer, Exchanges, Outcome, Purpose};
 use super::finding::{Finding, Reason};
-use super::report::{Report, Sighting};
+use super::report::{Observation, Report};
 use super::{filtering, fragments, hairpinning, lifetime, mapping, ports};
 
 /// A client that finds out what kind of NAT is on the way to its servers; see the [module](super).
@@ -15,7 +15,7 @@ use super::{filtering, fragments, hairpinning, lifetime, mapping, ports};
 /// The same configuration, seed and inputs give the same outputs.
 #[derive(Debug, Clone)]
 pub struct Discovery {
-    config: Config,
+    config: DiscoveryConfig,
     exchanges: Exchanges,
     sockets: Vec<Socket>,
     mapping: Vec<mapping::Round>,
@@ -23,7 +23,7 @@ pub struct Discovery {
     hairpinning: hairpinning::Test,
     fragments: fragments::Test,
     lifetime: Option<lifetime::Test>,
-    sightings: Vec<Sighting>,
+    observations: Vec<Observation>,
     other: Option<SocketAddr>,
 }
 
@@ -46,8 +46,8 @@ impl SocketId {
 /// What a discovery wants done; take them with [`Discovery::poll_output`] until [`Output::Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Bind a UDP socket to a port of the system's choice, on the address that leads to the servers, and answer with
-    /// [`Discovery::handle_bound`] before the next poll.
+    /// Bind a UDP socket to a port of the system's choice, on the address that leads to the
+    /// servers, and answer with [`Discovery::handle_bound`] before the next poll.
     Bind(SocketId),
     /// Send a datagram from a socket; those that are too large for the way have to go in fragments.
     Transmit {
@@ -58,10 +58,11 @@ pub enum Output {
         /// What.
         bytes: Vec<u8>,
     },
-    /// Nothing more to do before this instant, or before the next datagram: always the last output of a drain.
+    /// Nothing more to do before this instant, or before the next datagram: always the last output
+    /// of a drain.
     ///
-    /// Call [`Discovery::handle_timeout`] when the instant has come. `None` says that everything was tried, and that
-    /// [`Discovery::report`] is complete.
+    /// Call [`Discovery::handle_timeout`] when the instant has come. `None` says that everything
+    /// was tried, and that [`Discovery::report`] is complete.
     Wait(Option<Instant>),
 }
 
@@ -76,7 +77,7 @@ struct Socket {
     /// Where it is bound.
     local: Option<SocketAddr>,
     /// Whether the server has said what it sees of it.
-    is_sighted: bool,
+    is_observed: bool,
 }
 
 /// Which test a socket belongs to.
@@ -92,7 +93,7 @@ enum Owner {
 
 impl Discovery {
     /// Makes a discovery. `seed` is for transaction ids: 32 random bytes.
-    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+    pub fn new(config: DiscoveryConfig, seed: [u8; 32]) -> Self {
         let rounds = if config.servers.is_empty() {
             0
         } else {
@@ -106,7 +107,7 @@ impl Discovery {
             hairpinning: hairpinning::Test::default(),
             fragments: fragments::Test::new(),
             lifetime: config.lifetime.map(lifetime::Test::new),
-            sightings: Vec::new(),
+            observations: Vec::new(),
             other: None,
             config,
         };
@@ -144,13 +145,14 @@ impl Discovery {
         self.sockets.push(Socket {
             owner,
             local: None,
-            is_sighted: false,
+            is_observed: false,
         });
         self.exchanges.outputs.push_back(Output::Bind(id));
         id
     }
 
-    /// Takes the answer to [`Output::Bind`]: the address, as the servers would see it without a NAT, and the port.
+    /// Takes the answer to [`Output::Bind`]: the address, as the servers would see it without a
+    /// NAT, and the port.
     pub fn handle_bound(
         &mut self,
         now: Instant,
@@ -238,7 +240,7 @@ impl Discovery {
     fn take_outcomes(&mut self, now: Instant) {
         while let Some((purpose, outcome)) = self.exchanges.outcomes.pop_front() {
             if let Outcome::Answered(answer) = outcome {
-                self.sight(&answer);
+                self.observe(&answer);
             }
             self.take_outcome(now, purpose, outcome);
         }
@@ -275,17 +277,17 @@ impl Discovery {
     }
 
     /// Notes what the server says of a socket, the first time it does.
-    fn sight(&mut self, answer: &Answer) {
+    fn observe(&mut self, answer: &Answer) {
         if Some(answer.source) != self.server() {
             return;
         }
         self.other = self.other.or(answer.other);
         if let Some(socket) = self.sockets.get_mut(answer.from.0)
             && let Some(local) = socket.local
-            && !socket.is_sighted
+            && !socket.is_observed
         {
-            socket.is_sighted = true;
-            self.sightings.push(Sighting {
+            socket.is_observed = true;
+            self.observations.push(Observation {
                 local,
                 mapped: answer.mapped,
                 in_the_clear: answer.in_the_clear,
@@ -295,26 +297,29 @@ impl Discovery {
 
     /// Returns what was found out so far; what is still being tried is [`Reason::NotFinished`].
     pub fn report(&self) -> Report {
-        let first = self.sightings.first();
+        let first = self.observations.first();
         let silent = || match self.mapping.first().map(mapping::Round::finding) {
             Some(Finding::Unknown(reason)) => reason,
             _ if self.config.servers.is_empty() => Reason::NotTested,
             _ => Reason::NoAnswer,
         };
-        let of_first = |sighting: Option<SocketAddr>| {
-            sighting.map_or_else(|| Finding::Unknown(silent()), Finding::Known)
+        let of_first = |observation: Option<SocketAddr>| {
+            observation.map_or_else(|| Finding::Unknown(silent()), Finding::Known)
         };
         let nat = match first {
-            Some(_) => Finding::Known(self.sightings.iter().any(|it| it.local != it.mapped)),
+            Some(_) => Finding::Known(self.observations.iter().any(|it| it.local != it.mapped)),
             None => Finding::Unknown(silent()),
         };
-        let heard = filtering::Heard {
-            other_address: self.mapping.iter().any(mapping::Round::heard_other_address),
-            other_port: self.mapping.iter().any(mapping::Round::heard_other_port),
+        let reached = filtering::Reachability {
+            other_address: self
+                .mapping
+                .iter()
+                .any(mapping::Round::reaches_other_address),
+            other_port: self.mapping.iter().any(mapping::Round::reaches_other_port),
         };
         let (mapping, mapping_stability) = mapping::of_rounds(&self.mapping);
-        let (filtering, filtering_stability) = filtering::of_rounds(&self.filtering, heard);
-        let externals: BTreeSet<_> = self.sightings.iter().map(|it| it.mapped.ip()).collect();
+        let (filtering, filtering_stability) = filtering::of_rounds(&self.filtering, reached);
+        let externals: BTreeSet<_> = self.observations.iter().map(|it| it.mapped.ip()).collect();
         let round_trip = self.exchanges.round_trip;
         Report {
             server: self.server(),
@@ -327,7 +332,7 @@ impl Discovery {
             mapping_stability,
             filtering,
             filtering_stability,
-            ports: ports::assignment(&self.sightings, nat),
+            ports: ports::assignment(&self.observations, nat),
             hairpinning: if self.config.hairpinning {
                 self.hairpinning.finding(nat, mapping, externals.len() > 1)
             } else {
@@ -343,17 +348,17 @@ impl Discovery {
                 Some(test) => test.finding(),
                 None => Finding::Unknown(Reason::NotTested),
             },
-            sightings: self.sightings.clone(),
+            observations: self.observations.clone(),
         }
     }
 
     /// Returns whether addresses in the clear were changed on the way.
     fn alg(&self) -> Finding<bool> {
-        if self.sightings.is_empty() {
+        if self.observations.is_empty() {
             return Finding::Unknown(Reason::NoAnswer);
         }
         let told = self
-            .sightings
+            .observations
             .iter()
             .filter_map(|it| Some((it.mapped, it.in_the_clear?)));
         let changed: Vec<bool> = told.map(|(xored, clear)| xored != clear).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jackfield_sansio::Timers;
 use sha2::{Digest, Sha256};
 
-use super::config::Config;
+use super::config::DiscoveryConfig;
 use super::discovery::{Output, SocketId};
 use super::{filtering, fragments, hairpinning, lifetime, mapping};
 use crate::attribute::{
@@ -19,7 +19,7 @@ use crate::{Class, Message, MessageWriter, Method, TransactionId};
 
 /// A request to send, and what for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ask {
+pub(super) struct Probe {
     pub(super) from: SocketId,
     pub(super) to: SocketAddr,
     pub(super) change: ChangeRequest,
@@ -28,7 +28,7 @@ pub(super) struct Ask {
     pub(super) purpose: Purpose,
 }
 
-impl Ask {
+impl Probe {
     /// A plain Binding request.
     pub(super) fn new(from: SocketId, to: SocketAddr, purpose: Purpose) -> Self {
         Self {
@@ -87,7 +87,7 @@ pub(super) struct Answer {
 pub(super) struct Exchanges {
     seed: [u8; 32],
     count: u64,
-    config: Config,
+    config: DiscoveryConfig,
     /// The fastest round trip so far.
     pub(super) round_trip: Option<Duration>,
     under_way: BTreeMap<TransactionId, Exchange>,
@@ -103,13 +103,14 @@ struct Exchange {
     to: SocketAddr,
     bytes: Vec<u8>,
     purpose: Purpose,
-    /// When it was sent, if it was sent once: of an answer to a repeated request nobody knows what it answers.
+    /// When it was sent, if it was sent once: of an answer to a repeated request nobody knows what
+    /// it answers.
     sent: Option<Instant>,
     repeated: bool,
 }
 
 impl Exchanges {
-    pub(super) fn new(config: Config, seed: [u8; 32]) -> Self {
+    pub(super) fn new(config: DiscoveryConfig, seed: [u8; 32]) -> Self {
         Self {
             seed,
             count: 0,
@@ -123,7 +124,7 @@ impl Exchanges {
     }
 
     /// Sends a request; its outcome comes later.
-    pub(super) fn ask(&mut self, now: Instant, ask: Ask) {
+    pub(super) fn ask(&mut self, now: Instant, ask: Probe) {
         let id = self.next_id();
         let bytes = request(id, &ask);
         let how = self.config.retransmission(self.round_trip);
@@ -259,7 +260,7 @@ impl Exchanges {
     }
 }
 
-fn request(id: TransactionId, ask: &Ask) -> Vec<u8> {
+fn request(id: TransactionId, ask: &Probe) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = MessageWriter::new(&mut bytes, Class::Request, Method::BINDING, id);
     if ask.change != ChangeRequest::default() {
@@ -299,7 +300,8 @@ fn read(message: &Message<'_>, from: SocketId, at: SocketId, source: SocketAddr)
     })
 }
 
-/// What a response may carry that must be understood; the last three are of RFC 3489, whose servers are still out there.
+/// What a response may carry that must be understood; the last three are of RFC 3489, whose servers
+/// are still out there.
 const KNOWN: &[AttributeType] = &[
     AttributeType::MAPPED_ADDRESS,
     AttributeType::XOR_MAPPED_ADDRESS,
@@ -324,9 +326,9 @@ mod tests {
         let server = "192.0.2.1:3478".parse().unwrap();
         for (kind, refused) in [(0x7F01, true), (0x0005, false), (0xFF01, false)] {
             let (now, from) = (epoch(), SocketId::new(0));
-            let mut exchanges = Exchanges::new(Config::new(vec![server]), [7; 32]);
+            let mut exchanges = Exchanges::new(DiscoveryConfig::new(vec![server]), [7; 32]);
             let purpose = Purpose::Fragments(fragments::Step::First);
-            exchanges.ask(now, Ask::new(from, server, purpose));
+            exchanges.ask(now, Probe::new(from, server, purpose));
             let Some(Output::Transmit { bytes, .. }) = exchanges.outputs.pop_front() else {
                 panic!("no request")
             };

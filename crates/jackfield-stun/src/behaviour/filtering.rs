@@ -6,7 +6,7 @@ use std::time::Instant;
 use jackfield_sansio::Filtering;
 
 use super::discovery::SocketId;
-use super::exchange::{Answer, Ask, Exchanges, Outcome, Purpose};
+use super::exchange::{Answer, Exchanges, Outcome, Probe, Purpose};
 use super::finding::{Finding, Reason};
 use super::report::Stability;
 use crate::attribute::ChangeRequest;
@@ -60,7 +60,7 @@ enum Seen {
 
 /// Which of a server's places are known to be there, so that their silence means something.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Heard {
+pub(super) struct Reachability {
     pub(super) other_address: bool,
     pub(super) other_port: bool,
 }
@@ -77,7 +77,7 @@ impl Round {
     ) {
         self.first = First::Waiting;
         let purpose = Purpose::Filtering(index, Step::First);
-        exchanges.ask(now, Ask::new(socket, server, purpose));
+        exchanges.ask(now, Probe::new(socket, server, purpose));
     }
 
     /// Takes the outcome of a step.
@@ -110,7 +110,7 @@ impl Round {
     }
 
     /// Returns what this round says.
-    fn finding(&self, heard: Heard) -> Finding<Filtering> {
+    fn finding(&self, reached: Reachability) -> Finding<Filtering> {
         let unknown = Finding::Unknown;
         match self.first {
             First::NotAsked => return unknown(Reason::NoSocket),
@@ -127,9 +127,9 @@ impl Round {
             (Seen::Out, Seen::In) if !self.has_other => unknown(Reason::NotPortDependent),
             (_, _) if !self.has_other => unknown(Reason::NoOtherAddress),
             (Seen::Refused, _) | (_, Seen::Refused) => unknown(Reason::Refused),
-            (Seen::Out, _) if !heard.other_address => unknown(Reason::OtherAddressSilent),
+            (Seen::Out, _) if !reached.other_address => unknown(Reason::OtherAddressSilent),
             (Seen::Out, Seen::In) => Finding::Known(Filtering::AddressDependent),
-            (Seen::Out, Seen::Out) if !heard.other_port => unknown(Reason::OtherPortSilent),
+            (Seen::Out, Seen::Out) if !reached.other_port => unknown(Reason::OtherPortSilent),
             (Seen::Out, Seen::Out) => Finding::Known(Filtering::AddressAndPortDependent),
         }
     }
@@ -150,9 +150,9 @@ fn ask_for_changes(
         };
         exchanges.ask(
             now,
-            Ask {
+            Probe {
                 change,
-                ..Ask::new(socket, server, Purpose::Filtering(index, step))
+                ..Probe::new(socket, server, Purpose::Filtering(index, step))
             },
         );
     }
@@ -167,10 +167,14 @@ fn seen(outcome: Outcome, is_changed: impl Fn(&Answer) -> bool) -> Seen {
     }
 }
 
-/// Returns the most open of what the rounds say: what came in was let in, and what did not may have been lost.
-pub(super) fn of_rounds(rounds: &[Round], heard: Heard) -> (Finding<Filtering>, Stability) {
+/// Returns the most open of what the rounds say: what came in was let in, and what did not may have
+/// been lost.
+pub(super) fn of_rounds(
+    rounds: &[Round],
+    reached: Reachability,
+) -> (Finding<Filtering>, Stability) {
     let findings: Vec<Finding<Filtering>> =
-        rounds.iter().map(|round| round.finding(heard)).collect();
+        rounds.iter().map(|round| round.finding(reached)).collect();
     let known: Vec<Filtering> = findings
         .iter()
         .filter_map(|finding| finding.known())
@@ -197,7 +201,7 @@ pub(super) fn of_rounds(rounds: &[Round], heard: Heard) -> (Finding<Filtering>, 
 mod tests {
     use super::*;
 
-    const HEARD: Heard = Heard {
+    const ALL_REACHABLE: Reachability = Reachability {
         other_address: true,
         other_port: true,
     };
@@ -227,7 +231,7 @@ mod tests {
             (true, Unchanged, Out, unknown(Reason::IgnoresChange)),
             (true, Out, Refused, unknown(Reason::Refused)),
         ] {
-            let found = round(has_other, both, port).finding(HEARD);
+            let found = round(has_other, both, port).finding(ALL_REACHABLE);
             assert_eq!(found, expected, "{has_other} {both:?} {port:?}");
         }
     }
@@ -235,16 +239,16 @@ mod tests {
     #[test]
     fn silence_of_a_place_that_was_never_heard_means_nothing() {
         let silent = round(true, Seen::Out, Seen::Out);
-        let heard = |other_address, other_port| Heard {
+        let reached = |other_address, other_port| Reachability {
             other_address,
             other_port,
         };
         assert_eq!(
-            silent.finding(heard(false, true)),
+            silent.finding(reached(false, true)),
             Finding::Unknown(Reason::OtherAddressSilent)
         );
         assert_eq!(
-            silent.finding(heard(true, false)),
+            silent.finding(reached(true, false)),
             Finding::Unknown(Reason::OtherPortSilent)
         );
     }
@@ -256,7 +260,7 @@ mod tests {
             round(true, Seen::Out, Seen::In),
             round(true, Seen::Out, Seen::Out),
         ];
-        let (finding, stability) = of_rounds(&rounds, HEARD);
+        let (finding, stability) = of_rounds(&rounds, ALL_REACHABLE);
         assert_eq!(finding, Finding::Known(Filtering::AddressDependent));
         assert_eq!(stability.to_string(), "1/3");
     }

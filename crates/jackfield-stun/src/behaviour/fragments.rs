@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::discovery::SocketId;
-use super::exchange::{Ask, Exchanges, Outcome, Purpose};
+use super::exchange::{Exchanges, Outcome, Probe, Purpose};
 use super::finding::{Finding, Reason};
 use super::report::Fragments;
 
@@ -42,7 +42,7 @@ impl Test {
         self.finding = Finding::Unknown(Reason::NotFinished);
         exchanges.ask(
             now,
-            Ask::new(socket, server, Purpose::Fragments(Step::First)),
+            Probe::new(socket, server, Purpose::Fragments(Step::First)),
         );
     }
 
@@ -57,9 +57,9 @@ impl Test {
         match (step, outcome) {
             (Step::First, Outcome::Answered(answer)) => exchanges.ask(
                 now,
-                Ask {
+                Probe {
                     padding,
-                    ..Ask::new(answer.from, server, Purpose::Fragments(Step::Padded))
+                    ..Probe::new(answer.from, server, Purpose::Fragments(Step::Padded))
                 },
             ),
             (Step::First, Outcome::Silent | Outcome::Looped) => {
@@ -83,5 +83,6 @@ impl Test {
     }
 }
 
-/// Bytes of padding that do not fit into an Ethernet frame with the rest of an answer: three addresses of IPv4 and headers.
+/// Bytes of padding that do not fit into an Ethernet frame with the rest of an answer: three
+/// addresses of IPv4 and headers.
 const IN_FRAGMENTS: u16 = 1_404;

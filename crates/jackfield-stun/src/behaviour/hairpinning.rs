@@ -6,7 +6,7 @@ use std::time::Instant;
 use jackfield_sansio::Mapping;
 
 use super::discovery::SocketId;
-use super::exchange::{Ask, Exchanges, Outcome, Purpose};
+use super::exchange::{Exchanges, Outcome, Probe, Purpose};
 use super::finding::{Finding, Reason};
 
 /// What the hairpinning test does ([RFC 5780 §4.5]).
@@ -20,11 +20,12 @@ pub(super) enum Step {
     Across(usize),
 }
 
-/// Two sockets send to each other's outside endpoints. Both send, so that each has sent to who shall get in.
+/// Two sockets send to each other's outside endpoints. Both send, so that each has sent to who
+/// shall get in.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Test {
     sides: [Side; 2],
-    heard: bool,
+    reached: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +57,7 @@ impl Test {
             side.socket = Some(socket);
         }
         let purpose = Purpose::Hairpinning(Step::First(side));
-        exchanges.ask(now, Ask::new(socket, server, purpose));
+        exchanges.ask(now, Probe::new(socket, server, purpose));
     }
 
     /// Takes the outcome of a step.
@@ -83,7 +84,7 @@ impl Test {
                     side.across = Some(Across::Ended);
                 }
                 if outcome == Outcome::Looped {
-                    self.heard = true;
+                    self.reached = true;
                     exchanges
                         .forget(|purpose| matches!(purpose, Purpose::Hairpinning(Step::Across(_))));
                 }
@@ -100,12 +101,13 @@ impl Test {
             if let Some(socket) = side.socket {
                 side.across = Some(Across::Waiting);
                 let purpose = Purpose::Hairpinning(Step::Across(index));
-                exchanges.ask(now, Ask::new(socket, to, purpose));
+                exchanges.ask(now, Probe::new(socket, to, purpose));
             }
         }
     }
 
-    /// Returns what was seen; silence says something only if the outside endpoints are those that others see too.
+    /// Returns what was seen; silence says something only if the outside endpoints are those that
+    /// others see too.
     pub(super) fn finding(
         &self,
         nat: Finding<bool>,
@@ -115,7 +117,7 @@ impl Test {
         if nat == Finding::Known(false) {
             return Finding::Unknown(Reason::NoNat);
         }
-        if self.heard {
+        if self.reached {
             return Finding::Known(true);
         }
         let [one, two] = &self.sides;

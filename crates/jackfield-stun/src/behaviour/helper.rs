@@ -1,9 +1,10 @@
 //! How a server with one address has another server answer in its place.
 //!
-//! Where RFC 5780 wants a response from the server's other address, a server that has none sends a [`Question`] to a
-//! helper elsewhere, which sends the response from its own address. The question is a Binding indication, signed with a
-//! secret that both share and good for half a minute, so the helper reflects for nobody else; and as the helper
-//! makes the response itself, a question cannot make it send anything but that. A response is smaller than its question.
+//! Where RFC 5780 wants a response from the server's other address, a server that has none sends a
+//! [`Question`] to a helper elsewhere, which sends the response from its own address. The question
+//! is a Binding indication, signed with a secret that both share and good for half a minute, so the
+//! helper reflects for nobody else; and as the helper makes the response itself, a question cannot
+//! make it send anything but that. A response is smaller than its question.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub enum Denied {
     Stale,
 }
 
-/// Returns the key that a shared secret gives to questions; it is good for nothing else that the secret is for.
+/// Returns the key that a shared secret gives to questions; it is good for nothing else that the
+/// secret is for.
 pub fn key(secret: &str) -> Key {
     Key::short_term(&format!("nat-discovery-helper:{secret}"))
 }

@@ -7,7 +7,7 @@ use jackfield_sansio::Timers;
 
 use super::config::LifetimeSearch;
 use super::discovery::SocketId;
-use super::exchange::{Ask, Exchanges, Outcome, Purpose};
+use super::exchange::{Exchanges, Outcome, Probe, Purpose};
 use super::finding::{Finding, Reason};
 use super::report::Lifetime;
 
@@ -26,7 +26,8 @@ pub(super) enum Step {
     Wake(usize),
 }
 
-/// Sockets are idle for different times, and then an answer is sent to each that was asked for by another socket.
+/// Sockets are idle for different times, and then an answer is sent to each that was asked for by
+/// another socket.
 #[derive(Debug, Clone)]
 pub(super) struct Test {
     search: LifetimeSearch,
@@ -101,7 +102,7 @@ impl Test {
         self.asker = Some(socket);
         exchanges.ask(
             now,
-            Ask::new(socket, server, Purpose::Lifetime(Step::Asker)),
+            Probe::new(socket, server, Purpose::Lifetime(Step::Asker)),
         );
     }
 
@@ -122,9 +123,9 @@ impl Test {
                 let purpose = Purpose::Lifetime(Step::Wake(index));
                 exchanges.ask(
                     now,
-                    Ask {
+                    Probe {
                         response_port: Some(mapped.port()),
-                        ..Ask::new(asker, server, purpose)
+                        ..Probe::new(asker, server, purpose)
                     },
                 );
             }
@@ -148,9 +149,9 @@ impl Test {
                 let purpose = Purpose::Lifetime(Step::Support);
                 exchanges.ask(
                     now,
-                    Ask {
+                    Probe {
                         response_port: Some(answer.mapped.port()),
-                        ..Ask::new(answer.from, server, purpose)
+                        ..Probe::new(answer.from, server, purpose)
                     },
                 );
             }
@@ -169,7 +170,8 @@ impl Test {
         }
     }
 
-    /// Gives every socket a time to be idle for, evenly between the bounds that are known, and a mapping.
+    /// Gives every socket a time to be idle for, evenly between the bounds that are known, and a
+    /// mapping.
     fn begin_idling(&mut self, now: Instant, server: SocketAddr, exchanges: &mut Exchanges) {
         let bound = self.idle.iter().filter(|idle| idle.is_bound).count();
         let parts = u32::try_from(bound).unwrap_or(u32::MAX);
@@ -187,7 +189,7 @@ impl Test {
             wait += part;
             (idle.wait, idle.mapped, idle.since, idle.resolved) = (wait, None, None, false);
             let purpose = Purpose::Lifetime(Step::Idle(index));
-            exchanges.ask(now, Ask::new(idle.socket, server, purpose));
+            exchanges.ask(now, Probe::new(idle.socket, server, purpose));
         }
         if bound == 0 {
             self.fail(Reason::NoSocket);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use jackfield_sansio::Mapping;
 
 use super::discovery::SocketId;
-use super::exchange::{Answer, Ask, Exchanges, Outcome, Purpose};
+use super::exchange::{Answer, Exchanges, Outcome, Probe, Purpose};
 use super::finding::{Finding, Reason};
 use super::report::Stability;
 
@@ -21,7 +21,8 @@ pub(super) enum Step {
     OtherAddress,
     /// Its other address and other port: test III.
     OtherBoth,
-    /// Its other port. It settles what the others leave open, and shows that the port can be reached at all.
+    /// Its other port. It settles what the others leave open, and shows that the port can be
+    /// reached at all.
     OtherPort,
 }
 
@@ -66,7 +67,7 @@ impl Round {
     ) {
         self.first = Seen::Waiting;
         let purpose = Purpose::Mapping(index, Step::First);
-        exchanges.ask(now, Ask::new(socket, server, purpose));
+        exchanges.ask(now, Probe::new(socket, server, purpose));
     }
 
     /// Takes the outcome of a step; the first one says whom to ask next.
@@ -89,7 +90,7 @@ impl Round {
                 *self.seen(step) = Seen::Waiting;
                 exchanges.ask(
                     now,
-                    Ask::new(answer.from, to, Purpose::Mapping(index, step)),
+                    Probe::new(answer.from, to, Purpose::Mapping(index, step)),
                 );
             }
         }
@@ -105,14 +106,14 @@ impl Round {
     }
 
     /// Returns whether the server's own other address has answered.
-    pub(super) fn heard_other_address(&self) -> bool {
+    pub(super) fn reaches_other_address(&self) -> bool {
         let asked_both = self.other_both != Seen::NotAsked;
-        let heard = [self.other_address, self.other_both].map(Seen::from);
-        asked_both && heard.into_iter().flatten().next().is_some()
+        let reached = [self.other_address, self.other_both].map(Seen::from);
+        asked_both && reached.into_iter().flatten().next().is_some()
     }
 
     /// Returns whether the server's other port has answered.
-    pub(super) fn heard_other_port(&self) -> bool {
+    pub(super) fn reaches_other_port(&self) -> bool {
         self.other_port.from().is_some()
     }
 

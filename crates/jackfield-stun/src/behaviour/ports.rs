@@ -1,34 +1,38 @@
 //! How a NAT chooses external ports.
 
 use super::finding::{Finding, Reason};
-use super::report::{PortAssignment, Sighting};
+use super::report::{Observation, PortAssignment};
 
 /// Returns how the ports of several sockets were chosen.
-pub(super) fn assignment(sightings: &[Sighting], nat: Finding<bool>) -> Finding<PortAssignment> {
+pub(super) fn assignment(
+    observations: &[Observation],
+    nat: Finding<bool>,
+) -> Finding<PortAssignment> {
     match nat {
         Finding::Known(false) => return Finding::Unknown(Reason::NoNat),
         Finding::Unknown(reason) => return Finding::Unknown(reason),
         Finding::Known(true) => {}
     }
-    if sightings.len() < FEWEST {
+    if observations.len() < FEWEST {
         return Finding::Unknown(Reason::TooFewAnswers);
     }
-    let kept = sightings
+    let kept = observations
         .iter()
-        .filter(|sighting| sighting.local.port() == sighting.mapped.port());
-    if kept.count() * 2 > sightings.len() {
+        .filter(|observation| observation.local.port() == observation.mapped.port());
+    if kept.count() * 2 > observations.len() {
         return Finding::Known(PortAssignment::Preserved);
     }
-    let mut ports: Vec<u16> = sightings
+    let mut ports: Vec<u16> = observations
         .iter()
-        .map(|sighting| sighting.mapped.port())
+        .map(|observation| observation.mapped.port())
         .collect();
     ports.sort_unstable();
     let gaps = ports
         .iter()
         .zip(ports.iter().skip(1))
         .map(|(low, high)| high - low);
-    // Mappings for other destinations may lie between; the one gap of a sequence that began again at its start is wide.
+    // Mappings for other destinations may lie between; the one gap of a sequence that began again
+    // at its start is wide.
     if gaps.filter(|gap| *gap > LARGEST_GAP).count() <= 1 {
         Finding::Known(PortAssignment::Sequential)
     } else {
@@ -57,15 +61,15 @@ mod tests {
             ([65_534, 65_535, 1_024, 1_025, 1_026], Sequential),
             ([2_007, 31_001, 52_020, 1_103, 9_011], Random),
         ] {
-            let sightings: Vec<Sighting> = (40_000..)
+            let observations: Vec<Observation> = (40_000..)
                 .zip(mapped)
-                .map(|(local, mapped)| Sighting {
+                .map(|(local, mapped)| Observation {
                     local: SocketAddr::from(([10, 0, 0, 2], local)),
                     mapped: SocketAddr::from(([203, 0, 113, 1], mapped)),
                     in_the_clear: None,
                 })
                 .collect();
-            let found = assignment(&sightings, Finding::Known(true));
+            let found = assignment(&observations, Finding::Known(true));
             assert_eq!(found, Finding::Known(expected), "{mapped:?}");
         }
     }

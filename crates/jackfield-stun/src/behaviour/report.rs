@@ -44,7 +44,7 @@ pub struct Report {
     /// How long an idle mapping lives.
     pub lifetime: Finding<Lifetime>,
     /// What the server said of each socket that it was asked from, in the order of the answers.
-    pub sightings: Vec<Sighting>,
+    pub observations: Vec<Observation>,
 }
 
 impl Report {
@@ -132,13 +132,14 @@ pub enum Fragments {
 pub struct Lifetime {
     /// It was seen to live for so long.
     pub at_least: Duration,
-    /// It was seen to have ended after so long; nothing if it outlived the longest time that was tried.
+    /// It was seen to have ended after so long; nothing if it outlived the longest time that was
+    /// tried.
     pub at_most: Option<Duration>,
 }
 
 /// What the server said of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sighting {
+pub struct Observation {
     /// Where the socket is bound.
     pub local: SocketAddr,
     /// Where its request seemed to come from.

@@ -113,7 +113,8 @@ impl MessageHeader {
     }
 }
 
-/// Returns whether bytes on a shared port look like STUN: the first two bits are zero and the cookie is there (RFC 7983).
+/// Returns whether bytes on a shared port look like STUN: the first two bits are zero and the
+/// cookie is there (RFC 7983).
 pub fn looks_like_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & 0xC0 == 0) && bytes.get(4..8) == Some(&MAGIC_COOKIE)
 }

@@ -9,7 +9,8 @@ use crate::{DecodeError, IntegrityError, Key, integrity};
 pub struct Message<'a> {
     bytes: &'a [u8],
     header: MessageHeader,
-    /// Where the attributes end that count: before the first of the integrity attributes and FINGERPRINT.
+    /// Where the attributes end that count: before the first of the integrity attributes and
+    /// FINGERPRINT.
     end: usize,
     /// Where MESSAGE-INTEGRITY starts.
     sha1: Option<usize>,
@@ -21,8 +22,8 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// Reads a message that fills all of `bytes` ([RFC 8489 §6.3]).
     ///
-    /// Every attribute is inside the message, and FINGERPRINT, if there, is last and right. The values of other
-    /// attributes are looked at when they are asked for.
+    /// Every attribute is inside the message, and FINGERPRINT, if there, is last and right. The
+    /// values of other attributes are looked at when they are asked for.
     ///
     /// [RFC 8489 §6.3]: https://www.rfc-editor.org/rfc/rfc8489#section-6.3
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
@@ -119,7 +120,8 @@ impl<'a> Message<'a> {
         self.sha256.is_some()
     }
 
-    /// Returns the attributes that count, in order: all before the integrity attributes and FINGERPRINT.
+    /// Returns the attributes that count, in order: all before the integrity attributes and
+    /// FINGERPRINT.
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes {
             bytes: self.bytes.get(..self.end).unwrap_or(&[]),
@@ -127,7 +129,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Returns the first attribute of a kind, decoded; `None` if there is none. Later ones of the kind don't count.
+    /// Returns the first attribute of a kind, decoded; `None` if there is none. Later ones of the
+    /// kind don't count.
     pub fn get<A: Attribute<'a>>(&self) -> Result<Option<A>, DecodeError> {
         match self.attributes().find(|(kind, _)| *kind == A::TYPE) {
             Some((_, value)) => A::decode(value, &self.header.transaction).map(Some),

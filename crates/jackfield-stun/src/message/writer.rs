@@ -6,8 +6,9 @@ use crate::{Key, MessageTooLong, integrity};
 
 /// Appends one message to a caller's buffer, attribute by attribute.
 ///
-/// The length in the header is right after every step, so an integrity attribute covers what was written before it.
-/// An attribute that does not fit is left out, and [`finish`](Self::finish) says so.
+/// The length in the header is right after every step, so an integrity attribute covers what was
+/// written before it. An attribute that does not fit is left out, and [`finish`](Self::finish) says
+/// so.
 #[derive(Debug)]
 pub struct MessageWriter<'b> {
     out: &'b mut Vec<u8>,
@@ -102,11 +103,11 @@ impl<'b> MessageWriter<'b> {
             self.overflow = true;
             return;
         };
-        self.patch(before + 2, value);
-        self.patch(self.start + 2, total);
+        self.write_u16(before + 2, value);
+        self.write_u16(self.start + 2, total);
     }
 
-    fn patch(&mut self, at: usize, number: u16) {
+    fn write_u16(&mut self, at: usize, number: u16) {
         if let Some(place) = self.out.get_mut(at..at + 2) {
             place.copy_from_slice(&number.to_be_bytes());
         }

@@ -1,4 +1,5 @@
-//! Discovery behind NATs of every kind in the virtual internet: it finds what they are, and no more than it saw.
+//! Discovery behind NATs of every kind in the virtual internet: it finds what they are, and no more
+//! than it saw.
 
 #![expect(
     clippy::indexing_slicing,

@@ -8,9 +8,9 @@ use jackfield_nat::{
     Assignment, Behaviour, Filtering, Fragments as NatFragments, Hairpinning, Mapping, NatConfig,
     Pooling,
 };
-use jackfield_stun::behaviour::answer::{Other, Places};
+use jackfield_stun::behaviour::answer::{Alternate, Places};
 use jackfield_stun::behaviour::{
-    Config, Finding, Fragments, Label, LifetimeSearch, PortAssignment, Reason, Report,
+    DiscoveryConfig, Finding, Fragments, Label, LifetimeSearch, PortAssignment, Reason, Report,
 };
 use proptest::prelude::*;
 
@@ -20,12 +20,12 @@ use crate::world::{SECOND_ADDRESS, Server, Setup, Way, config, place};
 fn two_addresses() -> Server {
     Server::new(vec![Places {
         own: place("198.51.100.1"),
-        other: Some(Other::Own(place(SECOND_ADDRESS))),
+        other: Some(Alternate::Own(place(SECOND_ADDRESS))),
         ports: [3478, 3479],
     }])
 }
 
-fn discover(nats: Vec<NatConfig>, config: Config, link: Link, seed: u64) -> Report {
+fn discover(nats: Vec<NatConfig>, config: DiscoveryConfig, link: Link, seed: u64) -> Report {
     let addresses = ["198.51.100.1", SECOND_ADDRESS];
     Way::new(Setup {
         servers: vec![(&addresses, two_addresses())],
@@ -142,7 +142,7 @@ fn several_external_addresses_are_listed_and_hide_the_lifetime() {
         pooling: Pooling::Arbitrary,
         ..nat(Mapping::EndpointIndependent, Filtering::AddressDependent)
     };
-    let config = Config {
+    let config = DiscoveryConfig {
         lifetime: Some(LifetimeSearch::default()),
         ..config()
     };
@@ -216,7 +216,7 @@ proptest! {
 
     #[test]
     fn any_nat_is_found_to_be_what_it_is(config_of_nat in any_nat(), seed: u64) {
-        let config = Config { lifetime: Some(LifetimeSearch::default()), ..config() };
+        let config = DiscoveryConfig { lifetime: Some(LifetimeSearch::default()), ..config() };
         let report = discover(vec![config_of_nat.clone()], config, fast(), seed);
         let behaviour = config_of_nat.udp;
         prop_assert_eq!(report.mapping, Finding::Known(behaviour.mapping));

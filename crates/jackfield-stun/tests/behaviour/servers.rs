@@ -1,11 +1,14 @@
-//! Lesser servers: with one address, without any of RFC 5780, with a helper, or with a second address that is dead.
+//! Lesser servers: with one address, without any of RFC 5780, with a helper, or with a second
+//! address that is dead.
 
 use std::time::Duration;
 
 use jackfield_internet::Link;
 use jackfield_nat::profile::Profile;
-use jackfield_stun::behaviour::answer::{Other, Places};
-use jackfield_stun::behaviour::{Config, Filtering, Finding, Label, Mapping, Reason, Report};
+use jackfield_stun::behaviour::answer::{Alternate, Places};
+use jackfield_stun::behaviour::{
+    DiscoveryConfig, Filtering, Finding, Label, Mapping, Reason, Report,
+};
 
 use crate::world::{HELPER, SERVER, Server, Setup, Way, place};
 
@@ -16,13 +19,13 @@ fn discover(servers: Vec<(&[&str], Server)>, asked: &[&str], profile: Profile) -
         servers,
         nats: vec![profile.config(&["203.0.113.1".parse().unwrap()])],
         link: Link::latency(Duration::from_millis(2)),
-        config: Config::new(asked.iter().map(|server| server.parse().unwrap()).collect()),
+        config: DiscoveryConfig::new(asked.iter().map(|server| server.parse().unwrap()).collect()),
         seed: 9,
     })
     .discover()
 }
 
-fn places(other: Option<Other>) -> Vec<Places> {
+fn places(other: Option<Alternate>) -> Vec<Places> {
     vec![Places {
         own: place("198.51.100.1"),
         other,
@@ -88,7 +91,7 @@ fn a_helper_elsewhere_is_as_good_as_a_second_address() {
         (Profile::PORT_RESTRICTED_CONE, Label::PortRestrictedCone),
         (Profile::SYMMETRIC, Label::Symmetric),
     ] {
-        let other = Other::Helper(HELPER.parse().unwrap());
+        let other = Alternate::Helper(HELPER.parse().unwrap());
         let servers = vec![
             (FIRST, Server::new(places(Some(other)))),
             (&[HELPER][..], Server::new(Vec::new())),
@@ -104,7 +107,7 @@ fn a_helper_elsewhere_is_as_good_as_a_second_address() {
 
 #[test]
 fn a_second_address_that_is_dead_is_not_mistaken_for_a_filter() {
-    let other = Other::Own(place("198.51.100.77"));
+    let other = Alternate::Own(place("198.51.100.77"));
     let servers = vec![(FIRST, Server::new(places(Some(other))))];
     let report = discover(servers, &[SERVER], Profile::PORT_RESTRICTED_CONE);
     let silent = Reason::OtherAddressSilent;
@@ -114,7 +117,7 @@ fn a_second_address_that_is_dead_is_not_mistaken_for_a_filter() {
 
 #[test]
 fn a_symmetric_nat_is_known_by_ports_alone_when_the_second_address_is_dead() {
-    let other = Other::Own(place("198.51.100.77"));
+    let other = Alternate::Own(place("198.51.100.77"));
     let servers = vec![(FIRST, Server::new(places(Some(other))))];
     let report = discover(servers, &[SERVER], Profile::SYMMETRIC);
     assert_eq!(

@@ -8,7 +8,7 @@ use jackfield_internet::{App, Datagram, HostId, Link, World};
 use jackfield_nat::NatConfig;
 use jackfield_stun::behaviour::answer::{Action, Place, Places, answer};
 use jackfield_stun::behaviour::helper::{Question, key};
-use jackfield_stun::behaviour::{Config, Discovery, Output, Report, SocketId};
+use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, Output, Report, SocketId};
 use jackfield_stun::{Class, Key, Message};
 pub(crate) use jackfield_testing::epoch;
 
@@ -32,7 +32,7 @@ fn port_of(socket: SocketId) -> u16 {
 }
 
 impl Client {
-    pub(crate) fn new(now: Instant, local: IpAddr, config: Config, seed: u8) -> Self {
+    pub(crate) fn new(now: Instant, local: IpAddr, config: DiscoveryConfig, seed: u8) -> Self {
         let mut client = Self {
             discovery: Discovery::new(config, [seed; 32]),
             local,
@@ -179,7 +179,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) nats: Vec<NatConfig>,
     /// What the client's own network is like.
     pub(crate) link: Link,
-    pub(crate) config: Config,
+    pub(crate) config: DiscoveryConfig,
     pub(crate) seed: u64,
 }
 
@@ -227,6 +227,6 @@ impl Way {
     }
 }
 
-pub(crate) fn config() -> Config {
-    Config::new(vec![SERVER.parse().unwrap()])
+pub(crate) fn config() -> DiscoveryConfig {
+    DiscoveryConfig::new(vec![SERVER.parse().unwrap()])
 }

@@ -5,7 +5,8 @@ use jackfield_stun::{DecodeError, TransactionId};
 
 use crate::attribute::{AddressFamily, kind};
 
-/// ADDITIONAL-ADDRESS-FAMILY: which family is wanted besides IPv4; only IPv6 makes sense ([RFC 8656 §18.11]).
+/// ADDITIONAL-ADDRESS-FAMILY: which family is wanted besides IPv4; only IPv6 makes sense
+/// ([RFC 8656 §18.11]).
 ///
 /// [RFC 8656 §18.11]: https://www.rfc-editor.org/rfc/rfc8656#section-18.11
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use jackfield_stun::{DecodeError, TransactionId};
 
 use crate::attribute::kind;
 
-/// REQUESTED-TRANSPORT: what an allocation relays, as an IP protocol number; 17 is UDP ([RFC 8656 §18.8]).
+/// REQUESTED-TRANSPORT: what an allocation relays, as an IP protocol number; 17 is UDP
+/// ([RFC 8656 §18.8]).
 ///
 /// [RFC 8656 §18.8]: https://www.rfc-editor.org/rfc/rfc8656#section-18.8
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

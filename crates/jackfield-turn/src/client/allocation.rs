@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jackfield_stun::attribute::{AlternateDomain, AlternateServer, XorMappedAddress};
 use jackfield_stun::{ErrorCode, Message};
 
-use super::request::{Ask, RETRY};
-use super::{Client, Due, Event, Failure, Output};
+use super::request::{Operation, RETRY};
+use super::{Client, Event, Failure, Output, Timer};
 use crate::Relayed;
 use crate::attribute::{Lifetime, XorRelayedAddress};
 
@@ -56,7 +56,7 @@ impl Client {
             State::Allocated(_) => {
                 self.forget_all();
                 self.state = State::Closing;
-                self.ask(now, Ask::Delete);
+                self.ask(now, Operation::Delete);
             }
             State::Connecting | State::Allocating => self.end(Event::Closed),
             State::Closing | State::Ended => {}
@@ -64,7 +64,7 @@ impl Client {
     }
 
     pub(super) fn allocate(&mut self, now: Instant) {
-        self.ask(now, Ask::Allocate);
+        self.ask(now, Operation::Allocate);
     }
 
     pub(super) fn allocation(&self) -> Option<Allocation> {
@@ -88,7 +88,7 @@ impl Client {
         });
         self.schedule_refresh(now, lifetime);
         if let Some(pause) = self.keepalive() {
-            self.timers.set(Due::Keepalive, now + pause);
+            self.timers.set(Timer::Keepalive, now + pause);
         }
         self.event(Event::Allocated {
             relayed,
@@ -99,7 +99,8 @@ impl Client {
 
     /// Takes a refusal of Allocate, or that nobody answered.
     pub(super) fn allocation_refused(&mut self, why: Failure) {
-        // The server still knows our address from an earlier life: another port of ours will do (RFC 8656 §7.4).
+        // The server still knows our address from an earlier life: another port of ours will do
+        // (RFC 8656 §7.4).
         if why == Failure::Refused(ErrorCode::ALLOCATION_MISMATCH)
             && self.reconnects < self.config.limits.reconnects
         {
@@ -138,7 +139,7 @@ impl Client {
     }
 
     pub(super) fn refresh(&mut self, now: Instant) {
-        self.ask(now, Ask::Refresh);
+        self.ask(now, Operation::Refresh);
     }
 
     /// Takes a success response to Refresh.
@@ -152,7 +153,7 @@ impl Client {
     pub(super) fn refresh_failed(&mut self, now: Instant, why: Failure) {
         let is_passing = why.is_passing();
         if is_passing {
-            self.timers.set(Due::Refresh, now + RETRY);
+            self.timers.set(Timer::Refresh, now + RETRY);
         } else {
             self.fail(why);
         }
@@ -163,18 +164,20 @@ impl Client {
         self.end(Event::Closed);
     }
 
-    /// Sets the next refresh well ahead of the allocation's end, so that one that is lost can be asked again.
+    /// Sets the next refresh well ahead of the allocation's end, so that one that is lost can be
+    /// asked again.
     fn schedule_refresh(&mut self, now: Instant, lifetime: Duration) {
         let State::Allocated(allocation) = &mut self.state else {
             return;
         };
         allocation.expires = now + lifetime;
-        self.timers.set(Due::Expiry, now + lifetime);
-        self.timers.set(Due::Refresh, now + ahead(lifetime));
+        self.timers.set(Timer::Expiry, now + lifetime);
+        self.timers.set(Timer::Refresh, now + ahead(lifetime));
     }
 }
 
-/// Returns when something that lasts for `lifetime` is refreshed: a minute ahead of its end, or at half of it.
+/// Returns when something that lasts for `lifetime` is refreshed: a minute ahead of its end, or at
+/// half of it.
 pub(super) fn ahead(lifetime: Duration) -> Duration {
     lifetime
         .saturating_sub(Duration::from_secs(60))
@@ -199,7 +202,8 @@ fn read_allocated(message: &Message<'_>) -> Option<(Relayed, SocketAddr, Duratio
     Some((relayed, mapped, read_lifetime(message)?))
 }
 
-/// Reads LIFETIME: at least a second, at most a day, so that no server makes us refresh all the time or never.
+/// Reads LIFETIME: at least a second, at most a day, so that no server makes us refresh all the
+/// time or never.
 fn read_lifetime(message: &Message<'_>) -> Option<Duration> {
     let Lifetime(seconds) = message.get().ok()??;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()).min(MAX_LIFETIME))

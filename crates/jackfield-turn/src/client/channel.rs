@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jackfield_stun::ErrorCode;
 
 use super::allocation::ahead;
-use super::request::{Ask, RETRY};
-use super::{Client, Due, Event, Failure, SendError};
+use super::request::{Operation, RETRY};
+use super::{Client, Event, Failure, SendError, Timer};
 use crate::ChannelNumber;
 
 /// Every channel that was asked for, by number and by peer.
@@ -18,7 +18,8 @@ use crate::ChannelNumber;
 pub(super) struct Channels {
     peers: BTreeMap<ChannelNumber, Channel>,
     numbers: BTreeMap<SocketAddr, ChannelNumber>,
-    /// The number that each peer got, also when the channel is given up: it gets the same again, and nobody else does.
+    /// The number that each peer got, also when the channel is given up: it gets the same again,
+    /// and nobody else does.
     assigned: BTreeMap<SocketAddr, ChannelNumber>,
     /// Peers for which the server had no channel.
     unavailable: BTreeSet<SocketAddr>,
@@ -39,7 +40,8 @@ impl Channels {
         (expires > now).then_some(number)
     }
 
-    /// Returns the peer of a channel. A number that is only asked for counts: its data may overtake the answer.
+    /// Returns the peer of a channel. A number that is only asked for counts: its data may overtake
+    /// the answer.
     pub(super) fn peer(&self, number: ChannelNumber) -> Option<SocketAddr> {
         self.peers.get(&number).map(|channel| channel.peer)
     }
@@ -86,9 +88,11 @@ impl Channels {
 }
 
 impl Client {
-    /// Asks the server for a channel to this peer, which permits the peer's address as well, and keeps both alive.
+    /// Asks the server for a channel to this peer, which permits the peer's address as well, and
+    /// keeps both alive.
     ///
-    /// [`Client::send`] does so by itself unless [`Config::channels`](super::Config::channels) says no.
+    /// [`Client::send`] does so by itself unless
+    /// [`ClientConfig::channels`](super::ClientConfig::channels) says no.
     ///
     /// # Errors
     /// When there is no allocation, none of this family, or no room for another peer.
@@ -99,7 +103,7 @@ impl Client {
             return Ok(());
         }
         match self.channels.add(peer) {
-            Some(number) => self.ask(now, Ask::Bind(number, peer)),
+            Some(number) => self.ask(now, Operation::Bind(number, peer)),
             None => self.permit(now, peer.ip())?,
         }
         Ok(())
@@ -115,7 +119,7 @@ impl Client {
 
     pub(super) fn refresh_channel(&mut self, now: Instant, number: ChannelNumber) {
         if let Some(peer) = self.channels.peer(number) {
-            self.ask(now, Ask::Bind(number, peer));
+            self.ask(now, Operation::Bind(number, peer));
         }
     }
 
@@ -127,7 +131,7 @@ impl Client {
         let is_news = channel.expires.is_none();
         channel.expires = Some(now + CHANNEL_LIFETIME);
         self.timers
-            .set(Due::Channel(number), now + ahead(CHANNEL_LIFETIME));
+            .set(Timer::Channel(number), now + ahead(CHANNEL_LIFETIME));
         if is_news {
             self.event(Event::ChannelBound { number, peer });
         }
@@ -147,10 +151,10 @@ impl Client {
         }
         let is_passing = matches!(why, Failure::TimedOut | Failure::Untrusted);
         if is_passing && self.channels.towards(peer, now).is_some() {
-            self.timers.set(Due::Channel(number), now + RETRY);
+            self.timers.set(Timer::Channel(number), now + RETRY);
             return;
         }
-        self.timers.cancel(&Due::Channel(number));
+        self.timers.cancel(&Timer::Channel(number));
         self.channels.remove(number);
         match why {
             Failure::Refused(code) if is_about_the_channel(code) => {
@@ -158,7 +162,7 @@ impl Client {
                 if self.permissions.allows(peer.ip(), now) {
                     self.send_waiting(now, peer.ip());
                 } else {
-                    self.ask(now, Ask::Permit(peer.ip()));
+                    self.ask(now, Operation::Permit(peer.ip()));
                 }
             }
             _ => self.permission_refused(now, peer.ip(), why),
@@ -166,7 +170,9 @@ impl Client {
     }
 
     pub(super) fn forget_channels(&mut self, peer: IpAddr) {
-        self.abandon(|ask| matches!(ask, Ask::Bind(_, bound) if bound.ip() == peer));
+        self.abandon(
+            |operation| matches!(operation, Operation::Bind(_, bound) if bound.ip() == peer),
+        );
         let of_peer = |channel: &&ChannelNumber| {
             self.channels
                 .peer(**channel)
@@ -180,7 +186,7 @@ impl Client {
             .copied()
             .collect();
         for number in numbers {
-            self.timers.cancel(&Due::Channel(number));
+            self.timers.cancel(&Timer::Channel(number));
             self.channels.remove(number);
         }
     }

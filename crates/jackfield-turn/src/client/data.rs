@@ -9,13 +9,14 @@ use std::time::Instant;
 use jackfield_stun::attribute::AttributeType;
 use jackfield_stun::{Class, Message, Method};
 
-use super::request::Ask;
+use super::request::Operation;
 use super::{Client, Failure};
 use crate::attribute::{Data, XorPeerAddress, kind, method};
 use crate::relay::padding;
 use crate::{ChannelNumber, Header};
 
-/// A packet for a peer on its way to the server: what the driver sends at once, as one message, before it asks for outputs.
+/// A packet for a peer on its way to the server: what the driver sends at once, as one message,
+/// before it asks for outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outgoing<'b> {
     /// A ChannelData header, or a Send indication up to its data.
@@ -50,7 +51,8 @@ pub enum SendError {
     /// The server does not let this peer in.
     #[error("the peer is not let in: {0}")]
     PeerRefused(Failure),
-    /// As many peers as allowed are kept already ([`Limits::peers`](super::Limits::peers)).
+    /// As many peers as allowed are kept already
+    /// ([`ClientLimits::peers`](super::ClientLimits::peers)).
     #[error("too many peers are kept already")]
     TooManyPeers,
     /// As much as allowed waits already for peers to be let in; sending later may succeed.
@@ -63,12 +65,12 @@ pub enum SendError {
 
 /// Packets that wait for the server to let their peers in, in order.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct SendQueue {
     packets: VecDeque<(SocketAddr, Vec<u8>)>,
     bytes: usize,
 }
 
-impl Waiting {
+impl SendQueue {
     /// Drops everything; returns how many packets.
     pub(super) fn clear(&mut self) -> u64 {
         self.bytes = 0;
@@ -98,7 +100,8 @@ impl Waiting {
 }
 
 impl Client {
-    /// Sends `payload` to `peer`: by channel, by Send indication, or, while the server has not let the peer in, later.
+    /// Sends `payload` to `peer`: by channel, by Send indication, or, while the server has not let
+    /// the peer in, later.
     ///
     /// `Ok(None)` says that it waits inside, and comes out of [`Client::poll_output`] in its time.
     ///
@@ -121,7 +124,7 @@ impl Client {
         match self.outgoing(now, peer, payload) {
             Some(outgoing) => {
                 self.last_sent = now;
-                self.stats.packets_to_peers += 1;
+                self.counters.packets_to_peers += 1;
                 Ok(Some(outgoing))
             }
             None => self.wait_for_peer(now, peer, payload).map(|()| None),
@@ -172,7 +175,7 @@ impl Client {
         if waiting.packets.len() >= limits.waiting_packets
             || waiting.bytes + payload.len() > limits.waiting_bytes
         {
-            self.stats.dropped_waiting += 1;
+            self.counters.dropped_waiting += 1;
             return Err(SendError::TooMuchWaiting);
         }
         waiting.bytes += payload.len();
@@ -181,20 +184,20 @@ impl Client {
     }
 
     fn is_being_asked_for(&self, peer: SocketAddr) -> bool {
-        self.channels.is_asked(peer) || self.requests.is_asking(Ask::Permit(peer.ip()))
+        self.channels.is_asked(peer) || self.requests.is_asking(Operation::Permit(peer.ip()))
     }
 
     /// Sends what waited for this address.
     pub(super) fn send_waiting(&mut self, now: Instant, peer: IpAddr) {
         for (to, payload) in self.waiting.take(peer) {
             let Some(outgoing) = self.outgoing(now, to, &payload) else {
-                self.stats.dropped_waiting += 1;
+                self.counters.dropped_waiting += 1;
                 continue;
             };
             let mut bytes = outgoing.header.as_bytes().to_vec();
             bytes.extend_from_slice(&payload);
             bytes.resize(bytes.len() + usize::from(outgoing.padding), 0);
-            self.stats.packets_to_peers += 1;
+            self.counters.packets_to_peers += 1;
             self.transmit(now, bytes);
         }
     }
@@ -213,15 +216,15 @@ impl Client {
             Some((ChannelNumber::new(u16::from_be_bytes([n0, n1]))?, data))
         });
         let Some((number, data)) = found else {
-            self.stats.malformed += 1;
+            self.counters.malformed += 1;
             return None;
         };
         let Some(peer) = self.channels.peer(number) else {
-            self.stats.dropped_unpermitted += 1;
+            self.counters.dropped_unpermitted += 1;
             return None;
         };
         let _ = now;
-        self.stats.packets_from_peers += 1;
+        self.counters.packets_from_peers += 1;
         Some(Received {
             peer,
             data,
@@ -232,14 +235,14 @@ impl Client {
     /// Takes a STUN message.
     pub(super) fn stun<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Option<Received<'b>> {
         let Ok(message) = Message::parse(bytes) else {
-            self.stats.malformed += 1;
+            self.counters.malformed += 1;
             return None;
         };
         match (message.class(), message.method()) {
             (Class::Success | Class::Error, _) => self.response(now, &message),
             (Class::Indication, method::DATA) => return self.data_indication(now, &message),
             (Class::Indication, Method::BINDING) => {} // a keepalive; it wants nothing
-            (Class::Request | Class::Indication, _) => self.stats.unexpected += 1,
+            (Class::Request | Class::Indication, _) => self.counters.unexpected += 1,
         }
         None
     }
@@ -249,15 +252,15 @@ impl Client {
         let data: Option<Data<'b>> = message.get().ok().flatten();
         let understood = message.unknown(KNOWN_IN_DATA).next().is_none();
         let (Some(XorPeerAddress(peer)), Some(Data(data)), true) = (peer, data, understood) else {
-            self.stats.malformed += 1;
+            self.counters.malformed += 1;
             return None;
         };
         // Indications are not signed; this keeps out what we did not ask for.
         if !self.permissions.allows(peer.ip(), now) {
-            self.stats.dropped_unpermitted += 1;
+            self.counters.dropped_unpermitted += 1;
             return None;
         }
-        self.stats.packets_from_peers += 1;
+        self.counters.packets_from_peers += 1;
         Some(Received {
             peer,
             data,

@@ -17,7 +17,8 @@ pub enum Failure {
     CredentialMissing,
     /// The server does not know our credential: wrong name or password, or its time is over.
     CredentialRefused,
-    /// The server can do better than MD5 by its nonce, and its offer is gone: someone on the path took it out.
+    /// The server can do better than MD5 by its nonce, and its offer is gone: someone on the path
+    /// took it out.
     Downgraded,
     /// The server offers only password algorithms that we do not know.
     UnknownAlgorithm,
@@ -91,7 +92,8 @@ impl Failure {
         }
     }
 
-    /// Returns whether a refresh that failed so is worth another try: the server had no chance to decide.
+    /// Returns whether a refresh that failed so is worth another try: the server had no chance to
+    /// decide.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Refused(code) => code.is_server_error(),
@@ -100,10 +102,11 @@ impl Failure {
         }
     }
 
-    /// Returns after which time another try may succeed; `None` if the same try will fail the same way.
+    /// Returns after which time another try may succeed; `None` if the same try will fail the same
+    /// way.
     ///
-    /// A server that is full is left alone for a minute, and one that has seen all our addresses before for two
-    /// ([RFC 8656 §7.4]).
+    /// A server that is full is left alone for a minute, and one that has seen all our addresses
+    /// before for two ([RFC 8656 §7.4]).
     ///
     /// [RFC 8656 §7.4]: https://www.rfc-editor.org/rfc/rfc8656#section-7.4
     pub fn retry_after(&self) -> Option<Duration> {

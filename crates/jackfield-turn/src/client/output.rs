@@ -8,23 +8,26 @@ use jackfield_sansio::Transmit;
 use super::Failure;
 use crate::{ChannelNumber, Relayed};
 
-/// What a client wants done; take them with [`Client::poll_output`](super::Client::poll_output) until [`Output::Wait`].
+/// What a client wants done; take them with [`Client::poll_output`](super::Client::poll_output)
+/// until [`Output::Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send these bytes to the server: one datagram, or one message of a stream.
     Transmit(Transmit),
-    /// Close the connection, open another one from another local port to `server` over the same transport, and answer with
-    /// [`Client::handle_connected`](super::Client::handle_connected), or
+    /// Close the connection, open another one from another local port to `server` over the same
+    /// transport, and answer with [`Client::handle_connected`](super::Client::handle_connected), or
     /// [`Client::handle_closed`](super::Client::handle_closed) if that fails.
     Connect {
         /// Where to: another server (300), or the same one (437).
         server: SocketAddr,
-        /// What name its certificate has to be for, if not the first one's (ALTERNATE-DOMAIN). As the server wrote it.
+        /// What name its certificate has to be for, if not the first one's (ALTERNATE-DOMAIN). As
+        /// the server wrote it.
         domain: Option<String>,
     },
     /// Something the owner of the allocation wants to know.
     Event(Event),
-    /// Nothing more to do before this instant, or before the next input: always the last output of a drain.
+    /// Nothing more to do before this instant, or before the next input: always the last output of
+    /// a drain.
     ///
     /// Call [`Client::handle_timeout`](super::Client::handle_timeout) when the instant has come.
     Wait(Option<Instant>),

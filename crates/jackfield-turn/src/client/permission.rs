@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::allocation::ahead;
-use super::request::{Ask, RETRY};
-use super::{Client, Due, Event, Failure, SendError};
+use super::request::{Operation, RETRY};
+use super::{Client, Event, Failure, SendError, Timer};
 
 /// Every peer address that was asked for.
 #[derive(Debug, Default)]
@@ -52,8 +52,8 @@ impl Permissions {
 }
 
 impl Client {
-    /// Asks the server to let packets of this address through, and keeps asking ahead of time; a second call after
-    /// [`Event::PeerRefused`] tries again.
+    /// Asks the server to let packets of this address through, and keeps asking ahead of time; a
+    /// second call after [`Event::PeerRefused`] tries again.
     ///
     /// # Errors
     /// When there is no allocation, none of this family, or no room for another peer.
@@ -64,18 +64,19 @@ impl Client {
         }
         if !self.permissions.allows(peer, now) {
             self.note_asked(peer)?;
-            self.ask(now, Ask::Permit(peer));
+            self.ask(now, Operation::Permit(peer));
         }
         Ok(())
     }
 
-    /// Stops keeping permission and channels of this address alive; data from there is dropped from here on.
+    /// Stops keeping permission and channels of this address alive; data from there is dropped from
+    /// here on.
     pub fn forget(&mut self, peer: IpAddr) {
         self.permissions.0.remove(&peer);
-        self.timers.cancel(&Due::Permission(peer));
-        self.abandon(|ask| ask == Ask::Permit(peer));
+        self.timers.cancel(&Timer::Permission(peer));
+        self.abandon(|operation| operation == Operation::Permit(peer));
         self.forget_channels(peer);
-        self.stats.dropped_waiting += self.waiting.discard(peer);
+        self.counters.dropped_waiting += self.waiting.discard(peer);
     }
 
     /// Returns whether packets to and from this address pass.
@@ -122,7 +123,7 @@ impl Client {
 
     pub(super) fn refresh_permission(&mut self, now: Instant, peer: IpAddr) {
         if self.permissions.0.contains_key(&peer) {
-            self.ask(now, Ask::Permit(peer));
+            self.ask(now, Operation::Permit(peer));
         }
     }
 
@@ -134,7 +135,7 @@ impl Client {
         }
         let is_news = self.permissions.grant(peer, now);
         self.timers
-            .set(Due::Permission(peer), now + ahead(PERMISSION_LIFETIME));
+            .set(Timer::Permission(peer), now + ahead(PERMISSION_LIFETIME));
         if is_news {
             self.event(Event::Permitted(peer));
         }
@@ -148,13 +149,13 @@ impl Client {
         }
         let is_passing = why.is_passing();
         if is_passing && self.permissions.allows(peer, now) {
-            self.timers.set(Due::Permission(peer), now + RETRY);
+            self.timers.set(Timer::Permission(peer), now + RETRY);
             return;
         }
-        self.timers.cancel(&Due::Permission(peer));
+        self.timers.cancel(&Timer::Permission(peer));
         self.forget_channels(peer);
         self.permissions.0.insert(peer, Permission::Refused(why));
-        self.stats.dropped_waiting += self.waiting.discard(peer);
+        self.counters.dropped_waiting += self.waiting.discard(peer);
         self.event(Event::PeerRefused { peer, why });
     }
 }

@@ -1,4 +1,5 @@
-//! Requests on their way: sent again over datagrams, signed once the server has asked for it, answered once.
+//! Requests on their way: sent again over datagrams, signed once the server has asked for it,
+//! answered once.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +11,7 @@ use jackfield_stun::transaction::{self, Retransmission, Transaction};
 use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
 
 use super::credential::{Challenge, Signer};
-use super::{Client, Due, Failure, Output};
+use super::{Client, Failure, Output, Timer};
 use crate::ChannelNumber;
 use crate::attribute::{
     Lifetime, RequestedAddressFamily, RequestedTransport, XorPeerAddress, kind, method,
@@ -18,7 +19,7 @@ use crate::attribute::{
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum Operation {
     Allocate,
     Refresh,
     /// A Refresh with a lifetime of zero.
@@ -35,7 +36,7 @@ pub(super) struct Requests(BTreeMap<TransactionId, Request>);
 #[derive(Debug)]
 struct Request {
     transaction: Transaction,
-    ask: Ask,
+    operation: Operation,
     bytes: Vec<u8>,
     /// What its answer has to be signed with; `None` if it was not signed itself.
     signer: Option<Signer>,
@@ -46,8 +47,10 @@ struct Request {
 }
 
 impl Requests {
-    pub(super) fn is_asking(&self, ask: Ask) -> bool {
-        self.0.values().any(|request| request.ask == ask)
+    pub(super) fn is_asking(&self, operation: Operation) -> bool {
+        self.0
+            .values()
+            .any(|request| request.operation == operation)
     }
 
     #[cfg(any(test, feature = "internals"))]
@@ -56,7 +59,7 @@ impl Requests {
     }
 }
 
-impl Ask {
+impl Operation {
     fn method(self) -> Method {
         match self {
             Self::Allocate => method::ALLOCATE,
@@ -69,39 +72,39 @@ impl Ask {
 
 impl Client {
     /// Asks the server for something, unless the same is being asked.
-    pub(super) fn ask(&mut self, now: Instant, ask: Ask) {
-        if !self.requests.is_asking(ask) {
-            self.start_request(now, ask, 0);
+    pub(super) fn ask(&mut self, now: Instant, operation: Operation) {
+        if !self.requests.is_asking(operation) {
+            self.start_request(now, operation, 0);
         }
     }
 
-    fn start_request(&mut self, now: Instant, ask: Ask, challenged: u32) {
+    fn start_request(&mut self, now: Instant, operation: Operation, challenged: u32) {
         let id = self.new_transaction();
-        let (bytes, signer) = self.write(ask, id);
+        let (bytes, signer) = self.write(operation, id);
         let retransmission = Retransmission {
             reliable: self.path.transport.is_stream(),
             ..self.config.retransmission
         };
         let request = Request {
             transaction: Transaction::new(now, id, retransmission),
-            ask,
+            operation,
             bytes,
             signer,
             challenged,
             met_untrusted: false,
         };
-        self.stats.requests += 1;
+        self.counters.requests += 1;
         self.requests.0.insert(id, request);
         self.drain_request(now, id);
     }
 
     /// Waits no longer for answers to what `is_of` names, and asks it no more.
-    pub(super) fn abandon(&mut self, is_of: impl Fn(Ask) -> bool) {
+    pub(super) fn abandon(&mut self, is_of: impl Fn(Operation) -> bool) {
         let timers = &mut self.timers;
         self.requests.0.retain(|id, request| {
-            let stays = !is_of(request.ask);
+            let stays = !is_of(request.operation);
             if !stays {
-                timers.cancel(&Due::Request(*id));
+                timers.cancel(&Timer::Request(*id));
             }
             stays
         });
@@ -121,13 +124,13 @@ impl Client {
             match request.transaction.poll_output() {
                 transaction::Output::Transmit => {
                     let bytes = request.bytes.clone();
-                    self.stats.transmissions += 1;
+                    self.counters.transmissions += 1;
                     self.transmit(now, bytes);
                 }
                 transaction::Output::TimedOut => self.give_up(now, id),
                 transaction::Output::Wait(until) => {
                     if let Some(until) = until {
-                        self.timers.set(Due::Request(id), until);
+                        self.timers.set(Timer::Request(id), until);
                     }
                     return;
                 }
@@ -139,23 +142,24 @@ impl Client {
         let Some(request) = self.requests.0.remove(&id) else {
             return;
         };
-        self.timers.cancel(&Due::Request(id));
+        self.timers.cancel(&Timer::Request(id));
         let why = if request.met_untrusted {
             Failure::Untrusted
         } else {
             Failure::TimedOut
         };
-        self.refused(now, request.ask, why);
+        self.refused(now, request.operation, why);
     }
 
     /// Takes a response: finds its request, checks who sent it, and hands it to whoever asked.
     pub(super) fn response(&mut self, now: Instant, message: &Message<'_>) {
         let id = message.transaction();
         let answered = self.requests.0.get(&id).is_some_and(|request| {
-            request.transaction.is_answered_by(message) && request.ask.method() == message.method()
+            request.transaction.is_answered_by(message)
+                && request.operation.method() == message.method()
         });
         if !answered {
-            self.stats.unexpected += 1;
+            self.counters.unexpected += 1;
             return;
         }
         let code = error_code(message);
@@ -166,30 +170,31 @@ impl Client {
         let Some(request) = self.requests.0.remove(&id) else {
             return;
         };
-        self.timers.cancel(&Due::Request(id));
+        self.timers.cancel(&Timer::Request(id));
         match code {
             //= https://www.rfc-editor.org/rfc/rfc8489#section-6.3.4
             //# If the error response contains unknown comprehension-required
             //# attributes, or if the error response does not contain an ERROR-CODE
             //# attribute, then the transaction is simply considered to have failed.
             _ if message.unknown(KNOWN).next().is_some() => {
-                self.refused(now, request.ask, Failure::Malformed);
+                self.refused(now, request.operation, Failure::Malformed);
             }
-            Ok(None) => self.succeeded(now, request.ask, message),
+            Ok(None) => self.succeeded(now, request.operation, message),
             Ok(Some(ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE)) => {
                 self.challenged(now, &request, message);
             }
-            Ok(Some(ErrorCode::TRY_ALTERNATE)) if request.ask == Ask::Allocate => {
+            Ok(Some(ErrorCode::TRY_ALTERNATE)) if request.operation == Operation::Allocate => {
                 self.redirected(message);
             }
-            Ok(Some(code)) => self.refused(now, request.ask, Failure::Refused(code)),
-            Err(failure) => self.refused(now, request.ask, failure),
+            Ok(Some(code)) => self.refused(now, request.operation, Failure::Refused(code)),
+            Err(failure) => self.refused(now, request.operation, failure),
         }
     }
 
-    /// Notes a response that cannot be believed: it is as good as not received, unless no other can come.
+    /// Notes a response that cannot be believed: it is as good as not received, unless no other can
+    /// come.
     fn distrust(&mut self, now: Instant, id: TransactionId) {
-        self.stats.untrusted += 1;
+        self.counters.untrusted += 1;
         let Some(request) = self.requests.0.get_mut(&id) else {
             return;
         };
@@ -205,8 +210,9 @@ impl Client {
 
     /// Returns whether a response may be believed ([RFC 8489 §9.2.5]).
     ///
-    /// A challenge needs no signature. Everything else has the one that its request has; before the server has asked for
-    /// one, a response is believed without, unless it is of a kind that an attacker would send to make us give up.
+    /// A challenge needs no signature. Everything else has the one that its request has; before the
+    /// server has asked for one, a response is believed without, unless it is of a kind that an
+    /// attacker would send to make us give up.
     ///
     /// [RFC 8489 §9.2.5]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
     fn is_trusted(&self, message: &Message<'_>, code: Result<Option<ErrorCode>, Failure>) -> bool {
@@ -236,9 +242,9 @@ impl Client {
         match self.read_challenge(request, message) {
             Ok(challenge) => {
                 self.challenge = Some(challenge);
-                self.start_request(now, request.ask, request.challenged + 1);
+                self.start_request(now, request.operation, request.challenged + 1);
             }
-            Err(failure) => self.refused(now, request.ask, failure),
+            Err(failure) => self.refused(now, request.operation, failure),
         }
     }
 
@@ -268,23 +274,23 @@ impl Client {
     }
 
     /// Does what a success means.
-    fn succeeded(&mut self, now: Instant, ask: Ask, message: &Message<'_>) {
-        match ask {
-            Ask::Allocate => self.allocated(now, message),
-            Ask::Refresh => self.refreshed(now, message),
-            Ask::Delete => self.deleted(),
-            Ask::Permit(peer) => self.permitted(now, peer),
-            Ask::Bind(number, peer) => self.bound(now, number, peer),
+    fn succeeded(&mut self, now: Instant, operation: Operation, message: &Message<'_>) {
+        match operation {
+            Operation::Allocate => self.allocated(now, message),
+            Operation::Refresh => self.refreshed(now, message),
+            Operation::Delete => self.deleted(),
+            Operation::Permit(peer) => self.permitted(now, peer),
+            Operation::Bind(number, peer) => self.bound(now, number, peer),
         }
     }
 
     /// Does what a refusal, or no answer, means.
-    fn refused(&mut self, now: Instant, ask: Ask, why: Failure) {
-        tracing::debug!(path = %self.path, ?ask, ?why, "Request failed");
-        match (ask, why) {
-            (Ask::Allocate, _) => self.allocation_refused(why),
+    fn refused(&mut self, now: Instant, operation: Operation, why: Failure) {
+        tracing::debug!(path = %self.path, ?operation, ?why, "Request failed");
+        match (operation, why) {
+            (Operation::Allocate, _) => self.allocation_refused(why),
             // Whatever else it says, the server has ended it, or keeps no allocation of ours.
-            (Ask::Delete, _) => self.deleted(),
+            (Operation::Delete, _) => self.deleted(),
             //= https://www.rfc-editor.org/rfc/rfc8656#section-5
             //# A client
             //# receiving a 437 error response to a request other than Allocate MUST
@@ -292,9 +298,9 @@ impl Client {
             (_, Failure::Refused(ErrorCode::ALLOCATION_MISMATCH)) => {
                 self.fail(Failure::AllocationLost);
             }
-            (Ask::Refresh, _) => self.refresh_failed(now, why),
-            (Ask::Permit(peer), _) => self.permission_refused(now, peer, why),
-            (Ask::Bind(number, peer), _) => self.channel_refused(now, number, peer, why),
+            (Operation::Refresh, _) => self.refresh_failed(now, why),
+            (Operation::Permit(peer), _) => self.permission_refused(now, peer, why),
+            (Operation::Bind(number, peer), _) => self.channel_refused(now, number, peer, why),
         }
     }
 
@@ -306,10 +312,10 @@ impl Client {
             .push_back(Output::Transmit(Transmit { path, bytes }));
     }
 
-    fn write(&self, ask: Ask, id: TransactionId) -> (Vec<u8>, Option<Signer>) {
+    fn write(&self, operation: Operation, id: TransactionId) -> (Vec<u8>, Option<Signer>) {
         let mut bytes = Vec::with_capacity(160);
-        let mut writer = MessageWriter::new(&mut bytes, Class::Request, ask.method(), id);
-        self.write_attributes(ask, &mut writer);
+        let mut writer = MessageWriter::new(&mut bytes, Class::Request, operation.method(), id);
+        self.write_attributes(operation, &mut writer);
         if let Some(software) = &self.config.software {
             writer.attribute(&Software(software));
         }
@@ -322,19 +328,19 @@ impl Client {
         (bytes, signed.map(|(challenge, _)| challenge.signer()))
     }
 
-    fn write_attributes(&self, ask: Ask, writer: &mut MessageWriter<'_>) {
-        match ask {
-            Ask::Allocate => {
+    fn write_attributes(&self, operation: Operation, writer: &mut MessageWriter<'_>) {
+        match operation {
+            Operation::Allocate => {
                 writer.attribute(&RequestedTransport(UDP));
                 if let Some(family) = self.config.family {
                     writer.attribute(&RequestedAddressFamily(family));
                 }
                 self.write_lifetime(writer);
             }
-            Ask::Refresh => self.write_lifetime(writer),
-            Ask::Delete => writer.attribute(&Lifetime(0)),
-            Ask::Permit(peer) => writer.attribute(&XorPeerAddress(SocketAddr::new(peer, 0))),
-            Ask::Bind(number, peer) => {
+            Operation::Refresh => self.write_lifetime(writer),
+            Operation::Delete => writer.attribute(&Lifetime(0)),
+            Operation::Permit(peer) => writer.attribute(&XorPeerAddress(SocketAddr::new(peer, 0))),
+            Operation::Bind(number, peer) => {
                 writer.attribute(&number);
                 writer.attribute(&XorPeerAddress(peer));
             }
@@ -379,7 +385,8 @@ const KNOWN: &[AttributeType] = &[
     kind::RESERVATION_TOKEN,
 ];
 
-/// How often one request answers a challenge: a stranger's, and stale nonces while it is on its way.
+/// How often one request answers a challenge: a stranger's, and stale nonces while it is on its
+/// way.
 const MAX_CHALLENGES: u32 = 4;
 
 /// The number of UDP in the registry of protocols, the only transport of relays that RFC 8656 has.

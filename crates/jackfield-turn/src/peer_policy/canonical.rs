@@ -2,10 +2,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Returns the IPv4 addresses that a packet to `ip` may end at, by any of the known transition schemes.
+/// Returns the IPv4 addresses that a packet to `ip` may end at, by any of the known transition
+/// schemes.
 ///
-/// These are IPv4-mapped, IPv4-compatible and IPv4-translated addresses, 6to4, Teredo (server and client), both NAT64
-/// prefixes (the local one with each prefix length that fits) and ISATAP interface identifiers under any prefix.
+/// These are IPv4-mapped, IPv4-compatible and IPv4-translated addresses, 6to4, Teredo (server and
+/// client), both NAT64 prefixes (the local one with each prefix length that fits) and ISATAP
+/// interface identifiers under any prefix.
 pub(super) fn embedded_ipv4(ip: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = ip.segments();
     let last = join(g, h);
@@ -15,7 +17,8 @@ pub(super) fn embedded_ipv4(ip: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
         }
         [0x64, 0xff9b, 0, 0, 0, 0] => [Some(last), None, None, None],
         [0x64, 0xff9b, 1, ..] => {
-            // RFC 6052 §2.2 puts the address around bits 64 to 71; the prefix may be /48, /56, /64 or /96.
+            // RFC 6052 §2.2 puts the address around bits 64 to 71; the prefix may be /48, /56, /64
+            // or /96.
             let octets = ip.octets();
             [
                 pick(&octets, [6, 7, 9, 10]),

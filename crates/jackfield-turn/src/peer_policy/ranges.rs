@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use crate::Cidr;
 use crate::cidr::number;
 
-/// A set of addresses as sorted, disjoint ranges of integers, so that a packet costs a binary search.
+/// A set of addresses as sorted, disjoint ranges of integers, so that a packet costs a binary
+/// search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ranges {
     v4: Vec<(u128, u128)>,

@@ -1,4 +1,5 @@
-//! The ranges that are not the public internet (IANA's special-purpose registries, RFC 6890, and multicast).
+//! The ranges that are not the public internet (IANA's special-purpose registries, RFC 6890, and
+//! multicast).
 
 use crate::Cidr;
 

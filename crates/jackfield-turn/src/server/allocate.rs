@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jackfield_stun::attribute::{ErrorCodeAttribute, XorMappedAddress};
 use jackfield_stun::{DecodeError, ErrorCode};
 
-use super::answer::Asked;
-use super::pending::{Pending, PortWish};
+use super::answer::ResponseContext;
+use super::pending::{PendingAllocation, PortChoice};
 use super::{Request, Server, plain};
 use crate::allocation::{Allocation, Relays};
 use crate::attribute::{
@@ -17,16 +17,16 @@ use crate::attribute::{
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorRelayedAddress,
 };
 use crate::registry::QuotaError;
-use crate::{DefaultFamily, DropReason, Limits, credential};
+use crate::{DefaultFamily, DropReason, ServerLimits, credential};
 
 /// What an Allocate request wants, when it makes sense.
-struct Wish {
+struct AllocateParameters {
     families: Vec<AddressFamily>,
-    port: WishedPort,
+    port: RequestedPort,
     lifetime: Duration,
 }
 
-enum WishedPort {
+enum RequestedPort {
     Any,
     Even(EvenPort),
     Token([u8; 8]),
@@ -34,35 +34,35 @@ enum WishedPort {
 
 impl Server {
     pub(super) fn allocate(&mut self, request: &Request<'_, '_>) -> Result<(), DropReason> {
-        let asked = &request.asked;
-        if self.pending.has_path(&asked.path) {
+        let context = &request.context;
+        if self.pending.has_path(&context.path) {
             return Err(DropReason::InProgress);
         }
-        if let Some(existing) = self.allocations.by_path(&asked.path) {
-            let repeated = existing.transaction == asked.transaction
-                && *existing.username == *asked.username();
+        if let Some(existing) = self.allocations.by_path(&context.path) {
+            let repeated = existing.transaction == context.transaction
+                && *existing.username == *context.username();
             if !repeated {
-                return self.refuse(asked, ErrorCode::ALLOCATION_MISMATCH);
+                return self.refuse(context, ErrorCode::ALLOCATION_MISMATCH);
             }
             return self.repeat_allocated(request);
         }
         match self.wish(request) {
             Ok(wish) => self.start_allocate(request, wish),
-            Err(code) => self.refuse(asked, code),
+            Err(code) => self.refuse(context, code),
         }
     }
 
     /// Answers a repeated request as the first time: clients repeat what they think lost.
     fn repeat_allocated(&mut self, request: &Request<'_, '_>) -> Result<(), DropReason> {
-        let Some(existing) = self.allocations.by_path(&request.asked.path) else {
+        let Some(existing) = self.allocations.by_path(&request.context.path) else {
             return Ok(());
         };
         let (relays, reservation) = (existing.relays, existing.reservation);
-        self.answer_allocated(&request.asked, request.now, relays, reservation, None)
+        self.answer_allocated(&request.context, request.now, relays, reservation, None)
     }
 
     /// Reads and checks what is wanted, in the order of RFC 8656 §7.2.
-    fn wish(&self, request: &Request<'_, '_>) -> Result<Wish, ErrorCode> {
+    fn wish(&self, request: &Request<'_, '_>) -> Result<AllocateParameters, ErrorCode> {
         let message = request.message;
         let transport: RequestedTransport = message
             .get()
@@ -73,7 +73,8 @@ impl Server {
         }
         let token: Option<ReservationToken> = message.get().or(Err(ErrorCode::BAD_REQUEST))?;
         let even_port: Option<EvenPort> = message.get().or(Err(ErrorCode::BAD_REQUEST))?;
-        // A family that is neither IPv4 nor IPv6 is not supported; anything else wrong about it is a bad request.
+        // A family that is neither IPv4 nor IPv6 is not supported; anything else wrong about it is
+        // a bad request.
         let requested: Option<RequestedAddressFamily> = message.get().map_err(family_error)?;
         let additional: Option<AdditionalAddressFamily> =
             message.get().or(Err(ErrorCode::BAD_REQUEST))?;
@@ -88,12 +89,12 @@ impl Server {
         }
         let lifetime: Option<Lifetime> = message.get().or(Err(ErrorCode::BAD_REQUEST))?;
         let port = match (token, even_port) {
-            (Some(ReservationToken(token)), _) => WishedPort::Token(token),
-            (None, Some(even)) => WishedPort::Even(even),
-            (None, None) => WishedPort::Any,
+            (Some(ReservationToken(token)), _) => RequestedPort::Token(token),
+            (None, Some(even)) => RequestedPort::Even(even),
+            (None, None) => RequestedPort::Any,
         };
-        Ok(Wish {
-            families: self.families(&request.asked, requested, additional)?,
+        Ok(AllocateParameters {
+            families: self.families(&request.context, requested, additional)?,
             port,
             lifetime: granted(lifetime, &self.config.limits),
         })
@@ -102,19 +103,19 @@ impl Server {
     /// Returns the families to bind, first the one that must not fail when alone.
     fn families(
         &self,
-        asked: &Asked,
+        context: &ResponseContext,
         requested: Option<RequestedAddressFamily>,
         additional: Option<AdditionalAddressFamily>,
     ) -> Result<Vec<AddressFamily>, ErrorCode> {
         if additional.is_some() {
             return Ok(vec![AddressFamily::V4, AddressFamily::V6]);
         }
-        let can = |family| self.relay_addresses.choose(family, asked.path).is_some();
+        let can = |family| self.relay_addresses.choose(family, context.path).is_some();
         let family = match (requested, self.config.default_family) {
             (Some(RequestedAddressFamily(family)), _) => family,
             (None, DefaultFamily::Ipv4) => AddressFamily::V4,
             (None, DefaultFamily::Client) => {
-                let came_by = AddressFamily::of(plain(asked.path.local).ip());
+                let came_by = AddressFamily::of(plain(context.path.local).ip());
                 if can(came_by) {
                     came_by
                 } else {
@@ -130,28 +131,34 @@ impl Server {
     }
 
     /// Counts the allocation in and asks for its first socket.
-    fn start_allocate(&mut self, request: &Request<'_, '_>, wish: Wish) -> Result<(), DropReason> {
-        let asked = &request.asked;
-        let user = credential::quota_key(asked.username());
+    fn start_allocate(
+        &mut self,
+        request: &Request<'_, '_>,
+        wish: AllocateParameters,
+    ) -> Result<(), DropReason> {
+        let context = &request.context;
+        let user = credential::quota_key(context.username());
         match self.registry.admit(user, &self.config.limits) {
             Ok(()) => {}
             Err(QuotaError::User) => {
-                return self.refuse(asked, ErrorCode::ALLOCATION_QUOTA_REACHED);
+                return self.refuse(context, ErrorCode::ALLOCATION_QUOTA_REACHED);
             }
-            Err(QuotaError::Total) => return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY),
+            Err(QuotaError::Total) => {
+                return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
+            }
         }
         let port = self.redeem(request, wish.port);
         let (Some(port), Some(id)) = (port, self.allocations.reserve_id()) else {
             self.registry.dismiss(user);
-            return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY);
+            return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
         };
         let families = match port {
-            PortWish::Reserved(address) => vec![AddressFamily::of(address.ip())],
-            PortWish::Any | PortWish::Even { .. } => wish.families,
+            PortChoice::Reserved(address) => vec![AddressFamily::of(address.ip())],
+            PortChoice::Any | PortChoice::Even { .. } => wish.families,
         };
-        let pending = Pending {
+        let pending = PendingAllocation {
             id,
-            asked: asked.clone(),
+            context: context.clone(),
             lifetime: wish.lifetime,
             is_dual: families.len() > 1,
             families,
@@ -169,21 +176,23 @@ impl Server {
     }
 
     /// Turns a token into the port kept under it; `None` if nothing is.
-    fn redeem(&self, request: &Request<'_, '_>, port: WishedPort) -> Option<PortWish> {
+    fn redeem(&self, request: &Request<'_, '_>, port: RequestedPort) -> Option<PortChoice> {
         match port {
-            WishedPort::Any => Some(PortWish::Any),
-            WishedPort::Even(EvenPort { reserve_next }) => Some(PortWish::Even { reserve_next }),
-            WishedPort::Token(token) => self
+            RequestedPort::Any => Some(PortChoice::Any),
+            RequestedPort::Even(EvenPort { reserve_next }) => {
+                Some(PortChoice::Even { reserve_next })
+            }
+            RequestedPort::Token(token) => self
                 .registry
-                .redeem(token, request.asked.username(), request.now)
-                .map(PortWish::Reserved),
+                .redeem(token, request.context.username(), request.now)
+                .map(PortChoice::Reserved),
         }
     }
 
     /// Tells the client what it got.
     pub(super) fn answer_allocated(
         &mut self,
-        asked: &Asked,
+        context: &ResponseContext,
         now: Instant,
         relays: Relays,
         reservation: Option<[u8; 8]>,
@@ -193,7 +202,7 @@ impl Server {
         let lifetime = expires.map_or(Duration::ZERO, |expires| {
             expires.saturating_duration_since(now)
         });
-        self.succeed(asked, |writer| {
+        self.succeed(context, |writer| {
             for relay in relays.iter() {
                 writer.attribute(&XorRelayedAddress(relay.advertised));
             }
@@ -204,7 +213,7 @@ impl Server {
             if let Some(failure) = failure {
                 writer.attribute(&failure);
             }
-            writer.attribute(&XorMappedAddress(plain(asked.path.remote)));
+            writer.attribute(&XorMappedAddress(plain(context.path.remote)));
         })
     }
 
@@ -212,26 +221,26 @@ impl Server {
     pub(super) fn finish_allocate(
         &mut self,
         now: Instant,
-        pending: Pending,
+        pending: PendingAllocation,
         reservation: Option<[u8; 8]>,
     ) -> Result<(), DropReason> {
-        let Pending {
+        let PendingAllocation {
             id,
-            asked,
+            context,
             mut relays,
             ..
         } = pending;
         // Two sockets may have been bound at different times; both live from here on.
         relays.expire_at(now + pending.lifetime);
-        let username = match asked.user() {
+        let username = match context.user() {
             Some(user) => user.username.clone(),
             None => "".into(),
         };
         let allocation = Allocation {
             id,
-            path: asked.path,
+            path: context.path,
             username: username.clone(),
-            transaction: asked.transaction,
+            transaction: context.transaction,
             reservation,
             relays,
             permissions: Default::default(),
@@ -243,13 +252,13 @@ impl Server {
         };
         self.allocations.insert(Box::new(allocation));
         self.schedule(id);
-        self.stats.allocated += 1;
-        self.stats.allocations = self.allocations.len();
-        tracing::debug!(%id, path = %asked.path, "Created allocation");
+        self.counters.allocated += 1;
+        self.counters.allocations = self.allocations.len();
+        tracing::debug!(%id, path = %context.path, "Created allocation");
         self.outputs
             .push_back(crate::Output::Event(crate::Event::Allocated {
                 id,
-                path: asked.path,
+                path: context.path,
                 username,
                 relayed: relays.advertised(),
                 lifetime: pending.lifetime,
@@ -258,12 +267,12 @@ impl Server {
             family,
             error: ErrorCodeAttribute::from(code),
         });
-        self.answer_allocated(&asked, now, relays, reservation, failure)
+        self.answer_allocated(&context, now, relays, reservation, failure)
     }
 }
 
 /// Returns the lifetime granted to a wish other than zero: between the default and the maximum.
-pub(super) fn granted(wish: Option<Lifetime>, limits: &Limits) -> Duration {
+pub(super) fn granted(wish: Option<Lifetime>, limits: &ServerLimits) -> Duration {
     let wish = wish.map_or(Duration::ZERO, |Lifetime(seconds)| {
         Duration::from_secs(seconds.into())
     });

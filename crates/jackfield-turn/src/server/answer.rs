@@ -12,7 +12,7 @@ use crate::{DropReason, Output};
 
 /// What an answer needs to know of its request, which may be gone by then.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(super) struct ResponseContext {
     pub(super) path: FiveTuple,
     pub(super) method: Method,
     pub(super) transaction: TransactionId,
@@ -22,7 +22,7 @@ pub(super) struct Asked {
     user: Option<Authenticated>,
 }
 
-impl Asked {
+impl ResponseContext {
     pub(super) fn new(path: FiveTuple, request: &Message<'_>) -> Self {
         Self {
             path,
@@ -53,34 +53,38 @@ impl Server {
     /// Answers with success and what `fill` writes.
     pub(super) fn succeed(
         &mut self,
-        asked: &Asked,
+        context: &ResponseContext,
         fill: impl FnOnce(&mut MessageWriter<'_>),
     ) -> Result<(), DropReason> {
-        self.answer(asked, Class::Success, fill)?;
-        self.stats.successes += 1;
+        self.answer(context, Class::Success, fill)?;
+        self.counters.successes += 1;
         Ok(())
     }
 
     /// Answers with an error code.
-    pub(super) fn refuse(&mut self, asked: &Asked, code: ErrorCode) -> Result<(), DropReason> {
-        self.answer(asked, Class::Error, |writer| {
+    pub(super) fn refuse(
+        &mut self,
+        context: &ResponseContext,
+        code: ErrorCode,
+    ) -> Result<(), DropReason> {
+        self.answer(context, Class::Error, |writer| {
             writer.attribute(&ErrorCodeAttribute::from(code));
         })?;
-        self.count_refusal(asked, code);
+        self.count_refusal(context, code);
         Ok(())
     }
 
     /// Answers with 420 and the attributes that are not understood.
     pub(super) fn refuse_unknown(
         &mut self,
-        asked: &Asked,
+        context: &ResponseContext,
         unknown: Vec<AttributeType>,
     ) -> Result<(), DropReason> {
-        self.answer(asked, Class::Error, |writer| {
+        self.answer(context, Class::Error, |writer| {
             writer.attribute(&ErrorCodeAttribute::from(ErrorCode::UNKNOWN_ATTRIBUTE));
             writer.attribute(&UnknownAttributes::new(unknown));
         })?;
-        self.count_refusal(asked, ErrorCode::UNKNOWN_ATTRIBUTE);
+        self.count_refusal(context, ErrorCode::UNKNOWN_ATTRIBUTE);
         Ok(())
     }
 
@@ -88,14 +92,14 @@ impl Server {
     pub(super) fn refuse_stranger(
         &mut self,
         now: Instant,
-        asked: &Asked,
+        context: &ResponseContext,
         code: ErrorCode,
     ) -> Result<(), DropReason> {
-        self.limit_strangers(now, asked)?;
-        self.answer(asked, Class::Error, |writer| {
+        self.limit_strangers(now, context)?;
+        self.answer(context, Class::Error, |writer| {
             writer.attribute(&ErrorCodeAttribute::without_reason(code));
         })?;
-        self.count_refusal(asked, code);
+        self.count_refusal(context, code);
         Ok(())
     }
 
@@ -103,23 +107,27 @@ impl Server {
     pub(super) fn challenge(
         &mut self,
         now: Instant,
-        asked: &Asked,
+        context: &ResponseContext,
         code: ErrorCode,
     ) -> Result<(), DropReason> {
-        self.limit_strangers(now, asked)?;
+        self.limit_strangers(now, context)?;
         let mut bytes = Vec::with_capacity(160);
-        let mut writer =
-            MessageWriter::new(&mut bytes, Class::Error, asked.method, asked.transaction);
+        let mut writer = MessageWriter::new(
+            &mut bytes,
+            Class::Error,
+            context.method,
+            context.transaction,
+        );
         writer.attribute(&ErrorCodeAttribute::without_reason(code));
-        let client = plain(asked.path.remote);
+        let client = plain(context.path.remote);
         self.authenticator
             .challenge(&mut writer, client, self.epoch.unix(now));
-        if asked.has_fingerprint {
+        if context.has_fingerprint {
             writer.fingerprint();
         }
         writer.finish().map_err(|_| DropReason::ResponseTooLong)?;
-        self.transmit(asked.path, bytes);
-        self.count_refusal(asked, code);
+        self.transmit(context.path, bytes);
+        self.count_refusal(context, code);
         Ok(())
     }
 
@@ -131,14 +139,14 @@ impl Server {
 
     fn answer(
         &mut self,
-        asked: &Asked,
+        context: &ResponseContext,
         class: Class,
         fill: impl FnOnce(&mut MessageWriter<'_>),
     ) -> Result<(), DropReason> {
         let mut bytes = Vec::with_capacity(160);
-        let mut writer = MessageWriter::new(&mut bytes, class, asked.method, asked.transaction);
+        let mut writer = MessageWriter::new(&mut bytes, class, context.method, context.transaction);
         fill(&mut writer);
-        if let Some(user) = &asked.user {
+        if let Some(user) = &context.user {
             if let Some(software) = &self.config.software {
                 writer.attribute(&Software(software));
             }
@@ -153,28 +161,33 @@ impl Server {
                 writer.integrity_sha1(&user.key);
             }
         }
-        if asked.has_fingerprint {
+        if context.has_fingerprint {
             writer.fingerprint();
         }
         writer.finish().map_err(|_| DropReason::ResponseTooLong)?;
-        self.transmit(asked.path, bytes);
+        self.transmit(context.path, bytes);
         Ok(())
     }
 
-    fn limit_strangers(&mut self, now: Instant, asked: &Asked) -> Result<(), DropReason> {
-        if may_be_forged(asked.path) && !self.strangers.allows(now, asked.path.remote.ip()) {
+    fn limit_strangers(
+        &mut self,
+        now: Instant,
+        context: &ResponseContext,
+    ) -> Result<(), DropReason> {
+        if may_be_forged(context.path) && !self.strangers.allows(now, context.path.remote.ip()) {
             return Err(DropReason::StrangerRate);
         }
         Ok(())
     }
 
-    fn count_refusal(&mut self, asked: &Asked, code: ErrorCode) {
-        tracing::debug!(path = %asked.path, %code, "Refused request");
-        self.stats.count_error(code);
+    fn count_refusal(&mut self, context: &ResponseContext, code: ErrorCode) {
+        tracing::debug!(path = %context.path, %code, "Refused request");
+        self.counters.count_error(code);
     }
 }
 
-/// Returns whether the remote address could be someone else's: only datagrams come without a handshake.
+/// Returns whether the remote address could be someone else's: only datagrams come without a
+/// handshake.
 pub(super) fn may_be_forged(path: FiveTuple) -> bool {
     path.transport == Transport::Udp
 }

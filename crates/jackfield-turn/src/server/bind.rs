@@ -7,8 +7,8 @@ use jackfield_stun::ErrorCode;
 use rand_chacha::rand_core::Rng;
 
 use super::allocate::with_port;
-use super::pending::{Pending, PortWish};
-use super::{Due, Server};
+use super::pending::{PendingAllocation, PortChoice};
+use super::{Server, Timer};
 use crate::allocation::{RelaySocket, Relays};
 use crate::attribute::AddressFamily;
 use crate::registry::Reservation;
@@ -16,7 +16,7 @@ use crate::{AllocationId, BindError, DropReason, Output, credential};
 
 impl Server {
     /// Asks for the socket of the next family, or ends the request when there is none left.
-    pub(super) fn bind_next(&mut self, now: Instant, mut pending: Pending) {
+    pub(super) fn bind_next(&mut self, now: Instant, mut pending: PendingAllocation) {
         while let Some(family) = pending.families.first().copied() {
             match self.claim(family, &mut pending) {
                 Ok(local) => return self.ask_to_bind(pending, local),
@@ -36,11 +36,11 @@ impl Server {
             self.give_up(pending)
         };
         if let Err(reason) = answered {
-            self.stats.count_drop(reason);
+            self.counters.count_drop(reason);
         }
     }
 
-    fn ask_to_bind(&mut self, mut pending: Pending, local: SocketAddr) {
+    fn ask_to_bind(&mut self, mut pending: PendingAllocation, local: SocketAddr) {
         pending.binding = Some(local);
         self.outputs.push_back(Output::Bind {
             id: pending.id,
@@ -79,7 +79,7 @@ impl Server {
         self.bind_next(now, pending);
     }
 
-    fn add_relay(&self, now: Instant, pending: &mut Pending, local: SocketAddr) {
+    fn add_relay(&self, now: Instant, pending: &mut PendingAllocation, local: SocketAddr) {
         self.registry.set_live(local);
         let family = AddressFamily::of(local.ip());
         *pending.relays.slot(family) = Some(RelaySocket {
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Lets go of a pair of ports of which another process has the second, and tries another pair.
-    fn probe_failed(&mut self, pending: &mut Pending, error: BindError) {
+    fn probe_failed(&mut self, pending: &mut PendingAllocation, error: BindError) {
         pending.probing = false;
         for relay in pending.relays.iter() {
             self.unbind(relay.local);
@@ -102,7 +102,12 @@ impl Server {
     }
 
     /// Gives the ports back, and the family up when another try is not worth it.
-    fn note_failure(&self, pending: &mut Pending, asked_for: Option<SocketAddr>, error: BindError) {
+    fn note_failure(
+        &self,
+        pending: &mut PendingAllocation,
+        asked_for: Option<SocketAddr>,
+        error: BindError,
+    ) {
         tracing::debug!(id = %pending.id, %error, "Could not bind a relay socket");
         for address in [asked_for, pending.next_port.take()].into_iter().flatten() {
             self.registry.release(address);
@@ -110,7 +115,7 @@ impl Server {
         pending.attempts = pending.attempts.saturating_sub(1);
         let again = error == BindError::InUse
             && pending.attempts > 0
-            && !matches!(pending.port, PortWish::Reserved(_));
+            && !matches!(pending.port, PortChoice::Reserved(_));
         if !again && !pending.families.is_empty() {
             pending.failure = Some((pending.families.remove(0), ErrorCode::INSUFFICIENT_CAPACITY));
         }
@@ -120,14 +125,14 @@ impl Server {
     fn claim(
         &mut self,
         family: AddressFamily,
-        pending: &mut Pending,
+        pending: &mut PendingAllocation,
     ) -> Result<SocketAddr, ErrorCode> {
-        if let PortWish::Reserved(address) = pending.port {
+        if let PortChoice::Reserved(address) = pending.port {
             return Ok(address); // claimed since it was reserved
         }
         let relay = self
             .relay_addresses
-            .choose(family, pending.asked.path)
+            .choose(family, pending.context.path)
             .ok_or(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)?;
         let wish = pending.port;
         let (address, next) = self
@@ -141,7 +146,7 @@ impl Server {
     fn claim_port(
         &mut self,
         ip: IpAddr,
-        wish: PortWish,
+        wish: PortChoice,
     ) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let (low, high) = self.config.relay_ports.clone().into_inner();
         let size = u32::from(high.checked_sub(low)?) + 1;
@@ -162,13 +167,13 @@ impl Server {
         low: u16,
         size: u32,
         offset: u32,
-        wish: PortWish,
+        wish: PortChoice,
     ) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let port = low.checked_add(u16::try_from(offset).ok()?)?;
         let address = SocketAddr::new(ip, port);
         let (even, reserve_next) = match wish {
-            PortWish::Any | PortWish::Reserved(_) => (false, false),
-            PortWish::Even { reserve_next } => (true, reserve_next),
+            PortChoice::Any | PortChoice::Reserved(_) => (false, false),
+            PortChoice::Even { reserve_next } => (true, reserve_next),
         };
         if port == 0 || even && port % 2 != 0 || reserve_next && offset + 1 >= size {
             return None;
@@ -194,7 +199,11 @@ impl Server {
     }
 
     /// Keeps the next port under a token if that was asked, and puts the allocation into force.
-    fn reserve_and_finish(&mut self, now: Instant, mut pending: Pending) -> Result<(), DropReason> {
+    fn reserve_and_finish(
+        &mut self,
+        now: Instant,
+        mut pending: PendingAllocation,
+    ) -> Result<(), DropReason> {
         let Some(next) = pending.next_port.take() else {
             return self.finish_allocate(now, pending, None);
         };
@@ -203,7 +212,7 @@ impl Server {
         let expires = now + self.config.limits.reservation_lifetime;
         let reservation = Reservation {
             address: next,
-            username: pending.asked.username().into(),
+            username: pending.context.username().into(),
             expires,
         };
         if !self
@@ -214,14 +223,14 @@ impl Server {
             return self.give_up(pending);
         }
         // One deadline suffices: when it has come, the next one is set.
-        if self.timers.deadline(&Due::Reservations).is_none() {
-            self.timers.set(Due::Reservations, expires);
+        if self.timers.deadline(&Timer::Reservations).is_none() {
+            self.timers.set(Timer::Reservations, expires);
         }
         self.finish_allocate(now, pending, Some(token))
     }
 
     /// Refuses a request for which no socket could be had.
-    fn give_up(&mut self, pending: Pending) -> Result<(), DropReason> {
+    fn give_up(&mut self, pending: PendingAllocation) -> Result<(), DropReason> {
         let code = match pending.failure {
             //= https://www.rfc-editor.org/rfc/rfc8656#section-7.2
             //# Otherwise, the server checks if it can
@@ -231,13 +240,13 @@ impl Server {
             Some((_, code)) if !pending.is_dual => code,
             _ => ErrorCode::INSUFFICIENT_CAPACITY,
         };
-        let asked = pending.asked.clone();
+        let context = pending.context.clone();
         self.drop_pending(pending);
-        self.refuse(&asked, code)
+        self.refuse(&context, code)
     }
 
     /// Undoes what was done for a request that came to nothing.
-    fn drop_pending(&mut self, pending: Pending) {
+    fn drop_pending(&mut self, pending: PendingAllocation) {
         for relay in pending.relays.iter() {
             self.unbind(relay.local);
         }
@@ -245,7 +254,7 @@ impl Server {
             self.registry.release(claimed);
         }
         self.registry
-            .dismiss(credential::quota_key(pending.asked.username()));
+            .dismiss(credential::quota_key(pending.context.username()));
         self.allocations.release_id(pending.id);
     }
 }

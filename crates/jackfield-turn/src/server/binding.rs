@@ -31,7 +31,7 @@ impl Server {
         let mut bytes = Vec::with_capacity(64);
         binding::answer(message, plain(path.remote), &mut bytes)
             .map_err(|_| DropReason::ResponseTooLong)?;
-        self.stats.bindings += 1;
+        self.counters.bindings += 1;
         self.transmit(path, bytes);
         Ok(())
     }
@@ -68,13 +68,14 @@ impl Server {
                 udp(from, helper)
             }
         };
-        self.stats.bindings += 1;
-        self.stats.discoveries += u64::from(more);
+        self.counters.bindings += 1;
+        self.counters.discoveries += u64::from(more);
         self.transmit(path, bytes);
         Ok(())
     }
 
-    /// Takes a Binding indication: a keepalive that wants nothing, or another server's question for our help.
+    /// Takes a Binding indication: a keepalive that wants nothing, or another server's question for
+    /// our help.
     pub(super) fn binding_indication(
         &mut self,
         now: Instant,
@@ -97,7 +98,7 @@ impl Server {
         question
             .answer(from, &mut bytes)
             .map_err(|_| DropReason::ResponseTooLong)?;
-        self.stats.helped += 1;
+        self.counters.helped += 1;
         self.transmit(udp(path.local, client), bytes);
         Ok(())
     }

@@ -19,9 +19,9 @@ impl Server {
             Ok(event) => {
                 self.schedule(id);
                 self.outputs.push_back(Output::Event(event));
-                self.succeed(&request.asked, |_| {})
+                self.succeed(&request.context, |_| {})
             }
-            Err(code) => self.refuse(&request.asked, code),
+            Err(code) => self.refuse(&request.context, code),
         }
     }
 

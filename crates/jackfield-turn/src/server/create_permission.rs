@@ -16,7 +16,7 @@ impl Server {
         &mut self,
         request: &Request<'_, '_>,
     ) -> Result<(), DropReason> {
-        let asked = &request.asked;
+        let context = &request.context;
         let Some(id) = self.own_allocation(request)? else {
             return Ok(());
         };
@@ -28,39 +28,39 @@ impl Server {
             .collect();
         let peers = match peers {
             Ok(peers) if !peers.is_empty() => peers,
-            _ => return self.refuse(asked, ErrorCode::BAD_REQUEST),
+            _ => return self.refuse(context, ErrorCode::BAD_REQUEST),
         };
         //= https://www.rfc-editor.org/rfc/rfc8656#section-10.2
         //# If the request is valid, but the server is unable to
         //# satisfy the request due to some capacity limit or similar, then a 508
         //# (Insufficient Capacity) error is returned.
         if peers.len() > MAX_PEERS {
-            return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY);
+            return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
         }
         let Some(allocation) = self.allocations.get_mut(id) else {
             return Ok(());
         };
         let reachable = |ip: &IpAddr| allocation.relays.towards(*ip, request.now).is_some();
         if !peers.iter().all(reachable) {
-            return self.refuse(asked, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+            return self.refuse(context, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
         let allowed = |ip: &IpAddr| {
             self.relay_addresses.advertises(*ip) || self.policy.judge_permission(*ip).is_ok()
         };
         if !peers.iter().all(allowed) {
-            return self.refuse(asked, ErrorCode::FORBIDDEN);
+            return self.refuse(context, ErrorCode::FORBIDDEN);
         }
         if !allocation
             .permissions
             .has_room_for(&peers, self.config.limits.permissions)
         {
-            return self.refuse(asked, ErrorCode::INSUFFICIENT_CAPACITY);
+            return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
         }
         for peer in peers {
             allocation.permissions.grant(peer, request.now);
         }
         self.schedule(id);
-        self.succeed(asked, |_| {})
+        self.succeed(context, |_| {})
     }
 }
 

@@ -1,4 +1,5 @@
-//! The data plane: Send and Data indications ([RFC 8656 §11]) and ChannelData ([RFC 8656 §12]); nothing here allocates.
+//! The data plane: Send and Data indications ([RFC 8656 §11]) and ChannelData ([RFC 8656 §12]);
+//! nothing here allocates.
 //!
 //! [RFC 8656 §11]: https://www.rfc-editor.org/rfc/rfc8656#section-11
 //! [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
@@ -14,10 +15,10 @@ use super::Server;
 use crate::allocation::Allocation;
 use crate::attribute::{Data, DontFragment, XorPeerAddress};
 use crate::relay::padding;
-use crate::{ChannelNumber, DropReason, Header, Limits, Relay};
+use crate::{ChannelNumber, DropReason, Header, Relay, ServerLimits};
 
 /// Where a client wants data to go.
-enum Towards {
+enum Destination {
     Channel(ChannelNumber),
     Peer(SocketAddr),
 }
@@ -38,7 +39,7 @@ impl Server {
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         // What follows the data is padding, which even datagrams may have.
         let payload = rest.get(..length).ok_or(DropReason::Truncated)?;
-        self.relay_to_peer(now, path, Towards::Channel(number), payload, false)
+        self.relay_to_peer(now, path, Destination::Channel(number), payload, false)
     }
 
     /// Takes a Send indication from a client.
@@ -58,7 +59,7 @@ impl Server {
         let (Some(XorPeerAddress(peer)), Some(Data(payload))) = (peer, data) else {
             return Err(DropReason::Malformed);
         };
-        let towards = Towards::Peer(peer);
+        let towards = Destination::Peer(peer);
         self.relay_to_peer(now, path, towards, payload, dont_fragment.is_some())
     }
 
@@ -66,7 +67,7 @@ impl Server {
         &mut self,
         now: Instant,
         path: FiveTuple,
-        towards: Towards,
+        towards: Destination,
         payload: &'b [u8],
         dont_fragment: bool,
     ) -> Result<Relay<'b>, DropReason> {
@@ -75,8 +76,8 @@ impl Server {
             .by_path(&path)
             .ok_or(DropReason::NoAllocation)?;
         let peer = match towards {
-            Towards::Channel(number) => allocation.channels.peer(number, now),
-            Towards::Peer(peer) => Some(peer),
+            Destination::Channel(number) => allocation.channels.peer(number, now),
+            Destination::Peer(peer) => Some(peer),
         };
         let peer = peer.ok_or(DropReason::NoChannel)?;
         let relay = allocation
@@ -84,7 +85,7 @@ impl Server {
             .towards(peer.ip(), now)
             .ok_or(DropReason::FamilyMismatch)?;
         let relayed = relay.local;
-        let needs_permission = matches!(towards, Towards::Peer(_));
+        let needs_permission = matches!(towards, Destination::Peer(_));
         if needs_permission && !allocation.permissions.has(peer.ip(), now) {
             return Err(DropReason::NoPermission);
         }
@@ -93,8 +94,8 @@ impl Server {
         meter(allocation, &self.config.limits, now, payload.len())?;
         allocation.traffic.packets_to_peers += 1;
         allocation.traffic.bytes_to_peers += payload.len() as u64;
-        self.stats.packets_to_peers += 1;
-        self.stats.bytes_to_peers += payload.len() as u64;
+        self.counters.packets_to_peers += 1;
+        self.counters.bytes_to_peers += payload.len() as u64;
         Ok(Relay::ToPeer {
             allocation: allocation.id,
             relayed,
@@ -122,7 +123,8 @@ impl Server {
         if !allocation.permissions.has(source.ip(), now) {
             return Err(DropReason::PeerWithoutPermission);
         }
-        // A peer that may not be sent to may not send either: its answers would come from where nothing should come.
+        // A peer that may not be sent to may not send either: its answers would come from where
+        // nothing should come.
         self.policy.judge(peer).or(Err(DropReason::PeerDenied))?;
         let path = allocation.path;
         let channel = allocation.channels.number(source, now);
@@ -145,8 +147,8 @@ impl Server {
         meter(allocation, &self.config.limits, now, payload.len())?;
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += payload.len() as u64;
-        self.stats.packets_to_clients += 1;
-        self.stats.bytes_to_clients += payload.len() as u64;
+        self.counters.packets_to_clients += 1;
+        self.counters.bytes_to_clients += payload.len() as u64;
         Ok(Relay::ToClient {
             path,
             header,
@@ -159,7 +161,7 @@ impl Server {
 /// Takes one packet out of an allocation's buckets.
 fn meter(
     allocation: &mut Allocation,
-    limits: &Limits,
+    limits: &ServerLimits,
     now: Instant,
     length: usize,
 ) -> Result<(), DropReason> {

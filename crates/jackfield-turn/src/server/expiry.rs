@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::{Due, Server};
+use super::{Server, Timer};
 use crate::attribute::AddressFamily;
 use crate::{AllocationId, EndReason, Event, Output, credential};
 
@@ -13,13 +13,13 @@ impl Server {
         let Some(allocation) = self.allocations.remove(id) else {
             return false;
         };
-        self.timers.cancel(&Due::Allocation(id));
+        self.timers.cancel(&Timer::Allocation(id));
         for relay in allocation.relays.iter() {
             self.unbind(relay.local);
         }
         self.registry
             .dismiss(credential::quota_key(&allocation.username));
-        self.stats.allocations = self.allocations.len();
+        self.counters.allocations = self.allocations.len();
         tracing::debug!(%id, ?reason, "Ended allocation");
         self.outputs.push_back(Output::Event(Event::Deallocated {
             id,
@@ -96,9 +96,9 @@ impl Server {
             .get_mut(id)
             .and_then(|allocation| allocation.next_expiry());
         match next {
-            Some(deadline) => self.timers.set(Due::Allocation(id), deadline),
+            Some(deadline) => self.timers.set(Timer::Allocation(id), deadline),
             None => {
-                self.timers.cancel(&Due::Allocation(id));
+                self.timers.cancel(&Timer::Allocation(id));
             }
         }
     }

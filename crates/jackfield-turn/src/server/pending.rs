@@ -6,16 +6,16 @@ use std::time::Duration;
 use jackfield_sansio::{FiveTuple, Seed, SeededMap};
 use jackfield_stun::ErrorCode;
 
-use super::answer::Asked;
+use super::answer::ResponseContext;
 use crate::AllocationId;
 use crate::allocation::Relays;
 use crate::attribute::AddressFamily;
 
 /// An allocation that waits for its sockets.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct PendingAllocation {
     pub(super) id: AllocationId,
-    pub(super) asked: Asked,
+    pub(super) context: ResponseContext,
     pub(super) lifetime: Duration,
     /// The families still to bind; the first is being bound.
     pub(super) families: Vec<AddressFamily>,
@@ -25,7 +25,7 @@ pub(super) struct Pending {
     pub(super) binding: Option<SocketAddr>,
     /// How often another port may be tried.
     pub(super) attempts: u8,
-    pub(super) port: PortWish,
+    pub(super) port: PortChoice,
     /// The next higher port, claimed for a reservation.
     pub(super) next_port: Option<SocketAddr>,
     /// Whether what is being bound is that next port, to see that no other process has it.
@@ -39,7 +39,7 @@ pub(super) struct Pending {
 
 /// Which port is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PortWish {
+pub(super) enum PortChoice {
     /// Any.
     Any,
     /// An even one, and maybe the next one kept.
@@ -51,7 +51,7 @@ pub(super) enum PortWish {
 /// Allocations that wait for their sockets, at most one for each path.
 #[derive(Debug)]
 pub(super) struct PendingAllocations {
-    by_id: SeededMap<AllocationId, Pending>,
+    by_id: SeededMap<AllocationId, PendingAllocation>,
     by_path: SeededMap<FiveTuple, AllocationId>,
 }
 
@@ -63,15 +63,15 @@ impl PendingAllocations {
         }
     }
 
-    pub(super) fn insert(&mut self, pending: Pending) {
-        self.by_path.insert(pending.asked.path, pending.id);
+    pub(super) fn insert(&mut self, pending: PendingAllocation) {
+        self.by_path.insert(pending.context.path, pending.id);
         self.by_id.insert(pending.id, pending);
     }
 
-    pub(super) fn take(&mut self, id: AllocationId) -> Option<Pending> {
+    pub(super) fn take(&mut self, id: AllocationId) -> Option<PendingAllocation> {
         let pending = self.by_id.remove(&id)?;
-        if self.by_path.get(&pending.asked.path) == Some(&id) {
-            self.by_path.remove(&pending.asked.path);
+        if self.by_path.get(&pending.context.path) == Some(&id) {
+            self.by_path.remove(&pending.context.path);
         }
         Some(pending)
     }

@@ -17,7 +17,7 @@ impl Server {
     ///
     /// A lifetime above the maximum is lowered, never refused; zero deletes.
     pub(super) fn refresh(&mut self, request: &Request<'_, '_>) -> Result<(), DropReason> {
-        let asked = &request.asked;
+        let context = &request.context;
         let Some(id) = self.own_allocation(request)? else {
             return Ok(());
         };
@@ -25,7 +25,7 @@ impl Server {
         let family = request.message.get::<RequestedAddressFamily>();
         let (wish, family) = match (wish, family) {
             (Ok(wish), Ok(family)) => (wish, family.map(|RequestedAddressFamily(family)| family)),
-            (Err(_), _) => return self.refuse(asked, ErrorCode::BAD_REQUEST),
+            (Err(_), _) => return self.refuse(context, ErrorCode::BAD_REQUEST),
             (_, Err(error)) => {
                 let code = match family_error(error) {
                     ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED => {
@@ -33,12 +33,12 @@ impl Server {
                     }
                     code => code,
                 };
-                return self.refuse(asked, code);
+                return self.refuse(context, code);
             }
         };
         let chosen = self.chosen_relays(id, family);
         if chosen.is_empty() {
-            return self.refuse(asked, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+            return self.refuse(context, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
         let lifetime = if wish == Some(Lifetime(0)) {
             self.delete(id, &chosen);
@@ -48,28 +48,29 @@ impl Server {
             self.prolong(request, id, &chosen, lifetime);
             lifetime
         };
-        self.succeed(asked, |writer| {
+        self.succeed(context, |writer| {
             writer.attribute(&lifetime_attribute(lifetime));
         })
     }
 
-    /// Returns the allocation of the request's path, or answers why the client may not touch it (437, 441).
+    /// Returns the allocation of the request's path, or answers why the client may not touch it
+    /// (437, 441).
     pub(super) fn own_allocation(
         &mut self,
         request: &Request<'_, '_>,
     ) -> Result<Option<AllocationId>, DropReason> {
         let now = request.now;
-        let allocation = self.allocations.by_path(&request.asked.path);
+        let allocation = self.allocations.by_path(&request.context.path);
         let living = allocation
             .filter(|allocation| allocation.relays.iter().any(|relay| relay.expires > now));
         let code = match living {
-            Some(allocation) if *allocation.username == *request.asked.username() => {
+            Some(allocation) if *allocation.username == *request.context.username() => {
                 return Ok(Some(allocation.id));
             }
             Some(_) => ErrorCode::WRONG_CREDENTIALS,
             None => ErrorCode::ALLOCATION_MISMATCH,
         };
-        self.refuse(&request.asked, code).map(|()| None)
+        self.refuse(&request.context, code).map(|()| None)
     }
 
     /// Returns the relay sockets that a Refresh is about: those of one family, or all.
@@ -119,7 +120,7 @@ impl Server {
                 relay.expires = request.now + lifetime;
             }
         }
-        allocation.used_grace |= request.asked.user().is_some_and(|user| user.expired);
+        allocation.used_grace |= request.context.user().is_some_and(|user| user.expired);
         self.schedule(id);
         self.outputs
             .push_back(Output::Event(Event::Refreshed { id, lifetime }));

@@ -67,7 +67,7 @@ fn what_is_lost_is_sent_again() {
     world.lose = 3; // a request, its repetition, and then an answer
     world.pass(secs(5));
     assert!(world.client.relayed().is_some());
-    assert!(world.client.stats().transmissions > world.client.stats().requests);
+    assert!(world.client.counters().transmissions > world.client.counters().requests);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_stale_nonce_costs_a_round_trip_and_nothing_else() {
     let mut world = World::with(client_config(), config, udp());
     world.pass(secs(7_200));
     assert!(world.client.relayed().is_some(), "{:?}", world.events);
-    let server = world.server.stats();
+    let server = world.server.counters();
     assert!(server.errors(ErrorCode::STALE_NONCE) > 5);
     assert_eq!(server.errors(ErrorCode::UNAUTHENTICATED), 1);
 }
@@ -139,7 +139,7 @@ fn closing_deletes_the_allocation_on_the_server() {
     world.client.close(world.now);
     world.settle();
     assert_eq!(world.events.last(), Some(&Event::Closed));
-    assert_eq!(world.server.stats().allocations, 0);
+    assert_eq!(world.server.counters().allocations, 0);
     let waits_for_nothing = world.settle();
     assert_eq!(waits_for_nothing, None);
 }

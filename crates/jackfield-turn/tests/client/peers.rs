@@ -56,7 +56,7 @@ fn without_channels_data_goes_by_indications() {
         world.hear("198.41.0.4:1", b"x"),
         Some((address("198.41.0.4:1"), b"x".to_vec(), false))
     );
-    assert_eq!(world.server.stats().packets_to_peers, 2);
+    assert_eq!(world.server.counters().packets_to_peers, 2);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_peer_that_the_server_refuses_is_an_event_and_then_an_error() {
     let why = Failure::Refused(ErrorCode::FORBIDDEN);
     let peer = address("10.0.0.1:80").ip();
     assert_eq!(world.events, [Event::PeerRefused { peer, why }]);
-    assert_eq!(world.client.stats().dropped_waiting, 1);
+    assert_eq!(world.client.counters().dropped_waiting, 1);
     assert_eq!(
         world
             .client
@@ -136,7 +136,7 @@ fn what_waits_and_whom_it_is_for_is_limited() {
     );
     world.settle();
     assert_eq!(world.at_peers.len(), 2);
-    assert_eq!(world.client.stats().dropped_waiting, 2);
+    assert_eq!(world.client.counters().dropped_waiting, 2);
 }
 
 #[test]
@@ -161,10 +161,10 @@ fn a_forgotten_peer_is_let_go() {
     world.send(PEER, b"hello");
     world.client.forget(address(PEER).ip());
     assert_eq!(world.hear(PEER, b"too late"), None);
-    assert_eq!(world.client.stats().dropped_unpermitted, 1);
-    let asked = world.client.stats().requests;
+    assert_eq!(world.client.counters().dropped_unpermitted, 1);
+    let asked = world.client.counters().requests;
     world.pass(secs(500));
-    assert_eq!(world.client.stats().requests, asked);
+    assert_eq!(world.client.counters().requests, asked);
 }
 
 #[test]
@@ -178,9 +178,9 @@ fn a_peer_that_is_forgotten_before_the_server_answers_is_asked_for_no_more() {
         world.client.forget(peer.ip());
     }
     world.settle();
-    let sent = world.client.stats().transmissions;
+    let sent = world.client.counters().transmissions;
     world.pass(secs(60));
-    assert_eq!(world.client.stats().transmissions, sent);
+    assert_eq!(world.client.counters().transmissions, sent);
     assert_eq!(world.client.refusal(peer.ip()), None);
 }
 
@@ -189,5 +189,5 @@ fn data_of_a_peer_that_we_did_not_let_in_is_dropped() {
     let mut world = World::allocated();
     let header = b"\x40\x00\x00\x01x";
     assert_eq!(world.client.handle_server(world.now, header), None);
-    assert_eq!(world.client.stats().dropped_unpermitted, 1);
+    assert_eq!(world.client.counters().dropped_unpermitted, 1);
 }

@@ -22,14 +22,14 @@ fn a_wrong_password_is_told_as_such() {
 
 #[test]
 fn a_challenge_without_a_credential_is_told_as_such() {
-    let mut world = World::with(client::Config::default(), server_config(), udp());
+    let mut world = World::with(client::ClientConfig::default(), server_config(), udp());
     world.settle();
     assert_eq!(world.events, [Event::Failed(Failure::CredentialMissing)]);
 }
 
 #[test]
 fn a_server_that_asks_nobody_is_believed() {
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     alone.answer(&request, Class::Success, |writer| {
         writer.attribute(&XorRelayedAddress(address("198.51.100.1:50000")));
@@ -56,7 +56,7 @@ fn an_error_of_the_server_keeps_its_code() {
         (508, Fault::Server),
         (442, Fault::Caller),
     ] {
-        let mut alone = Alone::new(client::Config::default(), udp());
+        let mut alone = Alone::new(client::ClientConfig::default(), udp());
         let request = alone.request();
         alone.refuse(&request, code);
         let why = Failure::Refused(ErrorCode::new(code).unwrap());
@@ -76,7 +76,7 @@ fn a_full_server_is_left_alone_for_a_minute() {
 
 #[test]
 fn an_address_that_the_server_still_knows_is_given_up_for_another() {
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     for _ in 0..3 {
         let request = alone.request();
         alone.refuse(&request, 437);
@@ -128,7 +128,7 @@ fn another_server_is_followed_but_not_in_circles() {
 
 #[test]
 fn a_connection_that_cannot_be_made_is_a_failure() {
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     alone.refuse(&request, 437);
     alone.client.handle_closed(alone.now);
@@ -142,7 +142,7 @@ fn a_silent_server_is_given_up_after_the_times_of_the_rfc() {
     let start = alone.now;
     alone.wait_out();
     assert_eq!((alone.now - start).as_millis(), 39_500);
-    assert_eq!(alone.client.stats().transmissions, 7);
+    assert_eq!(alone.client.counters().transmissions, 7);
     assert_eq!(alone.events, [Event::Failed(Failure::TimedOut)]);
 }
 
@@ -159,7 +159,7 @@ fn an_answer_that_is_not_signed_counts_for_nothing() {
         ));
         writer.integrity_sha1(&Key::short_term("a guess"));
     });
-    assert_eq!(alone.client.stats().untrusted, 2);
+    assert_eq!(alone.client.counters().untrusted, 2);
     assert_eq!(alone.events, []);
     alone.wait_out();
     assert_eq!(alone.events, [Event::Failed(Failure::Untrusted)]);
@@ -215,7 +215,7 @@ fn nonces_that_are_always_stale_end_somewhere() {
 
 #[test]
 fn a_success_without_what_belongs_to_it_is_the_servers_fault() {
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     alone.answer(&request, Class::Success, |writer| {
         writer.attribute(&XorMappedAddress(address("203.0.113.5:4000")));
@@ -232,12 +232,12 @@ fn answers_to_nothing_are_counted() {
     let mut stranger = request.clone();
     stranger[19] ^= 1;
     alone.refuse(&stranger, 500);
-    assert_eq!(alone.client.stats().unexpected, 1);
+    assert_eq!(alone.client.counters().unexpected, 1);
     assert_eq!(alone.client.handle_server(alone.now, &request), None);
-    assert_eq!(alone.client.stats().unexpected, 2);
+    assert_eq!(alone.client.counters().unexpected, 2);
     assert_eq!(alone.client.handle_server(alone.now, &[0xFF; 30]), None);
     assert_eq!(alone.client.handle_server(alone.now, &request[..19]), None);
-    assert_eq!(alone.client.stats().malformed, 2);
+    assert_eq!(alone.client.counters().malformed, 2);
     assert!(Message::parse(&request).is_ok());
 }
 

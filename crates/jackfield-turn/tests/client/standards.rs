@@ -1,4 +1,5 @@
-//! Sentences of RFC 8489 and RFC 8656 that are easy to get wrong, each beside the test that holds it.
+//! Sentences of RFC 8489 and RFC 8656 that are easy to get wrong, each beside the test that holds
+//! it.
 
 use jackfield_sansio::Transport;
 use jackfield_stun::attribute::{
@@ -45,7 +46,7 @@ fn challenge(alone: &mut Alone, nonce: &str, offer: Option<&'static [u8]>) {
 
 #[test]
 fn an_error_that_must_be_understood_and_is_not_fails_its_request() {
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     //= https://www.rfc-editor.org/rfc/rfc8489#section-6.3.4
     //= type=test
@@ -98,7 +99,7 @@ fn sha256_is_chosen_although_md5_is_offered_first() {
 
 #[test]
 fn a_response_whose_offer_was_taken_out_is_ignored() {
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     //= https://www.rfc-editor.org/rfc/rfc8489#section-9.2.5
     //= type=test
@@ -111,7 +112,7 @@ fn a_response_whose_offer_was_taken_out_is_ignored() {
         writer.attribute(&Nonce("obMatJos2gAAAnonce"));
     });
     assert_eq!(alone.events, []);
-    assert_eq!(alone.client.stats().untrusted, 1);
+    assert_eq!(alone.client.counters().untrusted, 1);
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn a_bad_request_that_is_not_signed_is_not_believed_by_a_user() {
     alone.wait_out();
     assert_eq!(alone.events, [Event::Failed(Failure::Untrusted)]);
     // Who has no credential does not use the mechanism that this is a rule of.
-    let mut alone = Alone::new(client::Config::default(), udp());
+    let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     alone.refuse(&request, 400);
     let refused = Failure::Refused(ErrorCode::BAD_REQUEST);

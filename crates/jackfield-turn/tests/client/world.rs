@@ -10,7 +10,7 @@ use jackfield_stun::attribute::{ErrorCodeAttribute, Nonce, Realm};
 use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method};
 pub(crate) use jackfield_testing::epoch;
 use jackfield_turn::client::{self, Client, Credential, Event, Output};
-use jackfield_turn::{Config, Credentials, NonceKey, Registry, Relay, Server};
+use jackfield_turn::{Credentials, NonceKey, Registry, Relay, Server, ServerConfig};
 
 pub(crate) const PEER: &str = "198.41.0.4:9000";
 pub(crate) const OTHER_PEER: &str = "199.7.91.13:9000";
@@ -23,14 +23,14 @@ pub(crate) fn address(text: &str) -> SocketAddr {
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
-pub(crate) fn server_config() -> Config {
+pub(crate) fn server_config() -> ServerConfig {
     let users = Credentials::new().with_user("user", "pass");
     let registry = Arc::new(Registry::new());
-    Config::new("example.org", users, NonceKey::new([7; 32]), registry)
+    ServerConfig::new("example.org", users, NonceKey::new([7; 32]), registry)
 }
 
-pub(crate) fn client_config() -> client::Config {
-    client::Config::new(Credential::new("user", "pass").unwrap())
+pub(crate) fn client_config() -> client::ClientConfig {
+    client::ClientConfig::new(Credential::new("user", "pass").unwrap())
 }
 
 pub(crate) fn udp() -> FiveTuple {
@@ -67,7 +67,11 @@ impl World {
         Self::with(client_config(), server_config(), udp())
     }
 
-    pub(crate) fn with(client: client::Config, server: Config, path: FiveTuple) -> Self {
+    pub(crate) fn with(
+        client: client::ClientConfig,
+        server: ServerConfig,
+        path: FiveTuple,
+    ) -> Self {
         let now = epoch();
         let epoch = Epoch::new(now, secs(1_700_000_000));
         Self {
@@ -233,7 +237,7 @@ pub(crate) struct Alone {
 }
 
 impl Alone {
-    pub(crate) fn new(config: client::Config, path: FiveTuple) -> Self {
+    pub(crate) fn new(config: client::ClientConfig, path: FiveTuple) -> Self {
         let now = epoch();
         let mut alone = Self {
             client: Client::new(config, now, path, [3; 32]),

@@ -36,7 +36,7 @@ fn without_keepalives_the_nat_forgets_and_the_refresh_from_elsewhere_finds_no_al
     for mut config in types() {
         config.timers.udp = secs(60);
         config.timers.udp_filter = secs(60);
-        let silent = client::Config {
+        let silent = client::ClientConfig {
             keepalive: None,
             ..client_config()
         };

@@ -10,7 +10,7 @@ use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
 use jackfield_tcp::{ConnectionId, Event, Stack};
 use jackfield_turn::{
-    Config, Credentials, NonceKey, Output, Registry, Relay, RelayAddress, Server,
+    Credentials, NonceKey, Output, Registry, Relay, RelayAddress, Server, ServerConfig,
 };
 
 use crate::replay::{Core, Replayed};
@@ -45,7 +45,7 @@ impl Core for ServerCore {
     fn make((now, address): &(Instant, IpAddr)) -> Self {
         let users = Credentials::new().with_user("user", "pass");
         let registry = Arc::new(Registry::new());
-        let mut config = Config::new("example.org", users, NonceKey::new([7; 32]), registry);
+        let mut config = ServerConfig::new("example.org", users, NonceKey::new([7; 32]), registry);
         config.relay_addresses = vec![RelayAddress {
             local: *address,
             advertised: *address,

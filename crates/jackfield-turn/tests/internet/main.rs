@@ -1,4 +1,5 @@
-//! TURN in the virtual internet: clients behind every type of NAT, and a server, with nothing between them but packets.
+//! TURN in the virtual internet: clients behind every type of NAT, and a server, with nothing
+//! between them but packets.
 
 #![expect(
     clippy::unwrap_used,

@@ -53,7 +53,7 @@ impl Scene {
         number: u8,
         config: &NatConfig,
         transport: Transport,
-        client: client::Config,
+        client: client::ClientConfig,
     ) -> (NatBox, HostId) {
         let nat = self.nat(number, config);
         let user = TurnUser::new(way(transport), client);
@@ -115,8 +115,8 @@ pub(crate) fn way(transport: Transport) -> Way {
     }
 }
 
-pub(crate) fn client_config() -> client::Config {
-    client::Config::new(Credential::new("user", "pass").unwrap())
+pub(crate) fn client_config() -> client::ClientConfig {
+    client::ClientConfig::new(Credential::new("user", "pass").unwrap())
 }
 
 /// The nine types, with ports at random, so that nothing survives a mapping by chance.

@@ -9,7 +9,7 @@ use jackfield_internet::{Datagram, TcpProgram};
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
 use jackfield_tcp::{ConnectionId, Event, Stack};
-use jackfield_turn::client::{self, Client, Config, Failure, Output};
+use jackfield_turn::client::{self, Client, ClientConfig, Failure, Output};
 
 use crate::replay::{Core, Replayed};
 
@@ -34,7 +34,7 @@ pub(crate) enum ClientEffect {
 }
 
 impl Core for ClientCore {
-    type Setup = (Config, Instant, FiveTuple, [u8; 32]);
+    type Setup = (ClientConfig, Instant, FiveTuple, [u8; 32]);
     type Input = ClientInput;
     type Effect = ClientEffect;
 
@@ -89,7 +89,7 @@ pub(crate) struct Way {
 #[derive(Debug, Clone)]
 pub(crate) struct TurnUser {
     way: Way,
-    config: Config,
+    config: ClientConfig,
     core: Option<Replayed<ClientCore>>,
     connection: Option<ConnectionId>,
     handshake: Option<Handshake>,
@@ -109,7 +109,7 @@ pub(crate) struct TurnUser {
 }
 
 impl TurnUser {
-    pub(crate) fn new(way: Way, config: Config) -> Self {
+    pub(crate) fn new(way: Way, config: ClientConfig) -> Self {
         Self {
             way,
             config,

@@ -8,7 +8,7 @@ use jackfield_stun::credential::userhash;
 use jackfield_stun::{MessageWriter, TransactionId};
 use jackfield_turn::attribute::{Lifetime, RequestedTransport, method};
 use jackfield_turn::credential::mint;
-use jackfield_turn::{Config, Credentials, EndReason, Event};
+use jackfield_turn::{Credentials, EndReason, Event, ServerConfig};
 
 use crate::world::*;
 
@@ -171,7 +171,7 @@ fn a_user_may_come_by_the_hash_of_his_name_where_names_are_known_beforehand() {
 
 #[test]
 fn without_the_offer_the_answer_is_that_of_rfc_5389() {
-    let mut world = World::new(Config {
+    let mut world = World::new(ServerConfig {
         password_algorithms: false,
         ..config()
     });

@@ -1,13 +1,14 @@
-//! Behaviour discovery: answers from elsewhere, and by another server, but not for everybody and not too many.
+//! Behaviour discovery: answers from elsewhere, and by another server, but not for everybody and
+//! not too many.
 
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{
     ChangeRequest, ErrorCodeAttribute, ResponsePort, XorMappedAddress,
 };
-use jackfield_stun::behaviour::answer::{Other, Place, Places};
+use jackfield_stun::behaviour::answer::{Alternate, Place, Places};
 use jackfield_stun::behaviour::helper::key;
 use jackfield_stun::{Class, Message, MessageWriter, Method};
-use jackfield_turn::{Config, Discovery, DropReason, Rate};
+use jackfield_turn::{Discovery, DropReason, Rate, ServerConfig};
 
 use crate::world::*;
 
@@ -23,8 +24,8 @@ fn place(ip: &str) -> Place {
     }
 }
 
-fn with_other(other: Option<Other>) -> Config {
-    Config {
+fn with_other(other: Option<Alternate>) -> ServerConfig {
+    ServerConfig {
         discovery: Discovery {
             places: vec![Places {
                 own: place("198.51.100.1"),
@@ -38,8 +39,8 @@ fn with_other(other: Option<Other>) -> Config {
     }
 }
 
-fn helping() -> Config {
-    Config {
+fn helping() -> ServerConfig {
+    ServerConfig {
         discovery: Discovery {
             places: Vec::new(),
             keys: vec![key("another secret"), key(SECRET)],
@@ -86,19 +87,19 @@ fn both(writer: &mut MessageWriter<'_>) {
 
 #[test]
 fn an_answer_leaves_from_where_the_client_wants_it() {
-    let mut world = World::new(with_other(Some(Other::Own(place("198.51.100.2")))));
+    let mut world = World::new(with_other(Some(Alternate::Own(place("198.51.100.2")))));
     let (sent, _) = ask(&mut world, path(Transport::Udp), both).unwrap();
     assert_eq!(sent.local, address("198.51.100.2:3479"));
     assert_eq!(sent.remote, address(CLIENT));
     let port = |writer: &mut MessageWriter<'_>| writer.attribute(&ResponsePort(7));
     let (sent, _) = ask(&mut world, path(Transport::Udp), port).unwrap();
     assert_eq!(sent.remote, address("203.0.113.5:7"));
-    assert_eq!(world.server.stats().discoveries, 2);
+    assert_eq!(world.server.counters().discoveries, 2);
 }
 
 #[test]
 fn a_stream_and_a_server_without_discovery_refuse_with_420() {
-    let mut with = World::new(with_other(Some(Other::Own(place("198.51.100.2")))));
+    let mut with = World::new(with_other(Some(Alternate::Own(place("198.51.100.2")))));
     let mut without = World::new(config());
     for (world, transport) in [(&mut with, Transport::Tcp), (&mut without, Transport::Udp)] {
         let (sent, bytes) = ask(world, path(transport), both).unwrap();
@@ -111,19 +112,19 @@ fn a_stream_and_a_server_without_discovery_refuse_with_420() {
 
 #[test]
 fn answers_from_elsewhere_are_limited_and_plain_ones_go_on() {
-    let mut config = with_other(Some(Other::Own(place("198.51.100.2"))));
+    let mut config = with_other(Some(Alternate::Own(place("198.51.100.2"))));
     config.limits.discoveries = Some(Rate::new(1, 2));
     let mut world = World::new(config);
     let answered = (0..5).filter(|_| ask(&mut world, path(Transport::Udp), both).is_some());
     assert_eq!(answered.count(), 2);
-    let stats = world.server.stats();
-    assert_eq!(stats.dropped(DropReason::DiscoveryRate), 3);
+    let counters = world.server.counters();
+    assert_eq!(counters.dropped(DropReason::DiscoveryRate), 3);
     assert!(ask(&mut world, path(Transport::Udp), |_| {}).is_some());
 }
 
 #[test]
 fn a_helper_answers_a_client_for_who_knows_the_secret() {
-    let helper = Other::Helper(HELPER.parse().unwrap());
+    let helper = Alternate::Helper(HELPER.parse().unwrap());
     let mut asking = World::new(with_other(Some(helper)));
     let mut helping = World::at(asking.now, helping());
     let (sent, question) = ask(&mut asking, path(Transport::Udp), both).unwrap();
@@ -140,36 +141,36 @@ fn a_helper_answers_a_client_for_who_knows_the_secret() {
     let message = Message::parse(&answer).unwrap();
     let mapped: XorMappedAddress = message.get().unwrap().unwrap();
     assert_eq!(mapped.0, address(CLIENT));
-    assert_eq!(helping.server.stats().helped, 1);
+    assert_eq!(helping.server.counters().helped, 1);
 
     // A copy is good for half a minute, and no longer.
     helping.now += secs(31);
     assert_eq!(deliver(&mut helping, at_helper, &question), None);
-    let stats = helping.server.stats();
-    assert_eq!(stats.dropped(DropReason::HelperDenied), 1);
+    let counters = helping.server.counters();
+    assert_eq!(counters.dropped(DropReason::HelperDenied), 1);
 }
 
 #[test]
 fn a_server_that_does_not_help_takes_a_question_for_a_keepalive() {
-    let helper = Other::Helper(HELPER.parse().unwrap());
+    let helper = Alternate::Helper(HELPER.parse().unwrap());
     let mut asking = World::new(with_other(Some(helper)));
     let (_, question) = ask(&mut asking, path(Transport::Udp), both).unwrap();
     let mut other = World::at(asking.now, config());
     assert_eq!(deliver(&mut other, path(Transport::Udp), &question), None);
-    let stats = other.server.stats();
-    assert_eq!(stats.helped, 0);
-    assert_eq!(stats.dropped(DropReason::HelperDenied), 0);
+    let counters = other.server.counters();
+    assert_eq!(counters.helped, 0);
+    assert_eq!(counters.dropped(DropReason::HelperDenied), 0);
 }
 
 #[test]
 fn nobody_gets_help_with_another_secret() {
-    let helper = Other::Helper(HELPER.parse().unwrap());
+    let helper = Alternate::Helper(HELPER.parse().unwrap());
     let mut config = with_other(Some(helper));
     config.discovery.keys = vec![key("a stranger's secret")];
     let mut asking = World::new(config);
     let mut helping = World::at(asking.now, helping());
     let (_, question) = ask(&mut asking, path(Transport::Udp), both).unwrap();
     assert_eq!(deliver(&mut helping, path(Transport::Udp), &question), None);
-    let stats = helping.server.stats();
-    assert_eq!(stats.dropped(DropReason::HelperDenied), 1);
+    let counters = helping.server.counters();
+    assert_eq!(counters.dropped(DropReason::HelperDenied), 1);
 }

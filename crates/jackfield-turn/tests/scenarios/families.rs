@@ -5,16 +5,16 @@ use jackfield_turn::attribute::{
     AdditionalAddressFamily, AddressErrorCode, AddressFamily, EvenPort, Lifetime,
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorRelayedAddress, method,
 };
-use jackfield_turn::{BindError, Config, DefaultFamily, DropReason, RelayAddress};
+use jackfield_turn::{BindError, DefaultFamily, DropReason, RelayAddress, ServerConfig};
 
 use crate::world::*;
 
-fn dual_stack() -> Config {
+fn dual_stack() -> ServerConfig {
     let pair = |ip: &str| RelayAddress {
         local: ip.parse().unwrap(),
         advertised: ip.parse().unwrap(),
     };
-    Config {
+    ServerConfig {
         relay_addresses: vec![pair("198.51.100.1"), pair("2001:db8::1")],
         ..config()
     }
@@ -36,7 +36,7 @@ fn a_client_gets_the_family_it_asks_for() {
 #[test]
 fn a_client_that_names_no_family_gets_its_own_or_ipv4_to_the_letter_of_the_rfc() {
     for (default_family, is_ipv4) in [(DefaultFamily::Client, false), (DefaultFamily::Ipv4, true)] {
-        let mut world = World::new(Config {
+        let mut world = World::new(ServerConfig {
             default_family,
             ..dual_stack()
         });

@@ -17,7 +17,7 @@ fn a_binding_request_is_answered_without_any_state() {
     let answer = world.ask(client.path, &request).unwrap();
     assert_eq!(answer.get(), Some(XorMappedAddress(client.path.remote)));
     assert_eq!(answer.0.len(), 32);
-    assert_eq!(world.server.stats().bindings, 1);
+    assert_eq!(world.server.counters().bindings, 1);
     assert_eq!(world.wait, None);
 }
 
@@ -37,7 +37,10 @@ fn a_stranger_is_told_how_to_authenticate_and_nothing_else() {
     assert!(answer.get::<Nonce<'_>>().is_some());
     assert!(answer.get::<Software<'_>>().is_none());
     assert!(answer.0.len() <= 100, "{} bytes", answer.0.len());
-    assert_eq!(world.server.stats().errors(ErrorCode::UNAUTHENTICATED), 1);
+    assert_eq!(
+        world.server.counters().errors(ErrorCode::UNAUTHENTICATED),
+        1
+    );
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn an_old_nonce_gets_438_and_a_new_one() {
         assert_eq!(client.refresh(&mut world, 600), 0);
     }
     assert_ne!(client.nonce, old);
-    assert_eq!(world.server.stats().errors(ErrorCode::STALE_NONCE), 1);
+    assert_eq!(world.server.counters().errors(ErrorCode::STALE_NONCE), 1);
 }
 
 #[test]
@@ -78,11 +81,11 @@ fn a_nonce_is_good_from_every_port_of_its_address_and_from_no_other_address() {
     let mut twin = Client::new("203.0.113.5:4001");
     twin.nonce = client.nonce.clone();
     twin.allocate(&mut world);
-    assert_eq!(world.server.stats().errors(ErrorCode::STALE_NONCE), 0);
+    assert_eq!(world.server.counters().errors(ErrorCode::STALE_NONCE), 0);
     let mut thief = Client::new("203.0.113.6:4000");
     thief.nonce = client.nonce;
     thief.allocate(&mut world);
-    assert_eq!(world.server.stats().errors(ErrorCode::STALE_NONCE), 1);
+    assert_eq!(world.server.counters().errors(ErrorCode::STALE_NONCE), 1);
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn a_port_in_use_is_replaced_by_another_and_other_failures_are_508() {
     });
     assert_eq!(answer.code(), 508);
     assert_eq!(world.bind_errors.len(), 99 - 16);
-    assert_eq!(world.server.stats().allocations, 1);
+    assert_eq!(world.server.counters().allocations, 1);
 }
 
 #[test]
@@ -400,7 +403,7 @@ fn a_channel_stands_for_one_peer_and_a_peer_for_one_channel() {
 #[test]
 fn channel_numbers_end_at_7fff_or_where_rfc_8656_ends_them() {
     for (rfc5766_channels, above) in [(true, 0), (false, 400)] {
-        let mut world = World::new(jackfield_turn::Config {
+        let mut world = World::new(jackfield_turn::ServerConfig {
             rfc5766_channels,
             ..config()
         });
@@ -484,7 +487,7 @@ fn an_allocation_ends_with_its_connection() {
     };
     assert_eq!(*reason, EndReason::Disconnected);
     assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 5));
-    assert_eq!(world.server.stats().allocations, 0);
+    assert_eq!(world.server.counters().allocations, 0);
 }
 
 #[test]
@@ -504,7 +507,7 @@ fn a_socket_bound_for_a_client_that_has_gone_is_closed() {
     world.drain();
     assert!(world.sockets.is_empty());
     assert!(world.sent.is_empty());
-    assert_eq!(world.server.stats().allocated, 0);
+    assert_eq!(world.server.counters().allocated, 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jackfield_sansio::Transport;
 use jackfield_stun::{ErrorCode, MessageWriter, Method};
 use jackfield_turn::attribute::{RequestedTransport, method};
 use jackfield_turn::credential::mint;
-use jackfield_turn::{Config, DropReason, Limits, Rate};
+use jackfield_turn::{DropReason, Rate, ServerConfig, ServerLimits};
 
 use crate::world::*;
 
@@ -30,7 +30,7 @@ fn a_user_has_a_quota_over_all_shards_and_all_its_minted_names() {
     assert_eq!(
         second
             .server
-            .stats()
+            .counters()
             .errors(ErrorCode::ALLOCATION_QUOTA_REACHED),
         1
     );
@@ -234,7 +234,7 @@ fn what_is_no_message_is_dropped_by_reason() {
     }
 }
 
-fn limited(change: impl FnOnce(&mut Limits)) -> Config {
+fn limited(change: impl FnOnce(&mut ServerLimits)) -> ServerConfig {
     let mut config = config();
     change(&mut config.limits);
     config

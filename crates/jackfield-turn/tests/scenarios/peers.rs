@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jackfield_turn::{
-    Config, DropReason, PeerDenied, PeerPolicy, PeerRules, Registry, RelayAddress,
+    DropReason, PeerDenied, PeerPolicy, PeerRules, Registry, RelayAddress, ServerConfig,
 };
 
 use crate::world::*;
@@ -268,7 +268,7 @@ fn an_address_of_ours_is_a_peer_only_where_a_relay_lives() {
 
 #[test]
 fn two_clients_behind_a_one_to_one_nat_meet_without_leaving_the_machine() {
-    let mut world = World::new(Config {
+    let mut world = World::new(ServerConfig {
         relay_addresses: vec![RelayAddress {
             local: "10.1.2.3".parse().unwrap(),
             advertised: "198.41.0.77".parse().unwrap(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jackfield_stun::MessageWriter;
 use jackfield_turn::attribute::{EvenPort, RequestedTransport, ReservationToken, method};
-use jackfield_turn::{BindError, Config};
+use jackfield_turn::{BindError, ServerConfig};
 
 use crate::world::*;
 
@@ -79,7 +79,7 @@ fn a_reservation_lasts_thirty_seconds() {
 
 #[test]
 fn every_reservation_gives_its_port_back_in_time() {
-    let mut world = World::new(Config {
+    let mut world = World::new(ServerConfig {
         relay_ports: 50_000..=50_003,
         ..config()
     });
@@ -175,8 +175,8 @@ fn a_reserved_port_that_cannot_be_bound_is_508_and_free_again() {
     assert_eq!(second.allocate(&mut world).port(), 50_001);
 }
 
-fn two_ports() -> Config {
-    Config {
+fn two_ports() -> ServerConfig {
+    ServerConfig {
         relay_ports: 50_000..=50_001,
         ..config()
     }

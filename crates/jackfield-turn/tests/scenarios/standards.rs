@@ -1,4 +1,5 @@
-//! Sentences of RFC 8489 and RFC 8656 that are easy to get wrong, each beside the test that holds it.
+//! Sentences of RFC 8489 and RFC 8656 that are easy to get wrong, each beside the test that holds
+//! it.
 
 use jackfield_stun::attribute::{
     Algorithm, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, Username,
@@ -138,7 +139,8 @@ fn an_indication_with_a_known_attribute_that_does_not_belong_there_is_relayed() 
 
 #[test]
 fn of_two_families_that_both_fail_the_answer_is_508() {
-    // There is no IPv6 address, which alone would be 440, and a client must never ask again after that.
+    // There is no IPv6 address, which alone would be 440, and a client must never ask again after
+    // that.
     let mut world = World::new(config());
     world.bind_errors = [BindError::NoResources].into();
     let mut client = Client::new("203.0.113.5:4000");

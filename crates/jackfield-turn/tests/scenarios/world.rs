@@ -18,8 +18,8 @@ use jackfield_turn::attribute::{
     Data, RequestedTransport, XorPeerAddress, XorRelayedAddress, method,
 };
 use jackfield_turn::{
-    AllocationId, BindError, ChannelNumber, Config, Credentials, DropReason, Event, NonceKey,
-    Output, Registry, Relay, Server,
+    AllocationId, BindError, ChannelNumber, Credentials, DropReason, Event, NonceKey, Output,
+    Registry, Relay, Server, ServerConfig,
 };
 
 pub const REALM: &str = "example.org";
@@ -55,12 +55,12 @@ pub struct World {
     transactions: u64,
 }
 
-pub fn config() -> Config {
+pub fn config() -> ServerConfig {
     let credentials = Credentials::new()
         .with_user("user", "pass")
         .with_user("other", "pass")
         .with_secret(SECRET);
-    let mut config = Config::new(
+    let mut config = ServerConfig::new(
         REALM,
         credentials,
         NonceKey::new([7; 32]),
@@ -71,11 +71,11 @@ pub fn config() -> Config {
 }
 
 impl World {
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: ServerConfig) -> Self {
         Self::at(epoch(), config)
     }
 
-    pub fn at(now: Instant, config: Config) -> Self {
+    pub fn at(now: Instant, config: ServerConfig) -> Self {
         Self {
             server: Server::new(config, Epoch::new(now, UNIX), [42; 32]),
             now,
@@ -157,7 +157,7 @@ impl World {
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.server.stats().dropped(reason)
+        self.server.counters().dropped(reason)
     }
 
     /// Gives up what was bound from outside, as another shard would see it.

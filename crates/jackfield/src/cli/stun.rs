@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jackfield_driver::discovery::{Binding, ask, discover};
 use jackfield_sansio::parse_duration;
-use jackfield_stun::behaviour::{Config, LifetimeSearch};
+use jackfield_stun::behaviour::{DiscoveryConfig, LifetimeSearch};
 use serde_json::json;
 
 use super::{block_on, failed, say};
@@ -101,7 +101,7 @@ async fn answer(matches: &ArgMatches) -> Result<()> {
         let limit = matches.get_one::<Duration>("lifetime").copied();
         return behaviour(servers, limit, json).await;
     }
-    match ask(first, Config::new(Vec::new()).first).await {
+    match ask(first, DiscoveryConfig::new(Vec::new()).first).await {
         Ok(binding) => say(&plain(first, &binding, json)),
         Err(error) => bail!("{first} {}", why(&error)),
     }
@@ -125,12 +125,12 @@ fn plain(server: SocketAddr, binding: &Binding, json: bool) -> String {
 
 async fn behaviour(servers: Vec<SocketAddr>, limit: Option<Duration>, json: bool) -> Result<()> {
     let first = servers.first().copied();
-    let config = Config {
+    let config = DiscoveryConfig {
         lifetime: limit.map(|limit| LifetimeSearch {
             limit,
             ..LifetimeSearch::default()
         }),
-        ..Config::new(servers)
+        ..DiscoveryConfig::new(servers)
     };
     let report = discover(config)
         .await

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jackfield_driver::turn::TurnConfig;
-use jackfield_signal::Config as HubConfig;
+use jackfield_signal::HubConfig;
 use jackfield_socketio::{Cors, IoConfig, SlowConsumer};
-use jackfield_turn::{Cidr, Limits, Rate};
+use jackfield_turn::{Cidr, Rate, ServerLimits};
 use jackfield_ws::WsConfig;
 
 use super::error::ConfigError;
@@ -61,7 +61,7 @@ pub struct Config {
     /// Limits of connections.
     pub connections: ConnectionLimits,
     /// Limits of the TURN core.
-    pub turn: Limits,
+    pub turn: ServerLimits,
     /// How long a TURN nonce is good for.
     pub turn_nonce_lifetime: Duration,
     /// The TURN driver of each shard.
@@ -206,11 +206,11 @@ fn connections(read: &Reader<'_>) -> Result<ConnectionLimits, ConfigError> {
     })
 }
 
-fn turn(read: &Reader<'_>) -> Result<Limits, ConfigError> {
+fn turn(read: &Reader<'_>) -> Result<ServerLimits, ConfigError> {
     let strangers = read.one(&TURN_ANSWERS_PER_SECOND)?;
     let bindings = read.one(&TURN_BINDINGS_PER_SECOND)?;
     let discoveries = read.one(&NAT_DISCOVERY_ANSWERS_PER_SECOND)?;
-    Ok(Limits {
+    Ok(ServerLimits {
         allocations_per_user: read.one(&TURN_MAX_ALLOCATIONS_PER_USER)?,
         allocations: read.one(&TURN_MAX_ALLOCATIONS)?,
         permissions: read.one(&TURN_MAX_PERMISSIONS)?,

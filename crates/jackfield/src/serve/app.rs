@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use jackfield_sansio::Epoch;
-use jackfield_signal::{IceServers, Minted};
+use jackfield_signal::{IceServerList, IceServers};
 use jackfield_socketio::Io;
 use tokio::sync::watch;
 
@@ -38,7 +38,7 @@ pub(super) struct App {
     /// True from the signal to stop on.
     pub(super) stop: watch::Sender<bool>,
     /// How a TURN core is configured, but for what differs between shards.
-    pub(super) turn_config: jackfield_turn::Config,
+    pub(super) turn_config: jackfield_turn::ServerConfig,
     ready: AtomicBool,
 }
 
@@ -150,13 +150,13 @@ struct HubIce {
 }
 
 impl IceServers for HubIce {
-    fn mint(&mut self, now: Instant, name: &str, host: Option<&str>) -> Minted {
+    fn mint(&mut self, now: Instant, name: &str, host: Option<&str>) -> IceServerList {
         let reached = host.and_then(Reached::from_url);
         let label = format!("{:016x}", self.labels.hash_one(name));
         let answer = self
             .ice
             .mint(self.clock.epoch().unix(now), &label, reached.as_ref());
-        Minted {
+        IceServerList {
             json: serde_json::to_string(&answer.ice_servers)
                 .expect("a list of texts has a JSON form"),
             ttl: Duration::from_secs(answer.ttl),

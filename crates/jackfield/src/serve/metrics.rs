@@ -11,7 +11,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use jackfield_driver::stats::{Kind, Sample};
 use jackfield_socketio::StatKind;
-use jackfield_turn::Stats as TurnCoreStats;
+use jackfield_turn::ServerCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -406,7 +406,7 @@ fn websockets(counters: &jackfield_ws::Counters, families: &mut Families) {
     }
 }
 
-fn turn_core(stats: &TurnCoreStats, families: &mut Families) {
+fn turn_core(stats: &ServerCounters, families: &mut Families) {
     families.gauge("turn_allocations", "TURN allocations", stats.allocations);
     for (name, help, value) in [
         (

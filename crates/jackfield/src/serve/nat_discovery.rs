@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, bail};
-use jackfield_stun::behaviour::answer::{Other, Place, Places};
+use jackfield_stun::behaviour::answer::{Alternate, Place, Places};
 use jackfield_stun::behaviour::helper;
 use jackfield_turn::Discovery;
 
@@ -95,8 +95,8 @@ fn places_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<P
     let other = wanted.others.iter().find(family);
     let helper = wanted.helpers.iter().find(family);
     let other_place = match (other, helper) {
-        (Some(ip), _) => Some(Other::Own(place(config, *ip, false))),
-        (None, Some(ip)) => Some(Other::Helper(*ip)),
+        (Some(ip), _) => Some(Alternate::Own(place(config, *ip, false))),
+        (None, Some(ip)) => Some(Alternate::Helper(*ip)),
         (None, None) => None,
     };
     let firsts: Vec<IpAddr> = if first.ip().is_unspecified() {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(places.len(), 1);
         assert_eq!(places[0].ports, [3478, 3479]);
         assert_eq!(places[0].own.advertised.to_string(), "203.0.113.1");
-        let Some(Other::Own(other)) = places[0].other else {
+        let Some(Alternate::Own(other)) = places[0].other else {
             panic!("{places:?}")
         };
         assert_eq!(other.advertised.to_string(), "203.0.113.2");
@@ -216,7 +216,7 @@ mod tests {
             ("nat-discovery-helper", "192.0.2.9"),
         ]);
         assert_eq!(texts(&listen(&config).unwrap()), ["192.0.2.1:3479"]);
-        let helper = Some(Other::Helper("192.0.2.9".parse().unwrap()));
+        let helper = Some(Alternate::Helper("192.0.2.9".parse().unwrap()));
         assert_eq!(places(&config, &[])[0].other, helper);
     }
 }

@@ -4,9 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use jackfield_turn::{
-    Config as CoreConfig, Credentials, NonceKey, PeerRules, Registry, RelayAddress,
-};
+use jackfield_turn::{Credentials, NonceKey, PeerRules, Registry, RelayAddress, ServerConfig};
 
 use super::{addresses, nat_discovery, secret};
 use crate::config::Config;
@@ -16,7 +14,7 @@ use crate::config::Config;
 /// # Errors
 ///
 /// Fails without randomness, and when an external address has no local one to stand for.
-pub(super) fn config(config: &Config, secrets: &[String]) -> Result<CoreConfig> {
+pub(super) fn config(config: &Config, secrets: &[String]) -> Result<ServerConfig> {
     let credentials = config
         .users
         .iter()
@@ -26,7 +24,7 @@ pub(super) fn config(config: &Config, secrets: &[String]) -> Result<CoreConfig> 
     let credentials = secrets
         .iter()
         .fold(credentials, |all, secret| all.with_secret(secret));
-    let mut core = CoreConfig::new(
+    let mut core = ServerConfig::new(
         &config.realm,
         credentials,
         NonceKey::new(secret::random_bytes()?),

@@ -15,7 +15,9 @@ use jackfield_testing::epoch;
 use super::input::Input;
 use jackfield_turn::ChannelNumber;
 use jackfield_turn::attribute::{Data, Lifetime, XorPeerAddress, XorRelayedAddress, method};
-use jackfield_turn::client::{Client, Config, Credential, Limits, Output, Stats};
+use jackfield_turn::client::{
+    Client, ClientConfig, ClientCounters, ClientLimits, Credential, Output,
+};
 
 const PEERS: [&str; 5] = [
     "198.41.0.4:9000",
@@ -50,7 +52,7 @@ impl Story {
     }
 
     /// Plays the story to its end, lets the client end, and returns what it counted.
-    pub(super) fn run(mut self, mut input: Input<'_>) -> Stats {
+    pub(super) fn run(mut self, mut input: Input<'_>) -> ClientCounters {
         if input.byte().is_some_and(|byte| byte % 2 == 1) {
             self.transport = Transport::Tcp;
             self.client = Client::new(config(), self.now, path(self.transport), [5; 32]);
@@ -65,7 +67,7 @@ impl Story {
         self.pass(Duration::from_secs(60));
         assert!(self.client.has_ended(), "closing takes no more than 39.5 s");
         self.client.check();
-        *self.client.stats()
+        *self.client.counters()
     }
 
     fn step(&mut self, input: &mut Input<'_>) -> Option<()> {
@@ -292,15 +294,15 @@ fn path(transport: Transport) -> FiveTuple {
     }
 }
 
-fn config() -> Config {
-    Config {
-        limits: Limits {
+fn config() -> ClientConfig {
+    ClientConfig {
+        limits: ClientLimits {
             peers: 3,
             waiting_packets: 4,
             waiting_bytes: 300,
             reconnects: 2,
         },
         credential: Credential::new("u", "p").ok(),
-        ..Config::default()
+        ..ClientConfig::default()
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_stun::behaviour::answer::{Other, Place, Places};
+use jackfield_stun::behaviour::answer::{Alternate, Place, Places};
 use jackfield_stun::behaviour::helper::{Question, key};
 use jackfield_stun::{Class, Message};
 use jackfield_testing::epoch;
 
-use jackfield_turn::{Config, Credentials, Discovery, NonceKey, Output, Registry, Server};
+use jackfield_turn::{Credentials, Discovery, NonceKey, Output, Registry, Server, ServerConfig};
 
 /// The time since 1970 that questions in the corpus were asked at.
 const UNIX: Duration = Duration::from_secs(1_800_000_000);
@@ -23,7 +23,10 @@ const HELPER: &str = "192.0.2.9";
 /// client, whose length is in their first two bytes each.
 pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::new();
-    for other in [Other::Own(place("192.0.2.2")), Other::Helper(ip(HELPER))] {
+    for other in [
+        Alternate::Own(place("192.0.2.2")),
+        Alternate::Helper(ip(HELPER)),
+    ] {
         let mut server = server(other);
         let mut rest = data;
         while let Some((&[high, low], after)) = rest.split_first_chunk::<2>() {
@@ -33,13 +36,13 @@ pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
             let port = if high & 0x80 == 0 { 3478 } else { 3479 };
             datagram(&mut server, port, bytes);
         }
-        let stats = server.stats();
+        let counters = server.counters();
         for (name, count) in [
-            ("discoveries", stats.discoveries),
-            ("helped", stats.helped),
+            ("discoveries", counters.discoveries),
+            ("helped", counters.helped),
             (
                 "denied",
-                stats.dropped(jackfield_turn::DropReason::HelperDenied),
+                counters.dropped(jackfield_turn::DropReason::HelperDenied),
             ),
         ] {
             *counts.entry(name).or_default() += count;
@@ -80,9 +83,9 @@ fn datagram(server: &mut Server, port: u16, bytes: &[u8]) {
     assert!(answers <= 1, "one datagram, {answers} answers");
 }
 
-fn server(other: Other) -> Server {
+fn server(other: Alternate) -> Server {
     let registry = Arc::new(Registry::new());
-    let mut config = Config::new("r", Credentials::new(), NonceKey::new([1; 32]), registry);
+    let mut config = ServerConfig::new("r", Credentials::new(), NonceKey::new([1; 32]), registry);
     config.discovery = Discovery {
         places: vec![Places {
             own: place("192.0.2.1"),

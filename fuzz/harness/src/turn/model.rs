@@ -16,8 +16,8 @@ use jackfield_turn::attribute::{
     RequestedTransport, ReservationToken, XorPeerAddress, method,
 };
 use jackfield_turn::{
-    AllocationId, BindError, ChannelNumber, Config, Credentials, Event, Limits, NonceKey, Output,
-    Registry, Relay, RelayAddress, Server, Stats,
+    AllocationId, BindError, ChannelNumber, Credentials, Event, NonceKey, Output, Registry, Relay,
+    RelayAddress, Server, ServerConfig, ServerCounters, ServerLimits,
 };
 
 const REALM: &str = "r";
@@ -54,7 +54,7 @@ const STRANGERS_ANSWER: usize = 104;
 /// A server and what must be true of it.
 pub(super) struct World {
     server: Server,
-    limits: Limits,
+    limits: ServerLimits,
     registry: Arc<Registry>,
     now: Instant,
     sockets: BTreeSet<SocketAddr>,
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Plays the story to its end, checks that nothing is left of it, and returns what happened.
-    pub(super) fn run(mut self, mut input: Input<'_>) -> Stats {
+    pub(super) fn run(mut self, mut input: Input<'_>) -> ServerCounters {
         while self.step(&mut input).is_some() {
             self.check();
         }
@@ -105,7 +105,7 @@ impl World {
         self.check();
         assert!(self.sockets.is_empty(), "sockets stay open");
         assert_eq!(self.registry.allocations(), 0);
-        self.server.stats().clone()
+        self.server.counters().clone()
     }
 
     fn step(&mut self, input: &mut Input<'_>) -> Option<()> {
@@ -375,7 +375,7 @@ impl World {
     }
 
     fn check(&self) {
-        let allocations = self.server.stats().allocations;
+        let allocations = self.server.counters().allocations;
         assert_eq!(allocations, self.allocated.len() as u64);
         assert!(self.registry.allocations() <= self.limits.allocations);
         assert!(u64::from(self.registry.allocations()) >= allocations);
@@ -386,11 +386,11 @@ impl World {
     }
 }
 
-fn config(registry: Arc<Registry>) -> Config {
+fn config(registry: Arc<Registry>) -> ServerConfig {
     let credentials = USERS
         .into_iter()
         .fold(Credentials::new(), |all, user| all.with_user(user, "p"));
-    let mut config = Config::new(REALM, credentials, NonceKey::new([1; 32]), registry);
+    let mut config = ServerConfig::new(REALM, credentials, NonceKey::new([1; 32]), registry);
     config.relay_ports = 50_000..=50_015;
     config.relay_addresses = ["198.41.0.77", "2a00::77"]
         .map(|ip| ip.parse().expect("an address"))

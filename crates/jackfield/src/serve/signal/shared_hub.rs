@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use jackfield_signal::{AckId, Config, Hub, IceServers, MemberId, NewMember, Output, Stats};
+use jackfield_signal::{
+    AckId, Hub, HubConfig, HubCounters, IceServers, MemberId, NewMember, Output,
+};
 use tokio::sync::{Notify, mpsc};
 
 /// The hub, where every shard's connections meet, and the queue towards each of its members.
@@ -75,7 +77,7 @@ pub(super) struct Membership {
 #[derive(Debug, Clone)]
 pub(in crate::serve) struct HubCounts {
     /// What the hub counts.
-    pub(in crate::serve) hub: Stats,
+    pub(in crate::serve) hub: HubCounters,
     /// Members there are.
     pub(in crate::serve) members: usize,
     /// Rooms there are.
@@ -87,7 +89,7 @@ pub(in crate::serve) struct HubCounts {
 impl SharedHub {
     /// Returns a hub that queues at most `max_queue` bytes for one member.
     pub(in crate::serve) fn new(
-        config: Config,
+        config: HubConfig,
         ice: Box<dyn IceServers + Send>,
         seed: [u8; 32],
         max_queue: usize,
@@ -149,7 +151,7 @@ impl SharedHub {
     pub(in crate::serve) fn counts(&self) -> HubCounts {
         let state = self.lock();
         HubCounts {
-            hub: *state.hub.stats(),
+            hub: *state.hub.counters(),
             members: state.hub.member_count(),
             rooms: state.hub.room_count(),
             overflows: state.overflows,
@@ -319,7 +321,7 @@ mod tests {
 
     fn hub(max_queue: usize) -> Arc<SharedHub> {
         Arc::new(SharedHub::new(
-            Config::default(),
+            HubConfig::default(),
             Box::new(NoIceServers),
             [7; 32],
             max_queue,

@@ -3,7 +3,7 @@
 /// Counters of one client, all since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct ClientCounters {
     /// Requests made, without repetitions.
     pub requests: u64,
     /// Requests sent, with repetitions.
@@ -22,6 +22,7 @@ pub struct Stats {
     pub untrusted: u64,
     /// Data from peers that we have let in neither by a channel nor by a permission.
     pub dropped_unpermitted: u64,
-    /// Packets that waited for their peer to be let in, and were dropped: too many, or the peer was refused.
+    /// Packets that waited for their peer to be let in, and were dropped: too many, or the peer was
+    /// refused.
     pub dropped_waiting: u64,
 }

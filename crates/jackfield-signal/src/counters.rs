@@ -4,7 +4,7 @@ use crate::ErrorCode;
 
 /// Counters since the hub began. They only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct HubCounters {
     /// Connections that became members.
     pub connected: u64,
     /// Members that are gone, for whatever reason.
@@ -28,7 +28,7 @@ pub struct Stats {
     refused: [u64; ErrorCode::ALL.len()],
 }
 
-impl Stats {
+impl HubCounters {
     /// Returns how often each code was the reason for a refusal.
     pub fn refused(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
         ErrorCode::ALL.into_iter().zip(self.refused)

@@ -2,10 +2,10 @@
 
 use jackfield_stun::ErrorCode;
 
-/// Counters of one server, all since it was made. A driver adds up those of its shards.
+/// CounterArray of one server, all since it was made. A driver adds up those of its shards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct ServerCounters {
     /// Binding requests answered.
     pub bindings: u64,
     /// Those of them that asked for an answer from elsewhere, to elsewhere, or with padding.
@@ -26,11 +26,11 @@ pub struct Stats {
     pub bytes_to_clients: u64,
     /// Success responses sent to TURN requests.
     pub successes: u64,
-    errors: Counters<{ ERROR_CODES.len() }>,
-    dropped: Counters<{ DropReason::ALL.len() }>,
+    errors: CounterArray<{ ERROR_CODES.len() }>,
+    dropped: CounterArray<{ DropReason::ALL.len() }>,
 }
 
-impl Stats {
+impl ServerCounters {
     /// Returns how many error responses with this code were sent.
     pub fn errors(&self, code: ErrorCode) -> u64 {
         ERROR_CODES
@@ -84,15 +84,15 @@ const ERROR_CODES: [ErrorCode; 12] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Counters<const N: usize>([u64; N]);
+struct CounterArray<const N: usize>([u64; N]);
 
-impl<const N: usize> Default for Counters<N> {
+impl<const N: usize> Default for CounterArray<N> {
     fn default() -> Self {
         Self([0; N])
     }
 }
 
-impl<const N: usize> Counters<N> {
+impl<const N: usize> CounterArray<N> {
     fn read(&self, index: usize) -> u64 {
         self.0.get(index).copied().unwrap_or(0)
     }
@@ -148,19 +148,21 @@ drop_reasons! {
     PeerDenied => "peer_denied",
     /// Data for a peer of a family that the allocation has no relayed address of.
     FamilyMismatch => "family_mismatch",
-    /// A payload longer than [`Limits::payload`](crate::Limits::payload).
+    /// A payload longer than [`ServerLimits::payload`](crate::ServerLimits::payload).
     TooLong => "too_long",
-    /// Over [`Limits::packets`](crate::Limits::packets).
+    /// Over [`ServerLimits::packets`](crate::ServerLimits::packets).
     PacketRate => "packet_rate",
-    /// Over [`Limits::bytes`](crate::Limits::bytes).
+    /// Over [`ServerLimits::bytes`](crate::ServerLimits::bytes).
     ByteRate => "byte_rate",
-    /// An answer to a stranger over [`Limits::strangers`](crate::Limits::strangers).
+    /// An answer to a stranger over [`ServerLimits::strangers`](crate::ServerLimits::strangers).
     StrangerRate => "stranger_rate",
-    /// A Binding answer over [`Limits::bindings`](crate::Limits::bindings).
+    /// A Binding answer over [`ServerLimits::bindings`](crate::ServerLimits::bindings).
     BindingRate => "binding_rate",
-    /// An answer of behaviour discovery over [`Limits::discoveries`](crate::Limits::discoveries).
+    /// An answer of behaviour discovery over
+    /// [`ServerLimits::discoveries`](crate::ServerLimits::discoveries).
     DiscoveryRate => "discovery_rate",
-    /// A question for help without the secret, too old, or for the other family; or one of ours without a secret.
+    /// A question for help without the secret, too old, or for the other family; or one of ours
+    /// without a secret.
     HelperDenied => "helper_denied",
     /// A packet at a relayed address that no allocation has.
     UnknownRelayed => "unknown_relayed",
