@@ -42,6 +42,16 @@ pub(crate) struct IoInner {
 
 impl Io {
     /// Makes a server whose rooms are in this process.
+    ///
+    /// ```
+    /// use jackfield_socketio::{Io, IoConfig};
+    ///
+    /// let io = Io::new(IoConfig {
+    ///     max_payload: 4 << 20,
+    ///     ..IoConfig::default()
+    /// });
+    /// assert_eq!(io.config().max_payload, 4 << 20);
+    /// ```
     #[must_use]
     pub fn new(config: IoConfig) -> Self {
         Self::with_adapter(config, |_| Arc::new(LocalAdapter::default()))
@@ -49,6 +59,17 @@ impl Io {
 
     /// Makes a server with an [adapter](crate::adapter) for each namespace, which `make_adapter` makes when the
     /// namespace is made.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use jackfield_socketio::adapter::LocalAdapter;
+    /// use jackfield_socketio::{Io, IoConfig};
+    ///
+    /// // The default. An adapter that joins processes would be made from the namespace's name.
+    /// let io = Io::with_adapter(IoConfig::default(), |_namespace| Arc::new(LocalAdapter::default()));
+    /// # let _ = io;
+    /// ```
     pub fn with_adapter(
         config: IoConfig,
         make_adapter: impl Fn(&WeakNamespace) -> Arc<dyn Adapter> + Send + Sync + 'static,
@@ -71,6 +92,13 @@ impl Io {
     }
 
     /// Returns the service that answers HTTP requests.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// let service = io.service(); // for axum: Router::new().route_service("/socket.io/", service)
+    /// assert!(service.serves("/socket.io/"));
+    /// ```
     #[must_use]
     pub fn service(&self) -> engine::Service {
         self.engine.service()
@@ -78,6 +106,13 @@ impl Io {
 
     /// Returns a namespace, making it if it does not exist: clients can join those that exist. A missing leading
     /// slash is added.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// let admin = io.of("admin"); // from here on clients may join it
+    /// assert_eq!(admin.name(), "/admin");
+    /// ```
     pub fn of(&self, name: &str) -> Namespace {
         let name: ByteString = if name.starts_with('/') {
             name.into()
@@ -102,12 +137,24 @@ impl Io {
     }
 
     /// Returns what the server has counted.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// assert_eq!(io.stats().sessions.get(), 0);
+    /// ```
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.inner.stats
     }
 
     /// Returns the server's configuration.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// assert_eq!(io.config().ping_interval.as_secs(), 25);
+    /// ```
     #[must_use]
     pub fn config(&self) -> &IoConfig {
         &self.inner.config
@@ -115,6 +162,17 @@ impl Io {
 
     /// Closes every session and refuses new ones, for good. Sockets are disconnected with the reason
     /// `server shutting down`; clients get what was sent before, and try to reconnect.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let io = Io::new(IoConfig::default());
+    /// // When the process is told to stop:
+    /// io.close().await;
+    /// assert_eq!(io.stats().sessions.get(), 0);
+    /// # }
+    /// ```
     pub async fn close(&self) {
         self.inner.closing.store(true, Ordering::Release);
         self.engine.close().await;
@@ -125,6 +183,15 @@ impl Io {
     }
 
     /// As [`Namespace::on_connect`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// # use jackfield_socketio::Socket;
+    /// io.on_connect(async |socket: Socket| {
+    ///     socket.emit("welcome", &()).ok();
+    /// });
+    /// ```
     pub fn on_connect<F, R>(&self, handler: F)
     where
         F: Fn(Socket) -> R + Send + Sync + 'static,
@@ -134,6 +201,18 @@ impl Io {
     }
 
     /// As [`Namespace::use_middleware`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// # use jackfield_socketio::{ConnectError, Socket};
+    /// io.use_middleware(async |socket: Socket| {
+    ///     match socket.handshake().query.get("token").map(String::as_str) {
+    ///         Some("secret") => Ok(()),
+    ///         _ => Err(ConnectError::new("not authorized")),
+    ///     }
+    /// });
+    /// ```
     pub fn use_middleware<F, R>(&self, middleware: F)
     where
         F: Fn(Socket) -> R + Send + Sync + 'static,
@@ -144,6 +223,14 @@ impl Io {
 
     /// As [`Namespace::emit`] of the main namespace.
     ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// let delivery = io.emit("news", &("headline", 1))?;
+    /// assert_eq!(delivery.sent, 0); // nobody is connected
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Namespace::emit`].
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
@@ -151,6 +238,16 @@ impl Io {
     }
 
     /// As [`Namespace::on_server_event`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// # use jackfield_socketio::ServerEvent;
+    /// io.on_server_event("drop-cache", async |event: ServerEvent| {
+    ///     let table: String = event.get(0).unwrap_or_default();
+    ///     event.ack(&table.len()).ok();
+    /// });
+    /// ```
     pub fn on_server_event<F, R>(&self, name: &str, handler: F)
     where
         F: Fn(ServerEvent) -> R + Send + Sync + 'static,
@@ -160,6 +257,13 @@ impl Io {
     }
 
     /// As [`Namespace::server_side_emit`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// io.server_side_emit("drop-cache", "users")?; // without an adapter there is nobody to hear it
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Namespace::server_side_emit`].
@@ -173,6 +277,18 @@ impl Io {
 
     /// As [`Namespace::server_side_emit_with_ack`] of the main namespace.
     ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), jackfield_socketio::EmitError> {
+    /// # let io = Io::new(IoConfig::default());
+    /// let acks = io.server_side_emit_with_ack("count-users", &())?.collect().await;
+    /// let users: u64 = acks.answers.iter().filter_map(|args| args.get::<u64>(0).ok()).sum();
+    /// assert_eq!(users, 0); // without an adapter there is nobody to answer
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Namespace::server_side_emit`].
     pub fn server_side_emit_with_ack<T: Serialize + ?Sized>(
@@ -184,16 +300,37 @@ impl Io {
     }
 
     /// As [`Namespace::to`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// io.to("room 7").emit("news", &1)?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.of("/").to(room)
     }
 
     /// As [`Namespace::in_`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// io.in_("room 7").in_("room 8").emit("news", &1)?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     pub fn in_(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.to(room)
     }
 
     /// As [`Namespace::except`] of the main namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let io = Io::new(IoConfig::default());
+    /// io.except("muted").emit("news", &1)?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.of("/").except(room)
     }

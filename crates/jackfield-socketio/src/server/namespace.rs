@@ -64,6 +64,12 @@ impl Namespace {
     }
 
     /// Returns the namespace's name, `/` for the main one.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// assert_eq!(chat.name(), "/chat");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -73,6 +79,20 @@ impl Namespace {
     ///
     /// An error refuses the client, which gets its message and data as a `connect_error`. The socket is not connected
     /// yet: nothing can be sent to it, but handlers and values can be attached.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// # use jackfield_socketio::{ConnectError, Socket};
+    /// chat.use_middleware(async |socket: Socket| {
+    ///     let auth: serde_json::Value = socket.handshake().auth().map_err(|_| "bad credentials")?;
+    ///     match auth["name"].as_str() {
+    ///         Some(name) => socket.set_data(name),
+    ///         None => return Err(ConnectError::new("a name is needed").with_data(10)),
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn use_middleware<F, R>(&self, middleware: F)
     where
         F: Fn(Socket) -> R + Send + Sync + 'static,
@@ -83,6 +103,16 @@ impl Namespace {
     }
 
     /// Handles each new socket. Its events are handled once this is done: spawn a task for what takes long.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// # use jackfield_socketio::Socket;
+    /// chat.on_connect(async |socket: Socket| {
+    ///     socket.join("lobby");
+    ///     socket.to("lobby").emit("joined", &**socket.id()).ok();
+    /// });
+    /// ```
     pub fn on_connect<F, R>(&self, handler: F)
     where
         F: Fn(Socket) -> R + Send + Sync + 'static,
@@ -94,6 +124,16 @@ impl Namespace {
 
     /// Handles the event `name` of every socket in the namespace, before the sockets' own handlers. It costs a socket
     /// nothing, where [`Socket::on`] costs each socket some memory.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// # use jackfield_socketio::{Event, Socket};
+    /// chat.on("say", async |socket: Socket, event: Event| {
+    ///     let Ok((room, text)) = event.parse::<(String, String)>() else { return };
+    ///     socket.to(room).emit("said", &text).ok();
+    /// });
+    /// ```
     pub fn on<F, R>(&self, name: &str, handler: F)
     where
         F: Fn(Socket, Event) -> R + Send + Sync + 'static,
@@ -104,6 +144,15 @@ impl Namespace {
     }
 
     /// Handles every event of every socket in the namespace, before all other handlers.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// # use jackfield_socketio::{Event, Socket};
+    /// chat.on_any(async |socket: Socket, event: Event| {
+    ///     println!("{} sends {}", socket.id(), event.name());
+    /// });
+    /// ```
     pub fn on_any<F, R>(&self, handler: F)
     where
         F: Fn(Socket, Event) -> R + Send + Sync + 'static,
@@ -114,6 +163,15 @@ impl Namespace {
     }
 
     /// Handles the end of every socket in the namespace, as [`Socket::on_disconnect`].
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// # use jackfield_socketio::{DisconnectReason, Socket};
+    /// chat.on_disconnect(async |socket: Socket, reason: DisconnectReason| {
+    ///     println!("{} left: {reason}", socket.id());
+    /// });
+    /// ```
     pub fn on_disconnect<F, R>(&self, handler: F)
     where
         F: Fn(Socket, DisconnectReason) -> R + Send + Sync + 'static,
@@ -125,6 +183,16 @@ impl Namespace {
     }
 
     /// Handles the event `name` that other processes send with [`Self::server_side_emit`].
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// # use jackfield_socketio::ServerEvent;
+    /// chat.on_server_event("ban", async |event: ServerEvent| {
+    ///     let Ok(name) = event.get::<String>(0) else { return };
+    ///     println!("another process bans {name}");
+    /// });
+    /// ```
     pub fn on_server_event<F, R>(&self, name: &str, handler: F)
     where
         F: Fn(ServerEvent) -> R + Send + Sync + 'static,
@@ -136,6 +204,13 @@ impl Namespace {
     }
 
     /// Sends an event to the other processes of the namespace, for their [`Self::on_server_event`] handlers.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// chat.server_side_emit("ban", "mallory")?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     ///
     /// # Errors
     /// When the event cannot be written as JSON.
@@ -149,6 +224,17 @@ impl Namespace {
 
     /// Sends an event to the other processes of the namespace and returns what each of them answers.
     ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// let acks = chat.server_side_emit_with_ack("load", &())?.collect().await;
+    /// assert!(acks.is_complete() && acks.answers.is_empty()); // there is no other process
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::server_side_emit`].
     pub fn server_side_emit_with_ack<T: Serialize + ?Sized>(
@@ -161,6 +247,26 @@ impl Namespace {
 
     /// Runs the handlers of an event that came from another process, for adapters; their answers go to `acks`, if any
     /// are wanted. This returns once they are done.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// use jackfield_socketio::ServerEvent;
+    /// use jackfield_socketio::adapter::{EventBody, acks};
+    ///
+    /// chat.on_server_event("double", async |event: ServerEvent| {
+    ///     let number: u32 = event.get(0).unwrap_or_default();
+    ///     event.ack(&(2 * number)).ok();
+    /// });
+    /// let (sink, mut answers) = acks();
+    /// let body = EventBody::from_parts(r#"["double",21]"#.into(), Vec::new())?;
+    /// chat.handle_server_event(&body, Some(sink)).await?;
+    /// assert_eq!(answers.next().await.ok_or("an answer")?.get::<u32>(0)?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the body cannot be read as an event.
@@ -182,11 +288,29 @@ impl Namespace {
     }
 
     /// Returns how many processes serve the namespace, this one included.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// assert_eq!(chat.server_count().await, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn server_count(&self) -> usize {
         self.0.adapter.server_count().await
     }
 
     /// Sends an event to every client in the namespace. Arguments are as in [`Socket::emit`].
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// let delivery = chat.emit("closing", &"in five minutes")?;
+    /// assert_eq!(delivery.full, 0);
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     ///
     /// # Errors
     /// When the event cannot be a packet; clients that could not be reached are counted in the [`Delivery`].
@@ -195,26 +319,64 @@ impl Namespace {
     }
 
     /// Addresses the clients in a room.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// chat.to("lobby").except("muted").emit("news", &1)?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.operator().to(room)
     }
 
     /// As [`Self::to`].
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// chat.in_("lobby").volatile().emit("typing", "ann")?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     pub fn in_(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.to(room)
     }
 
     /// Addresses the clients that are not in a room.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// chat.except("muted").emit("news", &1)?;
+    /// # Ok::<(), jackfield_socketio::EmitError>(())
+    /// ```
     pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.operator().except(room)
     }
 
     /// Addresses every client in the namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// let acks = chat.operator().emit_with_ack("are you there?", &())?;
+    /// assert!(acks.collect().await.is_complete());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn operator(&self) -> BroadcastOperator {
         BroadcastOperator::new(Arc::clone(&self.0))
     }
 
     /// Returns the sockets of this process in the namespace.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig};
+    /// # let chat = Io::new(IoConfig::default()).of("/chat");
+    /// assert!(chat.sockets().is_empty());
+    /// ```
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket> {
         self.0.adapter.select(&Selection::default())

@@ -18,6 +18,17 @@ impl Socket {
     /// A tuple gives several arguments, `()` none, any other value one; a [`Binary`](crate::Binary) among them travels
     /// as bytes.
     ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig, Socket};
+    /// # use jackfield_socketio::Binary;
+    /// # let io = Io::new(IoConfig::default());
+    /// io.on_connect(async |socket: Socket| {
+    ///     socket.emit("nothing", &()).ok();
+    ///     socket.emit("one", &"text").ok();
+    ///     socket.emit("several", &(1, [2, 3], Binary::from(&b"bytes"[..]))).ok();
+    /// });
+    /// ```
+    ///
     /// # Errors
     /// When the socket is not connected, its buffer is full, or the event cannot be a packet.
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<(), EmitError> {
@@ -25,6 +36,14 @@ impl Socket {
     }
 
     /// Sends an event that may be lost: only if the client is ready to take it at once.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig, Socket};
+    /// # let io = Io::new(IoConfig::default());
+    /// io.on_connect(async |socket: Socket| {
+    ///     socket.emit_volatile("position", &(3, 4)).ok();
+    /// });
+    /// ```
     ///
     /// # Errors
     /// As [`Self::emit`]; that the client is not ready is no error.
@@ -44,6 +63,20 @@ impl Socket {
     }
 
     /// Sends an event and waits for the client's acknowledgement: `socket.emit_with_ack("ask", &1).await`.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig, Socket};
+    /// # use std::time::Duration;
+    /// # use jackfield_socketio::AckError;
+    /// # let io = Io::new(IoConfig::default());
+    /// io.on_connect(async |socket: Socket| {
+    ///     match socket.emit_with_ack("ask", &1).timeout(Duration::from_secs(2)).await {
+    ///         Ok(answer) => println!("{:?}", answer.get::<String>(0)),
+    ///         Err(AckError::Timeout) => println!("no answer"),
+    ///         Err(error) => println!("{error}"),
+    ///     }
+    /// });
+    /// ```
     pub fn emit_with_ack<'a, T: Serialize + ?Sized>(
         &self,
         name: &'a str,
