@@ -36,3 +36,8 @@ mod server_connection;
 pub use args::Args;
 pub use binary::Binary;
 pub use server_connection::{Event, ServerConnection, ServerConnectionConfig, Violation};
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -75,3 +75,8 @@ pub use server::{
     NotAnObject, RemoteSocket, Room, ServerEvent, Socket, SocketId, adapter,
 };
 pub use stats::{Counter, Stat, StatKind, Stats};
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

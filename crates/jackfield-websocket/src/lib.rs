@@ -83,3 +83,8 @@ pub use connection::{Connection, Event, Outgoing, SendError};
 pub use message::{Kind, Message};
 pub use shared::Frame;
 pub use violation::Violation;
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -43,3 +43,8 @@ pub use jackfield_websocket::handshake::{Established, HandshakeError, Refusal};
 pub use jackfield_websocket::{CloseCode, CloseFrame, Frame, Kind, Message, Role, Violation};
 pub use socket::WebSocket;
 pub use upgrade::{Upgrade, is_upgrade, upgrade};
+
+// The README's code is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
