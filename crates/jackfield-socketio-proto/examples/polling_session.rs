@@ -1,4 +1,5 @@
-//! An Engine.IO session by long-polling, driven by hand: two polls and a POST, with a clock that is only a number.
+//! An Engine.IO session by long-polling, driven by hand: two polls and a POST, with a clock that
+//! is only a number.
 
 #![expect(clippy::print_stdout, reason = "what the session wants is the output")]
 #![expect(

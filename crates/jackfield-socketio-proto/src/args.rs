@@ -19,10 +19,11 @@ use crate::packet::{DecodeError, EncodeError, EventBody, read_args};
 pub(crate) use self::read::check_placeholders;
 pub(crate) use self::write::{Lead, write_args};
 
-/// The arguments that came with an event or an acknowledgement: JSON that is kept as it was sent, and its attachments.
+/// The arguments that came with an event or an acknowledgement: JSON that is kept as it was sent,
+/// and its attachments.
 ///
-/// Nothing is parsed before it is asked for; [`Self::raw`] gives each argument byte for byte, for passing it on.
-/// Serializing `Args` gives the arguments again, spread as a tuple is.
+/// Nothing is parsed before it is asked for; [`Self::raw`] gives each argument byte for byte, for
+/// passing it on. Serializing `Args` gives the arguments again, spread as a tuple is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Args {
     /// A JSON array.
@@ -50,8 +51,8 @@ impl Args {
         Ok(Self::new(json, 0, attachments))
     }
 
-    /// Takes arguments that another process has read: a JSON array, and the attachments that its placeholders refer
-    /// to.
+    /// Takes arguments that another process has read: a JSON array, and the attachments that its
+    /// placeholders refer to.
     ///
     /// ```
     /// use jackfield_socketio_proto::Args;
@@ -74,7 +75,8 @@ impl Args {
         self.attachments.push(bytes);
     }
 
-    /// Reads the arguments as a tuple (or anything that reads an array); surplus arguments are ignored.
+    /// Reads the arguments as a tuple (or anything that reads an array); surplus arguments are
+    /// ignored.
     ///
     /// # Errors
     /// When an argument is missing or of another type.

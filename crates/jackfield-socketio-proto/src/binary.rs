@@ -10,9 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes that travel as an attachment of a Socket.IO packet.
 ///
-/// In arguments given to an encoder of this crate, each `Binary` becomes a placeholder in the JSON and a binary message
-/// after it; in arguments that are read by [`Args`](crate::Args), the placeholder becomes the bytes again. Anywhere else
-/// it can be neither serialized nor deserialized.
+/// In arguments given to an encoder of this crate, each `Binary` becomes a placeholder in the JSON
+/// and a binary message after it; in arguments that are read by [`Args`](crate::Args), the
+/// placeholder becomes the bytes again. Anywhere else it can be neither serialized nor
+/// deserialized.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Binary(pub Bytes);
 
@@ -51,7 +52,8 @@ pub(crate) fn resolve(num: usize) -> Option<Binary> {
         .map(Binary)
 }
 
-/// Puts a list into a thread-local slot and gives the former one back, also when the code between panics.
+/// Puts a list into a thread-local slot and gives the former one back, also when the code between
+/// panics.
 struct Scope {
     slot: &'static std::thread::LocalKey<RefCell<Option<Vec<Bytes>>>>,
     outer: Option<Vec<Bytes>>,

@@ -1,8 +1,9 @@
 //! Engine.IO and Socket.IO, sans-IO: what the bytes mean and what happens when.
 //!
-//! Engine.IO carries messages between a browser and a server, by long-polling, by WebSocket, and by moving from one to
-//! the other ([`engine::ServerSession`]). Socket.IO carries events in those messages, in namespaces, with acknowledgements and
-//! binary attachments ([`packet`], [`ServerConnection`]). Nothing here has a socket, a task, a clock or a random number.
+//! Engine.IO carries messages between a browser and a server, by long-polling, by WebSocket, and
+//! by moving from one to the other ([`engine::ServerSession`]). Socket.IO carries events in those
+//! messages, in namespaces, with acknowledgements and binary attachments ([`packet`],
+//! [`ServerConnection`]). Nothing here has a socket, a task, a clock or a random number.
 //!
 //! ```
 //! use jackfield_socketio_proto::engine::Message;
@@ -20,7 +21,8 @@
 //! ```
 //!
 //! # Standards
-//! - [x] Engine.IO revision 4 over polling and WebSocket: payloads, handshake, heartbeat, upgrade, close
+//! - [x] Engine.IO revision 4 over polling and WebSocket: payloads, handshake, heartbeat, upgrade,
+//!   close
 //! - [x] Engine.IO revision 3 over polling and WebSocket, text and binary payloads
 //! - [x] Socket.IO revision 5, and revision 4 for Engine.IO 3 clients, default (JSON) parser
 //! - [ ] Engine.IO over WebTransport

@@ -20,7 +20,8 @@ pub use self::encode::{
 /// A Socket.IO packet with its namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// The namespace, `/` if none was written. In protocol 4 (Engine.IO 3) a query string may follow it.
+    /// The namespace, `/` if none was written. In protocol 4 (Engine.IO 3) a query string may
+    /// follow it.
     pub namespace: ByteString,
     /// What the packet says.
     pub content: Content,

@@ -31,7 +31,8 @@ impl Default for ServerConnectionConfig {
 pub struct ServerConnection {
     version: Version,
     decoder: Decoder,
-    /// The namespaces that the client has joined or asked to join; a packet for any other is a violation.
+    /// The namespaces that the client has joined or asked to join; a packet for any other is a
+    /// violation.
     namespaces: BTreeMap<ByteString, State>,
     /// When the client must have joined a namespace; `None` once it has.
     deadline: Option<Instant>,
@@ -46,7 +47,8 @@ enum State {
 /// What a client's message means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The client asks to join a namespace: answer by [`ServerConnection::accept`] or [`ServerConnection::leave`].
+    /// The client asks to join a namespace: answer by [`ServerConnection::accept`] or
+    /// [`ServerConnection::leave`].
     Connect {
         /// The namespace, without a query string.
         namespace: ByteString,
@@ -115,7 +117,8 @@ impl ServerConnection {
         }
     }
 
-    /// Notes that the client has joined a namespace; false if it left, or was refused, in the meantime.
+    /// Notes that the client has joined a namespace; false if it left, or was refused, in the
+    /// meantime.
     pub fn accept(&mut self, namespace: &str) -> bool {
         let Some(state) = self.namespaces.get_mut(namespace) else {
             return false;
@@ -125,7 +128,8 @@ impl ServerConnection {
         true
     }
 
-    /// Notes that the server asks for a namespace in the client's place, as protocol 4 does for `/`.
+    /// Notes that the server asks for a namespace in the client's place, as protocol 4 does for
+    /// `/`.
     pub fn ask(&mut self, namespace: ByteString) {
         self.namespaces.entry(namespace).or_insert(State::Asked);
     }
@@ -141,7 +145,7 @@ impl ServerConnection {
         self.deadline
     }
 
-    /// Tells whether the session must be closed because the client has joined nothing in time.
+    /// Returns whether the session must be closed because the client has joined nothing in time.
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)

@@ -1,8 +1,9 @@
 //! A Socket.IO server for load generators: `bench_server --listen 127.0.0.1:3000 [--shards N]`.
 //!
-//! On `/`: `echo` (data) emits `echo` (data) to the sender, `ack` (data) is acknowledged with data, `join` (room) is
-//! acknowledged once the socket is in the room, `bcast` (room, data) emits `msg` (data) to the room, the sender included
-//! if it is in it. Each shard is a thread with its own listener on the same port; sockets of all shards share the rooms.
+//! On `/`: `echo` (data) emits `echo` (data) to the sender, `ack` (data) is acknowledged with
+//! data, `join` (room) is acknowledged once the socket is in the room, `bcast` (room, data) emits
+//! `msg` (data) to the room, the sender included if it is in it. Each shard is a thread with its
+//! own listener on the same port; sockets of all shards share the rooms.
 
 #![expect(clippy::print_stdout, reason = "says where it listens")]
 

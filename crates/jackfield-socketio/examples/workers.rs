@@ -1,7 +1,8 @@
 //! Hands work to clients and waits for their answers, on hyper without a framework.
 //!
-//! Workers connect to the namespace `/workers` with `{ auth: { token: 'secret' } }` and answer the event `job` by its
-//! acknowledgement: `socket.on('job', (n, answer) => answer(n * n))`. Every 2 s each worker gets a job.
+//! Workers connect to the namespace `/workers` with `{ auth: { token: 'secret' } }` and answer the
+//! event `job` by its acknowledgement: `socket.on('job', (n, answer) => answer(n * n))`. Every 2 s
+//! each worker gets a job.
 
 #![expect(clippy::print_stdout, reason = "the answers are the output")]
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::request::Parts;
 use jackfield_sansio::Rate;
 
-/// Choices, times and limits of a server. Every field has a default; every limit that hits is counted in
-/// [`Stats`](crate::Stats).
+/// Choices, times and limits of a server. Every field has a default; every limit that hits is
+/// counted in [`Stats`](crate::Stats).
 #[derive(Debug, Clone)]
 pub struct IoConfig {
     /// The path that is served (`/socket.io/`); a missing slash at either end is added.
@@ -31,7 +31,8 @@ pub struct IoConfig {
     pub connect_timeout: Duration,
     /// How long the body of a POST may take to arrive (30 s).
     pub body_timeout: Duration,
-    /// How long a polling client has to fetch its last packets after the server closed the session (30 s).
+    /// How long a polling client has to fetch its last packets after the server closed the session
+    /// (30 s).
     pub close_timeout: Duration,
     /// How long an acknowledgement may take unless the call names a timeout (30 s).
     pub ack_timeout: Duration,
@@ -45,7 +46,8 @@ pub struct IoConfig {
     pub max_buffered: usize,
     /// What happens to a client whose buffer is full.
     pub slow_consumer: SlowConsumer,
-    /// How many bytes of events may wait for the handlers of one client before nothing more is read from it (1 MiB).
+    /// How many bytes of events may wait for the handlers of one client before nothing more is
+    /// read from it (1 MiB).
     pub max_inbound: usize,
     /// How many sessions may be open at once (100,000).
     pub max_connections: usize,
@@ -54,12 +56,13 @@ pub struct IoConfig {
     pub handshake_rate: Option<Rate>,
     /// Which other origins may use the server from a browser; `None`, the default, lets none.
     pub cors: Option<Cors>,
-    /// The cookie that carries the session's id, for load balancers with sticky sessions; `None`, the default, sets none.
+    /// The cookie that carries the session's id, for load balancers with sticky sessions; `None`,
+    /// the default, sets none.
     pub cookie: Option<Cookie>,
     /// Decides about each handshake before a session exists; `None`, the default, lets all in.
     pub allow_request: Option<AllowRequest>,
-    /// Whether the handshake's HTTP headers are kept for [`Handshake`](crate::Handshake) (true); each
-    /// connection is about 1 KB smaller without them.
+    /// Whether the handshake's HTTP headers are kept for [`Handshake`](crate::Handshake) (true);
+    /// each connection is about 1 KB smaller without them.
     pub keep_headers: bool,
 }
 
@@ -97,10 +100,12 @@ impl Default for IoConfig {
 /// What happens when a packet does not fit into a client's buffer ([`IoConfig::max_buffered`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowConsumer {
-    /// The client is disconnected with the reason `slow consumer`: it missed something and must start afresh.
+    /// The client is disconnected with the reason `slow consumer`: it missed something and must
+    /// start afresh.
     #[default]
     Disconnect,
-    /// The packet is not sent and the call returns [`EmitError::Full`](crate::EmitError::Full); a broadcast counts it.
+    /// The packet is not sent and the call returns [`EmitError::Full`](crate::EmitError::Full); a
+    /// broadcast counts it.
     DropNewest,
 }
 
@@ -172,10 +177,12 @@ impl Default for Cookie {
     }
 }
 
-/// The verdict of [`IoConfig::allow_request`]: `Err` holds the message that the client gets with code 4 and status 403.
+/// The verdict of [`IoConfig::allow_request`]: `Err` holds the message that the client gets with
+/// code 4 and status 403.
 pub type Verdict = Result<(), String>;
 
-/// Decides about a handshake by its HTTP request, at once: look up what takes time in a namespace's middleware.
+/// Decides about a handshake by its HTTP request, at once: look up what takes time in a
+/// namespace's middleware.
 #[derive(Clone)]
 pub struct AllowRequest(Arc<dyn Fn(&Parts) -> Verdict + Send + Sync>);
 

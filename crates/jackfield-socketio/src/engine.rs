@@ -1,7 +1,8 @@
 //! An Engine.IO server: sessions over long-polling and WebSocket, without Socket.IO's events.
 //!
-//! [`Server`] answers HTTP requests and gives each session a [`Peer`], which gets its messages in order, one at a time.
-//! [`Io`](crate::Io) is built on it; use it alone for a protocol of your own.
+//! [`Server`] answers HTTP requests and gives each session a [`Peer`], which gets its messages in
+//! order, one at a time. [`Io`](crate::Io) is built on it; use it alone for a protocol of your
+//! own.
 
 mod body;
 mod cors;
@@ -26,7 +27,8 @@ pub(crate) use self::wire::Wire;
 
 /// Makes a [`Peer`] for each session.
 pub trait Handler: Send + Sync + 'static {
-    /// Takes a session that has just opened. Packets sent from here come right after the open packet.
+    /// Takes a session that has just opened. Packets sent from here come right after the open
+    /// packet.
     fn open(&self, socket: &EngineSocket) -> Box<dyn Peer>;
 }
 

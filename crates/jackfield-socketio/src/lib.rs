@@ -1,8 +1,8 @@
 //! A Socket.IO server for hyper, axum and anything else that speaks [`tower_service`], on tokio.
 //!
-//! Clients are the stock ones: `socket.io-client` 3 and 4, and with [`IoConfig::allow_eio3`] also 2. They connect by HTTP
-//! long-polling or WebSocket, and move from the first to the second. The API follows the JavaScript server's: see [`Io`],
-//! [`Namespace`] and [`Socket`].
+//! Clients are the stock ones: `socket.io-client` 3 and 4, and with [`IoConfig::allow_eio3`] also
+//! 2. They connect by HTTP long-polling or WebSocket, and move from the first to the second. The
+//! API follows the JavaScript server's: see [`Io`], [`Namespace`] and [`Socket`].
 //!
 //! ```no_run
 //! use jackfield_socketio::{IoConfig, Io, Socket};
@@ -37,25 +37,26 @@
 //! With axum 0.8: `Router::new().route_service("/socket.io/", io.service())`.
 //!
 //! # What runs where
-//! A session is shared: polling requests of one client may come to any thread. Its locks are short, and never held while
-//! a handler runs or something is awaited. A WebSocket is one task, which reads and writes; a polling session is none.
-//! One timer task serves the heartbeats of all sessions. What happens on one socket happens in order: connecting, events
-//! and the disconnect are handled one after the other, each awaited before the next. Acknowledgements are not: they
+//! A session is shared: polling requests of one client may come to any thread. Its locks are
+//! short, and never held while a handler runs or something is awaited. A WebSocket is one task,
+//! which reads and writes; a polling session is none. One timer task serves the heartbeats of all
+//! sessions. What happens on one socket happens in order: connecting, events and the disconnect
+//! are handled one after the other, each awaited before the next. Acknowledgements are not: they
 //! resolve at once, so a handler may await one.
 //!
 //! # Standards
 //! - [x] Engine.IO 4: polling, WebSocket, upgrade, heartbeat, errors by number, CORS, cookie
 //! - [x] Engine.IO 3 with [`IoConfig::allow_eio3`]
-//! - [x] Socket.IO protocol 5 (and 4 for Engine.IO 3): namespaces, acknowledgements both ways, binary attachments,
-//!   middlewares, rooms, volatile packets, broadcasts with acknowledgements
+//! - [x] Socket.IO protocol 5 (and 4 for Engine.IO 3): namespaces, acknowledgements both ways,
+//!   binary attachments, middlewares, rooms, volatile packets, broadcasts with acknowledgements
 //! - [x] several processes as one server, by an [`adapter`] that the application brings
-//! - [ ] adapters for Redis and NATS, dynamic namespaces, socket middlewares, connection state recovery, msgpack,
-//!   WebTransport
+//! - [ ] adapters for Redis and NATS, dynamic namespaces, socket middlewares, connection state
+//!   recovery, msgpack, WebTransport
 //! - [ ] JSONP polling, serving the client's script: left out on purpose
 //!
 //! # Bad input
-//! Every limit is a field of [`IoConfig`] and counted in [`Stats`]. What breaks the protocol ends its session; nothing that
-//! a client sends is logged.
+//! Every limit is a field of [`IoConfig`] and counted in [`Stats`]. What breaks the protocol ends
+//! its session; nothing that a client sends is logged.
 
 mod config;
 pub mod engine;

@@ -91,7 +91,8 @@ stats! {
     handshakes: Total,
     /// Sessions that moved from polling to WebSocket.
     upgrades: Total,
-    /// WebSockets that did not complete an upgrade within [`IoConfig::upgrade_timeout`](crate::IoConfig::upgrade_timeout).
+    /// WebSockets that did not complete an upgrade within
+    /// [`IoConfig::upgrade_timeout`](crate::IoConfig::upgrade_timeout).
     upgrade_timeouts: Total,
     /// Requests refused because their session is unknown.
     unknown_sid: Total,
@@ -101,17 +102,21 @@ stats! {
     forbidden: Total,
     /// Handshakes refused because [`IoConfig::allow_eio3`](crate::IoConfig::allow_eio3) is off.
     unsupported_version: Total,
-    /// Handshakes refused by [`IoConfig::max_connections`](crate::IoConfig::max_connections), or while closing.
+    /// Handshakes refused by [`IoConfig::max_connections`](crate::IoConfig::max_connections), or
+    /// while closing.
     too_many_connections: Total,
     /// Handshakes refused by [`IoConfig::handshake_rate`](crate::IoConfig::handshake_rate).
     too_many_handshakes: Total,
-    /// POST bodies and WebSocket messages above [`IoConfig::max_payload`](crate::IoConfig::max_payload).
+    /// POST bodies and WebSocket messages above
+    /// [`IoConfig::max_payload`](crate::IoConfig::max_payload).
     payload_too_large: Total,
     /// POST bodies that took longer than [`IoConfig::body_timeout`](crate::IoConfig::body_timeout).
     body_timeouts: Total,
-    /// Sessions that ended because no heartbeat came within [`IoConfig::ping_timeout`](crate::IoConfig::ping_timeout).
+    /// Sessions that ended because no heartbeat came within
+    /// [`IoConfig::ping_timeout`](crate::IoConfig::ping_timeout).
     ping_timeouts: Total,
-    /// Sessions that joined no namespace within [`IoConfig::connect_timeout`](crate::IoConfig::connect_timeout).
+    /// Sessions that joined no namespace within
+    /// [`IoConfig::connect_timeout`](crate::IoConfig::connect_timeout).
     connect_timeouts: Total,
     /// Sessions that ended because what the client sent is not the protocol.
     protocol_errors: Total,
@@ -127,11 +132,13 @@ stats! {
     sent_packets: Total,
     /// Volatile packets that were dropped because the client was not ready.
     volatile_dropped: Total,
-    /// Packets that did not fit into a client's buffer ([`IoConfig::max_buffered`](crate::IoConfig::max_buffered)).
+    /// Packets that did not fit into a client's buffer
+    /// ([`IoConfig::max_buffered`](crate::IoConfig::max_buffered)).
     buffer_full: Total,
     /// Clients that were disconnected because of that.
     slow_consumers: Total,
-    /// Times that reading from a client paused because of [`IoConfig::max_inbound`](crate::IoConfig::max_inbound).
+    /// Times that reading from a client paused because of
+    /// [`IoConfig::max_inbound`](crate::IoConfig::max_inbound).
     inbound_paused: Total,
     /// Acknowledgements that did not come in time.
     ack_timeouts: Total,

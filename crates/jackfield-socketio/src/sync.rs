@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Locks `mutex`; what a panicking thread left behind is used as it is, because each critical section here leaves its
-/// data whole at every step.
+/// Locks `mutex`; what a panicking thread left behind is used as it is, because each critical
+/// section here leaves its data whole at every step.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

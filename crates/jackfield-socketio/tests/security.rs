@@ -1,4 +1,5 @@
-//! One test for each published weakness of an Engine.IO or Socket.IO server that this server could share.
+//! One test for each published weakness of an Engine.IO or Socket.IO server that this server could
+//! share.
 
 #![expect(
     clippy::indexing_slicing,

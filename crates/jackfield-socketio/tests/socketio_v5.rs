@@ -1,4 +1,5 @@
-//! Socket.IO protocol 5 (and 4 for Engine.IO 3), as its document describes it, on the protocol fixture.
+//! Socket.IO protocol 5 (and 4 for Engine.IO 3), as its document describes it, on the protocol
+//! fixture.
 
 #![expect(
     clippy::indexing_slicing,

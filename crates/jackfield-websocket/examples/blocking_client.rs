@@ -1,5 +1,5 @@
-//! A WebSocket client on a blocking socket: `blocking_client 127.0.0.1:9001 hello world` sends each word as a message
-//! and prints the answers.
+//! A WebSocket client on a blocking socket: `blocking_client 127.0.0.1:9001 hello world` sends
+//! each word as a message and prints the answers.
 //!
 //! The core does the protocol; all that is left is to read, to write, and to draw random numbers.
 

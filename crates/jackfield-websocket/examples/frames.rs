@@ -1,4 +1,5 @@
-//! Shows the frames in captured bytes: `frames 81 85 37 fa 21 3d 7f 9f 4d 51 58` (hexadecimal, spaces as you like).
+//! Shows the frames in captured bytes: `frames 81 85 37 fa 21 3d 7f 9f 4d 51 58` (hexadecimal,
+//! spaces as you like).
 
 #![expect(clippy::print_stdout, reason = "the frames are the output")]
 

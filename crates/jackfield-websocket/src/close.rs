@@ -37,8 +37,8 @@ impl CloseCode {
 
     /// The code, if it may appear on the wire.
     ///
-    /// That is: the codes of RFC 6455 without 1004, 1005, 1006 and 1015, the registered 1012 to 1014, and the ranges
-    /// for libraries (3000 to 3999) and applications (4000 to 4999).
+    /// That is: the codes of RFC 6455 without 1004, 1005, 1006 and 1015, the registered 1012 to
+    /// 1014, and the ranges for libraries (3000 to 3999) and applications (4000 to 4999).
     #[must_use]
     pub fn new(code: u16) -> Option<Self> {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(Self(code))
@@ -61,7 +61,8 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// A body with `code` and `reason`, cut to the last whole character within [`MAX_REASON`] bytes.
+    /// A body with `code` and `reason`, cut to the last whole character within [`MAX_REASON`]
+    /// bytes.
     #[must_use]
     pub fn new(code: CloseCode, reason: &str) -> Self {
         let mut end = reason.len().min(MAX_REASON);
@@ -78,7 +79,8 @@ impl CloseFrame {
     /// Reads the body of a Close frame; an empty one has neither code nor reason.
     ///
     /// # Errors
-    /// [`Violation::InvalidClose`] for a body of one byte or a code that may not be sent, [`Violation::InvalidUtf8`].
+    /// [`Violation::InvalidClose`] for a body of one byte or a code that may not be sent,
+    /// [`Violation::InvalidUtf8`].
     pub fn decode(body: &Bytes) -> Result<Option<Self>, Violation> {
         let Some((code, reason)) = body.split_first_chunk::<2>() else {
             return if body.is_empty() {

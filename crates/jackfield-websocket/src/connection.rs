@@ -20,9 +20,9 @@ use crate::{Message, Violation};
 
 /// One side of an open WebSocket connection: takes bytes that arrived, holds bytes to write.
 ///
-/// An idle connection holds no buffer: bytes are kept only of a header or a message that is still on its way.
-/// Pongs are queued by themselves, the answer to a Close by [`finish`](Self::finish), so that what came before it can be
-/// answered before it.
+/// An idle connection holds no buffer: bytes are kept only of a header or a message that is still
+/// on its way. Pongs are queued by themselves, the answer to a Close by [`finish`](Self::finish),
+/// so that what came before it can be answered before it.
 ///
 /// ```
 /// use jackfield_websocket::{WebSocketLimits, Connection, Event, Message, Role};
@@ -64,8 +64,8 @@ pub enum Event {
     Pong(Bytes),
     /// The peer's Close, the last event; [`Connection::finish`] queues the answer.
     Close(Option<CloseFrame>),
-    /// The peer broke the protocol or a limit, the last event; [`Connection::finish`] queues a Close with the
-    /// violation's [`close_code`](Violation::close_code).
+    /// The peer broke the protocol or a limit, the last event; [`Connection::finish`] queues a
+    /// Close with the violation's [`close_code`](Violation::close_code).
     Failed(Violation),
 }
 
@@ -103,7 +103,8 @@ enum Keys {
     Client(Box<ChaCha12Rng>),
 }
 
-/// Compression of a connection that negotiated it; the coders exist only where a window is kept or a message is on its way.
+/// Compression of a connection that negotiated it; the coders exist only where a window is kept or
+/// a message is on its way.
 #[derive(Debug)]
 struct Deflate {
     outbound: deflate::Outbound,
@@ -165,18 +166,19 @@ impl Connection {
         self.outgoing.bytes()
     }
 
-    /// Pings since the last call that are not answered because [`WebSocketLimits::max_waiting_pongs`] Pongs waited.
+    /// Pings since the last call that are not answered because
+    /// [`WebSocketLimits::max_waiting_pongs`] Pongs waited.
     pub fn take_skipped_pongs(&mut self) -> u64 {
         std::mem::take(&mut self.skipped_pongs)
     }
 
-    /// Whether our Close is sent or queued; nothing can be sent after it.
+    /// Returns whether our Close is sent or queued; nothing can be sent after it.
     #[must_use]
     pub fn is_close_sent(&self) -> bool {
         self.close_sent
     }
 
-    /// Whether the last event was given: the peer closed, or the connection was failed.
+    /// Returns whether the last event was given: the peer closed, or the connection was failed.
     #[must_use]
     pub fn is_input_over(&self) -> bool {
         self.over.is_some()

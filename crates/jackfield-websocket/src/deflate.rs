@@ -1,8 +1,8 @@
 //! permessage-deflate ([RFC 7692]): what is negotiated, and the coders.
 //!
-//! By default neither side keeps its compression window between messages. Then a connection holds no zlib state while no
-//! compressed message is on its way in, one compressor per thread serves every connection, and one compressed frame
-//! can be shared by all receivers of a broadcast.
+//! By default neither side keeps its compression window between messages. Then a connection holds
+//! no zlib state while no compressed message is on its way in, one compressor per thread serves
+//! every connection, and one compressed frame can be shared by all receivers of a broadcast.
 //!
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 
@@ -29,15 +29,15 @@ pub struct DeflateConfig {
     pub level: u8,
     /// Messages below this many bytes are sent as they are (1,024).
     pub threshold: usize,
-    /// Whether the server starts each message with an empty window (true): no state per connection, a little more
-    /// traffic. A client can always demand it.
+    /// Whether the server starts each message with an empty window (true): no state per
+    /// connection, a little more traffic. A client can always demand it.
     pub server_no_context_takeover: bool,
     /// Whether the client starts each message with an empty window (true).
     pub client_no_context_takeover: bool,
     /// The largest window the server may use, 9 to 15 bits; others are clamped (15).
     pub server_max_window_bits: u8,
-    /// The largest window the client may use, 9 to 15 bits; others are clamped (15). A server can only ask this of a client
-    /// that offered to.
+    /// The largest window the client may use, 9 to 15 bits; others are clamped (15). A server can
+    /// only ask this of a client that offered to.
     pub client_max_window_bits: u8,
 }
 
@@ -117,7 +117,7 @@ impl Params {
         }
     }
 
-    /// Whether the peer's messages may refer to its earlier ones.
+    /// Returns whether the peer's messages may refer to its earlier ones.
     pub(crate) fn inbound_takeover(&self, server: bool) -> bool {
         if server {
             !self.client_no_context_takeover

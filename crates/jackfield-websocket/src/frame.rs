@@ -32,7 +32,7 @@ pub enum OpCode {
 }
 
 impl OpCode {
-    /// Whether frames of this kind may stand between the fragments of a message.
+    /// Returns whether frames of this kind may stand between the fragments of a message.
     #[must_use]
     pub fn is_control(self) -> bool {
         self as u8 >= 8
@@ -77,11 +77,13 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header at the start of `bytes` and says how many bytes it took; `None` asks for more bytes.
+    /// Reads the header at the start of `bytes` and says how many bytes it took; `None` asks for
+    /// more bytes.
     ///
     /// # Errors
-    /// A violation of the frame format that shows in the header alone: reserved bits or opcodes, a length above
-    /// 2^63 - 1 or not in its shortest form, a control frame that is fragmented or has more than 125 bytes.
+    /// A violation of the frame format that shows in the header alone: reserved bits or opcodes, a
+    /// length above 2^63 - 1 or not in its shortest form, a control frame that is fragmented or
+    /// has more than 125 bytes.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
             return Ok(None);

@@ -26,7 +26,8 @@ use crate::deflate;
 /// What a side supports beyond plain messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Subprotocols: a server picks the first of the client's that is here, a client offers these in this order.
+    /// Subprotocols: a server picks the first of the client's that is here, a client offers these
+    /// in this order.
     pub subprotocols: Vec<String>,
     /// permessage-deflate, if it is supported.
     pub deflate: Option<deflate::DeflateConfig>,
@@ -57,7 +58,7 @@ pub fn accept_key(key: &[u8]) -> String {
     STANDARD.encode(digest)
 }
 
-/// Whether a header that lists tokens lists `token`, whatever its case.
+/// Returns whether a header that lists tokens lists `token`, whatever its case.
 fn lists_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
@@ -67,7 +68,7 @@ fn lists_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
         .any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// Whether `text` is a token of HTTP (RFC 9110 §5.6.2).
+/// Returns whether `text` is a token of HTTP (RFC 9110 §5.6.2).
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -1,7 +1,9 @@
-//! WebSocket for both sides, sans-IO: frames, messages, close rules, handshakes and permessage-deflate.
+//! WebSocket for both sides, sans-IO: frames, messages, close rules, handshakes and
+//! permessage-deflate.
 //!
-//! A [`Connection`] takes bytes that arrived and gives [`Event`]s; what is to be written waits in its [`Outgoing`] queue. It
-//! has no socket, no task and no clock: time limits belong to the driver. `jackfield-ws` drives it on tokio.
+//! A [`Connection`] takes bytes that arrived and gives [`Event`]s; what is to be written waits in
+//! its [`Outgoing`] queue. It has no socket, no task and no clock: time limits belong to the
+//! driver. `jackfield-ws` drives it on tokio.
 //!
 //! ```
 //! use jackfield_websocket::{CloseCode, CloseFrame, WebSocketLimits, Connection, Event, Message, Role};
@@ -32,24 +34,30 @@
 //!
 //! # Standards
 //!
-//! - [x] [RFC 6455] frames, fragmentation, masking, control frames, the closing handshake, close codes
-//! - [x] [RFC 6455 §8.1] text fails at the first byte that cannot become UTF-8, inside a frame as well
+//! - [x] [RFC 6455] frames, fragmentation, masking, control frames, the closing handshake, close
+//!   codes
+//! - [x] [RFC 6455 §8.1] text fails at the first byte that cannot become UTF-8, inside a frame as
+//!   well
 //! - [x] [RFC 6455 §4] the opening handshake of both sides, subprotocols, the grammar of extensions
-//! - [x] [RFC 7692] permessage-deflate: all four parameters, several offers, with and without context takeover
-//! - [ ] RFC 7692 with a server's window of 8 bits: zlib cannot keep to it, such an offer is declined
+//! - [x] [RFC 7692] permessage-deflate: all four parameters, several offers, with and without
+//!   context takeover
+//! - [ ] RFC 7692 with a server's window of 8 bits: zlib cannot keep to it, such an offer is
+//!   declined
 //! - [ ] RFC 7692 §7.2.3.4 with context takeover: after a block with BFINAL the window starts empty
-//! - [ ] RFC 8441, RFC 9220: WebSocket over HTTP/2 and HTTP/3 need no framing of their own; their CONNECT is left to the driver
+//! - [ ] RFC 8441, RFC 9220: WebSocket over HTTP/2 and HTTP/3 need no framing of their own; their
+//!   CONNECT is left to the driver
 //!
 //! # Memory
 //!
-//! A connection holds no read buffer: [`Connection::receive`] keeps the bytes of an unfinished header in place, and those of
-//! an unfinished message in one piece that grows with what came, never with what was announced. By default compression
-//! keeps no window between messages ([`deflate`]), so that an idle connection with it holds no zlib state.
+//! A connection holds no read buffer: [`Connection::receive`] keeps the bytes of an unfinished
+//! header in place, and those of an unfinished message in one piece that grows with what came,
+//! never with what was announced. By default compression keeps no window between messages
+//! ([`deflate`]), so that an idle connection with it holds no zlib state.
 //!
 //! # Left out on purpose
 //!
-//! Sending a message in fragments: a message is in memory as a whole, and splitting it gains nothing. Choosing origins:
-//! which pages may connect is the application's policy.
+//! Sending a message in fragments: a message is in memory as a whole, and splitting it gains
+//! nothing. Choosing origins: which pages may connect is the application's policy.
 //!
 //! # Features
 //!

@@ -8,7 +8,8 @@ use crate::deflate::{Coding, compress_once};
 use crate::frame;
 use crate::{Kind, Message};
 
-/// A message that many server connections send: its frame is encoded once and shared, plain and compressed.
+/// A message that many server connections send: its frame is encoded once and shared, plain and
+/// compressed.
 ///
 /// ```
 /// use jackfield_websocket::{WebSocketLimits, Connection, Frame, Kind, Role};
@@ -29,7 +30,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The message that `parts` make, one after the other; the parts of a text are UTF-8 once joined.
+    /// The message that `parts` make, one after the other; the parts of a text are UTF-8 once
+    /// joined.
     #[must_use]
     pub fn new(kind: Kind, parts: &[&[u8]]) -> Self {
         let len: usize = parts.iter().map(|part| part.len()).sum();
@@ -60,8 +62,8 @@ impl Frame {
         self.plain.clone()
     }
 
-    /// The frame compressed with an empty window. The first coding asked for is kept, as all connections of a server
-    /// ask for the same unless their clients limit the window.
+    /// The frame compressed with an empty window. The first coding asked for is kept, as all
+    /// connections of a server ask for the same unless their clients limit the window.
     pub(crate) fn compressed(&self, coding: Coding) -> Bytes {
         let (kept, bytes) = self
             .compressed

@@ -2,10 +2,11 @@
 
 use bytestring::ByteString;
 
-/// Joins a text that arrives in pieces, and refuses it at the first byte that cannot become a character.
+/// Joins a text that arrives in pieces, and refuses it at the first byte that cannot become a
+/// character.
 ///
-/// Each byte is checked once: what was checked is kept as a [`String`], and up to three bytes of an unfinished character wait
-/// beside it.
+/// Each byte is checked once: what was checked is kept as a [`String`], and up to three bytes of
+/// an unfinished character wait beside it.
 ///
 /// ```
 /// use jackfield_websocket::utf8::Decoder;
@@ -105,7 +106,8 @@ impl Decoder {
 
 /// Returns how many bytes at the end begin a character that needs more of them.
 ///
-/// They are cut off before the check, so that no byte is checked twice when a piece ends within a character.
+/// They are cut off before the check, so that no byte is checked twice when a piece ends within a
+/// character.
 fn unfinished_at_end(bytes: &[u8]) -> usize {
     for (before, &byte) in bytes.iter().rev().take(3).enumerate() {
         let here = before + 1;

@@ -8,7 +8,8 @@ use crate::close::CloseCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A reserved bit was set that no negotiated extension defines, or on a frame where it has no meaning.
+    /// A reserved bit was set that no negotiated extension defines, or on a frame where it has no
+    /// meaning.
     #[error("a reserved bit is set without an extension that defines it")]
     ReservedBit,
     /// An opcode that RFC 6455 reserves.
@@ -50,10 +51,12 @@ pub enum Violation {
     /// A frame above [`WebSocketLimits::max_frame`](crate::WebSocketLimits::max_frame).
     #[error("a frame is larger than allowed")]
     FrameTooLarge,
-    /// A message above [`WebSocketLimits::max_message`](crate::WebSocketLimits::max_message), after decompression.
+    /// A message above [`WebSocketLimits::max_message`](crate::WebSocketLimits::max_message),
+    /// after decompression.
     #[error("a message is larger than allowed")]
     MessageTooLarge,
-    /// A message in more frames than [`WebSocketLimits::max_fragments`](crate::WebSocketLimits::max_fragments).
+    /// A message in more frames than
+    /// [`WebSocketLimits::max_fragments`](crate::WebSocketLimits::max_fragments).
     #[error("a message has more fragments than allowed")]
     TooManyFragments,
 }
@@ -80,7 +83,7 @@ impl Violation {
         }
     }
 
-    /// Whether a limit of the receiver was passed, rather than the protocol broken.
+    /// Returns whether a limit of the receiver was passed, rather than the protocol broken.
     #[must_use]
     pub fn is_limit(self) -> bool {
         matches!(

@@ -1,4 +1,5 @@
-//! Talks to a WebSocket server: `client 127.0.0.1:9001 /path` sends each line that is typed and prints what comes.
+//! Talks to a WebSocket server: `client 127.0.0.1:9001 /path` sends each line that is typed and
+//! prints what comes.
 
 #![expect(clippy::print_stdout, reason = "what comes is the output")]
 

@@ -1,4 +1,5 @@
-//! Echoes WebSocket messages at `ws://127.0.0.1:9001/`, in a hyper server that would serve other paths as well.
+//! Echoes WebSocket messages at `ws://127.0.0.1:9001/`, in a hyper server that would serve other
+//! paths as well.
 
 #![expect(clippy::print_stdout, reason = "says where it listens")]
 

@@ -16,7 +16,8 @@ use crate::{Error, WebSocket, WsConfig};
 /// The path, host and headers of `request` are sent; the headers of the handshake are added.
 ///
 /// # Errors
-/// [`Error::Handshake`] if the server refuses or does not speak WebSocket, [`Error::HandshakeTimeout`], [`Error::Io`].
+/// [`Error::Handshake`] if the server refuses or does not speak WebSocket,
+/// [`Error::HandshakeTimeout`], [`Error::Io`].
 pub async fn connect<S, B>(
     stream: S,
     request: &Request<B>,

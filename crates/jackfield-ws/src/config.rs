@@ -14,11 +14,14 @@ pub struct WsConfig {
     pub limits: jackfield_websocket::WebSocketLimits,
     /// Subprotocols and compression.
     pub options: Options,
-    /// Most bytes that wait to be written; [`Error::QueueFull`](crate::Error::QueueFull) above (16 MiB).
+    /// Most bytes that wait to be written; [`Error::QueueFull`](crate::Error::QueueFull) above (16
+    /// MiB).
     pub max_queued: usize,
-    /// Above this many waiting bytes nothing more is read, so that a peer who does not listen cannot make us talk (1 MiB).
+    /// Above this many waiting bytes nothing more is read, so that a peer who does not listen
+    /// cannot make us talk (1 MiB).
     pub pause_reading_above: usize,
-    /// After this long without a byte from the peer it gets a Ping; `None` for protocols that watch the peer themselves (25 s).
+    /// After this long without a byte from the peer it gets a Ping; `None` for protocols that
+    /// watch the peer themselves (25 s).
     pub ping_interval: Option<Duration>,
     /// How long after a Ping the peer may stay silent (20 s).
     pub ping_timeout: Duration,
@@ -26,7 +29,8 @@ pub struct WsConfig {
     pub write_timeout: Duration,
     /// How long the closing handshake may take (5 s).
     pub close_timeout: Duration,
-    /// Most bytes of a peer that broke the protocol that are read and dropped, so that it gets our Close before a reset (4 MiB).
+    /// Most bytes of a peer that broke the protocol that are read and dropped, so that it gets our
+    /// Close before a reset (4 MiB).
     pub max_linger: usize,
     /// How long a server may take to answer our opening handshake (10 s).
     pub handshake_timeout: Duration,

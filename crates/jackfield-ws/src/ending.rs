@@ -24,8 +24,8 @@ enum Step {
     /// Our last frames are on their way; then this.
     Write(Then),
     Shutdown(Then),
-    /// Reads and drops until the peer ends the stream: closing a socket with unread bytes would reset it, and the
-    /// peer might never see our Close.
+    /// Reads and drops until the peer ends the stream: closing a socket with unread bytes would
+    /// reset it, and the peer might never see our Close.
     Linger,
     Over,
 }

@@ -18,16 +18,19 @@ pub enum Error {
     /// The peer sent nothing, not even the answer to a Ping.
     #[error("the peer fell silent")]
     Silent,
-    /// The peer took none of the bytes that waited for it within [`WsConfig::write_timeout`](crate::WsConfig::write_timeout).
+    /// The peer took none of the bytes that waited for it within
+    /// [`WsConfig::write_timeout`](crate::WsConfig::write_timeout).
     #[error("the peer stopped reading")]
     Stalled,
-    /// The peer did not answer our Close within [`WsConfig::close_timeout`](crate::WsConfig::close_timeout).
+    /// The peer did not answer our Close within
+    /// [`WsConfig::close_timeout`](crate::WsConfig::close_timeout).
     #[error("the peer did not answer the closing handshake")]
     CloseTimeout,
     /// The server did not answer the opening handshake in time.
     #[error("the server did not answer the opening handshake")]
     HandshakeTimeout,
-    /// More would wait than [`WsConfig::max_queued`](crate::WsConfig::max_queued); nothing was queued.
+    /// More would wait than [`WsConfig::max_queued`](crate::WsConfig::max_queued); nothing was
+    /// queued.
     #[error("too many bytes wait to be written")]
     QueueFull,
     /// Nothing was queued.

@@ -1,8 +1,9 @@
 //! WebSocket connections on tokio and hyper, driving the core of `jackfield-websocket`.
 //!
-//! [`upgrade`] answers a hyper request, [`connect`] opens a connection as a client, and both end in a [`WebSocket`]: a
-//! poll-driven stream of messages with a queue of frames behind it. One task can serve it alone, because
-//! [`WebSocket::recv`] also writes what is queued, answers pings and watches the time limits:
+//! [`upgrade`] answers a hyper request, [`connect`] opens a connection as a client, and both end
+//! in a [`WebSocket`]: a poll-driven stream of messages with a queue of frames behind it. One task
+//! can serve it alone, because [`WebSocket::recv`] also writes what is queued, answers pings and
+//! watches the time limits:
 //!
 //! ```
 //! use jackfield_ws::{Message, WebSocket};

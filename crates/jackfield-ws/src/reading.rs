@@ -26,7 +26,8 @@ pub(crate) fn poll_read_shared<S: AsyncRead + Unpin, T>(
     cx: &mut Context<'_>,
     with: impl FnOnce(&[u8]) -> T,
 ) -> Poll<io::Result<T>> {
-    // The buffer is taken, not borrowed: a stream that reads through this function itself gets a buffer of its own.
+    // The buffer is taken, not borrowed: a stream that reads through this function itself gets a
+    // buffer of its own.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     if buffer.is_empty() {
         buffer = vec![0; READ];

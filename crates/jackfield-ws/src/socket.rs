@@ -16,8 +16,8 @@ use crate::{Counters, Error, WsConfig};
 
 /// An open WebSocket connection over a stream.
 ///
-/// Nothing runs in the background: [`recv`](Self::recv) reads, and also writes what is queued, answers pings and watches the
-/// time limits. An idle connection holds no buffer.
+/// Nothing runs in the background: [`recv`](Self::recv) reads, and also writes what is queued,
+/// answers pings and watches the time limits. An idle connection holds no buffer.
 #[derive(Debug)]
 pub struct WebSocket<S> {
     pub(crate) io: S,
@@ -102,7 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Queues `message`; [`recv`](Self::recv), [`flush`](Self::flush) and [`send`](Self::send) write it.
+    /// Queues `message`; [`recv`](Self::recv), [`flush`](Self::flush) and [`send`](Self::send)
+    /// write it.
     ///
     /// # Errors
     /// [`Error::QueueFull`], and [`Error::Send`] after our Close.
@@ -110,7 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.feed_parts(message.kind(), &[message.data()])
     }
 
-    /// Queues the message that `parts` make, one after the other; the parts of a text are UTF-8 once joined.
+    /// Queues the message that `parts` make, one after the other; the parts of a text are UTF-8
+    /// once joined.
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
@@ -146,8 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Ok(self.core.ping(body)?)
     }
 
-    /// Queues our Close. [`recv`](Self::recv) writes it, gives what the peer still sends, and ends when the peer answers or
-    /// [`WsConfig::close_timeout`] is over.
+    /// Queues our Close. [`recv`](Self::recv) writes it, gives what the peer still sends, and ends
+    /// when the peer answers or [`WsConfig::close_timeout`] is over.
     pub fn start_close(&mut self, frame: Option<&CloseFrame>) {
         if !self.core.is_close_sent() {
             self.core.close(frame);
@@ -155,7 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Closes the connection with `frame` and waits for the peer's answer; messages that still come are dropped.
+    /// Closes the connection with `frame` and waits for the peer's answer; messages that still
+    /// come are dropped.
     ///
     /// # Errors
     /// Why the closing handshake was not finished; the connection is over all the same.

@@ -23,7 +23,7 @@ impl Timer {
         self.0 = None;
     }
 
-    /// Whether the time is up; a timer that does not run never is.
+    /// Returns whether the time is up; a timer that does not run never is.
     pub(crate) fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
         self.0
             .as_mut()
@@ -33,7 +33,8 @@ impl Timer {
 
 /// Watches for a peer that fell silent.
 ///
-/// Hearing the peer only sets a flag; the timer is looked at when it fires, so a busy connection never touches it.
+/// Hearing the peer only sets a flag; the timer is looked at when it fires, so a busy connection
+/// never touches it.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     interval: Duration,

@@ -14,7 +14,7 @@ use jackfield_websocket::handshake::{self, Established, Refusal};
 
 use crate::{Counters, Error, WebSocket, WsConfig};
 
-/// Whether a request wants WebSocket, rightly or not: then [`upgrade`] has the answer.
+/// Returns whether a request wants WebSocket, rightly or not: then [`upgrade`] has the answer.
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {
     request
         .headers()
@@ -25,8 +25,8 @@ pub fn is_upgrade<B>(request: &Request<B>) -> bool {
         .any(|item| item.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Answers a request that opens a WebSocket: the response to send, and the future of the connection, which resolves once
-/// the response is sent.
+/// Answers a request that opens a WebSocket: the response to send, and the future of the
+/// connection, which resolves once the response is sent.
 ///
 /// Which origins may connect is the caller's policy, to be judged before this.
 ///

@@ -108,7 +108,8 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Nth<T> {
     }
 }
 
-/// Tells whether each placeholder in `json` names one of `attachments` attachments. Nesting is limited to 128 levels.
+/// Returns whether each placeholder in `json` names one of `attachments` attachments. Nesting is
+/// limited to 128 levels.
 pub(crate) fn check_placeholders(json: &str, attachments: usize) -> bool {
     Json(json).parse_with(Check { attachments }).is_ok()
 }

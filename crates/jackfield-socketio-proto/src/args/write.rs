@@ -16,7 +16,8 @@ pub(crate) enum Lead<'a> {
     Name(&'a str),
 }
 
-/// Appends the JSON array of `lead` and `args` to `out` and returns the attachments that the JSON refers to.
+/// Appends the JSON array of `lead` and `args` to `out` and returns the attachments that the JSON
+/// refers to.
 pub(crate) fn write_args<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     lead: Lead<'_>,
@@ -66,7 +67,8 @@ fn shape<T: Serialize + ?Sized>(args: &T) -> Shape {
 /// A serializer that looks at the outermost type only.
 struct Probe;
 
-/// The answer of a [`Probe`] to a compound value, given as an error to end the serialization at once.
+/// The answer of a [`Probe`] to a compound value, given as an error to end the serialization at
+/// once.
 #[derive(Debug)]
 struct Answer(Shape);
 

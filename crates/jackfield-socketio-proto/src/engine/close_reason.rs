@@ -8,7 +8,8 @@ use std::fmt;
 pub enum CloseReason {
     /// The client closed, by a close packet or by closing its WebSocket.
     TransportClose,
-    /// The client broke a rule of the transport: overlapping polls, a heartbeat in the wrong direction, a broken body.
+    /// The client broke a rule of the transport: overlapping polls, a heartbeat in the wrong
+    /// direction, a broken body.
     TransportError,
     /// The client sent what is not an Engine.IO packet.
     ParseError,
@@ -16,12 +17,14 @@ pub enum CloseReason {
     PingTimeout,
     /// The server closed the session.
     ForcedClose,
-    /// The client read too slowly and its buffer reached [`ServerSessionConfig::max_buffered`](super::ServerSessionConfig::max_buffered).
+    /// The client read too slowly and its buffer reached
+    /// [`ServerSessionConfig::max_buffered`](super::ServerSessionConfig::max_buffered).
     SlowConsumer,
 }
 
 impl CloseReason {
-    /// Returns the words that the JavaScript server uses, `slow consumer` excepted, which it does not know.
+    /// Returns the words that the JavaScript server uses, `slow consumer` excepted, which it does
+    /// not know.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

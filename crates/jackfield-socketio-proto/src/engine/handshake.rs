@@ -11,7 +11,8 @@ use super::{Transport, Version};
 /// The query parameters of an Engine.IO request that the protocol knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// `EIO`: 4 means revision 4; anything else, and nothing, means revision 3, as the JavaScript server reads it.
+    /// `EIO`: 4 means revision 4; anything else, and nothing, means revision 3, as the JavaScript
+    /// server reads it.
     pub version: Version,
     /// `transport`, if it names one that this server has.
     pub transport: Option<Transport>,
@@ -22,7 +23,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads the query string (without its `?`); the first of a repeated parameter wins, unknown ones are ignored.
+    /// Reads the query string (without its `?`); the first of a repeated parameter wins, unknown
+    /// ones are ignored.
     #[must_use]
     pub fn parse(query: &str) -> Self {
         let mut version = None;

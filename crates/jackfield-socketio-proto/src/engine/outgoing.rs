@@ -7,13 +7,15 @@ use super::Message;
 
 /// An encoded packet: a text packet with its type digit, or the content of a binary message.
 ///
-/// A driver that sends one packet to many clients makes the WebSocket frame once ([`Self::framed_text`],
-/// [`Self::framed_binary`]); clones share the bytes, and polling payloads are cut out of the same buffer.
+/// A driver that sends one packet to many clients makes the WebSocket frame once
+/// ([`Self::framed_text`], [`Self::framed_binary`]); clones share the bytes, and polling payloads
+/// are cut out of the same buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The WebSocket frame with its header, or only the packet if no frame was made.
     bytes: Bytes,
-    /// Where the packet begins in `bytes`; a wrong value would put header bytes into a polling payload.
+    /// Where the packet begins in `bytes`; a wrong value would put header bytes into a polling
+    /// payload.
     start: u8,
     binary: bool,
     framed: bool,
@@ -80,7 +82,7 @@ impl Outgoing {
         }
     }
 
-    /// Tells whether this is a binary message.
+    /// Returns whether this is a binary message.
     #[must_use]
     pub const fn is_binary(&self) -> bool {
         self.binary

@@ -24,7 +24,7 @@ impl Message {
         }
     }
 
-    /// Tells whether the content is empty.
+    /// Returns whether the content is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -101,7 +101,8 @@ impl Packet {
         })
     }
 
-    /// Decodes a binary WebSocket frame: the message itself in revision 4, byte 4 and the message in revision 3.
+    /// Decodes a binary WebSocket frame: the message itself in revision 4, byte 4 and the message
+    /// in revision 3.
     ///
     /// # Errors
     /// In revision 3, when the frame is empty or its first byte is not 4.

@@ -1,7 +1,8 @@
 //! Polling payloads: several packets in one HTTP body.
 //!
-//! Revision 4 joins packets by the record separator `\x1e` and writes binary as `b` and base64. Revision 3 puts a
-//! length before each packet: in UTF-16 code units when the body is text, in bytes when it is binary.
+//! Revision 4 joins packets by the record separator `\x1e` and writes binary as `b` and base64.
+//! Revision 3 puts a length before each packet: in UTF-16 code units when the body is text, in
+//! bytes when it is binary.
 
 mod v3;
 mod v4;

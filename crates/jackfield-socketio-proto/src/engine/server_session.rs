@@ -57,8 +57,9 @@ impl Default for ServerSessionConfig {
 
 /// The server's side of one Engine.IO session.
 ///
-/// The driver feeds it requests, frames and the time, and drains [`Self::poll_output`] after each call. What the
-/// client did wrong never comes back as an error: it ends the session with a [`CloseReason`] and answers the request.
+/// The driver feeds it requests, frames and the time, and drains [`Self::poll_output`] after each
+/// call. What the client did wrong never comes back as an error: it ends the session with a
+/// [`CloseReason`] and answers the request.
 #[derive(Debug)]
 pub struct ServerSession {
     config: Arc<ServerSessionConfig>,
@@ -71,7 +72,8 @@ pub struct ServerSession {
     heartbeat: Heartbeat,
     /// What the client has not taken yet, in order.
     buffer: VecDeque<Outgoing>,
-    /// Bytes held by `buffer`; never above [`ServerSessionConfig::max_buffered`] plus one control packet.
+    /// Bytes held by `buffer`; never above [`ServerSessionConfig::max_buffered`] plus one control
+    /// packet.
     buffered: usize,
     /// Numbers WebSockets; a stale number names a socket that is no longer ours.
     links: u32,
@@ -82,7 +84,8 @@ pub struct ServerSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// The server closes; a poll must still carry the buffer and the close packet, until the deadline.
+    /// The server closes; a poll must still carry the buffer and the close packet, until the
+    /// deadline.
     Closing(Instant),
     Closed(CloseReason),
 }
@@ -167,19 +170,20 @@ impl ServerSession {
         }
     }
 
-    /// Tells whether messages are still accepted.
+    /// Returns whether messages are still accepted.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == State::Open
     }
 
-    /// Tells whether the session has ended.
+    /// Returns whether the session has ended.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed(_))
     }
 
-    /// Tells whether a packet sent at this moment would leave at once, which is what volatile packets ask.
+    /// Returns whether a packet sent at this moment would leave at once, which is what volatile
+    /// packets ask.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.is_open()
@@ -196,8 +200,9 @@ impl ServerSession {
     /// Queues packets, adjacent and in order: all of them or none.
     ///
     /// # Errors
-    /// [`SendError::Closed`] when the session is closing or closed, [`SendError::Full`] when the packets would take
-    /// the buffer above [`ServerSessionConfig::max_buffered`]; the session stays open in both cases.
+    /// [`SendError::Closed`] when the session is closing or closed, [`SendError::Full`] when the
+    /// packets would take the buffer above [`ServerSessionConfig::max_buffered`]; the session
+    /// stays open in both cases.
     pub fn send<'a>(
         &mut self,
         packets: impl IntoIterator<Item = &'a Outgoing> + Clone,
@@ -353,8 +358,8 @@ impl ServerSession {
         }
     }
 
-    /// Ends the session: answers what waits, closes the WebSockets, tells the driver. A buffer kept until here still
-    /// leaves through the session's own WebSocket.
+    /// Ends the session: answers what waits, closes the WebSockets, tells the driver. A buffer
+    /// kept until here still leaves through the session's own WebSocket.
     fn end(&mut self, reason: CloseReason) {
         if self.is_closed() {
             return;

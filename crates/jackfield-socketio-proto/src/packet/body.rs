@@ -9,10 +9,11 @@ use super::encode::{Encoded, MAX_ATTACHMENTS, prefix};
 use super::{DecodeError, EncodeError, EventPacket, is_reserved};
 use crate::args::{Lead, write_args};
 
-/// The name and the arguments of an event, without the namespace and the acknowledgement id of one packet.
+/// The name and the arguments of an event, without the namespace and the acknowledgement id of one
+/// packet.
 ///
-/// This is what processes pass on to each other: each of them writes its own packets, because acknowledgement ids
-/// belong to one process.
+/// This is what processes pass on to each other: each of them writes its own packets, because
+/// acknowledgement ids belong to one process.
 ///
 /// ```
 /// use jackfield_socketio_proto::packet::EventBody;
@@ -35,7 +36,8 @@ impl EventBody {
     /// Encodes an event. A tuple gives several arguments, `()` none, any other value one.
     ///
     /// # Errors
-    /// When the name is reserved, the arguments cannot be JSON, or there are more than ten attachments.
+    /// When the name is reserved, the arguments cannot be JSON, or there are more than ten
+    /// attachments.
     pub fn new<T: Serialize + ?Sized>(name: &str, args: &T) -> Result<Self, EncodeError> {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName);
@@ -43,12 +45,12 @@ impl EventBody {
         Self::write(Lead::Name(name), args)
     }
 
-    /// Takes an event that another process has encoded: a JSON array with the name first, and the attachments that
-    /// its placeholders refer to.
+    /// Takes an event that another process has encoded: a JSON array with the name first, and the
+    /// attachments that its placeholders refer to.
     ///
     /// # Errors
-    /// When the JSON is not such an array, the name is reserved, a placeholder names no attachment, or there are more
-    /// than ten attachments.
+    /// When the JSON is not such an array, the name is reserved, a placeholder names no
+    /// attachment, or there are more than ten attachments.
     pub fn from_parts(json: ByteString, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
         if attachments.len() > MAX_ATTACHMENTS {
             return Err(DecodeError::TooManyAttachments);
@@ -73,7 +75,8 @@ impl EventBody {
         Ok(Self { json, attachments })
     }
 
-    /// Returns the JSON array of the name and the arguments; placeholders stand for the attachments.
+    /// Returns the JSON array of the name and the arguments; placeholders stand for the
+    /// attachments.
     #[must_use]
     pub const fn json(&self) -> &ByteString {
         &self.json
@@ -109,7 +112,8 @@ impl EventBody {
     /// Returns the event as its receiver reads it, without an acknowledgement id.
     ///
     /// # Errors
-    /// As [`Self::from_parts`]: the arguments of [`Self::new`] may look like a placeholder that names no attachment.
+    /// As [`Self::from_parts`]: the arguments of [`Self::new`] may look like a placeholder that
+    /// names no attachment.
     pub fn decode(&self) -> Result<EventPacket, DecodeError> {
         let mut event = read_event(None, Some(self.json.clone()), self.attachments.len())?;
         for attachment in &self.attachments {

@@ -200,7 +200,8 @@ fn check_args(json: &str, attachments: usize) -> Result<(), DecodeError> {
     }
 }
 
-/// Tells whether `text` is one JSON value that begins with `first`. The check needs no deep stack.
+/// Returns whether `text` is one JSON value that begins with `first`. The check needs no deep
+/// stack.
 fn is_json(text: &str, first: char) -> bool {
     text.starts_with(first) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

@@ -24,8 +24,8 @@ impl Default for DecoderConfig {
 
 /// Turns the messages of one connection into packets.
 ///
-/// A packet's attachments are the messages right after it; anything else in between is an error. After an error the
-/// connection must be closed.
+/// A packet's attachments are the messages right after it; anything else in between is an error.
+/// After an error the connection must be closed.
 #[derive(Debug, Default)]
 pub struct Decoder {
     config: DecoderConfig,

@@ -30,7 +30,8 @@ pub enum EncodeError {
     TooManyAttachments(usize),
 }
 
-/// Tells whether an event name is reserved: the library emits it itself, on one side or the other.
+/// Returns whether an event name is reserved: the library emits it itself, on one side or the
+/// other.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     matches!(

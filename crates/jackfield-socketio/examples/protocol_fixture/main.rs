@@ -1,8 +1,9 @@
 //! The server that the Engine.IO and Socket.IO protocol documents describe for testing one.
 //!
-//! On `/engine.io/` it echoes every message. On `/socket.io/` the namespaces `/` and `/custom` emit `auth` with the
-//! client's credentials, answer `message` with `message-back`, and acknowledge `message-with-ack` with its arguments.
-//! `--eio3` lets Socket.IO 2 clients in; `--ping-timeout MILLISECONDS` forgives clients on a busy machine.
+//! On `/engine.io/` it echoes every message. On `/socket.io/` the namespaces `/` and `/custom`
+//! emit `auth` with the client's credentials, answer `message` with `message-back`, and
+//! acknowledge `message-with-ack` with its arguments. `--eio3` lets Socket.IO 2 clients in;
+//! `--ping-timeout MILLISECONDS` forgives clients on a busy machine.
 //!
 //! ```sh
 //! cargo run --release -p jackfield-socketio --example protocol_fixture -- --listen 127.0.0.1:3000

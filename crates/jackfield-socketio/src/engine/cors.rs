@@ -1,4 +1,5 @@
-//! Cross-origin access for browsers ([Fetch, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)).
+//! Cross-origin access for browsers ([Fetch, CORS
+//! protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)).
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -9,7 +10,8 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::config::{Cors, Origins};
 
-/// The answer to the `Origin` of one request, made before the request is handled and its headers are gone.
+/// The answer to the `Origin` of one request, made before the request is handled and its headers
+/// are gone.
 #[derive(Debug)]
 pub(super) struct Access {
     origin: Option<HeaderValue>,

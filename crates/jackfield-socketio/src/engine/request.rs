@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use http::request::Parts;
 
-/// What a listener knows about a connection and HTTP does not say. Put it into a request's extensions before the
-/// request reaches the server.
+/// What a listener knows about a connection and HTTP does not say. Put it into a request's
+/// extensions before the request reaches the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionInfo {
     /// The client's address.

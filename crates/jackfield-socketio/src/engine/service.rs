@@ -24,9 +24,11 @@ use crate::id::Id;
 
 type HttpResponse = http::Response<Full<Bytes>>;
 
-/// A [`tower_service::Service`] for hyper 1 and axum 0.8 that answers the requests of a server's sessions.
+/// A [`tower_service::Service`] for hyper 1 and axum 0.8 that answers the requests of a server's
+/// sessions.
 ///
-/// With hyper, serve connections with upgrades enabled. It never fails; a request for another path gets a 404.
+/// With hyper, serve connections with upgrades enabled. It never fails; a request for another path
+/// gets a 404.
 #[derive(Debug, Clone)]
 pub struct Service {
     server: Server,
@@ -37,7 +39,7 @@ impl Service {
         Self { server }
     }
 
-    /// Tells whether a path is the server's.
+    /// Returns whether a path is the server's.
     #[must_use]
     pub fn serves(&self, path: &str) -> bool {
         let own = &self.server.0.config.path;

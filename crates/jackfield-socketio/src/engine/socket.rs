@@ -33,7 +33,8 @@ pub(super) struct Shared {
     request: Arc<RequestInfo>,
     state: Mutex<State>,
     inbox: Mutex<Inbox>,
-    /// Bytes of events that wait for handlers; above the limit nothing more is read from the client.
+    /// Bytes of events that wait for handlers; above the limit nothing more is read from the
+    /// client.
     inbound: AtomicUsize,
     /// Wakes those who wait for `inbound` to fall.
     drained: Notify,
@@ -140,7 +141,7 @@ impl EngineSocket {
         lock(&self.0.state).core.transport()
     }
 
-    /// Tells whether messages can be sent.
+    /// Returns whether messages can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
         lock(&self.0.state).core.is_open()
@@ -155,8 +156,8 @@ impl EngineSocket {
     /// Sends a message.
     ///
     /// # Errors
-    /// When the session is closed or its buffer is full; what a full buffer means for the session is
-    /// [`IoConfig::slow_consumer`](crate::IoConfig::slow_consumer).
+    /// When the session is closed or its buffer is full; what a full buffer means for the session
+    /// is [`IoConfig::slow_consumer`](crate::IoConfig::slow_consumer).
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         let wire = match message {
             Message::Text(text) => Wire::text(&text),
@@ -239,7 +240,7 @@ impl EngineSocket {
         }
     }
 
-    /// Tells whether nothing more shall be read from the client for now.
+    /// Returns whether nothing more shall be read from the client for now.
     pub(super) fn is_paused(&self) -> bool {
         self.0.inbound.load(Ordering::Acquire) > self.0.server.config.max_inbound
     }
@@ -284,7 +285,8 @@ impl EngineSocket {
         self.with_state(|state, now| act(&mut state.core, now))
     }
 
-    /// Acts on the session under its lock, does what it puts out, and delivers what came for the peer.
+    /// Acts on the session under its lock, does what it puts out, and delivers what came for the
+    /// peer.
     fn with_state<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (value, after) = {
             let mut state = lock(&self.0.state);
@@ -301,7 +303,8 @@ impl EngineSocket {
         value
     }
 
-    /// Calls the peer with what waits for it, unless another thread does so already: then that one goes on with it.
+    /// Calls the peer with what waits for it, unless another thread does so already: then that one
+    /// goes on with it.
     fn deliver(&self) {
         let mut inbox = lock(&self.0.inbox);
         let Some(mut peer) = inbox.peer.take() else {

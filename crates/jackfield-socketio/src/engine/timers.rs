@@ -1,7 +1,8 @@
 //! One task that wakes sessions when their time has come.
 //!
-//! A session has one entry for its next deadline. A deadline that moves later keeps its entry: when that fires too
-//! early, the session makes a new one. So a heartbeat costs two entries a period, and no session has a timer of its own.
+//! A session has one entry for its next deadline. A deadline that moves later keeps its entry:
+//! when that fires too early, the session makes a new one. So a heartbeat costs two entries a
+//! period, and no session has a timer of its own.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -43,7 +44,8 @@ impl Timers {
         }
     }
 
-    /// Starts the task on the current runtime, unless it runs already; one whose runtime has ended is replaced.
+    /// Starts the task on the current runtime, unless it runs already; one whose runtime has ended
+    /// is replaced.
     pub(super) fn ensure_running(self: &Arc<Self>, registry: &Arc<Registry>) {
         let mut task = lock(&self.task);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {

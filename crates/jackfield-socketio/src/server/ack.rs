@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{AckError, BoxFuture, EmitError, Socket};
 use crate::engine::Wire;
 
-/// Acknowledges one event of a client. It may be kept and sent later; only the first of its clones is sent.
+/// Acknowledges one event of a client. It may be kept and sent later; only the first of its clones
+/// is sent.
 #[derive(Clone)]
 pub struct Ack(Arc<AckState>);
 
@@ -47,7 +48,7 @@ impl Ack {
         state.socket.send_wire(&wire)
     }
 
-    /// Tells whether the acknowledgement has been sent.
+    /// Returns whether the acknowledgement has been sent.
     #[must_use]
     pub fn is_sent(&self) -> bool {
         self.0.sent.load(Ordering::Acquire)
@@ -107,7 +108,8 @@ pub struct EmitWithAck<'a, T: ?Sized> {
 }
 
 impl<T: ?Sized> EmitWithAck<'_, T> {
-    /// Waits this long for the acknowledgement, in place of [`IoConfig::ack_timeout`](crate::IoConfig::ack_timeout).
+    /// Waits this long for the acknowledgement, in place of
+    /// [`IoConfig::ack_timeout`](crate::IoConfig::ack_timeout).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

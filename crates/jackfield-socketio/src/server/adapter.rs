@@ -1,23 +1,28 @@
 //! Where a namespace keeps its sockets and rooms, and how it reaches those of other processes.
 //!
-//! Each namespace has an [`Adapter`]. [`LocalAdapter`], the default, knows the sockets of this process and no others.
-//! An adapter that joins processes (or the shards of one) holds a [`LocalAdapter`] and passes on what concerns the
-//! others. It is given everything as data: an event is an [`EventBody`], JSON text and attachments; the sockets that are
-//! meant are a [`Selection`]; what is known of a socket is a [`SocketInfo`]; answers go to an [`AckSink`]. So it can
-//! speak any format, that of the adapters of Node.js too.
+//! Each namespace has an [`Adapter`]. [`LocalAdapter`], the default, knows the sockets of this
+//! process and no others. An adapter that joins processes (or the shards of one) holds a
+//! [`LocalAdapter`] and passes on what concerns the others. It is given everything as data: an
+//! event is an [`EventBody`], JSON text and attachments; the sockets that are meant are a
+//! [`Selection`]; what is known of a socket is a [`SocketInfo`]; answers go to an [`AckSink`]. So
+//! it can speak any format, that of the adapters of Node.js too.
 //!
 //! # What an adapter for several processes does
 //!
-//! | call | here | at the others |
-//! |---|---|---|
-//! | `add`, `remove`, `join`, `leave`, `rooms`, `select` | asks the local adapter | nothing |
-//! | `broadcast`, `join_selected`, `leave_selected`, `disconnect_selected` | calls the local adapter, and queues a message unless the selection is local | the same call of the local adapter |
-//! | `broadcast_with_ack` | the same, and passes answers on to the sink | calls the local adapter with a sink of its own, and sends back what [`AckStream`] gives |
-//! | `fetch` | joins the answers to those of the local adapter | the local adapter's `fetch`, sent back |
-//! | `server_side_emit`, `server_side_emit_with_ack` | nothing but to send | [`Namespace::handle_server_event`] |
+//! - `add`, `remove`, `join`, `leave`, `rooms` and `select` concern this process alone: the local
+//!   adapter does them.
+//! - `broadcast`, `join_selected`, `leave_selected` and `disconnect_selected` call the local
+//!   adapter, and queue a message unless the selection is local; each receiver calls the same
+//!   method of its local adapter.
+//! - `broadcast_with_ack` does so too. A receiver gives its local adapter a sink of its own
+//!   ([`acks`]) and sends back what the [`AckStream`] gives; the sender passes that to its sink.
+//! - `fetch` asks the others for the `fetch` of their local adapters, and joins the answers.
+//! - `server_side_emit` and `server_side_emit_with_ack` send; a receiver calls
+//!   [`Namespace::handle_server_event`].
 //!
-//! Every call but `fetch`, `server_count` and `close` must return at once: what takes a network's time is queued. The
-//! local part is done first, so a broadcast reaches the clients of this process whatever the network does.
+//! Every call but `fetch`, `server_count` and `close` must return at once: what takes a network's
+//! time is queued. The local part is done first, so a broadcast reaches the clients of this
+//! process whatever the network does.
 //!
 //! `tests/adapter.rs` of this crate has a complete one, which joins servers over channels.
 
@@ -46,7 +51,8 @@ use super::{Room, Socket};
 /// Which sockets of a namespace are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Sockets in any of these rooms; all sockets if there are none. Each socket's id is a room with only it.
+    /// Sockets in any of these rooms; all sockets if there are none. Each socket's id is a room
+    /// with only it.
     pub rooms: Vec<Room>,
     /// But none in any of these.
     pub except: Vec<Room>,
@@ -57,8 +63,8 @@ pub struct Selection {
 
 /// Keeps the sockets and rooms of a namespace and carries broadcasts to them.
 ///
-/// See the [module](self) for what an adapter that joins processes has to do. The methods with a body do what they say
-/// for the sockets of this process, as [`Self::select`] finds them.
+/// See the [module](self) for what an adapter that joins processes has to do. The methods with a
+/// body do what they say for the sockets of this process, as [`Self::select`] finds them.
 pub trait Adapter: Send + Sync + fmt::Debug + 'static {
     /// Adds a socket that has connected; returns false if it is there already.
     fn add(&self, socket: &Socket) -> bool;
@@ -85,8 +91,8 @@ pub trait Adapter: Send + Sync + fmt::Debug + 'static {
 
     /// Sends a packet to the sockets that are meant, and passes their acknowledgements on.
     ///
-    /// The stream behind `acks` ends once every clone of it is dropped: keep one as long as other processes may still
-    /// send answers, and [`BroadcastPacket::ack_timeout`] at most.
+    /// The stream behind `acks` ends once every clone of it is dropped: keep one as long as other
+    /// processes may still send answers, and [`BroadcastPacket::ack_timeout`] at most.
     fn broadcast_with_ack(&self, packet: &BroadcastPacket, selection: &Selection, acks: AckSink) {
         packet.deliver_with_ack(self.select(selection), &acks);
     }
@@ -124,16 +130,17 @@ pub trait Adapter: Send + Sync + fmt::Debug + 'static {
         Box::pin(std::future::ready(fetched))
     }
 
-    /// Sends an event to the other processes, which give it to their [`Namespace::on_server_event`] handlers. Alone
-    /// there is nothing to do.
+    /// Sends an event to the other processes, which give it to their
+    /// [`Namespace::on_server_event`] handlers. Alone there is nothing to do.
     fn server_side_emit(&self, event: &EventBody) {
         let _ = event;
     }
 
-    /// Sends an event to the other processes and passes on what they answer within `timeout`: one acknowledgement
-    /// from each.
+    /// Sends an event to the other processes and passes on what they answer within `timeout`: one
+    /// acknowledgement from each.
     ///
-    /// The stream behind `acks` ends once every clone of it is dropped, so that alone it ends at once.
+    /// The stream behind `acks` ends once every clone of it is dropped, so that alone it ends at
+    /// once.
     fn server_side_emit_with_ack(&self, event: &EventBody, timeout: Duration, acks: AckSink) {
         let _ = (event, timeout, acks);
     }

@@ -28,8 +28,8 @@ impl BroadcastAcks {
         }
     }
 
-    /// Returns the next acknowledgement; `None` once all have come, the time is over, or the clients that still owe
-    /// theirs have gone.
+    /// Returns the next acknowledgement; `None` once all have come, the time is over, or the
+    /// clients that still owe theirs have gone.
     pub async fn next(&mut self) -> Option<Args> {
         if self.over {
             return None;

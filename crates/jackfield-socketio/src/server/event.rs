@@ -60,13 +60,15 @@ impl Event {
         self.args.attachments()
     }
 
-    /// Returns the handle to acknowledge the event by, if the client asks for that. It may be kept for later.
+    /// Returns the handle to acknowledge the event by, if the client asks for that. It may be kept
+    /// for later.
     #[must_use]
     pub const fn ack_handle(&self) -> Option<&Ack> {
         self.ack.as_ref()
     }
 
-    /// Acknowledges the event; does nothing if the client does not ask for that or has its answer already.
+    /// Acknowledges the event; does nothing if the client does not ask for that or has its answer
+    /// already.
     ///
     /// A tuple gives several arguments, `()` none, any other value one.
     ///

@@ -45,7 +45,8 @@ impl Handlers {
         self.any.clear();
     }
 
-    /// Returns the handlers of an event in the order to call them, and drops those that wanted one call.
+    /// Returns the handlers of an event in the order to call them, and drops those that wanted one
+    /// call.
     pub(crate) fn take(&mut self, name: &str, out: &mut Vec<OnEvent>) {
         out.extend(self.any.iter().cloned());
         if let Some(entries) = self.named.get_mut(name) {

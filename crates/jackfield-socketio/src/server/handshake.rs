@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::engine::RequestInfo;
 
-/// What a client brought when it connected to a namespace: the HTTP request of its session (by [`std::ops::Deref`]:
-/// headers, url, query, address, secure, issued) and its credentials.
+/// What a client brought when it connected to a namespace: the HTTP request of its session (by
+/// [`std::ops::Deref`]: headers, url, query, address, secure, issued) and its credentials.
 #[derive(Debug, Clone)]
 pub struct Handshake {
     pub(crate) request: Arc<RequestInfo>,
@@ -65,7 +65,8 @@ impl std::ops::Deref for Handshake {
 #[error("the credentials of a handshake are not a JSON object")]
 pub struct NotAnObject;
 
-/// A handshake as the adapters of Node.js write it, whose `time` is left out: it says the same as `issued`.
+/// A handshake as the adapters of Node.js write it, whose `time` is left out: it says the same as
+/// `issued`.
 #[derive(Serialize, Deserialize)]
 struct Written {
     #[serde(default)]

@@ -1,8 +1,9 @@
 //! What happens on one socket, one thing after the other.
 //!
-//! Connecting, events and the disconnect of a socket run in the order in which they came, each awaited before the next.
-//! A handler that finishes without waiting runs where its event was read, with no task; one that waits goes on in a task
-//! of its own, which then also takes what came meanwhile.
+//! Connecting, events and the disconnect of a socket run in the order in which they came, each
+//! awaited before the next. A handler that finishes without waiting runs where its event was read,
+//! with no task; one that waits goes on in a task of its own, which then also takes what came
+//! meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -21,11 +21,11 @@ use crate::sync::{read, write};
 
 type MakeAdapter = Box<dyn Fn(&WeakNamespace) -> Arc<dyn Adapter> + Send + Sync>;
 
-/// A Socket.IO server. Clones are the same server; it works on current-thread and multi-thread tokio runtimes, on
-/// several at once too.
+/// A Socket.IO server. Clones are the same server; it works on current-thread and multi-thread
+/// tokio runtimes, on several at once too.
 ///
-/// Sessions are shared: the requests of one client may arrive at any thread. A handler runs on the thread that its
-/// event came to.
+/// Sessions are shared: the requests of one client may arrive at any thread. A handler runs on the
+/// thread that its event came to.
 #[derive(Clone)]
 pub struct Io {
     inner: Arc<IoInner>,
@@ -57,8 +57,8 @@ impl Io {
         Self::with_adapter(config, |_| Arc::new(LocalAdapter::default()))
     }
 
-    /// Makes a server with an [adapter](crate::adapter) for each namespace, which `make_adapter` makes when the
-    /// namespace is made.
+    /// Makes a server with an [adapter](crate::adapter) for each namespace, which `make_adapter`
+    /// makes when the namespace is made.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -104,8 +104,8 @@ impl Io {
         self.engine.service()
     }
 
-    /// Returns a namespace, making it if it does not exist: clients can join those that exist. A missing leading
-    /// slash is added.
+    /// Returns a namespace, making it if it does not exist: clients can join those that exist. A
+    /// missing leading slash is added.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -160,8 +160,8 @@ impl Io {
         &self.inner.config
     }
 
-    /// Closes every session and refuses new ones, for good. Sockets are disconnected with the reason
-    /// `server shutting down`; clients get what was sent before, and try to reconnect.
+    /// Closes every session and refuses new ones, for good. Sockets are disconnected with the
+    /// reason `server shutting down`; clients get what was sent before, and try to reconnect.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};

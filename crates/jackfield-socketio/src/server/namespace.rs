@@ -75,10 +75,12 @@ impl Namespace {
         &self.0.name
     }
 
-    /// Has each client that asks for the namespace judged, after the middlewares that were added before.
+    /// Has each client that asks for the namespace judged, after the middlewares that were added
+    /// before.
     ///
-    /// An error refuses the client, which gets its message and data as a `connect_error`. The socket is not connected
-    /// yet: nothing can be sent to it, but handlers and values can be attached.
+    /// An error refuses the client, which gets its message and data as a `connect_error`. The
+    /// socket is not connected yet: nothing can be sent to it, but handlers and values can be
+    /// attached.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -102,7 +104,8 @@ impl Namespace {
         write(&self.0.middlewares).push(middleware);
     }
 
-    /// Handles each new socket. Its events are handled once this is done: spawn a task for what takes long.
+    /// Handles each new socket. Its events are handled once this is done: spawn a task for what
+    /// takes long.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -122,8 +125,8 @@ impl Namespace {
         write(&self.0.on_connect).push(handler);
     }
 
-    /// Handles the event `name` of every socket in the namespace, before the sockets' own handlers. It costs a socket
-    /// nothing, where [`Socket::on`] costs each socket some memory.
+    /// Handles the event `name` of every socket in the namespace, before the sockets' own
+    /// handlers. It costs a socket nothing, where [`Socket::on`] costs each socket some memory.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -203,7 +206,8 @@ impl Namespace {
         handlers.entry(name.into()).or_default().push(handler);
     }
 
-    /// Sends an event to the other processes of the namespace, for their [`Self::on_server_event`] handlers.
+    /// Sends an event to the other processes of the namespace, for their [`Self::on_server_event`]
+    /// handlers.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -222,7 +226,8 @@ impl Namespace {
         self.operator().server_side_emit(name, args)
     }
 
-    /// Sends an event to the other processes of the namespace and returns what each of them answers.
+    /// Sends an event to the other processes of the namespace and returns what each of them
+    /// answers.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -245,8 +250,8 @@ impl Namespace {
         self.operator().server_side_emit_with_ack(name, args)
     }
 
-    /// Runs the handlers of an event that came from another process, for adapters; their answers go to `acks`, if any
-    /// are wanted. This returns once they are done.
+    /// Runs the handlers of an event that came from another process, for adapters; their answers
+    /// go to `acks`, if any are wanted. This returns once they are done.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
@@ -313,7 +318,8 @@ impl Namespace {
     /// ```
     ///
     /// # Errors
-    /// When the event cannot be a packet; clients that could not be reached are counted in the [`Delivery`].
+    /// When the event cannot be a packet; clients that could not be reached are counted in the
+    /// [`Delivery`].
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
         self.operator().emit(name, args)
     }

@@ -60,7 +60,8 @@ impl BroadcastOperator {
         self
     }
 
-    /// Waits this long for acknowledgements, in place of [`IoConfig::ack_timeout`](crate::IoConfig::ack_timeout).
+    /// Waits this long for acknowledgements, in place of
+    /// [`IoConfig::ack_timeout`](crate::IoConfig::ack_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -68,17 +69,19 @@ impl BroadcastOperator {
 
     /// Sends an event. Arguments are as in [`Socket::emit`](super::Socket::emit).
     ///
-    /// The clients of this process have the event in their buffers when this returns; an adapter passes it on to other
-    /// processes in its own time.
+    /// The clients of this process have the event in their buffers when this returns; an adapter
+    /// passes it on to other processes in its own time.
     ///
     /// # Errors
-    /// When the event cannot be a packet; clients that could not be reached are counted in the [`Delivery`].
+    /// When the event cannot be a packet; clients that could not be reached are counted in the
+    /// [`Delivery`].
     pub fn emit<T: Serialize + ?Sized>(&self, name: &str, args: &T) -> Result<Delivery, EmitError> {
         let packet = self.packet(name, args, None)?;
         Ok(self.namespace.adapter.broadcast(&packet, &self.selection))
     }
 
-    /// Sends an event and returns the acknowledgements as they come, from the clients of every process.
+    /// Sends an event and returns the acknowledgements as they come, from the clients of every
+    /// process.
     ///
     /// # Errors
     /// As [`Self::emit`].
@@ -97,8 +100,8 @@ impl BroadcastOperator {
     }
 
     /// Sends an event to the other processes of the namespace, for their
-    /// [`Namespace::on_server_event`](super::Namespace::on_server_event) handlers. No client hears of it; rooms do not
-    /// matter.
+    /// [`Namespace::on_server_event`](super::Namespace::on_server_event) handlers. No client hears
+    /// of it; rooms do not matter.
     ///
     /// # Errors
     /// When the event cannot be written as JSON.
@@ -112,7 +115,8 @@ impl BroadcastOperator {
         Ok(())
     }
 
-    /// Sends an event to the other processes of the namespace and returns what each of them answers.
+    /// Sends an event to the other processes of the namespace and returns what each of them
+    /// answers.
     ///
     /// # Errors
     /// As [`Self::server_side_emit`].

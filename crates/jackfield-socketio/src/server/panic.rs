@@ -8,7 +8,8 @@ use crate::stats::Stats;
 
 /// Polls a handler; one that panics is done.
 ///
-/// The panic ends here, because the task is often not the handler's own: it reads a WebSocket, or answers a POST.
+/// The panic ends here, because the task is often not the handler's own: it reads a WebSocket, or
+/// answers a POST.
 pub(super) fn poll_handler(
     stats: &Stats,
     running: &mut BoxFuture<()>,

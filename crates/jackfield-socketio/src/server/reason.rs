@@ -20,7 +20,8 @@ pub enum DisconnectReason {
     ClientNamespaceDisconnect,
     /// The server called [`Socket::disconnect`](crate::Socket::disconnect).
     ServerNamespaceDisconnect,
-    /// The client broke the rules of Socket.IO: a packet for a namespace that it is not in, for example.
+    /// The client broke the rules of Socket.IO: a packet for a namespace that it is not in, for
+    /// example.
     ForcedServerClose,
     /// The client sent what is not a Socket.IO packet.
     ForcedClose,

@@ -25,7 +25,8 @@ pub struct RemoteSocket {
 }
 
 impl RemoteSocket {
-    /// Makes a handle for a socket that was found by other means than [`BroadcastOperator::fetch_sockets`].
+    /// Makes a handle for a socket that was found by other means than
+    /// [`BroadcastOperator::fetch_sockets`].
     #[must_use]
     pub fn new(namespace: &Namespace, info: SocketInfo) -> Self {
         Self {
@@ -71,7 +72,8 @@ impl RemoteSocket {
 pub struct FetchedSockets {
     /// The sockets, in no order.
     pub sockets: Vec<RemoteSocket>,
-    /// How many processes have not answered in time, so that their sockets are missing; 0 without other processes.
+    /// How many processes have not answered in time, so that their sockets are missing; 0 without
+    /// other processes.
     pub silent_servers: usize,
 }
 

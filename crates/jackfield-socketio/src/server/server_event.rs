@@ -69,7 +69,8 @@ impl ServerEvent {
         self.args.get(index)
     }
 
-    /// Acknowledges the event; does nothing if the process that sent it wants no answer or has one from this process.
+    /// Acknowledges the event; does nothing if the process that sent it wants no answer or has one
+    /// from this process.
     ///
     /// A tuple gives several arguments, `()` none, any other value one.
     ///

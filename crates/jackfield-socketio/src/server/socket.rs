@@ -122,7 +122,8 @@ impl Socket {
         &self.0.handshake
     }
 
-    /// Tells whether the socket is connected: it is from the time that the middlewares have let it in.
+    /// Returns whether the socket is connected: it is from the time that the middlewares have let
+    /// it in.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};
@@ -185,7 +186,8 @@ impl Socket {
         self.0.engine.buffered()
     }
 
-    /// Returns the value that [`RemoteSocket::data`](super::RemoteSocket::data) shows for this socket.
+    /// Returns the value that [`RemoteSocket::data`](super::RemoteSocket::data) shows for this
+    /// socket.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};
@@ -235,8 +237,9 @@ impl Socket {
         &self.0.extensions
     }
 
-    /// Handles the event `name`. Several handlers of one event run one after the other, in the order of registration;
-    /// the next event of this socket waits for them. Spawn a task for what may take long.
+    /// Handles the event `name`. Several handlers of one event run one after the other, in the
+    /// order of registration; the next event of this socket waits for them. Spawn a task for what
+    /// may take long.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};
@@ -325,8 +328,8 @@ impl Socket {
         self.with_handlers(Handlers::off_any);
     }
 
-    /// Handles the end of the socket, after the handlers of all its events. The socket has left its rooms by then;
-    /// [`Self::rooms`] still names them.
+    /// Handles the end of the socket, after the handlers of all its events. The socket has left
+    /// its rooms by then; [`Self::rooms`] still names them.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};
@@ -397,8 +400,8 @@ impl Socket {
         self.0.namespace.adapter.leave(self, &room.into());
     }
 
-    /// Returns the rooms that the socket is in, its own (named by its id) among them; once it is disconnected, those
-    /// that it was in.
+    /// Returns the rooms that the socket is in, its own (named by its id) among them; once it is
+    /// disconnected, those that it was in.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};
@@ -472,8 +475,8 @@ impl Socket {
         BroadcastOperator::new(Arc::clone(&self.0.namespace)).except(own)
     }
 
-    /// Disconnects the client from this namespace, or with `close` from all and closes its connection. Events that
-    /// have not been handled are dropped.
+    /// Disconnects the client from this namespace, or with `close` from all and closes its
+    /// connection. Events that have not been handled are dropped.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};

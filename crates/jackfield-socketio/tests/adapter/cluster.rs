@@ -1,7 +1,8 @@
 //! An adapter that joins servers over channels, written with the public API alone.
 //!
-//! Every message crosses as bytes, so nothing but data can be shared. Each server has a bus address of its own; a
-//! message to all goes to each other server, an answer to the one that asked.
+//! Every message crosses as bytes, so nothing but data can be shared. Each server has a bus
+//! address of its own; a message to all goes to each other server, an answer to the one that
+//! asked.
 
 use std::collections::HashMap;
 use std::fmt;

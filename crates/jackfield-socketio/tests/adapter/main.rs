@@ -104,7 +104,8 @@ async fn a_broadcast_reaches_the_rooms_of_every_server() {
         assert_eq!(a.event().await, event);
     }
 
-    // What west sends itself may overtake what comes over the bus, so the end is awaited in any place.
+    // What west sends itself may overtake what comes over the bus, so the end is awaited in any
+    // place.
     let mut events = Vec::new();
     while events.len() < 4 {
         events.push(b.event().await);

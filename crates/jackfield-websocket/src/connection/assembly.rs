@@ -6,7 +6,8 @@ use crate::deflate::Inflater;
 use crate::utf8::Decoder;
 use crate::{Kind, Message, Violation, mask};
 
-/// A message that is still on its way: its bytes so far, joined and, where it is text, known to be UTF-8 so far.
+/// A message that is still on its way: its bytes so far, joined and, where it is text, known to be
+/// UTF-8 so far.
 #[derive(Debug)]
 pub(super) struct Assembly {
     content: Content,
@@ -108,8 +109,9 @@ impl Content {
         self.push(piece)
     }
 
-    /// Grows by doubling, so that many small reads stay cheap, but never far past what came: a peer that announces a
-    /// large frame and sends nothing must not make us hold the memory for it.
+    /// Grows by doubling, so that many small reads stay cheap, but never far past what came: a
+    /// peer that announces a large frame and sends nothing must not make us hold the memory for
+    /// it.
     fn reserve(&mut self, here: usize, to_come: usize) {
         let ahead = |len: usize| to_come.min(len.max(RESERVE));
         match self {

@@ -24,7 +24,7 @@ impl Outgoing {
         self.bytes
     }
 
-    /// Whether there is nothing to write.
+    /// Returns whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0

@@ -10,9 +10,11 @@ use crate::frame::{Header, OpCode};
 use crate::{Kind, Violation, mask};
 
 impl Connection {
-    /// Takes bytes off the front of `input` until they make an event; `None` says that all of `input` is used.
+    /// Takes bytes off the front of `input` until they make an event; `None` says that all of
+    /// `input` is used.
     ///
-    /// Call it until it returns `None`. After [`Event::Close`] or [`Event::Failed`] input is discarded.
+    /// Call it until it returns `None`. After [`Event::Close`] or [`Event::Failed`] input is
+    /// discarded.
     pub fn receive(&mut self, input: &mut &[u8]) -> Option<Event> {
         while self.over.is_none() {
             let step = match self.stage {
@@ -35,7 +37,7 @@ impl Connection {
         None
     }
 
-    /// Whether the frame at hand can be finished without further input.
+    /// Returns whether the frame at hand can be finished without further input.
     fn has_empty_payload(&self) -> bool {
         match self.stage {
             Stage::Header => false,

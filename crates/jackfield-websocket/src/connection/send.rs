@@ -30,7 +30,8 @@ impl Connection {
         self.send_parts(message.kind(), &[message.data()])
     }
 
-    /// Queues the message that `parts` make, one after the other; the parts of a text are UTF-8 once joined.
+    /// Queues the message that `parts` make, one after the other; the parts of a text are UTF-8
+    /// once joined.
     ///
     /// # Errors
     /// [`SendError::Closing`] after our Close.
@@ -50,7 +51,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a frame that many connections share; a server without context takeover copies nothing.
+    /// Queues a frame that many connections share; a server without context takeover copies
+    /// nothing.
     ///
     /// # Errors
     /// [`SendError::Closing`] after our Close.
@@ -71,7 +73,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues bytes that are whole frames already, such as [`Frame::plain`] gives; only for a server, whose frames bear no mask.
+    /// Queues bytes that are whole frames already, such as [`Frame::plain`] gives; only for a
+    /// server, whose frames bear no mask.
     ///
     /// # Errors
     /// [`SendError::Closing`] after our Close.
@@ -105,7 +108,8 @@ impl Connection {
         self.queue_close(frame);
     }
 
-    /// Queues the Close that the last event calls for, unless ours is sent; without a last event nothing happens.
+    /// Queues the Close that the last event calls for, unless ours is sent; without a last event
+    /// nothing happens.
     pub fn finish(&mut self) {
         if let Some(code) = self.over {
             let frame = code.map(|code| CloseFrame {

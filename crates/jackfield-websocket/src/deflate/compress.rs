@@ -23,11 +23,13 @@ impl Compressor {
         self.inner.reset();
     }
 
-    /// The message of `parts`, compressed; `None` if zlib fails, and then the window is empty again.
+    /// The message of `parts`, compressed; `None` if zlib fails, and then the window is empty
+    /// again.
     pub(crate) fn compress(&mut self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len == 0 {
-            // RFC 7692 §7.2.3.6: zlib has nothing to flush for an empty message, so its one byte is written by hand.
+            // RFC 7692 §7.2.3.6: zlib has nothing to flush for an empty message, so its one byte
+            // is written by hand.
             return Some(vec![0]);
         }
         let mut out = Vec::with_capacity(len / 2 + 64);

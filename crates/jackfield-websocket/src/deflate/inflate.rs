@@ -45,7 +45,8 @@ impl Inflater {
             input = input.get(taken..).unwrap_or_default();
             sink(out.get(..made).unwrap_or_default())?;
             match status {
-                // RFC 7692 §7.2.3.4 lets a sender end a block with BFINAL; what follows starts afresh.
+                // RFC 7692 §7.2.3.4 lets a sender end a block with BFINAL; what follows starts
+                // afresh.
                 Status::StreamEnd => self.inner.reset(false),
                 Status::Ok | Status::BufError => {
                     let room = made < PIECE;

@@ -6,7 +6,8 @@ use std::cell::RefCell;
 
 use super::{Coding, Compressor, Inflater};
 
-/// Coders kept per thread; the coder of one more kind or one more simultaneous message is made and dropped.
+/// Coders kept per thread; the coder of one more kind or one more simultaneous message is made and
+/// dropped.
 const KEPT: usize = 4;
 
 thread_local! {

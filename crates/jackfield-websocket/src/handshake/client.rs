@@ -120,7 +120,8 @@ impl ClientHandshake {
         &self.request
     }
 
-    /// Takes the server's answer off the front of `input`, `None` while it is not whole; what follows is frames.
+    /// Takes the server's answer off the front of `input`, `None` while it is not whole; what
+    /// follows is frames.
     pub fn receive(&mut self, input: &mut &[u8]) -> Option<Result<Established, HandshakeError>> {
         let before = self.answer.len();
         let room = MAX_ANSWER - before;

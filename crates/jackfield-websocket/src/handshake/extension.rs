@@ -30,7 +30,8 @@ pub(super) fn parse_headers(headers: &HeaderMap) -> Option<Vec<Extension>> {
     Some(extensions)
 }
 
-/// Reads one list; `None` if it is malformed. Empty items are skipped, as RFC 9110 §5.6.1 asks of a recipient.
+/// Reads one list; `None` if it is malformed. Empty items are skipped, as RFC 9110 §5.6.1 asks of
+/// a recipient.
 pub(crate) fn parse(list: &str) -> Option<Vec<Extension>> {
     let mut extensions = Vec::new();
     for item in split_outside_quotes(list, ',')? {

@@ -163,7 +163,8 @@ pub(super) fn accept_answer(answer: &Extension, config: &DeflateConfig) -> Optio
         server_max_window_bits: server_bits,
         client_max_window_bits: client_bits.min(config.client_max_window_bits),
         level: config.level,
-        // With a window that zlib cannot keep to, messages go uncompressed, which is always allowed.
+        // With a window that zlib cannot keep to, messages go uncompressed, which is always
+        // allowed.
         threshold: if client_bits < MIN_WINDOW_BITS {
             usize::MAX
         } else {

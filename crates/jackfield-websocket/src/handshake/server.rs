@@ -165,7 +165,7 @@ fn only(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
     values.next().is_none().then(|| value.as_bytes())
 }
 
-/// Whether this is 16 bytes in base64.
+/// Returns whether this is 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     key.split_at_checked(22).is_some_and(|(digits, padding)| {
         padding == b"=="

@@ -11,7 +11,8 @@ const MAX_LENGTH_DIGITS: usize = 10;
 /// Ends the decimal digits of a length in a binary payload.
 const END_OF_LENGTH: u8 = 0xff;
 
-/// Encodes packets as a text body: `<length in UTF-16 code units>:<packet>`, binary as `b4` and base64.
+/// Encodes packets as a text body: `<length in UTF-16 code units>:<packet>`, binary as `b4` and
+/// base64.
 #[must_use]
 pub fn encode_text<'a>(packets: impl IntoIterator<Item = &'a Outgoing>) -> Bytes {
     let mut out = Vec::new();

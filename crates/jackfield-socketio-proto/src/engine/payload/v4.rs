@@ -28,7 +28,8 @@ pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Outgoing>) -> Bytes {
 
 /// Decodes a body packet by packet; after an error it yields nothing more.
 ///
-/// Packets share the body's memory, so a body costs no more than its own size however many packets it claims.
+/// Packets share the body's memory, so a body costs no more than its own size however many packets
+/// it claims.
 #[derive(Debug)]
 pub struct Decoder {
     rest: Option<ByteString>,

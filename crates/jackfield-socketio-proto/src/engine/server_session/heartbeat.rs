@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::ServerSessionConfig;
 use crate::engine::{Packet, Version};
 
-/// A driver that calls later than this was held up, and its clients could not have answered in time.
+/// A driver that calls later than this was held up, and its clients could not have answered in
+/// time.
 const MAX_LATENESS: Duration = Duration::from_secs(1);
 
 /// The heartbeat's next deadline.

@@ -42,7 +42,8 @@ pub enum PostBody {
 /// Why the driver could not read the body of a POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostFailure {
-    /// It is longer than [`ServerSessionConfig::max_payload`](super::ServerSessionConfig::max_payload).
+    /// It is longer than
+    /// [`ServerSessionConfig::max_payload`](super::ServerSessionConfig::max_payload).
     TooLarge,
     /// It is not UTF-8.
     NotUtf8,
@@ -123,9 +124,11 @@ pub enum Output {
         /// Its answer.
         response: Response,
     },
-    /// Packets wait for this WebSocket: take them by [`ServerSession::next_frame`](super::ServerSession::next_frame).
+    /// Packets wait for this WebSocket: take them by
+    /// [`ServerSession::next_frame`](super::ServerSession::next_frame).
     Flush(LinkId),
-    /// Close this WebSocket once [`ServerSession::next_frame`](super::ServerSession::next_frame) has given its last packet.
+    /// Close this WebSocket once [`ServerSession::next_frame`](super::ServerSession::next_frame)
+    /// has given its last packet.
     CloseLink(LinkId),
     /// The client sent a message.
     Message(Message),

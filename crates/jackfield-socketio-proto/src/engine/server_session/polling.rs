@@ -53,10 +53,11 @@ impl ServerSession {
         }
     }
 
-    /// Takes the head of a POST and tells whether its body shall be read; if not, the answer is already out.
+    /// Takes the head of a POST and tells whether its body shall be read; if not, the answer is
+    /// already out.
     ///
-    /// A second POST beside an unfinished one, and `application/octet-stream` in revision 4, are refused and end the
-    /// session.
+    /// A second POST beside an unfinished one, and `application/octet-stream` in revision 4, are
+    /// refused and end the session.
     #[must_use]
     pub fn handle_post_head(
         &mut self,
@@ -98,7 +99,8 @@ impl ServerSession {
             }
             (Version::V4, PostBody::Binary(_)) => self.abort(CloseReason::TransportError),
         }
-        // Only a body that the client could not have meant is refused; a close packet was understood.
+        // Only a body that the client could not have meant is refused; a close packet was
+        // understood.
         let refused = matches!(
             self.state,
             State::Closed(CloseReason::ParseError | CloseReason::TransportError)
@@ -114,7 +116,8 @@ impl ServerSession {
 
     /// Takes the news that the body of an accepted POST could not be read.
     ///
-    /// A body that is too large is answered with 413 and leaves the session open; the others end it.
+    /// A body that is too large is answered with 413 and leaves the session open; the others end
+    /// it.
     pub fn handle_post_failed(&mut self, request: RequestId, failure: PostFailure) {
         if !self.finish_post(request) {
             return;
@@ -178,7 +181,8 @@ impl ServerSession {
             .push_back(Output::Respond { request, response });
     }
 
-    /// Answers the waiting GET with the buffer, and with the close packet if the session is closing.
+    /// Answers the waiting GET with the buffer, and with the close packet if the session is
+    /// closing.
     pub(super) fn flush_to_poll(&mut self) {
         let closing = matches!(self.state, State::Closing(_));
         if self.buffer.is_empty() && !closing {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::{LinkId, Output, ServerSession, State};
 use crate::engine::{CloseReason, Outgoing, Packet, PacketError};
 
-/// Between two noops that end polls while a probe is under way; without a pause a client would poll in a tight loop.
+/// Between two noops that end polls while a probe is under way; without a pause a client would
+/// poll in a tight loop.
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A WebSocket that a polling client tries.
@@ -25,8 +26,8 @@ pub(super) struct Probe {
 impl ServerSession {
     /// Takes a WebSocket that names this session; it becomes the probe of an upgrade.
     ///
-    /// The WebSocket is closed at once, by [`Output::CloseLink`], if the session has another probe, has been upgraded,
-    /// is closed, or upgrades are switched off.
+    /// The WebSocket is closed at once, by [`Output::CloseLink`], if the session has another
+    /// probe, has been upgraded, is closed, or upgrades are switched off.
     #[must_use]
     pub fn handle_link(&mut self, now: Instant) -> LinkId {
         let link = self.next_link();

@@ -19,7 +19,8 @@ impl ServerSession {
         }
     }
 
-    /// Takes the news that a WebSocket has ended. A session that it carried ends; a probe is forgotten.
+    /// Takes the news that a WebSocket has ended. A session that it carried ends; a probe is
+    /// forgotten.
     pub fn handle_link_end(&mut self, link: LinkId, end: LinkEnd) {
         if self.link == Some(link) && !self.is_closed() {
             self.abort(match end {

@@ -1,4 +1,5 @@
-//! The acknowledgements of one event that several answer, on their way from the adapter to who asked.
+//! The acknowledgements of one event that several answer, on their way from the adapter to who
+//! asked.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -66,7 +67,8 @@ struct Tally {
 }
 
 impl AckSink {
-    /// Notes that this many more servers were asked. Each is silent until [`Self::expect_clients`] is called for it.
+    /// Notes that this many more servers were asked. Each is silent until [`Self::expect_clients`]
+    /// is called for it.
     pub fn expect_servers(&self, count: usize) {
         if let Some(tally) = self.tally.upgrade() {
             tally.servers.fetch_add(count, Ordering::AcqRel);
@@ -116,8 +118,8 @@ pub struct AckStream {
 }
 
 impl AckStream {
-    /// Returns the next acknowledgement; `None` once all have come, or those who still owe theirs have gone. Set a
-    /// time limit around it. Safe to drop and call again.
+    /// Returns the next acknowledgement; `None` once all have come, or those who still owe theirs
+    /// have gone. Set a time limit around it. Safe to drop and call again.
     pub async fn next(&mut self) -> Option<Args> {
         let args = self.receiver.recv().await?;
         self.answered += 1;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::server::{Handshake, Room, Socket, SocketId};
 
-/// What is known of a socket of any process. As JSON it has the form that the adapters of Node.js use.
+/// What is known of a socket of any process. As JSON it has the form that the adapters of Node.js
+/// use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SocketInfo {
     /// The socket's id.

@@ -10,8 +10,8 @@ use crate::sync::lock;
 
 /// The sockets and rooms of one process, the default adapter and a part of every other.
 ///
-/// The lock is held to find a broadcast's sockets, never while it is sent: a room that stays as it is keeps the list of
-/// its members ready, and a broadcast takes that list as it is.
+/// The lock is held to find a broadcast's sockets, never while it is sent: a room that stays as it
+/// is keeps the list of its members ready, and a broadcast takes that list as it is.
 #[derive(Default)]
 pub struct LocalAdapter(Mutex<Rooms>);
 

@@ -24,7 +24,8 @@ pub struct BroadcastPacket {
 }
 
 impl BroadcastPacket {
-    /// Sends the packet to sockets of this process. It is encoded and framed once, and all of them share the bytes.
+    /// Sends the packet to sockets of this process. It is encoded and framed once, and all of them
+    /// share the bytes.
     pub fn deliver<S: Borrow<Socket>>(&self, sockets: impl IntoIterator<Item = S>) -> Delivery {
         let wire = Wire::event(&self.namespace, None, &self.body);
         let mut delivery = Delivery::default();
@@ -34,8 +35,8 @@ impl BroadcastPacket {
         delivery
     }
 
-    /// Sends the packet to sockets of this process and passes on the acknowledgements of their clients, of which
-    /// `acks` learns how many are due.
+    /// Sends the packet to sockets of this process and passes on the acknowledgements of their
+    /// clients, of which `acks` learns how many are due.
     pub fn deliver_with_ack<S: Borrow<Socket>>(
         &self,
         sockets: impl IntoIterator<Item = S>,
@@ -45,7 +46,8 @@ impl BroadcastPacket {
         let mut sockets = sockets.into_iter().peekable();
         let mut asked = Vec::new();
         if let Some(first) = sockets.peek() {
-            // The id is this process's own: ids of several processes would collide in a client's packets.
+            // The id is this process's own: ids of several processes would collide in a client's
+            // packets.
             let id = first.borrow().next_ack_id();
             let wire = Wire::event(&self.namespace, Some(id), &self.body);
             for socket in sockets {

@@ -6,7 +6,8 @@ use std::sync::Weak;
 use crate::server::Namespace;
 use crate::server::namespace::NamespaceInner;
 
-/// A namespace, for its adapter: the namespace owns the adapter, so the adapter must not own the namespace.
+/// A namespace, for its adapter: the namespace owns the adapter, so the adapter must not own the
+/// namespace.
 #[derive(Clone)]
 pub struct WeakNamespace {
     pub(crate) name: bytestring::ByteString,

@@ -15,8 +15,8 @@ use crate::sync::lock;
 impl Socket {
     /// Sends an event to the client.
     ///
-    /// A tuple gives several arguments, `()` none, any other value one; a [`Binary`](crate::Binary) among them travels
-    /// as bytes.
+    /// A tuple gives several arguments, `()` none, any other value one; a
+    /// [`Binary`](crate::Binary) among them travels as bytes.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};
@@ -62,7 +62,8 @@ impl Socket {
         Ok(self.0.engine.send_volatile(wire)?)
     }
 
-    /// Sends an event and waits for the client's acknowledgement: `socket.emit_with_ack("ask", &1).await`.
+    /// Sends an event and waits for the client's acknowledgement: `socket.emit_with_ack("ask",
+    /// &1).await`.
     ///
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig, Socket};

@@ -24,7 +24,8 @@ impl Socket {
         pump(self);
     }
 
-    /// Ends the socket's life; events that the client sent before are still handled if `drop_events` is false.
+    /// Ends the socket's life; events that the client sent before are still handled if
+    /// `drop_events` is false.
     pub(crate) fn end(&self, reason: DisconnectReason, drop_events: bool) {
         let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
         if before != CONNECTED {
@@ -69,7 +70,8 @@ impl Socket {
         self.0.client.refused(self, error);
     }
 
-    /// Puts the socket into its namespace and tells the client; false if the client has gone meanwhile.
+    /// Puts the socket into its namespace and tells the client; false if the client has gone
+    /// meanwhile.
     fn enter(&self) -> bool {
         let inner = &self.0;
         if !inner.client.accept(self) {
