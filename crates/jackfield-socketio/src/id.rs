@@ -5,10 +5,6 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Bytes of randomness in an id: 120 bits, 20 characters.
-const RANDOM: usize = 15;
-const LENGTH: usize = RANDOM / 3 * 4;
-
 /// An unguessable id of 20 characters from the base64url alphabet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id([u8; LENGTH]);
@@ -55,6 +51,11 @@ impl fmt::Debug for Id {
         f.write_str("Id(..)")
     }
 }
+
+/// Bytes of randomness in an id: 120 bits, 20 characters.
+const RANDOM: usize = 15;
+
+const LENGTH: usize = RANDOM / 3 * 4;
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,6 @@ use bytes::Bytes;
 
 use crate::Violation;
 
-/// The bytes a reason may have: a control frame carries 125, two of them the code.
-pub const MAX_REASON: usize = 123;
-
 /// A status code of a Close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
@@ -108,6 +105,9 @@ impl CloseFrame {
         body
     }
 }
+
+/// The bytes a reason may have: a control frame carries 125, two of them the code.
+pub const MAX_REASON: usize = 123;
 
 #[cfg(test)]
 mod tests {

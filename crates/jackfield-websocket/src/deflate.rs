@@ -14,14 +14,6 @@ pub(crate) use compress::Compressor;
 pub(crate) use inflate::Inflater;
 pub(crate) use pool::{compress_once, reclaim_inflater, take_inflater};
 
-/// What a sync flush ends with, which a sender removes and a receiver appends (RFC 7692 §7.2.1).
-const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-
-/// The smallest window that the compressor can keep to; an offer that asks for 8 bits is declined.
-pub(crate) const MIN_WINDOW_BITS: u8 = 9;
-/// The largest window of DEFLATE: 32 KiB.
-pub(crate) const MAX_WINDOW_BITS: u8 = 15;
-
 /// What this side wants of compression, before the peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateConfig {
@@ -126,3 +118,12 @@ impl Params {
         }
     }
 }
+
+/// What a sync flush ends with, which a sender removes and a receiver appends (RFC 7692 §7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// The smallest window that the compressor can keep to; an offer that asks for 8 bits is declined.
+pub(crate) const MIN_WINDOW_BITS: u8 = 9;
+
+/// The largest window of DEFLATE: 32 KiB.
+pub(crate) const MAX_WINDOW_BITS: u8 = 15;

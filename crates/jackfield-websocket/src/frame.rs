@@ -7,12 +7,6 @@ use bytes::{BufMut, Bytes};
 use crate::Violation;
 use crate::mask;
 
-/// The most bytes a header has: two, eight of length, four of masking key.
-pub const MAX_HEADER: usize = 14;
-
-/// The most bytes a control frame may carry.
-pub const MAX_CONTROL: usize = 125;
-
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -200,6 +194,12 @@ pub fn encode(
     }
     out.into()
 }
+
+/// The most bytes a header has: two, eight of length, four of masking key.
+pub const MAX_HEADER: usize = 14;
+
+/// The most bytes a control frame may carry.
+pub const MAX_CONTROL: usize = 125;
 
 #[cfg(test)]
 mod tests {

@@ -13,9 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::timer::Beat;
 use crate::{Counters, Error, WebSocket};
 
-/// Bytes per read; all connections of a thread share one buffer.
-const READ: usize = 64 << 10;
-
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -143,3 +140,6 @@ impl EventSink<'_> {
         }
     }
 }
+
+/// Bytes per read; all connections of a thread share one buffer.
+const READ: usize = 64 << 10;

@@ -9,9 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Error, WebSocket};
 
-/// Frames per write.
-const SLICES: usize = 64;
-
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Writes all that waits and flushes the stream; fails if the peer takes nothing for too long.
     pub(crate) fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -59,3 +56,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         io.poll_write_vectored(cx, slices.get(..used).unwrap_or_default())
     }
 }
+
+/// Frames per write.
+const SLICES: usize = 64;

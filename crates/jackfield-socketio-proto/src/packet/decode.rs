@@ -48,9 +48,6 @@ pub enum DecodeError {
     TooLarge,
 }
 
-/// The largest integer that JavaScript counts exactly.
-const MAX_ACK_ID: u64 = (1 << 53) - 1;
-
 /// The packet types as their digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -287,3 +284,6 @@ impl<'de> Visitor<'de> for NameSeed {
         Ok(Name::Owned(name.to_string()))
     }
 }
+
+/// The largest integer that JavaScript counts exactly.
+const MAX_ACK_ID: u64 = (1 << 53) - 1;

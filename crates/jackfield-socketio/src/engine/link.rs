@@ -13,9 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::EngineSocket;
 use super::socket::Link;
 
-/// Packets are taken out of a session's buffer while fewer bytes than this wait in the WebSocket.
-const WRITE_AHEAD: usize = 64 << 10;
-
 /// What woke the task.
 enum Wake {
     Received(Option<Result<jackfield_ws::Message, Error>>),
@@ -129,3 +126,6 @@ fn convert(message: jackfield_ws::Message) -> Message {
         jackfield_ws::Message::Binary(bytes) => Message::Binary(bytes),
     }
 }
+
+/// Packets are taken out of a session's buffer while fewer bytes than this wait in the WebSocket.
+const WRITE_AHEAD: usize = 64 << 10;

@@ -7,9 +7,6 @@ use super::EngineSocket;
 use crate::id::Id;
 use crate::sync::lock;
 
-/// Locks among which the sessions are spread, so that shards rarely wait for each other.
-const BUCKETS: usize = 16;
-
 /// The open sessions by their id.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -45,3 +42,6 @@ impl Registry {
         self.buckets.get(sid.bucket(BUCKETS))
     }
 }
+
+/// Locks among which the sessions are spread, so that shards rarely wait for each other.
+const BUCKETS: usize = 16;

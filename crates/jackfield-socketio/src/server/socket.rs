@@ -46,10 +46,6 @@ pub(crate) struct Inner {
     extensions: Extensions,
 }
 
-const CONNECTING: u8 = 0;
-const CONNECTED: u8 = 1;
-const DISCONNECTED: u8 = 2;
-
 impl Socket {
     pub(crate) fn new(
         id: SocketId,
@@ -521,3 +517,7 @@ impl fmt::Debug for Socket {
             .finish_non_exhaustive()
     }
 }
+
+const CONNECTING: u8 = 0;
+const CONNECTED: u8 = 1;
+const DISCONNECTED: u8 = 2;

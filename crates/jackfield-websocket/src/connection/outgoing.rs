@@ -5,9 +5,6 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// A queue that is longer than this gives its memory back once it is empty.
-const KEPT_CAPACITY: usize = 16;
-
 /// The frames that wait to be written: a [`Buf`] for one vectored write of them all.
 #[derive(Debug, Default)]
 pub struct Outgoing {
@@ -97,6 +94,9 @@ impl Buf for Outgoing {
         used
     }
 }
+
+/// A queue that is longer than this gives its memory back once it is empty.
+const KEPT_CAPACITY: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,6 @@ use std::cell::RefCell;
 
 use super::{Coding, Compressor, Inflater};
 
-/// Coders kept per thread; the coder of one more kind or one more simultaneous message is made and
-/// dropped.
-const KEPT: usize = 4;
-
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { compressors: Vec::new(), inflaters: Vec::new() }) };
 }
@@ -61,3 +57,7 @@ pub(crate) fn reclaim_inflater(inflater: Inflater) {
         }
     });
 }
+
+/// Coders kept per thread; the coder of one more kind or one more simultaneous message is made and
+/// dropped.
+const KEPT: usize = 4;

@@ -12,10 +12,6 @@ use super::extension::parse_headers;
 use super::{Established, Options, accept_key, lists_token, negotiate};
 use crate::deflate;
 
-/// The most bytes and header lines of an answer.
-const MAX_ANSWER: usize = 16 << 10;
-const MAX_HEADERS: usize = 64;
-
 /// Why the server's answer opens no WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -235,6 +231,11 @@ impl Head {
         self.0
     }
 }
+
+/// The most bytes and header lines of an answer.
+const MAX_ANSWER: usize = 16 << 10;
+
+const MAX_HEADERS: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,6 @@ use http::header::SEC_WEBSOCKET_EXTENSIONS;
 
 use super::is_token;
 
-/// Most extensions in a list, and most parameters of one of them; more are refused.
-const MAX_ITEMS: usize = 32;
-
 /// One extension of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Extension {
@@ -107,6 +104,9 @@ fn split_outside_quotes(text: &str, separator: char) -> Option<Vec<&str>> {
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
+
+/// Most extensions in a list, and most parameters of one of them; more are refused.
+const MAX_ITEMS: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -7,8 +7,6 @@ use std::fmt::Write as _;
 use super::extension::Extension;
 use crate::deflate::{DeflateConfig, MAX_WINDOW_BITS, MIN_WINDOW_BITS, Params};
 
-const NAME: &str = "permessage-deflate";
-
 /// The parameters of one offer or answer; `None` values where a parameter is absent.
 #[derive(Debug, Default)]
 struct Given {
@@ -172,6 +170,8 @@ pub(super) fn accept_answer(answer: &Extension, config: &DeflateConfig) -> Optio
         },
     })
 }
+
+const NAME: &str = "permessage-deflate";
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,6 @@ use bytestring::ByteString;
 use super::{decode_base64, push_base64};
 use crate::engine::{Outgoing, Packet, PacketError, Version};
 
-/// More digits than any accepted body could need; longer lengths are refused unread.
-const MAX_LENGTH_DIGITS: usize = 10;
-/// Ends the decimal digits of a length in a binary payload.
-const END_OF_LENGTH: u8 = 0xff;
-
 /// Encodes packets as a text body: `<length in UTF-16 code units>:<packet>`, binary as `b4` and
 /// base64.
 #[must_use]
@@ -188,6 +183,12 @@ fn utf16_prefix(text: &str, units: usize) -> Option<usize> {
     }
     Some(end)
 }
+
+/// More digits than any accepted body could need; longer lengths are refused unread.
+const MAX_LENGTH_DIGITS: usize = 10;
+
+/// Ends the decimal digits of a length in a binary payload.
+const END_OF_LENGTH: u8 = 0xff;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,6 @@ use bytestring::ByteString;
 use super::{decode_base64, push_base64};
 use crate::engine::{Outgoing, Packet, PacketError};
 
-const SEPARATOR: u8 = 0x1e;
-
 /// Encodes packets as one body.
 #[must_use]
 pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Outgoing>) -> Bytes {
@@ -65,6 +63,8 @@ impl Iterator for Decoder {
         Some(packet)
     }
 }
+
+const SEPARATOR: u8 = 0x1e;
 
 #[cfg(test)]
 mod tests {

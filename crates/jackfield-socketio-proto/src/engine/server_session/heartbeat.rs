@@ -5,10 +5,6 @@ use std::time::{Duration, Instant};
 use super::ServerSessionConfig;
 use crate::engine::{Packet, Version};
 
-/// A driver that calls later than this was held up, and its clients could not have answered in
-/// time.
-const MAX_LATENESS: Duration = Duration::from_secs(1);
-
 /// The heartbeat's next deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Heartbeat {
@@ -92,3 +88,7 @@ impl Heartbeat {
         }
     }
 }
+
+/// A driver that calls later than this was held up, and its clients could not have answered in
+/// time.
+const MAX_LATENESS: Duration = Duration::from_secs(1);

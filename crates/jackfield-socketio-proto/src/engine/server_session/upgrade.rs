@@ -5,10 +5,6 @@ use std::time::{Duration, Instant};
 use super::{LinkId, Output, ServerSession, State};
 use crate::engine::{CloseReason, Outgoing, Packet, PacketError};
 
-/// Between two noops that end polls while a probe is under way; without a pause a client would
-/// poll in a tight loop.
-const NOOP_INTERVAL: Duration = Duration::from_millis(100);
-
 /// A WebSocket that a polling client tries.
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -128,3 +124,7 @@ impl ServerSession {
         }
     }
 }
+
+/// Between two noops that end polls while a probe is under way; without a pause a client would
+/// poll in a tight loop.
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
