@@ -176,6 +176,8 @@ impl EngineSocket {
 
     /// Sends a packet if it can leave at once; else counts it as dropped.
     pub(crate) fn send_volatile(&self, wire: &Wire) -> Result<(), SendError> {
+        // A packet that loses the race for the transport between these two locks waits like any
+        // other, which a volatile packet may.
         let writable = lock(&self.0.state).core.is_writable();
         if writable {
             self.send_wire(wire)
@@ -252,6 +254,8 @@ impl EngineSocket {
         }
         self.0.server.stats.inbound_paused.increment();
         loop {
+            // The wait is set up before the look: handlers that catch up in between would
+            // otherwise wake nobody.
             let drained = self.0.drained.notified();
             if !self.is_paused() || !self.is_open() {
                 return;
@@ -289,6 +293,7 @@ impl EngineSocket {
     /// peer.
     fn with_state<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (value, after) = {
+            // The answers are queued under the same lock, so that two threads cannot swap them.
             let mut state = lock(&self.0.state);
             let value = act(&mut state, Instant::now());
             (value, self.0.drain(&mut state))
@@ -307,6 +312,7 @@ impl EngineSocket {
     /// goes on with it.
     fn deliver(&self) {
         let mut inbox = lock(&self.0.inbox);
+        // The peer is taken out rather than locked: it may send, and so come back here itself.
         let Some(mut peer) = inbox.peer.take() else {
             return;
         };
@@ -318,6 +324,8 @@ impl EngineSocket {
                 Inbound::Deadline => peer.deadline(),
                 Inbound::Close(reason) => peer.close(reason),
             }));
+            // A panic must not leave the inbox without its peer: the session would take
+            // messages for ever and hand on none.
             if result.is_err() {
                 self.0.server.stats.handler_panics.increment();
                 tracing::error!("A session's handler panicked");

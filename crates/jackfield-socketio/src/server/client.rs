@@ -100,6 +100,8 @@ impl Client {
             Arc::clone(&self.state),
             auth,
         );
+        // The socket is found from here on, so that a client that leaves during its
+        // middlewares ends it.
         lock(&self.state.sockets).insert(name, socket.clone());
         socket.begin();
     }
@@ -139,6 +141,8 @@ impl Peer for Client {
     }
 
     fn close(&mut self, reason: CloseReason) {
+        // The engine knows only that the server closed; the reason that handlers are given is
+        // Socket.IO's own.
         let own = lock(&self.state.reason).take();
         let reason = match reason {
             CloseReason::ForcedClose if self.io.is_closing() => {

@@ -58,6 +58,7 @@ impl Inbox {
         let mut queue = lock(&self.0);
         let item = queue.items.pop_front();
         queue.running = item.is_some();
+        // One burst must not cost an idle socket its memory for ever.
         if item.is_none() && queue.items.capacity() > 16 {
             queue.items = VecDeque::new();
         }

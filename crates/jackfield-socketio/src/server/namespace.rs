@@ -407,6 +407,7 @@ impl NamespaceInner {
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {
+        // Only that it differs matters, so no order is needed.
         self.ack_ids.fetch_add(1, Ordering::Relaxed)
     }
 

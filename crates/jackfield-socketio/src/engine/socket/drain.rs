@@ -44,6 +44,8 @@ impl Shared {
         let Some(at) = deadline.into_iter().chain(peer).min() else {
             return;
         };
+        // A later deadline needs no entry: the earlier one looks again when it comes. So a busy
+        // session does not touch the server's timers.
         if state.scheduled.is_none_or(|scheduled| at < scheduled) {
             state.scheduled = Some(at);
             self.server.timers.schedule(at, self.sid);

@@ -27,6 +27,8 @@ impl Socket {
     /// Ends the socket's life; events that the client sent before are still handled if
     /// `drop_events` is false.
     pub(crate) fn end(&self, reason: DisconnectReason, drop_events: bool) {
+        // The swap lets one caller through, whether the client, a handler or the engine was
+        // first: the disconnect handlers run once.
         let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
         if before != CONNECTED {
             return;
@@ -91,6 +93,8 @@ impl Socket {
             Version::V4 => Some(format!(r#"{{"sid":"{}"}}"#, inner.id)),
         };
         let text = packet::connect(&inner.namespace.name, json.as_deref());
+        // The packet goes out before the socket is in its namespace: a broadcast that came
+        // first would be refused by the client, which does not know its id yet.
         if inner.engine.send_wire(&Wire::text(&text)).is_err() {
             tracing::trace!("A client went away while it connected");
         }
