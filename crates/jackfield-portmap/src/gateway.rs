@@ -32,8 +32,8 @@ use peer::Peers;
 use super::SERVER_PORT;
 use super::upnp::SSDP_PORT;
 use super::upnp::description::Description;
-use jackfield_nat::Nat;
 use jackfield_nat::packet::Datagram;
+use jackfield_nat::{Nat, Translation};
 use jackfield_sansio::{Rate, RateLimiter};
 use jackfield_tcp::{ConnectionId, Stack, StackLimits};
 
@@ -161,15 +161,20 @@ impl Gateway {
         source: SocketAddr,
         bytes: &[u8],
     ) -> Option<Vec<u8>> {
-        let dialects = self.config.dialects;
+        let nat_pmp = self.speaks_nat_pmp(nat);
         match bytes.first() {
-            Some(0) if dialects.nat_pmp && source.is_ipv4() => {
-                self.answer_nat_pmp(now, nat, source, bytes)
-            }
-            _ if dialects.pcp => self.answer_pcp(now, nat, source, bytes),
-            _ if dialects.nat_pmp => self.refuse_version(now, bytes),
+            Some(0) if nat_pmp && source.is_ipv4() => self.answer_nat_pmp(now, nat, source, bytes),
+            _ if self.config.dialects.pcp => self.answer_pcp(now, nat, source, bytes),
+            _ if nat_pmp => self.refuse_version(now, bytes),
             _ => None,
         }
+    }
+
+    /// Returns whether NAT-PMP is answered: it is not where nothing is translated, or hosts would
+    /// take a firewall for a NAT
+    /// ([RFC 6886 §3.8](https://www.rfc-editor.org/rfc/rfc6886#section-3.8)).
+    fn speaks_nat_pmp(&self, nat: &Nat) -> bool {
+        self.config.dialects.nat_pmp && nat.config().translation == Translation::Ports
     }
 
     /// Ends leases, keeps flows alive and announces, as far as it is due, and checks whether the

@@ -161,11 +161,14 @@ impl Response {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (version, opcode) = (u8_at(bytes, 0)?, u8_at(bytes, 1)?);
-        if version != VERSION || opcode & RESPONSE == 0 {
+        let result = ResultCode::from(u16_at(bytes, 2)?);
+        // The RFC draws the answer to another version with an opcode of 0, as if it were no
+        // response.
+        let of_version = opcode == 0 && result == ResultCode::UnsupportedVersion;
+        if version != VERSION || opcode & RESPONSE == 0 && !of_version {
             return None;
         }
         let opcode = opcode & !RESPONSE;
-        let result = ResultCode::from(u16_at(bytes, 2)?);
         let answer = match (opcode, protocol(opcode)) {
             (EXTERNAL_ADDRESS, _) => {
                 u32_at(bytes, 8).map(|bits| Answer::ExternalAddress(Ipv4Addr::from_bits(bits)))
@@ -227,6 +230,9 @@ fn parse_map(protocol: TransportProtocol, bytes: &[u8]) -> Option<Answer> {
 /// ([RFC 6886 §3.5](https://www.rfc-editor.org/rfc/rfc6886#section-3.5)).
 ///
 /// The answer to an unknown opcode repeats the whole request with the result code in it.
+/// The answer to another version has the request's opcode with the bit of a response, where the RFC
+/// draws a zero: a PCP client, which it is for, drops what lacks the bit
+/// ([RFC 6887 §8.3](https://www.rfc-editor.org/rfc/rfc6887#section-8.3)).
 #[must_use]
 pub fn refusal(error: RequestError, request: &[u8], epoch: u32) -> Option<Vec<u8>> {
     let opcode = u8_at(request, 1)?;
@@ -352,6 +358,22 @@ mod tests {
         assert_eq!(refused(&[9, 1]).unwrap(), [0, 129, 0, 1, 0, 0, 0, 7]);
         let unknown = [0, 77, 1, 2, 3, 4, 5];
         assert_eq!(refused(&unknown).unwrap(), [0, 205, 0, 5, 3, 4, 5]);
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6886#section-3.5
+    //# If the version in the request is not zero, then the NAT-PMP server
+    //# MUST return the following "Unsupported Version" error response to the
+    //# client:
+    #[test]
+    fn the_answer_to_another_version_is_known_with_and_without_the_bit_of_a_response() {
+        for opcode in [0, 128, 129] {
+            let bytes = [0, opcode, 0, 1, 0, 0, 0, 9];
+            let response = Response::decode(&bytes).unwrap();
+            assert_eq!(response.result, ResultCode::UnsupportedVersion);
+            assert_eq!(response.epoch, 9);
+        }
+        assert!(Response::decode(&[0, 1, 0, 1, 0, 0, 0, 9]).is_err());
+        assert!(Response::decode(&[0, 0, 0, 0, 0, 0, 0, 9]).is_err());
     }
 
     #[test]

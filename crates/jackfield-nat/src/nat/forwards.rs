@@ -11,6 +11,7 @@ use super::inspect::MappingView;
 use super::key::Scope;
 use super::outbound::outbound_key;
 use super::ports::PROTOCOLS;
+use super::queue::Timeout;
 use super::tcp::TcpState;
 use super::{DropReason, Nat, Side};
 use crate::packet::{Headers, TcpFlags, build};
@@ -91,9 +92,45 @@ impl Nat {
         let forward = self.forward_id(protocol, external);
         if let Some(id) = forward {
             self.forward_filters.remove(&(protocol, external));
-            self.end_mapping(now, id);
+            if !self.demote(now, id) {
+                self.end_mapping(now, id);
+            }
         }
         forward.is_some()
+    }
+
+    /// Makes a forward an ordinary mapping where its inside endpoint uses it for flows of its own,
+    /// which go on ([RFC 6887 §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)); returns
+    /// whether it does.
+    ///
+    /// A host that ends another one's forward in its name ends none of its flows with it, and does
+    /// not get the port that they use.
+    fn demote(&mut self, now: Instant, id: u32) -> bool {
+        let Some(mapping) = self.table.mappings.get(id) else {
+            return false;
+        };
+        let own = self.table.flows_of(mapping).filter(|flow| flow.permits);
+        let Some(used) = own.map(|flow| flow.used).max() else {
+            return false;
+        };
+        let mut ordinary = mapping.clone();
+        ordinary.permanent = false;
+        ordinary.open = false;
+        ordinary.limited = false;
+        ordinary.used = Some(used);
+        let end = self.mapping_end(&ordinary);
+        if end.is_some_and(|end| end <= now) {
+            return false;
+        }
+        ordinary.armed = end;
+        if let Some(mapping) = self.table.mappings.get_mut(id) {
+            *mapping = ordinary;
+        }
+        if let Some(end) = end {
+            let due = Timeout::Mapping(id, self.table.mappings.generation(id));
+            self.queue.push(end, due);
+        }
+        true
     }
 
     /// Restricts a forward to the remotes that the filters name and those that its inside endpoint
@@ -124,6 +161,16 @@ impl Nat {
         let id = self
             .table
             .mapping_outside(protocol, external, Scope::Everybody)?;
+        let mapping = self.table.mappings.get(id)?;
+        Some(self.view(mapping))
+    }
+
+    /// Returns the mapping of an inside endpoint that is for every remote.
+    #[must_use]
+    pub fn mapping_from(&self, protocol: Protocol, internal: Endpoint) -> Option<MappingView> {
+        let id = self
+            .table
+            .mapping_inside(protocol, internal, Scope::Everybody)?;
         let mapping = self.table.mappings.get(id)?;
         Some(self.view(mapping))
     }

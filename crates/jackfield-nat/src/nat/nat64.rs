@@ -62,10 +62,12 @@ impl Nat {
         if headers.is_v4() != (from == Side::Outside) {
             return Err(DropReason::WrongFamily);
         }
+        let may_be_said = |remote| prefix != Prefix::WELL_KNOWN_64 || is_global(remote);
         if from == Side::Outside {
             // An error shows where it came from, however wrong that address is: somebody looks for
             // a fault with it.
-            return if headers.transport == Transport::Error || is_one_host(headers.source) {
+            let right = is_one_host(headers.source) && may_be_said(headers.source);
+            return if right || headers.transport == Transport::Error {
                 Ok(headers)
             } else {
                 Err(DropReason::Untranslatable)
@@ -73,12 +75,12 @@ impl Nat {
         }
         let remote = outside_of(prefix, headers.destination);
         let honest = !prefix.contains(headers.source) && is_one_host(headers.source);
-        match remote.filter(|_| honest) {
-            Some(remote) if prefix != Prefix::WELL_KNOWN_64 || is_global(remote) => Ok(Headers {
+        match remote.filter(|remote| honest && may_be_said(*remote)) {
+            Some(remote) => Ok(Headers {
                 destination: remote,
                 ..headers
             }),
-            _ => Err(DropReason::Untranslatable),
+            None => Err(DropReason::Untranslatable),
         }
     }
 

@@ -670,12 +670,15 @@ fn section_3_4_fragments_are_translated_in_any_order() {
 //= https://www.rfc-editor.org/rfc/rfc7915#section-5.1
 //# If the translator gets an illegal source address (e.g., ::1, etc.), the translator SHOULD
 //# silently drop the packet.
+//= https://www.rfc-editor.org/rfc/rfc6052#section-3.1
+//# The Well-Known Prefix MUST NOT be used to represent non-global IPv4 addresses, such as
+//# those defined in [RFC1918] or listed in Section 3 of [RFC5735].
 #[test]
 fn rfc_7915_sections_4_1_and_5_1_what_comes_from_nowhere_is_dropped() {
     let mut gateway = Gateway::new();
     let external = gateway.open(HOST, SERVER);
     let refused = Err(Verdict::Drop(DropReason::Untranslatable));
-    for from in ["127.0.0.1:7", "0.0.0.0:7", "224.0.0.1:7"] {
+    for from in ["127.0.0.1:7", "0.0.0.0:7", "224.0.0.1:7", "10.0.0.1:7"] {
         let bytes = build::udp(at(from), external, b"?");
         assert_eq!(gateway.back(&bytes), refused, "{from}");
         assert_eq!(gateway.sent, []);

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rand_chacha::rand_core::Rng;
+
 use super::entry::Phase;
 use super::{Client, Event, Timeout};
 use crate::{Dialect, nat_pmp, pcp};
@@ -33,25 +35,31 @@ impl Client {
         }
     }
 
-    /// Requests every mapping of a protocol again.
+    /// Asks for every mapping of a dialect again, each after a random pause: all clients of the
+    /// gateway hear of its restart at once
+    /// ([RFC 6886 §3.7](https://www.rfc-editor.org/rfc/rfc6886#section-3.7),
+    /// [RFC 6887 §14.1.3](https://www.rfc-editor.org/rfc/rfc6887#section-14.1.3)).
     fn ask_again(&mut self, now: Instant, dialect: Dialect) {
         for (id, entry) in &mut self.entries {
             if entry.dialect == Some(dialect) && entry.phase == Phase::Active {
                 entry.phase = Phase::Asking;
                 entry.attempt = 0;
-                self.timers.set(Timeout::Map(*id), now);
+                let pause = self.rng.next_u64() % LONGEST_PAUSE.as_millis() as u64;
+                let at = now + Duration::from_millis(pause);
+                self.timers.set(Timeout::Map(*id), at);
             }
         }
-        self.handle_timeout(now);
     }
 
     /// Returns when to renew a mapping of this lifetime: at half of it, plus a random part, so
     /// that not all hosts renew at the same time
     /// ([RFC 6887 §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
     pub(super) fn renewal(&mut self, lifetime: Duration) -> Duration {
-        use rand_chacha::rand_core::Rng;
         let eighth = (lifetime / 8).as_millis().max(1) as u64;
         let late = Duration::from_millis(self.rng.next_u64() % eighth);
         lifetime / 2 + late
     }
 }
+
+/// How long the first question after a restart may be put off.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);

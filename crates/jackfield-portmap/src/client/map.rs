@@ -155,6 +155,11 @@ impl Client {
         external: SocketAddr,
         lifetime: Duration,
     ) {
+        // Whatever a gateway promises, a mapping is looked after once in a while.
+        let lifetime = match dialect {
+            Dialect::Pcp | Dialect::NatPmp => lifetime.min(LONGEST_LIFETIME),
+            Dialect::Upnp => lifetime,
+        };
         let renewal = self.renewal(lifetime);
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
@@ -262,5 +267,8 @@ impl Client {
     }
 }
 
+/// No lifetime is believed that is longer: a day is what
+/// [RFC 6887 §15](https://www.rfc-editor.org/rfc/rfc6887#section-15) takes for sane.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The shortest time to a renewal.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(4);

@@ -28,12 +28,13 @@ impl Client {
             return;
         };
         let ends = entry.phase == Phase::Ending;
-        let external = entry.mapping.map(|mapping| mapping.external.ip());
+        // Who ends a mapping suggests nothing.
+        let external = entry.mapping.filter(|_| !ends).map(|it| it.external.ip());
         let map = Map {
             nonce: entry.nonce,
             protocol: entry.request.protocol.number(),
             internal_port: entry.request.internal_port,
-            external_port: entry.port_to_request(),
+            external_port: if ends { 0 } else { entry.port_to_request() },
             external_address: external.unwrap_or_else(|| any_like(self.config.local)),
         };
         let lifetime = if ends {
@@ -116,7 +117,12 @@ impl Client {
         }
         let success = response.result == ResultCode::Success;
         if success && response.lifetime > 0 {
-            self.transmit_pcp(Body::Map(map), Duration::ZERO);
+            let ended = Map {
+                external_port: 0,
+                external_address: any_like(self.config.local),
+                ..map
+            };
+            self.transmit_pcp(Body::Map(ended), Duration::ZERO);
         }
         let support = match response.result {
             ResultCode::Success => Support::Present {
@@ -132,8 +138,11 @@ impl Client {
 
     fn pcp_answered(&mut self, now: Instant, response: &Response, map: Map) {
         let asked = self.entries.iter().find(|(_, entry)| {
+            // The gateway tells as well, without being asked, when a mapping has moved.
+            let moved = entry.phase == Phase::Active && response.result == ResultCode::Success;
             entry.nonce == map.nonce
-                && entry.is_asking(Dialect::Pcp)
+                && entry.dialect == Some(Dialect::Pcp)
+                && (moved || entry.is_asking(Dialect::Pcp))
                 && entry.request.internal_port == map.internal_port
                 && entry.request.protocol.number() == map.protocol
         });

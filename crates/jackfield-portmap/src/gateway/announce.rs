@@ -51,7 +51,7 @@ impl Gateway {
             return;
         };
         let dialects = self.config.dialects;
-        if let (true, IpAddr::V4(_)) = (dialects.nat_pmp, own) {
+        if let (true, IpAddr::V4(_)) = (self.speaks_nat_pmp(nat), own) {
             let bytes = self.external_address(now, nat, own).encode();
             self.multicast(own, bytes);
         }

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::Rng;
 use super::lease::{Lease, LeaseKey};
 use super::{Gateway, GatewayCounters};
 use crate::pcp::Nonce;
-use crate::{Dialect, TransportProtocol};
+use crate::{ANNOUNCE_PORT, Dialect, SERVER_PORT, TransportProtocol};
 
 /// A request for a port.
 #[derive(Debug, Clone)]
@@ -96,8 +96,29 @@ impl Gateway {
         }
         match self.leased(nat, &request)? {
             Some(key) => self.renew(now, nat, key, request),
-            None => self.begin(now, nat, request),
+            None => match self.fixed(nat, &request)? {
+                Some(grant) => Ok(grant),
+                None => self.begin(now, nat, request),
+            },
         }
+    }
+
+    /// Returns the mapping that an administrator has given an inside endpoint: it is told, and
+    /// stays as it is ([RFC 6887 §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)).
+    /// UPnP names the outside port, of which an inside endpoint may have several.
+    fn fixed(&self, nat: &Nat, request: &PortRequest) -> Result<Option<Grant>, Refused> {
+        let lifetime = match request.dialect {
+            Dialect::Upnp => return Ok(None),
+            Dialect::NatPmp => self.lifetime(request.dialect, request.lifetime),
+            Dialect::Pcp => FOR_EVER,
+        };
+        let Some(external) = fixed_external(nat, request.protocol, request.internal) else {
+            return Ok(None);
+        };
+        if request.exact && request.port != external.port() {
+            return Err(Refused::Conflict);
+        }
+        Ok(Some(Grant { external, lifetime }))
     }
 
     /// Finds the lease that a request is about. UPnP names an outside port and may map several of
@@ -191,6 +212,20 @@ impl Gateway {
     ) -> Result<SocketAddr, Refused> {
         let external = nat.external_of(request.internal.ip());
         let ip = external.ok_or(Refused::NoExternal)?;
+        // The host's own packets may have a mapping already, of which the forward becomes part.
+        let own = nat.mapping_from(request.protocol.into(), request.internal.into());
+        let own = own
+            .filter(|_| request.dialect != Dialect::Upnp)
+            .map(|own| SocketAddr::from(own.external));
+        if let Some(own) = own {
+            if request.exact && own.port() != request.port {
+                return Err(Refused::Conflict);
+            }
+            match self.forward(now, nat, request, own) {
+                Err(Refused::Conflict | Refused::NotAuthorized) => {}
+                done => return done,
+            }
+        }
         if request.exact {
             return self.forward(now, nat, request, SocketAddr::new(ip, request.port));
         }
@@ -223,7 +258,7 @@ impl Gateway {
         request: &PortRequest,
         external: SocketAddr,
     ) -> Result<SocketAddr, Refused> {
-        if !self.config.allows_external(external.port()) {
+        if !self.may_forward(request.protocol, external) {
             return Err(Refused::NotAuthorized);
         }
         if !request.exact && self.belongs_to_another(request, external) {
@@ -240,6 +275,15 @@ impl Gateway {
             Err(ForwardError::NotExternal | ForwardError::WrongFamily) => Err(Refused::NoExternal),
             Err(ForwardError::HostMappings) => Err(Refused::Quota),
         }
+    }
+
+    /// Returns whether an outside port may be given out: not by the configuration alone, for those
+    /// of the gateway's own services never are ([RFC 6887
+    /// §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)).
+    pub(super) fn may_forward(&self, protocol: TransportProtocol, external: SocketAddr) -> bool {
+        let of_service = protocol == TransportProtocol::Udp
+            && [ANNOUNCE_PORT, SERVER_PORT].contains(&external.port());
+        !of_service && self.config.allows_external(external.port())
     }
 
     /// Returns whether another host has the same port of the other transport protocol. Users
@@ -279,10 +323,31 @@ impl Gateway {
         };
         match wished {
             Duration::ZERO => most,
+            // NAT-PMP gives no more than was asked for, PCP may.
+            wished if dialect == Dialect::NatPmp => wished.min(most),
             wished => wished.max(self.config.min_lifetime).min(most),
         }
     }
 }
+
+/// Returns the outside endpoint that the NAT's configuration gives an inside one.
+pub(super) fn fixed_external(
+    nat: &Nat,
+    protocol: TransportProtocol,
+    internal: SocketAddr,
+) -> Option<SocketAddr> {
+    let mut forwards = nat.config().forwards.iter();
+    let fixed = forwards.find(|forward| {
+        let there = nat.mapping_at(forward.protocol, forward.external);
+        forward.protocol == protocol.into()
+            && forward.internal == internal.into()
+            && there.is_some_and(|there| there.internal == forward.internal)
+    });
+    fixed.map(|forward| forward.external.into())
+}
+
+/// What PCP says of a mapping that has no end.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How many random ports are tried before the pool counts as exhausted.
 const PORTS_TRIED: usize = 256;

@@ -99,7 +99,8 @@ impl Gateway {
 
     /// Ends a mapping, or with an internal port of zero all mappings of the host
     /// ([RFC 6886 §3.4](https://www.rfc-editor.org/rfc/rfc6886#section-3.4)). To end a mapping
-    /// that does not exist is a success.
+    /// that does not exist is a success. The mappings of PCP, which belong to a nonce, and
+    /// those of the administrator stay, and that they do is an error.
     fn unmap_nat_pmp(
         &mut self,
         now: Instant,
@@ -114,7 +115,9 @@ impl Gateway {
             .iter()
             .filter(|((of, _), lease)| *of == protocol && fits(lease.internal));
         let (others, mine): (Vec<_>, Vec<_>) = mine.partition(|(_, lease)| lease.nonce.is_some());
-        let refused = !any_port && !others.is_empty();
+        let mut fixed = nat.config().forwards.iter();
+        let is_fixed = fixed.any(|it| it.protocol == protocol.into() && fits(it.internal.into()));
+        let refused = is_fixed || !others.is_empty();
         let mine: Vec<LeaseKey> = mine.into_iter().map(|(key, _)| *key).collect();
         for key in mine {
             self.end(now, nat, &key);

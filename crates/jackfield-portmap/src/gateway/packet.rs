@@ -28,7 +28,7 @@ impl Gateway {
                     || self.config.dialects.upnp && destination == Some(SSDP_GROUP)
             }
             Side::Outside => {
-                self.count_outsider(bytes);
+                self.count_outsider(nat, bytes);
                 false
             }
         }
@@ -48,7 +48,7 @@ impl Gateway {
             .get(headers.data_at(bytes)..headers.length)
             .unwrap_or_default();
         match headers.transport {
-            Transport::Udp { destination, .. } if self.listens_to(destination) => {
+            Transport::Udp { destination, .. } if self.listens_to(nat, destination) => {
                 if let (Some(source), Some(to)) =
                     (headers.source_endpoint(), headers.destination_endpoint())
                 {
@@ -89,10 +89,10 @@ impl Gateway {
         ))
     }
 
-    fn listens_to(&self, port: u16) -> bool {
+    fn listens_to(&self, nat: &Nat, port: u16) -> bool {
         let dialects = self.config.dialects;
         match port {
-            SERVER_PORT => dialects.nat_pmp || dialects.pcp,
+            SERVER_PORT => self.speaks_nat_pmp(nat) || dialects.pcp,
             SSDP_PORT => dialects.upnp,
             _ => false,
         }
@@ -115,8 +115,8 @@ impl Gateway {
         }
     }
 
-    fn count_outsider(&mut self, bytes: &[u8]) {
-        if udp_port(bytes).is_some_and(|port| self.listens_to(port)) {
+    fn count_outsider(&mut self, nat: &Nat, bytes: &[u8]) {
+        if udp_port(bytes).is_some_and(|port| self.listens_to(nat, port)) {
             self.counters.from_outside += 1;
         }
     }

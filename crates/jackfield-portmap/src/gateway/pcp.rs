@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_nat::{Nat, Prefix, RemoteFilter};
+use jackfield_nat::{Forward, Nat, Prefix, RemoteFilter};
 
 use super::Gateway;
-use super::grant::{Grant, PortRequest, Refused};
+use super::grant::{Grant, PortRequest, Refused, fixed_external};
+use super::peer::Flow;
 use crate::pcp::{
     Body, Filter, Map, PcpOption, Peer, Request, RequestError, Response, ResultCode, refusal,
 };
@@ -35,6 +36,8 @@ struct Options {
     filters: Option<Vec<RemoteFilter>>,
     /// The options that were understood, which the response repeats.
     known: Vec<PcpOption>,
+    /// Filters that the mapping has from earlier are to go.
+    forgets_filters: bool,
 }
 
 impl Gateway {
@@ -138,6 +141,7 @@ impl Gateway {
                 PcpOption::PreferFailure => options.prefer_failure = true,
                 PcpOption::Filter(_) if !is_map => return Err(ResultCode::UnsuppOption),
                 PcpOption::Filter(filter) => {
+                    options.forgets_filters |= filter.prefix_length == 0;
                     add_filter(options.filters.get_or_insert_default(), filter)?;
                 }
                 PcpOption::Unknown { .. } if option.is_mandatory() => {
@@ -159,11 +163,11 @@ impl Gateway {
         wished: Duration,
         options: &Options,
     ) -> Result<Grant, Refusal> {
+        if wished.is_zero() {
+            return self.unmap_pcp(now, nat, host, map, options);
+        }
         let protocol = mapped_protocol(&map)?;
         let internal = SocketAddr::new(host, map.internal_port);
-        if wished.is_zero() {
-            return self.unmap_pcp(now, nat, protocol, internal, map);
-        }
         let exact = options.prefer_failure;
         if exact && map.external_port == 0 {
             return Err(ResultCode::MalformedOption.into());
@@ -183,38 +187,82 @@ impl Gateway {
             dialect: Dialect::Pcp,
             nonce: Some(map.nonce),
             description: String::new(),
-            filters: options.filters.clone(),
+            filters: self.all_filters(protocol, internal, options),
         };
         let granted = self.grant(now, nat, request);
         granted.map_err(|refused| refusal_of(refused, exact))
     }
 
+    /// Returns the filters that a mapping shall have: those of the request, after those that it
+    /// has unless the request forgets them ([RFC 6887
+    /// §13.3](https://www.rfc-editor.org/rfc/rfc6887#section-13.3)).
+    fn all_filters(
+        &self,
+        protocol: TransportProtocol,
+        internal: SocketAddr,
+        options: &Options,
+    ) -> Option<Vec<RemoteFilter>> {
+        let new = options.filters.as_ref()?;
+        let key = self.leases.of_internal(protocol, internal);
+        let lease = key.and_then(|key| self.leases.get(&key));
+        let mut all = match lease {
+            Some(lease) if !options.forgets_filters => lease.filters.clone(),
+            _ => Vec::new(),
+        };
+        for filter in new {
+            // A request that is sent again adds nothing.
+            if !all.contains(filter) {
+                all.push(*filter);
+            }
+        }
+        Some(all)
+    }
+
     /// Ends a mapping ([RFC 6887 §15.1](https://www.rfc-editor.org/rfc/rfc6887#section-15.1)). To
-    /// end a mapping that does not exist is a success.
+    /// end a mapping that does not exist is a success. A mapping that no MAP request has made
+    /// is not for PCP to end.
     fn unmap_pcp(
         &mut self,
         now: Instant,
         nat: &mut Nat,
-        protocol: TransportProtocol,
-        internal: SocketAddr,
+        host: IpAddr,
         map: Map,
+        options: &Options,
     ) -> Result<Grant, Refusal> {
-        let mut external = SocketAddr::new(map.external_address, map.external_port);
-        if let Some(key) = self.leases.of_internal(protocol, internal) {
-            let lease = self.leases.get(&key);
-            let stranger = lease.filter(|it| it.nonce.is_some_and(|nonce| nonce != map.nonce));
-            if let Some(lease) = stranger {
-                let refused = Refused::Nonce(lease.expires.saturating_duration_since(now));
-                self.counters.count_refusal(refused);
-                return Err(refusal_of(refused, false));
-            }
-            self.end(now, nat, &key);
-            external = key.1;
+        if map.protocol == 0 && map.internal_port != 0 {
+            return Err(ResultCode::MalformedRequest.into());
         }
-        Ok(Grant {
-            external,
+        // They say what a mapping shall be like, which makes no sense at its end.
+        if options.prefer_failure || options.filters.is_some() {
+            return Err(ResultCode::MalformedOption.into());
+        }
+        let ended = Grant {
+            external: SocketAddr::new(map.external_address, map.external_port),
             lifetime: Duration::ZERO,
-        })
+        };
+        let known = TransportProtocol::from_number(map.protocol).filter(|_| map.internal_port != 0);
+        let Some(protocol) = known else {
+            return Ok(ended);
+        };
+        let internal = SocketAddr::new(host, map.internal_port);
+        let Some(key) = self.leases.of_internal(protocol, internal) else {
+            let others = nat.mapping_from(protocol.into(), internal.into()).is_some()
+                || fixed_external(nat, protocol, internal).is_some();
+            if others {
+                self.counters.count_refusal(Refused::NotAuthorized);
+                return Err(ResultCode::NotAuthorized.into());
+            }
+            return Ok(ended);
+        };
+        let lease = self.leases.get(&key);
+        let stranger = lease.filter(|it| it.nonce.is_some_and(|nonce| nonce != map.nonce));
+        if let Some(lease) = stranger {
+            let refused = Refused::Nonce(lease.expires.saturating_duration_since(now));
+            self.counters.count_refusal(refused);
+            return Err(refusal_of(refused, false));
+        }
+        self.end(now, nat, &key);
+        Ok(ended)
     }
 
     fn peer_pcp(
@@ -241,8 +289,52 @@ impl Gateway {
                 lifetime: Duration::ZERO,
             });
         }
+        let suggested = SocketAddr::new(peer.map.external_address, peer.map.external_port);
+        let held = self.hold_suggested(now, nat, flow, suggested)?;
         let kept = self.keep_flow(now, nat, flow, peer.map.nonce, wished);
+        // What held the place until the flow was there has done its service.
+        if let Some(held) = held {
+            nat.remove_forward(now, protocol.into(), held.into());
+        }
         kept.map_err(|refused| refusal_of(refused, false))
+    }
+
+    /// Sees to it that a flow which is not there yet gets the outside endpoint that was suggested,
+    /// as a host suggests that recreates what a restart has taken from it ([RFC 6887
+    /// §12.3](https://www.rfc-editor.org/rfc/rfc6887#section-12.3)). Returns the endpoint that a
+    /// forward holds for it, if one does.
+    fn hold_suggested(
+        &self,
+        now: Instant,
+        nat: &mut Nat,
+        (protocol, internal, remote): Flow,
+        suggested: SocketAddr,
+    ) -> Result<Option<SocketAddr>, Refusal> {
+        let known = nat.has_flow(protocol.into(), internal.into(), remote.into());
+        if known || suggested.port() == 0 {
+            return Ok(None);
+        }
+        let own = nat.external_of(internal.ip());
+        let ip = own.ok_or(ResultCode::NetworkFailure)?;
+        let external = SocketAddr::new(ip, suggested.port());
+        let elsewhere = !suggested.ip().is_unspecified() && suggested.ip() != ip;
+        let mapping = nat.mapping_from(protocol.into(), internal.into());
+        let fits = match mapping {
+            _ if elsewhere => false,
+            Some(mapping) if SocketAddr::from(mapping.external) == external => return Ok(None),
+            Some(_) => false,
+            None => self.may_forward(protocol, external),
+        };
+        let forward = Forward {
+            protocol: protocol.into(),
+            internal: internal.into(),
+            external: external.into(),
+        };
+        if fits && nat.add_forward(now, forward).is_ok() {
+            Ok(Some(external))
+        } else {
+            Err(ResultCode::CannotProvideExternal.into())
+        }
     }
 }
 

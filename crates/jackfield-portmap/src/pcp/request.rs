@@ -47,6 +47,9 @@ impl Request {
         if version != VERSION {
             return Err(RequestError::Refuse(ResultCode::UnsuppVersion));
         }
+        if bytes.len() < HEADER {
+            return Err(RequestError::Silent);
+        }
         Self::parse(opcode, bytes).map_err(RequestError::Refuse)
     }
 
@@ -125,7 +128,7 @@ mod tests {
             RequestError::Silent => panic!("silent"),
         };
         assert_eq!(code(&[1, 1]), ResultCode::UnsuppVersion);
-        assert_eq!(code(&announce()[..20]), ResultCode::MalformedRequest);
+        assert_eq!(refused(&announce()[..20]), RequestError::Silent);
         assert_eq!(
             code(&[announce(), vec![0; 3]].concat()),
             ResultCode::MalformedRequest

@@ -246,9 +246,12 @@ fn a_gateway_that_forgot_everything_is_told_again() {
             side.run(Duration::from_secs(1000));
             side.take();
             side.rig.nat.reboot();
-            let wait = if announces { 3 } else { 4000 };
+            let wait = if announces { 1 } else { 4000 };
             side.run(Duration::from_secs(wait));
-            let all = side.take();
+            let mut all = side.take();
+            // All clients hear of it at once, so each waits for up to five seconds.
+            side.run(Duration::from_secs(6));
+            all.extend(side.take());
             assert!(all.contains(&Event::GatewayRestarted(dialect)), "{all:?}");
             assert_eq!(
                 side.rig.arrives(STRANGER, at(EXTERNAL, 5000)),
@@ -270,7 +273,8 @@ fn a_new_outside_address_is_told() {
         side.run(Duration::from_secs(1000));
         side.take();
         side.rig.nat.renumber(vec![ip("203.0.113.7")]);
-        side.run(Duration::from_secs(5));
+        side.run(Duration::from_secs(1));
+        side.run(Duration::from_secs(6));
         assert_eq!(
             side.mapped().external,
             at("203.0.113.7", 5000),
@@ -426,4 +430,118 @@ fn answers_of_strangers_mean_nothing() {
         [Event::Unmapped(id, false)],
         "nobody confirmed it"
     );
+}
+
+/// Takes the next datagram that a client sends.
+fn next_datagram(client: &mut Client) -> Vec<u8> {
+    loop {
+        match client.poll_output() {
+            Output::Transmit { bytes, .. } => return bytes,
+            Output::Wait(_) => panic!("nothing is sent"),
+            _ => {}
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6887#section-14.1.3
+//# if the Epoch Time value is outside the expected range for that server, it MUST wait a
+//# random amount of time between 0 and 5 seconds (to prevent synchronization of all PCP
+//# clients), then for all PCP mappings it made at that server address the client issues new
+//# PCP requests to recreate any lost mapping state.
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.7
+//# the client MUST first delay by a random amount of time selected with uniform random
+//# distribution in the range 0 to 5 seconds, and then send its first port mapping request.
+#[test]
+fn a_restart_is_answered_after_a_pause_that_no_two_clients_share() {
+    let pauses: std::collections::BTreeSet<Duration> = (0..20_u8)
+        .map(|seed| {
+            let rig = Rig::new(|config| config.dialects = only(Dialect::Pcp));
+            let mut side = Side::new(rig, |_| {});
+            let config = ClientConfig::new(ip(GATEWAY), ip(HOST));
+            side.client = Client::new(side.rig.now, config, [seed; 32]);
+            side.exchange();
+            side.map(5000);
+            side.run(Duration::from_secs(100));
+            side.rig.nat.reboot();
+            let body = pcp::Body::Announce;
+            let restarted = pcp::Response {
+                result: pcp::ResultCode::Success,
+                lifetime: 0,
+                epoch: 0,
+                body,
+                options: Vec::new(),
+            };
+            let now = side.rig.now;
+            let from = at(GATEWAY, 5351);
+            side.client.handle_datagram(now, from, &restarted.encode());
+            let next = side.exchange().unwrap();
+            assert!(side.rig.leases().len() <= 1);
+            next.saturating_duration_since(now)
+        })
+        .collect();
+    assert!(pauses.len() > 15, "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause < Duration::from_secs(5)));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6887#section-15.1
+//# In requests where the requested Lifetime is 0, the Suggested External Address and
+//# Suggested External Port fields MUST be set to zero on transmission and MUST be ignored on
+//# reception,
+#[test]
+fn who_ends_a_mapping_suggests_nothing() {
+    let rig = Rig::new(|config| config.dialects = only(Dialect::Pcp));
+    let mut side = Side::new(rig, |_| {});
+    let id = side.map(5000);
+    side.client.unmap(side.rig.now, id);
+    let request = pcp::Request::decode(&next_datagram(&mut side.client)).unwrap();
+    assert_eq!(request.lifetime, 0);
+    let pcp::Body::Map(map) = request.body else {
+        panic!("{request:?}");
+    };
+    assert_eq!(
+        (map.external_port, map.external_address),
+        (0, ip("0.0.0.0"))
+    );
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6887#section-14.2
+//# Upon receipt of such an updated MAP or PEER response, a PCP client uses the information in
+//# the response to adjust rendezvous servers or reconnect to servers, respectively.
+//= https://www.rfc-editor.org/rfc/rfc6887#section-15
+//# Upon receipt of a PCP response with an absurdly long assigned lifetime, the PCP client
+//# SHOULD behave as if it received a more sane value (e.g., 24 hours), and renew the mapping
+//# accordingly,
+#[test]
+fn a_gateway_may_move_a_mapping_and_promise_more_than_is_believed() {
+    let rig = Rig::new(|config| config.dialects = only(Dialect::Pcp));
+    let mut side = Side::new(rig, |_| {});
+    let request = MapRequest::new(TransportProtocol::Udp, 5000);
+    side.client.map(side.rig.now, request).unwrap();
+    let asked = pcp::Request::decode(&next_datagram(&mut side.client)).unwrap();
+    let pcp::Body::Map(map) = asked.body else {
+        panic!("{asked:?}");
+    };
+    let now = side.rig.now;
+    let mut tell = |ip_text: &str| {
+        let response = pcp::Response {
+            result: pcp::ResultCode::Success,
+            lifetime: u32::MAX,
+            epoch: 0,
+            body: pcp::Body::Map(pcp::Map {
+                external_port: 7000,
+                external_address: ip(ip_text),
+                ..map
+            }),
+            options: Vec::new(),
+        };
+        let from = at(GATEWAY, 5351);
+        side.client.handle_datagram(now, from, &response.encode());
+        side.exchange();
+        side.mapped()
+    };
+    for address in ["203.0.113.1", "203.0.113.2"] {
+        let mapped = tell(address);
+        assert_eq!(mapped.external, at(address, 7000));
+        assert_eq!(mapped.lifetime, Duration::from_secs(86_400));
+    }
 }

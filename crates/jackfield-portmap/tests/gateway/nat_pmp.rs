@@ -81,6 +81,10 @@ fn a_mapped_port_lets_strangers_in_through_a_symmetric_nat() {
     );
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.3
+//# While a NAT gateway MUST NOT automatically create mappings for TCP when the client
+//# requests UDP, and vice versa, the NAT gateway MUST reserve the companion port so the same
+//# client can choose to map it in the future.
 #[test]
 fn a_taken_port_is_answered_with_another_one() {
     let mut rig = Rig::new(|_| {});
@@ -128,13 +132,21 @@ fn asking_again_prolongs_the_mapping_and_keeps_its_port() {
     assert_eq!(rig.gateway.counters().expired, 1);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.3
+//# The NAT gateway MAY reduce the lifetime from what the client requested. The NAT gateway
+//# SHOULD NOT offer a lease lifetime greater than that requested by the client.
 #[test]
-fn lifetimes_have_a_floor_and_a_ceiling() {
+fn no_lease_is_longer_than_asked_for_or_than_a_day() {
     let mut rig = Rig::new(|_| {});
-    assert_eq!(map(&mut rig, HOST, UDP, 5000, 0, 1).2, 120);
+    for asked in [1, 60, 3600] {
+        assert_eq!(map(&mut rig, HOST, UDP, 5000, 0, asked).2, asked);
+    }
     assert_eq!(map(&mut rig, HOST, UDP, 5000, 0, u32::MAX).2, 86_400);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.4
+//# The NAT gateway MUST respond to a request to destroy a mapping that does not exist as if
+//# the request were successful.
 #[test]
 fn a_lifetime_of_zero_ends_a_mapping_and_its_absence_is_no_error() {
     let mut rig = Rig::new(|_| {});
@@ -149,6 +161,9 @@ fn a_lifetime_of_zero_ends_a_mapping_and_its_absence_is_no_error() {
     assert_eq!(map(&mut rig, HOST, UDP, 5000, 0, 0), (OK, 0, 0));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.4
+//# After receiving such a deletion request, the gateway MUST delete all its UDP or TCP port
+//# mappings (depending on the opcode).
 #[test]
 fn an_internal_port_of_zero_ends_all_of_the_hosts_mappings_of_the_protocol() {
     let mut rig = Rig::new(|_| {});
@@ -228,6 +243,10 @@ fn requests_from_outside_are_counted_and_never_answered() {
     assert_eq!(rig.gateway.poll_packet(), None);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.2.1
+//# To accommodate packet loss, the NAT gateway SHOULD multicast 10 address notifications. The
+//# interval between the first two notifications SHOULD be 250 ms, and the interval between
+//# each subsequent notification SHOULD double.
 #[test]
 fn a_reboot_of_the_nat_begins_a_new_epoch_and_is_announced() {
     let mut rig = Rig::new(|config| {
@@ -272,6 +291,9 @@ fn a_gateway_without_an_outside_address_says_so() {
     assert_eq!(map(&mut rig, HOST, UDP, 5000, 5000, 3600).0, failed);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.5
+//# If the version in the request is not zero, then the NAT-PMP server MUST return the
+//# following "Unsupported Version" error response to the client:
 #[test]
 fn without_pcp_a_pcp_request_is_answered_with_the_version() {
     let mut rig = Rig::new(|config| {
@@ -293,4 +315,94 @@ fn without_any_dialect_the_port_is_unreachable() {
     rig.gateway.handle_packet(rig.now, &mut rig.nat, &packet);
     let error = rig.gateway.poll_packet().unwrap();
     assert!(jackfield_nat::packet::describe(&error).starts_with("ICMP port unreachable"));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.4
+//# If the client attempts to delete a port mapping that was manually assigned by some kind of
+//# configuration tool, the NAT gateway MUST respond with a "Not Authorized" error, result
+//# code 2.
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.4
+//# If the gateway is unable to delete a port mapping, for example, because the mapping was
+//# manually configured by the administrator, the gateway MUST still delete as many port
+//# mappings as possible, but respond with a non-zero result code.
+#[test]
+fn what_is_not_to_be_ended_stays_and_is_told() {
+    let mut nat = crate::rig::symmetric();
+    nat.forwards = vec![jackfield_nat::Forward {
+        protocol: jackfield_nat::Protocol::Udp,
+        external: at(EXTERNAL, 8080).into(),
+        internal: at(HOST, 5000).into(),
+    }];
+    let mut rig = Rig::with_nat(nat, |_| {});
+    let refused = (ResultCode::NotAuthorized, 0, 0);
+    assert_eq!(map(&mut rig, HOST, UDP, 5000, 0, 0), refused);
+    map(&mut rig, HOST, UDP, 5001, 5001, 3600);
+    assert_eq!(map(&mut rig, HOST, UDP, 0, 0, 0), refused, "of all");
+    assert!(rig.leases().is_empty(), "the others end");
+    assert_eq!(rig.arrives(STRANGER, at(EXTERNAL, 5001)), None);
+    let inside = Some(at(HOST, 5000));
+    assert_eq!(rig.arrives(STRANGER, at(EXTERNAL, 8080)), inside);
+    assert_eq!(map(&mut rig, OTHER_HOST, UDP, 0, 0, 0), (OK, 0, 0));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.3
+//# If a mapping already exists for a given internal address and port (whether that mapping
+//# was created explicitly using NAT-PMP, implicitly as a result of an outgoing TCP SYN
+//# packet, or manually by a human administrator) and that client requests another mapping for
+//# the same internal port (possibly requesting a different external port), then the mapping
+//# request should succeed, returning the already-assigned external port.
+#[test]
+fn a_port_that_the_host_has_already_is_told() {
+    let mut nat = crate::rig::symmetric();
+    nat.udp.mapping = jackfield_nat::Mapping::EndpointIndependent;
+    nat.forwards = vec![jackfield_nat::Forward {
+        protocol: jackfield_nat::Protocol::Udp,
+        external: at(EXTERNAL, 8080).into(),
+        internal: at(HOST, 5001).into(),
+    }];
+    let mut rig = Rig::with_nat(nat, |_| {});
+    let remote = STRANGER.parse().unwrap();
+    let mut packet = jackfield_nat::packet::build::udp(at(HOST, 5000), remote, b"x");
+    let mut out = jackfield_nat::packet::Packet::new(&mut packet);
+    assert_eq!(
+        rig.nat.outbound(rig.now, &mut out),
+        jackfield_nat::Verdict::Forward
+    );
+    let own = rig.nat.mappings().find(|it| it.internal.port == 5000);
+    let own = own.unwrap().external.port;
+    assert_eq!(map(&mut rig, HOST, UDP, 5000, own ^ 2, 600), (OK, own, 600));
+    assert_eq!(map(&mut rig, HOST, UDP, 5001, 7000, 600), (OK, 8080, 600));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.8
+//# A network device that is capable of NAT (and NAT-PMP) but is currently configured not to
+//# perform that function (e.g., it is acting as a traditional IP router, forwarding packets
+//# without modifying them) MUST NOT respond to NAT-PMP requests from clients nor send
+//# spontaneous NAT-PMP address-change announcements.
+//= https://www.rfc-editor.org/rfc/rfc6886#section-3.8
+//# If a network device not currently acting in the role of NAT gateway receives UDP packets
+//# addressed to port 5351, it SHOULD respond immediately with an "ICMP Port Unreachable"
+//# message to tell the client that it needn't continue with timeouts and retransmissions, and
+//# it should assume that NAT-PMP is not available and not needed on this network.
+#[test]
+fn a_firewall_that_is_no_nat_does_not_speak_nat_pmp() {
+    let mut nat = crate::rig::symmetric();
+    nat.translation = jackfield_nat::Translation::None;
+    let mut rig = Rig::with_nat(nat, |config| {
+        config.dialects = Dialects {
+            nat_pmp: true,
+            ..Dialects::NONE
+        };
+        config.announcements = 10;
+    });
+    let packet = jackfield_nat::packet::build::udp(
+        at(HOST, 6000),
+        at("192.168.1.1", 5351),
+        &Request::ExternalAddress.encode(),
+    );
+    rig.gateway.handle_packet(rig.now, &mut rig.nat, &packet);
+    let error = rig.gateway.poll_packet().unwrap();
+    assert!(jackfield_nat::packet::describe(&error).starts_with("ICMP port unreachable"));
+    rig.pass(Duration::from_secs(600));
+    assert_eq!(rig.gateway.poll_packet(), None, "nothing is announced");
 }
