@@ -1,11 +1,13 @@
-//! Sends through a NAT from one network namespace to another, and says as one line of JSON how much arrived and what that cost.
+//! Sends through a NAT from one network namespace to another, and says as one line of JSON how much
+//! arrived and what that cost.
 //!
 //! ```text
 //! nat_load udp|tcp --from NETNS --to NETNS --address IP:PORT [--flows 1] [--size 160] [--seconds 2] [--window 400]
 //! ```
 //!
-//! UDP: never more than `--window` packets are under way, so that nothing is lost to full queues, and nobody spends time on
-//! packets that do not arrive; the flows take turns. TCP: one connection each flow, written as fast as it takes bytes.
+//! UDP: never more than `--window` packets are under way, so that nothing is lost to full queues,
+//! and nobody spends time on packets that do not arrive; the flows take turns. TCP: one connection
+//! each flow, written as fast as it takes bytes.
 
 #![expect(clippy::print_stdout, reason = "a program of the terminal")]
 #![expect(unsafe_code, reason = "a socket's buffer is forced by an option")]

@@ -1,7 +1,8 @@
 //! A NAT as userspace labs have it, for comparison: the way pion's vnet translates, on TUN devices.
 //!
-//! A hash map of endpoints behind a lock, two threads, one for each direction, and for each packet one read, one look-up, one
-//! write. Endpoint-independent mapping and filtering, IPv4, UDP and TCP; nothing ever expires.
+//! A hash map of endpoints behind a lock, two threads, one for each direction, and for each packet
+//! one read, one look-up, one write. Endpoint-independent mapping and filtering, IPv4, UDP and TCP;
+//! nothing ever expires.
 //!
 //! ```text
 //! nat_relay --inside NAME@NETNS --outside NAME@NETNS --external IP

@@ -7,6 +7,7 @@ mod features;
 mod metadata;
 mod policy;
 mod style;
+mod targets;
 mod unused;
 
 use metadata::Metadata;
@@ -22,7 +23,9 @@ pub(crate) fn run() -> bool {
         eprintln!("xtask: {fault}");
     }
     if faults.is_empty() {
-        println!("form, licences, bans, sources, unused dependencies and features are in order");
+        println!(
+            "form, licences, bans, sources, unused dependencies, features and targets are in order"
+        );
     }
     faults.is_empty()
 }
@@ -34,5 +37,6 @@ fn collect() -> Result<Vec<String>, String> {
     faults.extend(style::faults()?);
     faults.extend(unused::faults(&metadata)?);
     faults.extend(features::faults(&metadata));
+    faults.extend(targets::faults(&metadata));
     Ok(faults)
 }

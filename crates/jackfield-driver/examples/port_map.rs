@@ -1,7 +1,8 @@
-//! Asks this machine's gateway for a port and keeps it until it is interrupted, or says what the gateway offers.
+//! Asks this machine's gateway for a port and keeps it until it is interrupted, or says what the
+//! gateway offers.
 //!
-//! `port_map probe [GATEWAY]`, or `port_map DIALECT udp|tcp PORT [GATEWAY]` with a dialect of `pcp`, `nat-pmp`, `upnp`
-//! or `any`. Each piece of news is a line of text.
+//! `port_map probe [GATEWAY]`, or `port_map DIALECT udp|tcp PORT [GATEWAY]` with a dialect of
+//! `pcp`, `nat-pmp`, `upnp` or `any`. Each piece of news is a line of text.
 #![expect(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::error::Error;

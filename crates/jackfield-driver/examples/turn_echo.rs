@@ -1,4 +1,5 @@
-//! Sends datagrams through a TURN server to a peer that echoes them, and says what happened as one line of JSON.
+//! Sends datagrams through a TURN server to a peer that echoes them, and says what happened as one
+//! line of JSON.
 //!
 //! ```text
 //! turn_echo --server 127.0.0.1:3478 --transport udp|tcp|tls --user NAME --password WORD --peer 127.0.0.1:9 [--count 50]

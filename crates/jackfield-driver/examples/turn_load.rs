@@ -1,7 +1,8 @@
-//! Load for any TURN server: clients with one allocation and one channel each, and the peer they talk to.
+//! Load for any TURN server: clients with one allocation and one channel each, and the peer they
+//! talk to.
 //!
-//! Prints one line of JSON. `--window` keeps that many packets in flight, which finds the highest rate that loses nothing;
-//! `--rate` sends that many packets a second and tells how long they took.
+//! Prints one line of JSON. `--window` keeps that many packets in flight, which finds the highest
+//! rate that loses nothing; `--rate` sends that many packets a second and tells how long they took.
 
 #![expect(
     clippy::print_stdout,
@@ -295,7 +296,8 @@ impl Usage {
         })
     }
 
-    /// Returns the CPU time of a process, to the nanosecond, from its threads' scheduler statistics.
+    /// Returns the CPU time of a process, to the nanosecond, from its threads' scheduler
+    /// statistics.
     fn of(pid: u32) -> Result<f64, AnyError> {
         let mut nanoseconds = 0;
         for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {

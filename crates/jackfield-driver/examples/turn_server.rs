@@ -1,7 +1,9 @@
 //! A TURN server on the command line, to try clients against.
 //!
-//! `cargo run --release -p jackfield-driver --example turn_server -- --listen 127.0.0.1:3478 --user alice:secret
-//! --secret north --allow-peer 127.0.0.0/8`
+//! ```sh
+//! cargo run --release -p jackfield-driver --example turn_server -- \
+//!     --listen 127.0.0.1:3478 --user alice:secret --secret north --allow-peer 127.0.0.0/8
+//! ```
 
 #![expect(
     clippy::print_stderr,
@@ -131,7 +133,8 @@ fn random() -> [u8; 32] {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let mut bytes = [0; 32];
     for chunk in bytes.chunks_mut(8) {
-        // A new state has keys of the operating system's randomness; good enough for an example, not for a product.
+        // A new state has keys of the operating system's randomness; good enough for an example,
+        // not for a product.
         let word = RandomState::new().build_hasher().finish().to_ne_bytes();
         chunk.copy_from_slice(&word);
     }

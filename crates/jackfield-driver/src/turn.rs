@@ -1,5 +1,5 @@
-//! The driver of [`jackfield_turn::Server`]: one core a shard, fed by the shard's UDP listeners, client connections and relay
-//! sockets.
+//! The driver of [`jackfield_turn::Server`]: one core a shard, fed by the shard's UDP listeners,
+//! client connections and relay sockets.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -67,7 +67,8 @@ pub struct TurnConfig {
     pub streams: usize,
     /// How long a connection without an allocation may be silent.
     pub stream_idle: Duration,
-    /// Bytes that may wait for a client that reads slowly; data above it is dropped, answers are not.
+    /// Bytes that may wait for a client that reads slowly; data above it is dropped, answers are
+    /// not.
     pub stream_queue: usize,
     /// The longest message of a connection, padding included.
     pub stream_message: usize,
@@ -115,7 +116,8 @@ impl TurnShard {
         Self { engine, requests }
     }
 
-    /// Serves the clients of a UDP socket until the shard stops. What is neither STUN nor ChannelData is counted and dropped.
+    /// Serves the clients of a UDP socket until the shard stops. What is neither STUN nor
+    /// ChannelData is counted and dropped.
     pub async fn serve_udp(&self, socket: UdpSocket) {
         let stats = Arc::clone(self.stats());
         let count = move |kind: PacketType, _: Datagram<'_>| match kind {
@@ -126,7 +128,8 @@ impl TurnShard {
         self.serve_udp_with(socket, count).await;
     }
 
-    /// Serves the clients of a UDP socket until the shard stops, and gives `other` what is neither STUN nor ChannelData.
+    /// Serves the clients of a UDP socket until the shard stops, and gives `other` what is neither
+    /// STUN nor ChannelData.
     pub async fn serve_udp_with(
         &self,
         socket: UdpSocket,
@@ -135,8 +138,8 @@ impl TurnShard {
         listener::serve(&self.engine, socket, other).await;
     }
 
-    /// Serves the client of one TCP or TLS connection until it ends. `already_read` is what was read to find out that it
-    /// speaks STUN.
+    /// Serves the client of one TCP or TLS connection until it ends. `already_read` is what was
+    /// read to find out that it speaks STUN.
     pub async fn serve_stream<S>(&self, stream: S, path: FiveTuple, already_read: Bytes)
     where
         S: AsyncRead + AsyncWrite + Unpin,

@@ -1,4 +1,5 @@
-//! The driver of [`jackfield_turn::client::Client`]: an allocation on a TURN server over UDP, TCP or TLS, used like a socket.
+//! The driver of [`jackfield_turn::client::Client`]: an allocation on a TURN server over UDP, TCP
+//! or TLS, used like a socket.
 //!
 //! ```
 //! use jackfield_driver::turn_client::{ClientTransport, TurnClient};
@@ -18,7 +19,8 @@
 //! # }
 //! ```
 //!
-//! A task of the runtime keeps the allocation, its permissions and its channels alive until the client is closed or dropped.
+//! A task of the runtime keeps the allocation, its permissions and its channels alive until the
+//! client is closed or dropped.
 
 mod driver;
 mod error;
@@ -75,8 +77,9 @@ impl TurnClient {
     /// Makes an allocation with the defaults of [`Options`].
     ///
     /// # Errors
-    /// When there is no way to the server, or it makes no allocation; [`ConnectError`] says whose fault it is. Over UDP a
-    /// server that keeps silent is given up after 39.5 s; a caller in a hurry puts a timeout around it.
+    /// When there is no way to the server, or it makes no allocation; [`ConnectError`] says whose
+    /// fault it is. Over UDP a server that keeps silent is given up after 39.5 s; a caller in a
+    /// hurry puts a timeout around it.
     pub async fn connect(
         server: SocketAddr,
         transport: ClientTransport,
@@ -170,7 +173,8 @@ impl TurnClient {
     pub async fn close(mut self) {
         self.sender.shared.close();
         if let Some(task) = self.task.take() {
-            // A server that does not answer lets the allocation run out; the task goes on asking for a while.
+            // A server that does not answer lets the allocation run out; the task goes on asking
+            // for a while.
             let _too_late = tokio::time::timeout(CLOSE_PATIENCE, task).await;
         }
     }
@@ -183,7 +187,8 @@ impl Drop for TurnClient {
 }
 
 impl TurnSender {
-    /// Sends a datagram to a peer. Before the server has let the peer in it waits inside, and so may be dropped.
+    /// Sends a datagram to a peer. Before the server has let the peer in it waits inside, and so
+    /// may be dropped.
     ///
     /// # Errors
     /// When it cannot be sent: see [`TurnError`].
@@ -206,7 +211,8 @@ impl TurnSender {
         }
     }
 
-    /// Asks the server to let a peer's address in, and waits until it does: then that peer may speak first.
+    /// Asks the server to let a peer's address in, and waits until it does: then that peer may
+    /// speak first.
     ///
     /// # Errors
     /// When the server does not let it in, or there is no allocation any more.

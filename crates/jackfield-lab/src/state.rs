@@ -111,8 +111,8 @@ impl Registry {
     /// a name that is taken. Removes what killed labs left.
     ///
     /// # Errors
-    /// Fails when the name cannot be one, when a lab of that very name runs, and when the folder cannot
-    /// be made.
+    /// Fails when the name cannot be one, when a lab of that very name runs, and when the folder
+    /// cannot be made.
     pub fn claim(&self, name: &str, exact: bool) -> Result<Folder> {
         // The name becomes a folder's, and the folder is removed in the end, with all that is in
         // it.
@@ -261,8 +261,8 @@ fn is_locked(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|file| is_taken(&file).unwrap_or(true))
 }
 
-/// Locks a file for as long as this process, or one that it forks, has it open. Returns whether somebody else has
-/// locked it.
+/// Locks a file for as long as this process, or one that it forks, has it open. Returns whether
+/// somebody else has locked it.
 fn is_taken(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(false),

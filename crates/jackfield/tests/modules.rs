@@ -143,7 +143,8 @@ fn needs(module: &Module, file: &Path, modules: &BTreeMap<Module, PathBuf>) -> B
 fn paths(text: &str) -> Vec<String> {
     let is_code = |line: &&str| {
         let line = line.trim_start();
-        !line.starts_with("//") && !(line.starts_with("pub") && line.contains(" use "))
+        let is_export = line.starts_with("pub") && line.contains(" use ");
+        !(line.starts_with("//") || is_export)
     };
     let code: Vec<&str> = text.lines().filter(is_code).collect();
     let code = code.join("\n");

@@ -50,7 +50,7 @@ fn module_faults(path: &str, text: &str) -> Vec<String> {
             "{path}: a module is a file with its name, not mod.rs"
         ));
     }
-    if !text.starts_with("//!") {
+    if !text.starts_with("//!") && !text.starts_with("#![doc = include_str!") {
         faults.push(format!(
             "{path}: the first line does not say what lives here (//!)"
         ));
@@ -90,6 +90,7 @@ fn is_exempt(prose: &str) -> bool {
     prose.starts_with('|')
         || prose.starts_with('!')
         || prose.starts_with('<')
+        || prose.starts_with('>')
         || prose.starts_with('=')
         || prose.starts_with('#')
         || longest > LONGEST_WORD

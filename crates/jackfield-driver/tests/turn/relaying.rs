@@ -99,7 +99,8 @@ fn clients_of_different_shards_reach_each_other_through_the_kernel() {
         .map(|_| Client::new(Link::udp(LOOPBACK, server.address), "alice", "secret"))
         .collect();
     let relayed: Vec<_> = clients.iter_mut().map(|c| c.allocate().unwrap()).collect();
-    // A channel to the next one comes with a permission for its IP address, which is the address of all of them.
+    // A channel to the next one comes with a permission for its IP address, which is the address of
+    // all of them.
     for (client, next) in clients.iter_mut().zip(relayed.iter().cycle().skip(1)) {
         client.bind_channel(0x4000, *next).unwrap();
     }

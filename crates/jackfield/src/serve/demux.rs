@@ -28,7 +28,8 @@ pub fn classify(first_bytes: &[u8]) -> Option<Protocol> {
         // A record of type handshake (22), version 3.x: RFC 8446 §5.1.
         [22] => None,
         [22, 3, ..] => Some(Protocol::Tls),
-        // The two leading zero bits of STUN (RFC 8489 §5); the magic cookie is the fifth to eighth byte.
+        // The two leading zero bits of STUN (RFC 8489 §5); the magic cookie is the fifth to eighth
+        // byte.
         [first, ..] if PacketType::from_first_byte(first) == PacketType::Stun => {
             stun_so_far(first_bytes)
         }
