@@ -1,3 +1,7 @@
+//! libFuzzer's way into `socketio::payload_v3_binary` of the harness.
+
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| jackfield_fuzz_harness::socketio::payload_v3_binary(data));
+libfuzzer_sys::fuzz_target!(
+    |data: &[u8]| jackfield_fuzz_harness::socketio::payload_v3_binary(data)
+);

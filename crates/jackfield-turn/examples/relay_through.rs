@@ -1,5 +1,9 @@
-//! Sends one datagram to a peer through a TURN server, and prints what comes back:
-//! `cargo run -p jackfield-turn --example relay_through -- SERVER:PORT USER PASSWORD PEER:PORT TEXT`.
+//! Sends one datagram to a peer through a TURN server, and prints what comes back.
+//!
+//! ```sh
+//! cargo run -p jackfield-turn --example relay_through -- \
+//!     SERVER:PORT USER PASSWORD PEER:PORT TEXT
+//! ```
 
 #![expect(
     clippy::disallowed_methods,

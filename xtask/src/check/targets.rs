@@ -1,8 +1,8 @@
 //! Other targets: the cores need no operating system, and the binary is one static file.
 //!
-//! Their standard libraries come from where Rust came from, which not every machine can reach. A target that cannot be
-//! had is passed over, loudly; the architecture test then stands for the first, the types of
-//! `jackfield-driver`'s `control_message.rs` for the second.
+//! Their standard libraries come from where Rust came from, which not every machine can reach. A
+//! target that cannot be had is passed over, loudly; the architecture test then stands for the
+//! first, the types of `jackfield-driver`'s `control_message.rs` for the second.
 
 use super::metadata::Metadata;
 use crate::command::{Run, cargo, is_installed};
