@@ -72,7 +72,7 @@ describe('two browsers behind routers of ours', () => {
         const room = `${server.url}/r/${ann}-${bob}`;
         await Call.inRoom(room, { ann: homes.ann[ann], bob: homes.bob[bob] }, async (call) => {
           await call.showsVideo();
-          assert.equal(await call.path(), wanted === 'relay' ? 'relay-udp' : 'direct');
+          await call.path(wanted === 'relay' ? 'relay-udp' : 'direct');
           const { past, through } = await crossing(() => call.showsVideo());
           assert.ok(wanted === 'relay' ? through > 10 * past : past > 10 * through, `${past} past, ${through} through`);
         });

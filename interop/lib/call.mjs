@@ -70,14 +70,15 @@ export class Call {
 
   /**
    * What both badges say, which is held against what the browsers know of their own ends. Either may change while a
-   * call finds a better way, so they are given the time to agree.
+   * call finds a better way, so they are given the time to agree; and, where it is known which way they must `reach`, the
+   * time to find it: a browser may begin with a relay and move.
    */
-  async path() {
+  async path(reach) {
     let seen;
     const agree = async () => {
       const all = await Promise.all(this.#sides().map(({ page, other }) => page.evaluate(look, other)));
       seen = { badges: all.map(({ path }) => path), truth: worst(all.map(ownPath)), states: all.map(({ state }) => state) };
-      return seen.badges.every((badge) => badge === seen.truth);
+      return seen.badges.every((badge) => badge === seen.truth) && (reach ?? seen.truth) === seen.truth;
     };
     try {
       await until(agree, 'the badges to say how the call is connected');
