@@ -5,7 +5,8 @@
 //! first, the types of `jackfield-driver`'s `control_message.rs` for the second.
 
 use super::metadata::Metadata;
-use crate::command::{Run, cargo, is_installed};
+use crate::command::{Run, cargo};
+use crate::need::Need;
 
 /// Returns a line for each target that does not compile.
 pub(super) fn faults(metadata: &Metadata) -> Vec<String> {
@@ -47,13 +48,13 @@ fn is_there(target: &str) -> bool {
     there
 }
 
-/// Returns whether ring's C code can be compiled for musl.
+/// Installs what compiles ring's C code for musl unless it is there; says so when that fails.
 fn has_musl_compiler() -> bool {
-    let there = is_installed("musl-gcc");
-    if !there {
-        eprintln!("xtask: SKIPPED {MUSL}: musl-gcc is missing (Debian's musl-tools)");
+    let compiler = Need::Program("musl-gcc", "musl-tools").meet();
+    if let Err(why) = &compiler {
+        eprintln!("xtask: SKIPPED {MUSL}: {why}");
     }
-    there
+    compiler.is_ok()
 }
 
 const WASM: &str = "wasm32-unknown-unknown";
