@@ -93,7 +93,7 @@ mod linux {
         Ok(0)
     }
 
-    /// Opens a socket on a host. It stays in the host's network, whoever uses it afterwards.
+    /// Opens a socket on a host. It stays in the host's network, even when another thread uses it.
     fn socket(world: &World, host: &str) -> anyhow::Result<UdpSocket> {
         let netns = world.host(host).context("no such host")?;
         let socket = netns.run(|| StdUdpSocket::bind(("0.0.0.0", 5000)))??;

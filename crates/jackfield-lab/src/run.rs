@@ -125,7 +125,7 @@ struct Lab<'a> {
     plan: &'a Plan,
     options: &'a LabOptions,
     folder: &'a Folder,
-    /// The process outside, which ends the lab when it is told to.
+    /// The process outside; a signal to it ends the lab.
     supervisor: u32,
     /// The process id of the first process inside, as seen from outside.
     inside: u32,

@@ -31,8 +31,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Trusts whoever answers, also with a self-signed certificate: for labs, and for looking at a
-    /// server. It still keeps out who only listens.
+    /// Accepts any certificate, a self-signed one too: for labs, and for looking at a server. It
+    /// protects against a listener on the way, but not against a server that poses as another.
     pub fn any_certificate(name: ServerName<'static>) -> Self {
         Self {
             config: Arc::new(tls::trusting_anyone()),

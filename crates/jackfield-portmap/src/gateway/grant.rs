@@ -103,8 +103,9 @@ impl Gateway {
         }
     }
 
-    /// Returns the mapping that an administrator has given an inside endpoint: it is told, and
-    /// stays as it is ([RFC 6887 §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)).
+    /// Returns the mapping that an administrator has given an inside endpoint: a request is
+    /// answered with it, and it stays as it is
+    /// ([RFC 6887 §11.3](https://www.rfc-editor.org/rfc/rfc6887#section-11.3)).
     /// UPnP names the outside port, of which an inside endpoint may have several.
     fn fixed(&self, nat: &Nat, request: &PortRequest) -> Result<Option<Grant>, Refused> {
         let lifetime = match request.dialect {
