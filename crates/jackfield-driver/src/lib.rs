@@ -47,6 +47,7 @@ pub mod portmap;
 pub mod shard;
 pub mod stats;
 pub mod tcp;
+pub mod tls;
 pub mod turn;
 pub mod turn_client;
 pub mod udp;

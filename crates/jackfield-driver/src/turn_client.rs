@@ -26,7 +26,6 @@ mod driver;
 mod error;
 mod link;
 mod options;
-mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

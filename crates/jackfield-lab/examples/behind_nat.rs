@@ -7,7 +7,7 @@
 //!
 //! A symmetric NAT shows each address another port, a full cone shows both the same.
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "an example speaks to its user there"

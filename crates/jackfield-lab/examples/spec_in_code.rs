@@ -7,7 +7,7 @@
 //! Ann's site has a full-cone NAT, so Bob can send to the address that a server saw her at; ten
 //! messages go to and fro, and the round trips show the latency and the jitter of the links.
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "an example speaks to its user there"

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use jackfield_driver::tls::AcceptAnyCertificate;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use webpki::EndEntityCert;
@@ -16,7 +17,8 @@ use crate::facts::CertificateError;
 pub(super) struct Explaining {
     /// Absent when there is no authority to trust.
     verifier: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
+    /// Verifies signatures, which does not depend on whether the certificate is trusted.
+    signatures: AcceptAnyCertificate,
 }
 
 impl Explaining {
@@ -24,7 +26,10 @@ impl Explaining {
         verifier: Option<Arc<WebPkiServerVerifier>>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self { verifier, provider }
+        Self {
+            verifier,
+            signatures: AcceptAnyCertificate::new(provider),
+        }
     }
 }
 
@@ -51,8 +56,8 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        self.signatures
+            .verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -61,13 +66,12 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        self.signatures
+            .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.signatures.supported_verify_schemes()
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the tasks of one shard's TURN server share: the core, its sockets, and the drain.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use jackfield_sansio::{FiveTuple, Transmit, Transport};
+use jackfield_sansio::{FiveTuple, Seed, SeededMap, Transmit, Transport};
 use jackfield_turn::{AllocationId, Event, Output, Relay, Server};
 use tokio::sync::mpsc;
 
@@ -42,7 +42,9 @@ pub(super) struct Engine {
     /// The addresses that relay sockets are bound to; a packet for any other cannot take the short
     /// cut.
     relay_ips: RefCell<Vec<IpAddr>>,
-    pub(super) streams: RefCell<HashMap<FiveTuple, Rc<WriteQueue>>>,
+    /// Looked up for each message to a client, so the hash has to be quick; and clients choose
+    /// their ports, so it has to be secret.
+    pub(super) streams: RefCell<SeededMap<FiveTuple, Rc<WriteQueue>>>,
     /// Sockets with datagrams to flush.
     dirty: RefCell<Vec<Rc<UdpSocket>>>,
     /// Whether the engine's task has something to do.
@@ -70,7 +72,7 @@ impl Engine {
             listeners: RefCell::default(),
             relays: RefCell::default(),
             relay_ips: RefCell::default(),
-            streams: RefCell::default(),
+            streams: RefCell::new(random_seed().map()),
             dirty: RefCell::default(),
             pending: Cell::new(true),
             waker: RefCell::default(),
@@ -363,6 +365,15 @@ enum Urgency {
     Data,
     /// It may not: a client waits for it.
     Control,
+}
+
+/// Returns a secret seed.
+///
+/// The standard library draws the keys of its own hash maps from the system's randomness; two
+/// hashes under such keys are as secret.
+fn random_seed() -> Seed {
+    let keys = RandomState::new();
+    Seed::new([keys.hash_one(0), keys.hash_one(1)])
 }
 
 /// Bytes of one read from a connection.

@@ -8,7 +8,7 @@ use jackfield_turn::client::{self, Credential};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use super::tls;
+use crate::tls::accept_any_certificate;
 
 /// How a client reaches its server.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub enum ClientTransport {
 /// How TLS with the server is made.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// Whom to trust, and what to offer.
+    /// Which certificates are trusted, and what the client offers.
     pub config: Arc<ClientConfig>,
     /// The name that the certificate has to be for.
     pub name: ServerName<'static>,
@@ -35,7 +35,7 @@ impl Tls {
     /// protects against a listener on the way, but not against a server that poses as another.
     pub fn any_certificate(name: ServerName<'static>) -> Self {
         Self {
-            config: Arc::new(tls::trusting_anyone()),
+            config: Arc::new(accept_any_certificate()),
             name,
         }
     }
