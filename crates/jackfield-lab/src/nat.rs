@@ -26,5 +26,5 @@ pub use link::LinkSettings;
 pub use reachability::{NatChain, Reachability, ReachabilityTable};
 pub use run::{RouterOptions, run_router};
 pub(crate) use run::{RouterSetup, route};
-pub use settings::{Routing, Settings};
+pub use settings::{HostRate, Routing, Settings};
 pub use view::{LeaseLine, LinkView, MappingLine, SideView, View};

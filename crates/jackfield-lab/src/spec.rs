@@ -180,6 +180,8 @@ impl SiteSpec {
             ("filtering", &single.filtering),
             ("hairpinning", &single.hairpinning),
             ("udp-timeout", &single.udp_timeout),
+            ("new-mappings-per-host", &single.new_mappings_per_host),
+            ("new-flows-per-host", &single.new_flows_per_host),
         ];
         match behaviour.iter().find(|(_, value)| value.is_some()) {
             Some((key, _)) if self.nats.is_empty() => Err(SpecError::Needs {

@@ -176,6 +176,8 @@ fn every_setting_of_a_router_is_a_flag_and_reaches_it_as_it_was_written() {
             "filtering" => "eif",
             "hairpinning" => "off",
             "udp-timeout" => "30s",
+            "new-mappings-per-host" => "50",
+            "new-flows-per-host" => "none",
             "firewall" => "no-udp",
             "latency" | "jitter" => "20ms",
             "loss" | "reorder" | "duplicate" => "1.5",

@@ -19,6 +19,10 @@ pub struct Change {
     pub hairpinning: Option<String>,
     /// How long idle UDP mappings live.
     pub udp_timeout: Option<String>,
+    /// How many mappings a host may make in a second.
+    pub new_mappings_per_host: Option<String>,
+    /// How many flows a host may start in a second.
+    pub new_flows_per_host: Option<String>,
     /// What is refused, whatever the NAT would do.
     pub firewall: Option<String>,
     /// How long a packet travels on the link between the NAT and the outside, one way.
@@ -45,12 +49,14 @@ pub struct Change {
 
 impl Change {
     /// The names of all settings, as files and flags spell them.
-    pub const KEYS: [&'static str; 16] = [
+    pub const KEYS: [&'static str; 18] = [
         "profile",
         "mapping",
         "filtering",
         "hairpinning",
         "udp-timeout",
+        "new-mappings-per-host",
+        "new-flows-per-host",
         "firewall",
         "latency",
         "jitter",
@@ -75,6 +81,8 @@ impl Change {
             "filtering" => &mut self.filtering,
             "hairpinning" => &mut self.hairpinning,
             "udp-timeout" => &mut self.udp_timeout,
+            "new-mappings-per-host" => &mut self.new_mappings_per_host,
+            "new-flows-per-host" => &mut self.new_flows_per_host,
             "firewall" => &mut self.firewall,
             "latency" => &mut self.latency,
             "jitter" => &mut self.jitter,

@@ -24,6 +24,28 @@ pub enum Routing {
     Guarded,
 }
 
+/// How often a host may do something, whatever the profile says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostRate {
+    /// As often as the profile says.
+    #[default]
+    Profile,
+    /// As often as it likes.
+    Unlimited,
+    /// So many times in a second, and in a burst.
+    PerSecond(u32),
+}
+
+impl HostRate {
+    fn or(self, profile: Option<u32>) -> Option<u32> {
+        match self {
+            Self::Profile => profile,
+            Self::Unlimited => None,
+            Self::PerSecond(rate) => Some(rate),
+        }
+    }
+}
+
 /// What a router is, with every value read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -37,6 +59,14 @@ pub struct Settings {
     pub hairpinning: Option<Hairpinning>,
     /// How long idle UDP mappings live; `None` for as long as the profile says.
     pub udp_timeout: Option<Duration>,
+    /// How many mappings a host may make in a second ([RFC 6888 §3, REQ-4c]).
+    ///
+    /// [RFC 6888 §3, REQ-4c]: https://www.rfc-editor.org/rfc/rfc6888#section-3
+    pub new_mappings_per_host: HostRate,
+    /// How many flows a host may start in a second ([RFC 6888 §3, REQ-5b]).
+    ///
+    /// [RFC 6888 §3, REQ-5b]: https://www.rfc-editor.org/rfc/rfc6888#section-3
+    pub new_flows_per_host: HostRate,
     /// What is refused, whatever the NAT would do.
     pub firewall: Firewall,
     /// What becomes of the hosts' addresses.
@@ -62,6 +92,8 @@ impl Settings {
             filtering: None,
             hairpinning: None,
             udp_timeout: None,
+            new_mappings_per_host: HostRate::Profile,
+            new_flows_per_host: HostRate::Profile,
             firewall: Firewall::None,
             routing: Routing::Translated,
             link: LinkSettings::default(),
@@ -84,6 +116,8 @@ impl Settings {
             new.filtering = None;
             new.hairpinning = None;
             new.udp_timeout = None;
+            new.new_mappings_per_host = HostRate::Profile;
+            new.new_flows_per_host = HostRate::Profile;
         }
         if let Some(name) = &change.mapping {
             new.mapping = Some(values::mapping(name)?);
@@ -102,6 +136,12 @@ impl Settings {
                 LONGEST_TIMEOUT,
             )?);
         }
+        if let Some(text) = &change.new_mappings_per_host {
+            new.new_mappings_per_host = values::host_rate("new-mappings-per-host", text)?;
+        }
+        if let Some(text) = &change.new_flows_per_host {
+            new.new_flows_per_host = values::host_rate("new-flows-per-host", text)?;
+        }
         if let Some(name) = &change.firewall {
             new.firewall = values::firewall(name)?;
         }
@@ -118,6 +158,9 @@ impl Settings {
         config.inside = self.gateway;
         config.mtu = self.mtu;
         config.policy = self.firewall.policy();
+        let limits = &mut config.limits;
+        limits.new_mappings_per_host = self.new_mappings_per_host.or(limits.new_mappings_per_host);
+        limits.new_flows_per_host = self.new_flows_per_host.or(limits.new_flows_per_host);
         match &self.routing {
             Routing::Translated => {}
             Routing::Public(hosts) => return self.public(config, hosts),
@@ -277,6 +320,51 @@ mod tests {
             Profile::FULL_CONE.config(&settings().externals).udp
         );
         assert_eq!(changed.link.loss, 125_000);
+    }
+
+    #[test]
+    fn a_host_rate_replaces_the_one_of_the_profile_until_the_next_profile() {
+        let with = |profile: Option<&str>, mappings: Option<&str>, flows: Option<&str>| Change {
+            profile: profile.map(Into::into),
+            new_mappings_per_host: mappings.map(Into::into),
+            new_flows_per_host: flows.map(Into::into),
+            ..Change::default()
+        };
+        let rates = |settings: &Settings| {
+            let limits = settings.config().limits;
+            (limits.new_mappings_per_host, limits.new_flows_per_host)
+        };
+        assert_eq!(rates(&settings()), (None, None));
+        let carrier = settings().changed(&with(Some("cgn"), None, None)).unwrap();
+        let of_the_profile = rates(&carrier);
+        assert!(of_the_profile.0.is_some() && of_the_profile.1.is_some());
+        let changed = carrier.changed(&with(None, Some("7"), Some("none")));
+        let changed = changed.unwrap();
+        assert_eq!(rates(&changed), (Some(7), None));
+        let again = changed.changed(&with(Some("cgn"), None, None)).unwrap();
+        assert_eq!(rates(&again), of_the_profile);
+    }
+
+    #[test]
+    fn a_host_that_makes_mappings_too_fast_is_stopped_and_its_drops_are_counted() {
+        let change = Change {
+            new_mappings_per_host: Some("3".into()),
+            ..Change::default()
+        };
+        let settings = settings().changed(&change).unwrap();
+        let mut nat = Nat::new(settings.config(), [7; 32]);
+        let now = Instant::now();
+        let mut send = |host: &str, port: u16| {
+            let from = SocketAddr::new(host.parse().unwrap(), port);
+            let mut bytes = build::udp(from, "198.18.0.1:9".parse().unwrap(), b"hello");
+            nat.outbound(now, &mut Packet::new(&mut bytes))
+        };
+        for port in 5000..5003 {
+            assert_eq!(send("10.0.0.2", port), Verdict::Forward);
+        }
+        let refused = Verdict::Drop(DropReason::MappingRate);
+        assert_eq!(send("10.0.0.2", 5003), refused);
+        assert_eq!(send("10.0.0.3", 5003), Verdict::Forward, "another host");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use jackfield_portmap::Dialects;
 
 use super::Firewall;
 use super::change::{SettingError, refused};
+use super::settings::HostRate;
 
 pub(super) fn profile(name: &str) -> Result<Profile, SettingError> {
     let known = || list(Profile::ALL.iter().map(Profile::name));
@@ -107,6 +108,18 @@ pub(super) fn count(
     })
 }
 
+/// Reads how often a host may do something in a second; `none` is without limit.
+pub(super) fn host_rate(key: &'static str, text: &str) -> Result<HostRate, SettingError> {
+    if text.trim() == "none" {
+        return Ok(HostRate::Unlimited);
+    }
+    let rate = number(text, &[("", 1)], &(1..=MAX_HOST_RATE));
+    rate.map(HostRate::PerSecond).ok_or_else(|| {
+        let accepted = format!("none, or a number a second from 1 to {MAX_HOST_RATE}");
+        refused(key, text, accepted)
+    })
+}
+
 /// Reads a number of bytes.
 pub(super) fn bytes(
     key: &'static str,
@@ -186,6 +199,8 @@ const BYTE_UNITS: &[(&str, u32)] = &[("", 1), ("b", 1), ("kib", 1 << 10), ("mib"
 /// Less carries not even one packet of 1500 bytes in ten seconds.
 const MIN_RATE: u64 = 1_000;
 const MAX_RATE: u64 = 100_000_000_000;
+/// More than a host can ask for through one router.
+const MAX_HOST_RATE: u32 = 10_000_000;
 
 #[cfg(test)]
 mod tests {

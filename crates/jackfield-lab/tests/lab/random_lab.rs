@@ -218,6 +218,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("filtering", "endpoint-independent"),
     ("hairpinning", "off"),
     ("udp-timeout", "90s"),
+    ("new-mappings-per-host", "50"),
+    ("new-flows-per-host", "none"),
     ("latency", "20ms"),
     ("jitter", "5ms"),
     ("loss", "0.5"),
@@ -229,4 +231,11 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("block-udp", "true"),
     ("port-mapping", "all"),
 ];
-const BEHAVIOURS: &[&str] = &["mapping", "filtering", "hairpinning", "udp-timeout"];
+const BEHAVIOURS: &[&str] = &[
+    "mapping",
+    "filtering",
+    "hairpinning",
+    "udp-timeout",
+    "new-mappings-per-host",
+    "new-flows-per-host",
+];

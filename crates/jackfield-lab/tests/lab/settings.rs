@@ -182,6 +182,8 @@ const ACCEPTED: &[(&str, &[&str])] = &[
         &["off", "internal-source", "external-source"],
     ),
     ("udp-timeout", &["100ms", "2s", "10m", "7d"]),
+    ("new-mappings-per-host", &["none", "1", "500"]),
+    ("new-flows-per-host", &["none", "1", "2000"]),
     (
         "firewall",
         &["none", "no-udp", "no-udp-no-incoming-tcp", "only-https"],

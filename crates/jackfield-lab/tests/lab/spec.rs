@@ -110,6 +110,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("hairpinning", "yes", "internal-source"),
     ("udp-timeout", "10ms", "from 100ms to"),
     ("udp-timeout", "soon", "30s"),
+    ("new-mappings-per-host", "0", "none, or a number a second"),
+    ("new-flows-per-host", "many", "none, or a number a second"),
     ("firewall", "strong", "no-udp-no-incoming-tcp"),
     ("latency", "61s", "to 60s"),
     ("latency", "-1ms", "500ms"),

@@ -453,7 +453,8 @@ A file:
   behind = \"carrier\"
   firewall = \"no-udp\"           # or no-udp-no-incoming-tcp, only-https
   latency = \"20ms\"              # also jitter, loss, loss-burst, reorder, duplicate, rate, queue, block-udp,
-                                # mapping, filtering, hairpinning, udp-timeout, port-mapping, external
+                                # mapping, filtering, hairpinning, udp-timeout, port-mapping, external,
+                                # new-mappings-per-host, new-flows-per-host
 
   [host.ann]
   site = \"home\"

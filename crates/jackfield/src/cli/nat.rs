@@ -31,6 +31,7 @@ pub(super) fn command() -> Command {
                     "A change of behaviour forgets all mappings, as a reboot does; a change of the link keeps them.\n\n\
                      Examples:\n  \
                      jackfield nat set --profile symmetric\n  \
+                     jackfield nat set --profile cgn --new-mappings-per-host 50\n  \
                      jackfield nat set --latency 40ms --loss 1 --loss-burst 4\n  \
                      jackfield nat set --rate 2mbit --queue 32KiB\n  \
                      jackfield nat set --block-udp=false",
@@ -162,6 +163,16 @@ fn change() -> Vec<Arg> {
             "udp-timeout",
             "TIME",
             "How long idle UDP mappings live, such as 30s.",
+        ),
+        text(
+            "new-mappings-per-host",
+            "NUMBER",
+            "How many mappings a host may make in a second (RFC 6888, REQ-4c), or none. [default: the profile's]",
+        ),
+        text(
+            "new-flows-per-host",
+            "NUMBER",
+            "How many flows a host may start in a second (RFC 6888, REQ-5b), or none. [default: the profile's]",
         ),
         text(
             "firewall",
@@ -327,6 +338,8 @@ fn read_change(matches: &ArgMatches) -> Change {
         filtering: text("filtering"),
         hairpinning: text("hairpinning"),
         udp_timeout: text("udp-timeout"),
+        new_mappings_per_host: text("new-mappings-per-host"),
+        new_flows_per_host: text("new-flows-per-host"),
         firewall: text("firewall"),
         latency: text("latency"),
         jitter: text("jitter"),
