@@ -18,6 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jackfield-sansio", &[]),
     ("jackfield-stun", &["jackfield-sansio"]),
     ("jackfield-turn", &["jackfield-stun", "jackfield-sansio"]),
+    (
+        "jackfield-ice",
+        &["jackfield-turn", "jackfield-stun", "jackfield-sansio"],
+    ),
     ("jackfield-nat", &["jackfield-sansio"]),
     ("jackfield-tcp", &["jackfield-nat", "jackfield-sansio"]),
     (
@@ -106,6 +110,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "jackfield-fuzz-harness",
         &[
+            "jackfield-ice",
             "jackfield-internet",
             "jackfield-portmap",
             "jackfield-tcp",
@@ -130,6 +135,9 @@ const DEV_ARROWS: &[(&str, &str)] = &[
     ("jackfield-turn", "jackfield-internet"),
     ("jackfield-turn", "jackfield-tcp"),
     ("jackfield-turn", "jackfield-nat"),
+    ("jackfield-ice", "jackfield-internet"),
+    ("jackfield-ice", "jackfield-tcp"),
+    ("jackfield-ice", "jackfield-nat"),
     ("jackfield-portmap", "jackfield-internet"),
     ("jackfield-doctor", "jackfield-internet"),
     ("jackfield-driver", "jackfield-nat"),
@@ -140,6 +148,7 @@ const CORES: &[&str] = &[
     "jackfield-sansio",
     "jackfield-stun",
     "jackfield-turn",
+    "jackfield-ice",
     "jackfield-nat",
     "jackfield-tcp",
     "jackfield-portmap",
