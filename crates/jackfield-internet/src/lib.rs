@@ -24,6 +24,24 @@
 //! println!("{}", world.diagram());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Standards
+//!
+//! - [x] [RFC 791](https://www.rfc-editor.org/rfc/rfc791) IPv4 and
+//!   [RFC 8200](https://www.rfc-editor.org/rfc/rfc8200) IPv6 between hosts: addresses, time to
+//!   live, fragments put together again
+//! - [x] [RFC 792](https://www.rfc-editor.org/rfc/rfc792) and
+//!   [RFC 4443](https://www.rfc-editor.org/rfc/rfc4443) ICMP: echo replies of hosts and routers;
+//!   Time Exceeded, Packet Too Big and Fragmentation Needed from routers
+//! - [ ] Port Unreachable: a host says nothing where nothing listens, as behind most firewalls
+//! - [x] [RFC 9293](https://www.rfc-editor.org/rfc/rfc9293) TCP, by `jackfield-tcp`
+//! - [x] NATs and NAT64, by `jackfield-nat`; port mapping, by `jackfield-portmap`
+//! - [x] [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) SOCKS 5, with UDP, and HTTP CONNECT
+//!   ([RFC 9110 §9.3.6](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6)): [`proxy`]
+//!
+//! Left out on purpose: DNS, DHCP, ARP and neighbour discovery, since addresses are known from the
+//! start; and routing protocols, since a network knows who is on it. Routers have no queue of their
+//! own, since a [`Link`] has one.
 
 mod app;
 mod build;

@@ -37,9 +37,7 @@ mod linux {
     use std::time::Duration;
 
     use anyhow::ensure;
-    use jackfield_lab::{
-        CommandLine, Event, IsolationError, Job, LabOptions, Observer, Plan, Spec, run,
-    };
+    use jackfield_lab::{CommandLine, Event, Job, LabError, LabOptions, Observer, Plan, Spec, run};
 
     /// Builds a lab in which this program runs twice more, as `serve` and as `ask`.
     pub(super) fn run_lab(nat: &str) -> anyhow::Result<()> {
@@ -62,8 +60,8 @@ mod linux {
             return skip(&format!("/dev/net/tun cannot be opened: {error}"));
         }
         match run(&spec, &plan, &options) {
-            Err(error) if error.is::<IsolationError>() => skip(&format!("{error:#}")),
-            Err(error) => Err(error),
+            Err(LabError::Isolation(error)) => skip(&error.to_string()),
+            Err(error) => Err(error.into()),
             Ok(code) => {
                 ensure!(code == 0, "the lab ended with {code}");
                 Ok(())
@@ -117,7 +115,7 @@ mod linux {
             Event::Line { host, text, .. } => {
                 println!("{host}: {}", String::from_utf8_lossy(text));
             }
-            Event::Failed(error) => eprintln!("the lab failed: {error:#}"),
+            Event::Failed(error) => eprintln!("the lab failed: {error}"),
             _ => {}
         }
     }

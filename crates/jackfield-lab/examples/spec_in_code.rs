@@ -33,8 +33,7 @@ mod linux {
     use jackfield_lab::nat::Change;
     use jackfield_lab::world::World;
     use jackfield_lab::{
-        Event, HostSpec, IsolationError, LabOptions, Observer, Plan, SERVER, SiteSpec, Spec,
-        run_with,
+        Event, HostSpec, LabError, LabOptions, Observer, Plan, SERVER, SiteSpec, Spec, run_with,
     };
     use tokio::net::UdpSocket;
     use tokio::time::timeout;
@@ -51,7 +50,7 @@ mod linux {
             name: "code".into(),
             observer: Observer::new(|event| {
                 if let Event::Failed(error) = event {
-                    eprintln!("the lab failed: {error:#}");
+                    eprintln!("the lab failed: {error}");
                 }
             }),
             ..LabOptions::default()
@@ -60,8 +59,8 @@ mod linux {
             return skip(&format!("/dev/net/tun cannot be opened: {error}"));
         }
         match run_with(&spec, &plan, &options, talk) {
-            Err(error) if error.is::<IsolationError>() => skip(&format!("{error:#}")),
-            Err(error) => Err(error),
+            Err(LabError::Isolation(error)) => skip(&error.to_string()),
+            Err(error) => Err(error.into()),
             Ok(code) => {
                 ensure!(code == 0, "the lab ended with {code}");
                 Ok(())

@@ -6,27 +6,88 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use jackfield_router::namespace::join;
 use jackfield_router::namespace::process::{self, Signal};
+use jackfield_router::namespace::{JoinError, join};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::processes::exit_code;
-use super::state::{self, Registry, State};
+use super::state::{self, Registry, RegistryError, State};
+
+/// Why a lab in the background could not be started, entered or ended. Its text names the cause,
+/// too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackgroundError {
+    /// The folder of the labs cannot be used.
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+    /// The file for the lab's output cannot be written.
+    #[error("{} cannot be written: {error}", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The lab's process cannot be started.
+    #[error("the lab cannot be started: {0}")]
+    Start(io::Error),
+    /// The lab's process ended before the lab worked.
+    #[error("{output} (exit code {code})")]
+    Ended {
+        /// What the process printed.
+        output: String,
+        /// The exit code of the process.
+        code: u8,
+    },
+    /// The lab has no such host.
+    #[error("no host is called {host}: there is {known}")]
+    NoHost {
+        /// The host.
+        host: String,
+        /// The hosts that there are.
+        known: String,
+    },
+    /// There are no words to run.
+    #[error("there is nothing to run")]
+    Empty,
+    /// This user may not enter the lab.
+    #[error("{0}")]
+    Join(#[from] JoinError),
+    /// The program does not exist or may not be run.
+    #[error("{program} cannot be started: {error}")]
+    Program {
+        /// The program.
+        program: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The lab belongs to another user.
+    #[error("the lab {name} cannot be told to end: {error}")]
+    Stop {
+        /// The lab.
+        name: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system refused a process, a signal or a file of ours.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
 
 /// Starts a lab that stays: runs `command`, which has to run a lab of that very name, in a session
 /// of its own. Returns when the lab works, with the path of the file that takes its output.
 ///
 /// # Errors
 /// Fails when the command ends before the lab works, with what it printed.
-pub fn up(name: &str, mut command: Command) -> Result<(State, PathBuf)> {
+pub fn up(name: &str, mut command: Command) -> Result<(State, PathBuf), BackgroundError> {
     let (mut log, path) = log(name)?;
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?);
     process::detach(&mut command);
-    let mut child = command.spawn().context("the lab cannot be started")?;
+    let mut child = command.spawn().map_err(BackgroundError::Start)?;
     let folder = Registry::of_user()?.folder(name);
     loop {
         // An earlier lab of that name may have left its file: that one names another process.
@@ -41,20 +102,24 @@ pub fn up(name: &str, mut command: Command) -> Result<(State, PathBuf)> {
             log.read_to_string(&mut text)?;
             // The error says what the file does.
             remove_log(&path);
-            bail!("{} (exit code {})", text.trim_end(), exit_code(status));
+            return Err(BackgroundError::Ended {
+                output: text.trim_end().to_owned(),
+                code: exit_code(status),
+            });
         }
         std::thread::sleep(POLL_INTERVAL);
     }
 }
 
 /// Opens the file beside the lab's folder that takes the output of a lab in the background.
-fn log(name: &str) -> Result<(File, PathBuf)> {
+fn log(name: &str) -> Result<(File, PathBuf), BackgroundError> {
     let path = Registry::of_user()?.folder(name).with_extension("log");
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(true);
-    let file = file.open(&path);
-    let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
-    Ok((file, path))
+    match file.open(&path) {
+        Ok(file) => Ok((file, path)),
+        Err(error) => Err(BackgroundError::Log { path, error }),
+    }
 }
 
 /// Runs a program on a host of a running lab, with this process's terminal; without words the
@@ -66,14 +131,15 @@ fn log(name: &str) -> Result<(File, PathBuf)> {
 /// # Errors
 /// Fails when the lab has no such host, when this user may not enter the lab, and when the program
 /// cannot be started.
-pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
-    let known = || lab.hosts.keys().cloned().collect::<Vec<_>>().join(", ");
-    let there = lab.hosts.get(host);
-    let there = there.with_context(|| format!("no host is called {host}: there is {}", known()))?;
+pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8, BackgroundError> {
+    let there = lab.hosts.get(host).ok_or_else(|| BackgroundError::NoHost {
+        host: host.to_owned(),
+        known: lab.hosts.keys().cloned().collect::<Vec<_>>().join(", "),
+    })?;
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
     let shell = [shell];
     let words = if words.is_empty() { &shell } else { words };
-    let (program, arguments) = words.split_first().context("there is nothing to run")?;
+    let (program, arguments) = words.split_first().ok_or(BackgroundError::Empty)?;
     let _joined = join(lab.inside, there.netns)?;
     let mut command = Command::new(program);
     command.args(arguments).envs(&there.variables);
@@ -87,8 +153,10 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
         let _interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut ended = signal(SignalKind::child())?;
-        let failed = || format!("{program} cannot be started");
-        let mut child = command.spawn().with_context(failed)?;
+        let mut child = command.spawn().map_err(|error| BackgroundError::Program {
+            program: program.clone(),
+            error,
+        })?;
         // After `join` the kernel starts no thread for this process, since its threads would be in
         // two PID namespaces (setns(2)). So nothing here may use tokio's blocking pool.
         loop {
@@ -108,10 +176,12 @@ pub fn exec(lab: &State, host: &str, words: &[String]) -> Result<u8> {
 ///
 /// # Errors
 /// Fails when the lab belongs to another user.
-pub fn down(lab: &State) -> Result<()> {
+pub fn down(lab: &State) -> Result<(), BackgroundError> {
     let pid = lab.supervisor as i32;
-    process::send(pid, Signal::Terminate)
-        .with_context(|| format!("the lab {} cannot be told to end", lab.name))?;
+    process::send(pid, Signal::Terminate).map_err(|error| BackgroundError::Stop {
+        name: lab.name.clone(),
+        error,
+    })?;
     let begun = Instant::now();
     let folder = Registry::of_user()?.folder(&lab.name);
     let is_there = |folder: &Path| state::read(folder).is_some_and(|state| state == *lab);

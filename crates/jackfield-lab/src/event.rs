@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::plan::Plan;
+use super::run::LabError;
 
 /// Something that people who watch a lab may want to know.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub enum Event<'a> {
         code: u8,
     },
     /// The lab ends because of this error, with exit code 1.
-    Failed(&'a anyhow::Error),
+    Failed(&'a LabError),
 }
 
 /// One of a program's outputs.

@@ -19,6 +19,6 @@ pub use candidate::CandidateType;
 pub use network::{ALL_TYPES, DEFAULT_TYPES, NetworkType};
 pub use page::page;
 pub use report::{AttemptView, Cell, Grid, PathView};
-pub use run::{GridOptions, lab, run};
+pub use run::{GridError, GridOptions, lab, run};
 pub use table::table;
 pub use transport::Transport;

@@ -48,12 +48,13 @@ mod spec;
 pub mod state;
 pub mod world;
 
-pub use background::{down, exec, up};
+pub use background::{BackgroundError, down, exec, up};
 pub use event::{Event, Observer, Stream};
 pub use jackfield_router::namespace::IsolationError;
 pub use line_format::LineFormat;
 pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, SERVER, SitePlan};
-pub use run::{LabOptions, run, run_with};
+pub use processes::ProcessError;
+pub use run::{LabError, LabOptions, WorkError, run, run_with};
 pub use spec::{CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
 
 // The README's code is compiled with the doctests.

@@ -8,6 +8,7 @@
 mod change;
 mod client;
 mod control;
+mod error;
 mod firewall;
 mod interface;
 mod link;
@@ -20,6 +21,7 @@ mod view;
 pub use change::{Change, SettingError};
 pub use client::ask;
 pub use control::{Answer, Request, default_path};
+pub use error::{AskError, RouterError};
 pub use firewall::Firewall;
 pub use interface::{Interface, InterfaceError};
 pub use link::LinkSettings;

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use jackfield_router::Netns;
 use jackfield_router::namespace::process::{self, Signal};
 use tokio::net::unix::pipe;
@@ -59,6 +58,49 @@ pub(super) struct JobContext<'a> {
     pub(super) has_terminal: bool,
 }
 
+/// Why a program of a lab did not run. Its text names the cause, too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// The job has neither a line nor words.
+    #[error("there is nothing to run")]
+    Empty,
+    /// The program does not exist or may not be run.
+    #[error("{program} cannot be started: {error}")]
+    Start {
+        /// The program and its host.
+        program: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The program's surroundings cannot be set up.
+    #[error("{0}")]
+    Setup(io::Error),
+    /// The program ended before it was ready.
+    #[error("{program} ended with {code} before it printed `{text}`")]
+    EndedEarly {
+        /// The program and its host.
+        program: String,
+        /// The program's exit code.
+        code: u8,
+        /// The text that says that it is ready.
+        text: String,
+    },
+    /// The program was not ready in time.
+    #[error("{program} did not print `{text}` within {timeout:?}")]
+    NotReady {
+        /// The program and its host.
+        program: String,
+        /// The text that says that it is ready.
+        text: String,
+        /// How long the lab waited.
+        timeout: Duration,
+    },
+    /// The system does not say when programs end.
+    #[error("ends of programs go unnoticed: {0}")]
+    Unnoticed(io::Error),
+}
+
 impl Processes {
     /// Returns an empty set. [`Self::reap`] has to be polled for ends to be noticed.
     pub(super) fn new(observer: Observer) -> Self {
@@ -73,8 +115,8 @@ impl Processes {
     ///
     /// This process is the first of its PID namespace, so the kernel makes it the parent of every
     /// orphan: children that it never started come here, too, and would stay zombies otherwise.
-    pub(super) async fn reap(self) -> Result<()> {
-        let mut ended = signal(SignalKind::child()).context("ends of programs go unnoticed")?;
+    pub(super) async fn reap(self) -> Result<(), ProcessError> {
+        let mut ended = signal(SignalKind::child()).map_err(ProcessError::Unnoticed)?;
         loop {
             while let Some((pid, status)) = process::collect() {
                 if let Some(process) = self.lock().remove(&pid) {
@@ -89,12 +131,17 @@ impl Processes {
     ///
     /// # Errors
     /// Fails when the program does not exist or may not be run.
-    pub(super) fn start(&self, job: &Job, context: &JobContext<'_>) -> Result<Program> {
+    pub(super) fn start(
+        &self,
+        job: &Job,
+        context: &JobContext<'_>,
+    ) -> Result<Program, ProcessError> {
         let mut command = command(job, context)?;
         let name = label(job);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("{name} cannot be started"))?;
+        let mut child = command.spawn().map_err(|error| ProcessError::Start {
+            program: name.clone(),
+            error,
+        })?;
         let (ended, status) = oneshot::channel();
         let process = Process {
             leads_group: !context.has_terminal,
@@ -131,8 +178,8 @@ impl Processes {
         stream: Stream,
         from: OwnedFd,
         is_ready: watch::Sender<bool>,
-    ) -> io::Result<JoinHandle<()>> {
-        let from = pipe::Receiver::from_owned_fd(from)?;
+    ) -> Result<JoinHandle<()>, ProcessError> {
+        let from = pipe::Receiver::from_owned_fd(from).map_err(ProcessError::Setup)?;
         let reader = LineReader {
             host: job.host.clone(),
             stream,
@@ -180,11 +227,11 @@ impl Program {
     ///
     /// # Errors
     /// Fails when the program ends first and when it takes longer than [`Job::ready_timeout`].
-    pub(super) async fn ready(&mut self, job: &Job) -> Result<()> {
+    pub(super) async fn ready(&mut self, job: &Job) -> Result<(), ProcessError> {
         let Some(text) = &job.ready else {
             return Ok(());
         };
-        let name = &self.name;
+        let program = self.name.clone();
         let printed = async {
             match self.is_ready.wait_for(|is_ready| *is_ready).await {
                 Ok(_) => Ok(()),
@@ -194,11 +241,16 @@ impl Program {
         };
         match tokio::time::timeout(job.ready_timeout, printed).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(code)) => bail!("{name} ended with {code} before it printed `{text}`"),
-            Err(_) => bail!(
-                "{name} did not print `{text}` within {:?}",
-                job.ready_timeout
-            ),
+            Ok(Err(code)) => Err(ProcessError::EndedEarly {
+                program,
+                code,
+                text: text.clone(),
+            }),
+            Err(_) => Err(ProcessError::NotReady {
+                program,
+                text: text.clone(),
+                timeout: job.ready_timeout,
+            }),
         }
     }
 }
@@ -213,7 +265,7 @@ fn label(job: &Job) -> String {
     format!("{} on {}", first.unwrap_or("the program"), job.host)
 }
 
-fn command(job: &Job, context: &JobContext<'_>) -> Result<Command> {
+fn command(job: &Job, context: &JobContext<'_>) -> Result<Command, ProcessError> {
     let mut command = match &job.command {
         CommandLine::Shell(line) => {
             let mut shell = Command::new("/bin/sh");
@@ -221,7 +273,7 @@ fn command(job: &Job, context: &JobContext<'_>) -> Result<Command> {
             shell
         }
         CommandLine::Exec(words) => {
-            let (program, arguments) = words.split_first().context("there is nothing to run")?;
+            let (program, arguments) = words.split_first().ok_or(ProcessError::Empty)?;
             let mut command = Command::new(program);
             command.args(arguments);
             command
@@ -239,7 +291,8 @@ fn command(job: &Job, context: &JobContext<'_>) -> Result<Command> {
             .stderr(Stdio::piped())
             .process_group(0);
     }
-    context.netns.start_inside(&mut command)?;
+    let inside = context.netns.start_inside(&mut command);
+    inside.map_err(ProcessError::Setup)?;
     process::set_host_name(&mut command, &job.host);
     Ok(command)
 }

@@ -2,19 +2,19 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use jackfield_router::namespace::{Isolated, isolate, mounts, wiring};
+use jackfield_router::namespace::{Isolated, IsolationError, isolate, mounts, wiring};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::environment;
 use super::event::{Event, Observer};
 use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS};
-use super::processes::{JobContext, Processes, Program, exit_code};
+use super::processes::{JobContext, ProcessError, Processes, Program, exit_code};
 use super::spec::{CommandLine, Job, Spec};
-use super::state::{Folder, HostState, Registry, SiteState, State};
-use super::world::{self, World, WorldOptions};
+use super::state::{Folder, HostState, Registry, RegistryError, SiteState, State};
+use super::world::{self, World, WorldError, WorldOptions};
 
 /// How a lab is run; what it consists of is in the [`Spec`].
 #[derive(Debug, Clone)]
@@ -53,6 +53,61 @@ impl Default for LabOptions {
     }
 }
 
+/// Why a lab did not run, or ended. Its text names the cause, too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// The lab has no folder.
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+    /// This machine makes no namespaces for this user.
+    #[error("{0}")]
+    Isolation(#[from] IsolationError),
+    /// The process inside cannot be waited for.
+    #[error("the lab cannot be waited for: {0}")]
+    Wait(io::Error),
+    /// The system gives no event queue.
+    #[error("no event queue: {0}")]
+    EventQueue(io::Error),
+    /// SIGINT or SIGTERM cannot be waited for.
+    #[error("{0}")]
+    Signals(io::Error),
+    /// The networks or routers cannot be made, or a router failed.
+    #[error("{0}")]
+    World(#[from] WorldError),
+    /// A program cannot be started, or was not ready in time.
+    #[error("{0}")]
+    Process(#[from] ProcessError),
+    /// A program is to run on a host that the plan does not have.
+    #[error("a host is missing")]
+    NoHost,
+    /// The path of this executable is unknown, which runs the lab's server.
+    #[error("the path of this program is unknown: {0}")]
+    Executable(io::Error),
+    /// A file of the lab cannot be written.
+    #[error("{} cannot be written: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A file of the lab cannot be mounted over the system's.
+    #[error("{} cannot be replaced: {error}", path.display())]
+    Mount {
+        /// The system's file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The work that [`run_with`] was given failed.
+    #[error("{0:#}")]
+    Work(WorkError),
+}
+
+/// An error of the work that [`run_with`] is given.
+pub type WorkError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Builds a lab, runs its programs, and takes it away again. Returns the highest exit code of the
 /// programs in the foreground, or 128 and the number of the signal that ended the lab.
 ///
@@ -60,12 +115,11 @@ impl Default for LabOptions {
 /// inside the lab and never returns from here: it ends with the lab.
 ///
 /// # Errors
-/// Fails when namespaces cannot be made (the error is an [`IsolationError`]) and when another lab
-/// has that very name. Later failures are reported as [`Event::Failed`] and give exit code 1.
-///
-/// [`IsolationError`]: super::IsolationError
-pub fn run(spec: &Spec, plan: &Plan, options: &LabOptions) -> Result<u8> {
-    let none = None::<fn(&World) -> std::future::Ready<Result<u8>>>;
+/// Fails when namespaces cannot be made ([`LabError::Isolation`]) and when another lab has that
+/// very name ([`LabError::Registry`]). Later failures are reported as [`Event::Failed`] and give
+/// exit code 1.
+pub fn run(spec: &Spec, plan: &Plan, options: &LabOptions) -> Result<u8, LabError> {
+    let none = None::<fn(&World) -> std::future::Ready<Result<u8, WorkError>>>;
     run_isolated(spec, plan, options, none)
 }
 
@@ -76,26 +130,30 @@ pub fn run(spec: &Spec, plan: &Plan, options: &LabOptions) -> Result<u8> {
 ///
 /// # Errors
 /// As [`run()`]. An error of the work is an [`Event::Failed`].
-pub fn run_with<W: AsyncFnOnce(&World) -> Result<u8>>(
+pub fn run_with<W, E>(
     spec: &Spec,
     plan: &Plan,
     options: &LabOptions,
     work: W,
-) -> Result<u8> {
+) -> Result<u8, LabError>
+where
+    W: AsyncFnOnce(&World) -> Result<u8, E>,
+    E: Into<WorkError>,
+{
     run_isolated(spec, plan, options, Some(work))
 }
 
-fn run_isolated<W: AsyncFnOnce(&World) -> Result<u8>>(
+fn run_isolated<E: Into<WorkError>>(
     spec: &Spec,
     plan: &Plan,
     options: &LabOptions,
-    work: Option<W>,
-) -> Result<u8> {
+    work: Option<impl AsyncFnOnce(&World) -> Result<u8, E>>,
+) -> Result<u8, LabError> {
     let folder = Registry::of_user()?.claim(&options.name, options.exact_name)?;
     let supervisor = std::process::id();
     match isolate()? {
         Isolated::Outside(outside) => {
-            let status = outside.wait().context("the lab cannot be waited for")?;
+            let status = outside.wait().map_err(LabError::Wait)?;
             folder.remove();
             Ok(exit_code(status))
         }
@@ -132,16 +190,23 @@ struct Lab<'a> {
 }
 
 impl Lab<'_> {
-    fn run(&self, work: Option<impl AsyncFnOnce(&World) -> Result<u8>>) -> Result<u8> {
+    fn run<E: Into<WorkError>>(
+        &self,
+        work: Option<impl AsyncFnOnce(&World) -> Result<u8, E>>,
+    ) -> Result<u8, LabError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .context("no event queue")?;
+            .map_err(LabError::EventQueue)?;
         runtime.block_on(self.live(work))
     }
 
-    async fn live(&self, own: Option<impl AsyncFnOnce(&World) -> Result<u8>>) -> Result<u8> {
-        let mut stop = StopSignals::new(self.options.command.is_some())?;
+    async fn live<E: Into<WorkError>>(
+        &self,
+        own: Option<impl AsyncFnOnce(&World) -> Result<u8, E>>,
+    ) -> Result<u8, LabError> {
+        let stop = StopSignals::new(self.options.command.is_some());
+        let mut stop = stop.map_err(LabError::Signals)?;
         let folder = self.folder.path().to_owned();
         place_files(self.plan, &folder)?;
         let options = WorldOptions {
@@ -162,7 +227,10 @@ impl Lab<'_> {
             self.folder.publish(&self.state(&world))?;
             let stays = self.stays() && own.is_none();
             let own = match own {
-                Some(own) => own(&world).await?,
+                Some(own) => {
+                    let code = own(&world).await;
+                    code.map_err(|error| LabError::Work(error.into()))?
+                }
                 None => 0,
             };
             finished.set(Some(highest_code(foreground).await.max(own)));
@@ -173,8 +241,8 @@ impl Lab<'_> {
         };
         let outcome = tokio::select! {
             outcome = work => outcome,
-            error = failures.next() => Err(error),
-            outcome = processes.clone().reap() => outcome,
+            error = failures.next() => Err(error.into()),
+            outcome = processes.clone().reap() => outcome.map_err(LabError::from),
             signal = stop.next() => {
                 if finished.get().is_none() {
                     finished.set(Some(128 + signal));
@@ -191,7 +259,7 @@ impl Lab<'_> {
     }
 
     /// Starts the programs; returns those in the foreground.
-    async fn start(&self, processes: &Processes, world: &World) -> Result<Vec<Program>> {
+    async fn start(&self, processes: &Processes, world: &World) -> Result<Vec<Program>, LabError> {
         let mut foreground = Vec::new();
         let serve = self.spec.serve.as_ref().map(|flags| self.serve(flags));
         let serve = serve.transpose()?;
@@ -199,7 +267,7 @@ impl Lab<'_> {
         for job in jobs.chain(&self.options.command) {
             let command = self.options.command.as_ref();
             let has_terminal = command.is_some_and(|command| std::ptr::eq(command, job));
-            let netns = world.host(&job.host).context("a host is missing")?;
+            let netns = world.host(&job.host).ok_or(LabError::NoHost)?;
             let variables = environment::variables(self.folder.name(), self.plan, &job.host);
             let context = JobContext {
                 netns,
@@ -218,10 +286,10 @@ impl Lab<'_> {
     }
 
     /// Returns the program of our own server, which relays to every host of the lab.
-    fn serve(&self, flags: &[String]) -> Result<Job> {
+    fn serve(&self, flags: &[String]) -> Result<Job, LabError> {
         let program = match &self.options.serve_program {
             Some(program) => program.clone(),
-            None => std::env::current_exe().context("the path of this program is unknown")?,
+            None => std::env::current_exe().map_err(LabError::Executable)?,
         };
         let data = self.folder.path().join("serve");
         let [server, second] = SERVER_IPS;
@@ -307,7 +375,7 @@ async fn highest_code(programs: Vec<Program>) -> u8 {
 }
 
 /// Mounts files of the lab over those in `/etc` that say how names resolve.
-fn place_files(plan: &Plan, folder: &Path) -> Result<()> {
+fn place_files(plan: &Plan, folder: &Path) -> Result<(), LabError> {
     let switch = Path::new("/etc/nsswitch.conf");
     let current = fs::read_to_string(switch).unwrap_or_default();
     let files = [
@@ -317,15 +385,19 @@ fn place_files(plan: &Plan, folder: &Path) -> Result<()> {
     ];
     for (name, text) in files {
         let own = folder.join(name);
-        fs::write(&own, text).with_context(|| format!("{} cannot be written", own.display()))?;
+        if let Err(error) = fs::write(&own, text) {
+            return Err(LabError::Write { path: own, error });
+        }
         // `resolv.conf` often is a link; a mount needs the file that it leads to, which may be
         // missing.
         let Ok(target) = fs::canonicalize(Path::new("/etc").join(name)) else {
             tracing::debug!(name, "No such file to replace");
             continue;
         };
-        mounts::replace(&target, &own)
-            .with_context(|| format!("{} cannot be replaced", target.display()))?;
+        if let Err(error) = mounts::replace(&target, &own) {
+            let path = target;
+            return Err(LabError::Mount { path, error });
+        }
     }
     Ok(())
 }
@@ -344,7 +416,7 @@ struct StopSignals {
 }
 
 impl StopSignals {
-    fn new(ignore_interrupt: bool) -> Result<Self> {
+    fn new(ignore_interrupt: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

@@ -5,12 +5,12 @@
 //! that was killed, and is all that such a lab leaves: the next lab removes it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// The labs of a user: a folder with a folder for each.
@@ -69,12 +69,84 @@ pub struct HostState {
     pub variables: BTreeMap<String, String>,
 }
 
+/// Why a lab was not found, or has no folder. Its text names the cause, too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// A folder cannot be made.
+    #[error("the folder {} cannot be made: {error}", path.display())]
+    Make {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A folder cannot be read.
+    #[error("the folder {} cannot be read: {error}", path.display())]
+    Read {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{} cannot be written: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The folder of the labs belongs to another user, who could read what they write there.
+    #[error("{} belongs to another user: set XDG_RUNTIME_DIR", .0.display())]
+    OtherUser(PathBuf),
+    /// The name cannot be one of a folder.
+    #[error("a lab cannot be called `{0}`: accepted are letters, digits, `-` and `_`")]
+    Name(String),
+    /// A lab of that name is running.
+    #[error(
+        "a lab called {0} is running: `jackfield lab down {0}` ends it, --name gives this one \
+         another name"
+    )]
+    Running(String),
+    /// Every number behind that name is taken.
+    #[error("there are {MOST_LABS} labs called {0} already")]
+    TooMany(String),
+    /// No running lab has that name.
+    #[error("no lab is called {name}; {running}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The labs that are running.
+        running: RunningLabs,
+    },
+    /// No lab is running.
+    #[error("{NONE_RUNNING}")]
+    NoneRunning,
+    /// Several labs are running, so a name is needed.
+    #[error("which lab? {0}")]
+    Unclear(RunningLabs),
+}
+
+/// The names of the labs that are running, for an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningLabs(pub Vec<String>);
+
+impl fmt::Display for RunningLabs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str(NONE_RUNNING),
+            names => write!(f, "there is {}", names.join(", ")),
+        }
+    }
+}
+
 impl Registry {
     /// Returns the labs of this user: in `$XDG_RUNTIME_DIR` if that is set.
     ///
     /// # Errors
     /// Fails when the folder cannot be made or belongs to another user.
-    pub fn of_user() -> Result<Self> {
+    pub fn of_user() -> Result<Self, RegistryError> {
         // The kernel gives a process's folder in /proc to the process's user.
         let uid = fs::metadata("/proc/self").map_or(0, |own| own.uid());
         let root = match std::env::var_os("XDG_RUNTIME_DIR") {
@@ -84,12 +156,12 @@ impl Registry {
         };
         let labs = Self::at(root)?;
         // Anybody may make a folder in /tmp, and would then read what the labs write there.
-        let owner = fs::symlink_metadata(&labs.root)?;
+        let owner = match fs::symlink_metadata(&labs.root) {
+            Ok(owner) => owner,
+            Err(error) => return Err(labs.unreadable(error)),
+        };
         if !owner.is_dir() || owner.uid() != uid {
-            bail!(
-                "{} belongs to another user: set XDG_RUNTIME_DIR",
-                labs.root.display()
-            );
+            return Err(RegistryError::OtherUser(labs.root));
         }
         Ok(labs)
     }
@@ -98,13 +170,11 @@ impl Registry {
     ///
     /// # Errors
     /// Fails when the folder cannot be made.
-    pub fn at(root: PathBuf) -> Result<Self> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&root)
-            .with_context(|| format!("the folder {} cannot be made", root.display()))?;
-        Ok(Self { root })
+    pub fn at(root: PathBuf) -> Result<Self, RegistryError> {
+        match make(&root) {
+            Ok(()) => Ok(Self { root }),
+            Err(error) => Err(RegistryError::Make { path: root, error }),
+        }
     }
 
     /// Takes the folder for a lab of that name; unless it has to be `exact`, a number is added to
@@ -113,12 +183,12 @@ impl Registry {
     /// # Errors
     /// Fails when the name cannot be one, when a lab of that very name runs, and when the folder
     /// cannot be made.
-    pub fn claim(&self, name: &str, exact: bool) -> Result<Folder> {
+    pub fn claim(&self, name: &str, exact: bool) -> Result<Folder, RegistryError> {
         // The name becomes a folder's, and the folder is removed in the end, with all that is in
         // it.
         let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(sound) {
-            bail!("a lab cannot be called `{name}`: accepted are letters, digits, `-` and `_`");
+            return Err(RegistryError::Name(name.to_owned()));
         }
         self.remove_leftovers();
         for number in 1..=MOST_LABS {
@@ -130,38 +200,30 @@ impl Registry {
                 return Ok(folder);
             }
             if exact {
-                bail!(
-                    "a lab called {name} is running: `jackfield lab down {name}` ends it, --name gives this one another name"
-                );
+                return Err(RegistryError::Running(name));
             }
         }
-        bail!("there are {MOST_LABS} labs called {name} already")
+        Err(RegistryError::TooMany(name.to_owned()))
     }
 
-    fn try_claim(&self, name: &str) -> Result<Option<Folder>> {
+    fn try_claim(&self, name: &str) -> Result<Option<Folder>, RegistryError> {
         let path = self.folder(name);
-        let failed = || format!("the folder {} cannot be made", path.display());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .with_context(failed)?;
-        let lock = File::create(path.join(LOCK)).with_context(failed)?;
-        if is_taken(&lock).with_context(failed)? {
-            return Ok(None);
+        match lock(&path) {
+            Ok(None) => Ok(None),
+            Ok(Some(lock)) => Ok(Some(Folder {
+                name: name.to_owned(),
+                path,
+                _lock: lock,
+            })),
+            Err(error) => Err(RegistryError::Make { path, error }),
         }
-        Ok(Some(Folder {
-            name: name.to_owned(),
-            path,
-            _lock: lock,
-        }))
     }
 
     /// Returns the labs that run, by name.
     ///
     /// # Errors
     /// Fails when the folder of the labs cannot be read.
-    pub fn all(&self) -> Result<Vec<State>> {
+    pub fn all(&self) -> Result<Vec<State>, RegistryError> {
         let mut states = Vec::new();
         for folder in self.folders()? {
             if is_locked(&folder)
@@ -178,23 +240,24 @@ impl Registry {
     ///
     /// # Errors
     /// Names the labs that run when it is none of them, or not clear which.
-    pub fn find(&self, name: Option<&str>) -> Result<State> {
+    pub fn find(&self, name: Option<&str>) -> Result<State, RegistryError> {
         let mut states = self.all()?;
-        let known: Vec<String> = states.iter().map(|state| state.name.clone()).collect();
-        let known = match known.as_slice() {
-            [] => "no lab is running: `jackfield lab up` starts one".to_owned(),
-            names => format!("there is {}", names.join(", ")),
+        let place = match name {
+            Some(name) => states.iter().position(|state| state.name == name),
+            None => (states.len() == 1).then_some(0),
         };
-        match (name, states.len()) {
-            (Some(name), _) => {
-                let place = states.iter().position(|state| state.name == name);
-                let place = place.with_context(|| format!("no lab is called {name}; {known}"))?;
-                Ok(states.swap_remove(place))
-            }
-            (None, 1) => Ok(states.swap_remove(0)),
-            (None, 0) => bail!(known),
-            (None, _) => bail!("which lab? {known}"),
+        if let Some(place) = place {
+            return Ok(states.swap_remove(place));
         }
+        let running = RunningLabs(states.into_iter().map(|state| state.name).collect());
+        Err(match name {
+            Some(name) => RegistryError::Unknown {
+                name: name.to_owned(),
+                running,
+            },
+            None if running.0.is_empty() => RegistryError::NoneRunning,
+            None => RegistryError::Unclear(running),
+        })
     }
 
     /// Returns the folder that a lab of that name has.
@@ -202,9 +265,15 @@ impl Registry {
         self.root.join(name)
     }
 
-    fn folders(&self) -> Result<Vec<PathBuf>> {
-        let unreadable = || format!("the folder {} cannot be read", self.root.display());
-        let entries = fs::read_dir(&self.root).with_context(unreadable)?;
+    fn unreadable(&self, error: io::Error) -> RegistryError {
+        RegistryError::Read {
+            path: self.root.clone(),
+            error,
+        }
+    }
+
+    fn folders(&self) -> Result<Vec<PathBuf>, RegistryError> {
+        let entries = fs::read_dir(&self.root).map_err(|error| self.unreadable(error))?;
         let folders = entries.flatten().map(|entry| entry.path());
         Ok(folders.filter(|path| path.is_dir()).collect())
     }
@@ -235,12 +304,14 @@ impl Folder {
     ///
     /// # Errors
     /// Fails when the file cannot be written.
-    pub fn publish(&self, state: &State) -> Result<()> {
+    pub fn publish(&self, state: &State) -> Result<(), RegistryError> {
         // Readers do not wait for the writer, so the file appears under its name when it is whole.
         let draft = self.path.join("state.new");
-        fs::write(&draft, serde_json::to_vec(state)?)
-            .and_then(|()| fs::rename(&draft, self.path.join(STATE)))
-            .with_context(|| format!("{} cannot be written", self.path.join(STATE).display()))
+        let path = self.path.join(STATE);
+        let text = serde_json::to_vec(state).map_err(io::Error::from);
+        text.and_then(|text| fs::write(&draft, text))
+            .and_then(|()| fs::rename(&draft, &path))
+            .map_err(|error| RegistryError::Write { path, error })
     }
 
     /// Removes the folder after the end of its lab.
@@ -261,6 +332,18 @@ fn is_locked(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|file| is_taken(&file).unwrap_or(true))
 }
 
+/// Makes a folder for this user alone, unless it is there.
+fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes the folder of a lab and locks it; returns `None` when another lab has locked it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    make(path)?;
+    let lock = File::create(path.join(LOCK))?;
+    Ok((!is_taken(&lock)?).then_some(lock))
+}
+
 /// Locks a file for as long as this process, or one that it forks, has it open. Returns whether
 /// somebody else has locked it.
 fn is_taken(file: &File) -> io::Result<bool> {
@@ -276,3 +359,4 @@ const LOCK: &str = "lock";
 /// The file in a lab's folder with its [`State`].
 const STATE: &str = "state.json";
 const MOST_LABS: usize = 1000;
+const NONE_RUNNING: &str = "no lab is running: `jackfield lab up` starts one";

@@ -1,21 +1,21 @@
 //! Builds what a plan says: namespaces, cables between them, and routers.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
-use jackfield_router::namespace::wiring;
+use jackfield_router::namespace::wiring::{self, WiringError};
 use jackfield_router::{Netns, TunConfig};
 use tokio::sync::mpsc as async_mpsc;
 
 use super::plan::{
     Plan, SERVER, SERVER_GATEWAY, SERVER_GATEWAY6, SERVER_IP6, SERVER_IPS, SitePlan,
 };
-use crate::nat::{RouterSetup, Settings, route};
+use crate::nat::{RouterError, RouterSetup, Settings, route};
 
 /// A lab that was built. The kernel takes it away when this process ends.
 #[derive(Debug)]
@@ -29,7 +29,56 @@ pub struct World {
 
 /// Receives the errors of a lab's routers.
 #[derive(Debug)]
-pub struct Failures(async_mpsc::UnboundedReceiver<anyhow::Error>);
+pub struct Failures(async_mpsc::UnboundedReceiver<WorldError>);
+
+/// Why a world cannot be built, or why it works no longer. Its text names the cause, too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorldError {
+    /// A namespace, or a part of its network, cannot be made.
+    #[error("{0}")]
+    Wiring(#[from] WiringError),
+    /// The plan lists a site before the one that it is behind.
+    #[error("a site is planned before the one that it is behind")]
+    SiteOrder,
+    /// The router of a site cannot be made.
+    #[error("the router of {site} cannot be made: {error}")]
+    NoRouter {
+        /// The site.
+        site: String,
+        /// Why.
+        error: RouterEnd,
+    },
+    /// The router of a site ended while the lab was running.
+    #[error("the router of {site} failed: {error}")]
+    RouterFailed {
+        /// The site.
+        site: String,
+        /// Why.
+        error: RouterEnd,
+    },
+}
+
+/// How a site's router came to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouterEnd {
+    /// The router ended without an error, though nothing had asked for it.
+    #[error("it ended")]
+    Ended,
+    /// The router's thread panicked.
+    #[error("it panicked")]
+    Panicked,
+    /// The router failed.
+    #[error("{0}")]
+    Failed(#[from] RouterError),
+    /// The system has no thread for the router.
+    #[error("the system has no thread for it: {0}")]
+    NoThread(io::Error),
+    /// The router did not say within the time limit that it routes.
+    #[error("it does not answer: {0}")]
+    Silent(mpsc::RecvTimeoutError),
+}
 
 /// How a world is built, besides what the plan says.
 #[derive(Debug, Clone)]
@@ -47,7 +96,7 @@ impl World {
     ///
     /// # Errors
     /// Names the part that could not be made.
-    pub fn build(plan: &Plan, options: &WorldOptions) -> Result<(Self, Failures)> {
+    pub fn build(plan: &Plan, options: &WorldOptions) -> Result<(Self, Failures), WorldError> {
         let internet = wiring::host(plan.ipv6)?;
         wiring::forward(&internet, plan.ipv6)?;
         wiring::black_hole(&internet, plan.ipv6)?;
@@ -72,10 +121,12 @@ impl World {
             }
             // The first network is the internet, the next the one of the first site.
             let outside = networks.get(site.parent.map_or(0, |parent| parent + 1));
-            let outside = outside.context("a site is planned before the one that it is behind")?;
+            let outside = outside.ok_or(WorldError::SiteOrder)?;
             for router in routers(plan, place, site, (&network, outside), options) {
-                start(router, report.clone())
-                    .with_context(|| format!("the router of {} cannot be made", site.name))?;
+                start(router, report.clone()).map_err(|error| WorldError::NoRouter {
+                    site: site.name.clone(),
+                    error,
+                })?;
             }
             networks.push(network);
         }
@@ -94,7 +145,7 @@ impl World {
 
 impl Failures {
     /// Waits for a router to fail; returns its error.
-    pub async fn next(&mut self) -> anyhow::Error {
+    pub async fn next(&mut self) -> WorldError {
         match self.0.recv().await {
             Some(error) => error,
             // A lab without sites has no router that could fail.
@@ -108,7 +159,7 @@ pub fn control(folder: &Path, site: &str) -> PathBuf {
     folder.join(format!("{site}.sock"))
 }
 
-fn server(plan: &Plan, internet: &Netns) -> Result<Netns> {
+fn server(plan: &Plan, internet: &Netns) -> Result<Netns, WiringError> {
     let netns = wiring::host(plan.ipv6)?;
     wiring::connect((internet, "server"), (&netns, "eth0"))?;
     wiring::address(internet, "server", SERVER_GATEWAY.into(), 24)?;
@@ -125,7 +176,7 @@ fn server(plan: &Plan, internet: &Netns) -> Result<Netns> {
 }
 
 /// Makes the namespace with the bridge that a site's hosts are plugged into.
-fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns> {
+fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns, WiringError> {
     let network = wiring::host(plan.ipv6)?;
     wiring::forward(&network, plan.ipv6)?;
     wiring::bridge(&network, LAN)?;
@@ -146,7 +197,10 @@ struct SiteRouter {
 /// Starts a router on a thread of its own, and waits until it routes.
 ///
 /// A runtime for each router keeps a busy one from delaying the packets of the others.
-fn start(router: SiteRouter, failures: async_mpsc::UnboundedSender<anyhow::Error>) -> Result<()> {
+fn start(
+    router: SiteRouter,
+    failures: async_mpsc::UnboundedSender<WorldError>,
+) -> Result<(), RouterEnd> {
     let (ready, is_ready) = mpsc::channel();
     let work = move || {
         let when_ready = ready.clone();
@@ -157,29 +211,33 @@ fn start(router: SiteRouter, failures: async_mpsc::UnboundedSender<anyhow::Error
         });
         // No router ends as long as the lab lives, so its end is an error, however it comes about.
         let error = match catch_unwind(routing) {
-            Ok(Ok(())) => anyhow!("it ended"),
-            Ok(Err(error)) => error,
-            Err(_) => anyhow!("it panicked"),
+            Ok(Ok(())) => RouterEnd::Ended,
+            Ok(Err(error)) => RouterEnd::Failed(error),
+            Err(_) => RouterEnd::Panicked,
         };
         if let Err(mpsc::SendError(Err(error))) = ready.send(Err(error)) {
-            let failed = format!("the router of {} failed", router.name);
-            let _lab_is_gone = failures.send(error.context(failed));
+            let site = router.name;
+            let _lab_is_gone = failures.send(WorldError::RouterFailed { site, error });
         }
     };
     std::thread::Builder::new()
         .name("router".to_owned())
         .spawn(work)
-        .context("the system has no thread for it")?;
+        .map_err(RouterEnd::NoThread)?;
     is_ready
         .recv_timeout(START_TIMEOUT)
-        .context("it does not answer")?
+        .map_err(RouterEnd::Silent)?
 }
 
-fn run_router(settings: Settings, setup: &RouterSetup, ready: impl FnOnce()) -> Result<()> {
+fn run_router(
+    settings: Settings,
+    setup: &RouterSetup,
+    ready: impl FnOnce(),
+) -> Result<(), RouterError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("no event queue to wait for packets")?;
+        .map_err(RouterError::EventQueue)?;
     runtime
         .block_on(route(settings, setup, std::future::pending(), ready))
         .map(drop)

@@ -1,13 +1,13 @@
 //! Runs a grid: hosts on threads of their own, and every pair by every transport.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
 use jackfield_router::Netns;
-use jackfield_turn::client::Credential;
+use jackfield_turn::client::{Credential, CredentialError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
@@ -21,6 +21,33 @@ use super::transport::Transport;
 use crate::plan::{Plan, SERVER_IPS};
 use crate::spec::{HostSpec, Spec};
 use crate::world::World;
+
+/// Why a grid could not be run. Its text names the cause, too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GridError {
+    /// The plan or the world is not one of [`lab`]: a host is missing.
+    #[error("a host is missing{0}")]
+    NoHost(&'static str),
+    /// The system has no thread for a host.
+    #[error("no thread: {0}")]
+    Thread(io::Error),
+    /// A host's thread cannot enter its network, or has no event queue.
+    #[error("{0}")]
+    Enter(#[from] io::Error),
+    /// A host's thread ended before the grid did.
+    #[error("a host's thread ended early")]
+    ThreadEnded,
+    /// An attempt panicked.
+    #[error("an attempt ended early: {0}")]
+    Attempt(tokio::task::JoinError),
+    /// A host has no sockets.
+    #[error("a host has no sockets: {0}")]
+    Sockets(io::Error),
+    /// The server's credential is not one.
+    #[error("{0}")]
+    Credential(#[from] CredentialError),
+}
 
 /// How a grid is run.
 #[derive(Debug, Clone)]
@@ -71,7 +98,7 @@ pub async fn run(
     plan: &Plan,
     world: &World,
     mut progress: impl FnMut(usize, usize),
-) -> Result<Grid> {
+) -> Result<Grid, GridError> {
     let begun = Instant::now();
     let count = options.types.len();
     let lines = GridHost::all(LINE, count, plan, world)?;
@@ -104,7 +131,7 @@ pub async fn run(
     let total = attempts.len();
     let mut found = vec![None; total];
     while let Some(attempt) = attempts.join_next().await {
-        let (place, outcome) = attempt.context("an attempt ended early")?;
+        let (place, outcome) = attempt.map_err(GridError::Attempt)?;
         if let Some(slot) = found.get_mut(place) {
             *slot = outcome?;
         }
@@ -146,16 +173,16 @@ struct HostThread {
 }
 
 impl GridHost {
-    fn all(side: &str, count: usize, plan: &Plan, world: &World) -> Result<Vec<Self>> {
+    fn all(side: &str, count: usize, plan: &Plan, world: &World) -> Result<Vec<Self>, GridError> {
         (0..count)
             .map(|place| Self::new(&host(side, place), plan, world))
             .collect()
     }
 
-    fn new(name: &str, plan: &Plan, world: &World) -> Result<Self> {
+    fn new(name: &str, plan: &Plan, world: &World) -> Result<Self, GridError> {
         let planned = plan.hosts.iter().find(|host| host.name == name);
-        let planned = planned.context("a host is missing in the plan")?;
-        let netns = world.host(name).context("a host is missing")?.clone();
+        let planned = planned.ok_or(GridError::NoHost(" in the plan"))?;
+        let netns = world.host(name).ok_or(GridError::NoHost(""))?.clone();
         let (here, there) = mpsc::channel();
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -165,8 +192,8 @@ impl GridHost {
                     let _ = here.send(Err(error));
                 }
             })
-            .context("no thread")?;
-        let runtime = there.recv().context("a host's thread ended early")??;
+            .map_err(GridError::Thread)?;
+        let runtime = there.recv().or(Err(GridError::ThreadEnded))??;
         Ok(Self {
             thread: HostThread {
                 runtime,
@@ -179,7 +206,7 @@ impl GridHost {
 
 /// Runs tasks inside a namespace for as long as the process lives; sends back the handle that
 /// takes them.
-fn host_thread(netns: &Netns, here: &mpsc::Sender<Result<Handle>>) -> Result<()> {
+fn host_thread(netns: &Netns, here: &mpsc::Sender<io::Result<Handle>>) -> io::Result<()> {
     netns.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -195,7 +222,7 @@ async fn try_pair(
     a: (HostThread, Timeouts),
     b: (HostThread, Timeouts),
     attempt: Attempt,
-) -> Result<Option<SelectedPair>> {
+) -> Result<Option<SelectedPair>, GridError> {
     let ((from_a, to_b), (from_b, to_a)) = (oneshot::channel(), oneshot::channel());
     let done = Arc::new(watch::channel(0).0);
     let side = |thread: &HostThread, timeouts, controlling, local_candidates, remote_candidates| {
@@ -214,17 +241,16 @@ async fn try_pair(
     let ours = a.runtime.spawn(ours.run(attempt.clone()));
     let theirs = b.runtime.spawn(theirs.run(attempt));
     let (ours, theirs) = tokio::join!(ours, theirs);
-    let found = |result: std::result::Result<std::io::Result<Option<SelectedPair>>, _>| {
-        result
-            .map_err(|_| anyhow!("a host's thread ended early"))?
-            .context("a host has no sockets")
+    let found = |result: Result<io::Result<Option<SelectedPair>>, _>| {
+        let ended: Result<_, GridError> = result.or(Err(GridError::ThreadEnded));
+        ended?.map_err(GridError::Sockets)
     };
     let (ours, theirs) = (found(ours)?, found(theirs)?);
     // Both sides have to agree that they have a path.
     Ok(ours.filter(|_| theirs.is_some()))
 }
 
-fn server() -> Result<Server> {
+fn server() -> Result<Server, GridError> {
     let [ip, _] = SERVER_IPS;
     Ok(Server {
         plain: SocketAddr::new(ip.into(), 3478),

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use jackfield_router::{Handle, Stopped};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Change, Settings, View};
+use super::{Change, RouterError, Settings, View};
 
 /// A request to a router: one line of JSON over its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,23 +54,24 @@ pub(super) struct Control {
 
 impl Control {
     /// Listens at `path`; the socket is for this user alone.
-    pub(super) async fn bind(path: &Path) -> Result<Self> {
+    pub(super) async fn bind(path: &Path) -> Result<Self, RouterError> {
         remove_dead_socket(path).await?;
-        let listener = UnixListener::bind(path)
-            .with_context(|| format!("the control socket {} cannot be made", path.display()))?;
-        let control = Self {
-            listener,
-            path: path.to_owned(),
-        };
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(
-            || {
-                format!(
-                    "the control socket {} cannot be kept private",
-                    path.display()
-                )
-            },
-        )?;
-        Ok(control)
+        let path = path.to_owned();
+        match UnixListener::bind(&path) {
+            Ok(listener) => Self { listener, path }.keep_private(),
+            Err(error) => Err(RouterError::Control { path, error }),
+        }
+    }
+
+    fn keep_private(self) -> Result<Self, RouterError> {
+        let private = std::fs::Permissions::from_mode(0o600);
+        match std::fs::set_permissions(&self.path, private) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(RouterError::ControlOpen {
+                path: self.path.clone(),
+                error,
+            }),
+        }
     }
 
     /// Answers requests for as long as it is polled.
@@ -162,13 +162,13 @@ impl Controller {
         done.unwrap_or_else(|stopped| Answer::Error(stopped.to_string()))
     }
 
-    async fn list(&self) -> std::result::Result<Answer, Stopped> {
+    async fn list(&self) -> Result<Answer, Stopped> {
         let settings = self.settings.lock().await;
         let report = self.handle.report().await?;
         Ok(Answer::Report(Box::new(View::new(&settings, &report))))
     }
 
-    async fn set(&self, change: &Change) -> std::result::Result<Answer, Stopped> {
+    async fn set(&self, change: &Change) -> Result<Answer, Stopped> {
         let mut settings = self.settings.lock().await;
         let new = match settings.changed(change) {
             Ok(new) => new,
@@ -191,18 +191,13 @@ impl Controller {
 }
 
 /// Removes the socket that a killed router left at `path`. Fails when a router is listening there.
-async fn remove_dead_socket(path: &Path) -> Result<()> {
+async fn remove_dead_socket(path: &Path) -> Result<(), RouterError> {
     match UnixStream::connect(path).await {
-        Ok(_) => bail!(
-            "another router is controlled by {}: give this one a --control of its own",
-            path.display()
-        ),
+        Ok(_) => Err(RouterError::ControlTaken(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).with_context(|| {
-                format!(
-                    "the dead control socket {} cannot be removed",
-                    path.display()
-                )
+            std::fs::remove_file(path).map_err(|error| RouterError::ControlLeft {
+                path: path.to_owned(),
+                error,
             })
         }
         Err(_) => Ok(()),

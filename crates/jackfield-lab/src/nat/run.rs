@@ -4,13 +4,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
 use jackfield_nat::Nat;
 use jackfield_router::{Router, RouterConfig, Tap, Tun, TunConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{Control, Controller};
-use super::{Interface, Settings, View};
+use super::{Interface, RouterError, Settings, View};
 
 /// How `nat run` sets up a router, besides its settings.
 #[derive(Debug, Clone)]
@@ -76,14 +75,14 @@ pub fn run_router(
     settings: Settings,
     options: &RouterOptions,
     ready: impl FnOnce(),
-) -> Result<View> {
+) -> Result<View, RouterError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("no event queue to wait for packets")?;
+        .map_err(RouterError::EventQueue)?;
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RouterError::Signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(RouterError::Signals)?;
         let stop = async {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -105,7 +104,7 @@ pub(crate) async fn route(
     setup: &RouterSetup,
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(),
-) -> Result<View> {
+) -> Result<View, RouterError> {
     let inside = Tun::open_queues(&setup.inside, setup.queues)?;
     let outside = Tun::open_queues(&setup.outside, setup.queues)?;
     let (seed, loss_seed) = seeds(setup.seed)?;
@@ -116,12 +115,14 @@ pub(crate) async fn route(
         ..RouterConfig::default()
     };
     let nat = Nat::new(settings.config(), seed);
-    let (mut router, handle) = Router::new(nat, inside, outside, &config)
-        .context("the interfaces cannot be waited for")?;
+    let (mut router, handle) =
+        Router::new(nat, inside, outside, &config).map_err(RouterError::Wait)?;
     router.map_ports(settings.leasing());
     if let Some(path) = &setup.capture {
-        let tap = Tap::create(path)
-            .with_context(|| format!("the capture {} cannot be written", path.display()))?;
+        let tap = Tap::create(path).map_err(|error| RouterError::Capture {
+            path: path.clone(),
+            error,
+        })?;
         router.capture(tap);
     }
     let control = Control::bind(&setup.control).await?;
@@ -134,7 +135,7 @@ pub(crate) async fn route(
             () = control.serve(Arc::clone(&controller)) => {}
         }
     };
-    let report = router.run(stop).await.context("an interface disappeared")?;
+    let report = router.run(stop).await.map_err(RouterError::Disappeared)?;
     Ok(View::new(&controller.settings().await, &report))
 }
 
@@ -155,7 +156,7 @@ fn host_routes(addresses: &[IpAddr]) -> Vec<(IpAddr, u8)> {
 }
 
 /// Returns the seeds of the NAT and of the link.
-fn seeds(given: Option<u64>) -> Result<([u8; 32], u64)> {
+fn seeds(given: Option<u64>) -> Result<([u8; 32], u64), RouterError> {
     let mut seed = [0; 32];
     match given {
         Some(given) => {
@@ -163,8 +164,7 @@ fn seeds(given: Option<u64>) -> Result<([u8; 32], u64)> {
                 chunk.copy_from_slice(&given.to_le_bytes());
             }
         }
-        None => getrandom::fill(&mut seed)
-            .map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?,
+        None => getrandom::fill(&mut seed).map_err(RouterError::Randomness)?,
     }
     let loss = given.unwrap_or_else(|| u64::from(std::process::id()));
     Ok((seed, loss))

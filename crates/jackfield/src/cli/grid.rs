@@ -101,7 +101,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     };
     match run_with(&spec, &plan, &options, work) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => failed(&error),
+        Err(error) => failed(&error.into()),
     }
 }
 
@@ -109,7 +109,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
 fn observer() -> Observer {
     Observer::new(|event| match event {
         Event::Ended { program, code } => note(&format!("{program} ended with {code}")),
-        Event::Failed(error) => complain(&format!("{error:#}")),
+        Event::Failed(error) => complain(&error.to_string()),
         _ => {}
     })
 }

@@ -210,7 +210,7 @@ fn run_here(matches: &ArgMatches) -> ExitCode {
     };
     match run_lab(&spec, &plan, &options) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => failed(&error),
+        Err(error) => failed(&error.into()),
     }
 }
 
@@ -222,7 +222,7 @@ fn observer(plan: &Plan, quiet: bool) -> Observer {
         Event::Built { name, plan } if !quiet => note(&plan.describe(name)),
         Event::Line { host, stream, text } => write_line(*stream, &format.line(host, text)),
         Event::Ended { program, code } => note(&format!("{program} ended with {code}")),
-        Event::Failed(error) => complain(&format!("{error:#}")),
+        Event::Failed(error) => complain(&error.to_string()),
         _ => {}
     })
 }
@@ -343,7 +343,7 @@ fn start(matches: &ArgMatches) -> ExitCode {
         .and_then(|program| {
             let mut command = std::process::Command::new(program);
             command.args(arguments);
-            up(&name, command)
+            Ok(up(&name, command)?)
         });
     match started {
         Ok((lab, log)) => {
@@ -368,10 +368,7 @@ fn run_there(matches: &ArgMatches) -> ExitCode {
         return wrong_use("a HOST is needed");
     };
     let lab = matches.get_one::<String>("lab").map(String::as_str);
-    match Registry::of_user()
-        .and_then(|labs| labs.find(lab))
-        .and_then(|lab| exec(&lab, host, &words))
-    {
+    match find(lab).and_then(|lab| Ok(exec(&lab, host, &words)?)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => failed(&error),
     }
@@ -380,7 +377,7 @@ fn run_there(matches: &ArgMatches) -> ExitCode {
 fn list(matches: &ArgMatches) -> ExitCode {
     let labs = match Registry::of_user().and_then(|labs| labs.all()) {
         Ok(labs) => labs,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error.into()),
     };
     if matches.get_flag("json") {
         match serde_json::to_string(&labs) {
@@ -398,13 +395,15 @@ fn list(matches: &ArgMatches) -> ExitCode {
 
 fn end(matches: &ArgMatches) -> ExitCode {
     let name = matches.get_one::<String>("name").map(String::as_str);
-    match Registry::of_user()
-        .and_then(|labs| labs.find(name))
-        .and_then(|lab| down(&lab))
-    {
+    match find(name).and_then(|lab| Ok(down(&lab)?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+/// Returns the running lab of that name, or the only one.
+fn find(name: Option<&str>) -> anyhow::Result<State> {
+    Ok(Registry::of_user()?.find(name)?)
 }
 
 /// Returns what a running lab consists of, for people.

@@ -296,7 +296,7 @@ fn start(matches: &ArgMatches) -> ExitCode {
             print(json, &view);
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error),
+        Err(error) => failed(&error.into()),
     }
 }
 
@@ -373,7 +373,7 @@ fn request(matches: &ArgMatches, request: &Request) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error.into()),
     }
 }
 
