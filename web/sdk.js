@@ -7,15 +7,20 @@
  *     const room = await client.join("demo", { name: "ann" });
  *     room.setMedia(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
  *     room.on("peer", (peer) => {
- *       document.querySelector("video").srcObject = peer.stream;
+ *       const video = document.createElement("video");
+ *       video.autoplay = true;
+ *       video.srcObject = peer.stream;
+ *       document.body.append(video);
  *       peer.on("path", () => console.log(peer.name, "is connected", peer.path)); // "direct", "relay-udp", ...
+ *       peer.on("state", (state) => state === "closed" && video.remove());
  *     });
  *     room.on("message", ({ name, text }) => console.log(name, text));
  *     room.send("hello");
  *
  * Signaling goes over a WebSocket, or by long-polling where none gets through; it comes back by itself, and calls outlive
- * its absence. Each call negotiates perfectly, restarts ICE when the network changes, and gets fresh relay credentials
- * before the old ones expire.
+ * its absence. Each call negotiates perfectly, restarts ICE when its path is lost, looks for a better path while it is relayed,
+ * and gets fresh relay credentials before the old ones expire. What does not work is said: `connect` and `join` reject after 20
+ * seconds with the reason.
  */
 export { Client, connect } from "./assets/sdk-client.js";
 export { Room } from "./assets/sdk-room.js";

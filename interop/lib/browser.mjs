@@ -1,4 +1,4 @@
-// Headless Chromium, in a namespace or on this machine, driven from the test.
+// Headless Chromium or Firefox, in a namespace or on this machine, driven from the test.
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,26 +8,27 @@ import { Child } from './process.mjs';
 import { temporaryFolder } from './temp.mjs';
 import { PATIENCE, until, within } from './wait.mjs';
 
-const DRIVER = fileURLToPath(new URL('browser_driver.mjs', import.meta.url));
+const driver = (name) => fileURLToPath(new URL(name, import.meta.url));
+const DRIVERS = { chromium: driver('browser_driver.mjs'), firefox: driver('firefox_driver.mjs') };
 
 /** A running browser. The driver beside it, a process of its own, takes orders as lines of JSON. */
 export class Browser {
   #driver;
-  #profile = temporaryFolder('chromium');
+  #profile;
   #waiting = new Map();
   #orders = 0;
 
   /**
-   * Starts Chromium, in `namespace` if one is given. `origin` is a plain-http origin to treat as secure, and `proxy` the
+   * Starts a browser, `chromium` or `firefox`, in `namespace` if one is given. `origin` is a plain-http origin to treat as secure, and `proxy` the
    * HTTP proxy that everything but WebRTC's UDP has to go through; `camera` is somebody to see instead of a test picture.
    */
-  static async start({ namespace, origin, proxy, camera, size = { width: 1280, height: 800 } } = {}) {
-    const browser = new Browser(namespace);
+  static async start({ kind = 'chromium', namespace, origin, proxy, camera, size = { width: 1280, height: 800 }, ...rest } = {}) {
+    const browser = new Browser(kind, namespace);
     try {
       const { path } = browser.#profile;
       const film = camera && join(path, 'camera.y4m');
       if (camera) writeCamera(film, camera);
-      await browser.order('launch', { origin, proxy, size, film, profile: path });
+      await browser.order('launch', { origin, proxy, size, film, profile: path, ...rest });
       return browser;
     } catch (error) {
       await browser.stop();
@@ -35,11 +36,13 @@ export class Browser {
     }
   }
 
-  constructor(namespace) {
+  constructor(kind, namespace) {
+    this.kind = kind;
+    this.#profile = temporaryFolder(kind);
     const options = { stdin: 'pipe', onLine: (line) => this.#answered(line) };
     this.#driver = namespace
-      ? namespace.start(process.execPath, [DRIVER], options)
-      : new Child(process.execPath, [DRIVER], options);
+      ? namespace.start(process.execPath, [DRIVERS[kind]], options)
+      : new Child(process.execPath, [DRIVERS[kind]], options);
     this.#driver.ended.then(() => this.#fail(`the browser's driver ended:\n${this.#driver.output}`));
   }
 

@@ -5,6 +5,8 @@ import { createInterface } from 'node:readline';
 
 import { chromium } from 'playwright-core';
 
+import { keepConnections } from './room_page.mjs';
+
 const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
@@ -35,17 +37,7 @@ const orders = {
       ignoreHTTPSErrors: true,
       viewport: size,
     });
-    // Every connection is kept where the test finds it: what a page shows is compared with what the browser knows.
-    await context.addInitScript(() => {
-      globalThis.peerConnections = [];
-      const Stock = globalThis.RTCPeerConnection;
-      globalThis.RTCPeerConnection = class RTCPeerConnection extends Stock {
-        constructor(...args) {
-          super(...args);
-          globalThis.peerConnections.push(this);
-        }
-      };
-    });
+    await context.addInitScript(keepConnections);
   },
 
   async open({ url }) {

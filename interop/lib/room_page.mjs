@@ -1,5 +1,21 @@
 // The page of a room, as a test sees it: by its `data-` attributes, and by what the browser itself knows.
 
+/**
+ * Runs before the page's own scripts: every connection is kept where the test finds it, as what a page shows is compared with
+ * what the browser knows.
+ */
+export function keepConnections() {
+  globalThis.peerConnections = [];
+  const Stock = globalThis.RTCPeerConnection;
+  if (!Stock) return;
+  globalThis.RTCPeerConnection = class RTCPeerConnection extends Stock {
+    constructor(...args) {
+      super(...args);
+      globalThis.peerConnections.push(this);
+    }
+  };
+}
+
 /** Runs in the page: everything the test asks about one remote person, or null while there is no such person. */
 export async function look(name) {
   const video = document.querySelector(`video[data-peer="${name}"]`);
@@ -29,7 +45,8 @@ export async function look(name) {
   return {
     state,
     path,
-    video: { width: video.videoWidth, frames: video.getVideoPlaybackQuality().totalVideoFrames },
+    // Firefox does not count the frames of a stream as it counts those of a file.
+    video: { width: video.videoWidth, frames: video.getVideoPlaybackQuality().totalVideoFrames || video.mozPaintedFrames || 0 },
     connections,
   };
 }

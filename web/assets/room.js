@@ -8,7 +8,16 @@ import { memory } from "./ui-memory.js";
 import { meter } from "./ui-meter.js";
 import { Patchbay } from "./ui-patchbay.js";
 import { PeerTile, SelfTile } from "./ui-tile.js";
-import { toast } from "./ui-toast.js";
+import { clearToasts, toast } from "./ui-toast.js";
+import { explainRetry, roomProblem } from "./ui-words.js";
+
+/** How long joining may take before the page gives up and says why. */
+const JOIN_WITHIN_MS = 20_000;
+/** What the server's refusals mean to the person. */
+const PROBLEMS = {
+  "room-full": "The room is full.",
+  "server-full": "The server is full. Try again in a while.",
+};
 
 const query = new URLSearchParams(location.search);
 const roomName = decodeRoom();
@@ -24,10 +33,13 @@ const grid = one("[data-grid]");
 const chat = new Chat({ onsend: (text) => room?.send(text) });
 let client = null;
 let room = null;
+let joinBy = 0;
 
 start();
 
 function start() {
+  // A space at an end is one that a message or a mail has put there: the server takes none.
+  if (roomName !== roomName.trim() && !roomProblem(roomName)) return location.replace(`/r/${encodeURIComponent(roomName.trim())}${location.search}`);
   document.title = `${roomName} · Jackfield`;
   one("[data-room-name]").textContent = roomName;
   nameField.value = query.get("name") ?? memory.name;
@@ -39,12 +51,17 @@ function start() {
   media.on("change", showMedia);
   media.on("trouble", (text) => {
     if (document.body.dataset.view === "call") toast(text);
-    else one("[data-preview-note]").textContent = text;
   });
   // A page that comes back from the browser's cache has lost its connections.
   addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
   // For scripts that drive the page.
   window.jackfield = { media, get room() { return room; }, get client() { return client; } };
+  const wrong = roomProblem(roomName);
+  if (wrong) {
+    problem(wrong);
+    action("join").disabled = true;
+    return;
+  }
   const opened = openMedia();
   if (query.get("auto") === "1") opened.then(join);
 }
@@ -60,23 +77,29 @@ async function join() {
   if (button.disabled) return;
   button.disabled = true;
   problem("");
+  progress("Connecting…");
+  joinBy = Date.now() + JOIN_WITHIN_MS;
   const name = nameField.value.trim();
   if (!query.has("name")) memory.name = name;
   memory.remember(roomName);
   client ??= connectClient();
   try {
-    room = await client.join(roomName, { name, relay: relayField.checked, token: query.get("token") ?? undefined });
+    const token = query.get("token") ?? undefined;
+    room = await client.join(roomName, { name, relay: relayField.checked, token, within: JOIN_WITHIN_MS });
   } catch (error) {
-    problem(error.code === "room-full" ? "The room is full." : `That did not work: ${error.message}`);
+    client.close();
+    client = null;
+    problem(PROBLEMS[error.code] ?? `That did not work: ${error.message}`);
     return;
   } finally {
     button.disabled = false;
+    progress("");
   }
-  for (const peer of room.peers.values()) addPeer(peer);
   listen(room);
   self.setName(room.self.name);
   showMedia();
   view("call");
+  one('[data-section="call"]').focus({ preventScroll: true });
   if (matchMedia("(min-width: 1100px)").matches && !chat.open && query.get("chat") === "1") chat.toggle(true);
 }
 
@@ -84,6 +107,10 @@ function connectClient() {
   const transports = query.get("transport")?.split(",");
   const made = new Client(undefined, transports && { transports });
   made.on("state", (state) => showSignaling(state, made.transport));
+  made.on("retry", (retry) => {
+    if (room) one("[data-signaling-text]").textContent = `Reconnecting… (${retry.attempt})`;
+    else progress(explainRetry(retry, joinBy - Date.now()));
+  });
   showSignaling(made.state, made.transport);
   return made;
 }
@@ -92,6 +119,7 @@ function listen(joined) {
   joined.on("self", ({ name }) => self.setName(name));
   joined.on("peer", (peer) => {
     addPeer(peer);
+    if (peer.wasHere) return;
     toast(`${peer.name} is here`);
     chat.note(`${peer.name} came in`);
   });
@@ -144,6 +172,7 @@ function leave() {
   for (const peer of [...tiles.keys()]) removePeer(peer);
   media.close();
   chat.toggle(false);
+  clearToasts();
   view("left");
   showSignaling("idle");
   action("rejoin").focus();
@@ -159,7 +188,7 @@ function showMedia() {
   const preview = one("[data-preview]");
   if (preview.srcObject?.getVideoTracks()[0] !== media.camera) preview.srcObject = media.camera ? new MediaStream([media.camera]) : null;
   one('[data-tile="preview"]').dataset.cam = media.camera ? "on" : "off";
-  if (media.camera && media.audio) one("[data-preview-note]").textContent = "";
+  showTroubles();
   self.show(media);
   for (const [names, on, shown, hidden] of [
     [["mute", "preview-mic"], media.micOn, "mic", "mic-off"],
@@ -172,6 +201,17 @@ function showMedia() {
   }
   action("screen").setAttribute("aria-pressed", String(!!media.screen));
   room?.setMedia({ audio: media.audio, video: media.video }, { screen: !!media.screen });
+}
+
+/** Says what is missing; what the person has switched off is not. */
+function showTroubles() {
+  const note = one("[data-preview-note]");
+  note.textContent = media.explanation;
+  for (const [mark, kind] of [["data-mic-trouble", "audioinput"], ["data-cam-trouble", "videoinput"]]) {
+    const trouble = media.allowed ? media.troubles[kind] : "insecure";
+    if (trouble) note.setAttribute(mark, trouble);
+    else note.removeAttribute(mark);
+  }
 }
 
 function showPatchbay() {
@@ -254,7 +294,15 @@ function problem(text) {
   const line = one("[data-problem]");
   line.textContent = text;
   line.hidden = !text;
-  if (text) view("prejoin");
+  if (!text) return;
+  view("prejoin");
+  action("join").focus();
+}
+
+function progress(text) {
+  const line = one("[data-progress]");
+  line.textContent = text;
+  line.hidden = !text;
 }
 
 function view(name) {

@@ -2,6 +2,7 @@ import { Emitter } from "./sdk-emitter.js";
 import { PollingLink, WebSocketLink } from "./sdk-link.js";
 import { Room } from "./sdk-room.js";
 
+const CONNECT_WITHIN_MS = 20_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
 /** How long a silent connection may stay silent when it is asked something. */
@@ -10,21 +11,28 @@ const ASK_AFTER_SILENCE_MS = 25_000;
 const WEBSOCKET_AGAIN_MS = 30_000;
 
 /**
- * Connects to the server at `url` (by default the one this module came from) and resolves with a `Client` once it is open.
+ * Connects to the server at `url` (by default the one this module came from) and resolves with a `Client` once it is open. It
+ * tries again and again for `within` milliseconds (default 20,000), and then rejects with the reason.
  *
- * Options: `transports` (default `["websocket", "polling"]`, tried in this order).
+ * Options: `within`; `transports` (default `["websocket", "polling"]`, tried in this order).
  */
-export async function connect(url, options) {
+export async function connect(url, { within = CONNECT_WITHIN_MS, ...options } = {}) {
   const client = new Client(url, options);
-  await client.opened();
+  try {
+    await client.opened({ within });
+  } catch (error) {
+    client.close();
+    throw error;
+  }
   return client;
 }
 
 /**
  * The connection to the server. It opens by itself, and again whenever it is lost.
  *
- * Events: `state` (`"connecting"`, `"open"`, `"closed"`); each object that the server sends, under its `type` and under `*`;
- * `network` when the machine's network may have changed.
+ * Events: `state` (`"connecting"`, `"open"`, `"closed"`); `retry` (`{ attempt, after, error }`: it did not open, and is tried again
+ * after so many milliseconds); each object that the server sends, under its `type` and under `*`; `network` when the machine's
+ * network may have changed.
  */
 export class Client extends Emitter {
   state = "connecting";
@@ -33,6 +41,8 @@ export class Client extends Emitter {
   /** The number the server gave this connection. */
   id = null;
   rooms = new Set();
+  /** Why it did not open when it was last tried, an `Error`; `null` once it is open. */
+  trouble = null;
   #base;
   #transports;
   #link = null;
@@ -49,12 +59,28 @@ export class Client extends Emitter {
     this.#open();
   }
 
-  /** Resolves when the connection is open. */
-  async opened() {
-    while (this.state !== "open") {
-      if (this.state === "closed") throw new Error("the client is closed");
-      await this.next("state");
+  /** Resolves when the connection is open; rejects when it is not within so many milliseconds, by default never. */
+  async opened({ within = Infinity } = {}) {
+    let timer;
+    const late = new Promise((_, reject) => {
+      if (within !== Infinity) timer = setTimeout(() => reject(this.unreachable(within)), within);
+    });
+    try {
+      while (this.state !== "open") {
+        if (this.state === "closed") throw new Error("the client is closed");
+        await Promise.race([this.next("state"), late]);
+      }
+    } finally {
+      clearTimeout(timer);
     }
+  }
+
+  /** Returns the error of whoever has waited for so many milliseconds in vain. */
+  unreachable(within) {
+    const seconds = Math.round(within / 1000);
+    const why = this.state === "open" ? "it does not answer" : this.trouble?.message ?? "nothing answers";
+    const error = new Error(`the server could not be reached within ${seconds} s: ${why}`, { cause: this.trouble });
+    return Object.assign(error, { code: "unreachable" });
   }
 
   /** Sends a message of the vocabulary; returns whether there was a connection to send it on. */
@@ -72,7 +98,8 @@ export class Client extends Emitter {
   /**
    * Joins a room and resolves with the `Room`.
    *
-   * Options: `name`; `token` for servers that ask for one; `relay: true` to use relays only.
+   * Options: `name`; `token` for servers that ask for one; `relay: true` to use relays only; `within`, after how many
+   * milliseconds to give up (default 20,000).
    */
   async join(name, options = {}) {
     const room = new Room(this, name, options);
@@ -101,27 +128,29 @@ export class Client extends Emitter {
     this.#become("connecting");
     try {
       this.#use(await this.#firstThatOpens());
-    } catch {
-      this.#retry();
+    } catch (error) {
+      this.#retry(error);
     }
   }
 
   async #firstThatOpens() {
-    let failure = new Error("no transport is allowed");
+    const failures = [];
     for (const transport of this.#transports) {
       try {
         return await (transport === "websocket" ? WebSocketLink : PollingLink).open(this.#base);
       } catch (error) {
-        failure = error;
+        failures.push(error);
       }
     }
-    throw failure;
+    if (failures.length === 0) throw new Error("no transport is allowed");
+    throw new Error(failures.map(({ message }) => message).join(", "), { cause: failures.at(-1) });
   }
 
   #use(link) {
     if (this.state === "closed") return link.leave();
     this.#link = link;
     this.transport = link.transport;
+    this.trouble = null;
     link.onmessage = (message) => this.#receive(message);
     link.onclose = () => this.#lost(link);
     this.#heard();
@@ -142,7 +171,7 @@ export class Client extends Emitter {
   #lost(link = this.#link) {
     if (link !== this.#link || this.state === "closed") return;
     this.#drop();
-    this.#retry();
+    this.#retry(new Error("the connection was lost"));
   }
 
   #drop() {
@@ -154,12 +183,15 @@ export class Client extends Emitter {
     return link?.close();
   }
 
-  #retry() {
+  #retry(error) {
     if (this.state === "closed") return;
+    this.trouble = error;
     this.#become("connecting");
     const longest = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempt++);
     // Spread, so that a server that comes back is not met by everybody at once.
-    this.#timers.retry = setTimeout(() => this.#retryNow(), longest * (0.5 + Math.random() / 2));
+    const after = longest * (0.5 + Math.random() / 2);
+    this.#timers.retry = setTimeout(() => this.#retryNow(), after);
+    this.emit("retry", { attempt: this.#attempt, after, error });
   }
 
   #retryNow() {

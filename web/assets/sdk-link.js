@@ -4,6 +4,7 @@
  */
 
 const OPEN_WITHIN_MS = 3000;
+const POLL_WITHIN_MS = 5000;
 /** Separates the packets of an Engine.IO payload. */
 const SEPARATOR = "\x1e";
 
@@ -80,11 +81,20 @@ export class PollingLink extends Link {
   #abort = new AbortController();
   #closed = false;
   #onconnect = () => {};
+  #failure = null;
 
-  /** Resolves with a link whose Socket.IO handshake is done. */
-  static async open(base) {
+  /** Resolves with a link whose Socket.IO handshake is done, or rejects when it is not in time. */
+  static async open(base, timeout = POLL_WITHIN_MS) {
     const link = new PollingLink(new URL("socket.io/?EIO=4&transport=polling", base));
-    await link.#handshake();
+    const late = setTimeout(() => link.#end(false, new Error("polling gets no answer")), timeout);
+    try {
+      await link.#handshake();
+    } catch (error) {
+      link.#end(false, error);
+      throw new Error(link.#failure?.message ?? error.message, { cause: error });
+    } finally {
+      clearTimeout(late);
+    }
     return link;
   }
 
@@ -128,7 +138,10 @@ export class PollingLink extends Link {
   async #get() {
     const late = AbortSignal.timeout(this.#silenceMs);
     const signal = AbortSignal.any ? AbortSignal.any([late, this.#abort.signal]) : this.#abort.signal;
-    const response = await fetch(this.#url, { cache: "no-store", signal });
+    const response = await fetch(this.#url, { cache: "no-store", signal }).catch((error) => {
+      // Each browser words it differently, and none says more.
+      throw error instanceof TypeError ? new Error("polling finds no server", { cause: error }) : error;
+    });
     if (!response.ok) throw new Error(`polling answered ${response.status}`);
     return (await response.text()).split(SEPARATOR);
   }
@@ -183,6 +196,7 @@ export class PollingLink extends Link {
   #end(tell, error) {
     if (this.#closed) return;
     this.#closed = true;
+    this.#failure = error;
     this.#abort.abort();
     this.#onconnect(error ?? new Error("the connection was closed"));
     if (tell) this.onclose();

@@ -14,6 +14,7 @@ export function readPath(report) {
   const local = report.get(pair.localCandidateId);
   const remote = report.get(pair.remoteCandidateId);
   return {
+    pair: pair.id,
     relay: local?.candidateType === "relay" ? relayProtocol(local) : null,
     remoteRelays: remote?.candidateType === "relay",
     local: local?.candidateType,

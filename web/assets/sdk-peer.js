@@ -1,21 +1,31 @@
 import { Emitter } from "./sdk-emitter.js";
+import { Negotiation } from "./sdk-negotiation.js";
 import { bitrate, readPath, worseOf } from "./sdk-path.js";
 
-const READ_EVERY_MS = 2000;
+const READ_EVERY_MS = 1000;
+/** After such a silence the path is taken for dead. Once nothing has come from one reading to the next, a byte is asked for. */
+const SILENT_MS = 2500;
 /** How long to wait for the other end's word on its relay before its candidates alone decide. */
 const WORD_WITHIN_MS = 4000;
 /** Who came earlier waits this long for the newcomer's offer. */
 const OFFER_WITHIN_MS = 6000;
-/** A pause in connectivity often mends itself. */
+/** From one attempt to mend the connection to the next; each takes that much longer than the one before. */
 const MEND_WITHIN_MS = 3000;
+/** The polite end leaves the first attempt to the other: two restarts that cross cost a round trip. */
+const LEAVE_FIRST_MS = 1500;
 /** After so many fruitless ICE restarts the connection is made anew. */
 const RESTARTS = 2;
+/** How long a restart may take before a connection that was there counts as gone; Firefox says "connecting" meanwhile. */
+const RESTART_WITHIN_MS = 5000;
+/** How long after a relay was chosen a better path is looked for, first and at most; the time doubles in between. */
+const SEEK_FIRST_MS = 10_000;
+const SEEK_LAST_MS = 300_000;
 
 /**
  * One other person in a room, and the call with them.
  *
  * Events: `state` (an `RTCPeerConnectionState`), `path` (`"direct"`, `"relay-udp"`, `"relay-tcp"`, `"relay-tls"`, or `null` while it is
- * not known), `stats`, `media` (`{ mic, cam, screen }`), `name`, `stream`.
+ * not known), `stats`, `media` (`{ mic, cam, screen }`), `name`, `stream`, `error`.
  */
 export class Peer extends Emitter {
   state = "new";
@@ -25,28 +35,28 @@ export class Peer extends Emitter {
   media = { mic: true, cam: true, screen: false };
   /** What they send. */
   stream = new MediaStream();
-  /** Their mark of the connection we talk to; the same after they come back on a new connection to the server. */
-  remote = null;
   gone = false;
+  /** Whether they were in the room before us. */
+  wasHere;
   #room;
   #pc = null;
-  #mark = "";
+  #negotiation = null;
+  /** The transceivers that carry what the room sends: one of audio, one of video. */
+  #sections = {};
   #channel = null;
-  #offers = false;
-  #making = false;
-  #ignoring = false;
-  #candidates = [];
-  #queue = Promise.resolve();
   #restarts = 0;
   #timers = {};
   #said = undefined;
   #heard = undefined;
   #connectedAt = 0;
   #reading = null;
+  #silentSince = null;
+  #seekAfter = SEEK_FIRST_MS;
 
-  constructor(room, user) {
+  constructor(room, user, { wasHere = false } = {}) {
     super();
     this.#room = room;
+    this.wasHere = wasHere;
     this.become(user);
   }
 
@@ -57,30 +67,33 @@ export class Peer extends Emitter {
     if (renamed) this.emit("name", name);
   }
 
+  /** Their mark of the connection that we talk to; the same after they come back on a new connection to the server. */
+  get remote() {
+    return this.#negotiation?.remote ?? null;
+  }
+
   /** Makes the connection; `offers` says whether we offer first. */
   begin(offers) {
     this.#make(offers);
-    if (!offers) {
-      this.#timer("offer", OFFER_WITHIN_MS, () => {
-        if (this.#pc.remoteDescription) return;
-        this.#offers = true;
-        this.#prepare();
-        this.#negotiate();
-      });
-    }
+    if (!offers) this.#timer("offer", OFFER_WITHIN_MS, () => this.#negotiation?.offerFirst(() => this.#prepare()));
   }
 
-  /** The signaling is back, perhaps with other messages lost: says again where we are. */
-  async resume(user) {
+  /**
+   * The signaling is back, perhaps with messages lost. The one who was away offers, by which the other learns whose call this is;
+   * and who waits for an answer asks for it again.
+   */
+  resume(user, { wasAway }) {
     this.become(user);
-    if (this.#pc.signalingState === "have-local-offer") return this.#sendDescription("video-offer");
-    if (this.state !== "connected") this.#pc.restartIce();
-    await this.#negotiate();
+    if (this.#negotiation.resend()) return;
+    if (this.#pc.remoteDescription && this.state !== "connected") this.#restart();
+    if (wasAway) this.#negotiation.negotiate();
   }
 
-  /** Takes a message of the call, one after the other. */
+  /** Takes a message of the call. */
   handle(message) {
-    this.#queue = this.#queue.then(() => this.#handle(message)).catch((error) => this.#complain(error));
+    if (message.type !== "hang-up") this.#negotiation?.handle(message);
+    else if (!message.anew) this.#room.drop(this);
+    else if (message.to === this.#negotiation?.mark) this.#remake(true);
   }
 
   /** Says something over the data channel, if it is open. */
@@ -91,7 +104,7 @@ export class Peer extends Emitter {
   /** Sends the room's tracks from here on. */
   attach() {
     for (const kind of ["audio", "video"]) {
-      const transceiver = this.#transceiver(kind);
+      const transceiver = this.#section(kind);
       if (!transceiver) continue;
       const track = this.#room.media[kind];
       if (transceiver.sender.track !== track) {
@@ -103,6 +116,7 @@ export class Peer extends Emitter {
 
   /** The network may be another one: finds a way through it, as the old one may be dead long before anybody notices. */
   networkChanged() {
+    this.#seekAfter = SEEK_FIRST_MS;
     if (this.#pc?.remoteDescription) this.#restart();
   }
 
@@ -110,6 +124,12 @@ export class Peer extends Emitter {
   refresh() {
     this.#pc?.setConfiguration(this.#configuration());
     if (this.#said) this.#restart();
+  }
+
+  /** Uses relays only, or every path again, as the room says. The call goes on meanwhile. */
+  choosePaths() {
+    if (this.#pc?.remoteDescription) this.#restart();
+    else this.#pc?.setConfiguration(this.#configuration());
   }
 
   /** Returns the statistics of the connection in one object. */
@@ -131,19 +151,25 @@ export class Peer extends Emitter {
   }
 
   #make(offers) {
-    const pc = new RTCPeerConnection(this.#configuration());
+    // One transport for everything: a browser that has laid out the data channel before the media may else keep two, and after
+    // a restart send the media into the one that is gone.
+    const pc = new RTCPeerConnection({ ...this.#configuration(), bundlePolicy: "max-bundle" });
     this.#pc = pc;
-    this.#mark = crypto.getRandomValues(new Uint32Array(2)).join("-");
-    this.#offers = offers;
-    this.remote = null;
-    this.#candidates = [];
+    this.#sections = {};
     this.#said = this.#heard = undefined;
     this.#reading = null;
+    this.#silentSince = null;
     const only = (listener) => (event) => this.#pc === pc && listener(event);
-    pc.onnegotiationneeded = only(() => this.#negotiate());
-    pc.onicecandidate = only(({ candidate }) => candidate && this.#signal("new-ice-candidate", { candidate: candidate.toJSON() }));
-    pc.ontrack = only(({ track }) => this.#receive(track));
-    pc.onconnectionstatechange = only(() => this.#become(pc.connectionState));
+    this.#negotiation = new Negotiation(pc, {
+      send: (type, fields) => this.#room.signal(type, this, fields),
+      isPolite: () => this.polite,
+      adopt: () => this.#adopt(),
+      replace: (message, negotiation) => this.#replace(message, negotiation),
+      complain: (error) => this.#complain(error),
+      mayOffer: offers,
+    });
+    pc.ontrack = only(({ track, transceiver }) => transceiver === this.#section(track.kind) && this.#receive(track));
+    pc.onconnectionstatechange = only(() => this.#stated(pc.connectionState));
     pc.oniceconnectionstatechange = only(() => this.#watch(pc.iceConnectionState));
     this.#channel = pc.createDataChannel("jackfield", { negotiated: true, id: 0 });
     this.#channel.onopen = only(() => this.#greet());
@@ -153,7 +179,8 @@ export class Peer extends Emitter {
 
   #unmake() {
     const pc = this.#pc;
-    this.#pc = null;
+    this.#negotiation?.close();
+    this.#pc = this.#negotiation = null;
     pc?.close();
     for (const track of this.stream.getTracks()) this.stream.removeTrack(track);
   }
@@ -166,6 +193,12 @@ export class Peer extends Emitter {
     this.#make(offers);
   }
 
+  /** Hands on a message that came to a connection which cannot take it. */
+  #replace(message, negotiation) {
+    if (this.#negotiation === negotiation) this.#remake(false);
+    this.#negotiation?.handle(message);
+  }
+
   #configuration() {
     return { iceServers: this.#room.iceServers, iceTransportPolicy: this.#room.relay ? "relay" : "all" };
   }
@@ -175,108 +208,27 @@ export class Peer extends Emitter {
     for (const kind of ["audio", "video"]) {
       const track = this.#room.media[kind];
       const direction = track ? "sendrecv" : "recvonly";
-      this.#pc.addTransceiver(track ?? kind, { direction, streams: [this.#room.outgoing] });
+      this.#sections[kind] = this.#pc.addTransceiver(track ?? kind, { direction, streams: [this.#room.outgoing] });
     }
   }
 
-  #transceiver(kind) {
-    const all = this.#pc?.getTransceivers() ?? [];
-    const live = all.filter(({ receiver, stopped, currentDirection }) => receiver.track.kind === kind && !stopped && currentDirection !== "stopped");
-    return live.find(({ mid }) => mid !== null) ?? live[0];
+  /** Returns our transceiver of a kind; on the answering side the first that an offer brought. */
+  #section(kind) {
+    const isLive = ({ stopped, currentDirection }) => !stopped && currentDirection !== "stopped";
+    const known = this.#sections[kind];
+    if (known && isLive(known)) return known;
+    const brought = this.#pc?.getTransceivers().find((one) => one.mid !== null && one.receiver.track.kind === kind && isLive(one));
+    if (brought) this.#sections[kind] = brought;
+    return brought;
   }
 
-  async #negotiate() {
-    const pc = this.#pc;
-    // The newcomer offers first: then both do not offer at once.
-    if (!pc || (!this.#offers && !pc.remoteDescription)) return;
-    try {
-      this.#making = true;
-      await pc.setLocalDescription();
-      if (this.#pc === pc && pc.localDescription.type === "offer") this.#sendDescription("video-offer");
-    } catch (error) {
-      this.#complain(error);
-    } finally {
-      this.#making = false;
-    }
-  }
-
-  #sendDescription(type) {
-    const { type: kind, sdp } = this.#pc.localDescription;
-    this.#signal(type, { sdp: { type: kind, sdp } });
-  }
-
-  #signal(type, fields) {
-    return this.#room.signal(type, this, { from: this.#mark, to: this.remote, ...fields });
-  }
-
-  async #handle(message) {
-    if (!this.#pc) return;
-    const { type, from, to } = message;
-    if (type === "hang-up") return this.#hangUp(message);
-    if (to && to !== this.#mark) {
-      // They talk to a connection we no longer have.
-      if (type === "video-offer") this.#signal("hang-up", { anew: true, to: from });
-      return;
-    }
-    if (type === "video-offer") return this.#offered(message);
-    if (this.remote && from && from !== this.remote) return;
-    if (type === "video-answer") return this.#answered(message);
-    await this.#candidate(message.candidate);
-  }
-
-  async #offered({ sdp, from }) {
-    // They made theirs anew, so must we.
-    if (this.remote && from && from !== this.remote) this.#remake(false);
-    const pc = this.#pc;
-    const collides = this.#making || pc.signalingState !== "stable";
-    this.#ignoring = !this.polite && collides;
-    if (this.#ignoring) return;
-    await pc.setRemoteDescription(sdp);
-    this.remote = from ?? this.remote;
-    this.#adopt();
-    await this.#flush();
-    await pc.setLocalDescription();
-    this.#sendDescription("video-answer");
-  }
-
-  async #answered({ sdp, from }) {
-    if (this.#pc.signalingState !== "have-local-offer") return;
-    await this.#pc.setRemoteDescription(sdp);
-    this.remote = from ?? this.remote;
-    await this.#flush();
-  }
-
-  async #candidate(candidate) {
-    if (!this.#pc.remoteDescription) {
-      this.#candidates.push(candidate);
-      return;
-    }
-    try {
-      await this.#pc.addIceCandidate(candidate);
-    } catch (error) {
-      // Candidates of an offer that we ignored belong to nothing.
-      if (!this.#ignoring) throw error;
-    }
-  }
-
-  async #flush() {
-    for (const candidate of this.#candidates.splice(0)) await this.#candidate(candidate);
-  }
-
-  /** Sends our tracks in the sections that the offer brought, and drops those we had laid out in vain. */
+  /** Sends our tracks in the sections that an offer brought. */
   #adopt() {
-    for (const transceiver of this.#pc.getTransceivers()) {
-      const { mid, receiver, sender } = transceiver;
-      const twin = this.#transceiver(receiver.track.kind);
-      if (mid === null && twin !== transceiver) transceiver.stop();
-      else if (twin === transceiver && !sender.track) sender.setStreams?.(this.#room.outgoing);
+    for (const kind of ["audio", "video"]) {
+      const { sender } = this.#section(kind) ?? {};
+      if (sender && !sender.track) sender.setStreams?.(this.#room.outgoing);
     }
     this.attach();
-  }
-
-  #hangUp({ anew, to }) {
-    if (!anew) return this.#room.drop(this);
-    if (to === this.#mark) this.#remake(true);
   }
 
   #receive(track) {
@@ -287,38 +239,85 @@ export class Peer extends Emitter {
     this.emit("stream", this.stream);
   }
 
+  /** A restart leaves the old path in use until the new one works: what was connected stays so unless it takes too long. */
+  #stated(state) {
+    clearTimeout(this.#timers.restart);
+    if (state !== "connecting" || this.state !== "connected") return this.#become(state);
+    this.#timer("restart", RESTART_WITHIN_MS, () => this.#pc && this.#become(this.#pc.connectionState));
+  }
+
   #become(state) {
     if (this.state === state) return;
     this.state = state;
     if (state === "connected") {
       this.#restarts = 0;
       this.#connectedAt = Date.now();
+      this.#followPairs();
       this.#readOn();
     }
     this.emit("state", state);
   }
 
   #watch(state) {
-    clearTimeout(this.#timers.mend);
     if (state === "failed") this.#mend();
-    else if (state === "disconnected") this.#timer("mend", MEND_WITHIN_MS, () => this.#mend());
-    else if (state === "connected" || state === "completed") this.#readOn();
+    else if (state === "disconnected") this.#timer("mend", this.#negotiation.polite ? LEAVE_FIRST_MS : 0, () => this.#mend());
+    else if (state === "connected" || state === "completed") {
+      clearTimeout(this.#timers.mend);
+      this.#readOn();
+    }
   }
 
   /** Restarts ICE, each time with more patience; when that does not help, makes the connection anew. */
   #mend() {
-    if (!this.#pc || this.#pc.iceConnectionState === "connected") return;
+    if (!this.#pc || ["connected", "completed"].includes(this.#pc.iceConnectionState)) return;
+    this.#timer("mend", MEND_WITHIN_MS * (2 + this.#restarts), () => this.#mend());
+    // Without signaling nothing can be agreed on, and the old path may still come back.
+    if (!this.#room.reachable) return;
     this.#restarts += 1;
     if (this.#restarts > RESTARTS) {
       this.#restarts = 0;
       this.#remake(true);
     } else this.#restart();
-    this.#timer("mend", MEND_WITHIN_MS * (1 + this.#restarts), () => this.#mend());
   }
 
   #restart() {
     this.#pc.setConfiguration(this.#configuration());
     this.#pc.restartIce();
+  }
+
+  /** Browsers take five seconds and more to notice that a path is dead; a byte that does not come says so earlier. */
+  #listenForSilence(before, now) {
+    const heard = before.pair !== now.pair || now.bytesReceived !== before.bytesReceived;
+    if (heard || this.state !== "connected") {
+      this.#silentSince = null;
+      clearTimeout(this.#timers.silence);
+      return;
+    }
+    if (now.at === before.at) return;
+    const first = this.#silentSince === null;
+    this.#silentSince ??= before.at;
+    // Whatever is sent over the channel is acknowledged, which is a byte.
+    this.tell({ t: "there?" });
+    const left = this.#silentSince + SILENT_MS - now.at;
+    const patience = this.#negotiation.polite ? LEAVE_FIRST_MS : 0;
+    if (first) this.#timer("silence", Math.max(0, left) + patience, () => this.#pc && this.#restart());
+  }
+
+  /** A browser does not say when a better path would be there: as long as a relay is in use, one end looks for it. */
+  #seek() {
+    clearTimeout(this.#timers.seek);
+    if (!this.path?.startsWith("relay") || this.#room.relay) return;
+    this.#timer("seek", this.#seekAfter, () => {
+      this.#seekAfter = Math.min(2 * this.#seekAfter, SEEK_LAST_MS);
+      if (this.state === "connected" && !this.#negotiation.polite) this.#restart();
+      this.#seek();
+    });
+  }
+
+  /** Reads the path again as soon as the browser uses another one. */
+  #followPairs() {
+    const transport = this.#pc.sctp?.transport?.iceTransport;
+    if (transport) transport.onselectedcandidatepairchange = () => this.#read().catch((error) => this.#complain(error));
   }
 
   #greet() {
@@ -335,7 +334,7 @@ export class Peer extends Emitter {
     }
     if (message?.t === "path") {
       this.#heard = ["udp", "tcp", "tls"].includes(message.relay) ? message.relay : null;
-      this.#read();
+      this.#read().catch((error) => this.#complain(error));
     } else if (message?.t === "media") {
       const { mic, cam, screen } = message;
       this.media = { mic: !!mic, cam: !!cam, screen: !!screen };
@@ -345,7 +344,7 @@ export class Peer extends Emitter {
 
   #readOn() {
     clearTimeout(this.#timers.read);
-    this.#read().finally(() => {
+    this.#read().catch((error) => this.#complain(error)).then(() => {
       const soon = this.path === null ? READ_EVERY_MS / 8 : READ_EVERY_MS;
       if (this.#pc && this.state !== "closed") this.#timer("read", soon, () => this.#readOn());
     });
@@ -363,6 +362,7 @@ export class Peer extends Emitter {
     this.#decide(reading);
     const before = this.#reading ?? reading;
     this.#reading = reading;
+    this.#listenForSilence(before, reading);
     const { rtt, local, remote, protocol } = reading;
     const rates = { bitrateIn: bitrate(before, reading, "bytesReceived"), bitrateOut: bitrate(before, reading, "bytesSent") };
     this.stats = { ...this.stats, rtt, local, remote, protocol, ...(before !== reading && rates) };
@@ -379,8 +379,10 @@ export class Peer extends Emitter {
 
   #setPath(path) {
     if (this.path === path) return;
+    if (path === "direct") this.#seekAfter = SEEK_FIRST_MS;
     this.path = path;
     this.emit("path", path);
+    this.#seek();
   }
 
   #timer(name, ms, then) {

@@ -4,13 +4,19 @@ import { Peer } from "./sdk-peer.js";
 /** How long the call with somebody outlives their place in the room: time enough to reconnect to the server. */
 const LINGER_MS = 15_000;
 const ANSWER_WITHIN_MS = 10_000;
+const JOIN_WITHIN_MS = 20_000;
+/** What is said before the page listens. */
+const MOST_KEPT = 100;
 const CALL_TYPES = ["video-offer", "video-answer", "new-ice-candidate", "hang-up"];
 
 /**
  * A room one is in: the people, a call with each of them, and the chat.
  *
  * Events: `self` (one's own name is known or has changed), `peer` (somebody is there), `peer-left`, `message`
- * (`{ name, own, text, data }`), `refused` (the server's `error`), `left`.
+ * (`{ name, own, text, data }`), `refused` (the server's `error`), `left` (we did: nothing comes after it).
+ *
+ * A page may take its time between joining and listening: who listens for `peer` hears of everybody who is there already, and
+ * the first who listens for `message` hears what was said in the meantime, if that is not much.
  */
 export class Room extends Emitter {
   /** One's own `name` and `id` in this room. */
@@ -28,14 +34,17 @@ export class Room extends Emitter {
   #entering = null;
   #left = false;
   #late = null;
+  #givingUp = null;
+  #unheard = [];
 
-  constructor(client, name, { name: person, token, relay = false } = {}) {
+  constructor(client, name, { name: person, token, relay = false, within = JOIN_WITHIN_MS } = {}) {
     super();
     this.client = client;
     this.name = name;
     this.wanted = person;
     this.token = token;
     this.relay = relay;
+    this.within = within;
     const on = (event, listener) => this.#stops.push(client.on(event, listener));
     const here = (listener) => (message) => message.room === this.name && listener(message);
     on("joined", here((message) => this.#joined(message)));
@@ -51,12 +60,37 @@ export class Room extends Emitter {
     on("network", () => this.#eachPeer((peer) => peer.networkChanged()));
   }
 
-  /** Asks to be let in; resolves when we are. `Client.join` calls it. */
+  /** Whether the server can be reached at the moment. */
+  get reachable() {
+    return this.client.state === "open";
+  }
+
+  on(event, listener) {
+    const stop = super.on(event, listener);
+    // Later, as the caller may need what `on` returns.
+    if (event === "peer") for (const peer of this.peers.values()) queueMicrotask(() => this.peers.get(peer.id) === peer && listener(peer));
+    if (event === "message") {
+      const unheard = this.#unheard ?? [];
+      this.#unheard = null;
+      for (const message of unheard) queueMicrotask(() => listener(message));
+    }
+    return stop;
+  }
+
+  /** Asks to be let in; resolves when we are, rejects when we are not within the time that was given. `Client.join` calls it. */
   enter() {
     return new Promise((resolve, reject) => {
       this.#entering = { resolve, reject };
+      this.#givingUp = setTimeout(() => this.#give(this.client.unreachable(this.within)), this.within);
       this.#ask();
     });
+  }
+
+  /** Uses relays only, or (the default) every path. Calls go on meanwhile. */
+  setRelay(only) {
+    if (this.relay === only) return;
+    this.relay = only;
+    this.#eachPeer((peer) => peer.choosePaths());
   }
 
   /** Sends chat text, or any JSON value as `data`, to everybody, or to the one called `target`. */
@@ -95,8 +129,9 @@ export class Room extends Emitter {
     this.#eachPeer((peer) => peer.tell({ t: "bye" }));
     this.client.send("hang-up", { room: this.name });
     this.client.send("leave", { room: this.name });
-    this.#forgetEverybody();
     for (const stop of this.#stops) stop();
+    for (const peer of this.peers.values()) peer.close();
+    this.peers.clear();
     this.client.rooms.delete(this);
     this.emit("left");
   }
@@ -141,7 +176,7 @@ export class Room extends Emitter {
     there.delete(before);
     for (const peer of [...this.peers.values()]) {
       const user = there.get(peer.id);
-      if (user) peer.resume(user);
+      if (user) peer.resume(user, { wasAway: true });
       else this.#linger(peer);
       there.delete(peer.id);
     }
@@ -151,11 +186,14 @@ export class Room extends Emitter {
 
   #give(error) {
     clearTimeout(this.#late);
+    clearTimeout(this.#givingUp);
     const entering = this.#entering;
     this.#entering = null;
     if (error && entering) {
       this.#left = true;
       for (const stop of this.#stops) stop();
+      // Our request may still be on its way.
+      this.client.send("leave", { room: this.name });
       entering.reject(error);
     } else entering?.resolve(this);
   }
@@ -176,10 +214,10 @@ export class Room extends Emitter {
     const earlier = [...this.peers.values()].find(({ gone, name }) => gone && name === user.name);
     if (earlier) {
       this.#welcomeBack(earlier, user);
-      if (offers) earlier.resume(user);
+      earlier.resume(user, { wasAway: offers });
       return;
     }
-    const peer = new Peer(this, user);
+    const peer = new Peer(this, user, { wasHere: offers });
     this.peers.set(user.id, peer);
     this.emit("peer", peer);
     peer.begin(offers);
@@ -227,7 +265,9 @@ export class Room extends Emitter {
   }
 
   #say({ name, text, data }) {
-    this.emit("message", { name, own: name === this.self?.name, text, data });
+    const message = { name, own: name === this.self?.name, text, data };
+    if (!this.#unheard) return this.emit("message", message);
+    if (this.#unheard.length < MOST_KEPT) this.#unheard.push(message);
   }
 
   #call(message) {
@@ -250,9 +290,5 @@ export class Room extends Emitter {
 
   #eachPeer(visit) {
     for (const peer of this.peers.values()) visit(peer);
-  }
-
-  #forgetEverybody() {
-    for (const peer of [...this.peers.values()]) this.drop(peer);
   }
 }

@@ -1,8 +1,11 @@
 import { Emitter } from "./sdk-emitter.js";
 import { memory } from "./ui-memory.js";
+import { NO_DEVICES, explainTrouble } from "./ui-words.js";
 
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+/** What a browser calls the permission for a kind of device. */
+const PERMISSIONS = { audioinput: "microphone", videoinput: "camera" };
 
 /**
  * One's own camera, microphone and screen. Everything may be missing: a call works without.
@@ -15,11 +18,13 @@ export class LocalMedia extends Emitter {
   screen = null;
   /** What the person wants, whether or not it is there. */
   wants = { mic: true, cam: true };
+  /** Why there is no `audioinput` or `videoinput`: `refused`, `unanswered`, `system`, `missing`, `busy`, `failed`, or `null`. */
+  troubles = { audioinput: null, videoinput: null };
   #chosen = memory.devices;
 
   constructor() {
     super();
-    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.emit("devices"));
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#devicesChanged());
   }
 
   get video() {
@@ -35,31 +40,30 @@ export class LocalMedia extends Emitter {
     return !!navigator.mediaDevices?.getUserMedia;
   }
 
-  /** Opens what there is, asking for both at once so that the browser asks the person once. */
+  /** What is missing and what to do about it, in sentences; empty when nothing is. */
+  get explanation() {
+    return this.allowed ? explainTrouble(this.troubles) : NO_DEVICES;
+  }
+
+  /** Opens what there is: both at once, so that the browser asks the person once; and what that does not bring, each alone. */
   async open() {
-    if (!this.allowed) {
-      this.emit("trouble", "The browser gives camera and microphone only to pages over HTTPS. You can still watch, listen and chat.");
-      return;
-    }
-    const audio = this.#constraints("audioinput");
-    const video = this.#constraints("videoinput");
-    for (const wish of [{ audio, video }, { audio }, { video }]) {
-      try {
-        this.#take(await navigator.mediaDevices.getUserMedia(wish));
-        if (!this.audio) this.emit("trouble", "No microphone was found: the others can see you, but not hear you.");
-        if (!this.camera) this.emit("trouble", "No camera was found: the others can hear you, but not see you.");
-        return this.emit("change");
-      } catch (error) {
-        if (error.name === "NotAllowedError") break;
+    if (!this.allowed) return this.emit("trouble", this.explanation);
+    try {
+      this.#take(await navigator.mediaDevices.getUserMedia({ audio: this.#constraints("audioinput"), video: this.#constraints("videoinput") }));
+    } catch (error) {
+      const allowed = await this.#allowedAlone(error);
+      for (const kind of ["audioinput", "videoinput"]) {
+        if (allowed[kind]) await this.#add(kind);
+        else this.troubles[kind] = await troubleOf(error, kind);
       }
     }
-    this.emit("trouble", "There is no camera or microphone to use. You can still watch, listen and chat.");
+    if (this.explanation) this.emit("trouble", this.explanation);
     this.emit("change");
   }
 
   async setMic(on) {
     this.wants.mic = on;
-    if (on && !this.audio) await this.#add("audioinput");
+    if (on && !this.audio) await this.#addAndSay("audioinput");
     if (this.audio) this.audio.enabled = on;
     this.emit("change");
   }
@@ -67,7 +71,7 @@ export class LocalMedia extends Emitter {
   /** Off means off: the camera's own light goes out. */
   async setCam(on) {
     this.wants.cam = on;
-    if (on && !this.camera) await this.#add("videoinput");
+    if (on && !this.camera) await this.#addAndSay("videoinput");
     else if (!on) {
       this.camera?.stop();
       this.camera = null;
@@ -95,12 +99,11 @@ export class LocalMedia extends Emitter {
     this.#chosen = { ...this.#chosen, [kind]: deviceId };
     memory.devices = this.#chosen;
     if (kind === "audiooutput") return this.emit("change");
-    const wanted = kind === "audioinput" ? this.wants.mic : this.wants.cam;
-    if (!wanted) return;
+    if (!this.#wants(kind)) return;
     // Some machines open a second camera only when the first is closed.
     const old = kind === "audioinput" ? this.audio : this.camera;
     old?.stop();
-    await this.#add(kind);
+    await this.#addAndSay(kind);
     this.emit("change");
   }
 
@@ -119,20 +122,40 @@ export class LocalMedia extends Emitter {
     this.audio = this.camera = this.screen = null;
   }
 
+  #wants(kind) {
+    return kind === "audioinput" ? this.wants.mic : this.wants.cam;
+  }
+
+  /** Which devices to ask for alone after asking for both has failed. A person who has said no is not asked twice. */
+  async #allowedAlone(error) {
+    if (error.name !== "NotAllowedError") return { audioinput: true, videoinput: true };
+    const states = { audioinput: await permission("audioinput"), videoinput: await permission("videoinput") };
+    // One that is blocked makes the browser refuse both, without a question about the other.
+    const unasked = Object.values(states).includes("denied");
+    const may = (state) => state === "granted" || state === undefined || (state === "prompt" && unasked);
+    return { audioinput: may(states.audioinput), videoinput: may(states.videoinput) };
+  }
+
   async #add(kind) {
     const name = kind === "audioinput" ? "audio" : "video";
     try {
       this.#take(await navigator.mediaDevices.getUserMedia({ [name]: this.#constraints(kind) }));
     } catch (error) {
-      const device = kind === "audioinput" ? "microphone" : "camera";
-      this.emit("trouble", error.name === "NotAllowedError" ? `The browser may not use the ${device}.` : `The ${device} could not be opened.`);
+      this.troubles[kind] = await troubleOf(error, kind);
       if (kind === "audioinput") this.audio = null;
       else this.camera = null;
     }
   }
 
+  async #addAndSay(kind) {
+    if (this.allowed) await this.#add(kind);
+    const words = this.allowed ? explainTrouble({ [kind]: this.troubles[kind] }) : NO_DEVICES;
+    if (words) this.emit("trouble", words);
+  }
+
   #take(stream) {
     for (const track of stream.getTracks()) {
+      this.troubles[track.kind === "audio" ? "audioinput" : "videoinput"] = null;
       if (track.kind === "audio") {
         this.audio = track;
         track.enabled = this.wants.mic;
@@ -151,8 +174,46 @@ export class LocalMedia extends Emitter {
     this.emit("change");
   }
 
+  /** A device that was missing is used when it is plugged in. */
+  async #devicesChanged() {
+    this.emit("devices");
+    const there = new Set((await this.list()).map(({ kind }) => kind));
+    for (const kind of ["audioinput", "videoinput"]) {
+      if (this.troubles[kind] !== "missing" || !this.#wants(kind) || !there.has(kind)) continue;
+      await this.#add(kind);
+      this.emit("change");
+    }
+  }
+
   #constraints(kind) {
     const deviceId = this.#chosen[kind];
     return { ...(kind === "audioinput" ? AUDIO : VIDEO), ...(deviceId && { deviceId: { ideal: deviceId } }) };
+  }
+}
+
+/** Returns `granted`, `denied`, `prompt`, or nothing where the browser does not tell. */
+async function permission(kind) {
+  try {
+    return (await navigator.permissions.query({ name: PERMISSIONS[kind] })).state;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Returns what an error of `getUserMedia` means. */
+async function troubleOf({ name, message }, kind) {
+  switch (name) {
+    case "NotAllowedError":
+    case "SecurityError":
+      if (/system/i.test(message)) return "system";
+      return (await permission(kind)) === "prompt" ? "unanswered" : "refused";
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return "missing";
+    case "NotReadableError":
+    case "AbortError":
+      return "busy";
+    default:
+      return "failed";
   }
 }

@@ -119,8 +119,7 @@ export class PeerTile {
     const { state } = this.peer;
     this.tile.dataset.state = state;
     this.state.textContent = STATES[state] ?? "";
-    if (state !== "connected") this.#pathed();
-    this.onpath();
+    this.#pathed();
   }
 
   #pathed() {

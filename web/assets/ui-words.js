@@ -60,3 +60,44 @@ export function rate(bits) {
   if (!Number.isFinite(bits)) return "not known yet";
   return bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mb/s` : `${Math.round(bits / 1e3)} kb/s`;
 }
+
+export const NO_DEVICES =
+  "The browser gives camera and microphone only to pages over HTTPS. You can still watch, listen and chat; to be seen and heard, open this page by its https: address.";
+
+/** What keeps a device away, and what to do: by the device's name and its button's. */
+const TROUBLES = {
+  refused: (device, button) => `The ${device} is blocked for this page: allow it in the site settings beside the address, then press ${button}.`,
+  unanswered: (device, button) => `The browser's question about the ${device} was not answered: press ${button} to be asked again.`,
+  system: (device, button) => `The system keeps the ${device} from this browser: allow it in the system's privacy settings, then press ${button}.`,
+  missing: (device) => `No ${device} was found: plug one in, and it is used at once.`,
+  busy: (device, button) => `The ${device} is in use by another program: close that one, then press ${button}.`,
+  failed: (device, button) => `The ${device} could not be opened: choose another one, or press ${button} to try again.`,
+};
+
+/** Says why there is no sound or picture of one's own (see `LocalMedia.troubles`), and what the others get. */
+export function explainTrouble({ audioinput, videoinput }) {
+  const sentences = [
+    audioinput && TROUBLES[audioinput]("microphone", "Mic"),
+    videoinput && TROUBLES[videoinput]("camera", "Camera"),
+  ].filter(Boolean);
+  if (audioinput && videoinput) sentences.push("You can still watch, listen and chat.");
+  else if (audioinput) sentences.push("The others cannot hear you.");
+  else if (videoinput) sentences.push("The others cannot see you.");
+  return sentences.join(" ");
+}
+
+const LONGEST_ROOM = 128;
+const HIDDEN = /[\p{Cc}\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+
+/** Returns why no room can be called so, as the server would, or an empty string. */
+export function roomProblem(name) {
+  if (name.trim() === "") return "This link names no room.";
+  if ([...name].length > LONGEST_ROOM) return `The name of a room has at most ${LONGEST_ROOM} characters; this one has ${[...name].length}.`;
+  return HIDDEN.test(name) ? "The name of this room has characters that cannot be seen. Ask for the link again." : "";
+}
+
+/** Says that the server does not answer, and what happens next. */
+export function explainRetry({ after, error }, leftMs) {
+  const wait = Math.max(1, Math.round(after / 1000));
+  return `No connection to the server (${error.message}). Trying again in ${wait} s, for another ${Math.max(0, Math.round(leftMs / 1000))} s.`;
+}
