@@ -70,6 +70,7 @@ fn check_size(file: &Path, limit: u64) -> Result<(), String> {
 const SEED: &str = "4787";
 
 const CHROMIUM: Need = Need::Program("chromium", "chromium");
+const FIREFOX: Need = Need::Program("firefox-esr", "firefox-esr");
 
 /// What network namespaces with NAT routers need.
 const IP: Need = Need::Program("ip", "iproute2");
@@ -276,8 +277,15 @@ pub(crate) const PARTS: &[Part] = &[
         name: "demo",
         about: "two browser windows and a server without any set-up",
         after: &["build"],
-        needs: &[Need::Node, CHROMIUM, Need::NodePackages],
+        needs: &[Need::Node, CHROMIUM, FIREFOX, Need::NodePackages],
         action: Action::Suite("demo.test.mjs"),
+    },
+    Part {
+        name: "negotiation",
+        about: "two ends of the browser SDK agree, whatever is delayed, lost and cut between them",
+        after: &["build"],
+        needs: &[Need::Node, CHROMIUM, Need::NodePackages],
+        action: Action::Suite("negotiation.test.mjs"),
     },
     Part {
         name: "calls",
@@ -290,6 +298,7 @@ pub(crate) const PARTS: &[Part] = &[
             NFT,
             SYSCTL,
             CHROMIUM,
+            FIREFOX,
             Need::NodePackages,
         ],
         action: Action::Suite("calls.test.mjs"),
@@ -305,6 +314,7 @@ pub(crate) const PARTS: &[Part] = &[
             NFT,
             SYSCTL,
             CHROMIUM,
+            FIREFOX,
             Need::NodePackages,
         ],
         action: Action::Suite("natcalls.test.mjs"),
