@@ -80,6 +80,7 @@ impl Conclusions {
     }
 
     /// Returns whether it is known that no NAT is on the way.
+    #[must_use]
     pub fn is_without_nat(&self) -> bool {
         self.nat
             .as_ref()
@@ -88,6 +89,7 @@ impl Conclusions {
 
     /// Returns whether anything was found that people should do something about: then a command
     /// ends with the exit code 1.
+    #[must_use]
     pub fn is_problem_found(&self) -> bool {
         self.health >= Health::Degraded
     }

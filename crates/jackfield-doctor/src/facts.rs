@@ -187,6 +187,7 @@ pub struct Delivery {
 
 impl Facts {
     /// Returns whether a STUN server answered by UDP.
+    #[must_use]
     pub fn is_udp_answered(&self) -> bool {
         self.v4.binding().is_some() || self.v6.binding().is_some()
     }
@@ -194,6 +195,7 @@ impl Facts {
 
 impl StunPort {
     /// Returns the number.
+    #[must_use]
     pub fn number(self) -> u16 {
         match self {
             Self::Named(port) | Self::Guessed(port) => port,
@@ -203,6 +205,7 @@ impl StunPort {
 
 impl Udp {
     /// Returns what the server said.
+    #[must_use]
     pub fn binding(&self) -> Option<&Binding> {
         match self {
             Self::Answered(_, binding) => Some(binding),

@@ -93,6 +93,7 @@ impl Target {
     }
 
     /// Returns the host and port as a URL has them.
+    #[must_use]
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)

@@ -71,6 +71,7 @@ impl Trust {
     }
 
     /// Trusts every certificate, as a first look at a server with a self-signed one may want.
+    #[must_use]
     pub fn anyone() -> Self {
         Self {
             config: Arc::new(jackfield_driver::tls::accept_any_certificate()),
@@ -78,6 +79,7 @@ impl Trust {
     }
 
     /// Returns the configuration of TLS connections.
+    #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.config
     }

@@ -80,6 +80,7 @@ impl Words {
 
 impl Line {
     /// Puts a check into words.
+    #[must_use]
     pub fn of(check: &Check) -> Self {
         line::of(check)
     }

@@ -175,6 +175,7 @@ impl Shards {
     }
 
     /// Returns a handle of each shard, in order.
+    #[must_use]
     pub fn handles(&self) -> &[ShardHandle] {
         &self.handles
     }
@@ -190,11 +191,13 @@ pub struct ShardHandle {
 
 impl ShardHandle {
     /// Returns the shard's number.
+    #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
     /// Returns the shard's counters.
+    #[must_use]
     pub fn stats(&self) -> &Arc<ShardStats> {
         &self.stats
     }

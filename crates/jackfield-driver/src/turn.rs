@@ -97,6 +97,7 @@ pub struct TurnShard {
 
 impl TurnShard {
     /// Starts the driver of `server` on this shard. Events are logged at debug level.
+    #[must_use]
     pub fn new(context: &ShardContext, server: Server, config: TurnConfig) -> Self {
         Self::with_events(context, server, config, |_| {})
     }
@@ -148,16 +149,19 @@ impl TurnShard {
     }
 
     /// Returns whether a relay socket of this shard is bound to `address`.
+    #[must_use]
     pub fn is_relayed(&self, address: SocketAddr) -> bool {
         self.engine.is_relayed(address)
     }
 
     /// Returns the driver's counters.
+    #[must_use]
     pub fn stats(&self) -> &Arc<TurnStats> {
         self.engine.stats()
     }
 
     /// Returns a way to reach this server from other threads.
+    #[must_use]
     pub fn handle(&self) -> TurnHandle {
         TurnHandle {
             stats: Arc::clone(self.stats()),
@@ -175,6 +179,7 @@ pub struct TurnHandle {
 
 impl TurnHandle {
     /// Returns the driver's counters.
+    #[must_use]
     pub fn driver_stats(&self) -> &Arc<TurnStats> {
         &self.stats
     }

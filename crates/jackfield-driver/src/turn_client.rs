@@ -112,21 +112,25 @@ impl TurnClient {
     }
 
     /// Returns the relayed transport addresses that peers may send to.
+    #[must_use]
     pub fn relayed(&self) -> Relayed {
         self.relayed
     }
 
     /// Returns where the server sees us.
+    #[must_use]
     pub fn mapped(&self) -> SocketAddr {
         self.mapped
     }
 
     /// Returns the path to the server, which another one may have named.
+    #[must_use]
     pub fn path(&self) -> FiveTuple {
         self.sender.shared.core().path()
     }
 
     /// Returns a way to send from other tasks.
+    #[must_use]
     pub fn sender(&self) -> TurnSender {
         self.sender.clone()
     }
@@ -159,11 +163,13 @@ impl TurnClient {
     }
 
     /// Returns the core's counters.
+    #[must_use]
     pub fn counters(&self) -> ClientCounters {
         *self.sender.shared.core().counters()
     }
 
     /// Returns how many datagrams were dropped because nobody received them.
+    #[must_use]
     pub fn dropped(&self) -> u64 {
         self.sender.shared.dropped.value()
     }

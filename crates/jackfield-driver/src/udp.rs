@@ -119,6 +119,7 @@ impl UdpConfig {
     /// and the DF bit clear as [RFC 8656 §15.1] prefers.
     ///
     /// [RFC 8656 §15.1]: https://www.rfc-editor.org/rfc/rfc8656#section-15.1
+    #[must_use]
     pub fn relay() -> Self {
         Self {
             recv_buffer: MIB,

@@ -48,6 +48,7 @@ pub fn variables(lab: &str, plan: &Plan, host: &str) -> BTreeMap<String, String>
 }
 
 /// Returns the `/etc/hosts` of a lab.
+#[must_use]
 pub fn hosts_file(plan: &Plan) -> String {
     let mut text = String::from("127.0.0.1 localhost\n");
     let mut line = |ip: &dyn std::fmt::Display, name: &str| {
@@ -71,6 +72,7 @@ pub fn hosts_file(plan: &Plan) -> String {
 }
 
 /// Returns the `/etc/resolv.conf` of a lab: a name server, if somebody runs one, is on the server.
+#[must_use]
 pub fn resolver_file() -> String {
     let [server, _] = SERVER_IPS;
     format!("nameserver {server}\noptions timeout:1 attempts:1\n")
@@ -79,6 +81,7 @@ pub fn resolver_file() -> String {
 /// Returns the `/etc/nsswitch.conf` of a lab, from the current one. Host names come from files and
 /// DNS alone: other sources, such as systemd-resolved, live outside the lab and answer for the
 /// real network.
+#[must_use]
 pub fn switch_file(current: &str) -> String {
     let lines = current.lines();
     let others = lines.filter(|line| !line.trim_start().starts_with("hosts:"));

@@ -21,6 +21,7 @@ impl LineFormat {
     /// Returns a program's line with its host in front and a newline at the end.
     ///
     /// The text is passed on byte for byte, since programs print what is not UTF-8, too.
+    #[must_use]
     pub fn line(&self, host: &str, text: &[u8]) -> Vec<u8> {
         let mut line = self.prefix(host).into_bytes();
         line.extend(text);

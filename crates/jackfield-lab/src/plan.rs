@@ -70,6 +70,7 @@ impl Plan {
     }
 
     /// Returns the names of all hosts, the server first.
+    #[must_use]
     pub fn host_names(&self) -> Vec<String> {
         let hosts = self.hosts.iter().map(|host| host.name.clone());
         std::iter::once(SERVER.to_owned()).chain(hosts).collect()

@@ -42,6 +42,7 @@ pub struct SiteSpec {
 
 impl SiteSpec {
     /// Returns a site of hosts with public addresses.
+    #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -84,6 +85,7 @@ pub struct Job {
 
 impl Job {
     /// Returns a program that the lab waits for.
+    #[must_use]
     pub fn new(host: &str, command: CommandLine) -> Self {
         Self {
             host: host.to_owned(),

@@ -291,11 +291,13 @@ impl Registry {
 
 impl Folder {
     /// Returns the lab's name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the path of the folder.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

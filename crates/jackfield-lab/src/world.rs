@@ -138,6 +138,7 @@ impl World {
     }
 
     /// Returns the network namespace of a host, or of the server.
+    #[must_use]
     pub fn host(&self, name: &str) -> Option<&Netns> {
         self.hosts.get(name)
     }
@@ -155,6 +156,7 @@ impl Failures {
 }
 
 /// Returns the path of the control socket of a site's router.
+#[must_use]
 pub fn control(folder: &Path, site: &str) -> PathBuf {
     folder.join(format!("{site}.sock"))
 }

@@ -150,6 +150,7 @@ impl Tun {
 
     /// Takes a descriptor that gives and takes whole packets with a `virtio_net_hdr` of 10 bytes
     /// in front, non-blocking.
+    #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self {
             file: File::from(fd),

@@ -66,6 +66,7 @@ impl Netns {
     }
 
     /// Returns the file that stands for the namespace, as this process can open it.
+    #[must_use]
     pub fn path(&self) -> PathBuf {
         match self {
             Self::Named(name) => PathBuf::from("/run/netns").join(name),

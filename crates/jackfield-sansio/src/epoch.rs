@@ -15,11 +15,13 @@ pub struct Epoch {
 
 impl Epoch {
     /// Says that `instant` was `unix` after 1970-01-01T00:00:00Z.
+    #[must_use]
     pub fn new(instant: Instant, unix: Duration) -> Self {
         Self { instant, unix }
     }
 
     /// Returns the time since 1970-01-01T00:00:00Z at `now`; saturates at zero.
+    #[must_use]
     pub fn unix(&self, now: Instant) -> Duration {
         match now.checked_duration_since(self.instant) {
             Some(later) => self.unix.saturating_add(later),

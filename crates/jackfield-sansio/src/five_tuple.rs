@@ -18,6 +18,7 @@ pub enum Transport {
 
 impl Transport {
     /// Returns whether bytes arrive as a stream that has to be cut into messages.
+    #[must_use]
     pub fn is_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)
     }

@@ -14,6 +14,7 @@ pub struct Timers<K> {
 
 impl<K: Ord + Clone> Timers<K> {
     /// Returns no deadlines.
+    #[must_use]
     pub fn new() -> Self {
         Self {
             queue: BTreeSet::new(),
@@ -41,6 +42,7 @@ impl<K: Ord + Clone> Timers<K> {
     }
 
     /// Returns the soonest deadline.
+    #[must_use]
     pub fn next(&self) -> Option<Instant> {
         self.queue.first().map(|(deadline, _)| *deadline)
     }
@@ -56,11 +58,13 @@ impl<K: Ord + Clone> Timers<K> {
     }
 
     /// Returns how many deadlines are set.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// Returns whether no deadline is set.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

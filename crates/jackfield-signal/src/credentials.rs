@@ -6,9 +6,6 @@ use crate::hooks::IceServerList;
 use crate::hub::{Hub, Origin, Reply};
 use crate::{ErrorCode, MemberId, write};
 
-/// Credentials are never pushed more often than this, however short they live.
-const SHORTEST_REFRESH: Duration = Duration::from_secs(5);
-
 impl Hub {
     /// Answers a request for fresh ICE servers, as from a laptop that slept through a push.
     pub(crate) fn ice_servers(&mut self, origin: &Origin<'_>) -> Result<Reply, ErrorCode> {
@@ -71,3 +68,6 @@ impl Hub {
         self.mint(now, member, &name)
     }
 }
+
+/// Credentials are never pushed more often than this, however short they live.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(5);

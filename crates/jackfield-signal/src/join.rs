@@ -8,9 +8,6 @@ use crate::hub::{Hub, Origin, Reply};
 use crate::scope::Scope;
 use crate::{ErrorCode, MemberId, name, write};
 
-/// What somebody is called who did not say.
-const NAMELESS: &str = "guest";
-
 impl Hub {
     /// Seats the sender in a room. Asked again for a room one is in, it answers again, with fresh
     /// ICE servers.
@@ -274,3 +271,6 @@ impl Hub {
         }
     }
 }
+
+/// What somebody is called who did not say.
+const NAMELESS: &str = "guest";

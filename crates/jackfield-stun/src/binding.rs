@@ -7,24 +7,6 @@ use std::net::SocketAddr;
 use crate::attribute::{AttributeType, ErrorCodeAttribute, UnknownAttributes, XorMappedAddress};
 use crate::{Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method};
 
-/// What a Binding request may carry without being refused.
-///
-/// What belongs into responses is known and ignored ("known-but-unexpected", RFC 8489 §6.3). The
-/// attributes of ICE are here because agents probe servers with them.
-const KNOWN: &[AttributeType] = &[
-    AttributeType::MAPPED_ADDRESS,
-    AttributeType::XOR_MAPPED_ADDRESS,
-    AttributeType::ERROR_CODE,
-    AttributeType::UNKNOWN_ATTRIBUTES,
-    AttributeType::USERNAME,
-    AttributeType::REALM,
-    AttributeType::NONCE,
-    AttributeType::USERHASH,
-    AttributeType::PASSWORD_ALGORITHM,
-    AttributeType::PRIORITY,
-    AttributeType::USE_CANDIDATE,
-];
-
 /// Appends the answer to `request`, which came from `remote`, to `out`; returns its length.
 ///
 /// It is an answer for strangers, so it is as small as can be: 32 bytes for IPv4, 44 for IPv6, and
@@ -61,6 +43,24 @@ pub fn answer(
 pub(crate) fn has_unknown(request: &Message<'_>, more: &[AttributeType]) -> bool {
     request.unknown(KNOWN).any(|kind| !more.contains(&kind))
 }
+
+/// What a Binding request may carry without being refused.
+///
+/// What belongs into responses is known and ignored ("known-but-unexpected", RFC 8489 §6.3). The
+/// attributes of ICE are here because agents probe servers with them.
+const KNOWN: &[AttributeType] = &[
+    AttributeType::MAPPED_ADDRESS,
+    AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::ERROR_CODE,
+    AttributeType::UNKNOWN_ATTRIBUTES,
+    AttributeType::USERNAME,
+    AttributeType::REALM,
+    AttributeType::NONCE,
+    AttributeType::USERHASH,
+    AttributeType::PASSWORD_ALGORITHM,
+    AttributeType::PRIORITY,
+    AttributeType::USE_CANDIDATE,
+];
 
 /// An answer names no more unknown attributes than these, so that it stays smaller than the
 /// request.

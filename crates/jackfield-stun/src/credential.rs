@@ -16,6 +16,7 @@ pub struct Key(Box<[u8]>);
 
 impl Key {
     /// Returns the key of a short-term credential: the password.
+    #[must_use]
     pub fn short_term(password: &str) -> Self {
         Self(password.as_bytes().into())
     }
@@ -29,6 +30,7 @@ impl Key {
     /// let key = Key::long_term(Algorithm::Md5, "user", "realm", "pass");
     /// assert_eq!(key.as_bytes()[..4], [0x84, 0x93, 0xfb, 0xc5]);
     /// ```
+    #[must_use]
     pub fn long_term(algorithm: Algorithm, username: &str, realm: &str, password: &str) -> Self {
         let parts = [username, ":", realm, ":", password];
         match algorithm {
@@ -38,6 +40,7 @@ impl Key {
     }
 
     /// Returns the key's bytes.
+    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -50,6 +53,7 @@ impl fmt::Debug for Key {
 }
 
 /// Returns what USERHASH carries for a user: SHA-256 of `username:realm`.
+#[must_use]
 pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(username.as_bytes());

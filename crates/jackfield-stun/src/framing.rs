@@ -6,13 +6,6 @@
 
 use jackfield_sansio::PacketType;
 
-/// How many bytes must be there before the length of a message is known.
-pub const PREFIX: usize = 4;
-
-/// The longest message a stream can carry: a ChannelData message of 65,535 bytes, its header and
-/// its padding.
-pub const MAX_MESSAGE: usize = 4 + 65_536;
-
 /// Why bytes at the front of a stream cannot be a message; the stream cannot be followed any
 /// further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,3 +63,10 @@ pub fn message_length(stream: &[u8], max: usize) -> Result<Option<usize>, Framin
     }
     Ok(Some(total))
 }
+
+/// How many bytes must be there before the length of a message is known.
+pub const PREFIX: usize = 4;
+
+/// The longest message a stream can carry: a ChannelData message of 65,535 bytes, its header and
+/// its padding.
+pub const MAX_MESSAGE: usize = 4 + 65_536;

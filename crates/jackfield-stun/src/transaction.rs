@@ -76,6 +76,7 @@ impl Transaction {
     /// transaction.handle_timeout(again);
     /// assert_eq!(transaction.poll_output(), Output::Transmit);
     /// ```
+    #[must_use]
     pub fn new(now: Instant, id: TransactionId, retransmission: Retransmission) -> Self {
         let mut transaction = Self {
             id,
@@ -89,11 +90,13 @@ impl Transaction {
     }
 
     /// Returns its id.
+    #[must_use]
     pub fn id(&self) -> TransactionId {
         self.id
     }
 
     /// Returns whether `message` answers it.
+    #[must_use]
     pub fn is_answered_by(&self, message: &Message<'_>) -> bool {
         use crate::Class::{Error, Success};
         message.transaction() == self.id && matches!(message.class(), Success | Error)

@@ -81,6 +81,7 @@ pub enum UriError {
 
 impl Uri {
     /// Returns the port, named or default: 3478, and 5349 for `stuns:` and `turns:`.
+    #[must_use]
     pub fn port(&self) -> u16 {
         self.explicit_port.unwrap_or(match self.scheme {
             Scheme::Stun | Scheme::Turn => 3478,
@@ -164,6 +165,7 @@ impl FromStr for Scheme {
 
 impl Scheme {
     /// Returns the scheme's text.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stun => "stun",

@@ -25,6 +25,7 @@ impl ChannelNumber {
     /// assert!(ChannelNumber::new(0x5000).is_some_and(|number| !number.is_rfc8656()));
     /// assert!(ChannelNumber::new(0x8000).is_none());
     /// ```
+    #[must_use]
     pub fn new(number: u16) -> Option<Self> {
         (Self::MIN.0..=Self::MAX_RFC5766.0)
             .contains(&number)
@@ -33,11 +34,13 @@ impl ChannelNumber {
 
     /// Returns whether it is one by RFC 8656, whose first byte no other protocol on a shared port
     /// has (RFC 7983).
+    #[must_use]
     pub fn is_rfc8656(self) -> bool {
         self <= Self::MAX
     }
 
     /// Returns the number.
+    #[must_use]
     pub fn value(self) -> u16 {
         self.0
     }

@@ -5,10 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::ChannelNumber;
 
-//= https://www.rfc-editor.org/rfc/rfc8656#section-12
-//# Channel bindings last for 10 minutes unless refreshed.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
-
 /// Which number stands for which peer, and until when ([RFC 8656 §12]).
 ///
 /// [RFC 8656 §12]: https://www.rfc-editor.org/rfc/rfc8656#section-12
@@ -130,6 +126,10 @@ impl Channels {
             .binary_search_by_key(&peer, |(known, _)| *known)
     }
 }
+
+//= https://www.rfc-editor.org/rfc/rfc8656#section-12
+//# Channel bindings last for 10 minutes unless refreshed.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {

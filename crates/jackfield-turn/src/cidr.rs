@@ -45,12 +45,14 @@ impl Cidr {
     }
 
     /// Returns whether `ip` is in the range. An IPv4-mapped IPv6 address is in no IPv4 range.
+    #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let (first, last) = self.bounds();
         self.first.is_ipv4() == ip.is_ipv4() && (first..=last).contains(&number(ip))
     }
 
     /// Returns whether the range is of IPv4 addresses.
+    #[must_use]
     pub fn is_ipv4(&self) -> bool {
         self.first.is_ipv4()
     }

@@ -145,6 +145,7 @@ impl Client {
     ///
     /// `seed` is for transaction ids: 32 random bytes, different for each client. The same
     /// arguments and inputs give the same outputs.
+    #[must_use]
     pub fn new(config: ClientConfig, now: Instant, path: FiveTuple, seed: [u8; 32]) -> Self {
         let mut client = Self {
             path,
@@ -228,16 +229,19 @@ impl Client {
     }
 
     /// Returns the path to the server.
+    #[must_use]
     pub fn path(&self) -> FiveTuple {
         self.path
     }
 
     /// Returns the counters.
+    #[must_use]
     pub fn counters(&self) -> &ClientCounters {
         &self.counters
     }
 
     /// Returns whether the last event, [`Event::Closed`] or [`Event::Failed`], was given.
+    #[must_use]
     pub fn has_ended(&self) -> bool {
         self.state == State::Ended
     }

@@ -116,6 +116,7 @@ pub struct NonceKey(pub(crate) [u8; 32]);
 
 impl NonceKey {
     /// Makes a key of 32 secret random bytes.
+    #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

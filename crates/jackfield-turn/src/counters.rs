@@ -32,6 +32,7 @@ pub struct ServerCounters {
 
 impl ServerCounters {
     /// Returns how many error responses with this code were sent.
+    #[must_use]
     pub fn errors(&self, code: ErrorCode) -> u64 {
         ERROR_CODES
             .iter()
@@ -45,6 +46,7 @@ impl ServerCounters {
     }
 
     /// Returns how much was dropped for this reason.
+    #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.read(reason as usize)
     }
@@ -66,22 +68,6 @@ impl ServerCounters {
         self.dropped.add(reason as usize);
     }
 }
-
-/// Every error code a server sends.
-const ERROR_CODES: [ErrorCode; 12] = [
-    ErrorCode::BAD_REQUEST,
-    ErrorCode::UNAUTHENTICATED,
-    ErrorCode::FORBIDDEN,
-    ErrorCode::UNKNOWN_ATTRIBUTE,
-    ErrorCode::ALLOCATION_MISMATCH,
-    ErrorCode::STALE_NONCE,
-    ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
-    ErrorCode::WRONG_CREDENTIALS,
-    ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL,
-    ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH,
-    ErrorCode::ALLOCATION_QUOTA_REACHED,
-    ErrorCode::INSUFFICIENT_CAPACITY,
-];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CounterArray<const N: usize>([u64; N]);
@@ -173,3 +159,19 @@ drop_reasons! {
     /// A response that did not fit into a message.
     ResponseTooLong => "response_too_long",
 }
+
+/// Every error code a server sends.
+const ERROR_CODES: [ErrorCode; 12] = [
+    ErrorCode::BAD_REQUEST,
+    ErrorCode::UNAUTHENTICATED,
+    ErrorCode::FORBIDDEN,
+    ErrorCode::UNKNOWN_ATTRIBUTE,
+    ErrorCode::ALLOCATION_MISMATCH,
+    ErrorCode::STALE_NONCE,
+    ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+    ErrorCode::WRONG_CREDENTIALS,
+    ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL,
+    ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH,
+    ErrorCode::ALLOCATION_QUOTA_REACHED,
+    ErrorCode::INSUFFICIENT_CAPACITY,
+];

@@ -23,6 +23,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Returns no credentials: nobody may allocate.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,6 +80,7 @@ impl fmt::Debug for TimeLimitedCredential {
 /// let minted = mint("north-star", "alice", Duration::from_secs(3600), Duration::from_secs(1_700_000_000));
 /// assert_eq!(minted.username, "1700003600:alice");
 /// ```
+#[must_use]
 pub fn mint(secret: &str, user: &str, ttl: Duration, now_unix: Duration) -> TimeLimitedCredential {
     let expiry = now_unix.as_secs().saturating_add(ttl.as_secs());
     let username = if user.is_empty() {
@@ -91,6 +93,7 @@ pub fn mint(secret: &str, user: &str, ttl: Duration, now_unix: Duration) -> Time
 }
 
 /// Returns the password that belongs to a time-limited username.
+#[must_use]
 pub fn password(secret: &str, username: &str) -> String {
     let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(secret.as_bytes())
         .expect("HMAC takes keys of any length");

@@ -3,10 +3,6 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-//= https://www.rfc-editor.org/rfc/rfc8656#section-9
-//# The Permission Lifetime MUST be 300 seconds (= 5 minutes).
-pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
-
 /// The peers' addresses that may send, and until when ([RFC 8656 §9]).
 ///
 /// [RFC 8656 §9]: https://www.rfc-editor.org/rfc/rfc8656#section-9
@@ -67,3 +63,7 @@ impl Permissions {
         self.entries.binary_search_by_key(&ip, |(known, _)| *known)
     }
 }
+
+//= https://www.rfc-editor.org/rfc/rfc8656#section-9
+//# The Permission Lifetime MUST be 300 seconds (= 5 minutes).
+pub(crate) const LIFETIME: Duration = Duration::from_secs(300);

@@ -21,6 +21,7 @@ pub struct Registry {
 
 impl Registry {
     /// Returns an empty one.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

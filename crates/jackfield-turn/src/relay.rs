@@ -59,6 +59,7 @@ impl Header {
     pub const MAX: usize = 48;
 
     /// Returns the header's bytes.
+    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
     }

@@ -85,6 +85,7 @@ impl Server {
     ///
     /// `seed` is for relay ports, reservation tokens and hash tables: 32 random bytes, different
     /// for each shard.
+    #[must_use]
     pub fn new(mut config: ServerConfig, epoch: Epoch, seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
         let mut table_seed = || Seed::new([random.next_u64(), random.next_u64()]);
@@ -204,6 +205,7 @@ impl Server {
     }
 
     /// Returns the counters.
+    #[must_use]
     pub fn counters(&self) -> &ServerCounters {
         &self.counters
     }
@@ -218,6 +220,7 @@ impl Server {
     /// Returns whether these bytes are ChannelData on a channel that this client has bound.
     ///
     /// For datagrams whose first byte, 80 to 127, says either QUIC or a channel of RFC 5766.
+    #[must_use]
     pub fn has_channel(&self, now: Instant, path: &FiveTuple, bytes: &[u8]) -> bool {
         let Some(&[n0, n1]) = bytes.first_chunk::<2>() else {
             return false;

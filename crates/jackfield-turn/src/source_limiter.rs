@@ -24,8 +24,6 @@ struct Place {
     bucket: TokenBucket,
 }
 
-const WAYS: usize = 8;
-
 impl SourceLimiter {
     pub(crate) fn new(rate: Option<Rate>, sources: usize, seed: Seed) -> Self {
         let sets = sources.div_ceil(WAYS).max(1);
@@ -77,6 +75,8 @@ fn prefix(ip: IpAddr) -> u64 {
         IpAddr::V6(ip) => ((u128::from(ip) >> 72) as u64) | 1 << 63,
     }
 }
+
+const WAYS: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -83,6 +83,7 @@ pub enum Family {
 }
 
 /// Returns what a discovery has found, a check for each thing that was tested.
+#[must_use]
 pub fn checks_of(report: &Report) -> Vec<Check> {
     let mut checks = vec![Check::Nat(report.clone())];
     if report.mapped.known().is_none() {
@@ -154,6 +155,7 @@ fn relay(attempt: &RelayAttempt, minutes: u64) -> Check {
 
 impl Check {
     /// Returns how well it does.
+    #[must_use]
     pub fn health(&self) -> Health {
         match self {
             Self::Interfaces(all) if all.is_empty() => Health::Broken,

@@ -186,6 +186,7 @@ pub enum Side {
 
 impl Problem {
     /// Returns how much it costs.
+    #[must_use]
     pub fn severity(&self) -> Health {
         match self {
             Self::UdpSilent {
@@ -227,11 +228,13 @@ impl Problem {
     }
 
     /// Returns whether nothing else matters before this is mended.
+    #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.severity() == Health::Broken
     }
 
     /// Returns whose side it lies on.
+    #[must_use]
     pub fn side(&self) -> Side {
         match self {
             Self::WrongUrl { .. } | Self::NameNotFound { .. } => Side::Command,
@@ -270,6 +273,7 @@ impl Problem {
     }
 
     /// Returns the name that programs know it by.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Offline => "offline",

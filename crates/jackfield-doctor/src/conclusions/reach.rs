@@ -50,6 +50,7 @@ impl Reach {
     }
 
     /// Returns the kinds of NAT whose hosts are not reached directly.
+    #[must_use]
     pub fn except(&self) -> &[Behaviour] {
         match self {
             Self::Most { except } | Self::Few { except } => except,
@@ -58,6 +59,7 @@ impl Reach {
     }
 
     /// Returns the name that programs know it by.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::All => "all-peers",

@@ -41,6 +41,7 @@ pub enum RelayState {
 
 impl RelayFinding {
     /// Judges an attempt.
+    #[must_use]
     pub fn of(attempt: &RelayAttempt) -> Self {
         match &attempt.result {
             Ok(allocation) => Self::of_allocation(allocation),
@@ -63,6 +64,7 @@ impl RelayFinding {
     }
 
     /// Returns whether calls can be expected to get through.
+    #[must_use]
     pub fn is_usable(&self) -> bool {
         match self {
             Self::Works(_) | Self::WorksInside(..) | Self::Untested(_) => true,
@@ -92,6 +94,7 @@ impl RelayState {
     }
 
     /// Returns the name that programs know it by.
+    #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
             Self::Works => "works",

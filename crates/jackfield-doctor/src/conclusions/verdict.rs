@@ -41,6 +41,7 @@ impl Verdict {
     }
 
     /// Returns the name that programs know it by.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Blocked(problem) => problem.kind(),

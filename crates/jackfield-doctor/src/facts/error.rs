@@ -32,6 +32,7 @@ pub enum NetworkError {
 
 impl NetworkError {
     /// Returns the kind of an error of the system.
+    #[must_use]
     pub fn of(error: &io::Error) -> Self {
         use io::ErrorKind as Kind;
         match error.kind() {
@@ -73,6 +74,7 @@ pub enum TlsError {
 
 impl TlsError {
     /// Returns the kind of an error that `tokio_rustls` gave.
+    #[must_use]
     pub fn of(error: &io::Error) -> Self {
         let Some(inside) = error.get_ref() else {
             // The stream itself failed, which rustls passes on.
@@ -135,6 +137,7 @@ pub enum CertificateError {
 
 impl CertificateError {
     /// Returns the kind of an error of rustls; [`Trust`](crate::Trust) puts its own ones inside.
+    #[must_use]
     pub fn of(error: &rustls::CertificateError) -> Self {
         use rustls::CertificateError as Theirs;
         let moment = |unix: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(unix);

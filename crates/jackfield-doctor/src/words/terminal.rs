@@ -15,6 +15,7 @@ pub struct Style {
 impl Style {
     /// Returns the style for standard output: colours if it is a terminal and NO_COLOR does not
     /// forbid them, and as many columns as COLUMNS says, from 60 to 100; 90 if it does not.
+    #[must_use]
     pub fn of_stdout() -> Self {
         use std::io::IsTerminal;
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -68,6 +69,7 @@ impl Health {
 }
 
 /// Returns all words as text.
+#[must_use]
 pub fn render(words: &Words, style: Style) -> String {
     let mut out = String::new();
     let word = format!("[{}]", words.health.word());

@@ -47,21 +47,25 @@ impl ShardContext {
     }
 
     /// Returns this shard's number, from 0.
+    #[must_use]
     pub fn index(&self) -> usize {
         self.0.index
     }
 
     /// Returns how many shards there are.
+    #[must_use]
     pub fn count(&self) -> usize {
         self.0.count
     }
 
     /// Returns the signal that asks this shard's tasks to end.
+    #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.0.shutdown.clone()
     }
 
     /// Returns this shard's counters.
+    #[must_use]
     pub fn stats(&self) -> &Arc<ShardStats> {
         &self.0.stats
     }
@@ -155,6 +159,7 @@ impl Shutdown {
     }
 
     /// Returns whether the signal was given.
+    #[must_use]
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }

@@ -27,6 +27,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// Returns whose fault it is.
+    #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
             Self::Unreachable(_) | Self::TimedOut => Fault::Network,
@@ -37,6 +38,7 @@ impl ConnectError {
     }
 
     /// Returns what the server, or its silence, said, if it was reached.
+    #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Refused(failure) => Some(*failure),

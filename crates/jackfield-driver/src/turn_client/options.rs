@@ -33,6 +33,7 @@ pub struct Tls {
 impl Tls {
     /// Accepts any certificate, a self-signed one too: for labs, and for looking at a server. It
     /// protects against a listener on the way, but not against a server that poses as another.
+    #[must_use]
     pub fn any_certificate(name: ServerName<'static>) -> Self {
         Self {
             config: Arc::new(accept_any_certificate()),
@@ -59,11 +60,13 @@ pub struct Options {
 
 impl Options {
     /// Returns the defaults.
+    #[must_use]
     pub fn new(transport: ClientTransport, credential: Credential) -> Self {
         Self::with_core(transport, client::ClientConfig::new(credential))
     }
 
     /// Returns the defaults with a configuration of the core.
+    #[must_use]
     pub fn with_core(transport: ClientTransport, core: client::ClientConfig) -> Self {
         Self {
             transport,

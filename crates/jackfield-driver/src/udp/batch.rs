@@ -39,6 +39,7 @@ impl RecvBatch {
     /// of datagrams.
     ///
     /// A message's room is 64 KiB, but the system gives pages only where bytes arrive.
+    #[must_use]
     pub fn new(messages: usize) -> Self {
         let capacity = messages.max(1);
         Self {
@@ -49,6 +50,7 @@ impl RecvBatch {
     }
 
     /// Returns how many messages fit.
+    #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
     }

@@ -18,6 +18,7 @@ pub enum CandidateType {
 
 impl CandidateType {
     /// Returns the letter that the grid shows.
+    #[must_use]
     pub const fn letter(self) -> char {
         match self {
             Self::Host => 'H',

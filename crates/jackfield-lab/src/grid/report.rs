@@ -101,6 +101,7 @@ impl Cell {
     }
 
     /// Returns the path of the best transport.
+    #[must_use]
     pub fn best_path(&self) -> Option<(Transport, PathView)> {
         let mut attempts = self.attempts.iter();
         attempts.find_map(|attempt| Some((attempt.transport, attempt.path?)))
@@ -109,6 +110,7 @@ impl Cell {
 
 impl Grid {
     /// Returns the cells of a line.
+    #[must_use]
     pub fn line(&self, place: usize) -> &[Cell] {
         let width = self.types.len();
         self.cells
@@ -130,6 +132,7 @@ impl Grid {
     }
 
     /// Returns a line for each attempt that came out otherwise than it must.
+    #[must_use]
     pub fn disagreements(&self) -> Vec<String> {
         let of_cell = |cell: &Cell| -> Vec<String> {
             let wrong = cell.attempts.iter().filter(|attempt| !attempt.agrees);

@@ -6,6 +6,7 @@ use super::report::{Cell, Grid};
 use super::transport::Transport;
 
 /// Returns the grid as text, with colours or without.
+#[must_use]
 pub fn table(grid: &Grid, coloured: bool) -> String {
     let paint = Paint(coloured);
     let mut text = String::new();

@@ -20,6 +20,7 @@ impl Transport {
     pub const ALL: [Self; 4] = [Self::Direct, Self::RelayUdp, Self::RelayTcp, Self::RelayTls];
 
     /// Returns the name in the JSON and the page.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -30,6 +31,7 @@ impl Transport {
     }
 
     /// Returns the short name for the cells of the table.
+    #[must_use]
     pub const fn short(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -40,6 +42,7 @@ impl Transport {
     }
 
     /// Returns a description for people.
+    #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
             Self::Direct => "direct, over UDP",

@@ -26,6 +26,7 @@ impl Firewall {
     ];
 
     /// Returns the name in files and on the command line.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -36,11 +37,13 @@ impl Firewall {
     }
 
     /// Returns the firewall of that name.
+    #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
     /// Returns the rules for the NAT.
+    #[must_use]
     pub fn policy(self) -> Policy {
         match self {
             Self::None => Policy::default(),

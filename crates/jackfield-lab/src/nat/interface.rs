@@ -24,6 +24,7 @@ pub struct InterfaceError;
 
 impl Interface {
     /// Returns the config of the interface, with routes through it and an MTU in bytes.
+    #[must_use]
     pub fn tun(&self, routes: Vec<(IpAddr, u8)>, mtu: Option<u16>) -> TunConfig {
         TunConfig {
             name: self.name.clone(),
@@ -36,6 +37,7 @@ impl Interface {
 
     /// Returns the first address of the prefix that the host does not have itself, which the NAT
     /// can take; `None` where the prefix has no other address.
+    #[must_use]
     pub fn neighbour(&self) -> Option<IpAddr> {
         let (ip, length) = self.address?;
         let prefix = Prefix::new(ip, length)?;

@@ -52,6 +52,7 @@ impl Default for LinkSettings {
 
 impl LinkSettings {
     /// Returns what a router needs to know of the link.
+    #[must_use]
     pub fn config(&self) -> UplinkConfig {
         // A link that loses everything has no bursts: the good state never comes back.
         let loss = match self.loss_burst {
@@ -74,6 +75,7 @@ impl LinkSettings {
     }
 
     /// Returns what the link does, in a few words each; nothing for a perfect link.
+    #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let mut words = Vec::new();
         if !self.latency.is_zero() {

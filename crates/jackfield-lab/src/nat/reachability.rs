@@ -18,6 +18,7 @@ pub struct NatChain {
 
 impl NatChain {
     /// Returns the text that it was read from.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -66,6 +67,7 @@ pub struct Reachability {
 
 impl Reachability {
     /// Asks the oracle.
+    #[must_use]
     pub fn of(a: &NatChain, b: &NatChain) -> Self {
         Self {
             path: oracle(&a.traits, &b.traits),
@@ -74,6 +76,7 @@ impl Reachability {
     }
 
     /// Returns the path as one word.
+    #[must_use]
     pub const fn word(&self) -> &'static str {
         match self.path {
             Path::Direct => "direct",

@@ -85,6 +85,7 @@ pub struct Settings {
 
 impl Settings {
     /// Returns a port-restricted cone NAT on a perfect link.
+    #[must_use]
     pub fn new(externals: Vec<IpAddr>) -> Self {
         Self {
             profile: Profile::PORT_RESTRICTED_CONE,
@@ -153,6 +154,7 @@ impl Settings {
     }
 
     /// Returns the NAT that the settings ask for.
+    #[must_use]
     pub fn config(&self) -> NatConfig {
         let mut config = self.profile.config(&self.externals);
         config.inside = self.gateway;
@@ -189,6 +191,7 @@ impl Settings {
     }
 
     /// Returns how ports are leased to hosts inside.
+    #[must_use]
     pub fn leasing(&self) -> jackfield_portmap::GatewayConfig {
         jackfield_portmap::GatewayConfig {
             dialects: self.port_mapping,
@@ -197,6 +200,7 @@ impl Settings {
     }
 
     /// Returns the name of what it is.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.routing {
             Routing::Translated => self.profile.name(),

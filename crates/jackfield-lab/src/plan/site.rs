@@ -51,6 +51,7 @@ impl Ipv6Plan {
 
 impl SitePlan {
     /// Returns what the router is, in a few words: `symmetric, no-udp, 20ms away`.
+    #[must_use]
     pub fn about(&self) -> String {
         let settings = &self.settings;
         let mut words = vec![settings.kind().to_owned()];

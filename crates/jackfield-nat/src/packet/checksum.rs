@@ -42,6 +42,7 @@ impl Delta {
 /// vector instructions: the sum of swapped words is the swapped sum, and carries come back in when
 /// the sum is folded ([RFC 1071 §2](https://www.rfc-editor.org/rfc/rfc1071#section-2)).
 #[inline]
+#[must_use]
 pub fn sum(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut total: u64 = words
@@ -60,6 +61,7 @@ pub fn sum(bytes: &[u8]) -> u32 {
 
 /// Returns the Internet checksum over words that sum up to `total`.
 #[inline]
+#[must_use]
 pub fn finish(total: u32) -> u16 {
     !fold(u64::from(total))
 }
@@ -67,6 +69,7 @@ pub fn finish(total: u32) -> u16 {
 /// Returns the sum of a pseudo-header
 /// ([RFC 9293 §3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1),
 /// [RFC 8200 §8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1)).
+#[must_use]
 pub fn pseudo_header(source: Address, destination: Address, protocol: u8, length: usize) -> u32 {
     let length = length as u32;
     source.word_sum()
@@ -78,6 +81,7 @@ pub fn pseudo_header(source: Address, destination: Address, protocol: u8, length
 
 /// Adds the carries back until none are left.
 #[inline]
+#[must_use]
 pub fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total >> 16) + (total & 0xffff);

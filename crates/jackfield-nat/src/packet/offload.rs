@@ -41,6 +41,7 @@ impl Offload {
 
     /// Describes a train: where its data starts, how much of it each packet gets, and where the
     /// checksum is.
+    #[must_use]
     pub fn train(
         kind: TrainKind,
         data_at: usize,
@@ -64,6 +65,7 @@ impl Offload {
 
     /// Returns whether the checksum is left out.
     #[inline]
+    #[must_use]
     pub fn needs_checksum(self) -> bool {
         self.flags & NEEDS_CHECKSUM != 0
     }
@@ -73,6 +75,7 @@ impl Offload {
 
     /// Reads the header, in the byte order of this machine.
     #[inline]
+    #[must_use]
     pub fn read(bytes: [u8; Self::LENGTH]) -> Self {
         let [flags, train, a, b, c, d, e, f, g, h] = bytes;
         Self {
@@ -87,6 +90,7 @@ impl Offload {
 
     /// Returns the header's bytes, in the byte order of this machine.
     #[inline]
+    #[must_use]
     pub fn bytes(self) -> [u8; Self::LENGTH] {
         let [a, b] = self.header.to_ne_bytes();
         let [c, d] = self.segment.to_ne_bytes();
@@ -97,6 +101,7 @@ impl Offload {
 
     /// Returns whether the packet is several segments under one header.
     #[inline]
+    #[must_use]
     pub fn is_train(self) -> bool {
         self.train & !TRAIN_ECN != 0
     }
@@ -109,6 +114,7 @@ impl Offload {
 
     /// Returns how many packets this is on a wire.
     #[inline]
+    #[must_use]
     pub fn packets(self, length: usize) -> u64 {
         let data = length.saturating_sub(usize::from(self.header));
         match usize::from(self.segment) {

@@ -47,6 +47,7 @@ pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
 /// Returns the next child that has ended and how, without waiting.
 ///
 /// The first process of a PID namespace inherits the children of processes that ended before them.
+#[must_use]
 pub fn collect() -> Option<(u32, ExitStatus)> {
     let (pid, status) = process::wait(WaitOptions::NOHANG).ok().flatten()?;
     let status = ExitStatus::from_raw(status.as_raw());

@@ -149,6 +149,7 @@ pub fn forward(netns: &Netns, ipv6: bool) -> Result<(), WiringError> {
 }
 
 /// Returns the descriptor by which this process holds a namespace that [`host`] made.
+#[must_use]
 pub fn descriptor(netns: &Netns) -> Option<i32> {
     match netns {
         Netns::Held(held) => Some(HeldNetns::as_raw_fd(held)),

@@ -113,6 +113,10 @@ impl Io {
     /// let admin = io.of("admin"); // from here on clients may join it
     /// assert_eq!(admin.name(), "/admin");
     /// ```
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "a namespace that was made without handlers can be joined, too"
+    )]
     pub fn of(&self, name: &str) -> Namespace {
         let name: ByteString = if name.starts_with('/') {
             name.into()

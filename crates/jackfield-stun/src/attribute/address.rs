@@ -6,9 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use crate::attribute::AttributeType;
 use crate::{DecodeError, MAGIC_COOKIE, TransactionId};
 
-const IPV4: u8 = 0x01;
-const IPV6: u8 = 0x02;
-
 /// Reads an address in the clear ([RFC 8489 §14.1]).
 ///
 /// [RFC 8489 §14.1]: https://www.rfc-editor.org/rfc/rfc8489#section-14.1
@@ -53,6 +50,7 @@ pub fn encode_xor(address: SocketAddr, transaction: &TransactionId, out: &mut Ve
 }
 
 /// Turns an address into its XORed form and back.
+#[must_use]
 pub fn xor(address: SocketAddr, transaction: &TransactionId) -> SocketAddr {
     let [c0, c1, ..] = MAGIC_COOKIE;
     let port = address.port() ^ u16::from_be_bytes([c0, c1]);
@@ -72,6 +70,9 @@ pub fn xor(address: SocketAddr, transaction: &TransactionId) -> SocketAddr {
     };
     SocketAddr::new(ip, port)
 }
+
+const IPV4: u8 = 0x01;
+const IPV6: u8 = 0x02;
 
 #[cfg(test)]
 mod tests {

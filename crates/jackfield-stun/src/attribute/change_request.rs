@@ -17,9 +17,6 @@ pub struct ChangeRequest {
     pub port: bool,
 }
 
-const ADDRESS: u32 = 0x04;
-const PORT: u32 = 0x02;
-
 impl<'a> Attribute<'a> for ChangeRequest {
     const TYPE: AttributeType = AttributeType::CHANGE_REQUEST;
 
@@ -39,6 +36,9 @@ impl<'a> Attribute<'a> for ChangeRequest {
         out.extend_from_slice(&(address | port).to_be_bytes());
     }
 }
+
+const ADDRESS: u32 = 0x04;
+const PORT: u32 = 0x02;
 
 #[cfg(test)]
 mod tests {

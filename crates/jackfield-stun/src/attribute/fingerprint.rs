@@ -5,8 +5,6 @@
 use crate::DecodeError;
 use crate::attribute::AttributeType;
 
-const XOR: u32 = 0x5354_554E;
-
 /// Returns the value over `covered`, the message before the attribute, of `length` bytes with which
 /// the header counts it.
 pub(crate) fn compute(covered: &[u8], length: usize) -> [u8; 4] {
@@ -32,3 +30,5 @@ pub(crate) fn check(covered: &[u8], value: &[u8]) -> Result<(), DecodeError> {
     }
     Ok(())
 }
+
+const XOR: u32 = 0x5354_554E;

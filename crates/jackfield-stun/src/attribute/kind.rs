@@ -8,11 +8,13 @@ pub struct AttributeType(u16);
 
 impl AttributeType {
     /// Returns the type of this number.
+    #[must_use]
     pub const fn new(number: u16) -> Self {
         Self(number)
     }
 
     /// Returns the number.
+    #[must_use]
     pub const fn value(self) -> u16 {
         self.0
     }
@@ -21,6 +23,7 @@ impl AttributeType {
     /// ([RFC 8489 §14]).
     ///
     /// [RFC 8489 §14]: https://www.rfc-editor.org/rfc/rfc8489#section-14
+    #[must_use]
     pub const fn is_comprehension_required(self) -> bool {
         self.0 < 0x8000
     }

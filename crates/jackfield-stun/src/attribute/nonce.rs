@@ -19,6 +19,7 @@ impl Nonce<'_> {
     /// ([RFC 8489 §9.2]).
     ///
     /// [RFC 8489 §9.2]: https://www.rfc-editor.org/rfc/rfc8489#section-9.2
+    #[must_use]
     pub fn security_features(&self) -> Option<SecurityFeatures> {
         SecurityFeatures::parse(self.0)
     }
@@ -45,6 +46,7 @@ impl SecurityFeatures {
     /// let both = SecurityFeatures { password_algorithms: true, username_anonymity: true };
     /// assert_eq!(both.prefix(), "obMatJos2wAAA");
     /// ```
+    #[must_use]
     pub fn prefix(self) -> String {
         let mut first = 0;
         if self.password_algorithms {
@@ -57,6 +59,7 @@ impl SecurityFeatures {
     }
 
     /// Reads the start of a nonce; `None` if the cookie is not there.
+    #[must_use]
     pub fn parse(nonce: &str) -> Option<Self> {
         let bits = nonce.strip_prefix(COOKIE)?.get(..4)?;
         let bytes = STANDARD.decode(bits).ok()?;

@@ -16,11 +16,13 @@ impl Padding {
 
     /// Makes one of `length` bytes, which is lowered to [`Padding::MAX`] and then to a multiple of
     /// four.
+    #[must_use]
     pub fn new(length: u16) -> Self {
         Self(length.min(Self::MAX) & !3)
     }
 
     /// Returns how many bytes it has.
+    #[must_use]
     pub fn length(self) -> u16 {
         self.0
     }

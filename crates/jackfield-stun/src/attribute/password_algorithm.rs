@@ -26,6 +26,7 @@ impl Algorithm {
     }
 
     /// Returns the number.
+    #[must_use]
     pub fn number(self) -> u16 {
         match self {
             Self::Md5 => 1,

@@ -12,11 +12,13 @@ pub struct UnknownAttributes(Vec<AttributeType>);
 
 impl UnknownAttributes {
     /// Makes one.
+    #[must_use]
     pub fn new(types: Vec<AttributeType>) -> Self {
         Self(types)
     }
 
     /// Returns the types.
+    #[must_use]
     pub fn types(&self) -> &[AttributeType] {
         &self.0
     }

@@ -151,16 +151,10 @@ pub fn answer(
 
 /// Returns whether a request asks for what no plain Binding request does: a response from or to
 /// elsewhere, or a large one.
+#[must_use]
 pub fn asks_for_more(request: &Message<'_>) -> bool {
     ASKED.iter().any(|kind| request.has(*kind))
 }
-
-/// What is asked by a client, beside what any Binding request may carry.
-const ASKED: &[AttributeType] = &[
-    AttributeType::CHANGE_REQUEST,
-    AttributeType::RESPONSE_PORT,
-    AttributeType::PADDING,
-];
 
 /// A place that a request came to, and what it can change to.
 #[derive(Debug, Clone, Copy)]
@@ -300,6 +294,13 @@ fn refuse(
     }
     writer.finish()
 }
+
+/// What is asked by a client, beside what any Binding request may carry.
+const ASKED: &[AttributeType] = &[
+    AttributeType::CHANGE_REQUEST,
+    AttributeType::RESPONSE_PORT,
+    AttributeType::PADDING,
+];
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,7 @@ pub struct LifetimeSearch {
 
 impl DiscoveryConfig {
     /// Returns the defaults for these servers.
+    #[must_use]
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers,
@@ -87,9 +88,6 @@ impl DiscoveryConfig {
     }
 }
 
-/// Requests are not repeated faster than this, however near the server is.
-const MIN_RTO: Duration = Duration::from_millis(50);
-
 impl Default for LifetimeSearch {
     fn default() -> Self {
         Self {
@@ -99,6 +97,9 @@ impl Default for LifetimeSearch {
         }
     }
 }
+
+/// Requests are not repeated faster than this, however near the server is.
+const MIN_RTO: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

@@ -33,11 +33,13 @@ pub struct SocketId(usize);
 
 impl SocketId {
     /// Returns the socket's number.
+    #[must_use]
     pub fn index(self) -> usize {
         self.0
     }
 
     /// Returns the socket of this number.
+    #[must_use]
     pub fn new(index: usize) -> Self {
         Self(index)
     }

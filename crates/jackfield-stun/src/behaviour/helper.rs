@@ -41,6 +41,7 @@ pub enum Denied {
 
 /// Returns the key that a shared secret gives to questions; it is good for nothing else that the
 /// secret is for.
+#[must_use]
 pub fn key(secret: &str) -> Key {
     Key::short_term(&format!("nat-discovery-helper:{secret}"))
 }
@@ -94,6 +95,7 @@ impl Question {
     }
 
     /// Returns where the response goes.
+    #[must_use]
     pub fn client(&self) -> SocketAddr {
         SocketAddr::new(self.mapped.ip(), self.port)
     }

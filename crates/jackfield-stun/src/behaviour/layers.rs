@@ -56,6 +56,7 @@ pub enum Sign {
 
 impl Sign {
     /// Returns whether the NAT is a carrier's.
+    #[must_use]
     pub fn is_carriers(self) -> bool {
         matches!(self, Self::CarrierGateway(_) | Self::CarrierHop { .. })
     }
@@ -76,6 +77,7 @@ impl Evidence {
     /// };
     /// assert!(matches!(evidence.layers(), Layers::Several(sign) if sign.is_carriers()));
     /// ```
+    #[must_use]
     pub fn layers(&self) -> Layers {
         let (Some(local), Some(mapped)) = (self.local, self.mapped) else {
             return Layers::Unknown;
@@ -124,6 +126,7 @@ impl Evidence {
 /// 6598]).
 ///
 /// [RFC 6598]: https://www.rfc-editor.org/rfc/rfc6598
+#[must_use]
 pub fn is_carriers(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
@@ -137,6 +140,7 @@ pub fn is_carriers(ip: IpAddr) -> bool {
 /// Returns whether an address is private ([RFC 1918], or a unique local one of IPv6).
 ///
 /// [RFC 1918]: https://www.rfc-editor.org/rfc/rfc1918
+#[must_use]
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => Ipv4Addr::is_private(&ip),

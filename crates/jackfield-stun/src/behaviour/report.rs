@@ -51,6 +51,7 @@ impl Report {
     /// Returns the name that RFC 3489 had for such a way, if it had one.
     ///
     /// The names are labels, no more: most combinations of mapping and filtering have none.
+    #[must_use]
     pub fn label(&self) -> Option<Label> {
         use Filtering as F;
         use Mapping as M;

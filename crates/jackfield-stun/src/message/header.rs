@@ -4,14 +4,6 @@ use std::fmt;
 
 use crate::DecodeError;
 
-/// The length of a message's header in bytes.
-pub const HEADER_LENGTH: usize = 20;
-
-/// What bytes 4 to 7 of every message are ([RFC 8489 §5]).
-///
-/// [RFC 8489 §5]: https://www.rfc-editor.org/rfc/rfc8489#section-5
-pub const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-
 /// What a message is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -34,11 +26,13 @@ impl Method {
     pub const BINDING: Self = Self(0x001);
 
     /// Returns the method of this number, of which the lower 12 bits count.
+    #[must_use]
     pub const fn new(number: u16) -> Self {
         Self(number & 0xFFF)
     }
 
     /// Returns the number.
+    #[must_use]
     pub const fn value(self) -> u16 {
         self.0
     }
@@ -50,11 +44,13 @@ pub struct TransactionId([u8; 12]);
 
 impl TransactionId {
     /// Makes one of 12 bytes, which a client takes from a good source of randomness.
+    #[must_use]
     pub const fn new(bytes: [u8; 12]) -> Self {
         Self(bytes)
     }
 
     /// Returns the bytes.
+    #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 12] {
         &self.0
     }
@@ -115,6 +111,7 @@ impl MessageHeader {
 
 /// Returns whether bytes on a shared port look like STUN: the first two bits are zero and the
 /// cookie is there (RFC 7983).
+#[must_use]
 pub fn looks_like_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & 0xC0 == 0) && bytes.get(4..8) == Some(&MAGIC_COOKIE)
 }
@@ -141,6 +138,14 @@ fn join_type(class: Class, method: Method) -> u16 {
     let Method(method) = method;
     method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | class
 }
+
+/// The length of a message's header in bytes.
+pub const HEADER_LENGTH: usize = 20;
+
+/// What bytes 4 to 7 of every message are ([RFC 8489 §5]).
+///
+/// [RFC 8489 §5]: https://www.rfc-editor.org/rfc/rfc8489#section-5
+pub const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 
 #[cfg(test)]
 mod tests {

@@ -81,47 +81,56 @@ impl<'a> Message<'a> {
     }
 
     /// Returns the header.
+    #[must_use]
     pub fn header(&self) -> MessageHeader {
         self.header
     }
 
     /// Returns what the message is for.
+    #[must_use]
     pub fn class(&self) -> Class {
         self.header.class
     }
 
     /// Returns what it asks or tells.
+    #[must_use]
     pub fn method(&self) -> Method {
         self.header.method
     }
 
     /// Returns which transaction it is of.
+    #[must_use]
     pub fn transaction(&self) -> TransactionId {
         self.header.transaction
     }
 
     /// Returns all its bytes.
+    #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Returns whether it has a FINGERPRINT, which then is right.
+    #[must_use]
     pub fn has_fingerprint(&self) -> bool {
         self.has_fingerprint
     }
 
     /// Returns whether it has a MESSAGE-INTEGRITY.
+    #[must_use]
     pub fn has_sha1(&self) -> bool {
         self.sha1.is_some()
     }
 
     /// Returns whether it has a MESSAGE-INTEGRITY-SHA256.
+    #[must_use]
     pub fn has_sha256(&self) -> bool {
         self.sha256.is_some()
     }
 
     /// Returns the attributes that count, in order: all before the integrity attributes and
     /// FINGERPRINT.
+    #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes {
             bytes: self.bytes.get(..self.end).unwrap_or(&[]),
@@ -147,6 +156,7 @@ impl<'a> Message<'a> {
     }
 
     /// Returns whether an attribute of this type is there and counts.
+    #[must_use]
     pub fn has(&self, kind: AttributeType) -> bool {
         self.attributes().any(|(found, _)| found == kind)
     }

@@ -69,6 +69,7 @@ impl<'b> MessageWriter<'b> {
     }
 
     /// Returns the message's length so far, in bytes.
+    #[must_use]
     pub fn length(&self) -> usize {
         self.out.len() - self.start
     }

@@ -16,6 +16,7 @@ pub enum AddressFamily {
 
 impl AddressFamily {
     /// Returns the family of an address.
+    #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(_) => Self::V4,
@@ -24,6 +25,7 @@ impl AddressFamily {
     }
 
     /// Returns the other one.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::V4 => Self::V6,

@@ -39,11 +39,13 @@ pub(super) struct Allocation {
 
 impl Client {
     /// Returns the relayed transport addresses, while there is an allocation.
+    #[must_use]
     pub fn relayed(&self) -> Option<Relayed> {
         self.allocation().map(|allocation| allocation.relayed)
     }
 
     /// Returns where the server sees us, while there is an allocation.
+    #[must_use]
     pub fn mapped(&self) -> Option<SocketAddr> {
         self.allocation().map(|allocation| allocation.mapped)
     }

@@ -51,6 +51,7 @@ pub struct ClientLimits {
 
 impl ClientConfig {
     /// Returns the defaults with a credential.
+    #[must_use]
     pub fn new(credential: Credential) -> Self {
         Self {
             credential: Some(credential),

@@ -49,6 +49,7 @@ impl Credential {
     }
 
     /// Returns the name.
+    #[must_use]
     pub fn username(&self) -> &str {
         &self.username
     }

@@ -49,6 +49,7 @@ pub enum Fault {
 
 impl Failure {
     /// Returns the error code of the server, if it gave one.
+    #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(code) => Some(*code),
@@ -66,6 +67,7 @@ impl Failure {
     }
 
     /// Returns whose fault it is.
+    #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
             // Transport, address family, quota of the user, peers that are not allowed.
@@ -109,6 +111,7 @@ impl Failure {
     /// before for two ([RFC 8656 §7.4]).
     ///
     /// [RFC 8656 §7.4]: https://www.rfc-editor.org/rfc/rfc8656#section-7.4
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(

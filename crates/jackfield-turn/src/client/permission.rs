@@ -80,11 +80,13 @@ impl Client {
     }
 
     /// Returns whether packets to and from this address pass.
+    #[must_use]
     pub fn is_permitted(&self, now: Instant, peer: IpAddr) -> bool {
         self.permissions.allows(peer, now)
     }
 
     /// Returns why the server does not let this address through, if it has said so.
+    #[must_use]
     pub fn refusal(&self, peer: IpAddr) -> Option<Failure> {
         self.permissions.refusal(peer)
     }

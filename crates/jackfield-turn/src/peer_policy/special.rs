@@ -3,6 +3,14 @@
 
 use crate::Cidr;
 
+/// Returns the special ranges.
+pub(super) fn ranges() -> Vec<Cidr> {
+    SPECIAL
+        .iter()
+        .map(|(range, _)| range.parse().expect("the table holds ranges"))
+        .collect()
+}
+
 /// Each range and what it is.
 const SPECIAL: &[(&str, &str)] = &[
     (
@@ -55,14 +63,6 @@ const SPECIAL: &[(&str, &str)] = &[
     ("fec0::/10", "site-local, deprecated (RFC 3879)"),
     ("ff00::/8", "multicast (RFC 4291)"),
 ];
-
-/// Returns the special ranges.
-pub(super) fn ranges() -> Vec<Cidr> {
-    SPECIAL
-        .iter()
-        .map(|(range, _)| range.parse().expect("the table holds ranges"))
-        .collect()
-}
 
 #[cfg(test)]
 mod tests {

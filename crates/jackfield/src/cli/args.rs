@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::config::{KEYS, Kind, Low, Source};
 
 /// Returns the whole command line; help, completions and man pages come from it.
+#[must_use]
 pub fn command() -> Command {
     let root = Command::new("jackfield")
         .version(env!("CARGO_PKG_VERSION"))

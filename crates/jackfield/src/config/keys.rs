@@ -90,11 +90,13 @@ pub enum Kind {
 
 impl Kind {
     /// Returns whether several values may be given.
+    #[must_use]
     pub fn is_many(self) -> bool {
         matches!(self, Self::Many | Self::Secrets)
     }
 
     /// Returns whether values stay out of errors and logs.
+    #[must_use]
     pub fn is_secret(self) -> bool {
         self == Self::Secrets
     }
@@ -102,16 +104,19 @@ impl Kind {
 
 impl Key {
     /// Returns the name of the environment variable that sets this key.
+    #[must_use]
     pub fn variable(&self) -> String {
         format!("JACKFIELD_{}", self.name.to_uppercase().replace('-', "_"))
     }
 
     /// Finds a key by its name in the file.
+    #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().copied().find(|key| key.name == name)
     }
 
     /// Returns the known name nearest to `name`, if one is near enough to be a slip.
+    #[must_use]
     pub fn nearest(name: &str) -> Option<&'static str> {
         KEYS.iter()
             .map(|key| (strsim::jaro_winkler(name, key.name), key.name))

@@ -53,6 +53,7 @@ impl Low {
     }
 
     /// Returns the values of `key` and where they were written.
+    #[must_use]
     pub fn get(&self, key: &Key) -> Option<(&Source, &[String])> {
         self.values
             .get(key.name)

@@ -140,6 +140,7 @@ pub struct NatDiscovery {
 
 impl NatDiscovery {
     /// Returns whether anything of it is wanted.
+    #[must_use]
     pub fn is_on(&self) -> bool {
         self.help || !self.others.is_empty() || !self.helpers.is_empty()
     }

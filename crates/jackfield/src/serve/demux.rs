@@ -22,6 +22,7 @@ pub enum Protocol {
 /// Tells the protocol from the first bytes of a stream; `None` asks for more of them.
 ///
 /// Eight bytes always decide.
+#[must_use]
 pub fn classify(first_bytes: &[u8]) -> Option<Protocol> {
     match *first_bytes {
         [] => None,

@@ -61,6 +61,7 @@ impl Reached {
     }
 
     /// Reads `http://AUTHORITY` or `https://AUTHORITY`.
+    #[must_use]
     pub fn from_url(url: &str) -> Option<Self> {
         let (secure, authority) = match url.strip_prefix("https://") {
             Some(authority) => (true, authority),
@@ -73,6 +74,7 @@ impl Reached {
     }
 
     /// Writes what [`Reached::from_url`] reads.
+    #[must_use]
     pub fn to_url(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
         format!("{scheme}://{}", self.authority)
@@ -81,6 +83,7 @@ impl Reached {
 
 impl IceMinter {
     /// Returns a minter for the listeners of `config`; `secret` is the first of the shared ones.
+    #[must_use]
     pub fn new(config: &Config, secret: String) -> Self {
         let ports = |addresses: &[std::net::SocketAddr]| {
             let mut ports: Vec<u16> = Vec::new();
@@ -105,6 +108,7 @@ impl IceMinter {
     }
 
     /// Makes the list for a client called `user`; `unix` is the time since 1970.
+    #[must_use]
     pub fn mint(&self, unix: Duration, user: &str, reached: Option<&Reached>) -> IceAnswer {
         let credentials = jackfield_turn::credential::mint(&self.secret, user, self.ttl, unix);
         let authority = match (&self.public_host, reached) {

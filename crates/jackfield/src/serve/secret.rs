@@ -72,6 +72,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
 }
 
 /// Returns the directory that data is kept in when none is configured.
+#[must_use]
 pub fn default_dir() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(base) = variable("XDG_DATA_HOME") {

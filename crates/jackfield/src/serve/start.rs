@@ -69,16 +69,19 @@ impl Server {
     }
 
     /// Returns the addresses served in the clear.
+    #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.bindings.plain
     }
 
     /// Returns the addresses served inside TLS.
+    #[must_use]
     pub fn tls_addresses(&self) -> &[SocketAddr] {
         &self.bindings.tls
     }
 
     /// Returns what the server prints at its start: each URL, one a line.
+    #[must_use]
     pub fn announcement(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for address in &self.bindings.plain {
