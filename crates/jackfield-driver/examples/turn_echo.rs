@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! turn_echo --server 127.0.0.1:3478 --transport udp|tcp|tls --user NAME --password WORD --peer 127.0.0.1:9 [--count 50]
-//! turn_echo ... [--family 4|6] [--no-channels]
+//! turn_echo ... [--family 4|6] [--no-channels] [--proxy http://127.0.0.1:3128]
 //! ```
 
 #![expect(
@@ -16,6 +16,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jackfield_driver::proxy::Proxy;
 use jackfield_driver::turn_client::{ClientTransport, ConnectError, Options, Tls, TurnClient};
 use jackfield_stun::ErrorCode;
 use jackfield_turn::attribute::AddressFamily;
@@ -37,6 +38,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut options = Options::new(args.transport, Credential::new(args.user, args.password)?);
     options.core.channels = args.channels;
     options.core.family = args.family;
+    options.proxy = args.proxy;
     let mut client = match TurnClient::connect_with(args.server, options).await {
         Ok(client) => client,
         Err(refused) => return fail(&refused),
@@ -89,6 +91,7 @@ struct Args {
     count: u64,
     channels: bool,
     family: Option<AddressFamily>,
+    proxy: Option<Proxy>,
 }
 
 impl Args {
@@ -96,7 +99,7 @@ impl Args {
         let mut args = args;
         let (mut server, mut transport, mut peer) = (None, None, None);
         let (mut user, mut password) = (String::new(), String::new());
-        let (mut count, mut channels, mut family) = (50, true, None);
+        let (mut count, mut channels, mut family, mut proxy) = (50, true, None, None);
         while let Some(name) = args.next() {
             if name == "--no-channels" {
                 channels = false;
@@ -110,6 +113,7 @@ impl Args {
                 "--password" => password = value,
                 "--peer" => peer = Some(value.parse().ok()?),
                 "--count" => count = value.parse().ok()?,
+                "--proxy" => proxy = Some(Proxy::new(value.parse().ok()?)),
                 "--family" => family = Some(read_family(&value)?),
                 _ => return None,
             }
@@ -123,6 +127,7 @@ impl Args {
             count,
             channels,
             family,
+            proxy,
         })
     }
 }

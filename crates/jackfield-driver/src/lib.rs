@@ -44,6 +44,7 @@ mod control_message;
 pub mod discovery;
 pub mod port;
 pub mod portmap;
+pub mod proxy;
 pub mod shard;
 pub mod stats;
 pub mod tcp;

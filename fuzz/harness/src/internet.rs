@@ -1,89 +1,14 @@
-//! Bytes into the proxies' parsers, into a proxy, and into the TCP stack.
+//! Bytes into a proxy, and into the TCP stack.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use jackfield_internet::proxy::http::{ConnectRequest, ConnectResponse};
-use jackfield_internet::proxy::socks5::{self, Command, Greeting, Reply, Request, UdpHeader};
-use jackfield_internet::proxy::{Credentials, Handshake, Progress, Proxy, ProxyConfig, Target};
+use jackfield_internet::proxy::{Proxy, ProxyConfig};
 use jackfield_internet::{TcpApp, TcpClient, World};
 use jackfield_nat::packet::build;
+use jackfield_proxy::Credentials;
 use jackfield_tcp::{Stack, StackLimits};
 use jackfield_testing::epoch;
-
-/// Reads every message of the proxies' protocols: what is read is what its writer writes, and
-/// nothing is read from a part of it.
-pub fn proxy_messages(data: &[u8]) {
-    let request = |bytes: &[u8]| ConnectRequest::parse(bytes).ok().flatten();
-    if let Some((read, length)) = request(data) {
-        assert!(length <= data.len());
-        let bytes = read.to_bytes();
-        assert_eq!(request(&bytes), Some((read, bytes.len())));
-    }
-    let response = |bytes: &[u8]| ConnectResponse::parse(bytes).ok().flatten();
-    if let Some((read, _)) = response(data) {
-        let bytes = read.to_bytes();
-        assert_eq!(response(&bytes), Some((read, bytes.len())));
-    }
-    again(data, Greeting::parse, Greeting::to_bytes);
-    again(data, Request::parse, Request::to_bytes);
-    again(data, Reply::parse, Reply::to_bytes);
-    again(data, UdpHeader::parse, UdpHeader::to_bytes);
-    again(data, socks5::parse_credentials, socks5::credentials);
-    if let Ok(text) = std::str::from_utf8(data)
-        && let Ok(target) = text.parse::<Target>()
-    {
-        assert_eq!(target.to_string().parse(), Ok(target));
-    }
-    handshakes(data);
-}
-
-type Parse<T, E> = fn(&[u8]) -> Result<Option<(T, usize)>, E>;
-
-fn again<T: PartialEq + std::fmt::Debug, E>(
-    data: &[u8],
-    parse: Parse<T, E>,
-    write: impl Fn(&T) -> Vec<u8>,
-) {
-    let parse = |bytes: &[u8]| parse(bytes).ok().flatten();
-    let Some((read, length)) = parse(data) else {
-        return;
-    };
-    let part = data.get(..length - 1).unwrap_or_default();
-    assert_eq!(parse(part), None, "read from a part");
-    let bytes = write(&read);
-    assert_eq!(parse(&bytes), Some((read, bytes.len())));
-}
-
-/// Lets a client hear the bytes whole and one by one: it comes to the same end.
-fn handshakes(data: &[u8]) {
-    let target = Target::from(SocketAddr::from(([192, 0, 2, 1], 443)));
-    let credentials = Credentials::new(b"user", b"password");
-    let (http, _) = Handshake::http(target.clone(), credentials.clone());
-    let (socks, _) = Handshake::socks5(Command::Connect, target, credentials);
-    for handshake in [http, socks] {
-        let whole = outcome(handshake.clone(), std::iter::once(data));
-        let pieces = outcome(handshake, data.chunks(1));
-        assert_eq!(whole, pieces);
-    }
-}
-
-/// Returns whether there is a tunnel, unless more has to come. A proxy that talks on without being
-/// asked is not waited for, as it would be if there was something to send in between.
-fn outcome<'a>(mut handshake: Handshake, pieces: impl Iterator<Item = &'a [u8]>) -> Option<bool> {
-    for piece in pieces {
-        let mut piece = piece;
-        loop {
-            match handshake.handle(piece) {
-                Ok(Progress::Done { .. }) => return Some(true),
-                Ok(Progress::Send(_)) => piece = &[],
-                Ok(Progress::Wait) => break,
-                Err(_) => return Some(false),
-            }
-        }
-    }
-    None
-}
 
 /// Says the bytes to a proxy, in pieces, and lets time pass: it answers or closes, and keeps
 /// nothing.
@@ -214,11 +139,6 @@ const MOST_STEPS: usize = 200;
 mod tests {
     use super::*;
     use jackfield_testing::replay;
-
-    #[test]
-    fn the_proxy_message_corpus_and_mutations_of_it_hold() {
-        replay("nat_proxy_messages", 4_000, proxy_messages);
-    }
 
     #[test]
     fn the_proxy_corpus_and_mutations_of_it_hold() {

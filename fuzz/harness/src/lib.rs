@@ -9,6 +9,7 @@ pub mod ice;
 pub mod internet;
 pub mod nat;
 pub mod portmap;
+pub mod proxy;
 pub mod signal;
 pub mod socketio;
 pub mod stun;

@@ -4,6 +4,8 @@ use std::io;
 
 use jackfield_turn::client::{Failure, Fault, SendError};
 
+use crate::proxy::ProxyError;
+
 /// Why there is no allocation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +16,9 @@ pub enum ConnectError {
     /// No connection to the server came about in time (TCP, TLS).
     #[error("the server did not accept the connection in time")]
     TimedOut,
+    /// The proxy made no connection to the server.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// TLS failed: the certificate is not to be trusted, or the other side speaks no TLS.
     #[error("TLS with the server failed: {0}")]
     Tls(#[source] io::Error),
@@ -30,7 +35,7 @@ impl ConnectError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Unreachable(_) | Self::TimedOut => Fault::Network,
+            Self::Unreachable(_) | Self::TimedOut | Self::Proxy(_) => Fault::Network,
             Self::Tls(_) => Fault::Server,
             Self::Local(_) => Fault::Caller,
             Self::Refused(failure) => failure.fault(),
@@ -42,7 +47,11 @@ impl ConnectError {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Refused(failure) => Some(*failure),
-            Self::Unreachable(_) | Self::TimedOut | Self::Tls(_) | Self::Local(_) => None,
+            Self::Unreachable(_)
+            | Self::TimedOut
+            | Self::Proxy(_)
+            | Self::Tls(_)
+            | Self::Local(_) => None,
         }
     }
 }

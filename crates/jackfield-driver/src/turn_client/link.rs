@@ -10,12 +10,13 @@ use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
 use super::error::ConnectError;
 use super::options::{ClientTransport, Options, Tls};
+use crate::proxy::connect_from;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -81,18 +82,11 @@ impl Link {
         match &options.transport {
             ClientTransport::Udp => Self::udp(server, options.local).await,
             ClientTransport::Tcp => {
-                let connecting = tcp(server, options.local);
-                let stream = tokio::time::timeout(options.connect_timeout, connecting).await;
-                Self::stream(
-                    stream.or(Err(ConnectError::TimedOut))??,
-                    Transport::Tcp,
-                    server,
-                )
+                let (stream, local) = limit(options, tcp(server, options)).await?;
+                Ok(Self::halves(stream, path(Transport::Tcp, local, server)))
             }
             ClientTransport::Tls(tls) => {
-                let connecting = Self::tls(server, options.local, tls, domain);
-                let link = tokio::time::timeout(options.connect_timeout, connecting).await;
-                link.or(Err(ConnectError::TimedOut))?
+                limit(options, Self::tls(server, options, tls, domain)).await
             }
         }
     }
@@ -122,7 +116,7 @@ impl Link {
 
     async fn tls(
         server: SocketAddr,
-        local: Option<IpAddr>,
+        options: &Options,
         tls: &Tls,
         domain: Option<String>,
     ) -> Result<Self, ConnectError> {
@@ -131,8 +125,7 @@ impl Link {
                 .map_err(|error| ConnectError::Tls(io::Error::other(error)))?,
             None => tls.name.clone(),
         };
-        let stream = tcp(server, local).await?;
-        let local = stream.local_addr().map_err(ConnectError::Local)?;
+        let (stream, local) = tcp(server, options).await?;
         let connector = TlsConnector::from(Arc::clone(&tls.config));
         let stream = connector
             .connect(name, stream)
@@ -141,18 +134,6 @@ impl Link {
         Ok(Self::halves(
             Box::new(stream),
             path(Transport::Tls, local, server),
-        ))
-    }
-
-    fn stream(
-        stream: TcpStream,
-        transport: Transport,
-        server: SocketAddr,
-    ) -> Result<Self, ConnectError> {
-        let local = stream.local_addr().map_err(ConnectError::Local)?;
-        Ok(Self::halves(
-            Box::new(stream),
-            path(transport, local, server),
         ))
     }
 
@@ -299,23 +280,29 @@ fn cut(unread: &mut BytesMut) -> io::Result<Option<Bytes>> {
         .map(|length| unread.split_to(length).freeze()))
 }
 
-async fn tcp(server: SocketAddr, local: Option<IpAddr>) -> Result<TcpStream, ConnectError> {
-    let socket = if server.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    };
-    let socket = socket.map_err(ConnectError::Local)?;
-    if let Some(local) = local {
-        let local = SocketAddr::new(local, 0);
-        socket.bind(local).map_err(ConnectError::Local)?;
+/// Connects to the server, through the proxy if there is one; returns our end, too.
+async fn tcp(
+    server: SocketAddr,
+    options: &Options,
+) -> Result<(Box<dyn Stream>, SocketAddr), ConnectError> {
+    if let Some(proxy) = &options.proxy {
+        let tunnel = proxy.connect(server.into()).await?;
+        let local = tunnel.local_addr();
+        return Ok((Box::new(tunnel), local));
     }
-    let stream = socket
-        .connect(server)
+    let stream = connect_from(options.local, server)
         .await
         .map_err(ConnectError::Unreachable)?;
-    stream.set_nodelay(true).map_err(ConnectError::Local)?;
-    Ok(stream)
+    let local = stream.local_addr().map_err(ConnectError::Local)?;
+    Ok((Box::new(stream), local))
+}
+
+async fn limit<T>(
+    options: &Options,
+    connecting: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    let connected = tokio::time::timeout(options.connect_timeout, connecting).await;
+    connected.unwrap_or(Err(ConnectError::TimedOut))
 }
 
 fn path(transport: Transport, local: SocketAddr, remote: SocketAddr) -> FiveTuple {

@@ -8,6 +8,7 @@ use jackfield_turn::client::{self, Credential};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::proxy::Proxy;
 use crate::tls::accept_any_certificate;
 
 /// How a client reaches its server.
@@ -51,6 +52,8 @@ pub struct Options {
     pub core: client::ClientConfig,
     /// Which of our addresses to use; `None`: what the system chooses. Default: none.
     pub local: Option<IpAddr>,
+    /// The proxy for TCP and TLS; datagrams never go through one. Default: none.
+    pub proxy: Option<Proxy>,
     /// How long a TCP connection and its TLS may take to come about. Default: 10 s.
     pub connect_timeout: Duration,
     /// Datagrams that may wait in each direction; of those from peers, what is above it is dropped.
@@ -72,6 +75,7 @@ impl Options {
             transport,
             core,
             local: None,
+            proxy: None,
             connect_timeout: Duration::from_secs(10),
             queue: 1_024,
         }

@@ -17,12 +17,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::server::{LOOPBACK, Peer, TestServer};
 
-fn alice() -> Credential {
+pub(crate) fn alice() -> Credential {
     Credential::new("alice", "secret").unwrap()
 }
 
 /// Runs a test as a task, so that what has to be `Send` is.
-fn run<F>(test: F) -> F::Output
+pub(crate) fn run<F>(test: F) -> F::Output
 where
     F: Future + Send + 'static,
     F::Output: Send,
@@ -38,7 +38,7 @@ where
 }
 
 /// Sends there and back, first from our side, then from the peer's.
-async fn exchange(client: &mut TurnClient) {
+pub(crate) async fn exchange(client: &mut TurnClient) {
     let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
     let address = peer.local_addr().unwrap();
     let relayed = client.relayed().v4.unwrap();
@@ -252,7 +252,7 @@ fn a_dropped_client_deletes_its_allocation() {
 }
 
 /// Serves TLS on a port and passes what is inside on; returns its address and certificate.
-async fn tls_in_front_of(plain: SocketAddr) -> (SocketAddr, Vec<u8>) {
+pub(crate) async fn tls_in_front_of(plain: SocketAddr) -> (SocketAddr, Vec<u8>) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap();
     let certificate = cert.der().to_vec();

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use jackfield_nat::packet::Datagram;
-
-use super::Target;
-use super::socks5::UdpHeader;
+use jackfield_proxy::Target;
+use jackfield_proxy::socks5::UdpHeader;
 
 /// A port of the proxy that relays the datagrams of one client, as long as its TCP connection
 /// lives.

@@ -6,12 +6,12 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use jackfield_nat::packet::Datagram;
+use jackfield_proxy::http::{ConnectRequest, ConnectResponse, HeadError};
+use jackfield_proxy::socks5::{self, Command, Greeting, Reply, Request, SocksError, code};
+use jackfield_proxy::{Credentials, HostName, Target, TargetHost};
 use jackfield_tcp::{ConnectionId, Event, ResetReason, Stack};
 
 use super::associate::Association;
-use super::http::{ConnectRequest, ConnectResponse, HeadError};
-use super::socks5::{self, Command, Greeting, Reply, Request, SocksError, code};
-use super::{Credentials, HostName, Target, TargetHost};
 use crate::program::TcpProgram;
 
 /// The configuration of a [`Proxy`].
@@ -228,9 +228,9 @@ impl Proxy {
             let status = match error {
                 HeadError::TooLong => 431,
                 HeadError::Method => 405,
-                HeadError::StartLine | HeadError::Target | HeadError::Field => 400,
+                _ => 400,
             };
-            ConnectResponse { status }.to_bytes()
+            ConnectResponse::new(status).to_bytes()
         };
         let request = self.read(now, stack, id, ConnectRequest::parse, refusal);
         let Some(request) = request else {
@@ -239,7 +239,7 @@ impl Proxy {
         if self.config.credentials.is_some() && request.credentials != self.config.credentials {
             self.counters.wrong_credentials += 1;
             let status = 407;
-            self.dismiss(now, stack, id, &ConnectResponse { status }.to_bytes());
+            self.dismiss(now, stack, id, &ConnectResponse::new(status).to_bytes());
             return;
         }
         self.dial(now, stack, id, Protocol::Http, &request.target);
@@ -333,7 +333,7 @@ impl Proxy {
         };
         self.counters.tunnels += 1;
         let answer = match protocol {
-            Protocol::Http => ConnectResponse { status: 200 }.to_bytes(),
+            Protocol::Http => ConnectResponse::new(200).to_bytes(),
             Protocol::Socks => reply(code::SUCCEEDED, Some(local)),
         };
         self.answer(now, stack, client, &answer);
@@ -442,7 +442,7 @@ impl Proxy {
             Refusal::TooManyAssociations => (502, code::FAILED),
         };
         let answer = match protocol {
-            Protocol::Http => ConnectResponse { status }.to_bytes(),
+            Protocol::Http => ConnectResponse::new(status).to_bytes(),
             Protocol::Socks => reply(code, None),
         };
         self.dismiss(now, stack, client, &answer);

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use jackfield_proxy::{Handshake, HandshakeError, Progress};
 use jackfield_tcp::{ConnectError, ConnectionId, Event, ResetReason, Stack};
 
 use crate::program::TcpProgram;
-use crate::proxy::{Handshake, HandshakeError, Progress};
 
 /// A client that connects once, sends a request and keeps the response.
 #[derive(Debug, Clone)]

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use jackfield_internet::proxy::{
-    Credentials, Handshake, HandshakeError, HostName, Proxy, ProxyConfig, Target, TargetHost,
-    socks5::{Command, UdpHeader},
-};
+use jackfield_internet::proxy::{Proxy, ProxyConfig};
 use jackfield_internet::{
     Echo, HostId, Link, Outcome, Place, Site, TcpApp, TcpClient, TcpEcho, TcpProgram, World,
 };
 use jackfield_nat::oracle::{Path, oracle};
+use jackfield_proxy::socks5::{Command, Failure, UdpHeader};
+use jackfield_proxy::{Credentials, Handshake, HandshakeError, HostName, Target, TargetHost};
 use jackfield_tcp::{Event, ResetReason, Stack};
 
 use crate::dialer::{Dialer, TcpMirror};
@@ -139,9 +138,9 @@ fn a_proxy_says_why_there_is_no_tunnel() {
         port: 443,
     };
     let cases = [
-        (nobody.into(), 502, 5),
-        (nowhere.into(), 504, 4),
-        (unknown, 502, 4),
+        (nobody.into(), 502, Failure::ConnectionRefused),
+        (nowhere.into(), 504, Failure::HostUnreachable),
+        (unknown, 502, Failure::HostUnreachable),
     ];
     for (target, status, code) in cases {
         let target: Target = target;
@@ -155,7 +154,7 @@ fn a_proxy_says_why_there_is_no_tunnel() {
             } else {
                 (
                     Handshake::socks5(Command::Connect, target, None),
-                    HandshakeError::Code(code),
+                    HandshakeError::Refused(code),
                 )
             };
             let (outcome, counters) = through(ProxyConfig::default(), http, handshake);
@@ -165,7 +164,10 @@ fn a_proxy_says_why_there_is_no_tunnel() {
     }
     let bind = Handshake::socks5(Command::Bind, socket("0.0.0.0:0").into(), None);
     let (outcome, counters) = through(ProxyConfig::default(), false, bind);
-    assert_eq!(outcome, Outcome::NoTunnel(HandshakeError::Code(7)));
+    assert_eq!(
+        outcome,
+        Outcome::NoTunnel(HandshakeError::Refused(Failure::CommandNotSupported))
+    );
     assert_eq!(counters.malformed, 1);
 }
 
@@ -180,6 +182,7 @@ fn a_proxy_with_credentials_lets_in_who_knows_them_and_finds_hosts_by_name() {
     };
     for http in [true, false] {
         for (given, enters) in [(right.clone(), true), (wrong.clone(), false), (None, false)] {
+            let given_any = given.is_some();
             let handshake = if http {
                 Handshake::http(target.clone(), given)
             } else {
@@ -191,10 +194,10 @@ fn a_proxy_with_credentials_lets_in_who_knows_them_and_finds_hosts_by_name() {
                 ..ProxyConfig::default()
             };
             let (outcome, counters) = through(config, http, handshake);
-            let expected = if enters {
-                Outcome::Closed
-            } else {
-                Outcome::NoTunnel(HandshakeError::Credentials)
+            let expected = match given_any {
+                _ if enters => Outcome::Closed,
+                true => Outcome::NoTunnel(HandshakeError::CredentialsRefused),
+                false => Outcome::NoTunnel(HandshakeError::CredentialsRequired),
             };
             assert_eq!(outcome, expected);
             assert_eq!(counters.wrong_credentials, u64::from(!enters));
@@ -260,7 +263,7 @@ impl TcpProgram for UdpClient {
     }
 
     fn handle_event(&mut self, now: Instant, stack: &mut Stack, event: Event) {
-        use jackfield_internet::proxy::Progress;
+        use jackfield_proxy::Progress;
         match event {
             Event::Connected { id, .. } => {
                 let nowhere = socket("0.0.0.0:0").into();

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use jackfield_internet::proxy::{Handshake, socks5::Command};
 use jackfield_internet::{Echo, Site, TcpApp};
+use jackfield_proxy::{Handshake, socks5::Command};
 use jackfield_sansio::Transport;
 
 use crate::rig::{BOTH, ECHO, Scene, client_config, ip, secs, socket, types};

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_internet::proxy::{Handshake, Progress};
 use jackfield_internet::{Datagram, TcpProgram};
+use jackfield_proxy::{Handshake, Progress};
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::framing::{MAX_MESSAGE, message_length};
 use jackfield_tcp::{ConnectionId, Event, Stack};

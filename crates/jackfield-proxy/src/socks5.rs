@@ -53,18 +53,51 @@ pub struct UdpHeader {
     pub target: Target,
 }
 
+/// Why a server does not do what the client asks
+/// ([RFC 1928 §6](https://www.rfc-editor.org/rfc/rfc1928#section-6)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Code 1.
+    #[error("the proxy failed")]
+    General,
+    /// Code 2.
+    #[error("the rules of the proxy do not allow the connection")]
+    NotAllowed,
+    /// Code 3.
+    #[error("the proxy cannot reach the network of the target")]
+    NetworkUnreachable,
+    /// Code 4.
+    #[error("the proxy cannot reach the target, or does not know its name")]
+    HostUnreachable,
+    /// Code 5.
+    #[error("the target refused the connection of the proxy")]
+    ConnectionRefused,
+    /// Code 6.
+    #[error("the connection of the proxy to the target timed out")]
+    TtlExpired,
+    /// Code 7.
+    #[error("the proxy does not support the command")]
+    CommandNotSupported,
+    /// Code 8.
+    #[error("the proxy does not support this type of address")]
+    AddressTypeNotSupported,
+    /// A code that the RFC does not assign.
+    #[error("the proxy refused the connection with code {0}")]
+    Unassigned(u8),
+}
+
 /// Why bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocksError {
     /// The version is not 5.
-    #[error("version {0} of the protocol")]
+    #[error("version {0} of SOCKS or of its authentication")]
     Version(u8),
     /// The type of the address is unknown, or the name is invalid.
-    #[error("an address of unknown kind, or a name that is none")]
+    #[error("an address of unknown type, or an invalid host name")]
     Address,
-    /// The name or the password is empty, or the name has a colon, which HTTP could not carry.
-    #[error("a name or password that is none")]
+    /// The name is empty or has a colon, which HTTP could not carry.
+    #[error("a user name that is empty or has a colon")]
     Credentials,
     /// Reserved bytes are not zero.
     #[error("reserved bytes are not zero")]
@@ -203,6 +236,25 @@ impl Reply {
         let mut bytes = vec![VERSION, self.code, 0];
         write_target(&mut bytes, &self.bound);
         bytes
+    }
+}
+
+impl Reply {
+    /// Returns why the server does not do what the client asks; `None` if it does.
+    #[must_use]
+    pub const fn failure(&self) -> Option<Failure> {
+        Some(match self.code {
+            code::SUCCEEDED => return None,
+            code::FAILED => Failure::General,
+            code::NOT_ALLOWED => Failure::NotAllowed,
+            code::NETWORK_UNREACHABLE => Failure::NetworkUnreachable,
+            code::HOST_UNREACHABLE => Failure::HostUnreachable,
+            code::REFUSED => Failure::ConnectionRefused,
+            code::TTL_EXPIRED => Failure::TtlExpired,
+            code::UNKNOWN_COMMAND => Failure::CommandNotSupported,
+            code::UNKNOWN_ADDRESS_TYPE => Failure::AddressTypeNotSupported,
+            other => Failure::Unassigned(other),
+        })
     }
 }
 
@@ -358,8 +410,7 @@ pub const USER_AND_PASSWORD: u8 = 2;
 /// No method is acceptable.
 pub const NO_METHOD: u8 = 0xff;
 
-/// The reply codes of [RFC 1928 §6](https://www.rfc-editor.org/rfc/rfc1928#section-6) that our
-/// server uses.
+/// The reply codes of [RFC 1928 §6](https://www.rfc-editor.org/rfc/rfc1928#section-6).
 pub mod code {
     /// Success.
     pub const SUCCEEDED: u8 = 0;
@@ -367,12 +418,18 @@ pub mod code {
     pub const FAILED: u8 = 1;
     /// The configuration does not allow it.
     pub const NOT_ALLOWED: u8 = 2;
+    /// The network is unreachable.
+    pub const NETWORK_UNREACHABLE: u8 = 3;
     /// The host is unreachable, or the name is unknown.
     pub const HOST_UNREACHABLE: u8 = 4;
     /// The host refused the connection.
     pub const REFUSED: u8 = 5;
+    /// The connection timed out.
+    pub const TTL_EXPIRED: u8 = 6;
     /// The server does not support the command.
     pub const UNKNOWN_COMMAND: u8 = 7;
+    /// The server does not support the type of the address.
+    pub const UNKNOWN_ADDRESS_TYPE: u8 = 8;
 }
 
 const VERSION: u8 = 5;
@@ -400,7 +457,7 @@ mod tests {
             target in any_target(),
             code in any::<u8>(),
             user in proptest::collection::vec(any::<u8>(), 1..256),
-            password in proptest::collection::vec(any::<u8>(), 1..256),
+            password in proptest::collection::vec(any::<u8>(), 0..256),
         ) {
             fn holds<T: PartialEq + std::fmt::Debug>(
                 parse: fn(&[u8]) -> Parsed<T>,

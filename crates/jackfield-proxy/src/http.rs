@@ -21,6 +21,8 @@ pub struct ConnectRequest {
 pub struct ConnectResponse {
     /// The status code, 100 to 599.
     pub status: u16,
+    /// Whether a `Proxy-Authenticate` field offers Basic, the one scheme that is supported.
+    pub offers_basic: bool,
 }
 
 /// Why bytes are not such a header.
@@ -95,6 +97,15 @@ impl ConnectRequest {
 }
 
 impl ConnectResponse {
+    /// Returns the response of a proxy with this status; that with 407 offers Basic.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self {
+            status,
+            offers_basic: status == 407,
+        }
+    }
+
     /// Reads the header of a response; returns it with its length, or `None` if it is incomplete.
     ///
     /// # Errors
@@ -113,30 +124,40 @@ impl ConnectResponse {
         let status = status.parse().ok().filter(|_| digits);
         let status = status.filter(|status| (100..600).contains(status));
         let status = status.ok_or(HeadError::StartLine)?;
+        let mut offers_basic = false;
         for field in fields(lines) {
-            field?;
+            let (name, value) = field?;
+            if name.eq_ignore_ascii_case("proxy-authenticate") {
+                offers_basic |= has_basic(value);
+            }
         }
-        Ok(Some((Self { status }, length)))
+        let response = Self {
+            status,
+            offers_basic,
+        };
+        Ok(Some((response, length)))
     }
 
     /// Writes the header of a response.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
+        let basic = if self.offers_basic {
+            "Proxy-Authenticate: Basic realm=\"proxy\"\r\n"
+        } else {
+            ""
+        };
         let (reason, field) = match self.status {
             200 => ("Connection established", ""),
             400 => ("Bad Request", ""),
             403 => ("Forbidden", ""),
             405 => ("Method Not Allowed", "Allow: CONNECT\r\n"),
-            407 => (
-                "Proxy Authentication Required",
-                "Proxy-Authenticate: Basic realm=\"proxy\"\r\n",
-            ),
+            407 => ("Proxy Authentication Required", ""),
             431 => ("Request Header Fields Too Large", ""),
             502 => ("Bad Gateway", ""),
             504 => ("Gateway Timeout", ""),
             _ => ("", ""),
         };
-        format!("HTTP/1.1 {} {reason}\r\n{field}\r\n", self.status).into_bytes()
+        format!("HTTP/1.1 {} {reason}\r\n{field}{basic}\r\n", self.status).into_bytes()
     }
 }
 
@@ -190,6 +211,15 @@ fn basic(value: &str) -> Option<Credentials> {
         .then(|| Credentials::new(user, password))?
 }
 
+/// Returns whether one of the challenges of a `Proxy-Authenticate` field is Basic.
+fn has_basic(value: &str) -> bool {
+    let mut parts = value.split(',');
+    parts.any(|part| {
+        let scheme = part.split_ascii_whitespace().next();
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+    })
+}
+
 /// The longest head that is read, in bytes.
 pub const MOST_HEAD_BYTES: usize = 8192;
 const MOST_LINES: usize = 64;
@@ -233,6 +263,22 @@ mod tests {
         assert_eq!(result, Err(HeadError::Field));
     }
 
+    #[test]
+    fn basic_is_found_among_the_schemes_that_a_proxy_offers() {
+        for (field, offers_basic) in [
+            ("Proxy-Authenticate: Negotiate, bAsIc realm=\"a\"", true),
+            (
+                "proxy-authenticate: Digest realm=\"basic\", nonce=\"x\"",
+                false,
+            ),
+            ("WWW-Authenticate: Basic realm=\"a\"", false),
+        ] {
+            let bytes = format!("HTTP/1.1 407 x\r\n{field}\r\n\r\n");
+            let (response, _) = ConnectResponse::parse(bytes.as_bytes()).unwrap().unwrap();
+            assert_eq!(response.offers_basic, offers_basic, "{field}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_request_and_a_response_are_read_as_they_are_written(
@@ -241,6 +287,7 @@ mod tests {
             user in proptest::collection::vec(1..=255_u8, 1..200),
             password in proptest::collection::vec(any::<u8>(), 1..200),
             status in 100..600_u16,
+            offers_basic in any::<bool>(),
         ) {
             let user: Vec<u8> = user.into_iter().filter(|byte| *byte != b':').collect();
             let request = ConnectRequest {
@@ -249,7 +296,7 @@ mod tests {
             };
             let bytes = request.to_bytes();
             prop_assert_eq!(ConnectRequest::parse(&bytes), Ok(Some((request, bytes.len()))));
-            let response = ConnectResponse { status };
+            let response = ConnectResponse { status, offers_basic };
             let bytes = response.to_bytes();
             prop_assert_eq!(ConnectResponse::parse(&bytes), Ok(Some((response, bytes.len()))));
         }
