@@ -47,6 +47,11 @@ impl<'b> MessageWriter<'b> {
         self.append(A::TYPE, |out| attribute.encode(&transaction, out));
     }
 
+    /// Appends an attribute of any type, with a value as it is.
+    pub fn value(&mut self, kind: AttributeType, value: &[u8]) {
+        self.append(kind, |out| out.extend_from_slice(value));
+    }
+
     /// Appends MESSAGE-INTEGRITY over all before it.
     pub fn integrity_sha1(&mut self, key: &Key) {
         self.cover(AttributeType::MESSAGE_INTEGRITY, 20, |covered| {

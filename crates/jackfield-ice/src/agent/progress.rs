@@ -1,0 +1,127 @@
+//! How far an agent is, and when it has to be woken ([RFC 8863]).
+//!
+//! [RFC 8863]: https://www.rfc-editor.org/rfc/rfc8863
+
+use std::time::Instant;
+
+use super::State;
+use super::context::Context;
+use super::pair::{Nominated, PairState};
+use super::session::Session;
+
+impl Session {
+    /// Returns how far this generation is.
+    pub(super) fn state(&self, context: &Context, now: Instant, is_gathered: bool) -> State {
+        if self.lost.is_some() || self.selected.is_none() && self.selected_at.is_some() {
+            return match self.can_recover(context, now) {
+                true => State::Disconnected,
+                false => State::Failed,
+            };
+        }
+        if let Some(selected) = self.selected() {
+            let is_nominated = matches!(selected.nomination, Nominated::Yes(_));
+            let has_all = is_gathered && self.has_all_remotes;
+            let is_over = is_nominated && has_all && !self.has_checks(context);
+            return if is_over {
+                State::Completed
+            } else {
+                State::Connected
+            };
+        }
+        if self.remote.is_none() || self.remotes.is_empty() && self.pairs.is_empty() {
+            return match self.is_patient(context, now) {
+                true => State::New,
+                false => State::Failed,
+            };
+        }
+        match self.is_patient(context, now) || self.has_checks(context) {
+            true => State::Checking,
+            false => State::Failed,
+        }
+    }
+
+    /// Returns whether a pair may still come up after all were lost: consent holds for one, or
+    /// checks are under way.
+    fn can_recover(&self, context: &Context, now: Instant) -> bool {
+        let expiry = context.config.timing.consent_expiry;
+        let is_young = self.lost.is_some_and(|lost| now < lost + expiry);
+        is_young
+            || self
+                .pairs
+                .iter()
+                .any(|pair| pair.state == PairState::Succeeded)
+    }
+
+    /// Returns whether it is too early to give up ([RFC 8863 §4]).
+    ///
+    /// [RFC 8863 §4]: https://www.rfc-editor.org/rfc/rfc8863#section-4
+    //= https://www.rfc-editor.org/rfc/rfc8863#section-4
+    //# While the timer is still running, the ICE agent MUST NOT update a
+    //# checklist state from Running to Failed, even if there are no pairs
+    //# left in the checklist to check.
+    fn is_patient(&self, context: &Context, now: Instant) -> bool {
+        self.began
+            .is_none_or(|began| now < began + context.config.timing.patience)
+    }
+
+    /// Checks failed pairs once more, now and then, while the agent is patient and none works: the
+    /// network may have been away when they were checked.
+    pub(super) fn revive(&mut self, context: &Context, now: Instant) {
+        if self.next_revival(context).is_none_or(|at| at > now) {
+            return;
+        }
+        self.revived = Some(now);
+        let once = context.config.pacing.transmissions.saturating_sub(1);
+        let is_failed = |pair: &&mut super::pair::Pair| pair.state == PairState::Failed;
+        for pair in self.pairs.iter_mut().filter(is_failed) {
+            if !pair.is_revoked {
+                pair.reset();
+                pair.transmissions = once;
+            }
+        }
+    }
+
+    fn next_revival(&self, context: &Context) -> Option<Instant> {
+        let began = self.began?;
+        if self.selected.is_some()
+            || !self
+                .pairs
+                .iter()
+                .any(|pair| pair.state == PairState::Failed)
+        {
+            return None;
+        }
+        let until = match self.lost {
+            Some(lost) => lost + context.config.timing.consent_expiry,
+            None => began + context.config.timing.patience,
+        };
+        let next = self.revived.unwrap_or(began) + REVIVAL;
+        (next < until).then_some(next)
+    }
+
+    /// Returns when something is to be done next.
+    pub(super) fn next_deadline(&self, context: &Context, now: Instant) -> Option<Instant> {
+        let patience = self
+            .began
+            .map(|began| began + context.config.timing.patience);
+        let is_open = self.selected.is_none() && self.selected_at.is_none();
+        let patience = patience.filter(|at| is_open && *at > now);
+        let expiry = self
+            .lost
+            .map(|lost| lost + context.config.timing.consent_expiry);
+        [
+            self.next_check(context, now),
+            self.next_upkeep(context),
+            self.next_choice(context, now),
+            self.next_revival(context),
+            patience,
+            expiry.filter(|at| *at > now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// How often failed pairs are checked once more.
+const REVIVAL: std::time::Duration = std::time::Duration::from_secs(8);

@@ -1,0 +1,180 @@
+//! Sockets and listeners that come and go, and what their addresses are outside.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::local::{Local, LocalId, NewLocal};
+use super::{Agent, Event, State};
+use crate::candidate::{CandidateKind, CandidateTransport};
+
+impl Agent {
+    /// Takes a UDP socket: it gives a host candidate.
+    ///
+    /// `local` names an interface's address, never a wildcard; one address and port is taken once.
+    /// The interfaces that are preferred come first.
+    pub fn add_socket(&mut self, now: Instant, local: SocketAddr) {
+        let context = &mut self.context;
+        if self.state == State::Closed || context.bases.contains(&local) {
+            return;
+        }
+        if context.bases.len() + context.listeners.len() >= context.config.limits.sockets {
+            context.counters.dropped_sockets += 1;
+            return;
+        }
+        context.bases.push(local);
+        self.add_candidate(now, host(CandidateTransport::Udp, local, local));
+        if self.context.config.tcp_active {
+            let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
+            self.add_candidate(now, host(CandidateTransport::TcpActive, active, active));
+        }
+        self.drive(now);
+    }
+
+    /// Takes the loss of a UDP socket, because its interface is gone: its pairs end at once.
+    pub fn remove_socket(&mut self, now: Instant, local: SocketAddr) {
+        self.context.bases.retain(|base| *base != local);
+        let is_last = !self
+            .context
+            .bases
+            .iter()
+            .any(|base| base.ip() == local.ip());
+        let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
+        self.remove_bases(now, |candidate| {
+            let is_udp = candidate.candidate.transport == CandidateTransport::Udp;
+            is_udp && candidate.base == local || is_last && candidate.base == active
+        });
+    }
+
+    /// Takes a TCP listener: it gives a passive candidate ([RFC 6544 §3]).
+    ///
+    /// [RFC 6544 §3]: https://www.rfc-editor.org/rfc/rfc6544#section-3
+    pub fn add_listener(&mut self, now: Instant, local: SocketAddr) {
+        let context = &mut self.context;
+        if self.state == State::Closed || context.listeners.contains(&local) {
+            return;
+        }
+        if context.bases.len() + context.listeners.len() >= context.config.limits.sockets {
+            context.counters.dropped_sockets += 1;
+            return;
+        }
+        context.listeners.push(local);
+        self.add_candidate(now, host(CandidateTransport::TcpPassive, local, local));
+        if self.context.config.tcp_simultaneous_open {
+            self.add_candidate(
+                now,
+                host(CandidateTransport::TcpSimultaneousOpen, local, local),
+            );
+        }
+        if self.context.config.tcp_active {
+            let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
+            self.add_candidate(now, host(CandidateTransport::TcpActive, active, active));
+        }
+        self.drive(now);
+    }
+
+    /// Takes the end of a listener. Its connections go on until they are closed.
+    pub fn remove_listener(&mut self, now: Instant, local: SocketAddr) {
+        self.context.listeners.retain(|listener| *listener != local);
+        self.remove_bases(now, |candidate| {
+            let transport = candidate.candidate.transport;
+            let listens = matches!(
+                transport,
+                CandidateTransport::TcpPassive | CandidateTransport::TcpSimultaneousOpen
+            );
+            listens && candidate.base == local
+        });
+    }
+
+    /// Takes the address outside that a port mapping (UPnP, NAT-PMP, PCP) has given a socket or a
+    /// listener: it gives a server-reflexive candidate.
+    pub fn add_mapped_address(&mut self, now: Instant, local: SocketAddr, outside: SocketAddr) {
+        let transport = match self.context.listeners.contains(&local) {
+            true => CandidateTransport::TcpPassive,
+            false => CandidateTransport::Udp,
+        };
+        let is_known = self.context.base(local, transport).is_some();
+        if is_known && outside != local {
+            self.add_candidate(
+                now,
+                NewLocal {
+                    kind: CandidateKind::ServerReflexive,
+                    transport,
+                    address: outside,
+                    base: local,
+                    related: Some(local),
+                    server: None,
+                    priority: None,
+                },
+            );
+        }
+        self.drive(now);
+    }
+
+    /// Takes the end of every port mapping of a socket or listener.
+    pub fn remove_mapped_address(&mut self, now: Instant, local: SocketAddr) {
+        // A mapped candidate has no server; those of servers keep theirs.
+        self.remove_bases(now, |candidate| {
+            candidate.base == local && candidate.is_mapped
+        });
+    }
+
+    /// Says that there are no more sockets for now: gathering completes once every server has
+    /// answered or was given up.
+    pub fn end_of_sockets(&mut self, now: Instant) {
+        self.has_all_sockets = true;
+        self.note_gathered();
+        self.drive(now);
+    }
+
+    /// Tells the application once when there is nothing left to gather.
+    pub(super) fn note_gathered(&mut self) {
+        if self.has_all_sockets && !self.is_gathered {
+            self.is_gathered = true;
+            self.context.event(Event::GatheringComplete);
+        }
+    }
+
+    /// Adds a candidate, tells the application, and makes its pairs.
+    pub(super) fn add_candidate(&mut self, now: Instant, new: NewLocal) -> Option<LocalId> {
+        let id = self.context.add_local(new)?;
+        let ufrag = self.session.local.credentials.ufrag();
+        self.context.announce(id, ufrag);
+        if self.context.local(id).is_some_and(Local::is_base) {
+            self.session.pair_local(&self.context, now, id);
+        }
+        Some(id)
+    }
+
+    /// Removes candidates and the pairs that they are the base of.
+    fn remove_bases(&mut self, now: Instant, is_gone: impl Fn(&Local) -> bool) {
+        let gone = self.context.remove_locals(is_gone);
+        let context = &mut self.context;
+        let previous = self.previous.as_mut().map(|previous| &mut previous.session);
+        for session in std::iter::once(&mut self.session).chain(previous) {
+            session.remove_pairs(context, |pair| gone.contains(&pair.local));
+            for pair in &mut session.pairs {
+                pair.mapped = pair.mapped.filter(|mapped| !gone.contains(mapped));
+            }
+        }
+        self.session.select(&mut self.context, now);
+        self.drive(now);
+    }
+}
+
+/// Returns a host candidate.
+fn host(transport: CandidateTransport, address: SocketAddr, base: SocketAddr) -> NewLocal {
+    NewLocal {
+        kind: CandidateKind::Host,
+        transport,
+        address,
+        base,
+        related: None,
+        server: None,
+        priority: None,
+    }
+}
+
+/// The port of an active candidate, which nobody can connect to ([RFC 6544 §4.5]).
+///
+/// [RFC 6544 §4.5]: https://www.rfc-editor.org/rfc/rfc6544#section-4.5
+const ACTIVE_PORT: u16 = 9;
