@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use jackfield_doctor::facts::{
-    CertificateError, Dns, Facts, NetworkError, StunPort, TlsError, Udp, Web, WebError,
+    CertificateError, Dns, Facts, StunPort, TlsError, Udp, Web, WebError,
 };
 use jackfield_doctor::{Conclusions, Style, Words, json, words};
 
@@ -15,9 +15,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         since: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     }));
     let facts = Facts {
-        server: "https://192.0.2.1".parse()?,
-        interfaces: Vec::new(),
-        has_route: true,
         dns: Dns {
             addresses: vec!["192.0.2.1".parse()?],
             ..Dns::default()
@@ -25,16 +22,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         stun_port: StunPort::Guessed(3478),
         v4: Udp::Silent("192.0.2.1:3478".parse()?),
         v6: Udp::NoAddress,
-        report: None,
-        evidence: Default::default(),
-        gateway: Err(NetworkError::NoRoute),
         web: Some(Web {
             ice: Err(expired.clone()),
             websocket: Err(expired.clone()),
             polling: Err(expired),
             other_scheme: None,
+            https: None,
+            is_by_proxy: false,
         }),
-        relays: Vec::new(),
+        ..Facts::new("https://192.0.2.1".parse()?)
     };
     let conclusions = Conclusions::of(&facts);
     println!(

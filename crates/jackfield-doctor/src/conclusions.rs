@@ -10,6 +10,7 @@ mod relay;
 mod search;
 mod verdict;
 
+pub(crate) use check::SECONDS_A_DAY;
 pub use check::{Check, Family, checks_of};
 pub use problem::{Certified, Problem, RelayProblem, Side};
 pub use reach::Reach;

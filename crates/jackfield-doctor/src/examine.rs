@@ -1,10 +1,16 @@
 //! Tries everything, and collects what it saw.
 
+mod certificates;
+mod dns;
 mod http;
+mod local;
+mod path;
+mod portal;
+mod proxy;
 mod relay;
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jackfield_driver::discovery::layers::Evidence;
 use jackfield_driver::discovery::{ask, discover, source_for};
@@ -13,12 +19,14 @@ use jackfield_stun::behaviour::{DiscoveryConfig, LifetimeSearch, Report};
 use jackfield_stun::uri::{Scheme, Uri, UriTransport};
 
 use crate::facts::{
-    Dns, Facts, Ice, Interface, NetworkError, RelayAttempt, StunPort, TlsError, Udp, Web, WebError,
+    CertificateEnd, Clock, DEFAULT_PORT, Facts, Ice, Interception, NetworkError, PathMtu,
+    RelayAttempt, StunPort, TlsError, Udp, Web, WebError,
 };
 use crate::target::{Target, TargetScheme};
 use crate::trust::Trust;
 
-use self::http::Site;
+use self::http::{Page, Site};
+use self::proxy::Setting;
 use relay::Relay;
 
 /// What to examine, and how thoroughly.
@@ -34,25 +42,49 @@ pub struct Options {
 
 /// Tries everything; takes some ten seconds, as silence is an answer to some questions.
 pub async fn examine(options: &Options) -> Facts {
-    let target = &options.target;
-    let (dns, gateway) = tokio::join!(resolve(target), probe_gateway());
+    let (target, trust) = (&options.target, &options.trust);
+    let at = SystemTime::now();
+    let (dns, gateway, proxy) = tokio::join!(
+        dns::look_up(target),
+        probe_gateway(),
+        proxy::examine(target, trust)
+    );
     let addresses = with_port(&dns.addresses, target.port);
-    let site = Site {
+    let direct = Site {
         target,
         addresses: &addresses,
-        trust: &options.trust,
+        trust,
+        proxy: None,
     };
-    let ice = fetch_ice(&site).await;
-    let named = ice.as_ref().and_then(|ice| ice.as_ref().ok());
-    let stun_port = stun_port(target, named);
+    let mut asked = Asked::of(&direct).await;
+    let named = match proxy::setting(target) {
+        Some(Setting::Proxy(named, false)) => Some(named),
+        _ => None,
+    };
+    // A name that only the proxy can look up has no address here.
+    let is_cut_off = !asked.is_answered();
+    let does_proxy_help = proxy.as_ref().is_some_and(|proxy| proxy.result.is_ok());
+    let by_proxy = named.as_ref().filter(|_| is_cut_off && does_proxy_help);
+    let site = Site {
+        proxy: by_proxy,
+        ..direct.clone()
+    };
+    if by_proxy.is_some() {
+        asked = Asked::of(&site).await;
+    }
+    let ice = asked.ice.as_ref().and_then(|ice| ice.as_ref().ok());
+    let stun_port = stun_port(target, ice);
     let of = |v4: bool| dns.addresses.iter().find(|ip| ip.is_ipv4() == v4).copied();
     let (v4, v6) = (of(true), of(false));
     let port = stun_port.number();
-    let ((v4, v6, report), relays, web, hops) = tokio::join!(
+    let ((v4, v6, report, mtu_v4, mtu_v6), relays, web, hops, (tcp_v4, tcp_v6), ends, interception) = tokio::join!(
         ask_both(v4, v6, port, options.slow),
-        open_relays(named, &options.trust),
-        look_at_web(&site, ice.clone()),
-        routers(v4.map(|ip| SocketAddr::new(ip, port)))
+        open_relays(ice, trust),
+        look_at_web(&site, &asked),
+        path::routers(v4.map(|ip| SocketAddr::new(ip, port))),
+        connect_both(&direct),
+        certificates::of_relays(ice, trust),
+        look_for_interception(&direct, &asked)
     );
     let relays = test_relays(relays, &mapped_addresses(&v4, &v6, report.as_ref())).await;
     let of_v4 = v4.binding();
@@ -66,29 +98,141 @@ pub async fn examine(options: &Options) -> Facts {
     };
     Facts {
         server: target.clone(),
-        interfaces: interfaces(&dns.addresses),
-        has_route: has_route(),
+        at,
+        interfaces: local::interfaces(&dns.addresses),
+        uplinks: local::uplinks(),
+        has_route: local::has_route(),
         dns,
         stun_port,
         v4,
         v6,
+        tcp_v4,
+        tcp_v6,
+        mtu_v4,
+        mtu_v6,
         report,
         evidence,
         gateway,
+        proxy,
+        interception,
+        clock: asked.clock,
+        certificates: asked.certificate.into_iter().chain(ends).collect(),
         web,
         relays,
     }
 }
 
+/// The question for relays, and what its answer tells besides.
+struct Asked {
+    /// What `/ice` says; nothing if the server is not asked for pages, or has no address.
+    ice: Option<Result<Ice, WebError>>,
+    clock: Option<Clock>,
+    certificate: Option<CertificateEnd>,
+}
+
+impl Asked {
+    async fn of(site: &Site<'_>) -> Self {
+        let is_nowhere = site.addresses.is_empty() && site.proxy.is_none();
+        if site.target.scheme == TargetScheme::Stun || is_nowhere {
+            return Self {
+                ice: None,
+                clock: None,
+                certificate: None,
+            };
+        }
+        let before = SystemTime::now();
+        let page = site.get("/ice").await;
+        let (clock, ends) = match &page {
+            Ok(page) => (compare_clocks(page, before), page.certificate_ends),
+            Err(_) => (None, None),
+        };
+        let ice = page.and_then(|page| read_ice(&page.body).ok_or(WebError::Unexpected));
+        Self {
+            // What is not Jackfield's says nothing of its clock.
+            clock: clock.filter(|_| ice.is_ok()),
+            certificate: ends.map(|ends| CertificateEnd { relay: None, ends }),
+            ice: Some(ice),
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        match &self.ice {
+            None | Some(Err(WebError::Unreachable(_) | WebError::Silent | WebError::Closed)) => {
+                false
+            }
+            Some(_) => true,
+        }
+    }
+}
+
+/// Returns how far this machine's clock is ahead of the one that wrote the `Date` field.
+fn compare_clocks(page: &Page, before: SystemTime) -> Option<Clock> {
+    let theirs = seconds(page.date?)?;
+    // The field has whole seconds, and was written at some time during the exchange.
+    let (first, last) = (seconds(before)?, seconds(before + page.took)?);
+    let ahead = if theirs < first - 1 {
+        first - 1 - theirs
+    } else if theirs > last {
+        last - theirs
+    } else {
+        0
+    };
+    Some(Clock {
+        ahead,
+        error: page.took.as_secs() + 1,
+    })
+}
+
+fn seconds(moment: SystemTime) -> Option<i64> {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+/// Looks for somebody who answers in place of others, where the answer was not Jackfield's.
+async fn look_for_interception(site: &Site<'_>, asked: &Asked) -> Option<Interception> {
+    // Nothing stands between this machine and itself.
+    let is_elsewhere = site.addresses.iter().any(|it| !it.ip().is_loopback());
+    match &asked.ice {
+        Some(Err(WebError::Status(511))) => Some(Interception::Portal { login: None }),
+        Some(Err(_)) if is_elsewhere => portal::look(site.trust).await,
+        _ => None,
+    }
+}
+
+/// Makes a TCP connection over each family that the server has an address of.
+async fn connect_both(
+    site: &Site<'_>,
+) -> (
+    Option<Result<Duration, NetworkError>>,
+    Option<Result<Duration, NetworkError>>,
+) {
+    let first = |v4: bool| site.addresses.iter().find(|it| it.is_ipv4() == v4).copied();
+    tokio::join!(
+        connect_one(site, first(true)),
+        connect_one(site, first(false))
+    )
+}
+
+async fn connect_one(
+    site: &Site<'_>,
+    address: Option<SocketAddr>,
+) -> Option<Result<Duration, NetworkError>> {
+    let address = address.filter(|_| site.target.scheme != TargetScheme::Stun)?;
+    let start = Instant::now();
+    let connected = http::tcp(address).await;
+    Some(connected.map(|_| start.elapsed()))
+}
+
 /// Returns the server on this very machine, if one answers at the port that it has by default.
 pub async fn local_server(trust: &Trust) -> Option<Target> {
     let target: Target = "http://localhost:3478".parse().ok()?;
-    let dns = resolve(&target).await;
-    let addresses = with_port(&dns.addresses, target.port);
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+    let addresses: Vec<SocketAddr> = found.ok()?.collect();
     let site = Site {
         target: &target,
         addresses: &addresses,
         trust,
+        proxy: None,
     };
     let answer = site.get("/healthz").await;
     answer.is_ok().then_some(target)
@@ -98,43 +242,9 @@ fn with_port(all: &[IpAddr], port: u16) -> Vec<SocketAddr> {
     all.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
 }
 
-async fn resolve(target: &Target) -> Dns {
-    if let Ok(ip) = target.host.parse::<IpAddr>() {
-        return Dns {
-            addresses: vec![ip],
-            ..Dns::default()
-        };
-    }
-    let start = Instant::now();
-    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-    let took = start.elapsed();
-    let mut addresses: Vec<IpAddr> = match found {
-        Ok(all) => all.map(|address| address.ip()).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "The server's name was not found");
-            Vec::new()
-        }
-    };
-    addresses.dedup();
-    Dns {
-        name: Some(target.host.clone()),
-        addresses,
-        took,
-    }
-}
-
 async fn probe_gateway() -> Result<Probe, NetworkError> {
     let found = probe(&ProbeConfig::default()).await;
     found.map_err(|error| NetworkError::of(&error))
-}
-
-/// Returns what `/ice` says; nothing if the server is not asked for pages, or has no address.
-async fn fetch_ice(site: &Site<'_>) -> Option<Result<Ice, WebError>> {
-    if site.target.scheme == TargetScheme::Stun || site.addresses.is_empty() {
-        return None;
-    }
-    let answer = site.get("/ice").await;
-    Some(answer.and_then(|(body, _)| read_ice(&body).ok_or(WebError::Unexpected)))
 }
 
 fn read_ice(body: &[u8]) -> Option<Ice> {
@@ -181,28 +291,33 @@ fn stun_port(target: &Target, ice: Option<&Ice>) -> StunPort {
     }
 }
 
+/// Asks over both families; then finds out what NAT is on the way by one of them, and how large
+/// packets may be by both.
 async fn ask_both(
     v4: Option<IpAddr>,
     v6: Option<IpAddr>,
     port: u16,
     slow: bool,
-) -> (Udp, Udp, Option<Report>) {
+) -> (Udp, Udp, Option<Report>, Option<PathMtu>, Option<PathMtu>) {
     let (v4, v6) = tokio::join!(ask_one(v4, port), ask_one(v6, port));
     let server = [&v4, &v6].into_iter().find_map(|udp| match udp {
         Udp::Answered(server, _) => Some(*server),
         _ => None,
     });
-    let report = match server {
-        Some(server) => {
-            let config = DiscoveryConfig {
-                lifetime: slow.then(LifetimeSearch::default),
-                ..DiscoveryConfig::new(vec![server])
-            };
-            discover(config).await.ok()
-        }
-        None => None,
+    let (report, mtu_v4, mtu_v6) = tokio::join!(
+        find_nat(server, slow),
+        path::measure(&v4),
+        path::measure(&v6)
+    );
+    (v4, v6, report, mtu_v4, mtu_v6)
+}
+
+async fn find_nat(server: Option<SocketAddr>, slow: bool) -> Option<Report> {
+    let config = DiscoveryConfig {
+        lifetime: slow.then(LifetimeSearch::default),
+        ..DiscoveryConfig::new(vec![server?])
     };
-    (v4, v6, report)
+    discover(config).await.ok()
 }
 
 async fn ask_one(ip: Option<IpAddr>, port: u16) -> Udp {
@@ -276,27 +391,55 @@ async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
 }
 
 /// Asks for what else the web server has; nothing if it is not asked for pages.
-async fn look_at_web(site: &Site<'_>, ice: Option<Result<Ice, WebError>>) -> Option<Web> {
-    let ice = ice?;
-    let (websocket, polling, other_scheme) = tokio::join!(
+async fn look_at_web(site: &Site<'_>, asked: &Asked) -> Option<Web> {
+    let ice = asked.ice.clone()?;
+    let (websocket, polling, other_scheme, https) = tokio::join!(
         site.open_websocket("/signal"),
         open_session(site),
-        try_other_scheme(site, ice.as_ref().err())
+        try_other_scheme(site, ice.as_ref().err()),
+        try_https(site, asked)
     );
     Some(Web {
         ice,
         websocket,
         polling,
         other_scheme,
+        https,
+        is_by_proxy: site.proxy.is_some(),
     })
+}
+
+/// Looks for the same server at HTTPS's own port, where its `http:` URL leads nowhere: some
+/// networks let nothing else out.
+async fn try_https(site: &Site<'_>, asked: &Asked) -> Option<Target> {
+    if asked.is_answered() || site.target.scheme != TargetScheme::Http {
+        return None;
+    }
+    let target = Target {
+        port: 443,
+        scheme: TargetScheme::Https,
+        ..site.target.clone()
+    };
+    let addresses: Vec<IpAddr> = site.addresses.iter().map(SocketAddr::ip).collect();
+    let addresses = with_port(&addresses, target.port);
+    // What the certificate is worth is found out once people ask there.
+    let trust = Trust::anyone();
+    let site = Site {
+        target: &target,
+        addresses: &addresses,
+        trust: &trust,
+        proxy: None,
+    };
+    let page = site.get("/ice").await.ok()?;
+    read_ice(&page.body).map(|_| target)
 }
 
 /// Opens an Engine.IO session by polling; returns how long that took.
 async fn open_session(site: &Site<'_>) -> Result<Duration, WebError> {
-    let (body, took) = site.get("/socket.io/?EIO=4&transport=polling").await?;
+    let page = site.get("/socket.io/?EIO=4&transport=polling").await?;
     // A server that answers every path with its own page gets no further than this.
-    if body.starts_with(b"0{") {
-        Ok(took)
+    if page.body.starts_with(b"0{") {
+        Ok(page.took)
     } else {
         Err(WebError::Unexpected)
     }
@@ -306,6 +449,8 @@ async fn try_other_scheme(site: &Site<'_>, error: Option<&WebError>) -> Option<b
     match error? {
         WebError::Unreachable(_)
         | WebError::Redirected(_)
+        | WebError::Page
+        | WebError::Proxy(_)
         | WebError::Unexpected
         | WebError::Tls(TlsError::Certificate(_) | TlsError::BadName) => None,
         WebError::Status(status) if *status != 400 => None,
@@ -316,51 +461,3 @@ async fn try_other_scheme(site: &Site<'_>, error: Option<&WebError>) -> Option<b
         | WebError::Status(_) => Some(site.speaks_other_scheme().await),
     }
 }
-
-#[cfg(target_os = "linux")]
-async fn routers(server: Option<SocketAddr>) -> (Vec<Option<IpAddr>>, bool) {
-    use jackfield_driver::discovery::hops::{HopsConfig, hops};
-    let Some(server) = server else {
-        return (Vec::new(), false);
-    };
-    let found = tokio::task::spawn_blocking(move || hops(server, &HopsConfig::default())).await;
-    match found {
-        Ok(Ok(hops)) => (hops.routers, hops.is_all),
-        _ => (Vec::new(), false),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn routers(_server: Option<SocketAddr>) -> (Vec<Option<IpAddr>>, bool) {
-    (Vec::new(), false)
-}
-
-/// Returns whether a packet to somewhere in the internet would leave; none is sent.
-fn has_route() -> bool {
-    // Addresses of documentation, which belong to nobody.
-    ["192.0.2.1:9", "[2001:db8::1]:9"]
-        .into_iter()
-        .filter_map(|address| address.parse().ok())
-        .any(|address: SocketAddr| source_for(address).is_ok())
-}
-
-fn interfaces(servers: &[IpAddr]) -> Vec<Interface> {
-    let used: Vec<IpAddr> = servers
-        .iter()
-        .filter_map(|ip| source_for(SocketAddr::new(*ip, 3478)).ok())
-        .collect();
-    let all = if_addrs::get_if_addrs().unwrap_or_default();
-    let of_interest = all
-        .into_iter()
-        .filter(|interface| !interface.is_loopback() || used.contains(&interface.ip()));
-    of_interest
-        .map(|interface| Interface {
-            ip: interface.ip(),
-            is_used: used.contains(&interface.ip()),
-            name: interface.name,
-        })
-        .collect()
-}
-
-/// The port that Jackfield, and STUN, have by default.
-const DEFAULT_PORT: u16 = 3478;

@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use verifier::Explaining;
+pub(crate) use verifier::certificate_ends;
 
 /// Which certificates are trusted.
 #[derive(Debug, Clone)]

@@ -1,9 +1,11 @@
 //! Conclusions in plain English: a pure function of them.
 
+mod host;
 mod line;
 mod nat;
 mod phrase;
 mod problem;
+mod surroundings;
 mod terminal;
 mod verdict;
 
@@ -51,6 +53,15 @@ pub(crate) struct ProblemWords {
     pub(crate) why: String,
     /// What to do, the most useful first.
     pub(crate) advice: Vec<String>,
+}
+
+impl ProblemWords {
+    fn new<S: Into<String>>(why: impl Into<String>, advice: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            why: why.into(),
+            advice: advice.into_iter().map(Into::into).collect(),
+        }
+    }
 }
 
 impl Words {

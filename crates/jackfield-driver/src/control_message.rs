@@ -139,6 +139,8 @@ unsafe impl Plain for libc::in6_pktinfo {}
 unsafe impl Plain for libc::sock_extended_err {}
 // SAFETY: integers without gaps.
 unsafe impl Plain for libc::sockaddr_in {}
+// SAFETY: integers and bytes without gaps.
+unsafe impl Plain for libc::sockaddr_in6 {}
 
 /// Returns the value that `bytes` start with, aligned or not; nothing if there are too few.
 fn read<T: Plain>(bytes: &[u8]) -> Option<T> {

@@ -24,6 +24,12 @@
 mod ask;
 #[cfg(target_os = "linux")]
 pub mod hops;
+#[cfg(target_os = "linux")]
+mod icmp;
+#[cfg(target_os = "linux")]
+pub mod mtu;
+mod race;
+mod resolve;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -35,8 +41,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use ask::{Binding, ask};
+pub use ask::{Binding, ask, ask_first};
 pub use jackfield_stun::behaviour::layers;
+pub use race::race;
+pub use resolve::resolve;
 
 /// Runs a discovery to its end.
 ///

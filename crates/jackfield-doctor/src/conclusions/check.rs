@@ -1,7 +1,7 @@
 //! Each thing that was tried, and how well it does.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jackfield_driver::discovery::layers::{Evidence, Layers};
 use jackfield_driver::portmap::Probe;
@@ -10,7 +10,8 @@ use jackfield_stun::behaviour::{Finding, Fragments, Lifetime, Mapping, Reason, R
 use super::relay::RelayFinding;
 use super::{Health, Reach};
 use crate::facts::{
-    Dns, Facts, Interface, NetworkError, RelayAttempt, RelayTransport, StunPort, Udp, WebError,
+    CertificateEnd, Clock, Dns, Facts, Interception, Interface, NetworkError, PathMtu, Proxy,
+    RelayAttempt, RelayTransport, StunPort, Udp, Uplink, WebError,
 };
 
 /// A thing that was tried, with what was seen.
@@ -18,8 +19,37 @@ use crate::facts::{
 pub enum Check {
     /// This machine's addresses.
     Interfaces(Vec<Interface>),
+    /// The ways out, where there are several.
+    Uplinks(Vec<Uplink>),
     /// The look-up of the server's name.
     Dns(Dns),
+    /// A TCP connection over a family that UDP is not answered over.
+    Tcp {
+        /// The family.
+        family: Family,
+        /// How long it took, or why there is none.
+        result: Result<Duration, NetworkError>,
+    },
+    /// How large packets may be.
+    Mtu {
+        /// Over which family.
+        family: Family,
+        /// What was measured.
+        mtu: PathMtu,
+    },
+    /// The HTTP proxy that the environment names.
+    Proxy(Proxy),
+    /// What answers in place of others.
+    Interception(Interception),
+    /// How far this machine's clock is from the server's.
+    Clock(Clock),
+    /// When a certificate ends.
+    Certificate {
+        /// The certificate.
+        end: CertificateEnd,
+        /// When the server was examined.
+        at: SystemTime,
+    },
     /// A STUN request by UDP.
     Udp {
         /// The family.
@@ -82,6 +112,15 @@ pub enum Family {
     V6,
 }
 
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
 /// Returns what a discovery has found, a check for each thing that was tested.
 #[must_use]
 pub fn checks_of(report: &Report) -> Vec<Check> {
@@ -111,6 +150,9 @@ pub fn checks_of(report: &Report) -> Vec<Check> {
 /// Returns the checks of an examination, in the order of the way out.
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![Check::Interfaces(facts.interfaces.clone())];
+    if facts.uplinks.len() > 1 {
+        checks.push(Check::Uplinks(facts.uplinks.clone()));
+    }
     if facts.dns.name.is_some() {
         checks.push(Check::Dns(facts.dns.clone()));
     }
@@ -121,11 +163,31 @@ pub(super) fn all(facts: &Facts) -> Vec<Check> {
             is_guess: matches!(facts.stun_port, StunPort::Guessed(_)),
         });
     }
+    for (family, udp, tcp) in [
+        (Family::V4, &facts.v4, facts.tcp_v4),
+        (Family::V6, &facts.v6, facts.tcp_v6),
+    ] {
+        // Where UDP works, TCP is told of by what is asked for over it.
+        let is_told = matches!(udp, Udp::Answered(..) | Udp::NoRoute);
+        if let Some(result) = tcp.filter(|result| !is_told || result.is_err()) {
+            checks.push(Check::Tcp { family, result });
+        }
+    }
+    for (family, mtu) in [(Family::V4, facts.mtu_v4), (Family::V6, facts.mtu_v6)] {
+        checks.extend(mtu.map(|mtu| Check::Mtu { family, mtu }));
+    }
     checks.extend(facts.report.iter().flat_map(checks_of));
     if !matches!(facts.evidence.layers(), Layers::None | Layers::Unknown) {
         checks.push(Check::Layers(facts.evidence.clone()));
     }
     checks.push(Check::PortMapping(facts.gateway));
+    checks.extend(facts.proxy.clone().map(Check::Proxy));
+    checks.extend(facts.interception.clone().map(Check::Interception));
+    checks.extend(facts.clock.map(Check::Clock));
+    checks.extend(facts.certificates.iter().map(|end| Check::Certificate {
+        end: end.clone(),
+        at: facts.at,
+    }));
     if let Some(web) = &facts.web {
         checks.push(Check::Signaling(web.websocket.clone()));
         checks.push(Check::Polling(web.polling.clone()));
@@ -160,8 +222,30 @@ impl Check {
         match self {
             Self::Interfaces(all) if all.is_empty() => Health::Broken,
             Self::Interfaces(_) => Health::Ok,
+            Self::Uplinks(_) => Health::Note,
             Self::Dns(dns) if dns.addresses.is_empty() => Health::Broken,
+            Self::Dns(dns) if !dns.invented.is_empty() => Health::Note,
             Self::Dns(_) => Health::Ok,
+            Self::Tcp { result: Ok(_), .. } => Health::Ok,
+            Self::Tcp { .. } => Health::Broken,
+            Self::Mtu { mtu, .. } if mtu.path < mtu.local && mtu.told_by.is_none() => {
+                Health::Degraded
+            }
+            Self::Mtu { .. } => Health::Ok,
+            Self::Proxy(proxy) => match &proxy.result {
+                Ok(_) => Health::Ok,
+                Err(_) if proxy.is_bypassed => Health::Note,
+                Err(_) => Health::Broken,
+            },
+            Self::Interception(Interception::Portal { .. }) => Health::Broken,
+            Self::Interception(Interception::Proxy) => Health::Note,
+            Self::Clock(clock) if clock.ahead.unsigned_abs() < SKEW => Health::Ok,
+            Self::Clock(_) => Health::Degraded,
+            Self::Certificate { end, at } => match end.ends.duration_since(*at) {
+                Ok(left) if left.as_secs() / SECONDS_A_DAY < FEW_DAYS => Health::Degraded,
+                Ok(_) => Health::Ok,
+                Err(_) => Health::Broken,
+            },
             Self::Udp {
                 result, is_guess, ..
             } => match result {
@@ -236,3 +320,13 @@ fn relay_health(finding: &RelayFinding) -> Health {
 
 /// Mappings that live shorter make programs send keepalives more often than every 15 s.
 pub(crate) const SHORT_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Seconds by which clocks may differ without harm.
+pub(super) const SKEW: u64 = 60;
+
+/// A certificate with fewer days was not renewed when it should have been: authorities' programs
+/// renew with 30 days left, or with a third of the time.
+pub(super) const FEW_DAYS: u64 = 14;
+
+/// Seconds that a day has.
+pub(crate) const SECONDS_A_DAY: u64 = 86_400;

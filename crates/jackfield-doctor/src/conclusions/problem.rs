@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::relay::RelayFinding;
 use super::{Family, Health};
-use crate::facts::{CertificateError, NetworkError, RelayError, RelayTransport, TlsError};
+use crate::facts::{
+    CertificateError, NetworkError, ProxyError, RelayError, RelayTransport, TlsError,
+};
 use crate::target::Target;
 
 /// Something that is wrong, or that limits what can be done.
@@ -20,6 +22,66 @@ pub enum Problem {
     NameNotFound {
         /// The name.
         name: String,
+    },
+    /// No resolver answers.
+    ResolverSilent {
+        /// The name that was looked up.
+        name: String,
+    },
+    /// The resolver gives an address for a name that does not exist.
+    ResolverLies {
+        /// The name that was looked up.
+        name: String,
+        /// The addresses that the resolver gives for names that cannot exist.
+        invented: Vec<IpAddr>,
+        /// Whether the server's own address is one of them.
+        is_server: bool,
+    },
+    /// The resolver blocks the name: it gives an address where nobody can be.
+    NameBlocked {
+        /// The name.
+        name: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// The resolver answers slowly, or not at all, about one family.
+    SlowDns {
+        /// The family.
+        family: Family,
+        /// Seconds that the look-up took.
+        seconds: u64,
+    },
+    /// A captive portal answers in place of the server.
+    CaptivePortal {
+        /// The page where people log in.
+        login: Option<String>,
+    },
+    /// A proxy that nobody named takes connections to port 80.
+    HiddenProxy,
+    /// The server's `http:` URL leads nowhere from here, and its `https:` URL does.
+    OnlyHttps {
+        /// The URL that was given.
+        given: Target,
+        /// The one to take.
+        right: Target,
+    },
+    /// The server is reached by the proxy alone.
+    ProxyNeeded {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The variable that names it.
+        variable: &'static str,
+        /// Whether TLS with a relay works through it; nothing if there is no such relay.
+        relay: Option<bool>,
+    },
+    /// The proxy that the environment names leads nowhere.
+    ProxyFails {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The variable that names it.
+        variable: &'static str,
+        /// Why.
+        error: ProxyError,
     },
     /// The server's machine answers, and no program listens on the port.
     NothingListens {
@@ -121,6 +183,48 @@ pub enum Problem {
         /// Whether some peers are not reached without.
         is_needed: bool,
     },
+    /// A family has a route and leads nowhere.
+    BlackHole(Family),
+    /// Large packets get lost, and no router says so.
+    MtuBlackHole {
+        /// Over which family.
+        family: Family,
+        /// The largest packet that gets through, in bytes.
+        path: u16,
+        /// The largest that this machine sends.
+        local: u16,
+    },
+    /// Not even the packets of calls get through whole.
+    MtuSmall {
+        /// Over which family.
+        family: Family,
+        /// The largest packet that gets through, in bytes.
+        path: u16,
+    },
+    /// This machine's clock is not the server's.
+    ClockSkew {
+        /// Seconds that this machine's is ahead.
+        ahead: i64,
+    },
+    /// A certificate ends soon.
+    CertificateEnds {
+        /// Whose it is.
+        of: Certified,
+        /// Whole days that are left.
+        days: u64,
+    },
+    /// Traffic leaves by several outside addresses, by destination.
+    SeveralUplinks {
+        /// Whether this machine has several ways out itself; a router may have them, too.
+        is_machine: bool,
+        /// The addresses that servers saw.
+        externals: Vec<IpAddr>,
+    },
+    /// Traffic to the server goes through a tunnel.
+    Tunnelled {
+        /// The tunnel's interface.
+        interface: String,
+    },
     /// The NAT gives each peer another address, so most peers cannot send first.
     MapsByDestination {
         /// Whether a carrier's NAT is on the way, which may be the one.
@@ -195,6 +299,11 @@ impl Problem {
             }
             | Self::NoRelayOffered { is_needed: false } => Health::Note,
             Self::StrictFilter
+            | Self::Tunnelled { .. }
+            | Self::HiddenProxy
+            | Self::ResolverLies {
+                is_server: false, ..
+            }
             | Self::KindUnknown(_)
             | Self::DoubleNat(_)
             | Self::NoPortMapping
@@ -208,6 +317,15 @@ impl Problem {
             | Self::UdpNotSent { .. }
             | Self::Relay(_)
             | Self::NoRelayOffered { .. }
+            | Self::SlowDns { .. }
+            | Self::ProxyNeeded { .. }
+            | Self::ProxyFails { .. }
+            | Self::BlackHole(_)
+            | Self::MtuBlackHole { .. }
+            | Self::MtuSmall { .. }
+            | Self::ClockSkew { .. }
+            | Self::CertificateEnds { .. }
+            | Self::SeveralUplinks { .. }
             | Self::MapsByDestination { .. } => Health::Degraded,
             Self::Certificate { of, .. } | Self::Tls { of, .. } => match of {
                 Certified::Web(_) => Health::Broken,
@@ -215,6 +333,11 @@ impl Problem {
             },
             Self::Offline
             | Self::NameNotFound { .. }
+            | Self::ResolverSilent { .. }
+            | Self::ResolverLies { .. }
+            | Self::NameBlocked { .. }
+            | Self::CaptivePortal { .. }
+            | Self::OnlyHttps { .. }
             | Self::NothingListens { .. }
             | Self::NothingAnswers { .. }
             | Self::TcpFails { .. }
@@ -237,9 +360,29 @@ impl Problem {
     #[must_use]
     pub fn side(&self) -> Side {
         match self {
-            Self::WrongUrl { .. } | Self::NameNotFound { .. } => Side::Command,
-            Self::Offline => Side::Machine,
-            Self::UdpNotSent { .. } => Side::Machine,
+            Self::WrongUrl { .. } | Self::OnlyHttps { .. } | Self::NameNotFound { .. } => {
+                Side::Command
+            }
+            Self::Offline
+            | Self::ResolverSilent { .. }
+            | Self::ProxyFails { .. }
+            | Self::ClockSkew { .. }
+            | Self::Tunnelled { .. }
+            | Self::SeveralUplinks {
+                is_machine: true, ..
+            }
+            | Self::UdpNotSent { .. } => Side::Machine,
+            Self::SeveralUplinks { .. } => Side::Router,
+            Self::ResolverLies { .. }
+            | Self::NameBlocked { .. }
+            | Self::SlowDns { .. }
+            | Self::CaptivePortal { .. }
+            | Self::HiddenProxy
+            | Self::ProxyNeeded { .. }
+            | Self::MtuBlackHole { .. }
+            | Self::MtuSmall { .. } => Side::Network,
+            Self::CertificateEnds { .. } => Side::Server,
+            Self::BlackHole(_) => Side::ServerOrNetwork,
             Self::Certificate { error, .. } => match error {
                 CertificateError::NoAuthorities => Side::Machine,
                 _ => Side::Server,
@@ -278,6 +421,23 @@ impl Problem {
         match self {
             Self::Offline => "offline",
             Self::NameNotFound { .. } => "name-not-found",
+            Self::ResolverSilent { .. } => "resolver-silent",
+            Self::ResolverLies { .. } => "resolver-lies",
+            Self::NameBlocked { .. } => "name-blocked",
+            Self::SlowDns { .. } => "dns-slow",
+            Self::CaptivePortal { .. } => "captive-portal",
+            Self::HiddenProxy => "hidden-proxy",
+            Self::OnlyHttps { .. } => "only-https",
+            Self::ProxyNeeded { .. } => "proxy-needed",
+            Self::ProxyFails { .. } => "proxy-fails",
+            Self::BlackHole(Family::V4) => "ipv4-black-hole",
+            Self::BlackHole(Family::V6) => "ipv6-black-hole",
+            Self::MtuBlackHole { .. } => "mtu-black-hole",
+            Self::MtuSmall { .. } => "mtu-small",
+            Self::ClockSkew { .. } => "clock-skew",
+            Self::CertificateEnds { .. } => "certificate-ends-soon",
+            Self::SeveralUplinks { .. } => "several-uplinks",
+            Self::Tunnelled { .. } => "tunnelled",
             Self::NothingListens { .. } => "nothing-listens",
             Self::NothingAnswers { .. } => "nothing-answers",
             Self::TcpFails { .. } => "tcp-fails",

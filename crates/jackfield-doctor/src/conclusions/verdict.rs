@@ -11,6 +11,8 @@ pub enum Verdict {
     Blocked(Problem),
     /// UDP does not get through: calls need a relay that is reached by TCP.
     RelayOverTcpOnly,
+    /// Nothing gets out but what goes through the proxy; a relay inside TLS does.
+    RelayByProxyOnly,
     /// UDP does not get through, and no relay works.
     NoCalls,
     /// UDP gets through: the reach says to which peers.
@@ -22,10 +24,21 @@ impl Verdict {
         if let Some(problem) = problems.iter().find(|problem| problem.is_fatal()) {
             return Self::Blocked(problem.clone());
         }
+        let is_by_proxy = |problem: &Problem| {
+            matches!(
+                problem,
+                Problem::ProxyNeeded {
+                    relay: Some(true),
+                    ..
+                }
+            )
+        };
         if facts.is_udp_answered() {
             Self::Direct
         } else if works_without_udp(facts) {
             Self::RelayOverTcpOnly
+        } else if problems.iter().any(is_by_proxy) {
+            Self::RelayByProxyOnly
         } else {
             Self::NoCalls
         }
@@ -35,7 +48,7 @@ impl Verdict {
     pub(super) fn health(&self) -> Health {
         match self {
             Self::Blocked(_) | Self::NoCalls => Health::Broken,
-            Self::RelayOverTcpOnly => Health::Degraded,
+            Self::RelayOverTcpOnly | Self::RelayByProxyOnly => Health::Degraded,
             Self::Direct => Health::Ok,
         }
     }
@@ -46,6 +59,7 @@ impl Verdict {
         match self {
             Self::Blocked(problem) => problem.kind(),
             Self::RelayOverTcpOnly => "relay-over-tcp-only",
+            Self::RelayByProxyOnly => "relay-by-proxy-only",
             Self::NoCalls => "no-calls",
             Self::Direct => "direct",
         }

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{HOST, LOCATION};
+use http::header::{CONTENT_TYPE, DATE, HOST, HeaderMap, LOCATION};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
+use jackfield_driver::discovery::race;
 use jackfield_ws as ws;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,12 +16,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::proxy::Named;
 use crate::facts::{NetworkError, TlsError, WebError};
 use crate::target::{Target, TargetScheme};
-use crate::trust::Trust;
+use crate::trust::{Trust, certificate_ends};
 
 /// A connection in the clear or inside TLS.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
@@ -30,26 +32,61 @@ pub(super) struct Site<'a> {
     pub(super) target: &'a Target,
     pub(super) addresses: &'a [SocketAddr],
     pub(super) trust: &'a Trust,
+    /// The proxy that connects there, in place of this machine.
+    pub(super) proxy: Option<&'a Named>,
+}
+
+/// A connection that came about.
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
+    /// The last moment of the certificate that the server showed.
+    pub(super) certificate_ends: Option<SystemTime>,
+}
+
+/// What an HTTP server answered.
+pub(super) struct Page {
+    pub(super) answer: Answer,
+    pub(super) body: Bytes,
+    /// Where the server sends clients, as it says that.
+    pub(super) location: Option<String>,
+    /// The time that the server had.
+    pub(super) date: Option<SystemTime>,
+    /// Whether it is a page for people.
+    is_html: bool,
+    /// How long it took, from the first packet on.
+    pub(super) took: Duration,
+    pub(super) certificate_ends: Option<SystemTime>,
 }
 
 impl Site<'_> {
-    /// Asks for a page; returns its body and how long it took.
-    pub(super) async fn get(&self, path: &str) -> Result<(Bytes, Duration), WebError> {
-        let start = Instant::now();
-        let stream = self.connect(self.target.scheme, self.trust).await?;
-        let (status, body) = within(self.fetch(stream, path)).await?;
-        match status {
-            Answer::Status(status) if (200..300).contains(&status) => Ok((body, start.elapsed())),
+    /// Asks for something; an answer that is no success is an error.
+    pub(super) async fn get(&self, path: &str) -> Result<Page, WebError> {
+        let page = self.ask(path).await?;
+        match page.answer {
+            Answer::Status(200..300) if page.is_html => Err(WebError::Page),
+            Answer::Status(200..300) => Ok(page),
             Answer::Status(status) => Err(WebError::Status(status)),
             Answer::Redirect(target) => Err(WebError::Redirected(target)),
         }
+    }
+
+    /// Asks for something; returns whatever is answered.
+    pub(super) async fn ask(&self, path: &str) -> Result<Page, WebError> {
+        let start = Instant::now();
+        let connection = self.connect(self.target.scheme, self.trust).await?;
+        let page = within(self.fetch(connection.stream, path)).await?;
+        Ok(Page {
+            took: start.elapsed(),
+            certificate_ends: connection.certificate_ends,
+            ..page
+        })
     }
 
     /// Opens a WebSocket and waits for its first message; returns how long that took.
     pub(super) async fn open_websocket(&self, path: &str) -> Result<Duration, WebError> {
         let start = Instant::now();
         let stream = self.connect(self.target.scheme, self.trust).await?;
-        within(self.listen(stream, path)).await?;
+        within(self.listen(stream.stream, path)).await?;
         Ok(start.elapsed())
     }
 
@@ -66,9 +103,8 @@ impl Site<'_> {
                     return false;
                 };
                 // HTTPS servers complain of plain HTTP in plain HTTP, with this status.
-                match within(self.fetch(stream, "/")).await {
-                    Ok((Answer::Status(status), _)) => status != 400,
-                    Ok((Answer::Redirect(_), _)) => true,
+                match within(self.fetch(stream.stream, "/")).await {
+                    Ok(page) => !matches!(page.answer, Answer::Status(400)),
                     Err(_) => false,
                 }
             }
@@ -76,11 +112,7 @@ impl Site<'_> {
         }
     }
 
-    async fn fetch(
-        &self,
-        stream: Box<dyn Stream>,
-        path: &str,
-    ) -> Result<(Answer, Bytes), WebError> {
+    async fn fetch(&self, stream: Box<dyn Stream>, path: &str) -> Result<Page, WebError> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| of_hyper(&error))?;
@@ -93,19 +125,28 @@ impl Site<'_> {
         let answer = sender.send_request(request).await;
         let answer = answer.map_err(|error| of_hyper(&error))?;
         let status = answer.status().as_u16();
-        let location = answer.headers().get(LOCATION);
+        let header = |name| text(answer.headers(), name);
+        let location = header(LOCATION).filter(|location| location.starts_with("http"));
         let elsewhere = location
-            .and_then(|location| location.to_str().ok())
-            .filter(|location| location.starts_with("http"))
+            .as_ref()
             .and_then(|location| location.parse::<Target>().ok())
             .filter(|target| (300..400).contains(&status) && target != self.target);
+        let date = header(DATE).and_then(|date| httpdate::parse_http_date(&date).ok());
+        let is_html = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
         let body = Limited::new(answer.into_body(), LARGEST_BODY)
             .collect()
             .await
             .map_err(|_| WebError::Unexpected)?;
         connection.abort();
-        let answer = elsewhere.map_or(Answer::Status(status), Answer::Redirect);
-        Ok((answer, body.to_bytes()))
+        Ok(Page {
+            answer: elsewhere.map_or(Answer::Status(status), Answer::Redirect),
+            body: body.to_bytes(),
+            location,
+            date,
+            is_html,
+            took: Duration::ZERO,
+            certificate_ends: None,
+        })
     }
 
     async fn listen(&self, stream: Box<dyn Stream>, path: &str) -> Result<(), WebError> {
@@ -129,32 +170,69 @@ impl Site<'_> {
             .map_err(|_| WebError::Unexpected)
     }
 
-    async fn connect(
+    /// Connects to the server, by whichever of its addresses answers first.
+    pub(super) async fn connect(
         &self,
         scheme: TargetScheme,
         trust: &Trust,
-    ) -> Result<Box<dyn Stream>, WebError> {
-        let stream = match timeout(PATIENCE, TcpStream::connect(self.addresses)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(WebError::Unreachable(NetworkError::of(&error))),
-            Err(_) => return Err(WebError::Unreachable(NetworkError::TimedOut)),
+    ) -> Result<Connection, WebError> {
+        let stream: Box<dyn Stream> = match self.proxy {
+            Some(proxy) => {
+                let tunnel = proxy.connect(&self.target.authority()).await;
+                tunnel.map_err(|error| WebError::Proxy(Box::new(error)))?
+            }
+            None => {
+                let stream = race(self.addresses, tcp).await;
+                Box::new(stream.map_err(|error| {
+                    WebError::Unreachable(error.unwrap_or(NetworkError::NoRoute))
+                })?)
+            }
         };
         if scheme != TargetScheme::Https {
-            return Ok(Box::new(stream));
+            return Ok(Connection {
+                stream,
+                certificate_ends: None,
+            });
         }
         let name = ServerName::try_from(self.target.host.clone())
             .map_err(|_| WebError::Tls(TlsError::BadName))?;
         let connector = TlsConnector::from(Arc::clone(trust.config()));
         match timeout(PATIENCE, connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Ok(stream)) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                let shown = chain.and_then(<[_]>::first);
+                Ok(Connection {
+                    certificate_ends: shown.and_then(certificate_ends),
+                    stream: Box::new(stream),
+                })
+            }
             Ok(Err(error)) => Err(WebError::Tls(TlsError::of(&error))),
             Err(_) => Err(WebError::Silent),
         }
     }
 }
 
+/// Makes a TCP connection.
+pub(super) async fn tcp(address: SocketAddr) -> Result<TcpStream, NetworkError> {
+    match timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(NetworkError::of(&error)),
+        Err(_) => Err(NetworkError::TimedOut),
+    }
+}
+
+/// Returns a header that may be shown to people: a server's text is a stranger's.
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    let is_fit = value.len() <= LONGEST_HEADER
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    is_fit.then(|| value.to_owned())
+}
+
 /// What an HTTP server answered, without the body.
-enum Answer {
+pub(super) enum Answer {
     Status(u16),
     /// A 3xx status with the address of another server.
     Redirect(Target),
@@ -189,6 +267,9 @@ fn of_websocket(error: &ws::Error) -> WebError {
 
 /// How long a connection may take, and then its TLS, and then the answer.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// The longest header that is looked at, in bytes.
+const LONGEST_HEADER: usize = 300;
 
 /// The most bytes of a body that are read.
 const LARGEST_BODY: usize = 256 * 1024;

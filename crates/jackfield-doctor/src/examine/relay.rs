@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jackfield_driver::discovery::source_for;
+use jackfield_driver::discovery::{race, source_for};
 use jackfield_driver::turn_client::{
     ClientTransport, ConnectError, Packet, Tls, TurnClient, TurnError,
 };
@@ -193,8 +193,7 @@ async fn allocate(
         Host::Name(name) => name.clone(),
     };
     let found = tokio::net::lookup_host((host.as_str(), uri.port())).await;
-    let server = found.ok().and_then(|mut all| all.next());
-    let server = server.ok_or(RelayError::NameNotFound)?;
+    let servers: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
     let transport = match transport {
         RelayTransport::Udp => ClientTransport::Udp,
         RelayTransport::Tcp => ClientTransport::Tcp,
@@ -204,14 +203,27 @@ async fn allocate(
         }),
     };
     let credential = Credential::new(&ice.username, &ice.credential);
-    let route = Route {
-        server,
-        transport,
-        credential: credential.map_err(|_| RelayError::Unusable)?,
+    let credential = credential.map_err(|_| RelayError::Unusable)?;
+    let attempt = |server| {
+        let route = Route {
+            server,
+            transport: transport.clone(),
+            credential: credential.clone(),
+        };
+        async move {
+            let start = Instant::now();
+            let client = timeout(ONE_FAMILY, route.connect()).await;
+            match client {
+                Ok(Ok(client)) => Ok((client, start.elapsed(), route)),
+                Ok(Err(error)) => Err(of_connect(&error)),
+                Err(_) => Err(RelayError::Silent),
+            }
+        }
     };
-    let start = Instant::now();
-    let client = route.connect().await.map_err(|error| of_connect(&error))?;
-    let took = start.elapsed();
+    // A family that leads nowhere is no fault of the relay's.
+    let reached = race(&servers, attempt).await;
+    let (client, took, route) =
+        reached.map_err(|error| error.unwrap_or(RelayError::NameNotFound))?;
     let relayed = relayed_address(&client).ok_or(RelayError::Refused(Failure::Malformed))?;
     Ok(Allocated {
         client,
@@ -268,6 +280,9 @@ fn not_tested(error: TurnError) -> NotTested {
         _ => NotTested::NoAllocation,
     }
 }
+
+/// How long an allocation at one address may take.
+const ONE_FAMILY: Duration = Duration::from_millis(6_500);
 
 /// How long an allocation may take.
 const PATIENCE: Duration = Duration::from_secs(7);

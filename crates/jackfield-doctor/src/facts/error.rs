@@ -200,9 +200,15 @@ pub enum WebError {
     /// The answer sends clients to another address.
     #[error("redirected to {0}")]
     Redirected(Target),
+    /// The answer was a page for people, where Jackfield answers with data.
+    #[error("a page for people")]
+    Page,
     /// The answer was HTTP, but not what Jackfield answers there.
     #[error("not an answer of Jackfield")]
     Unexpected,
+    /// The proxy on the way made no connection.
+    #[error("by the proxy: {0}")]
+    Proxy(Box<ProxyError>),
 }
 
 /// Why there is no allocation.
@@ -226,4 +232,30 @@ pub enum RelayError {
     /// The credentials from `/ice` cannot be used.
     #[error("the credentials cannot be used")]
     Unusable,
+}
+
+/// Why nothing came through an HTTP proxy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    /// The variable names no HTTP proxy.
+    #[error("not the URL of an HTTP proxy")]
+    BadUrl,
+    /// The proxy's name stands for no address.
+    #[error("the proxy's name is not found")]
+    NameNotFound,
+    /// No connection to the proxy came about.
+    #[error("no connection: {0}")]
+    Unreachable(NetworkError),
+    /// The proxy wants a user name and a password, or others.
+    #[error("the proxy wants a login")]
+    LoginWanted,
+    /// The proxy refused to connect there, with this HTTP status.
+    #[error("status {0}")]
+    Refused(u16),
+    /// The proxy did not answer as proxies do.
+    #[error("no answer of a proxy")]
+    NotProxy,
+    /// The proxy made the connection, and the server did not answer as it should.
+    #[error("behind the proxy: {0}")]
+    Behind(WebError),
 }

@@ -1,6 +1,7 @@
 //! Verifies certificates as rustls does, and says more exactly why one is not trusted.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use jackfield_driver::tls::AcceptAnyCertificate;
 use rustls::client::WebPkiServerVerifier;
@@ -75,6 +76,29 @@ impl ServerCertVerifier for Explaining {
     }
 }
 
+/// Returns the last moment of a certificate.
+///
+/// webpki looks at a certificate's time before it looks for who signed it, and says of one that has
+/// expired since when: so it is asked about a time when every certificate has.
+pub(crate) fn certificate_ends(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let judged = certificate.verify_for_usage(
+        &[],
+        &[],
+        &[],
+        UnixTime::since_unix_epoch(FAR_FUTURE),
+        webpki::KeyUsage::server_auth(),
+        None,
+        None,
+    );
+    match judged {
+        Err(webpki::Error::CertExpired { not_after, .. }) => {
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs()))
+        }
+        _ => None,
+    }
+}
+
 fn explain(error: Error, end_entity: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Error {
     let Error::InvalidCertificate(error) = error else {
         return error;
@@ -101,4 +125,29 @@ fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
 
 fn refusal(error: CertificateError) -> Error {
     Error::InvalidCertificate(rustls::CertificateError::Other(OtherError(Arc::new(error))))
+}
+
+/// After the year 9999, the last one that a certificate can name.
+const FAR_FUTURE: Duration = Duration::from_secs(300_000_000_000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_moment_of_a_certificate_is_read_whoever_signed_it() {
+        for (year, seconds) in [
+            (2030, 1_893_456_000),
+            (2049, 2_493_072_000),
+            (2090, 3_786_912_000),
+        ] {
+            let mut params = rcgen::CertificateParams::new(["call.example".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let signed = params.self_signed(&key).unwrap();
+            let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(certificate_ends(signed.der()), Some(ends));
+        }
+        assert_eq!(certificate_ends(&CertificateDer::from(vec![1, 2, 3])), None);
+    }
 }

@@ -1,15 +1,15 @@
 //! Checks as lines: what was tried, what was seen, what it means.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jackfield_driver::discovery::layers::{Evidence, Layers, Sign};
 use jackfield_driver::portmap::{Dialect, Probe, Support};
 
 use super::phrase::{self, millis};
-use super::{Line, nat};
+use super::{Line, host, nat};
 use crate::conclusions::{Check, Family, RelayFinding};
-use crate::facts::{Delivery, Dns, Interface, NetworkError, RelayTransport, Udp, WebError};
+use crate::facts::{Delivery, NetworkError, RelayTransport, Udp, WebError};
 
 /// What a line says, before its health is known.
 pub(super) struct Draft {
@@ -43,8 +43,15 @@ impl Draft {
 /// Puts a check into words.
 pub(super) fn of(check: &Check) -> Line {
     let draft = match check {
-        Check::Interfaces(all) => interfaces(all),
-        Check::Dns(found) => dns(found),
+        Check::Interfaces(all) => host::interfaces(all),
+        Check::Uplinks(all) => host::uplinks(all),
+        Check::Dns(found) => host::dns(found),
+        Check::Tcp { family, result } => host::tcp(*family, *result),
+        Check::Mtu { family, mtu } => host::mtu(*family, *mtu),
+        Check::Proxy(found) => host::proxy(found),
+        Check::Interception(found) => host::interception(found),
+        Check::Clock(clock) => host::clock(*clock),
+        Check::Certificate { end, at } => host::certificate(end, *at),
         Check::Udp {
             family,
             result,
@@ -80,49 +87,6 @@ pub(super) fn of(check: &Check) -> Line {
         tried: draft.tried,
         means: draft.means,
     }
-}
-
-fn interfaces(all: &[Interface]) -> Draft {
-    let tried = "Listed this machine's addresses.";
-    let shown: Vec<String> = all
-        .iter()
-        .filter(|it| !is_link_local(it.ip))
-        .map(|it| {
-            let used = if it.is_used { " (used)" } else { "" };
-            format!("{} {}{used}", it.name, it.ip)
-        })
-        .collect();
-    if shown.is_empty() {
-        return Draft::new("Interfaces", "none with an address")
-            .tried(tried)
-            .means("This machine is not connected to any network.");
-    }
-    let is_used = all.iter().any(|it| it.is_used);
-    Draft::new("Interfaces", shown.join(", "))
-        .tried(tried)
-        .means(if is_used {
-            "The server is reached by the one in use."
-        } else {
-            "None of them leads to the server."
-        })
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
-}
-
-fn dns(dns: &Dns) -> Draft {
-    let name = dns.name.as_deref().unwrap_or_default();
-    let draft = if dns.addresses.is_empty() {
-        Draft::new("DNS", "not found").means("Without its address the server cannot be reached.")
-    } else {
-        let all: Vec<String> = dns.addresses.iter().map(IpAddr::to_string).collect();
-        Draft::new("DNS", format!("{} in {}", all.join(", "), millis(dns.took)))
-    };
-    draft.tried(format!("Looked up {name}."))
 }
 
 fn udp(family: Family, udp: &Udp, is_guess: bool) -> Draft {

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use jackfield_turn::client::Failure;
 
-use crate::facts::{CertificateError, NetworkError, NotTested, RelayError, TlsError, WebError};
+use crate::conclusions::SECONDS_A_DAY;
+use crate::facts::{
+    CertificateError, NetworkError, NotTested, ProxyError, RelayError, TlsError, WebError,
+};
 
 /// Writes a time as a person would say it.
 pub(super) fn millis(time: Duration) -> String {
@@ -107,8 +110,36 @@ pub(super) fn web(error: &WebError) -> String {
         WebError::NotHttp => "what it answers is not HTTP".to_owned(),
         WebError::Status(status) => format!("it answers with status {status}"),
         WebError::Redirected(target) => format!("it sends clients on to {target}"),
+        WebError::Page => "it answers with a page for people".to_owned(),
+        WebError::Proxy(error) => proxy(error),
         WebError::Unexpected => "it answers, but not as Jackfield does".to_owned(),
     }
+}
+
+/// Says why nothing came through a proxy, as the rest of a sentence.
+pub(super) fn proxy(error: &ProxyError) -> String {
+    match error {
+        ProxyError::BadUrl => "not the URL of an HTTP proxy".to_owned(),
+        ProxyError::NameNotFound => "its name is not found".to_owned(),
+        ProxyError::Unreachable(error) => network(*error),
+        ProxyError::LoginWanted => "it wants a user name and a password".to_owned(),
+        ProxyError::Refused(status) => format!("it refuses to connect there (status {status})"),
+        ProxyError::NotProxy => "what answers is no HTTP proxy".to_owned(),
+        ProxyError::Behind(error) => format!("behind it, {}", web(error)),
+    }
+}
+
+/// Says how far this machine's clock is from the server's, as the rest of a sentence.
+pub(super) fn skew(ahead: i64) -> String {
+    let by = ahead.unsigned_abs();
+    let amount = match by {
+        0..120 => format!("{by} s"),
+        120..7_200 => format!("{} min", by / 60),
+        7_200..172_800 => format!("{} h", by / 3_600),
+        _ => format!("{} days", by / SECONDS_A_DAY),
+    };
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
+    format!("{amount} {way} the server's")
 }
 
 /// Says why there is no allocation, as the rest of a sentence.
@@ -141,7 +172,6 @@ pub(super) fn not_tested(why: NotTested) -> &'static str {
     }
 }
 
-const SECONDS_A_DAY: u64 = 86_400;
 const DAYS_FROM_0000_03_01: u64 = 719_468;
 const DAYS_AN_ERA: u64 = 146_097;
 

@@ -6,11 +6,11 @@ use jackfield_driver::discovery::layers::Sign;
 use jackfield_stun::ErrorCode;
 use jackfield_turn::client::Failure;
 
-use super::{ProblemWords, phrase};
+use super::{ProblemWords, phrase, surroundings};
 use crate::conclusions::{
-    Certified, Conclusions, Family, Problem, RelayFinding, RelayProblem, Verdict,
+    Certified, Check, Conclusions, Family, Problem, RelayFinding, RelayProblem, Verdict,
 };
-use crate::facts::{CertificateError, NetworkError, RelayError, TlsError};
+use crate::facts::{CertificateError, NetworkError, RelayError, RelayTransport, TlsError};
 use crate::target::{Target, TargetScheme};
 
 /// Puts a problem into words; the conclusions are those that it is from.
@@ -48,6 +48,22 @@ pub(crate) fn describe(problem: &Problem, conclusions: &Conclusions) -> ProblemW
         | Problem::NoPortMapping
         | Problem::NoRoute(_)
         | Problem::Alg => nat(problem),
+        Problem::ResolverSilent { .. }
+        | Problem::ResolverLies { .. }
+        | Problem::NameBlocked { .. }
+        | Problem::SlowDns { .. }
+        | Problem::CaptivePortal { .. }
+        | Problem::HiddenProxy
+        | Problem::OnlyHttps { .. }
+        | Problem::ProxyNeeded { .. }
+        | Problem::ProxyFails { .. }
+        | Problem::BlackHole(_)
+        | Problem::MtuBlackHole { .. }
+        | Problem::MtuSmall { .. }
+        | Problem::ClockSkew { .. }
+        | Problem::CertificateEnds { .. }
+        | Problem::SeveralUplinks { .. }
+        | Problem::Tunnelled { .. } => surroundings::describe(problem).unwrap_or_default(),
     }
 }
 
@@ -361,11 +377,7 @@ fn udp(problem: &Problem, conclusions: &Conclusions) -> ProblemWords {
                 ),
             ];
             if conclusions.verdict == Verdict::NoCalls {
-                advice.push(
-                    "Give the server a TLS listener on port 443, which few firewalls block: \
-                     `jackfield serve --listen-tls 0.0.0.0:443 --tls-cert FILE --tls-key FILE`."
-                        .to_owned(),
-                );
+                advice.push(way_inside_tls(conclusions));
             }
             words(
                 format!("UDP to {server} is not answered, although TCP to the server works."),
@@ -398,6 +410,31 @@ fn udp(problem: &Problem, conclusions: &Conclusions) -> ProblemWords {
             &["On this machine: have its firewall let out UDP.".to_owned()],
         ),
         _ => ProblemWords::default(),
+    }
+}
+
+/// Says what to do about TLS, which is the last way out: the server may have it and it may fail.
+fn way_inside_tls(conclusions: &Conclusions) -> String {
+    let listener = conclusions.checks.iter().find_map(|check| match check {
+        Check::Relay {
+            transport: RelayTransport::Tls,
+            url,
+            ..
+        } => url.parse::<jackfield_stun::uri::Uri>().ok(),
+        _ => None,
+    });
+    match listener.map(|uri| uri.port()) {
+        None => "Give the server a TLS listener on port 443, which few firewalls block: \
+                 `jackfield serve --listen-tls 0.0.0.0:443 --tls-cert FILE --tls-key FILE`."
+            .to_owned(),
+        Some(443) => "The server has a TLS listener on port 443 already, and its relay fails from \
+                      here as well: have the firewall let that out, or name the network's proxy to \
+                      browsers."
+            .to_owned(),
+        Some(port) => format!(
+            "The server has its TLS listener on port {port}; put it on port 443, which fewer \
+             firewalls block: `jackfield serve --listen-tls 0.0.0.0:443`."
+        ),
     }
 }
 

@@ -10,6 +10,11 @@ pub(super) fn sentence(conclusions: &Conclusions) -> String {
         Verdict::RelayOverTcpOnly => {
             "UDP is blocked: calls work through a relay over TCP alone, with more delay.".to_owned()
         }
+        Verdict::RelayByProxyOnly => {
+            "Nothing gets out but through the proxy: calls work through a \
+                                      relay inside TLS alone, with more delay."
+                .to_owned()
+        }
         Verdict::NoCalls => {
             "UDP is blocked and no relay can be reached: no call gets through.".to_owned()
         }
@@ -24,6 +29,21 @@ fn blocked(problem: &Problem) -> String {
         }
         Problem::NameNotFound { name } => {
             format!("Nothing can be tried: the name {name} is not found.")
+        }
+        Problem::ResolverSilent { .. } => {
+            "Nothing can be tried: no resolver answers this machine.".to_owned()
+        }
+        Problem::ResolverLies { name, .. } => format!(
+            "The resolver invents an address for {name}, and nothing of Jackfield is there."
+        ),
+        Problem::NameBlocked { name, .. } => {
+            format!("A filter of this network's resolver blocks the name {name}.")
+        }
+        Problem::CaptivePortal { .. } => {
+            "A captive portal answers for the server: log in to this network first.".to_owned()
+        }
+        Problem::OnlyHttps { right, .. } => {
+            format!("The server answers from here by HTTPS alone: take {right}.")
         }
         Problem::NothingListens { server } => format!(
             "Nothing listens on port {} of {}: the server is stopped, or it is on another port.",

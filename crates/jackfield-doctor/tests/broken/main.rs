@@ -227,6 +227,19 @@ async fn cases() -> Vec<Case> {
         "have it pass on /ice",
     );
     add(
+        "a captive portal that says so, as RFC 6585 has it",
+        listen(answer(
+            "511 Network Authentication Required",
+            "Content-Type: text/html\r\n",
+        ))
+        .await,
+        "http",
+        "captive-portal",
+        Side::Network,
+        "captive portal answers for the server",
+        "log in, and run this again",
+    );
+    add(
         "a proxy whose server is stopped",
         listen(answer("502 Bad Gateway", "")).await,
         "http",

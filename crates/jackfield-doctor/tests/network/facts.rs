@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jackfield_doctor::facts::{
-    Allocation, Delivery, Dns, Facts, Ice, NetworkError, NotTested, RelayAttempt, RelayError,
-    RelayTransport, StunPort, Udp, Web,
+    Allocation, Delivery, Dns, Facts, Ice, NotTested, RelayAttempt, RelayError, RelayTransport,
+    StunPort, Udp, Web,
 };
 use jackfield_driver::discovery::Binding;
-use jackfield_driver::discovery::layers::Evidence;
 use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, Filtering, Finding, Mapping, Report};
 
 pub(crate) const SERVER: &str = "198.51.100.1:3478";
@@ -23,9 +22,6 @@ pub(crate) fn healthy() -> Facts {
         round_trip: Duration::from_millis(20),
     };
     Facts {
-        server: format!("http://{SERVER}").parse().unwrap(),
-        interfaces: Vec::new(),
-        has_route: true,
         dns: Dns {
             addresses: vec![server.ip()],
             ..Dns::default()
@@ -41,8 +37,7 @@ pub(crate) fn healthy() -> Facts {
             filtering: Finding::Known(Filtering::EndpointIndependent),
             ..Discovery::new(DiscoveryConfig::new(vec![server]), [0; 32]).report()
         }),
-        evidence: Evidence::default(),
-        gateway: Err(NetworkError::NoRoute),
+        tcp_v4: Some(Ok(Duration::from_millis(20))),
         web: Some(Web {
             ice: Ok(Ice {
                 urls: Vec::new(),
@@ -53,6 +48,8 @@ pub(crate) fn healthy() -> Facts {
             websocket: Ok(Duration::from_millis(1)),
             polling: Ok(Duration::from_millis(1)),
             other_scheme: None,
+            https: None,
+            is_by_proxy: false,
         }),
         relays: [
             RelayTransport::Udp,
@@ -61,6 +58,7 @@ pub(crate) fn healthy() -> Facts {
         ]
         .map(working)
         .to_vec(),
+        ..Facts::new(format!("http://{SERVER}").parse().unwrap())
     }
 }
 

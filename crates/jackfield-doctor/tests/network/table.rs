@@ -1,9 +1,12 @@
 //! One thing wrong at a time.
 
+use std::time::Duration;
+
 use jackfield_doctor::conclusions::{Problem, Side};
 use jackfield_doctor::facts::{
-    CertificateError, Delivery, Facts, NetworkError, NotTested, RelayError, RelayTransport,
-    StunPort, TlsError, Udp, WebError,
+    CertificateEnd, CertificateError, Clock, Delivery, Facts, Interception, Interface,
+    InterfaceKind, Lookup, NetworkError, NotTested, PathMtu, Proxy, ProxyError, RelayError,
+    RelayTransport, StunPort, TlsError, Udp, Uplink, WebError,
 };
 use jackfield_doctor::{Conclusions, Health, Style, Words, json, words};
 use jackfield_driver::discovery::layers::Evidence;
@@ -26,6 +29,9 @@ struct Case {
     /// What one piece of advice says.
     advice: &'static str,
 }
+
+/// What breaks it, the kind of the problem, and what is said of it.
+type Note = (fn(&mut Facts), &'static str, &'static str);
 
 const fn silent(arrived: usize) -> Result<Delivery, NotTested> {
     Ok(Delivery {
@@ -310,6 +316,255 @@ const CASES: &[Case] = &[
         side: Side::Carrier,
         advice: "Ask the carrier",
     },
+    Case {
+        name: "no resolver answers",
+        breaks: |facts| {
+            facts.dns.name = Some("call.example".to_owned());
+            facts.dns.addresses.clear();
+            let silent = Lookup {
+                took: Duration::from_secs(10),
+                error: Some(NetworkError::TimedOut),
+            };
+            (facts.dns.v4, facts.dns.v6) = (silent, silent);
+            (facts.v4, facts.report, facts.web) = (Udp::NoAddress, None, None);
+            facts.relays.clear();
+        },
+        health: Health::Broken,
+        verdict: "resolver-silent",
+        problem: "resolver-silent",
+        side: Side::Machine,
+        advice: "Check this machine's resolvers",
+    },
+    Case {
+        name: "the resolver invents an address for a name that does not exist",
+        breaks: |facts| {
+            facts.dns.name = Some("cal.example".to_owned());
+            facts.dns.invented = facts.dns.addresses.clone();
+            break_web(facts, &WebError::Page);
+            silence_udp(facts);
+        },
+        health: Health::Broken,
+        verdict: "resolver-lies",
+        problem: "resolver-lies",
+        side: Side::Network,
+        advice: "Take another resolver",
+    },
+    Case {
+        name: "a filter blocks the name",
+        breaks: |facts| {
+            facts.dns.name = Some("call.example".to_owned());
+            facts.dns.addresses = vec!["0.0.0.0".parse().unwrap()];
+            break_web(facts, &WebError::Unreachable(NetworkError::Refused));
+            silence_udp(facts);
+        },
+        health: Health::Broken,
+        verdict: "name-blocked",
+        problem: "name-blocked",
+        side: Side::Network,
+        advice: "let call.example through",
+    },
+    Case {
+        name: "the resolver drops questions for IPv6",
+        breaks: |facts| {
+            facts.dns.name = Some("call.example".to_owned());
+            facts.dns.v6 = Lookup {
+                took: Duration::from_secs(10),
+                error: Some(NetworkError::TimedOut),
+            };
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "dns-slow",
+        side: Side::Network,
+        advice: "drops such questions",
+    },
+    Case {
+        name: "a captive portal answers with its page",
+        breaks: |facts| {
+            break_web(facts, &WebError::Page);
+            silence_udp(facts);
+            facts.interception = Some(Interception::Portal {
+                login: Some("http://login.hotel.example/".to_owned()),
+            });
+        },
+        health: Health::Broken,
+        verdict: "captive-portal",
+        problem: "captive-portal",
+        side: Side::Network,
+        advice: "Open http://login.hotel.example/ in a browser, log in",
+    },
+    Case {
+        name: "a captive portal sends people elsewhere",
+        breaks: |facts| {
+            let login = "https://login.hotel.example".parse().unwrap();
+            break_web(facts, &WebError::Redirected(login));
+            silence_udp(facts);
+            facts.interception = Some(Interception::Portal { login: None });
+        },
+        health: Health::Broken,
+        verdict: "captive-portal",
+        problem: "captive-portal",
+        side: Side::Network,
+        advice: "log in, and run this again",
+    },
+    Case {
+        name: "only HTTPS gets out, and the URL is an http: one",
+        breaks: |facts| {
+            break_web(facts, &WebError::Unreachable(NetworkError::TimedOut));
+            silence_udp(facts);
+            let web = facts.web.as_mut().unwrap();
+            web.https = Some("https://198.51.100.1".parse().unwrap());
+        },
+        health: Health::Broken,
+        verdict: "only-https",
+        problem: "only-https",
+        side: Side::Command,
+        advice: "`jackfield doctor --server https://198.51.100.1:443`",
+    },
+    Case {
+        name: "nothing gets out, and the server has its TLS listener already",
+        breaks: |facts| {
+            silence_udp(facts);
+            facts.relays = vec![
+                failed(ByUdp, RelayError::Silent),
+                failed(Tls, RelayError::Unreachable(NetworkError::TimedOut)),
+            ];
+        },
+        health: Health::Broken,
+        verdict: "no-calls",
+        problem: "udp-silent",
+        side: Side::ServerOrNetwork,
+        advice: "The server has a TLS listener on port 443 already",
+    },
+    Case {
+        name: "nothing gets out but through the proxy",
+        breaks: |facts| {
+            silence_udp(facts);
+            facts.relays = vec![failed(Tls, RelayError::Unreachable(NetworkError::TimedOut))];
+            facts.web.as_mut().unwrap().is_by_proxy = true;
+            facts.proxy = Some(proxy(Ok(Duration::from_millis(9)), Some(true)));
+        },
+        health: Health::Degraded,
+        verdict: "relay-by-proxy-only",
+        problem: "proxy-needed",
+        side: Side::Network,
+        advice: "Have the browser use this proxy, too",
+    },
+    Case {
+        name: "the proxy passes pages on and no relay",
+        breaks: |facts| {
+            silence_udp(facts);
+            facts.relays = vec![failed(Tls, RelayError::Unreachable(NetworkError::TimedOut))];
+            facts.web.as_mut().unwrap().is_by_proxy = true;
+            facts.proxy = Some(proxy(Ok(Duration::from_millis(9)), Some(false)));
+        },
+        health: Health::Broken,
+        verdict: "no-calls",
+        problem: "proxy-needed",
+        side: Side::Network,
+        advice: "Have the proxy allow CONNECT",
+    },
+    Case {
+        name: "the environment names a proxy that is gone",
+        breaks: |facts| {
+            let gone = ProxyError::Unreachable(NetworkError::Refused);
+            facts.proxy = Some(proxy(Err(gone), None));
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "proxy-fails",
+        side: Side::Machine,
+        advice: "Set https_proxy to a proxy that works, or unset it",
+    },
+    Case {
+        name: "the proxy wants a login",
+        breaks: |facts| facts.proxy = Some(proxy(Err(ProxyError::LoginWanted), None)),
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "proxy-fails",
+        side: Side::Machine,
+        advice: "Put the user name and password into https_proxy",
+    },
+    Case {
+        name: "IPv6 has a route and leads nowhere",
+        breaks: |facts| {
+            facts.v6 = Udp::Silent("[2001:db8::1]:3478".parse().unwrap());
+            facts.tcp_v6 = Some(Err(NetworkError::TimedOut));
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "ipv6-black-hole",
+        side: Side::ServerOrNetwork,
+        advice: "mend IPv6 in the router, or switch it off",
+    },
+    Case {
+        name: "large packets get lost without a word",
+        breaks: |facts| facts.mtu_v4 = Some(mtu(1_500, 1_420, None)),
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "mtu-black-hole",
+        side: Side::Network,
+        advice: "let ICMP through",
+    },
+    Case {
+        name: "not even the packets of calls get through",
+        breaks: |facts| facts.mtu_v6 = Some(mtu(1_500, 1_200, Some("2001:db8::5"))),
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "mtu-small",
+        side: Side::Network,
+        advice: "1,280 bytes at least",
+    },
+    Case {
+        name: "this machine's clock is an hour slow",
+        breaks: |facts| {
+            facts.clock = Some(Clock {
+                ahead: -3_600,
+                error: 1,
+            });
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "clock-skew",
+        side: Side::Machine,
+        advice: "Set this machine's clock by the network",
+    },
+    Case {
+        name: "the certificate ends in five days",
+        breaks: |facts| {
+            let ends = facts.at + Duration::from_secs(5 * 86_400 + 100);
+            facts.certificates = vec![CertificateEnd { relay: None, ends }];
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "certificate-ends-soon",
+        side: Side::Server,
+        advice: "`certbot renew`",
+    },
+    Case {
+        name: "this machine has two uplinks and shares its traffic out",
+        breaks: |facts| {
+            two_externals(facts);
+            facts.uplinks = ["eth0", "wwan0"].map(uplink).to_vec();
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "several-uplinks",
+        side: Side::Machine,
+        advice: "Let one interface lead everywhere",
+    },
+    Case {
+        name: "the router has two uplinks",
+        breaks: |facts| {
+            two_externals(facts);
+            facts.uplinks = vec![uplink("eth0")];
+        },
+        health: Health::Degraded,
+        verdict: "direct",
+        problem: "several-uplinks",
+        side: Side::Router,
+        advice: "\"sticky\" or source-based balancing",
+    },
 ];
 
 #[test]
@@ -333,6 +588,77 @@ fn each_thing_that_is_wrong_has_its_own_verdict_and_advice() {
             "{context}"
         );
     }
+}
+
+#[test]
+fn two_uplinks_are_not_blamed_on_the_kind_of_nat() {
+    let mut facts = healthy();
+    two_externals(&mut facts);
+    let said = Words::of(&Conclusions::of(&facts));
+    let text = [said.advice, said.why_not].concat().join(" ");
+    assert!(
+        !text.contains("full cone") && !text.contains("symmetric"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_only_worth_a_note_is_said_and_costs_nothing() {
+    let notes: [Note; 4] = [
+        (
+            |facts| {
+                facts.interfaces = vec![Interface {
+                    name: "wg0".to_owned(),
+                    ip: "10.8.0.2".parse().unwrap(),
+                    is_used: true,
+                    kind: InterfaceKind::Tunnel,
+                }];
+            },
+            "tunnelled",
+            "through the tunnel wg0",
+        ),
+        (
+            |facts| {
+                facts.dns.name = Some("call.example".to_owned());
+                facts.dns.invented = vec!["203.0.113.80".parse().unwrap()];
+            },
+            "resolver-lies",
+            "a mistyped name leads to strangers",
+        ),
+        (
+            |facts| facts.mtu_v4 = Some(mtu(1_500, 1_420, Some("203.0.113.254"))),
+            "",
+            "",
+        ),
+        (
+            |facts| {
+                let mut found = proxy(Err(ProxyError::LoginWanted), None);
+                found.is_bypassed = true;
+                facts.proxy = Some(found);
+            },
+            "",
+            "",
+        ),
+    ];
+    for (breaks, kind, why) in notes {
+        let mut facts = healthy();
+        breaks(&mut facts);
+        let conclusions = Conclusions::of(&facts);
+        assert_eq!(conclusions.health, Health::Ok, "{conclusions:#?}");
+        let kinds: Vec<&str> = conclusions.problems.iter().map(Problem::kind).collect();
+        assert_eq!(kinds.join(" "), kind);
+        let said = Words::of(&conclusions).why_not.join(" ");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn an_ipv6_that_leads_nowhere_is_blamed_on_no_relay() {
+    let case = CASES.iter().find(|case| case.problem == "ipv6-black-hole");
+    let mut facts = healthy();
+    (case.unwrap().breaks)(&mut facts);
+    let problems = Conclusions::of(&facts).problems;
+    assert_eq!(problems.len(), 1, "{problems:#?}");
 }
 
 #[test]
@@ -438,6 +764,48 @@ fn silence_udp(facts: &mut Facts) {
     facts.v4 = Udp::Silent(SERVER.parse().unwrap());
     facts.report = None;
     facts.relays.clear();
+}
+
+fn proxy(result: Result<Duration, ProxyError>, relay: Option<bool>) -> Proxy {
+    Proxy {
+        variable: "https_proxy",
+        authority: "proxy.example:3128".to_owned(),
+        is_bypassed: false,
+        result,
+        relay: relay.map(|works| {
+            if works {
+                Ok(Duration::from_millis(20))
+            } else {
+                Err(ProxyError::Refused(403))
+            }
+        }),
+    }
+}
+
+fn mtu(local: u16, path: u16, told_by: Option<&str>) -> PathMtu {
+    PathMtu {
+        local,
+        path,
+        told_by: told_by.map(|ip| ip.parse().unwrap()),
+    }
+}
+
+fn uplink(interface: &str) -> Uplink {
+    Uplink {
+        interface: interface.to_owned(),
+        gateway: "10.0.0.1".parse().unwrap(),
+        metric: 100,
+    }
+}
+
+fn two_externals(facts: &mut Facts) {
+    behind(
+        facts,
+        Mapping::AddressDependent,
+        Filtering::AddressAndPortDependent,
+    );
+    let externals = ["203.0.113.1", "198.51.100.77"].map(|ip| ip.parse().unwrap());
+    facts.report.as_mut().unwrap().externals = externals.to_vec();
 }
 
 fn working_inside(transport: RelayTransport) -> jackfield_doctor::facts::RelayAttempt {

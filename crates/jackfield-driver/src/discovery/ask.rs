@@ -9,7 +9,7 @@ use jackfield_stun::transaction::{Output, Retransmission, Transaction};
 use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 use tokio::net::UdpSocket;
 
-use super::source_for;
+use super::{race, source_for};
 
 /// A server's answer to a plain Binding request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,23 @@ pub struct Binding {
     pub mapped: SocketAddr,
     /// From the last sending of the request to its answer.
     pub round_trip: Duration,
+}
+
+/// Asks the first of a server's addresses that answers, of whichever family it is; returns that
+/// address too.
+///
+/// # Errors
+/// As [`ask`], of the address that was given up last; [`io::ErrorKind::InvalidInput`] without an
+/// address.
+pub async fn ask_first(
+    servers: &[SocketAddr],
+    how: Retransmission,
+) -> io::Result<(SocketAddr, Binding)> {
+    let attempt = |server| async move { Ok((server, ask(server, how).await?)) };
+    let found = race(servers, attempt).await;
+    found.map_err(|error: Option<io::Error>| {
+        error.unwrap_or_else(|| io::ErrorKind::InvalidInput.into())
+    })
 }
 
 /// Asks a server by UDP what address it sees.

@@ -5,22 +5,13 @@
 //! is about. The datagrams are Binding requests, so the mappings that they make in NATs are those
 //! that a STUN client makes anyway.
 
-#![expect(
-    unsafe_code,
-    reason = "ICMP errors of a socket are read with recvmsg from its error queue"
-)]
-
 use std::io;
-use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use jackfield_stun::{Class, MessageWriter, Method, TransactionId};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
-use crate::control_message::ControlBuffer;
+use super::icmp::{Error, Origin, queue_errors, read_error, wait};
 
 /// How many routers on the way are asked, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +69,11 @@ pub fn hops(server: SocketAddr, config: &HopsConfig) -> io::Result<Hops> {
             }
         }
         let next = (config.patience * sent / SENDINGS).min(config.patience);
-        wait(&probes, next.saturating_sub(passed))?;
+        let waiting = probes.iter().filter(|probe| !probe.is_over());
+        wait(
+            waiting.map(|probe| &probe.socket),
+            next.saturating_sub(passed),
+        )?;
         for probe in &mut probes {
             probe.read();
         }
@@ -122,7 +117,7 @@ impl Probe {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_nonblocking(true)?;
         socket.set_ttl(u32::from(ttl))?;
-        queue_errors(&socket)?;
+        queue_errors(&socket, true)?;
         socket.connect(server)?;
         let mut id = [0; 12];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
@@ -158,96 +153,26 @@ impl Probe {
 
     fn read(&mut self) {
         let mut room = [0; 512];
-        while let Some(error) = read_error(&self.socket) {
-            self.answer = self.answer.or(Some(error));
-        }
+        self.read_errors();
         match self.socket.recv(&mut room) {
             Ok(_) => self.answer = Some(Answer::Server),
             // There is nothing, or the kernel reports an error that has just arrived in the queue.
-            Err(_) => {
-                if let Some(error) = read_error(&self.socket) {
-                    self.answer = self.answer.or(Some(error));
-                }
-            }
+            Err(_) => self.read_errors(),
+        }
+    }
+
+    fn read_errors(&mut self) {
+        while let Some(error) = read_error(&self.socket, &mut [0; 64]) {
+            self.answer = self.answer.or_else(|| answer(&error));
         }
     }
 }
 
-/// Asks the system to queue ICMP errors for the socket.
-fn queue_errors(socket: &UdpSocket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open, and the option's value is an int that lives through the
-    // call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_RECVERR,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// Waits until one of the sockets has something, at most for `timeout`.
-fn wait(probes: &[Probe], timeout: Duration) -> io::Result<()> {
-    let waiting = probes.iter().filter(|probe| !probe.is_over());
-    // An ICMP error wakes a poll as POLLERR, which is always asked for.
-    let mut polled: Vec<PollFd<'_>> = waiting
-        .map(|probe| PollFd::new(&probe.socket, PollFlags::IN))
-        .collect();
-    let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
-    match poll(&mut polled, Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Takes one error from the socket's queue; errors of other kinds than ICMP's are passed over.
-fn read_error(socket: &UdpSocket) -> Option<Answer> {
-    let mut payload = [0_u8; 64];
-    let mut control = ControlBuffer::default();
-    let mut part = libc::iovec {
-        iov_base: payload.as_mut_ptr().cast(),
-        iov_len: payload.len(),
-    };
-    // SAFETY: a header of zeroes is a valid one, without buffers.
-    let mut header: libc::msghdr = unsafe { mem::zeroed() };
-    header.msg_iov = &raw mut part;
-    header.msg_iovlen = 1;
-    control.lend(&mut header);
-    // SAFETY: the descriptor is open, and the buffers that the header points at live through the
-    // call.
-    let received = unsafe {
-        libc::recvmsg(
-            socket.as_raw_fd(),
-            &raw mut header,
-            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
-        )
-    };
-    if received < 0 {
+fn answer(error: &Error) -> Option<Answer> {
+    let Origin::V4(ip) = error.origin else {
         return None;
-    }
-    let mut messages = control.messages(&header);
-    let message = messages
-        .find(|message| (message.level, message.kind) == (libc::IPPROTO_IP, libc::IP_RECVERR))?;
-    // The address of the router that sent the ICMP error stands behind the error
-    // (`SO_EE_OFFENDER`).
-    let offender = message.read_behind::<libc::sock_extended_err, libc::sockaddr_in>()?;
-    answer(&message.read()?, &offender)
-}
-
-fn answer(error: &libc::sock_extended_err, offender: &libc::sockaddr_in) -> Option<Answer> {
-    if error.ee_origin != libc::SO_EE_ORIGIN_ICMP {
-        return None;
-    }
-    let ip = IpAddr::from(u32::from_be(offender.sin_addr.s_addr).to_be_bytes());
-    match (error.ee_type, error.ee_code) {
+    };
+    match (error.kind, error.code) {
         (TIME_EXCEEDED, _) => Some(Answer::Router(ip)),
         (UNREACHABLE, PORT_UNREACHABLE) => Some(Answer::Server),
         _ => None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use jackfield_driver::discovery::{Binding, ask, discover};
+use jackfield_driver::discovery::{Binding, ask_first, discover};
 use jackfield_sansio::parse_duration;
 use jackfield_stun::behaviour::{DiscoveryConfig, LifetimeSearch};
 use serde_json::json;
@@ -83,29 +83,43 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
 }
 
 async fn answer(matches: &ArgMatches) -> Result<()> {
-    let targets = matches.get_many::<Target>("server").into_iter().flatten();
+    let mut targets = matches.get_many::<Target>("server").into_iter().flatten();
     let family = match (matches.get_flag("ipv4"), matches.get_flag("ipv6")) {
         (true, _) => Some(true),
         (_, true) => Some(false),
         _ => None,
     };
-    let mut servers: Vec<SocketAddr> = Vec::new();
+    let target = targets.next().context("a server is needed")?;
+    let addresses = resolve(target, family).await?;
+    let is_behaviour = matches.get_flag("behaviour");
+    // One family may lead nowhere: whichever answers first is taken.
+    let how = DiscoveryConfig::new(Vec::new()).first;
+    let (first, binding) = match (addresses.as_slice(), is_behaviour) {
+        // A discovery asks a single address itself, and says more of its silence.
+        ([only], true) => (*only, None),
+        (addresses, _) => match ask_first(addresses, how).await {
+            Ok((server, binding)) => (server, Some(binding)),
+            Err(error) => bail!("{} {}", list(addresses), why(&error)),
+        },
+    };
+    let json = matches.get_flag("json");
+    if let (Some(binding), false) = (binding, is_behaviour) {
+        say(&plain(first, &binding, json));
+        return Ok(());
+    }
+    let mut servers = vec![first];
     for target in targets {
         // Mappings are compared between servers, which takes one socket, and so one family.
-        let family = family.or_else(|| servers.first().map(SocketAddr::is_ipv4));
-        servers.push(resolve(target, family).await?);
+        let addresses = resolve(target, Some(first.is_ipv4())).await?;
+        servers.extend(addresses.first());
     }
-    let first = *servers.first().context("a server is needed")?;
-    let json = matches.get_flag("json");
-    if matches.get_flag("behaviour") {
-        let limit = matches.get_one::<Duration>("lifetime").copied();
-        return behaviour(servers, limit, json).await;
-    }
-    match ask(first, DiscoveryConfig::new(Vec::new()).first).await {
-        Ok(binding) => say(&plain(first, &binding, json)),
-        Err(error) => bail!("{first} {}", why(&error)),
-    }
-    Ok(())
+    let limit = matches.get_one::<Duration>("lifetime").copied();
+    behaviour(servers, limit, json).await
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    all.join(" and ")
 }
 
 fn plain(server: SocketAddr, binding: &Binding, json: bool) -> String {
@@ -147,15 +161,18 @@ async fn behaviour(servers: Vec<SocketAddr>, limit: Option<Duration>, json: bool
     }
 }
 
-/// Returns the first address of a server, of one family if that is wanted.
-async fn resolve(target: &Target, v4: Option<bool>) -> Result<SocketAddr> {
+/// Returns the addresses of a server, of one family if that is wanted; at least one.
+async fn resolve(target: &Target, v4: Option<bool>) -> Result<Vec<SocketAddr>> {
     let found = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await
         .with_context(|| format!("{} is not found", target.host))?;
-    found
-        .into_iter()
-        .find(|address| v4.is_none_or(|v4| address.is_ipv4() == v4))
-        .with_context(|| format!("{} has no address of the wanted family", target.host))
+    let all: Vec<SocketAddr> = found
+        .filter(|address| v4.is_none_or(|v4| address.is_ipv4() == v4))
+        .collect();
+    if all.is_empty() {
+        bail!("{} has no address of the wanted family", target.host);
+    }
+    Ok(all)
 }
 
 fn why(error: &std::io::Error) -> String {
