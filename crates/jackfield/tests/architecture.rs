@@ -83,6 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-sansio",
         ],
     ),
+    ("jackfield-connect", &[]),
     (
         "jackfield-doctor",
         &[
@@ -113,6 +114,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "jackfield-fuzz-harness",
         &[
+            "jackfield-connect",
             "jackfield-ice",
             "jackfield-internet",
             "jackfield-portmap",

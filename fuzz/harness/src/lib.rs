@@ -5,6 +5,7 @@
 //! Cores have no code for this but the feature `internals` of some, which shows what no
 //! other crate should call.
 
+pub mod connect;
 pub mod ice;
 pub mod internet;
 pub mod nat;
