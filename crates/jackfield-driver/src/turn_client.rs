@@ -22,9 +22,9 @@
 //! A task of the runtime keeps the allocation, its permissions and its channels alive until the
 //! client is closed or dropped.
 
+mod connection;
 mod driver;
 mod error;
-mod link;
 mod options;
 
 use std::net::{IpAddr, SocketAddr};
@@ -41,8 +41,8 @@ use tokio::task::JoinHandle;
 pub use error::{ConnectError, TurnError};
 pub use options::{ClientTransport, Options, Tls};
 
+use connection::MessageSender;
 use driver::{Driver, Shared};
-use link::Out;
 
 /// An allocation on a TURN server. Dropping it deletes the allocation in the background.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub struct TurnClient {
 #[derive(Debug, Clone)]
 pub struct TurnSender {
     shared: Arc<Shared>,
-    out: Out,
+    out: MessageSender,
 }
 
 /// What a peer sent.

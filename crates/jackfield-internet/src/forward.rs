@@ -2,7 +2,7 @@
 
 use jackfield_nat::packet::rewrite::decrement_ttl;
 use jackfield_nat::packet::{Headers, IcmpError, Packet, Transport, build};
-use jackfield_nat::{Address, Side, Transmit, Verdict};
+use jackfield_nat::{Address, OriginatedPacket, Side, Verdict};
 
 use super::port_mapping::is_for_group;
 use super::trace::{TraceEvent, TraceKind};
@@ -225,7 +225,7 @@ impl World {
         else {
             return None;
         };
-        let Transmit { side, bytes } = nat.poll_transmit()?;
+        let OriginatedPacket { side, bytes } = nat.poll_transmit()?;
         let out = match side {
             Side::Inside => *inside,
             Side::Outside => *outside,

@@ -77,7 +77,7 @@ pub enum RouterEnd {
     NoThread(io::Error),
     /// The router did not say within the time limit that it routes.
     #[error("it does not answer: {0}")]
-    Silent(mpsc::RecvTimeoutError),
+    NotReady(mpsc::RecvTimeoutError),
 }
 
 /// How a world is built, besides what the plan says.
@@ -228,7 +228,7 @@ fn start(
         .map_err(RouterEnd::NoThread)?;
     is_ready
         .recv_timeout(START_TIMEOUT)
-        .map_err(RouterEnd::Silent)?
+        .map_err(RouterEnd::NotReady)?
 }
 
 fn run_router(

@@ -68,8 +68,8 @@ pub use nat::config::{
     NatLimits, Pooling, Ports, Protocol, Refresh, Refusal, Timers, UnsolicitedSyn,
 };
 pub use nat::{
-    DropReason, ForwardError, HoldReason, MappingView, Nat, NatCounters, Policy, RemoteFilter,
-    Rule, Side, Translation, Transmit, Verdict,
+    DropReason, ForwardError, HoldReason, MappingView, Nat, NatCounters, OriginatedPacket, Policy,
+    RemoteFilter, Rule, Side, Translation, Verdict,
 };
 
 // The code of the README is compiled and run with the doctests.

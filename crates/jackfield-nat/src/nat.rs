@@ -102,14 +102,14 @@ pub struct Nat {
     /// How often the NAT has lost its state.
     resets: u64,
     errors: ErrorLimiter,
-    transmits: VecDeque<Transmit>,
+    transmits: VecDeque<OriginatedPacket>,
     rng: ChaCha8Rng,
     counters: NatCounters,
 }
 
 /// A packet that the NAT itself sends: an ICMP error, a fragment, or a packet that it held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
+pub struct OriginatedPacket {
     /// The side on which the packet leaves.
     pub side: Side,
     /// The IP packet, header included.
@@ -195,7 +195,7 @@ impl Nat {
     /// Takes the next packet that the NAT itself sends. Call it until it returns `None` after
     /// every other call.
     #[must_use]
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self) -> Option<OriginatedPacket> {
         self.transmits.pop_front()
     }
 
@@ -220,7 +220,7 @@ impl Nat {
 
     fn transmit(&mut self, side: Side, bytes: Vec<u8>) {
         self.counters.transmitted += 1;
-        self.transmits.push_back(Transmit { side, bytes });
+        self.transmits.push_back(OriginatedPacket { side, bytes });
     }
 
     /// Sends an ICMP error about the packet `about` to its sender on `side`, unless the rate

@@ -16,8 +16,8 @@ pub enum Path {
     /// Hole punching finds a direct path, in whatever order packets arrive.
     Direct,
     /// A direct path exists or not depending on which host sends first, or on the port or address
-    /// that a NAT happens to choose.
-    Luck,
+    /// that a NAT happens to choose (a non-deterministic NAT, RFC 4787 §8).
+    Nondeterministic,
     /// No direct path exists; a relay is needed.
     Relay,
 }
@@ -29,28 +29,28 @@ pub struct Traits {
     pub mapping: Mapping,
     /// Which remotes may send to it.
     pub filtering: Filtering,
-    /// Whether mappings of one host may have different external addresses (arbitrary pooling, RFC
-    /// 4787 §4.1).
-    pub wanders: bool,
+    /// Whether mappings of one host may have different external addresses (IP address pooling
+    /// behaviour "arbitrary", RFC 4787 §4.1).
+    pub arbitrary_pooling: bool,
     /// Whether a packet of the peer that comes too early gives the mapping towards it another
     /// port, as Linux's connection tracking does.
-    pub clashes: bool,
+    pub remaps_on_early_inbound: bool,
     /// Whether a firewall blocks the protocol.
     pub blocked: bool,
     /// Whether an inside endpoint can have only one mapping: it can answer, but cannot send to a
     /// second destination.
-    pub mute: bool,
+    pub single_mapping: bool,
     /// Whether chance decides if the outside endpoint depends on the destination.
-    pub varies: bool,
-    /// Whether a mapping has the inside port if that is free.
-    pub preserves: bool,
+    pub mapping_varies: bool,
+    /// Whether a mapping has the inside port if that is free (port preservation, RFC 4787 §4.2.1).
+    pub preserves_port: bool,
     /// Whether two inside hosts can share one outside endpoint as long as their destinations
-    /// differ.
-    pub merges: bool,
+    /// differ (port overloading, RFC 4787 §4.2.1).
+    pub overloads_ports: bool,
     /// Whether a mapping is refused when the port to preserve is taken, whatever the destination.
-    pub refuses: bool,
+    pub refuses_taken_port: bool,
     /// Whether it refuses inside ports below 1024, which a NAT further in may have chosen.
-    pub narrow: bool,
+    pub refuses_low_ports: bool,
 }
 
 impl Traits {
@@ -60,15 +60,15 @@ impl Traits {
         Self {
             mapping,
             filtering,
-            wanders: false,
-            clashes: false,
+            arbitrary_pooling: false,
+            remaps_on_early_inbound: false,
             blocked: false,
-            mute: false,
-            varies: false,
-            preserves: false,
-            merges: false,
-            refuses: false,
-            narrow: false,
+            single_mapping: false,
+            mapping_varies: false,
+            preserves_port: false,
+            overloads_ports: false,
+            refuses_taken_port: false,
+            refuses_low_ports: false,
         }
     }
 
@@ -114,22 +114,23 @@ impl Traits {
                 return traits;
             }
         }
-        traits.preserves = config.ports.assignment == Assignment::Preserve;
+        traits.preserves_port = config.ports.assignment == Assignment::Preserve;
         if let Some(conntrack) = config.conntrack {
-            traits.preserves = true;
-            traits.merges = true;
+            traits.preserves_port = true;
+            traits.overloads_ports = true;
             traits.mapping = Mapping::EndpointIndependent;
             traits.filtering = Filtering::AddressAndPortDependent;
-            traits.clashes = conntrack.accepts_input;
+            traits.remaps_on_early_inbound = conntrack.accepts_input;
             return traits;
         }
         let shares = config.ports.overlap && traits.mapping != Mapping::EndpointIndependent;
         let overloads = config.ports.conflict == Conflict::Overload;
-        traits.merges = traits.preserves && (shares || overloads);
+        traits.overloads_ports = traits.preserves_port && (shares || overloads);
         let refuses = config.ports.conflict == Conflict::Refuse;
-        traits.refuses = traits.preserves && !shares && refuses;
-        traits.narrow = traits.refuses && *config.ports.range.start() > 1;
-        traits.wanders = config.pooling == Pooling::Arbitrary && config.externals.len() > 1;
+        traits.refuses_taken_port = traits.preserves_port && !shares && refuses;
+        traits.refuses_low_ports = traits.refuses_taken_port && *config.ports.range.start() > 1;
+        traits.arbitrary_pooling =
+            config.pooling == Pooling::Arbitrary && config.externals.len() > 1;
         if traits.mapping != Mapping::EndpointIndependent {
             traits.apply_port_assignment(config);
         }
@@ -154,12 +155,12 @@ impl Traits {
             return;
         }
         match ports.conflict {
-            _ if ports.overlap && covers && !self.wanders => {
+            _ if ports.overlap && covers && !self.arbitrary_pooling => {
                 self.mapping = Mapping::EndpointIndependent;
             }
-            _ if ports.overlap => self.varies = true,
-            Conflict::Overload => self.varies = true,
-            Conflict::Refuse => self.mute = true,
+            _ if ports.overlap => self.mapping_varies = true,
+            Conflict::Overload => self.mapping_varies = true,
+            Conflict::Refuse => self.single_mapping = true,
             Conflict::Random | Conflict::Next | Conflict::ChangeBehaviour => {}
         }
     }
@@ -182,7 +183,7 @@ pub fn oracle(a: &[Traits], b: &[Traits]) -> Path {
     }
     match (seen.contains(&true), seen.contains(&false)) {
         (true, false) => Path::Direct,
-        (true, true) => Path::Luck,
+        (true, true) => Path::Nondeterministic,
         _ => Path::Relay,
     }
 }
@@ -221,7 +222,7 @@ fn punch(a: &[Traits], b: &[Traits]) -> bool {
 /// Returns whether packets from `sender` to the reflexive endpoint of `receiver` get in, once
 /// `receiver` has sent to the reflexive endpoint of `sender`.
 fn gets_in(sender: &[Traits], receiver: &[Traits]) -> bool {
-    if is_mute(sender) {
+    if refuses_new_destinations(sender) {
         return false;
     }
     let same_port = !is_dependent(sender);
@@ -249,14 +250,18 @@ fn is_dependent(chain: &[Traits]) -> bool {
 /// Returns whether the outside address of a chain may depend on the destination.
 fn changes_address(chain: &[Traits]) -> bool {
     let mut nats = chain.iter().enumerate();
-    nats.any(|(depth, nat)| nat.wanders && is_dependent(chain.get(..=depth).unwrap_or_default()))
+    nats.any(|(depth, nat)| {
+        nat.arbitrary_pooling && is_dependent(chain.get(..=depth).unwrap_or_default())
+    })
 }
 
 /// Returns whether a chain lets nothing new out, because a NAT of it refuses a second mapping of
 /// one inside endpoint.
-fn is_mute(chain: &[Traits]) -> bool {
+fn refuses_new_destinations(chain: &[Traits]) -> bool {
     let mut inner = chain.iter().enumerate();
-    inner.any(|(depth, nat)| nat.mute && !is_dependent(chain.get(..depth).unwrap_or_default()))
+    inner.any(|(depth, nat)| {
+        nat.single_mapping && !is_dependent(chain.get(..depth).unwrap_or_default())
+    })
 }
 
 /// Returns the chain once for each outcome of what depends on chance.
@@ -267,15 +272,18 @@ fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
         // A mapping that gets another address and keeps its port is the same again once a NAT
         // further out gives both addresses one.
         let outer = chain.get(depth + 1..).unwrap_or_default();
-        if nat.wanders && nat.preserves && outer.iter().any(|nat| nat.merges) {
+        if nat.arbitrary_pooling
+            && nat.preserves_port
+            && outer.iter().any(|nat| nat.overloads_ports)
+        {
             outcomes.push(Traits {
                 mapping: Mapping::EndpointIndependent,
-                mute: false,
+                single_mapping: false,
                 ..without_chance(*nat)
             });
         }
         let inner = chain.get(..depth).unwrap_or_default();
-        if nat.narrow && inner.iter().any(|nat| !nat.preserves) {
+        if nat.refuses_low_ports && inner.iter().any(|nat| !nat.preserves_port) {
             outcomes.push(Traits {
                 blocked: true,
                 ..without_chance(*nat)
@@ -283,9 +291,13 @@ fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
         }
         // Or the NAT further out gives the port to only one of the addresses.
         let moves = is_dependent(chain.get(..=depth).unwrap_or_default());
-        if nat.wanders && nat.preserves && moves && outer.iter().any(|nat| nat.refuses) {
+        if nat.arbitrary_pooling
+            && nat.preserves_port
+            && moves
+            && outer.iter().any(|nat| nat.refuses_taken_port)
+        {
             outcomes.push(Traits {
-                mute: true,
+                single_mapping: true,
                 ..without_chance(*nat)
             });
         }
@@ -304,9 +316,9 @@ fn alternatives(chain: &[Traits]) -> Vec<Vec<Traits>> {
 /// Returns the traits of a NAT without those that depend on chance.
 fn without_chance(nat: Traits) -> Traits {
     Traits {
-        wanders: false,
-        clashes: false,
-        varies: false,
+        arbitrary_pooling: false,
+        remaps_on_early_inbound: false,
+        mapping_varies: false,
         ..nat
     }
 }
@@ -314,24 +326,24 @@ fn without_chance(nat: Traits) -> Traits {
 fn outcomes(nat: Traits) -> Vec<Traits> {
     let without_chance = without_chance(nat);
     let mut outcomes = vec![without_chance];
-    if nat.clashes {
+    if nat.remaps_on_early_inbound {
         outcomes.push(Traits {
             mapping: Mapping::AddressAndPortDependent,
             ..without_chance
         });
     }
-    if nat.varies {
+    if nat.mapping_varies {
         outcomes.push(Traits {
             mapping: Mapping::EndpointIndependent,
             ..without_chance
         });
     }
-    if nat.wanders {
+    if nat.arbitrary_pooling {
         // The port to preserve may be free at another address.
-        for wanders in [true, false] {
+        for arbitrary_pooling in [true, false] {
             outcomes.push(Traits {
-                wanders,
-                mute: false,
+                arbitrary_pooling,
+                single_mapping: false,
                 ..without_chance
             });
         }
@@ -406,33 +418,36 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_wanders_to_another_address_may_come_together_again_further_out() {
+    fn two_addresses_of_arbitrary_pooling_may_become_one_again_further_out() {
         let strict = Filtering::AddressAndPortDependent;
-        let wanderer = Traits {
-            wanders: true,
-            preserves: true,
+        let pooling = Traits {
+            arbitrary_pooling: true,
+            preserves_port: true,
             ..Traits::plain(Mapping::AddressDependent, strict)
         };
-        let merger = Traits {
-            merges: true,
+        let overloading = Traits {
+            overloads_ports: true,
             ..Traits::plain(Mapping::EndpointIndependent, Filtering::AddressDependent)
         };
         let peer = Traits::plain(Mapping::EndpointIndependent, strict);
-        assert_eq!(oracle(&[wanderer, merger], &[peer]), Path::Luck);
-        assert_eq!(oracle(&[merger, wanderer], &[peer]), Path::Relay);
+        assert_eq!(
+            oracle(&[pooling, overloading], &[peer]),
+            Path::Nondeterministic
+        );
+        assert_eq!(oracle(&[overloading, pooling], &[peer]), Path::Relay);
     }
 
     #[test]
-    fn the_conntrack_clash_makes_it_a_matter_of_luck() {
+    fn the_conntrack_clash_makes_it_nondeterministic() {
         let linux = Traits {
-            clashes: true,
+            remaps_on_early_inbound: true,
             ..Traits::plain(
                 Mapping::EndpointIndependent,
                 Filtering::AddressAndPortDependent,
             )
         };
         let cone = Traits::plain(Mapping::EndpointIndependent, Filtering::EndpointIndependent);
-        assert_eq!(oracle(&[linux], &[linux]), Path::Luck);
+        assert_eq!(oracle(&[linux], &[linux]), Path::Nondeterministic);
         assert_eq!(oracle(&[linux], &[cone]), Path::Direct);
     }
 }

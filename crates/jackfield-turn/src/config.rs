@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jackfield_sansio::Rate;
 use jackfield_stun::Key;
-use jackfield_stun::behaviour::answer::Places;
+use jackfield_stun::behaviour::answer::ServerAddresses;
 
 use crate::{Credentials, PeerRules, Registry};
 
@@ -99,9 +99,9 @@ impl ServerConfig {
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
     /// The addresses and ports to answer from, one entry for each address that clients ask. The
-    /// driver listens on all of them: an answer leaves from a place other than the one that its
-    /// request came to.
-    pub places: Vec<Places>,
+    /// driver listens on all of them: an answer may leave from another address and port than the
+    /// one that its request came to.
+    pub addresses: Vec<ServerAddresses>,
     /// The keys of questions to and from helpers
     /// ([`helper::key`](jackfield_stun::behaviour::helper::key)): the first signs ours, all are
     /// accepted.
@@ -179,7 +179,7 @@ pub struct ServerLimits {
     /// Error answers to unauthenticated datagrams, for each source /24 or /56; over it we are
     /// silent. Loopback is exempt: it cannot be spoofed from outside. Default: 500 a second, 2,000
     /// at once.
-    pub strangers: Option<Rate>,
+    pub unauthenticated: Option<Rate>,
     /// The same for Binding answers. Default: 2,000 a second, 4,000 at once.
     pub bindings: Option<Rate>,
     /// The same for answers of behaviour discovery that come from elsewhere, go elsewhere or are
@@ -209,7 +209,7 @@ impl Default for ServerLimits {
             payload: 65_507,
             packets: None,
             bytes: None,
-            strangers: Some(Rate::new(500, 2_000)),
+            unauthenticated: Some(Rate::new(500, 2_000)),
             bindings: Some(Rate::new(2_000, 4_000)),
             discoveries: Some(Rate::new(50, 400)),
             sources: 16_384,

@@ -140,8 +140,9 @@ drop_reasons! {
     PacketRate => "packet_rate",
     /// Over [`ServerLimits::bytes`](crate::ServerLimits::bytes).
     ByteRate => "byte_rate",
-    /// An answer to a stranger over [`ServerLimits::strangers`](crate::ServerLimits::strangers).
-    StrangerRate => "stranger_rate",
+    /// An answer to an unauthenticated request over
+    /// [`ServerLimits::unauthenticated`](crate::ServerLimits::unauthenticated).
+    UnauthenticatedRate => "unauthenticated_rate",
     /// A Binding answer over [`ServerLimits::bindings`](crate::ServerLimits::bindings).
     BindingRate => "binding_rate",
     /// An answer of behaviour discovery over

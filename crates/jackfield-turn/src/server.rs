@@ -54,7 +54,7 @@ pub struct Server {
     pending: PendingAllocations,
     timers: Timers<Timer>,
     /// ServerLimits errors to sources that could be forged.
-    strangers: SourceLimiter,
+    unauthenticated: SourceLimiter,
     /// ServerLimits Binding answers to such sources.
     bindings: SourceLimiter,
     /// ServerLimits answers of behaviour discovery that come from or go to elsewhere.
@@ -107,7 +107,11 @@ impl Server {
             allocations: Allocations::new(table_seed()),
             pending: PendingAllocations::new(table_seed()),
             timers: Timers::new(),
-            strangers: SourceLimiter::new(limits.strangers, limits.sources, table_seed()),
+            unauthenticated: SourceLimiter::new(
+                limits.unauthenticated,
+                limits.sources,
+                table_seed(),
+            ),
             bindings: SourceLimiter::new(limits.bindings, limits.sources, table_seed()),
             discoveries: SourceLimiter::new(limits.discoveries, limits.sources, table_seed()),
             random,
@@ -291,7 +295,7 @@ impl Server {
                 return self.challenge(now, &context, ErrorCode::STALE_NONCE);
             }
             Err(Rejection::BadRequest) => {
-                return self.refuse_stranger(now, &context, ErrorCode::BAD_REQUEST);
+                return self.refuse_unauthenticated(now, &context, ErrorCode::BAD_REQUEST);
             }
         };
         let context = context.by(user);

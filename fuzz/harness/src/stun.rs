@@ -114,13 +114,15 @@ pub fn uri(data: &[u8]) {
 /// Answers bytes as a server with two addresses and as one with a helper; no answer outgrows what
 /// was asked for.
 pub fn behaviour_answer(data: &[u8]) {
-    use jackfield_stun::behaviour::answer::{Action, Alternate, Place, Places, answer};
+    use jackfield_stun::behaviour::answer::{
+        Action, Alternate, ServerAddress, ServerAddresses, answer,
+    };
     let Ok(request) = Message::parse(data) else {
         return;
     };
-    let place = |ip: &str| {
+    let server_address = |ip: &str| {
         let ip = ip.parse().expect("an address");
-        Place {
+        ServerAddress {
             local: ip,
             advertised: ip,
         }
@@ -129,16 +131,16 @@ pub fn behaviour_answer(data: &[u8]) {
     let remote = "[2001:db8::1]:4000".parse().expect("an address");
     for other in [
         None,
-        Some(Alternate::Own(place("192.0.2.2"))),
+        Some(Alternate::Own(server_address("192.0.2.2"))),
         Some(Alternate::Helper("192.0.2.3".parse().expect("an address"))),
     ] {
-        let places = [Places {
-            own: place("192.0.2.1"),
-            other,
+        let addresses = [ServerAddresses {
+            primary: server_address("192.0.2.1"),
+            alternate: other,
             ports: [3478, 3479],
         }];
         let mut out = Vec::new();
-        let action = answer(&request, at, remote, &places, &mut out).expect("a short answer");
+        let action = answer(&request, at, remote, &addresses, &mut out).expect("a short answer");
         assert!(
             out.len() <= data.len().max(112),
             "{} bytes for {}",

@@ -96,7 +96,7 @@ fn chain(report: &Report) -> Option<Vec<Traits>> {
         return Some(Vec::new());
     }
     Some(vec![Traits {
-        wanders: report.externals.len() > 1,
+        arbitrary_pooling: report.externals.len() > 1,
         ..Traits::plain(mapping, filtering)
     }])
 }

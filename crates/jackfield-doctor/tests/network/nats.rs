@@ -11,7 +11,9 @@ use jackfield_internet::{App, Datagram, Link, World};
 use jackfield_nat::oracle::{Path, Traits, oracle};
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig};
 use jackfield_stun::Message;
-use jackfield_stun::behaviour::answer::{Action, Alternate, Place, Places, answer};
+use jackfield_stun::behaviour::answer::{
+    Action, Alternate, ServerAddress, ServerAddresses, answer,
+};
 use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, Finding, Output, Report, SocketId};
 
 use crate::facts::{SERVER, healthy};
@@ -182,20 +184,20 @@ impl App for Client {
 /// A STUN server with two addresses.
 #[derive(Debug, Clone)]
 struct Server {
-    places: Vec<Places>,
+    addresses: Vec<ServerAddresses>,
     out: VecDeque<Datagram>,
 }
 
 impl Server {
     fn new(addresses: [IpAddr; 2]) -> Self {
-        let [own, other] = addresses.map(|ip| Place {
+        let [own, other] = addresses.map(|ip| ServerAddress {
             local: ip,
             advertised: ip,
         });
         Self {
-            places: vec![Places {
+            addresses: vec![ServerAddresses {
                 own,
-                other: Some(Alternate::Own(other)),
+                alternate: Some(Alternate::Own(other)),
                 ports: [3478, 3479],
             }],
             out: VecDeque::new(),
@@ -207,7 +209,7 @@ impl App for Server {
     fn handle_datagram(&mut self, _now: Instant, from: SocketAddr, to: SocketAddr, data: &[u8]) {
         let message = Message::parse(data).unwrap();
         let mut bytes = Vec::new();
-        match answer(&message, to, from, &self.places, &mut bytes).unwrap() {
+        match answer(&message, to, from, &self.addresses, &mut bytes).unwrap() {
             Action::Respond { from, to } => self.out.push_back(Datagram {
                 source: from,
                 destination: to,

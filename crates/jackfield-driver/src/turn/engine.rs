@@ -174,8 +174,8 @@ impl Engine {
                 payload,
                 dont_fragment,
             } => {
-                if self.is_short_cut(peer) {
-                    self.take_short_cut(now, relayed, peer, payload);
+                if self.is_own_relay(peer) {
+                    self.relay_to_relay(now, relayed, peer, payload);
                 } else {
                     self.to_peer((allocation, relayed), peer, payload, dont_fragment);
                 }
@@ -193,14 +193,14 @@ impl Engine {
     }
 
     /// Returns whether a peer is one of this shard's own relay sockets.
-    fn is_short_cut(&self, peer: SocketAddr) -> bool {
+    fn is_own_relay(&self, peer: SocketAddr) -> bool {
         self.relay_ips.borrow().contains(&peer.ip()) && self.is_relayed(peer)
     }
 
     /// Delivers a packet from one of our relay sockets to another without the kernel; the core does
     /// the second half's checks.
-    fn take_short_cut(&self, now: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
-        self.stats.driver.short_cuts.add(1);
+    fn relay_to_relay(&self, now: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
+        self.stats.driver.relay_to_relay.add(1);
         let onward = self.core.borrow_mut().handle_peer(now, to, from, payload);
         // What a peer sends goes to a client, so this ends here.
         if let Some(relay @ Relay::ToClient { .. }) = onward {
@@ -217,7 +217,7 @@ impl Engine {
     ) {
         let relays = self.relays.borrow();
         let Some(relay) = relays.get(allocation.slot(), relayed) else {
-            return self.stats.driver.no_way.add(1);
+            return self.stats.driver.dropped_no_socket.add(1);
         };
         let first = if whole {
             relay.socket.send_whole(relayed, peer, &[payload])
@@ -234,14 +234,14 @@ impl Engine {
             Transport::Udp => self.to_udp_client(path, parts),
             Transport::Tcp | Transport::Tls => self.to_stream_client(path, parts, urgency),
             // No listener hands the core such a path.
-            Transport::Dtls => self.stats.driver.no_way.add(1),
+            Transport::Dtls => self.stats.driver.dropped_no_socket.add(1),
         }
     }
 
     fn to_udp_client(&self, path: &FiveTuple, parts: &[&[u8]]) {
         let listeners = self.listeners.borrow();
         let Some(socket) = listeners.iter().find(|socket| socket.answers(path.local)) else {
-            return self.stats.driver.no_way.add(1);
+            return self.stats.driver.dropped_no_socket.add(1);
         };
         if socket.send(path.local, path.remote, parts) {
             self.dirty.borrow_mut().push(Rc::clone(socket));
@@ -251,7 +251,7 @@ impl Engine {
     fn to_stream_client(&self, path: &FiveTuple, parts: &[&[u8]], urgency: Urgency) {
         let streams = self.streams.borrow();
         let Some(queue) = streams.get(path) else {
-            return self.stats.driver.no_way.add(1);
+            return self.stats.driver.dropped_no_socket.add(1);
         };
         let added: usize = parts.iter().map(|part| part.len()).sum();
         if urgency == Urgency::Data && queue.len() + added > self.config.stream_queue {

@@ -26,9 +26,9 @@ counters! {
         /// Relay sockets that could not be bound.
         bind_errors: Counter,
         /// Packets that went from relay to relay inside the shard, without the kernel.
-        short_cuts: Counter,
+        relay_to_relay: Counter,
         /// Packets for a socket or connection that was gone.
-        no_way: Counter,
+        dropped_no_socket: Counter,
         /// Datagrams dropped because they looked like DTLS.
         dropped_dtls: Counter,
         /// Datagrams dropped because they looked like QUIC.

@@ -10,8 +10,8 @@ use jackfield_turn::client::{Client, Event, Failure, Output, SendError};
 use tokio::sync::{Notify, mpsc};
 
 use super::Packet;
+use super::connection::{Connection, MessageSender};
 use super::error::{ConnectError, TurnError};
-use super::link::{Link, Out};
 use super::options::Options;
 use crate::stats::Counter;
 
@@ -34,7 +34,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Driver {
     shared: Arc<Shared>,
-    link: Link,
+    connection: Connection,
 }
 
 /// What a drain of the core left to be done.
@@ -51,18 +51,18 @@ impl Driver {
         options: &Options,
     ) -> Result<Self, ConnectError> {
         let seed = seed().map_err(ConnectError::Local)?;
-        let link = Link::open(server, options, None).await?;
-        let core = Client::new(options.core.clone(), Instant::now(), link.path, seed);
+        let connection = Connection::open(server, options, None).await?;
+        let core = Client::new(options.core.clone(), Instant::now(), connection.path, seed);
         let mut driver = Self {
             shared: Arc::new(Shared::new(core)),
-            link,
+            connection,
         };
         loop {
             match driver.drain() {
                 Drained::Ended => return Err(ConnectError::Refused(driver.shared.failure())),
                 Drained::Connect(server, domain) => {
-                    driver.link = Link::open(server, options, domain).await?;
-                    let path = driver.link.path;
+                    driver.connection = Connection::open(server, options, domain).await?;
+                    let path = driver.connection.path;
                     driver.shared.core().handle_connected(Instant::now(), path);
                 }
                 Drained::Wait(_) if driver.shared.core().relayed().is_some() => return Ok(driver),
@@ -73,7 +73,7 @@ impl Driver {
 
     /// Sends what waits, and takes one message or lets the time come.
     async fn wait_for_answer(&mut self, until: Option<Instant>) -> Result<(), ConnectError> {
-        let Link { reader, writer, .. } = &mut self.link;
+        let Connection { reader, writer, .. } = &mut self.connection;
         tokio::select! {
             sent = writer.send(), if writer.has_work() => {
                 sent.map_err(ConnectError::Unreachable)?;
@@ -97,8 +97,8 @@ impl Driver {
     }
 
     /// Returns how other tasks send.
-    pub(super) fn out(&self, queue: usize) -> (Out, Option<mpsc::Receiver<Vec<u8>>>) {
-        self.link.writer.out(queue)
+    pub(super) fn out(&self, queue: usize) -> (MessageSender, Option<mpsc::Receiver<Vec<u8>>>) {
+        self.connection.writer.out(queue)
     }
 
     /// Keeps the allocation alive until it ends.
@@ -111,7 +111,7 @@ impl Driver {
         // comes here.
         while let Drained::Wait(until) = self.drain() {
             let shared = Arc::clone(&self.shared);
-            let Link { reader, writer, .. } = &mut self.link;
+            let Connection { reader, writer, .. } = &mut self.connection;
             let has_room = writer.has_room();
             tokio::select! {
                 received = reader.receive() => match received {
@@ -136,7 +136,7 @@ impl Driver {
         let mut core = self.shared.core();
         loop {
             match core.poll_output() {
-                Output::Transmit(transmit) => self.link.writer.push(transmit.bytes),
+                Output::Transmit(transmit) => self.connection.writer.push(transmit.bytes),
                 Output::Connect { server, domain } => return Drained::Connect(server, domain),
                 Output::Event(event) => self.shared.note(&event),
                 Output::Wait(_) if core.has_ended() => return Drained::Ended,
@@ -163,15 +163,17 @@ impl Driver {
                     shared.dropped.add(1);
                 }
             }
-            taken = (left > 0).then(|| self.link.reader.try_receive()).flatten();
+            taken = (left > 0)
+                .then(|| self.connection.reader.try_receive())
+                .flatten();
         }
     }
 
     /// Takes an error of the connection: the end of a stream, or a datagram that the network sent
     /// back.
     fn broken(&self, error: &io::Error) {
-        tracing::debug!(%error, path = %self.link.path, "The connection to the TURN server has trouble");
-        if self.link.path.transport.is_stream() {
+        tracing::debug!(%error, path = %self.connection.path, "The connection to the TURN server has trouble");
+        if self.connection.path.transport.is_stream() {
             self.shared.core().handle_closed(Instant::now());
         }
     }

@@ -86,7 +86,7 @@ fn two_clients_of_one_shard_reach_each_other_without_the_kernel() {
     assert_eq!(bob.receive(), Incoming::Data(at_alice, b"hello".to_vec()));
     bob.send_to(at_alice, b"hi");
     assert_eq!(alice.receive(), Incoming::Channel(0x4000, b"hi".to_vec()));
-    assert_eq!(server.total(|stats| stats.driver.short_cuts.value()), 3);
+    assert_eq!(server.total(|stats| stats.driver.relay_to_relay.value()), 3);
     assert_eq!(server.total(|stats| stats.relays.tx_datagrams.value()), 0);
     server.stop();
 }

@@ -99,7 +99,7 @@ pub(crate) fn judge(chains: [&[NatConfig]; 2], link: Link, seed: u64) {
     let found = duel.play();
     let right = match path {
         Path::Direct => found,
-        Path::Luck => true,
+        Path::Nondeterministic => true,
         Path::Relay => !found,
     };
     assert!(

@@ -16,7 +16,7 @@ pub(super) enum Expected {
     /// No path.
     Nothing,
     /// Either, since it depends on chance.
-    Luck,
+    Either,
 }
 
 impl Expected {
@@ -25,7 +25,7 @@ impl Expected {
         match self {
             Self::Path => found,
             Self::Nothing => !found,
-            Self::Luck => true,
+            Self::Either => true,
         }
     }
 
@@ -33,7 +33,7 @@ impl Expected {
         match self {
             Self::Path => "path",
             Self::Nothing => "none",
-            Self::Luck => "luck",
+            Self::Either => "either",
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expect
         return match oracle(&a.traits, &b.traits) {
             Path::Direct => Expected::Path,
             Path::Relay => Expected::Nothing,
-            Path::Luck => Expected::Luck,
+            Path::Nondeterministic => Expected::Either,
         };
     }
     let has_relay = |network: &Network| has_relay(network, transport);
@@ -143,8 +143,8 @@ mod tests {
         );
         assert_eq!(
             expected(&chance, &strict, Transport::Direct),
-            Expected::Luck
+            Expected::Either
         );
-        assert!(Expected::Luck.agrees(true) && Expected::Luck.agrees(false));
+        assert!(Expected::Either.agrees(true) && Expected::Either.agrees(false));
     }
 }

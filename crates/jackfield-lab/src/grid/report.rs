@@ -43,7 +43,7 @@ pub struct Cell {
 pub struct AttemptView {
     /// The transport.
     pub transport: Transport,
-    /// What must come out: `path`, `none`, or `luck` for either.
+    /// What must come out: `path`, `none`, or `either` where chance decides.
     pub expected: &'static str,
     /// Whether it did.
     pub agrees: bool,

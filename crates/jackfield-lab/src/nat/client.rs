@@ -21,11 +21,11 @@ pub fn ask(path: &Path, request: &Request) -> Result<Answer, AskError> {
     timeout.map_err(AskError::Timeout)?;
     let mut line = serde_json::to_vec(request).map_err(AskError::Request)?;
     line.push(b'\n');
-    stream.write_all(&line).map_err(AskError::Deaf)?;
+    stream.write_all(&line).map_err(AskError::Send)?;
     let mut answer = String::new();
     let mut reader = BufReader::new(stream);
-    reader.read_line(&mut answer).map_err(AskError::Silent)?;
-    match serde_json::from_str(&answer).map_err(AskError::Unknown)? {
+    reader.read_line(&mut answer).map_err(AskError::Receive)?;
+    match serde_json::from_str(&answer).map_err(AskError::Answer)? {
         Answer::Error(text) => Err(AskError::Refused(text)),
         answer => Ok(answer),
     }

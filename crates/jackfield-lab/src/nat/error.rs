@@ -91,13 +91,13 @@ pub enum AskError {
     Request(serde_json::Error),
     /// The router takes no request.
     #[error("the router does not listen: {0}")]
-    Deaf(io::Error),
+    Send(io::Error),
     /// No answer came within ten seconds.
     #[error("the router does not answer: {0}")]
-    Silent(io::Error),
+    Receive(io::Error),
     /// The answer is not one that we know.
     #[error("the router does not speak our language: {0}")]
-    Unknown(serde_json::Error),
+    Answer(serde_json::Error),
     /// The router refused the request, for this reason.
     #[error("{0}")]
     Refused(String),

@@ -80,7 +80,7 @@ impl Reachability {
     pub const fn word(&self) -> &'static str {
         match self.path {
             Path::Direct => "direct",
-            Path::Luck => "luck",
+            Path::Nondeterministic => "varies",
             Path::Relay => "relay",
         }
     }

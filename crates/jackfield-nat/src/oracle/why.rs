@@ -1,6 +1,6 @@
 //! The oracle's reasons, in words for people who do not know RFC 4787.
 
-use super::{Path, Traits, gets_in, is_dependent, is_mute, oracle};
+use super::{Path, Traits, gets_in, is_dependent, oracle, refuses_new_destinations};
 use crate::Filtering;
 
 /// Explains in one or two sentences the path that [`oracle`] predicts between two hosts.
@@ -22,7 +22,7 @@ pub fn why(a_name: &str, a: &[Traits], b_name: &str, b: &[Traits]) -> String {
         return format!("No UDP leaves {}'s network.", blocked.name);
     }
     match oracle(a.chain, b.chain) {
-        Path::Luck => luck(&a, &b),
+        Path::Nondeterministic => nondeterministic(&a, &b),
         Path::Direct => direct(&a, &b),
         Path::Relay => relay(&a, &b),
     }
@@ -65,12 +65,14 @@ impl<'a> Side<'a> {
         self.chain.iter().all(|nat| nat.filtering == open)
     }
 
-    fn is_mute(&self) -> bool {
-        is_mute(self.chain)
+    fn refuses_new_destinations(&self) -> bool {
+        refuses_new_destinations(self.chain)
     }
 
-    fn has_luck(&self) -> bool {
-        let chancy = |nat: &Traits| nat.wanders || nat.clashes || nat.varies;
+    fn is_nondeterministic(&self) -> bool {
+        let chancy = |nat: &Traits| {
+            nat.arbitrary_pooling || nat.remaps_on_early_inbound || nat.mapping_varies
+        };
         self.chain.iter().any(chancy)
     }
 
@@ -80,11 +82,11 @@ impl<'a> Side<'a> {
     }
 }
 
-fn luck(a: &Side<'_>, b: &Side<'_>) -> String {
-    let chancy = if a.has_luck() { a } else { b };
-    let what = if chancy.chain.iter().any(|nat| nat.clashes) {
+fn nondeterministic(a: &Side<'_>, b: &Side<'_>) -> String {
+    let chancy = if a.is_nondeterministic() { a } else { b };
+    let what = if chancy.chain.iter().any(|nat| nat.remaps_on_early_inbound) {
         "chooses another port when the other side's first packet comes early"
-    } else if chancy.chain.iter().any(|nat| nat.wanders) {
+    } else if chancy.chain.iter().any(|nat| nat.arbitrary_pooling) {
         "may give each conversation another address"
     } else {
         "keeps a port only while nobody else has it"
@@ -97,7 +99,7 @@ fn luck(a: &Side<'_>, b: &Side<'_>) -> String {
 
 fn direct(a: &Side<'_>, b: &Side<'_>) -> String {
     for (host, other) in [(a, b), (b, a)] {
-        if host.is_public() && !other.is_mute() {
+        if host.is_public() && !other.refuses_new_destinations() {
             return format!(
                 "{} has a public address: what {} sends arrives, and the answer goes back the way it came.",
                 host.name, other.name
@@ -127,10 +129,13 @@ fn direct(a: &Side<'_>, b: &Side<'_>) -> String {
 }
 
 fn relay(a: &Side<'_>, b: &Side<'_>) -> String {
-    if let Some(mute) = [a, b].into_iter().find(|side| side.is_mute()) {
+    if let Some(refusing) = [a, b]
+        .into_iter()
+        .find(|side| side.refuses_new_destinations())
+    {
         return format!(
             "{}'s {} refuses a second conversation from a port that it has given to the STUN server.",
-            mute.name, mute.nat
+            refusing.name, refusing.nat
         );
     }
     match (a.is_dependent, b.is_dependent) {
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn chance_and_firewalls_are_explained_too() {
         let linux = [Traits {
-            clashes: true,
+            remaps_on_early_inbound: true,
             ..Traits::plain(EIM, APDF)
         }];
         assert!(

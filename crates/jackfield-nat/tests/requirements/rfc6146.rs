@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jackfield_nat::packet::{Headers, IcmpError, Packet, build, protocol, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    DropReason, Filtering, HoldReason, Nat, NatConfig, Prefix, Refusal, Side, Translation,
-    Transmit, Verdict,
+    DropReason, Filtering, HoldReason, Nat, NatConfig, OriginatedPacket, Prefix, Refusal, Side,
+    Translation, Verdict,
 };
 use jackfield_testing::epoch;
 
@@ -26,7 +26,7 @@ const ROUTER: &str = "192.0.2.254";
 struct Gateway {
     nat: Nat,
     now: Instant,
-    sent: Vec<Transmit>,
+    sent: Vec<OriginatedPacket>,
 }
 
 impl Gateway {

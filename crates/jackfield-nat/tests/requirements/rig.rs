@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use jackfield_nat::packet::{Headers, Packet, TcpFlags, build, verify};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{
-    Clat, DropReason, Endpoint, Nat, NatConfig, Prefix, Side, Translation, Transmit, Verdict,
+    Clat, DropReason, Endpoint, Nat, NatConfig, OriginatedPacket, Prefix, Side, Translation,
+    Verdict,
 };
 use jackfield_testing::epoch;
 
@@ -38,7 +39,7 @@ pub(crate) struct Rig {
     clat: Option<Clat>,
     pub(crate) now: Instant,
     /// What the NAT sent of its own accord in answer to the last packet or wait.
-    pub(crate) sent: Vec<Transmit>,
+    pub(crate) sent: Vec<OriginatedPacket>,
 }
 
 impl Rig {

@@ -14,31 +14,33 @@ use crate::{
     Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method, TransactionId, binding,
 };
 
-/// The two addresses, or the one, and the two ports that a server answers from.
+/// The addresses and ports that a server answers from: primary and alternate
+/// ([RFC 5780 §6](https://www.rfc-editor.org/rfc/rfc5780#section-6)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Places {
-    /// The server's address.
-    pub own: Place,
-    /// Its other one.
-    pub other: Option<Alternate>,
-    /// The port that clients know, and the other one.
+pub struct ServerAddresses {
+    /// The address that clients know.
+    pub primary: ServerAddress,
+    /// The alternate address; without one, a client learns nothing of mapping and filtering that
+    /// depend on the address.
+    pub alternate: Option<Alternate>,
+    /// The primary port, which clients know, and the alternate port.
     pub ports: [u16; 2],
 }
 
-/// An address of the server.
+/// An address of a server that may be behind a 1:1 NAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ServerAddress {
     /// What its sockets are bound to.
     pub local: IpAddr,
     /// What clients see: the same, or the public address of a 1:1 NAT in front of it.
     pub advertised: IpAddr,
 }
 
-/// Where a server's second address is.
+/// Where a server's alternate address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alternate {
     /// On the same machine.
-    Own(Place),
+    Own(ServerAddress),
     /// At another server, which answers when it is asked to ([`helper`](super::helper)).
     Helper(IpAddr),
 }
@@ -71,23 +73,24 @@ pub enum Action {
 /// of [RFC 5780 §6]: it tells a client whether ports matter to its filter. A plain response from
 /// the second address does not name the first one, against the letter of the RFC: see inside.
 ///
-/// A request at another place than `places`, or for a place that there is not, is answered as a
-/// server without any of this would ([`binding::answer`]). A response is never larger than a
-/// request that asked for padding, and otherwise at most 76 bytes (112 for IPv6) to a request's 20.
+/// A request to none of `addresses`, or one that asks for an alternate that does not exist, is
+/// answered as a server without any of this would ([`binding::answer`]). A response is never larger
+/// than a request that asked for padding, and otherwise at most 76 bytes (112 for IPv6) to a
+/// request's 20.
 ///
 /// [RFC 5780 §6]: https://www.rfc-editor.org/rfc/rfc5780#section-6
 pub fn answer(
     request: &Message<'_>,
     at: SocketAddr,
     remote: SocketAddr,
-    places: &[Places],
+    addresses: &[ServerAddresses],
     out: &mut Vec<u8>,
 ) -> Result<Action, MessageTooLong> {
     let plainly = Action::Respond {
         from: at,
         to: remote,
     };
-    let here = places.iter().find_map(|places| places.here(at));
+    let here = addresses.iter().find_map(|addresses| addresses.here(at));
     let Some(here) = here.filter(|_| !binding::has_unknown(request, ASKED)) else {
         binding::answer(request, remote, out)?;
         return Ok(plainly);
@@ -113,7 +116,7 @@ pub fn answer(
     } else {
         at.port()
     };
-    let place = match here.other {
+    let server_address = match here.other {
         Some(Alternate::Own(other)) if asked.change.address => other,
         Some(Alternate::Helper(helper)) if asked.change.address => {
             return Ok(Action::AskHelper {
@@ -133,7 +136,7 @@ pub fn answer(
     let response = Response {
         transaction: request.transaction(),
         mapped: remote,
-        origin: SocketAddr::new(place.advertised, port),
+        origin: SocketAddr::new(server_address.advertised, port),
         // coturn's client goes on to where the last response points. Having asked the first address
         // and then the second one, it would be sent back to the first, and take an
         // address-dependent mapping for a stricter one.
@@ -144,7 +147,7 @@ pub fn answer(
     };
     response.write(asked.padding.map(|padding| (padding, request)), out)?;
     Ok(Action::Respond {
-        from: SocketAddr::new(place.local, port),
+        from: SocketAddr::new(server_address.local, port),
         to,
     })
 }
@@ -156,17 +159,17 @@ pub fn asks_for_more(request: &Message<'_>) -> bool {
     ASKED.iter().any(|kind| request.has(*kind))
 }
 
-/// A place that a request came to, and what it can change to.
+/// The address that a request came to, and what the answer can come from.
 #[derive(Debug, Clone, Copy)]
 struct Here {
-    own: Place,
+    own: ServerAddress,
     other: Option<Alternate>,
     other_port: u16,
     /// Whether this is the server's second address.
     is_second: bool,
 }
 
-impl Places {
+impl ServerAddresses {
     fn here(&self, at: SocketAddr) -> Option<Here> {
         let [first, second] = self.ports;
         let other_port = match at.port() {
@@ -174,16 +177,16 @@ impl Places {
             port if port == second => first,
             _ => return None,
         };
-        match self.other {
-            _ if at.ip() == self.own.local => Some(Here {
-                own: self.own,
-                other: self.other,
+        match self.alternate {
+            _ if at.ip() == self.primary.local => Some(Here {
+                own: self.primary,
+                other: self.alternate,
                 other_port,
                 is_second: false,
             }),
             Some(Alternate::Own(other)) if at.ip() == other.local => Some(Here {
                 own: other,
-                other: Some(Alternate::Own(self.own)),
+                other: Some(Alternate::Own(self.primary)),
                 other_port,
                 is_second: true,
             }),
@@ -195,7 +198,7 @@ impl Places {
 impl Here {
     fn advertised_other(&self) -> Option<SocketAddr> {
         let ip = match self.other? {
-            Alternate::Own(place) => place.advertised,
+            Alternate::Own(server_address) => server_address.advertised,
             Alternate::Helper(ip) => ip,
         };
         Some(SocketAddr::new(ip, self.other_port))
@@ -310,17 +313,17 @@ mod tests {
     const TWO: &str = "198.18.0.2";
     const REMOTE: &str = "203.0.113.5:4000";
 
-    fn places(other: Option<Alternate>) -> [Places; 1] {
-        [Places {
-            own: place(ONE),
-            other,
+    fn addresses(alternate: Option<Alternate>) -> [ServerAddresses; 1] {
+        [ServerAddresses {
+            primary: server_address(ONE),
+            alternate,
             ports: [3478, 3479],
         }]
     }
 
-    fn place(ip: &str) -> Place {
+    fn server_address(ip: &str) -> ServerAddress {
         let ip = ip.parse().unwrap();
-        Place {
+        ServerAddress {
             local: ip,
             advertised: ip,
         }
@@ -335,14 +338,14 @@ mod tests {
         bytes
     }
 
-    fn ask(request: &[u8], at: &str, places: &[Places]) -> (Action, Vec<u8>) {
+    fn ask(request: &[u8], at: &str, addresses: &[ServerAddresses]) -> (Action, Vec<u8>) {
         let mut out = Vec::new();
         let message = Message::parse(request).unwrap();
         let action = answer(
             &message,
             at.parse().unwrap(),
             REMOTE.parse().unwrap(),
-            places,
+            addresses,
             &mut out,
         );
         (action.unwrap(), out)
@@ -365,7 +368,7 @@ mod tests {
 
     #[test]
     fn table_1_of_the_rfc() {
-        let places = places(Some(Alternate::Own(place(TWO))));
+        let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
         for at in [
             "198.18.0.1:3478",
             "198.18.0.1:3479",
@@ -381,7 +384,7 @@ mod tests {
             let other_port = if here.port() == 3478 { 3479 } else { 3478 };
             for (address, port) in [(false, false), (true, false), (false, true), (true, true)] {
                 let bytes = request(|writer| writer.attribute(&ChangeRequest { address, port }));
-                let (action, response) = ask(&bytes, at, &places);
+                let (action, response) = ask(&bytes, at, &addresses);
                 let ip = if address {
                     other_ip.to_owned()
                 } else {
@@ -401,8 +404,8 @@ mod tests {
 
     #[test]
     fn a_plain_request_is_told_both_forms_of_its_address() {
-        let places = places(Some(Alternate::Own(place(TWO))));
-        let (action, response) = ask(&request(|_| {}), "198.18.0.1:3478", &places);
+        let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
+        let (action, response) = ask(&request(|_| {}), "198.18.0.1:3478", &addresses);
         assert_eq!(
             action,
             Action::Respond {
@@ -419,8 +422,8 @@ mod tests {
 
     #[test]
     fn the_second_address_does_not_point_back_unless_it_is_asked_to_change() {
-        let places = places(Some(Alternate::Own(place(TWO))));
-        let (_, plain) = ask(&request(|_| {}), "198.18.0.2:3478", &places);
+        let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
+        let (_, plain) = ask(&request(|_| {}), "198.18.0.2:3478", &addresses);
         assert!(
             !Message::parse(&plain)
                 .unwrap()
@@ -430,13 +433,13 @@ mod tests {
 
     #[test]
     fn a_change_to_an_address_that_there_is_not_gets_420_and_a_change_of_port_is_done() {
-        let places = places(None);
+        let addresses = addresses(None);
         let change =
             |address, port| request(|writer| writer.attribute(&ChangeRequest { address, port }));
-        let (action, response) = ask(&change(true, true), "198.18.0.1:3478", &places);
+        let (action, response) = ask(&change(true, true), "198.18.0.1:3478", &addresses);
         assert_eq!(from(action), "198.18.0.1:3478");
         assert_eq!(code(&response), Some(420));
-        let (action, response) = ask(&change(false, true), "198.18.0.1:3478", &places);
+        let (action, response) = ask(&change(false, true), "198.18.0.1:3478", &addresses);
         assert_eq!(from(action), "198.18.0.1:3479");
         assert!(
             !Message::parse(&response)
@@ -447,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_request_elsewhere_is_answered_as_if_there_were_no_discovery() {
-        let places = places(Some(Alternate::Own(place(TWO))));
+        let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
         let bytes = request(|writer| {
             writer.attribute(&ChangeRequest {
                 address: true,
@@ -455,7 +458,7 @@ mod tests {
             });
         });
         for at in ["198.18.0.3:3478", "198.18.0.1:3480"] {
-            let (action, response) = ask(&bytes, at, &places);
+            let (action, response) = ask(&bytes, at, &addresses);
             assert_eq!(from(action), at);
             assert_eq!(code(&response), Some(420));
         }
@@ -463,9 +466,9 @@ mod tests {
 
     #[test]
     fn a_response_port_is_of_the_clients_own_address_and_not_with_padding() {
-        let places = places(Some(Alternate::Own(place(TWO))));
+        let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
         let bytes = request(|writer| writer.attribute(&ResponsePort(9)));
-        let (action, _) = ask(&bytes, "198.18.0.1:3478", &places);
+        let (action, _) = ask(&bytes, "198.18.0.1:3478", &addresses);
         let Action::Respond { to, .. } = action else {
             panic!("no response")
         };
@@ -477,7 +480,7 @@ mod tests {
                 writer.attribute(&Padding::new(4));
             }),
         ] {
-            let (action, response) = ask(&bytes, "198.18.0.1:3478", &places);
+            let (action, response) = ask(&bytes, "198.18.0.1:3478", &addresses);
             assert_eq!(code(&response), Some(400));
             let Action::Respond { to, .. } = action else {
                 panic!("no response")
@@ -488,7 +491,7 @@ mod tests {
 
     #[test]
     fn padding_never_makes_a_response_larger_than_its_request() {
-        let places = places(Some(Alternate::Own(place(TWO))));
+        let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
         for length in [0, 4, 48, 52, 56, 60, 1_500, 9_000, Padding::MAX] {
             for fingerprint in [false, true] {
                 let bytes = request(|writer| {
@@ -497,7 +500,7 @@ mod tests {
                         writer.fingerprint();
                     }
                 });
-                let (_, response) = ask(&bytes, "198.18.0.1:3478", &places);
+                let (_, response) = ask(&bytes, "198.18.0.1:3478", &addresses);
                 assert!(
                     response.len() <= bytes.len().max(76),
                     "{} to {}",
@@ -513,14 +516,14 @@ mod tests {
 
     #[test]
     fn a_helper_is_asked_at_the_port_that_it_shall_answer_from() {
-        let places = places(Some(Alternate::Helper("192.0.2.7".parse().unwrap())));
+        let addresses = addresses(Some(Alternate::Helper("192.0.2.7".parse().unwrap())));
         let bytes = request(|writer| {
             writer.attribute(&ChangeRequest {
                 address: true,
                 port: true,
             });
         });
-        let (action, response) = ask(&bytes, "198.18.0.1:3478", &places);
+        let (action, response) = ask(&bytes, "198.18.0.1:3478", &addresses);
         assert!(response.is_empty());
         let Action::AskHelper {
             helper, question, ..

@@ -8,19 +8,19 @@ use jackfield_nat::{
     Assignment, Behaviour, Filtering, Fragments as NatFragments, Hairpinning, Mapping, NatConfig,
     Pooling,
 };
-use jackfield_stun::behaviour::answer::{Alternate, Places};
+use jackfield_stun::behaviour::answer::{Alternate, ServerAddresses};
 use jackfield_stun::behaviour::{
     DiscoveryConfig, Finding, Fragments, Label, LifetimeSearch, PortAssignment, Reason, Report,
 };
 use proptest::prelude::*;
 
-use crate::world::{SECOND_ADDRESS, Server, Setup, Way, config, place};
+use crate::world::{SECOND_ADDRESS, Server, Setup, Way, config, server_address};
 
 /// A server with two addresses.
 fn two_addresses() -> Server {
-    Server::new(vec![Places {
-        own: place("198.51.100.1"),
-        other: Some(Alternate::Own(place(SECOND_ADDRESS))),
+    Server::new(vec![ServerAddresses {
+        primary: server_address("198.51.100.1"),
+        alternate: Some(Alternate::Own(server_address(SECOND_ADDRESS))),
         ports: [3478, 3479],
     }])
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jackfield_internet::Link;
 use jackfield_nat::profile::Profile;
-use jackfield_stun::behaviour::answer::{Alternate, Places};
+use jackfield_stun::behaviour::answer::{Alternate, ServerAddresses};
 use jackfield_stun::behaviour::{
     DiscoveryConfig, Filtering, Finding, Label, Mapping, Reason, Report,
 };
 
-use crate::world::{HELPER, SERVER, Server, Setup, Way, place};
+use crate::world::{HELPER, SERVER, Server, Setup, Way, server_address};
 
 const FIRST: &[&str] = &["198.51.100.1"];
 
@@ -25,10 +25,10 @@ fn discover(servers: Vec<(&[&str], Server)>, asked: &[&str], profile: Profile) -
     .discover()
 }
 
-fn places(other: Option<Alternate>) -> Vec<Places> {
-    vec![Places {
-        own: place("198.51.100.1"),
-        other,
+fn addresses(alternate: Option<Alternate>) -> Vec<ServerAddresses> {
+    vec![ServerAddresses {
+        primary: server_address("198.51.100.1"),
+        alternate,
         ports: [3478, 3479],
     }]
 }
@@ -78,7 +78,11 @@ fn one_address_with_two_ports_tells_whether_ports_matter_to_the_filter() {
         (Profile::FULL_CONE, Reason::NotPortDependent),
         (Profile::PORT_RESTRICTED_CONE, Reason::NoOtherAddress),
     ] {
-        let report = discover(vec![(FIRST, Server::new(places(None)))], &[SERVER], profile);
+        let report = discover(
+            vec![(FIRST, Server::new(addresses(None)))],
+            &[SERVER],
+            profile,
+        );
         assert_eq!(report.filtering, Finding::Unknown(expected), "{profile}");
     }
 }
@@ -93,7 +97,7 @@ fn a_helper_elsewhere_is_as_good_as_a_second_address() {
     ] {
         let other = Alternate::Helper(HELPER.parse().unwrap());
         let servers = vec![
-            (FIRST, Server::new(places(Some(other)))),
+            (FIRST, Server::new(addresses(Some(other)))),
             (&[HELPER][..], Server::new(Vec::new())),
         ];
         let report = discover(servers, &[SERVER], profile);
@@ -107,8 +111,8 @@ fn a_helper_elsewhere_is_as_good_as_a_second_address() {
 
 #[test]
 fn a_second_address_that_is_dead_is_not_mistaken_for_a_filter() {
-    let other = Alternate::Own(place("198.51.100.77"));
-    let servers = vec![(FIRST, Server::new(places(Some(other))))];
+    let other = Alternate::Own(server_address("198.51.100.77"));
+    let servers = vec![(FIRST, Server::new(addresses(Some(other))))];
     let report = discover(servers, &[SERVER], Profile::PORT_RESTRICTED_CONE);
     let silent = Reason::OtherAddressSilent;
     assert_eq!(report.mapping, Finding::Unknown(silent));
@@ -117,8 +121,8 @@ fn a_second_address_that_is_dead_is_not_mistaken_for_a_filter() {
 
 #[test]
 fn a_symmetric_nat_is_known_by_ports_alone_when_the_second_address_is_dead() {
-    let other = Alternate::Own(place("198.51.100.77"));
-    let servers = vec![(FIRST, Server::new(places(Some(other))))];
+    let other = Alternate::Own(server_address("198.51.100.77"));
+    let servers = vec![(FIRST, Server::new(addresses(Some(other))))];
     let report = discover(servers, &[SERVER], Profile::SYMMETRIC);
     assert_eq!(
         report.mapping,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_internet::{App, Datagram, HostId, Link, World};
 use jackfield_nat::NatConfig;
-use jackfield_stun::behaviour::answer::{Action, Place, Places, answer};
+use jackfield_stun::behaviour::answer::{Action, ServerAddress, ServerAddresses, answer};
 use jackfield_stun::behaviour::helper::{Question, key};
 use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, Output, Report, SocketId};
 use jackfield_stun::{Class, Key, Message};
@@ -99,10 +99,10 @@ impl App for Client {
     }
 }
 
-/// A server with the places that it is given.
+/// A server that answers from the given addresses.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
-    pub(crate) places: Vec<Places>,
+    pub(crate) addresses: Vec<ServerAddresses>,
     /// The secret of its questions, or of those it answers.
     pub(crate) key: Option<Key>,
     pub(crate) out: VecDeque<Datagram>,
@@ -112,9 +112,9 @@ pub(crate) struct Server {
 const UNIX: Duration = Duration::from_secs(1_800_000_000);
 
 impl Server {
-    pub(crate) fn new(places: Vec<Places>) -> Self {
+    pub(crate) fn new(addresses: Vec<ServerAddresses>) -> Self {
         Self {
-            places,
+            addresses,
             key: Some(key("a shared secret")),
             out: VecDeque::new(),
         }
@@ -139,7 +139,7 @@ impl App for Server {
             question.answer(to, &mut bytes).unwrap();
             return self.send(to, question.client(), bytes);
         }
-        match answer(&message, to, from, &self.places, &mut bytes).unwrap() {
+        match answer(&message, to, from, &self.addresses, &mut bytes).unwrap() {
             Action::Respond { from, to } => self.send(from, to, bytes),
             Action::AskHelper {
                 from,
@@ -158,9 +158,9 @@ impl App for Server {
     }
 }
 
-pub(crate) fn place(ip: &str) -> Place {
+pub(crate) fn server_address(ip: &str) -> ServerAddress {
     let ip = ip.parse().unwrap();
-    Place {
+    ServerAddress {
         local: ip,
         advertised: ip,
     }

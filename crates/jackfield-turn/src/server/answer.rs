@@ -1,4 +1,4 @@
-//! Answers to requests: success, refusal, and the challenge to strangers.
+//! Answers to requests: success, refusal, and the challenge to unauthenticated clients.
 
 use std::time::Instant;
 
@@ -88,14 +88,14 @@ impl Server {
         Ok(())
     }
 
-    /// Answers a stranger with an error and nothing else.
-    pub(super) fn refuse_stranger(
+    /// Answers an unauthenticated request with an error and nothing else.
+    pub(super) fn refuse_unauthenticated(
         &mut self,
         now: Instant,
         context: &ResponseContext,
         code: ErrorCode,
     ) -> Result<(), DropReason> {
-        self.limit_strangers(now, context)?;
+        self.limit_unauthenticated(now, context)?;
         self.answer(context, Class::Error, |writer| {
             writer.attribute(&ErrorCodeAttribute::without_reason(code));
         })?;
@@ -103,14 +103,14 @@ impl Server {
         Ok(())
     }
 
-    /// Answers a stranger with an error and what it takes to authenticate.
+    /// Answers an unauthenticated request with an error and what it takes to authenticate.
     pub(super) fn challenge(
         &mut self,
         now: Instant,
         context: &ResponseContext,
         code: ErrorCode,
     ) -> Result<(), DropReason> {
-        self.limit_strangers(now, context)?;
+        self.limit_unauthenticated(now, context)?;
         let mut bytes = Vec::with_capacity(160);
         let mut writer = MessageWriter::new(
             &mut bytes,
@@ -169,13 +169,15 @@ impl Server {
         Ok(())
     }
 
-    fn limit_strangers(
+    fn limit_unauthenticated(
         &mut self,
         now: Instant,
         context: &ResponseContext,
     ) -> Result<(), DropReason> {
-        if may_be_forged(context.path) && !self.strangers.allows(now, context.path.remote.ip()) {
-            return Err(DropReason::StrangerRate);
+        if may_be_forged(context.path)
+            && !self.unauthenticated.allows(now, context.path.remote.ip())
+        {
+            return Err(DropReason::UnauthenticatedRate);
         }
         Ok(())
     }

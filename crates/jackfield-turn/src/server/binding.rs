@@ -25,7 +25,7 @@ impl Server {
             return Err(DropReason::BindingRate);
         }
         // Over a stream nothing can come from elsewhere.
-        if path.transport == Transport::Udp && !self.config.discovery.places.is_empty() {
+        if path.transport == Transport::Udp && !self.config.discovery.addresses.is_empty() {
             return self.discovery(now, path, message);
         }
         let mut bytes = Vec::with_capacity(64);
@@ -49,8 +49,8 @@ impl Server {
         }
         let (at, remote) = (plain(path.local), plain(path.remote));
         let mut bytes = Vec::with_capacity(128);
-        let places = &self.config.discovery.places;
-        let action = answer(message, at, remote, places, &mut bytes)
+        let addresses = &self.config.discovery.addresses;
+        let action = answer(message, at, remote, addresses, &mut bytes)
             .map_err(|_| DropReason::ResponseTooLong)?;
         let path = match action {
             Action::Respond { from, to } if (from, to) == (at, remote) => path,

@@ -5,7 +5,7 @@ use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{
     ChangeRequest, ErrorCodeAttribute, ResponsePort, XorMappedAddress,
 };
-use jackfield_stun::behaviour::answer::{Alternate, Place, Places};
+use jackfield_stun::behaviour::answer::{Alternate, ServerAddress, ServerAddresses};
 use jackfield_stun::behaviour::helper::key;
 use jackfield_stun::{Class, Message, MessageWriter, Method};
 use jackfield_turn::{Discovery, DropReason, Rate, ServerConfig};
@@ -16,20 +16,20 @@ const AT: &str = "198.51.100.1:3478";
 const HELPER: &str = "192.0.2.77";
 const CLIENT: &str = "203.0.113.5:4000";
 
-fn place(ip: &str) -> Place {
+fn server_address(ip: &str) -> ServerAddress {
     let ip = ip.parse().unwrap();
-    Place {
+    ServerAddress {
         local: ip,
         advertised: ip,
     }
 }
 
-fn with_other(other: Option<Alternate>) -> ServerConfig {
+fn with_other(alternate: Option<Alternate>) -> ServerConfig {
     ServerConfig {
         discovery: Discovery {
-            places: vec![Places {
-                own: place("198.51.100.1"),
-                other,
+            addresses: vec![ServerAddresses {
+                primary: server_address("198.51.100.1"),
+                alternate,
                 ports: [3478, 3479],
             }],
             keys: vec![key(SECRET)],
@@ -42,7 +42,7 @@ fn with_other(other: Option<Alternate>) -> ServerConfig {
 fn helping() -> ServerConfig {
     ServerConfig {
         discovery: Discovery {
-            places: Vec::new(),
+            addresses: Vec::new(),
             keys: vec![key("another secret"), key(SECRET)],
             help: true,
         },
@@ -87,7 +87,9 @@ fn both(writer: &mut MessageWriter<'_>) {
 
 #[test]
 fn an_answer_leaves_from_where_the_client_wants_it() {
-    let mut world = World::new(with_other(Some(Alternate::Own(place("198.51.100.2")))));
+    let mut world = World::new(with_other(Some(Alternate::Own(server_address(
+        "198.51.100.2",
+    )))));
     let (sent, _) = ask(&mut world, path(Transport::Udp), both).unwrap();
     assert_eq!(sent.local, address("198.51.100.2:3479"));
     assert_eq!(sent.remote, address(CLIENT));
@@ -99,7 +101,9 @@ fn an_answer_leaves_from_where_the_client_wants_it() {
 
 #[test]
 fn a_stream_and_a_server_without_discovery_refuse_with_420() {
-    let mut with = World::new(with_other(Some(Alternate::Own(place("198.51.100.2")))));
+    let mut with = World::new(with_other(Some(Alternate::Own(server_address(
+        "198.51.100.2",
+    )))));
     let mut without = World::new(config());
     for (world, transport) in [(&mut with, Transport::Tcp), (&mut without, Transport::Udp)] {
         let (sent, bytes) = ask(world, path(transport), both).unwrap();
@@ -112,7 +116,7 @@ fn a_stream_and_a_server_without_discovery_refuse_with_420() {
 
 #[test]
 fn answers_from_elsewhere_are_limited_and_plain_ones_go_on() {
-    let mut config = with_other(Some(Alternate::Own(place("198.51.100.2"))));
+    let mut config = with_other(Some(Alternate::Own(server_address("198.51.100.2"))));
     config.limits.discoveries = Some(Rate::new(1, 2));
     let mut world = World::new(config);
     let answered = (0..5).filter(|_| ask(&mut world, path(Transport::Udp), both).is_some());

@@ -151,7 +151,9 @@ fn a_datagram_that_no_message_can_carry_is_dropped() {
 
 #[test]
 fn a_flood_of_strangers_from_one_network_meets_silence_and_others_an_answer() {
-    let mut world = World::new(limited(|limits| limits.strangers = Some(Rate::new(1, 5))));
+    let mut world = World::new(limited(|limits| {
+        limits.unauthenticated = Some(Rate::new(1, 5));
+    }));
     let flood = |world: &mut World, remote: &str, transport| {
         let client = Client::on(transport, remote, "198.51.100.1:3478");
         let request = client.request(world.transaction(), method::ALLOCATE, udp);
@@ -161,7 +163,7 @@ fn a_flood_of_strangers_from_one_network_meets_silence_and_others_an_answer() {
         .filter(|host| flood(&mut world, &format!("203.0.113.{host}:1"), Transport::Udp))
         .count();
     assert_eq!(udp_answers, 5);
-    assert_eq!(world.dropped(DropReason::StrangerRate), 45);
+    assert_eq!(world.dropped(DropReason::UnauthenticatedRate), 45);
     assert!(flood(&mut world, "203.0.112.1:1", Transport::Udp));
     let tcp =
         (1..=50).all(|port| flood(&mut world, &format!("203.0.113.1:{port}"), Transport::Tcp));

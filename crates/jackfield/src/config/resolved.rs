@@ -208,7 +208,7 @@ fn connections(read: &Reader<'_>) -> Result<ConnectionLimits, ConfigError> {
 }
 
 fn turn(read: &Reader<'_>) -> Result<ServerLimits, ConfigError> {
-    let strangers = read.one(&TURN_ANSWERS_PER_SECOND)?;
+    let unauthenticated = read.one(&TURN_ANSWERS_PER_SECOND)?;
     let bindings = read.one(&TURN_BINDINGS_PER_SECOND)?;
     let discoveries = read.one(&NAT_DISCOVERY_ANSWERS_PER_SECOND)?;
     Ok(ServerLimits {
@@ -226,7 +226,10 @@ fn turn(read: &Reader<'_>) -> Result<ServerLimits, ConfigError> {
         bytes: read
             .one(&TURN_MAX_BYTES_PER_SECOND)?
             .map(|bytes| Rate::new(bytes, bytes.max(1 << 16))),
-        strangers: Some(Rate::new(strangers, strangers.saturating_mul(4))),
+        unauthenticated: Some(Rate::new(
+            unauthenticated,
+            unauthenticated.saturating_mul(4),
+        )),
         bindings: Some(Rate::new(bindings, bindings.saturating_mul(2))),
         discoveries: Some(Rate::new(discoveries, discoveries.saturating_mul(8))),
         sources: read.one(&TURN_MAX_SOURCES)?,

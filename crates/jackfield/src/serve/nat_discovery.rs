@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, bail};
-use jackfield_stun::behaviour::answer::{Alternate, Place, Places};
+use jackfield_stun::behaviour::answer::{Alternate, ServerAddress, ServerAddresses};
 use jackfield_stun::behaviour::helper;
 use jackfield_turn::Discovery;
 
@@ -13,7 +13,7 @@ use crate::config::Config;
 /// Returns the discovery part of the TURN core's configuration.
 pub(super) fn core(config: &Config, secrets: &[String]) -> Discovery {
     Discovery {
-        places: places(config, &addresses::local()),
+        addresses: addresses(config, &addresses::local()),
         keys: secrets.iter().map(|secret| helper::key(secret)).collect(),
         help: config.nat_discovery.help,
     }
@@ -76,26 +76,26 @@ fn first(config: &Config, v4: bool) -> Option<SocketAddr> {
     config.listen.iter().copied().find(|it| it.is_ipv4() == v4)
 }
 
-fn places(config: &Config, own: &[IpAddr]) -> Vec<Places> {
+fn addresses(config: &Config, own: &[IpAddr]) -> Vec<ServerAddresses> {
     if !config.nat_discovery.is_on() {
         return Vec::new();
     }
     [true, false]
         .into_iter()
         .filter_map(|v4| first(config, v4))
-        .flat_map(|first| places_of_family(config, first, own))
+        .flat_map(|first| addresses_of_family(config, first, own))
         .collect()
 }
 
-/// Returns the places of one family: one for the address listened on, or for each that a wildcard
-/// stands for.
-fn places_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<Places> {
+/// Returns the addresses of one family: one for the address listened on, or for each that a
+/// wildcard stands for.
+fn addresses_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<ServerAddresses> {
     let wanted = &config.nat_discovery;
     let family = |ip: &&IpAddr| ip.is_ipv4() == first.is_ipv4();
     let other = wanted.others.iter().find(family);
     let helper = wanted.helpers.iter().find(family);
-    let other_place = match (other, helper) {
-        (Some(ip), _) => Some(Alternate::Own(place(config, *ip, false))),
+    let alternate = match (other, helper) {
+        (Some(ip), _) => Some(Alternate::Own(server_address(config, *ip, false))),
         (None, Some(ip)) => Some(Alternate::Helper(*ip)),
         (None, None) => None,
     };
@@ -107,9 +107,9 @@ fn places_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<P
     firsts
         .into_iter()
         .filter(|ip| Some(ip) != other)
-        .map(|ip| Places {
-            own: place(config, ip, true),
-            other: other_place,
+        .map(|ip| ServerAddresses {
+            primary: server_address(config, ip, true),
+            alternate,
             ports: [first.port(), wanted.port],
         })
         .collect()
@@ -117,12 +117,12 @@ fn places_of_family(config: &Config, first: SocketAddr, own: &[IpAddr]) -> Vec<P
 
 /// Returns a local address with the public one that stands for it; one that stands for all stands
 /// for the first.
-fn place(config: &Config, local: IpAddr, is_first: bool) -> Place {
+fn server_address(config: &Config, local: IpAddr, is_first: bool) -> ServerAddress {
     let public = config.external_ips.iter().find(|(public, of)| match of {
         Some(of) => *of == local,
         None => is_first && public.is_ipv4() == local.is_ipv4(),
     });
-    Place {
+    ServerAddress {
         local,
         advertised: public.map_or(local, |(public, _)| *public),
     }
@@ -150,7 +150,7 @@ mod tests {
     fn without_a_second_address_there_is_no_second_port() {
         let config = config(&[("listen", "192.0.2.1:3478")]);
         assert_eq!(listen(&config).unwrap(), []);
-        assert!(core(&config, &[]).places.is_empty());
+        assert!(core(&config, &[]).addresses.is_empty());
     }
 
     #[test]
@@ -164,12 +164,12 @@ mod tests {
             texts(&listen(&config).unwrap()),
             ["192.0.2.1:3479", "192.0.2.2:3478", "192.0.2.2:3479"]
         );
-        let places = places(&config, &[]);
-        assert_eq!(places.len(), 1);
-        assert_eq!(places[0].ports, [3478, 3479]);
-        assert_eq!(places[0].own.advertised.to_string(), "203.0.113.1");
-        let Some(Alternate::Own(other)) = places[0].other else {
-            panic!("{places:?}")
+        let addresses = addresses(&config, &[]);
+        assert_eq!(addresses.len(), 1);
+        assert_eq!(addresses[0].ports, [3478, 3479]);
+        assert_eq!(addresses[0].primary.advertised.to_string(), "203.0.113.1");
+        let Some(Alternate::Own(other)) = addresses[0].alternate else {
+            panic!("{addresses:?}")
         };
         assert_eq!(other.advertised.to_string(), "203.0.113.2");
     }
@@ -185,10 +185,10 @@ mod tests {
             ["0.0.0.0:3479", "[::]:3479"]
         );
         let own = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|ip| ip.parse().unwrap());
-        let places = places(&config, &own);
-        let firsts: Vec<String> = places
+        let addresses = addresses(&config, &own);
+        let firsts: Vec<String> = addresses
             .iter()
-            .map(|places| places.own.local.to_string())
+            .map(|addresses| addresses.primary.local.to_string())
             .collect();
         assert_eq!(firsts, ["192.0.2.1", "192.0.2.3"]);
     }
@@ -217,6 +217,6 @@ mod tests {
         ]);
         assert_eq!(texts(&listen(&config).unwrap()), ["192.0.2.1:3479"]);
         let helper = Some(Alternate::Helper("192.0.2.9".parse().unwrap()));
-        assert_eq!(places(&config, &[])[0].other, helper);
+        assert_eq!(addresses(&config, &[])[0].alternate, helper);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_stun::behaviour::answer::{Alternate, Place, Places};
+use jackfield_stun::behaviour::answer::{Alternate, ServerAddress, ServerAddresses};
 use jackfield_stun::behaviour::helper::{Question, key};
 use jackfield_stun::{Class, Message};
 use jackfield_testing::epoch;
@@ -24,7 +24,7 @@ const HELPER: &str = "192.0.2.9";
 pub(super) fn run(data: &[u8]) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::new();
     for other in [
-        Alternate::Own(place("192.0.2.2")),
+        Alternate::Own(server_address("192.0.2.2")),
         Alternate::Helper(ip(HELPER)),
     ] {
         let mut server = server(other);
@@ -87,9 +87,9 @@ fn server(other: Alternate) -> Server {
     let registry = Arc::new(Registry::new());
     let mut config = ServerConfig::new("r", Credentials::new(), NonceKey::new([1; 32]), registry);
     config.discovery = Discovery {
-        places: vec![Places {
-            own: place("192.0.2.1"),
-            other: Some(other),
+        addresses: vec![ServerAddresses {
+            primary: server_address("192.0.2.1"),
+            alternate: Some(other),
             ports: [3478, 3479],
         }],
         keys: vec![key("secret")],
@@ -98,8 +98,8 @@ fn server(other: Alternate) -> Server {
     Server::new(config, Epoch::new(epoch(), UNIX), [1; 32])
 }
 
-fn place(text: &str) -> Place {
-    Place {
+fn server_address(text: &str) -> ServerAddress {
+    ServerAddress {
         local: ip(text),
         advertised: ip(text),
     }

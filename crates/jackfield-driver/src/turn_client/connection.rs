@@ -20,7 +20,7 @@ use crate::proxy::connect_from;
 
 /// A connection to a server.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     pub(super) path: FiveTuple,
@@ -62,7 +62,7 @@ pub(super) enum Writer {
 
 /// How other tasks send.
 #[derive(Debug, Clone)]
-pub(super) enum Out {
+pub(super) enum MessageSender {
     Datagrams(Arc<UdpSocket>),
     Stream(mpsc::Sender<Vec<u8>>),
 }
@@ -71,7 +71,7 @@ pub(super) enum Out {
 #[derive(Debug)]
 pub(super) struct Disconnected;
 
-impl Link {
+impl Connection {
     /// Connects to a server; `domain` is the name its certificate has to be for, if not the one of
     /// the options.
     pub(super) async fn open(
@@ -244,18 +244,18 @@ impl Writer {
     }
 
     /// Returns how other tasks send, and where what they send comes out.
-    pub(super) fn out(&self, queue: usize) -> (Out, Option<mpsc::Receiver<Vec<u8>>>) {
+    pub(super) fn out(&self, queue: usize) -> (MessageSender, Option<mpsc::Receiver<Vec<u8>>>) {
         match self {
-            Self::Datagrams { socket, .. } => (Out::Datagrams(Arc::clone(socket)), None),
+            Self::Datagrams { socket, .. } => (MessageSender::Datagrams(Arc::clone(socket)), None),
             Self::Stream { .. } => {
                 let (sender, receiver) = mpsc::channel(queue.max(1));
-                (Out::Stream(sender), Some(receiver))
+                (MessageSender::Stream(sender), Some(receiver))
             }
         }
     }
 }
 
-impl Out {
+impl MessageSender {
     /// Sends a message; waits for room in the stream.
     pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), Disconnected> {
         match self {
