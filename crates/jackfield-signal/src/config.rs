@@ -6,8 +6,8 @@
 pub struct HubConfig {
     /// Longest message in bytes. A session description with many media sections is about 50 KB.
     pub max_message_bytes: usize,
-    /// Deepest nesting of arrays and objects in a message; deeper ones would only hurt whoever
-    /// parses them.
+    /// Deepest nesting of arrays and objects in a message; deeper ones could exhaust the stack of a
+    /// client that parses them.
     pub max_depth: usize,
     /// Longest name in characters.
     pub max_name_chars: usize,
@@ -15,7 +15,7 @@ pub struct HubConfig {
     pub max_room_chars: usize,
     /// Longest `token` in bytes.
     pub max_token_bytes: usize,
-    /// Most members in one room. Everyone is told of everyone, so a room costs the square of this.
+    /// Most members in one room. Each member hears of each, so a room costs the square of this.
     pub max_room_members: usize,
     /// Most rooms one member can be in.
     pub max_rooms_per_member: usize,
@@ -24,7 +24,7 @@ pub struct HubConfig {
     /// Most members in the lobby, where clients of MDN's sample meet. Its user list goes to all of
     /// them at every change.
     pub max_lobby_members: usize,
-    /// Most members in the hub; the next one is told `server-full` and closed.
+    /// Most members in the hub; the next one gets `server-full` and is closed.
     pub max_members: usize,
     /// Messages a second that a member can keep sending; zero means no limit.
     pub messages_per_second: u32,

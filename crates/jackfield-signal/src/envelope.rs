@@ -38,8 +38,8 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads a JSON object. A field that the hub reads must not be there twice: whom the second one
-    /// is meant for differs from parser to parser.
+    /// Reads a JSON object. A field that the hub reads must not be there twice: which of the two
+    /// counts differs from parser to parser.
     pub(crate) fn parse(text: &'a str, max_depth: usize) -> Result<Self, ErrorCode> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         // serde takes an array for a struct as well.

@@ -18,9 +18,9 @@ pub enum ErrorCode {
     TypeReserved,
     /// A field is missing or of the wrong JSON type.
     BadField,
-    /// The name is empty, too long, or has characters that nobody can see.
+    /// The name is empty, too long, or has invisible characters.
     BadName,
-    /// The room is empty, too long, or has characters that nobody can see.
+    /// The room is empty, too long, or has invisible characters.
     BadRoom,
     /// A target is needed, and it must be somebody else.
     BadTarget,
@@ -30,7 +30,7 @@ pub enum ErrorCode {
     RoomRequired,
     /// The sender is not in the room, or in no room at all.
     NotInRoom,
-    /// Nobody there has that name.
+    /// No member there has that name.
     NoSuchUser,
     /// The room has no free place.
     RoomFull,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Mints the ICE servers that a member is told.
+/// Mints the ICE servers that a member receives.
 pub trait IceServers {
     /// Returns servers and credentials for the member called `name`.
     ///
@@ -34,8 +34,8 @@ impl IceServers for NoIceServers {
     }
 }
 
-/// Decides who may join which room. Without one, everybody may join every room and tokens are
-/// ignored.
+/// Decides who may join which room. Without one, every member may join every room and tokens
+/// are ignored.
 pub trait Gate {
     /// Returns whether `name` may join `room` with the `token` it sent.
     fn admits(&mut self, now: Instant, room: &str, name: &str, token: Option<&str>) -> bool;

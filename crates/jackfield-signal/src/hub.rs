@@ -63,7 +63,8 @@ impl Hub {
 
     /// Takes a new connection and tells it its `id`.
     ///
-    /// If the hub is full the connection is told so and closed; its number then stands for nobody.
+    /// If the hub is full, the connection gets the error `server-full` and is closed; its number
+    /// then belongs to no member.
     pub fn handle_connect(&mut self, now: Instant, new: NewMember) -> MemberId {
         let _ = now;
         self.next_id += 1;
@@ -276,7 +277,7 @@ impl Hub {
 
     fn refuse(&mut self, origin: &Origin<'_>, code: ErrorCode) {
         self.counters.count_refusal(code);
-        // What is echoed goes back to who sent it and to nobody else; still, not without an end.
+        // The echo goes to its sender alone, and is cut all the same: it could be a whole message.
         let re = if origin.kind.len() <= MAX_KIND_BYTES {
             origin.kind
         } else {
@@ -379,7 +380,8 @@ fn known_kind(kind: &str) -> Cow<'static, str> {
     known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed)
 }
 
-/// How many messages more than one a message counts for: these tell everybody, or mint credentials.
+/// How many messages more than one a message counts for: these reach all members, or mint
+/// credentials.
 fn extra_cost(kind: &str) -> u32 {
     match kind {
         "username" => 9,

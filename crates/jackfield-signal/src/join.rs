@@ -42,7 +42,7 @@ impl Hub {
         Ok(self.joined(origin.member, &room, &ice))
     }
 
-    /// Takes the sender out of a room. It is told of its own leaving as the others are.
+    /// Takes the sender out of a room. The sender gets `user-left`, too, as the others do.
     pub(crate) fn leave(
         &mut self,
         origin: &Origin<'_>,
@@ -250,7 +250,7 @@ impl Hub {
         }
     }
 
-    /// Tells everybody in a room but one, each in words of its own.
+    /// Sends all members of a room but one a message, written for each of them.
     fn notify_others(
         &mut self,
         room: &Arc<str>,
@@ -272,5 +272,5 @@ impl Hub {
     }
 }
 
-/// What somebody is called who did not say.
+/// The name of a member who gave none.
 const NAMELESS: &str = "guest";

@@ -1,6 +1,6 @@
 //! WebRTC signaling without I/O: rooms, names, and the routing of offers, answers and candidates.
 //!
-//! A [`Hub`] is told who connected and what they sent, and says what to send to whom. It has no
+//! A [`Hub`] takes connections and messages, and says which messages go to which member. It has no
 //! socket, no task, no clock and no global randomness: the driver brings `now` and a seed, and
 //! drains [`Hub::poll_output`] after every input.
 //!
@@ -41,7 +41,7 @@
 //! | `join` | client | `room`, `name?`, `token?` (for the [`Gate`]; without one it is ignored) |
 //! | `joined` | server | `room`, `self` (`name`, `id`), `users` (the others: `name`, `id`, `polite`), `iceServers`, `ttl` in seconds (0: for ever) |
 //! | `user-joined` | server | `room`, `user` (`name`, `id`, `polite`) |
-//! | `user-left` | server | `room`, `user` (`name`, `id`); who leaves is told too |
+//! | `user-left` | server | `room`, `user` (`name`, `id`); the member that leaves gets it, too |
 //! | `leave` | client | `room?`, needed if the sender is in several |
 //! | `username` | client | `name`: in the rooms the sender is in (the others get a `userlist`), or else in the lobby, which it enters by this |
 //! | `rejectusername` | server | `id`, `room?`, `name`: the name was taken, this is the one given |

@@ -2,7 +2,7 @@
 //!
 //! It speaks the sample's dialect byte for byte and leaves its faults behind: the sender is who
 //! sent it, not who the message says; a hang-up without a target ends the sender's own calls and
-//! nobody else's; nothing makes the server fail.
+//! no others; nothing makes the server fail.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::write::{self, quoted};
 use crate::{ErrorCode, MemberId};
 
 impl Hub {
-    /// Takes a chat message in the lobby: it goes to everybody, the sender included, or to its
-    /// target.
+    /// Takes a chat message in the lobby: it goes to all members, the sender included, or to
+    /// its target.
     pub(crate) fn lobby_message(
         &mut self,
         origin: &Origin<'_>,
@@ -70,7 +70,7 @@ impl Hub {
         }
     }
 
-    /// Tells everybody in the lobby who is there.
+    /// Sends the list of members to all members of the lobby.
     pub(crate) fn notify_lobby(&mut self) {
         let json: Arc<str> = write::lobby_list(&self.lobby).into();
         let members: Vec<MemberId> = self.lobby.members().collect();
@@ -106,7 +106,7 @@ impl Hub {
     }
 }
 
-/// An empty target means everybody, as in the sample.
+/// An empty target means all members, as in the sample.
 fn lobby_receivers(lobby: &Scope, target: Option<&str>) -> Result<Vec<MemberId>, ErrorCode> {
     match target {
         None | Some("") => Ok(lobby.members().collect()),

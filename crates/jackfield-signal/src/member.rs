@@ -29,7 +29,7 @@ pub(crate) struct Member {
     pub(crate) lobby: bool,
     /// In the order of joining.
     pub(crate) rooms: Vec<Arc<str>>,
-    /// With whom it exchanged an offer or an answer and not yet a hang-up. Symmetric.
+    /// The members with which it exchanged an offer or an answer and not yet a hang-up. Symmetric.
     pub(crate) calls: BTreeSet<MemberId>,
     pub(crate) bucket: TokenBucket,
     /// When its ICE servers are minted anew.

@@ -11,7 +11,7 @@ use std::time::Instant;
 pub struct MemberId(pub(crate) u64);
 
 impl MemberId {
-    /// Returns the number that the member is told as its `id`.
+    /// Returns the number that the member sees as its `id`.
     #[must_use]
     pub fn number(self) -> u64 {
         self.0

@@ -16,7 +16,7 @@ enum Place {
 }
 
 impl Hub {
-    /// Passes on a chat message: to its target, or to everybody in the room, the sender included,
+    /// Passes on a chat message: to its target, or to all members of the room, the sender included,
     /// so that all see one order.
     pub(crate) fn message(
         &mut self,
@@ -63,10 +63,11 @@ impl Hub {
         Ok(Reply::Ok)
     }
 
-    /// Ends the call with the target, or every call of the sender. Nobody else hears of it.
+    /// Ends the call with the target, or every call of the sender. Other members hear nothing of
+    /// it.
     ///
     /// MDN's client forgets its target before it sends the hang-up; its server then ends the calls
-    /// of everybody.
+    /// of all clients.
     pub(crate) fn hang_up(
         &mut self,
         origin: &Origin<'_>,
@@ -96,7 +97,7 @@ impl Hub {
         }
     }
 
-    /// Ends the calls with those whom the member meets nowhere any more.
+    /// Ends the calls with members that share no room with this member any more.
     pub(crate) fn end_lost_calls(&mut self, member: MemberId) {
         let partners = self.members.get(&member).map(|state| state.calls.clone());
         for partner in partners.unwrap_or_default() {

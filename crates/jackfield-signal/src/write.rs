@@ -116,8 +116,8 @@ fn person(scope: &Scope, user: MemberId) -> String {
     format!(r#"{{"name":{name},"id":{user}}}"#)
 }
 
-/// Somebody else as `reader` is told of them: `polite` is the part that the *reader* plays toward
-/// that person.
+/// Another member, as `reader` sees it: `polite` is the part that the *reader* plays toward that
+/// member.
 fn other(scope: &Scope, user: MemberId, reader: MemberId) -> String {
     let name = quoted(scope.name_of(user).unwrap_or_default());
     let polite = scope.arrived_after(reader, user);

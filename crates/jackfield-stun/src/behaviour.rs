@@ -19,7 +19,7 @@
 //!             let local = format!("10.0.0.2:{}", 40_000 + socket.index()).parse().unwrap();
 //!             discovery.handle_bound(now, socket, Ok(local));
 //!         }
-//!         Output::Transmit { destination, .. } => assert_eq!(destination, server), // nobody answers
+//!         Output::Transmit { destination, .. } => assert_eq!(destination, server), // no answer comes
 //!         Output::Wait(Some(then)) => {
 //!             now = then;
 //!             discovery.handle_timeout(now);

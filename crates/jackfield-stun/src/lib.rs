@@ -33,8 +33,8 @@
 //! - [RFC 8489 §12] wants servers to answer clients of RFC 3489, which send no magic cookie. No
 //!   living client needs it, and their requests look like those of any other protocol.
 //! - [RFC 8489 §6.3.1.1] wants SOFTWARE in every answer. [`binding::answer`] leaves it out, as it
-//!   leaves out reason phrases: such an answer goes to whoever the sender pretends to be, and must
-//!   not be larger than it has to be.
+//!   leaves out reason phrases: the source of such a request may be forged, and an answer larger
+//!   than necessary would amplify an attack.
 //! - [RFC 5780 §6.1]: an answer is never longer than a request with PADDING, so PADDING may be
 //!   shorter than asked for, or missing; the second address does not name the first one; and a
 //!   change of the port alone is done with one address too ([`behaviour::answer`] says why).

@@ -52,9 +52,9 @@ pub(crate) struct Authenticated {
 pub(crate) enum Rejection {
     /// 400: it breaks the rules of authentication.
     BadRequest,
-    /// 401: it is told how to authenticate.
+    /// 401: the answer says how to authenticate.
     Unauthenticated,
-    /// 438: it is told a new nonce.
+    /// 438: the answer has a new nonce.
     StaleNonce,
 }
 

@@ -76,7 +76,7 @@ impl Channels {
         self.peer(number, now).map(|_| number)
     }
 
-    /// Forgets what has run out; `ended` is told each.
+    /// Forgets the bindings that have expired; calls `ended` with each.
     pub(crate) fn expire(&mut self, now: Instant, mut ended: impl FnMut(ChannelNumber)) {
         self.remove_if(|channel| channel.expires <= now, &mut ended);
     }

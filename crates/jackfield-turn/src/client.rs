@@ -36,15 +36,15 @@
 //! - [RFC 8489 §14.8] wants a 300 response to be signed. One that answers our first, unsigned
 //!   request is followed without: coturn redirects before it asks for a credential, as §10 lets it.
 //!   With TLS the certificate still has to fit.
-//! - [RFC 8489 §6.2] asks for at most ten requests under way. There is one for each peer that is
-//!   asked for, as whoever asks (an ICE agent) paces itself.
+//! - [RFC 8489 §6.2] asks for at most ten requests under way. There is one for each peer that the
+//!   caller asks for, because the caller (an ICE agent) paces itself.
 //! - [RFC 8656 §12.3] recommends a new allocation when a ChannelBind request meets an unexpected
 //!   400. The peer is reached by Send indications then: a call would break for want of a channel.
 //! - [RFC 8656 §12.6] recommends to check a permission before data of a channel is taken; a channel
 //!   that was asked for is enough, as its data may come before the answer.
 //! - [RFC 8656 §11.6]: a Data indication with an ICMP attribute is dropped.
 //! - [RFC 8656 §5] wants SOFTWARE in Allocate and Refresh requests; there is none unless
-//!   [`ClientConfig::software`] says so, because everybody on the path reads it.
+//!   [`ClientConfig::software`] says so, because every hop on the path can read it.
 //! - A server that sees an allocation of another client on our address (437) or that names another
 //!   server (300) is followed by [`Output::Connect`], three times by default
 //!   ([`ClientLimits::reconnects`]).
@@ -292,7 +292,7 @@ impl Client {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Returns a transaction id that nobody can guess.
+    /// Returns a transaction id that an attacker cannot guess.
     fn new_transaction(&mut self) -> TransactionId {
         let mut id = [0; 12];
         self.random.fill_bytes(&mut id);

@@ -19,7 +19,7 @@ pub struct ServerConfig {
     /// The realm that clients are asked for; at most 127 characters. Keep it short: it is in every
     /// answer to a stranger.
     pub realm: String,
-    /// The SOFTWARE attribute of answers to authenticated requests; strangers never get it.
+    /// The SOFTWARE attribute of answers to authenticated requests; others do not have it.
     /// Default: none.
     pub software: Option<String>,
     /// Who may allocate.
@@ -37,9 +37,9 @@ pub struct ServerConfig {
     pub password_algorithms: bool,
     /// What the shards of a process share: live relayed addresses, quotas, reservations.
     pub registry: Arc<Registry>,
-    /// Where relay sockets are bound and what clients are told. Empty (the default): both are the
-    /// address that the client's packet came to, or for the other family one of
-    /// [`PeerRules::own_addresses`] that reaches as far.
+    /// The addresses that relay sockets are bound to, and those that clients see. Empty (the
+    /// default): both are the address that the client's packet came to, or for the other family
+    /// one of [`PeerRules::own_addresses`] that reaches as far.
     pub relay_addresses: Vec<RelayAddress>,
     /// The ports relay sockets get. Default: 49152 to 65535.
     pub relay_ports: RangeInclusive<u16>,

@@ -22,7 +22,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Returns no credentials: nobody may allocate.
+    /// Returns an empty set of credentials, with which every Allocate request is refused.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,8 +1,8 @@
 //! TURN ([RFC 8656]) without sockets, clocks or tasks: a server core, a client core ([`client`]),
 //! and the credentials that go with them.
 //!
-//! A [`Server`] is told the time and given bytes; it answers with [`Output`]s, and data goes
-//! straight through as a borrowed [`Relay`]. Which peers clients may reach is decided in one place,
+//! A [`Server`] takes the time and bytes; it answers with [`Output`]s, and data goes straight
+//! through as a borrowed [`Relay`]. Which peers clients may reach is decided in one place,
 //! [`PeerPolicy::judge`], and by default that is the public internet and nothing else.
 //!
 //! ```
@@ -62,7 +62,7 @@
 //!   alternate behaviour; DONT-FRAGMENT in a Send indication is obeyed.
 //! - [RFC 8656 §11.5]: ICMP errors of peers are not passed on.
 //! - [RFC 8656 §5] wants SOFTWARE in answers to Allocate and Refresh: it is off by default, and
-//!   strangers never get it.
+//!   unauthenticated clients do not get it.
 //! - [RFC 8489 §9.2]: without [`ServerConfig::password_algorithms`] nonces have no cookie, as those
 //!   of a server of RFC 5389.
 //! - A nonce is bound to the client's IP address and not to its port, which NATs change.

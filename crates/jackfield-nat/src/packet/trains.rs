@@ -41,7 +41,7 @@ pub struct Trains {
 /// Packets of one flow: none, one, or several.
 #[derive(Debug, Default)]
 struct Train {
-    /// An [`Offload`], the first packet's header and everybody's data.
+    /// An [`Offload`], the first packet's header, and the data of all packets.
     bytes: Vec<u8>,
     offload: Offload,
     headers: Headers,

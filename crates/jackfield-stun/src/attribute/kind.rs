@@ -19,7 +19,7 @@ impl AttributeType {
         self.0
     }
 
-    /// Returns whether a message with such an attribute is refused by whoever does not know it
+    /// Returns whether a receiver that does not know the attribute refuses the message
     /// ([RFC 8489 §14]).
     ///
     /// [RFC 8489 §14]: https://www.rfc-editor.org/rfc/rfc8489#section-14

@@ -25,7 +25,8 @@ impl Nonce<'_> {
     }
 }
 
-/// What a server says inside its nonce that it can do, so that nobody on the path can hide it.
+/// The features that a server announces inside its nonce, where an attacker on the path cannot
+/// remove them unnoticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SecurityFeatures {
     /// It sends PASSWORD-ALGORITHMS, and knows MESSAGE-INTEGRITY-SHA256.

@@ -6,7 +6,8 @@ use crate::{DecodeError, TransactionId};
 
 /// PASSWORD-ALGORITHMS: which ones a server offers, best first ([RFC 8489 §14.11]).
 ///
-/// A client sends the same bytes back, so that nobody on the path can shorten the list.
+/// A client sends the same bytes back, so that an attacker on the path cannot
+/// shorten the list unnoticed.
 ///
 /// [RFC 8489 §14.11]: https://www.rfc-editor.org/rfc/rfc8489#section-14.11
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::transaction::Retransmission;
 
-/// What a [`Discovery`](super::Discovery) asks whom, and for how long.
+/// Which servers a [`Discovery`](super::Discovery) asks, for what, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoveryConfig {
     /// The servers, all of one family: the first is asked everything. When it has no second

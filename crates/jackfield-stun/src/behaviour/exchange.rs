@@ -61,7 +61,7 @@ pub(super) enum Outcome {
     Refused,
     /// It came back to one of our own sockets.
     Looped,
-    /// Nobody answered.
+    /// No answer came in time.
     Silent,
 }
 
@@ -103,8 +103,8 @@ struct Exchange {
     to: SocketAddr,
     bytes: Vec<u8>,
     purpose: Purpose,
-    /// When it was sent, if it was sent once: of an answer to a repeated request nobody knows what
-    /// it answers.
+    /// The time of sending, if the request was sent once. The answer to a repeated request may
+    /// belong to any of its copies, so it gives no round-trip time (Karn's algorithm, RFC 6298 §3).
     sent: Option<Instant>,
     repeated: bool,
 }
@@ -153,7 +153,8 @@ impl Exchanges {
         });
     }
 
-    /// Takes a datagram; what is no answer to a request of ours, nor such a request, is ignored.
+    /// Takes a datagram. It ignores all but answers to our requests, and those requests themselves
+    /// (a NAT that hairpins sends them back).
     pub(super) fn handle_datagram(
         &mut self,
         now: Instant,

@@ -2,9 +2,9 @@
 //!
 //! Where RFC 5780 wants a response from the server's other address, a server that has none sends a
 //! [`Question`] to a helper elsewhere, which sends the response from its own address. The question
-//! is a Binding indication, signed with a secret that both share and good for half a minute, so the
-//! helper reflects for nobody else; and as the helper makes the response itself, a question cannot
-//! make it send anything but that. A response is smaller than its question.
+//! is a Binding indication, signed with a secret that both share and good for half a minute, so
+//! the helper reflects for that server alone; and as the helper makes the response itself, a
+//! question cannot make it send anything but that. A response is smaller than its question.
 
 use std::net::SocketAddr;
 use std::time::Duration;

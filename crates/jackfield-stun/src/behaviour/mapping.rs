@@ -70,7 +70,7 @@ impl Round {
         exchanges.ask(now, Probe::new(socket, server, purpose));
     }
 
-    /// Takes the outcome of a step; the first one says whom to ask next.
+    /// Takes the outcome of a step; the first one decides which servers are asked next.
     pub(super) fn handle(
         &mut self,
         now: Instant,
@@ -157,7 +157,7 @@ impl Round {
     }
 }
 
-/// Returns whom to ask after the server.
+/// Returns the steps and destinations that follow the answer of the server.
 fn destinations(answer: &Answer, servers: &[SocketAddr]) -> Vec<(Step, SocketAddr)> {
     let Some(&server) = servers.first() else {
         return Vec::new();

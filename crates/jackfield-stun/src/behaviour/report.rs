@@ -145,7 +145,8 @@ pub struct Observation {
     pub local: SocketAddr,
     /// Where its request seemed to come from.
     pub mapped: SocketAddr,
-    /// The same, as it was told in the clear; an ALG may have changed that.
+    /// The same address from MAPPED-ADDRESS, which is in the clear, so that an ALG may have changed
+    /// it.
     pub in_the_clear: Option<SocketAddr>,
 }
 
@@ -154,7 +155,7 @@ pub struct Observation {
 /// [RFC 3489 §5]: https://www.rfc-editor.org/rfc/rfc3489#section-5
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Label {
-    /// No NAT, and everybody gets in.
+    /// No NAT, and every remote may send.
     Open,
     /// No NAT, and only who was sent to gets in.
     SymmetricFirewall,

@@ -99,7 +99,7 @@ impl Client {
         });
     }
 
-    /// Takes a refusal of Allocate, or that nobody answered.
+    /// Takes the failure of an Allocate request: a refusal, or silence.
     pub(super) fn allocation_refused(&mut self, why: Failure) {
         // The server still knows our address from an earlier life: another port of ours will do
         // (RFC 8656 §7.4).
@@ -211,7 +211,7 @@ fn read_lifetime(message: &Message<'_>) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.into()).min(MAX_LIFETIME))
 }
 
-/// How long an allocation lasts if nobody says otherwise (RFC 8656 §3.2).
+/// The lifetime of an allocation whose request has no LIFETIME (RFC 8656 §3.2).
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 
 const MAX_LIFETIME: Duration = Duration::from_secs(86_400);

@@ -18,8 +18,8 @@ use crate::ChannelNumber;
 pub(super) struct Channels {
     peers: BTreeMap<ChannelNumber, Channel>,
     numbers: BTreeMap<SocketAddr, ChannelNumber>,
-    /// The number that each peer got, also when the channel is given up: it gets the same again,
-    /// and nobody else does.
+    /// The number of each peer, also after its channel ended: the peer gets the same number again,
+    /// and no other peer does.
     assigned: BTreeMap<SocketAddr, ChannelNumber>,
     /// Peers for which the server had no channel.
     unavailable: BTreeSet<SocketAddr>,

@@ -10,8 +10,8 @@ use crate::attribute::AddressFamily;
 /// How a client behaves.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// Who we are; `None` for a server that asks nobody. Default of [`ClientConfig::default`]:
-    /// none.
+    /// Our credential; `None` for a server that asks for none. Default of
+    /// [`ClientConfig::default`]: none.
     pub credential: Option<Credential>,
     /// The family of the relayed address (REQUESTED-ADDRESS-FAMILY); `None` leaves it to the
     /// server. Default: none.

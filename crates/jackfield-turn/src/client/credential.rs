@@ -96,8 +96,8 @@ impl Challenge {
             .or_else(|| known.map(|known| known.realm.as_str()))
             .ok_or(Failure::Malformed)?;
         let features = nonce.security_features().unwrap_or_default();
-        // The nonce is what our answer will be bound to, so nobody on the path can change what it
-        // says unnoticed; the offer itself could be taken out (RFC 8489 §9.2.5).
+        // The nonce is what our answer will be bound to, so an attacker on the path cannot change
+        // it unnoticed; the offer itself could be taken out (RFC 8489 §9.2.5).
         let offered = message.has(AttributeType::PASSWORD_ALGORITHMS);
         let offer = if offered || features.password_algorithms {
             Some(read_offer(message)?)

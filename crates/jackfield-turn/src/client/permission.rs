@@ -1,4 +1,4 @@
-//! Permissions: whom the server lets through, by IP address ([RFC 8656 §9]).
+//! Permissions: the IP addresses that may send through the relay ([RFC 8656 §9]).
 //!
 //! [RFC 8656 §9]: https://www.rfc-editor.org/rfc/rfc8656#section-9
 

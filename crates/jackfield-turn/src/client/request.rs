@@ -151,7 +151,8 @@ impl Client {
         self.refused(now, request.operation, why);
     }
 
-    /// Takes a response: finds its request, checks who sent it, and hands it to whoever asked.
+    /// Takes a response: finds its request, checks its integrity, and hands it to
+    /// the part that sent the request.
     pub(super) fn response(&mut self, now: Instant, message: &Message<'_>) {
         let id = message.transaction();
         let answered = self.requests.0.get(&id).is_some_and(|request| {

@@ -18,7 +18,7 @@ pub(super) struct ResponseContext {
     pub(super) transaction: TransactionId,
     /// An answer has a FINGERPRINT if the request had.
     has_fingerprint: bool,
-    /// Signs the answer; nobody, for a stranger's.
+    /// The user whose key signs the answer; `None` for an unauthenticated request.
     user: Option<Authenticated>,
 }
 

@@ -33,7 +33,8 @@ impl Server {
 
     /// Closes a relay socket and lets others have its address.
     pub(super) fn unbind(&mut self, local: SocketAddr) {
-        // Last moment of life first: nobody may be let through to whoever binds the port next.
+        // The address is marked dead before its port is free: packets for the old allocation must
+        // not reach the next socket that binds the port.
         self.registry.set_dead(local);
         self.outputs.push_back(Output::Unbind(local));
         self.registry.release(local);
