@@ -154,6 +154,7 @@ fn run_isolated<E: Into<WorkError>>(
     match isolate()? {
         Isolated::Outside(outside) => {
             let status = outside.wait().map_err(LabError::Wait)?;
+            // Outside, since the process inside may have been killed.
             folder.remove();
             Ok(exit_code(status))
         }
@@ -298,7 +299,10 @@ impl Lab<'_> {
         flag("--listen", format!("{server}:3478"));
         // Behaviour discovery needs a second address of the server (RFC 5780 §3).
         flag("--nat-discovery", second.to_string());
+        // 443 is the one port for TLS that the firewall `only-https` lets out.
         flag("--listen-tls", format!("{server}:443"));
+        // The plan's addresses are those of benchmarks and documentation (RFC 2544, RFC 3849),
+        // which a relay refuses unless they are allowed.
         flag("--allow-peer", "198.18.0.0/15".to_owned());
         if self.plan.ipv6 {
             flag("--listen", format!("[{SERVER_IP6}]:3478"));

@@ -211,7 +211,9 @@ fn start(
                 let _nobody_waits = when_ready.send(Ok(()));
             })
         });
-        // No router ends as long as the lab lives, so its end is an error, however it comes about.
+        // Without `catch_unwind` a panic would end this thread alone, and the lab would run on
+        // with a router missing. No router ends as long as the lab lives, so its end is an error,
+        // however it comes about.
         let error = match catch_unwind(routing) {
             Ok(Ok(())) => RouterEnd::Ended,
             Ok(Err(error)) => RouterEnd::Failed(error),

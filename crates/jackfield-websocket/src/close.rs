@@ -32,7 +32,7 @@ impl CloseCode {
     /// 1013: the server is overloaded; try later.
     pub const TRY_LATER: Self = Self(1013);
 
-    /// The code, if it may appear on the wire.
+    /// Returns the code, if it may appear on the wire.
     ///
     /// That is: the codes of RFC 6455 without 1004, 1005, 1006 and 1015, the registered 1012 to
     /// 1014, and the ranges for libraries (3000 to 3999) and applications (4000 to 4999).
@@ -41,7 +41,7 @@ impl CloseCode {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(Self(code))
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn get(self) -> u16 {
         self.0
@@ -58,8 +58,8 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// A body with `code` and `reason`, cut to the last whole character within [`MAX_REASON`]
-    /// bytes.
+    /// Returns a body with `code` and `reason`, cut to the last whole character within
+    /// [`MAX_REASON`] bytes.
     #[must_use]
     pub fn new(code: CloseCode, reason: &str) -> Self {
         let mut end = reason.len().min(MAX_REASON);
@@ -96,7 +96,7 @@ impl CloseFrame {
         }))
     }
 
-    /// The body as it goes on the wire.
+    /// Returns the body as it goes on the wire.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(2 + self.reason.len());

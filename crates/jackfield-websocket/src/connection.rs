@@ -114,7 +114,7 @@ struct Deflate {
 }
 
 impl Connection {
-    /// A connection right after its handshake, without compression.
+    /// Returns a connection right after its handshake, without compression.
     #[must_use]
     pub fn new(role: Role, limits: WebSocketLimits) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl Connection {
         self
     }
 
-    /// The bytes that wait to be written.
+    /// Returns the bytes that wait to be written.
     pub fn outgoing(&mut self) -> &mut Outgoing {
         if self.outgoing.is_empty()
             && let Some(body) = self.late_pong.take()
@@ -160,7 +160,7 @@ impl Connection {
         &mut self.outgoing
     }
 
-    /// Bytes that wait to be written.
+    /// Returns bytes that wait to be written.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.outgoing.bytes()

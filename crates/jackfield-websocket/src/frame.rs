@@ -132,6 +132,7 @@ impl Header {
         if len >> 63 != 0 {
             return Err(Violation::LengthOverflow);
         }
+        // RFC 6455 §5.2: "the minimal number of bytes MUST be used to encode the length".
         if len < least {
             return Err(Violation::LengthNotMinimal);
         }
@@ -160,7 +161,8 @@ impl Header {
     }
 }
 
-/// One frame on the wire whose payload is `parts`, one after the other, masked if there is a key.
+/// Returns one frame on the wire whose payload is `parts`, one after the other, masked if there is
+/// a key.
 #[must_use]
 pub fn encode(
     opcode: OpCode,

@@ -42,7 +42,7 @@ pub struct Established {
     pub deflate: Option<deflate::Params>,
 }
 
-/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
+/// Returns the `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
 ///
 /// ```
 /// use jackfield_websocket::handshake::accept_key;

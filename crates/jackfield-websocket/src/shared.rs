@@ -30,8 +30,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The message that `parts` make, one after the other; the parts of a text are UTF-8 once
-    /// joined.
+    /// Returns the message that `parts` make, one after the other; the parts of a text are UTF-8
+    /// once joined.
     #[must_use]
     pub fn new(kind: Kind, parts: &[&[u8]]) -> Self {
         let len: usize = parts.iter().map(|part| part.len()).sum();
@@ -50,20 +50,20 @@ impl Frame {
         self.kind
     }
 
-    /// The payload, without the frame around it.
+    /// Returns the payload, without the frame around it.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         self.plain.get(self.header_len..).unwrap_or_default()
     }
 
-    /// The frame of a server that does not compress it; legal on every connection.
+    /// Returns the frame of a server that does not compress it; legal on every connection.
     #[must_use]
     pub fn plain(&self) -> Bytes {
         self.plain.clone()
     }
 
-    /// The frame compressed with an empty window. The first coding asked for is kept, as all
-    /// connections of a server ask for the same unless their clients limit the window.
+    /// Returns the frame compressed with an empty window. The first coding asked for is kept, as
+    /// all connections of a server ask for the same unless their clients limit the window.
     pub(crate) fn compressed(&self, coding: Coding) -> Bytes {
         let (kept, bytes) = self
             .compressed

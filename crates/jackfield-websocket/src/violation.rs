@@ -62,7 +62,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The code that the Close frame of a failed connection carries.
+    /// Returns the code that the Close frame of a failed connection carries.
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {

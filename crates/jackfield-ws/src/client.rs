@@ -64,7 +64,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     ))
 }
 
-/// The server's answer with the bytes behind it, once it is whole.
+/// Returns the server's answer with the bytes behind it, once it is whole.
 fn take(
     handshake: &mut ClientHandshake,
     mut input: &[u8],

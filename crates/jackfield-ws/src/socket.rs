@@ -42,7 +42,8 @@ pub struct WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// A connection whose handshake is done; `early` are bytes that came with the handshake.
+    /// Returns a connection whose handshake is done; `early` are bytes that came with the
+    /// handshake.
     pub fn new(
         io: S,
         role: Role,
@@ -170,22 +171,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Ok(())
     }
 
-    /// The subprotocol that both sides agreed on.
+    /// Returns the subprotocol that both sides agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// The body of the peer's Close, if it came and had one.
+    /// Returns the body of the peer's Close, if it came and had one.
     pub fn close_frame(&self) -> Option<&CloseFrame> {
         self.close_frame.as_ref()
     }
 
-    /// Bytes that wait to be written.
+    /// Returns bytes that wait to be written.
     pub fn queued_bytes(&self) -> usize {
         self.core.queued_bytes()
     }
 
-    /// The stream under the connection.
+    /// Returns the stream under the connection.
     pub fn get_ref(&self) -> &S {
         &self.io
     }
@@ -214,6 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     fn next_buffered(&mut self) -> Option<Message> {
         let message = self.messages.pop_front();
+        // One read can hold thousands of small messages; an idle connection does not keep their
+        // room.
         if self.messages.is_empty() && self.messages.capacity() > 16 {
             self.messages = VecDeque::new();
         }

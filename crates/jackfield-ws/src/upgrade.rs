@@ -62,7 +62,7 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// The subprotocol that the response agrees to.
+    /// Returns the subprotocol that the response agrees to.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.agreed.subprotocol.as_deref()

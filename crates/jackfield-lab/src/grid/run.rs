@@ -212,6 +212,7 @@ fn host_thread(netns: &Netns, here: &mpsc::Sender<io::Result<Handle>>) -> io::Re
             .enable_all()
             .build()?;
         let _ = here.send(Ok(runtime.handle().clone()));
+        // Tasks come by the handle for as long as the lab lives; the thread ends with the process.
         runtime.block_on(std::future::pending::<()>());
         Ok(())
     })?

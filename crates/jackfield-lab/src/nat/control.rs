@@ -135,6 +135,7 @@ impl Controller {
         let mut reading = BufReader::new(reading).take(MAX_REQUEST_BYTES);
         loop {
             let mut line = String::new();
+            // The limit is one of a request, not of the connection.
             reading.set_limit(MAX_REQUEST_BYTES);
             let read = tokio::time::timeout(IDLE_TIMEOUT, reading.read_line(&mut line)).await??;
             if read == 0 {
@@ -147,6 +148,7 @@ impl Controller {
             let mut text = serde_json::to_vec(&answer)?;
             text.push(b'\n');
             tokio::time::timeout(IDLE_TIMEOUT, writing.write_all(&text)).await??;
+            // The request was cut at the limit, so what follows is not the start of another.
             if !line.ends_with('\n') {
                 return Ok(());
             }

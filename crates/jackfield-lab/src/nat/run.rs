@@ -166,6 +166,7 @@ fn seeds(given: Option<u64>) -> Result<([u8; 32], u64), RouterError> {
         }
         None => getrandom::fill(&mut seed).map_err(RouterError::Randomness)?,
     }
+    // Losses need no secret: the process id is enough to have two routers lose different packets.
     let loss = given.unwrap_or_else(|| u64::from(std::process::id()));
     Ok((seed, loss))
 }

@@ -184,6 +184,8 @@ impl Settings {
         if let Some(timeout) = self.udp_timeout {
             config.timers.udp = timeout;
             config.timers.udp_filter = timeout;
+            // The profile's times for unanswered flows and for well-known ports are shorter, and
+            // would win over the one that was asked for.
             config.timers.udp_unreplied = None;
             config.timers.udp_well_known = None;
         }

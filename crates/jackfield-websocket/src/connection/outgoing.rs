@@ -15,7 +15,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Bytes in the queue.
+    /// Returns bytes in the queue.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -46,6 +46,8 @@ impl Connection {
     }
 
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Violation> {
+        // Most headers arrive whole and are read where they are; others are gathered byte by byte,
+        // since their length is known only once they are there.
         if self.header.len == 0
             && let Some((header, used)) = Header::parse(input)?
         {
@@ -70,6 +72,9 @@ impl Connection {
 
     /// Judges a header by the state of the connection and prepares for its payload.
     fn start_frame(&mut self, header: &Header) -> Result<(), Violation> {
+        // RFC 6455 §5.1: a proxy that mistakes frames for HTTP could be fed requests of an
+        // attacker's choice, were a client's frames not masked; so a server must not let an
+        // unmasked one pass.
         match (self.is_server(), header.mask) {
             (true, None) => return Err(Violation::NotMasked),
             (false, Some(_)) => return Err(Violation::Masked),
@@ -121,6 +126,7 @@ impl Connection {
             return Err(Violation::TooManyFragments);
         }
         let room = self.limits.max_message.saturating_sub(assembly.len());
+        // The length of a compressed frame says nothing of the message's; inflating has the limit.
         if !assembly.compressed && payload.len > room {
             return Err(Violation::MessageTooLarge);
         }
@@ -217,6 +223,8 @@ impl Connection {
         if self.outgoing.pongs() < self.limits.max_waiting_pongs {
             self.queue_pong(body);
         } else {
+            // RFC 6455 §5.5.3 lets an endpoint answer only the most recent Ping. A peer that sends
+            // Pings and reads nothing would else fill our memory with Pongs.
             let unanswered = self.late_pong.replace(body.clone());
             self.skipped_pongs += u64::from(unanswered.is_some());
         }

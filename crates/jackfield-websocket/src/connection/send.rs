@@ -159,7 +159,7 @@ impl Connection {
 }
 
 impl Deflate {
-    /// The message compressed, if it is long enough to be.
+    /// Returns the message compressed, if it is long enough to be.
     fn compress(&mut self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len < self.outbound.threshold {

@@ -23,8 +23,8 @@ impl Compressor {
         self.inner.reset();
     }
 
-    /// The message of `parts`, compressed; `None` if zlib fails, and then the window is empty
-    /// again.
+    /// Returns the message of `parts`, compressed; `None` if zlib fails, and then the window is
+    /// empty again.
     pub(crate) fn compress(&mut self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len == 0 {

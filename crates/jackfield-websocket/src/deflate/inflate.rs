@@ -12,7 +12,7 @@ pub(crate) struct Inflater {
 }
 
 impl Inflater {
-    /// A decompressor with the largest window, which reads what any smaller window wrote.
+    /// Returns a decompressor with the largest window, which reads what any smaller window wrote.
     pub(crate) fn new() -> Self {
         Self {
             inner: Decompress::new(false),

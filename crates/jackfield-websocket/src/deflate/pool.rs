@@ -15,7 +15,7 @@ struct Pool {
     inflaters: Vec<Inflater>,
 }
 
-/// The message of `parts`, compressed with an empty window.
+/// Returns the message of `parts`, compressed with an empty window.
 pub(crate) fn compress_once(coding: Coding, parts: &[&[u8]]) -> Option<Vec<u8>> {
     POOL.try_with(|pool| {
         let mut pool = pool.try_borrow_mut().ok()?;
@@ -36,7 +36,7 @@ pub(crate) fn compress_once(coding: Coding, parts: &[&[u8]]) -> Option<Vec<u8>> 
     .flatten()
 }
 
-/// A decompressor with an empty window.
+/// Returns a decompressor with an empty window.
 pub(crate) fn take_inflater() -> Inflater {
     POOL.try_with(|pool| pool.try_borrow_mut().ok()?.inflaters.pop())
         .ok()

@@ -65,7 +65,8 @@ pub struct ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// A handshake for the path, host and extra headers of `request`; `nonce` is 16 random bytes.
+    /// Returns a handshake for the path, host and extra headers of `request`; `nonce` is 16 random
+    /// bytes.
     ///
     /// # Errors
     /// [`HandshakeError::MissingHost`].
@@ -110,7 +111,7 @@ impl ClientHandshake {
         })
     }
 
-    /// The request, to be written as it is.
+    /// Returns the request, to be written as it is.
     #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
@@ -120,6 +121,8 @@ impl ClientHandshake {
     /// follows is frames.
     pub fn receive(&mut self, input: &mut &[u8]) -> Option<Result<Established, HandshakeError>> {
         let before = self.answer.len();
+        // The answer is parsed from its start with each read; the cap keeps a server that sends it
+        // byte by byte from making this expensive.
         let room = MAX_ANSWER - before;
         self.answer
             .extend_from_slice(input.get(..room).unwrap_or(input));
@@ -200,6 +203,7 @@ impl ClientHandshake {
         let extensions = parse_headers(headers).ok_or(HandshakeError::Extension)?;
         match (extensions.as_slice(), &self.options.deflate) {
             ([], _) => Ok(None),
+            // RFC 6455 §4.1: an extension that was not offered fails the connection.
             ([one], Some(config)) => negotiate::accept_answer(one, config)
                 .map(Some)
                 .ok_or(HandshakeError::Extension),

@@ -70,7 +70,7 @@ fn parse_param(piece: &str) -> Option<(String, Option<String>)> {
     (is_token(name) && is_token(&value)).then(|| (name.to_owned(), Some(value)))
 }
 
-/// The text of a quoted string whose opening quote is gone.
+/// Returns the text of a quoted string whose opening quote is gone.
 fn unquote(quoted: &str) -> Option<String> {
     let mut text = String::new();
     let mut chars = quoted.chars();

@@ -53,7 +53,7 @@ fn window_bits(value: &str) -> Option<u8> {
     (8..=MAX_WINDOW_BITS).find(|bits| bits.to_string() == value)
 }
 
-/// The server's choice: the first offer it can keep, with the header value that says so.
+/// Returns the server's choice: the first offer it can keep, with the header value that says so.
 pub(crate) fn answer(offers: &[Extension], config: &DeflateConfig) -> Option<(Params, String)> {
     let config = config.clamped();
     offers
@@ -114,7 +114,7 @@ fn answer_one(offer: &Extension, config: &DeflateConfig) -> Option<(Params, Stri
     Some((params, value))
 }
 
-/// The client's offer.
+/// Returns the client's offer.
 pub(super) fn offer(config: &DeflateConfig) -> String {
     let config = config.clamped();
     let mut value = NAME.to_owned();
@@ -138,7 +138,7 @@ pub(super) fn offer(config: &DeflateConfig) -> String {
     value
 }
 
-/// What the server's answer to [`offer`] means; `None` if it is not an answer to it.
+/// Returns what the server's answer to [`offer`] means; `None` if it is not an answer to it.
 pub(super) fn accept_answer(answer: &Extension, config: &DeflateConfig) -> Option<Params> {
     let config = config.clamped();
     if !answer.name.eq_ignore_ascii_case(NAME) {

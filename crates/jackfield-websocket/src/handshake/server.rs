@@ -40,7 +40,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status of the answer.
+    /// Returns the status of the answer.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -53,7 +53,8 @@ impl Refusal {
         }
     }
 
-    /// The answer, with the headers that its status asks for; its body says why in one sentence.
+    /// Returns the answer, with the headers that its status asks for; its body says why in one
+    /// sentence.
     #[must_use]
     pub fn response(self) -> Response<String> {
         let mut response = Response::new(format!("{self}\n"));
@@ -108,6 +109,7 @@ pub fn accept(
     if version != Version::HTTP_11 {
         return Err(Refusal::HttpVersion);
     }
+    // RFC 6455 §4.2.1 lists what the request must have, Host among it.
     if !headers.contains_key(HOST) {
         return Err(Refusal::MissingHost);
     }
@@ -137,7 +139,7 @@ pub fn accept(
 }
 
 impl Accepted {
-    /// The answer that switches protocols.
+    /// Returns the answer that switches protocols.
     #[must_use]
     pub fn response(&self) -> Response<()> {
         let mut response = Response::new(());
@@ -158,7 +160,7 @@ impl Accepted {
     }
 }
 
-/// The value of a header that must be there once.
+/// Returns the value of a header that must be there once.
 fn only(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -195,7 +197,7 @@ fn choose_subprotocol(headers: &HeaderMap, options: &Options) -> Result<Option<S
 mod tests {
     use super::*;
 
-    /// The request of RFC 6455 §1.3.
+    /// Returns the request of RFC 6455 §1.3.
     fn headers() -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in [
