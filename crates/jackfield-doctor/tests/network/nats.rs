@@ -196,7 +196,7 @@ impl Server {
         });
         Self {
             addresses: vec![ServerAddresses {
-                own,
+                primary: own,
                 alternate: Some(Alternate::Own(other)),
                 ports: [3478, 3479],
             }],
