@@ -55,6 +55,8 @@
 //! - [x] [RFC 8839] candidates and parameters in SDP ([`candidate`], [`sdp`])
 //! - [x] [RFC 8445 §5.1.2] priorities and foundations, with the rules of [RFC 6544] for TCP and of
 //!   [RFC 8421] for two address families ([`candidate::priority`])
+//! - [x] [RFC 8445 §5.1.1.2] server-reflexive and relayed candidates, over UDP, TCP and TLS, of both
+//!   address families ([`gather`])
 //! - [x] [RFC 4571] packets on a stream ([`framing`])
 //! - [x] `.local` names (draft-ietf-mmusic-mdns-ice-candidates)
 //!
@@ -92,6 +94,7 @@
 //! [RFC 8489 §9.1.3]: https://www.rfc-editor.org/rfc/rfc8489#section-9.1.3
 //! [RFC 8838]: https://www.rfc-editor.org/rfc/rfc8838
 //! [RFC 8863]: https://www.rfc-editor.org/rfc/rfc8863
+//! [RFC 8445 §5.1.1.2]: https://www.rfc-editor.org/rfc/rfc8445#section-5.1.1.2
 //! [RFC 8445 §5.1.2]: https://www.rfc-editor.org/rfc/rfc8445#section-5.1.2
 //! [RFC 8445]: https://www.rfc-editor.org/rfc/rfc8445
 //! [RFC 8839 §5.1]: https://www.rfc-editor.org/rfc/rfc8839#section-5.1
@@ -102,6 +105,7 @@ mod agent;
 pub mod attribute;
 pub mod candidate;
 pub mod framing;
+pub mod gather;
 mod parameters;
 pub mod sdp;
 mod username;

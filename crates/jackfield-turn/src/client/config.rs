@@ -16,6 +16,9 @@ pub struct ClientConfig {
     /// The family of the relayed address (REQUESTED-ADDRESS-FAMILY); `None` leaves it to the
     /// server. Default: none.
     pub family: Option<AddressFamily>,
+    /// Whether an IPv4 and an IPv6 address are asked for (ADDITIONAL-ADDRESS-FAMILY), of which the
+    /// server may give one alone; of no effect with [`ClientConfig::family`]. Default: no.
+    pub dual_stack: bool,
     /// How long the allocation is to last between refreshes, in whole seconds; `None` leaves it to
     /// the server, which mostly gives 10 minutes. Default: none.
     pub lifetime: Option<Duration>,
@@ -65,6 +68,7 @@ impl Default for ClientConfig {
         Self {
             credential: None,
             family: None,
+            dual_stack: false,
             lifetime: None,
             channels: true,
             software: None,

@@ -14,7 +14,8 @@ use super::credential::{Challenge, Signer};
 use super::{Client, Failure, Output, Timer};
 use crate::ChannelNumber;
 use crate::attribute::{
-    Lifetime, RequestedAddressFamily, RequestedTransport, XorPeerAddress, kind, method,
+    AdditionalAddressFamily, AddressFamily, Lifetime, RequestedAddressFamily, RequestedTransport,
+    XorPeerAddress, kind, method,
 };
 
 /// What a request asks for.
@@ -335,6 +336,8 @@ impl Client {
                 writer.attribute(&RequestedTransport(UDP));
                 if let Some(family) = self.config.family {
                     writer.attribute(&RequestedAddressFamily(family));
+                } else if self.config.dual_stack {
+                    writer.attribute(&AdditionalAddressFamily(AddressFamily::V6));
                 }
                 self.write_lifetime(writer);
             }

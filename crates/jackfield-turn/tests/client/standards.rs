@@ -7,6 +7,7 @@ use jackfield_stun::attribute::{
 };
 use jackfield_stun::{Class, DecodeError, ErrorCode, Key, Message, TransactionId};
 use jackfield_turn::ChannelNumber;
+use jackfield_turn::attribute::{AdditionalAddressFamily, AddressFamily, RequestedAddressFamily};
 use jackfield_turn::client::{self, Event, Failure};
 
 use super::world::{Alone, PEER, SERVER, World, address, client_config, path, secs, udp};
@@ -193,4 +194,24 @@ fn a_server_that_knows_all_our_addresses_is_left_alone_for_two_minutes() {
     let refused = Failure::Refused(ErrorCode::ALLOCATION_MISMATCH);
     assert_eq!(refused.retry_after(), Some(secs(120)));
     assert_eq!(Failure::AllocationLost.retry_after(), Some(secs(1)));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc8656#section-7.1
+//= type=test
+//# Clients MUST NOT include REQUESTED-ADDRESS-FAMILY and ADDITIONAL-
+//# ADDRESS-FAMILY attributes in the same request.
+#[test]
+fn a_client_of_both_families_asks_for_an_address_of_each() {
+    let config = client::ClientConfig {
+        dual_stack: true,
+        ..client_config()
+    };
+    let mut alone = Alone::new(config, udp());
+    let bytes = alone.request();
+    let request = Message::parse(&bytes).unwrap();
+    assert_eq!(
+        request.get(),
+        Ok(Some(AdditionalAddressFamily(AddressFamily::V6)))
+    );
+    assert_eq!(request.get::<RequestedAddressFamily>(), Ok(None));
 }

@@ -1,0 +1,128 @@
+//! One allocation on one server, from one local address: how it is asked for, and what becomes of
+//! it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_turn::Relayed;
+use jackfield_turn::client::{Client, Failure};
+
+/// An allocation, or the wish for one.
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// The local address that it is asked for from.
+    pub(super) base: SocketAddr,
+    /// The server's place in the configuration.
+    pub(super) server: usize,
+    /// How the server is reached.
+    pub(super) transport: Transport,
+    pub(super) state: RelayState,
+    /// What the server relays, while it does.
+    pub(super) relayed: Relayed,
+    /// Where the server sees us, while it relays.
+    pub(super) mapped: Option<SocketAddr>,
+    /// How many tries in a row have failed.
+    pub(super) failures: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum RelayState {
+    /// A faster way to the servers may succeed: it is tried then, or once the faster ones are gone
+    /// if that instant has passed.
+    Held(Option<Instant>),
+    /// It waits for its turn.
+    Waiting,
+    /// A connection was asked for, and is given up then. A client that was redirected waits for
+    /// it.
+    Connecting {
+        id: u32,
+        deadline: Instant,
+        client: Option<Box<Client>>,
+    },
+    /// The server is asked, or relays; the client wants to be woken then.
+    Active(Box<Client>, Option<Instant>),
+    /// An allocation has ended; another one is tried then.
+    Retry(Instant),
+    /// The server gave none.
+    Failed,
+}
+
+impl Relay {
+    /// Returns whether the server relays.
+    pub(super) fn is_allocated(&self) -> bool {
+        self.relayed != Relayed::default()
+    }
+
+    /// Returns whether gathering waits for it.
+    pub(super) fn is_pending(&self) -> bool {
+        match self.state {
+            RelayState::Waiting | RelayState::Connecting { .. } => self.failures == 0,
+            RelayState::Active(..) => !self.is_allocated() && self.failures == 0,
+            RelayState::Held(_) | RelayState::Retry(_) | RelayState::Failed => false,
+        }
+    }
+
+    /// Returns whether it may still succeed by itself.
+    pub(super) fn may_succeed(&self) -> bool {
+        match self.state {
+            RelayState::Failed => false,
+            RelayState::Held(_)
+            | RelayState::Waiting
+            | RelayState::Connecting { .. }
+            | RelayState::Active(..)
+            | RelayState::Retry(_) => true,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            RelayState::Held(until) => *until,
+            RelayState::Retry(until) => Some(*until),
+            RelayState::Connecting { deadline, .. } => Some(*deadline),
+            RelayState::Active(_, wake) => *wake,
+            RelayState::Waiting | RelayState::Failed => None,
+        }
+    }
+
+    /// Returns the path to the server, once there is one.
+    pub(super) fn path(&self) -> Option<FiveTuple> {
+        match &self.state {
+            RelayState::Active(client, _) => Some(client.path()),
+            RelayState::Held(_)
+            | RelayState::Waiting
+            | RelayState::Connecting { .. }
+            | RelayState::Retry(_)
+            | RelayState::Failed => None,
+        }
+    }
+
+    /// Returns the relayed addresses, at most one of each family.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        [self.relayed.v4, self.relayed.v6].into_iter().flatten()
+    }
+
+    /// Returns whether it relays what comes to `address`.
+    pub(super) fn relays(&self, address: SocketAddr) -> bool {
+        [self.relayed.v4, self.relayed.v6].contains(&Some(address))
+    }
+}
+
+/// Returns how good a way to a server is: the lower, the better.
+pub(super) fn rank(transport: Transport) -> u32 {
+    match transport {
+        Transport::Udp | Transport::Dtls => 0,
+        Transport::Tcp => 1,
+        Transport::Tls => 2,
+    }
+}
+
+/// Returns how long to wait before an allocation that has ended is asked for again: what the
+/// failure asks for, twice as long after each further failure; `None` if that is in vain.
+pub(super) fn pause(why: Failure, failures: u32) -> Option<Duration> {
+    let first = why.retry_after()?;
+    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.min(16)));
+    Some(doubled.min(MAX_PAUSE.max(first)))
+}
+
+const MAX_PAUSE: Duration = Duration::from_secs(120);

@@ -1,0 +1,223 @@
+//! What TURN servers have for us.
+
+use jackfield_ice::gather::{Event, GatherConfig, GatherLimits, IceServer, RelaySockets};
+use jackfield_sansio::Transport;
+use jackfield_turn::client::{Credential, SendError};
+
+use crate::world::*;
+
+fn gathered() -> World {
+    World::gathered(config(&[turn(Transport::Udp)]))
+}
+
+#[test]
+fn an_allocation_gives_an_address_of_each_family_and_the_reflexive_one() {
+    let world = gathered();
+    let [reflexive, v4, v6, complete] = world.events()[..] else {
+        panic!("{:?}", world.events());
+    };
+    assert_eq!(
+        reflexive,
+        &Event::Reflexive {
+            base: address(LOCAL),
+            address: address(OUTSIDE),
+            server: address(SERVER),
+        }
+    );
+    for (event, family) in [(v4, "198.51.100.1"), (v6, "2001:db8::1")] {
+        let &Event::Relayed {
+            address: relayed,
+            mapped,
+            base,
+            server,
+            transport,
+        } = event
+        else {
+            panic!("{event:?}");
+        };
+        assert_eq!(relayed.ip().to_string(), family);
+        assert_eq!((mapped, base), (address(OUTSIDE), address(LOCAL)));
+        assert_eq!((server, transport), (address(SERVER), Transport::Udp));
+    }
+    assert_eq!(complete, &Event::Complete);
+    // 401 and then the allocation, from the first instant on.
+    assert_eq!(world.completed(), Some(millis(20)));
+}
+
+#[test]
+fn only_relays_are_told_of_where_nothing_else_is_wanted() {
+    let world = World::gathered(GatherConfig {
+        reflexive: false,
+        ..config(&[turn(Transport::Udp), stun(OTHER_SERVER)])
+    });
+    assert_eq!(world.relayed().len(), 2);
+    assert_eq!(world.events().len(), 3);
+}
+
+#[test]
+fn data_passes_both_ways_once_the_peer_is_let_in() {
+    let mut world = gathered();
+    let relayed = world.relayed()[0];
+    assert_eq!(world.hear(relayed, PEER, b"too early"), None);
+    world.gatherer.permit(world.now, address(PEER).ip());
+    world.pass(millis(50));
+    world.send(relayed, PEER, b"hello");
+    let expected = (relayed, address(PEER), b"hello".to_vec());
+    assert_eq!(world.at_peers.pop_front(), Some(expected.clone()));
+    assert_eq!(world.hear(relayed, PEER, b"hello"), Some(expected));
+}
+
+#[test]
+fn peers_that_were_let_in_before_the_allocation_are_let_in_by_it() {
+    let mut world = World::new(config(&[turn(Transport::Udp)]));
+    world.gatherer.permit(world.now, address(PEER).ip());
+    world.add(LOCAL);
+    world.pass(secs(1));
+    let relayed = world.relayed()[0];
+    assert!(world.hear(relayed, PEER, b"hello").is_some());
+}
+
+#[test]
+fn what_is_sent_before_the_peer_is_let_in_waits_inside() {
+    let mut world = gathered();
+    let relayed = world.relayed()[0];
+    world.send(relayed, PEER, b"early");
+    assert!(world.at_peers.is_empty());
+    world.pass(millis(50));
+    assert_eq!(world.at_peers.pop_front().unwrap().2, b"early");
+}
+
+#[test]
+fn a_channel_makes_headers_short() {
+    let mut world = gathered();
+    let relayed = world.relayed()[0];
+    world.gatherer.permit(world.now, address(PEER).ip());
+    world.pass(millis(50));
+    let now = world.now;
+    let header = |world: &mut World| {
+        let sent = world.gatherer.send(now, relayed, address(PEER), b"x");
+        sent.unwrap().unwrap().1.header.as_bytes().len()
+    };
+    assert_eq!(header(&mut world), 36);
+    world.gatherer.bind_channel(now, relayed, address(PEER));
+    world.pass(millis(50));
+    assert_eq!(header(&mut world), 4);
+}
+
+#[test]
+fn an_allocation_is_kept_and_given_back() {
+    let mut world = gathered();
+    world.events.clear();
+    world.pass(secs(3_600));
+    assert_eq!(world.events(), [] as [&Event; 0]);
+    assert_eq!(world.allocations, 1);
+    world.gatherer.close(world.now);
+    world.pass(secs(1));
+    assert_eq!(world.allocations, 0);
+    assert!(world.gatherer.has_ended());
+    let relayed = address("198.51.100.1:50000");
+    let sent = world.gatherer.send(world.now, relayed, address(PEER), b"x");
+    assert_eq!(sent, Err(SendError::NotAllocated));
+}
+
+#[test]
+fn an_allocation_that_the_server_has_lost_is_made_again() {
+    let mut world = gathered();
+    let relayed = world.relayed();
+    world.gatherer.permit(world.now, address(PEER).ip());
+    world.pass(secs(1));
+    world.events.clear();
+    // The server starts anew, and knows nothing of us.
+    world.serve(address(SERVER));
+    world.pass(secs(900));
+    for address in relayed {
+        assert!(world.events().contains(&&Event::RelayedLost { address }));
+    }
+    let again = world.relayed()[0];
+    assert_eq!(world.errors(), [] as [&_; 0]);
+    assert_eq!(world.gatherer.counters().lost_allocations, 1);
+    assert!(world.hear(again, PEER, b"hello").is_some(), "let in again");
+}
+
+#[test]
+fn a_socket_that_is_removed_takes_its_relays_along() {
+    let mut world = gathered();
+    let relayed = world.relayed();
+    world.events.clear();
+    world.gatherer.remove_socket(world.now, address(LOCAL));
+    world.settle();
+    for address in relayed {
+        assert!(world.events().contains(&&Event::RelayedLost { address }));
+    }
+    world.pass(secs(900));
+    assert_eq!(world.events().len(), 3);
+}
+
+#[test]
+fn a_wrong_password_is_an_error_with_the_servers_code() {
+    let credential = Credential::new("user", "wrong").unwrap();
+    let server = IceServer::turn(Transport::Udp, address(SERVER), credential);
+    let world = World::gathered(config(&[server]));
+    let [error] = world.errors()[..] else {
+        panic!("{:?}", world.events());
+    };
+    assert_eq!(error.code, 401);
+    assert_eq!(error.url, "turn:198.51.100.1:3478?transport=udp");
+    assert_eq!(world.completed(), Some(millis(20)));
+}
+
+#[test]
+fn a_restart_keeps_allocations() {
+    let mut world = gathered();
+    let relayed = world.relayed()[0];
+    world.events.clear();
+    world.sent.clear();
+    world.gatherer.restart(world.now);
+    world.settle();
+    assert_eq!(world.events(), [&Event::Complete]);
+    assert!(world.sent.is_empty());
+    assert!(world.gatherer.path(relayed).is_some());
+}
+
+#[test]
+fn there_are_no_more_allocations_than_allowed() {
+    let mut config = config(&[turn(Transport::Udp)]);
+    config.limits = GatherLimits {
+        allocations: 2,
+        peers: 2,
+        ..GatherLimits::default()
+    };
+    let mut world = World::new(config);
+    for port in 1..=3 {
+        world.add(&format!("192.168.1.2:{port}"));
+    }
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(secs(1));
+    assert_eq!(world.allocations, 2);
+    assert_eq!(world.gatherer.counters().ignored_allocations, 1);
+    assert!(world.completed().is_some());
+    for peer in ["198.41.0.4", "198.41.0.5", "198.41.0.6"] {
+        world.gatherer.permit(world.now, peer.parse().unwrap());
+    }
+    assert_eq!(world.gatherer.counters().displaced_peers, 1);
+}
+
+#[test]
+fn agents_on_one_port_have_sockets_of_their_own_for_relays() {
+    let mut world = World::new(GatherConfig {
+        relay_sockets: RelaySockets::Own,
+        ..config(&[turn(Transport::Udp)])
+    });
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.settle();
+    let path = world.connected();
+    assert_eq!(path.transport, Transport::Udp);
+    world.pass(secs(1));
+    assert_eq!(world.relayed().len(), 2);
+    // The address where the server sees the other socket is no candidate of this one.
+    assert_eq!(world.events().len(), 3);
+    world.gatherer.remove_socket(world.now, address(LOCAL));
+    world.settle();
+    assert_eq!(world.closed, [path]);
+}

@@ -1,0 +1,132 @@
+//! The ways to a TURN server: UDP, and TCP and TLS where UDP does not lead there.
+
+use jackfield_ice::gather::{Event, GatherConfig, Output};
+use jackfield_sansio::Transport;
+use std::time::Duration;
+
+use crate::world::*;
+
+fn all_ways() -> GatherConfig {
+    config(&[
+        turn(Transport::Tls),
+        turn(Transport::Tcp),
+        turn(Transport::Udp),
+    ])
+}
+
+fn connects(world: &World) -> Vec<(Duration, Transport)> {
+    let of_output = |(at, output): &(Duration, Output)| match output {
+        Output::Connect { transport, .. } => Some((*at, *transport)),
+        _ => None,
+    };
+    world.connects.iter().filter_map(of_output).collect()
+}
+
+#[test]
+fn what_udp_gives_makes_connections_superfluous() {
+    let mut world = World::gathered(all_ways());
+    assert_eq!(connects(&world), []);
+    assert_eq!(world.completed(), Some(millis(20)));
+    assert_eq!(world.relayed().len(), 2);
+    world.pass(secs(600));
+    assert_eq!(connects(&world), []);
+}
+
+#[test]
+fn where_udp_is_blocked_connections_are_tried_soon() {
+    let mut world = World::new(all_ways());
+    world.silent.insert((Transport::Udp, address(SERVER)));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(millis(250));
+    assert_eq!(connects(&world), [(millis(250), Transport::Tcp)]);
+    let path = world.connected();
+    world.pass(secs(10));
+    // TCP has succeeded before it was the turn of TLS.
+    assert_eq!(connects(&world).len(), 1);
+    let Event::Relayed {
+        transport, base, ..
+    } = *world.events()[0]
+    else {
+        panic!("{:?}", world.events());
+    };
+    assert_eq!((transport, base), (Transport::Tcp, address(LOCAL)));
+    assert_eq!(world.gatherer.path(world.relayed()[0]), Some(path));
+    assert_eq!(world.errors().len(), 1, "UDP was given up");
+    assert_eq!(world.completed(), Some(millis(3_750)));
+}
+
+#[test]
+fn a_connection_that_fails_makes_way_for_the_next_at_once() {
+    let mut world = World::new(config(&[turn(Transport::Tls), turn(Transport::Tcp)]));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.settle();
+    assert_eq!(connects(&world), [(millis(0), Transport::Tcp)]);
+    let Output::Connect { id, .. } = world.connects[0].1 else {
+        panic!()
+    };
+    world.pass(millis(100));
+    assert!(world.gatherer.handle_connect_failed(world.now, id));
+    world.settle();
+    assert_eq!(connects(&world)[1..], [(millis(100), Transport::Tls)]);
+    world.connected();
+    world.pass(secs(1));
+    assert_eq!(world.relayed().len(), 2);
+}
+
+#[test]
+fn a_connection_that_takes_too_long_is_given_up() {
+    let mut world = World::new(config(&[turn(Transport::Tcp)]));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(secs(6));
+    assert_eq!(world.errors()[0].code, 701);
+    assert_eq!(world.completed(), Some(secs(5)));
+    // The driver's answer may come after that.
+    let path = world.connected();
+    assert_eq!(world.closed, [path]);
+    assert_eq!(world.relayed(), []);
+}
+
+#[test]
+fn a_relay_over_udp_that_is_lost_is_replaced_by_a_connection() {
+    let mut world = World::gathered(all_ways());
+    world.silent.insert((Transport::Udp, address(SERVER)));
+    world.pass(secs(700));
+    assert_eq!(connects(&world)[0].1, Transport::Tcp);
+}
+
+#[test]
+fn a_relay_whose_connection_ends_is_made_again() {
+    let mut world = World::new(config(&[turn(Transport::Tcp)]));
+    world.add(LOCAL);
+    world.settle();
+    let path = world.connected();
+    world.pass(secs(1));
+    let relayed = world.relayed();
+    assert!(world.gatherer.handle_closed(world.now, path));
+    world.settle();
+    for address in relayed {
+        assert!(world.events().contains(&&Event::RelayedLost { address }));
+    }
+    world.events.clear();
+    world.pass(secs(2));
+    assert_eq!(connects(&world).len(), 2);
+    world.connected();
+    world.pass(secs(1));
+    assert_eq!(world.relayed().len(), 2);
+}
+
+#[test]
+fn all_ways_are_kept_where_that_is_wanted() {
+    let mut world = World::new(GatherConfig {
+        fallback: Duration::ZERO,
+        ..all_ways()
+    });
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(millis(10));
+    let ways: Vec<_> = connects(&world).into_iter().map(|(_, way)| way).collect();
+    assert_eq!(ways, [Transport::Tls, Transport::Tcp]);
+}
