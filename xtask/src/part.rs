@@ -256,6 +256,18 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("turn.test.mjs"),
     },
     Part {
+        name: "proxy",
+        about: "our TURN client through tinyproxy and microsocks",
+        after: &["build"],
+        needs: &[
+            Need::Node,
+            Need::NodePackages,
+            Need::Program("tinyproxy", "tinyproxy"),
+            Need::Program("microsocks", "microsocks"),
+        ],
+        action: Action::Suite("proxy.test.mjs"),
+    },
+    Part {
         name: "hostile",
         about: "malformed, truncated and oversized input at every entry",
         after: &["build"],

@@ -161,6 +161,10 @@ impl Handshake {
                     self.buffer.drain(..length);
                 }
                 200..300 => return Ok(self.done(length, None)),
+                // tinyproxy answers so to wrong credentials, although 401 is for servers.
+                401 if self.credentials.is_some() => {
+                    return Err(HandshakeError::CredentialsRefused);
+                }
                 407 => return Err(self.unauthenticated(response.offers_basic)),
                 status => return Err(HandshakeError::Status(status)),
             }
@@ -272,6 +276,15 @@ mod tests {
         for (credentials, bytes, error) in cases {
             assert_eq!(http(credentials).handle(bytes), Err(error));
         }
+    }
+
+    #[test]
+    fn status_401_is_about_credentials_where_some_were_sent() {
+        let bytes = b"HTTP/1.0 401 Unauthorized\r\n\r\n";
+        let refused = Err(HandshakeError::CredentialsRefused);
+        assert_eq!(http(true).handle(bytes), refused);
+        let status = Err(HandshakeError::Status(401));
+        assert_eq!(http(false).handle(bytes), status);
     }
 
     #[test]
