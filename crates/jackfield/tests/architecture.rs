@@ -138,6 +138,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 const DEV_ARROWS: &[(&str, &str)] = &[
     ("jackfield-stun", "jackfield-internet"),
     ("jackfield-stun", "jackfield-nat"),
+    ("jackfield-ice", "jackfield-internet"),
+    ("jackfield-ice", "jackfield-nat"),
+    ("jackfield-ice", "jackfield-proxy"),
+    ("jackfield-ice", "jackfield-tcp"),
     ("jackfield-turn", "jackfield-internet"),
     ("jackfield-turn", "jackfield-proxy"),
     ("jackfield-turn", "jackfield-tcp"),

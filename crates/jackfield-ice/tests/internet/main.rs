@@ -1,0 +1,15 @@
+//! ICE agents in the virtual internet: who meets whom, how, and how fast.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic on what it does not expect"
+)]
+
+mod changes;
+mod meeting;
+mod peer;
+mod scene;
+mod security;
+mod server;
+mod stream;
