@@ -135,6 +135,20 @@ impl Agent {
         self.context.role
     }
 
+    /// Takes the role that the offer and the answer give ([RFC 8445 §6.1.1]): for a driver that
+    /// learns it after it has made the agent. A lite agent keeps its own.
+    ///
+    /// [RFC 8445 §6.1.1]: https://www.rfc-editor.org/rfc/rfc8445#section-6.1.1
+    pub fn set_role(&mut self, now: Instant, role: Role) {
+        if self.context.role == role || self.context.config.lite {
+            return;
+        }
+        self.context.role = role;
+        self.session.forget_nominations();
+        self.session.weigh_pairs(&self.context);
+        self.drive(now);
+    }
+
     /// Returns how far the agent is.
     #[must_use]
     pub fn state(&self) -> State {
