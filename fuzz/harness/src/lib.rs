@@ -9,6 +9,7 @@ pub mod connect;
 pub mod ice;
 pub mod internet;
 pub mod nat;
+pub mod peer;
 pub mod portmap;
 pub mod proxy;
 pub mod signal;

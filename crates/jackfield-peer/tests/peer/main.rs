@@ -1,0 +1,5 @@
+//! Two peers negotiate, connect and talk over a network without NATs, in virtual time.
+
+mod negotiation;
+mod talk;
+mod world;
