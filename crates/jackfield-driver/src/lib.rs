@@ -4,6 +4,7 @@
 //! its own runtime, which owns its listeners ([`udp`], [`tcp`], all bound to the same port), and
 //! what belongs to the clients that the kernel gave it. No lock and no other thread is on a
 //! packet's way. [`port::claim`] finds out beforehand whether a port is ours to listen on.
+//! [`peer`] has WebRTC data channels.
 //! [`turn_client`] is the other end: an allocation on somebody's server, used like a socket.
 //!
 //! ```
@@ -42,6 +43,7 @@
 #[cfg(target_os = "linux")]
 mod control_message;
 pub mod discovery;
+pub mod peer;
 pub mod port;
 pub mod portmap;
 pub mod proxy;

@@ -1,0 +1,400 @@
+//! What the task of a peer and its handles share.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use jackfield_ice::SelectedPair;
+use jackfield_peer::{
+    ChannelConfig, ChannelId, CloseReason, ConnectionState, Event, Message, Peer as Core,
+    PeerOutput, ReceivedMessage, WriteError,
+};
+use jackfield_sansio::Transmit;
+use tokio::sync::{Notify, mpsc};
+
+use super::error::ChannelError;
+
+/// What happens to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerEvent {
+    /// A candidate for the other side, as `RTCIceCandidate.candidate` has it.
+    LocalCandidate(String),
+    /// A candidate that was signaled and works no longer.
+    LocalCandidateRemoved(String),
+    /// There are no more candidates for now.
+    GatheringComplete,
+    /// The state is another one.
+    StateChanged(ConnectionState),
+    /// Data takes another path.
+    PathChanged(Box<SelectedPair>),
+    /// The path is lost for good: call [`Peer::restart`](super::Peer::restart) and make an offer.
+    RestartNeeded,
+    /// The peer is over; no event follows.
+    Closed(CloseReason),
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Held for single calls, never across a wait.
+    inner: Mutex<Inner>,
+    /// Tells the task that the core has outputs.
+    pub(super) wake: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Mutex::new(inner),
+            wake: Notify::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A core that panicked is a bug; what it holds is still consistent enough to end.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) core: Core,
+    channels: BTreeMap<ChannelId, Channel>,
+    /// Channels of the other side that nobody accepted.
+    incoming: VecDeque<ChannelId>,
+    accepting: Wakers,
+    closing: Wakers,
+    /// Channels whose writers wait for room, or for an empty buffer.
+    blocked: BTreeSet<ChannelId>,
+    events: mpsc::UnboundedSender<PeerEvent>,
+    closed: Option<CloseReason>,
+    max_received: usize,
+}
+
+/// What the driver knows of a channel.
+#[derive(Debug)]
+struct Channel {
+    config: ChannelConfig,
+    is_open: bool,
+    is_closed: bool,
+    received: VecDeque<ReceivedMessage>,
+    received_bytes: usize,
+    is_paused: bool,
+    readers: Wakers,
+    writers: Wakers,
+}
+
+impl Inner {
+    pub(super) fn new(
+        core: Core,
+        events: mpsc::UnboundedSender<PeerEvent>,
+        max_received: usize,
+    ) -> Self {
+        Self {
+            core,
+            channels: BTreeMap::new(),
+            incoming: VecDeque::new(),
+            accepting: Wakers::default(),
+            closing: Wakers::default(),
+            blocked: BTreeSet::new(),
+            events,
+            closed: None,
+            max_received,
+        }
+    }
+
+    /// Notes a channel that the core knows.
+    pub(super) fn open(&mut self, id: ChannelId, config: ChannelConfig) {
+        self.channels.insert(id, Channel::new(config));
+    }
+
+    /// Takes what the core wants done; what is to be sent is added to `transmits`. Returns when the
+    /// core wants to be called again.
+    pub(super) fn drain(&mut self, transmits: &mut Vec<Transmit>) -> Option<Instant> {
+        loop {
+            match self.core.poll_output() {
+                PeerOutput::Transmit(transmit) => transmits.push(transmit),
+                PeerOutput::Event(event) => self.handle(event),
+                PeerOutput::Connect { id, .. } => {
+                    self.core
+                        .agent_mut()
+                        .handle_connect_failed(Instant::now(), id);
+                }
+                PeerOutput::Resolve(name) => {
+                    self.core
+                        .agent_mut()
+                        .handle_resolved(Instant::now(), &name, None);
+                }
+                PeerOutput::Close(_) => {}
+                PeerOutput::Wait(deadline) => {
+                    self.wake_writers();
+                    return deadline;
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    fn handle(&mut self, event: jackfield_peer::PeerEvent) {
+        use jackfield_peer::PeerEvent as Happened;
+        let event = match event {
+            Happened::LocalCandidate(text) => PeerEvent::LocalCandidate(text),
+            Happened::LocalCandidateRemoved(text) => PeerEvent::LocalCandidateRemoved(text),
+            Happened::GatheringComplete => PeerEvent::GatheringComplete,
+            Happened::StateChanged(state) => PeerEvent::StateChanged(state),
+            Happened::PathChanged(pair) => PeerEvent::PathChanged(pair),
+            Happened::RestartNeeded => PeerEvent::RestartNeeded,
+            Happened::Association(event) => return self.handle_association(event),
+            _ => return,
+        };
+        self.tell(event);
+    }
+
+    fn handle_association(&mut self, event: Event) {
+        match event {
+            Event::ChannelOpened {
+                id,
+                config,
+                incoming,
+            } => {
+                if incoming {
+                    self.open(id, config);
+                    self.incoming.push_back(id);
+                    self.accepting.wake();
+                }
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.is_open = true;
+                    channel.readers.wake();
+                }
+            }
+            Event::Message(id, message) => self.receive(id, message),
+            Event::ChannelClosed(id) => {
+                self.blocked.remove(&id);
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.is_closed = true;
+                    channel.readers.wake();
+                    channel.writers.wake();
+                }
+            }
+            Event::Closed(reason) => {
+                self.closed = Some(reason);
+                self.tell(PeerEvent::Closed(reason));
+                self.accepting.wake();
+                self.closing.wake();
+            }
+            _ => {}
+        }
+    }
+
+    /// A program that does not care for events has dropped their receiver.
+    fn tell(&self, event: PeerEvent) {
+        let _ = self.events.send(event);
+    }
+
+    fn receive(&mut self, id: ChannelId, message: ReceivedMessage) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        channel.received_bytes += message.as_bytes().len() + MESSAGE_OVERHEAD;
+        channel.received.push_back(message);
+        channel.readers.wake();
+        if !channel.is_paused && channel.received_bytes > self.max_received {
+            channel.is_paused = true;
+            self.core.association_mut().pause_channel(id);
+        }
+    }
+
+    fn wake_writers(&mut self) {
+        if self.blocked.is_empty() {
+            return;
+        }
+        let low = self.core.association().config().max_buffered / 2;
+        let association = self.core.association_mut();
+        let channels = &mut self.channels;
+        self.blocked.retain(|id| {
+            let Some(channel) = channels.get_mut(id) else {
+                return false;
+            };
+            let is_low = association.buffered_amount(*id) <= low;
+            if is_low {
+                channel.writers.wake();
+            }
+            !is_low
+        });
+    }
+
+    pub(super) fn poll_accept(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Option<(ChannelId, ChannelConfig)>> {
+        while let Some(id) = self.incoming.pop_front() {
+            if let Some(channel) = self.channels.get(&id) {
+                return Poll::Ready(Some((id, channel.config.clone())));
+            }
+        }
+        if self.is_closed() {
+            return Poll::Ready(None);
+        }
+        self.accepting.add(context);
+        Poll::Pending
+    }
+
+    pub(super) fn poll_closed(&mut self, context: &Context<'_>) -> Poll<CloseReason> {
+        match self.closed {
+            Some(reason) => Poll::Ready(reason),
+            None => {
+                self.closing.add(context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits until a channel is open; an error once it is closed.
+    pub(super) fn poll_opened(
+        &mut self,
+        id: ChannelId,
+        context: &Context<'_>,
+    ) -> Poll<Result<(), ()>> {
+        match self.channels.get_mut(&id) {
+            Some(channel) if channel.is_closed => Poll::Ready(Err(())),
+            Some(channel) if channel.is_open => Poll::Ready(Ok(())),
+            Some(channel) => {
+                channel.readers.add(context);
+                Poll::Pending
+            }
+            None => Poll::Ready(Err(())),
+        }
+    }
+
+    /// Takes the next message of a channel; `None` once it is closed. The flag says whether the
+    /// core has something to do.
+    pub(super) fn poll_receive(
+        &mut self,
+        id: ChannelId,
+        context: &Context<'_>,
+    ) -> Poll<Option<(ReceivedMessage, bool)>> {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Poll::Ready(None);
+        };
+        let Some(message) = channel.received.pop_front() else {
+            if channel.is_closed {
+                return Poll::Ready(None);
+            }
+            channel.readers.add(context);
+            return Poll::Pending;
+        };
+        channel.received_bytes -= message.as_bytes().len() + MESSAGE_OVERHEAD;
+        let resumes = channel.is_paused && channel.received_bytes <= self.max_received / 2;
+        if resumes {
+            channel.is_paused = false;
+            self.core
+                .association_mut()
+                .resume_channel(Instant::now(), id);
+        }
+        Poll::Ready(Some((message, resumes)))
+    }
+
+    /// Sends a message, or waits for room.
+    pub(super) fn poll_send(
+        &mut self,
+        id: ChannelId,
+        message: Message<'_>,
+        context: &Context<'_>,
+    ) -> Poll<Result<(), ChannelError>> {
+        match self.core.write(Instant::now(), id, message) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(WriteError::WouldBlock) => {
+                self.wait_to_write(id, context);
+                Poll::Pending
+            }
+            Err(WriteError::TooLarge(limit)) => Poll::Ready(Err(ChannelError::TooLarge(limit))),
+            Err(_) => Poll::Ready(Err(ChannelError::Closed)),
+        }
+    }
+
+    /// Waits until everything that was written is acknowledged.
+    pub(super) fn poll_flush(
+        &mut self,
+        id: ChannelId,
+        context: &Context<'_>,
+    ) -> Poll<Result<(), ChannelError>> {
+        if self.core.association_mut().buffered_amount(id) == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if self
+            .channels
+            .get(&id)
+            .is_none_or(|channel| channel.is_closed)
+        {
+            return Poll::Ready(Err(ChannelError::Closed));
+        }
+        self.wait_to_write(id, context);
+        Poll::Pending
+    }
+
+    fn wait_to_write(&mut self, id: ChannelId, context: &Context<'_>) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.writers.add(context);
+            self.blocked.insert(id);
+        }
+    }
+
+    /// Waits for the end of a channel.
+    pub(super) fn poll_channel_closed(&mut self, id: ChannelId, context: &Context<'_>) -> Poll<()> {
+        match self.channels.get_mut(&id) {
+            Some(channel) if !channel.is_closed => {
+                channel.writers.add(context);
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Closes a channel that nobody has a handle of.
+    pub(super) fn forget(&mut self, id: ChannelId) {
+        self.core.close_channel(Instant::now(), id);
+        self.channels.remove(&id);
+        self.blocked.remove(&id);
+    }
+}
+
+impl Channel {
+    fn new(config: ChannelConfig) -> Self {
+        Self {
+            config,
+            is_open: false,
+            is_closed: false,
+            received: VecDeque::new(),
+            received_bytes: 0,
+            is_paused: false,
+            readers: Wakers::default(),
+            writers: Wakers::default(),
+        }
+    }
+}
+
+/// Tasks that wait for the same thing.
+#[derive(Debug, Default)]
+struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    fn add(&mut self, context: &Context<'_>) {
+        let waker = context.waker();
+        if !self.0.iter().any(|known| known.will_wake(waker)) {
+            self.0.push(waker.clone());
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.0.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// What a message costs beside its bytes: small ones must not fill the memory either.
+const MESSAGE_OVERHEAD: usize = 32;
