@@ -15,6 +15,8 @@ pub(crate) enum Need {
     Root,
     /// A program, and the Debian package that brings it.
     Program(&'static str, &'static str),
+    /// A folder, and the Debian package that brings it.
+    Folder(&'static str, &'static str),
     /// Node, new enough for the suites.
     Node,
     /// The packages that `interop/package-lock.json` pins.
@@ -30,7 +32,8 @@ impl Need {
             Self::Root if is_root() => Ok(()),
             Self::Root => Err("needs root, to make network namespaces".to_owned()),
             Self::Program(program, _) if is_installed(program) => Ok(()),
-            Self::Program(_, package) => apt::install(package),
+            Self::Folder(folder, _) if Path::new(folder).is_dir() => Ok(()),
+            Self::Program(_, package) | Self::Folder(_, package) => apt::install(package),
             Self::Node => node(),
             Self::NodePackages => node_packages(&workspace::interop()),
             Self::PythonPackages => python_packages(&workspace::interop()),
@@ -43,6 +46,7 @@ impl fmt::Display for Need {
         match self {
             Self::Root => f.write_str("root"),
             Self::Program(program, package) => write!(f, "{program} (Debian package {package})"),
+            Self::Folder(folder, package) => write!(f, "{folder} (Debian package {package})"),
             Self::Node => write!(f, "Node {NODE_VERSION}"),
             Self::NodePackages => f.write_str("the node packages of interop/"),
             Self::PythonPackages => f.write_str("the python packages of interop/"),

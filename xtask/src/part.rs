@@ -111,6 +111,8 @@ pub(crate) const PARTS: &[Part] = &[
                 "--package",
                 "jackfield-driver",
                 "--example",
+                "peer_stdio",
+                "--example",
                 "turn_echo",
                 "--example",
                 "port_map",
@@ -266,6 +268,24 @@ pub(crate) const PARTS: &[Part] = &[
             Need::Program("microsocks", "microsocks"),
         ],
         action: Action::Suite("proxy.test.mjs"),
+    },
+    Part {
+        name: "peer",
+        about: "data channels between our peer and Chromium, Firefox, libdatachannel, aiortc and pion",
+        after: &["build"],
+        needs: &[
+            Need::Node,
+            CHROMIUM,
+            FIREFOX,
+            Need::Program("go", "golang-go"),
+            Need::Folder(
+                "/usr/share/gocode/src/github.com/pion/webrtc",
+                "golang-github-pion-webrtc.v3-dev",
+            ),
+            Need::NodePackages,
+            Need::PythonPackages,
+        ],
+        action: Action::Suite("peer.test.mjs"),
     },
     Part {
         name: "hostile",

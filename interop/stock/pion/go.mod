@@ -1,0 +1,3 @@
+module pion
+
+go 1.19
