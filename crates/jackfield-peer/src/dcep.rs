@@ -47,9 +47,8 @@ impl Dcep {
     /// [`DcepError`] says what is wrong; such a channel must be closed (RFC 8832 §6).
     pub fn decode(bytes: &[u8]) -> Result<Self, DcepError> {
         match bytes.split_first().ok_or(DcepError::Truncated)? {
-            // An answer of more than one byte exists nowhere; its rest would have no meaning.
-            (&ACK, []) => Ok(Self::Ack),
-            (&ACK, rest) => Err(DcepError::TrailingBytes(rest.len())),
+            // The message has one byte; pion of Debian 12 sends three more.
+            (&ACK, _) => Ok(Self::Ack),
             (&OPEN, rest) => decode_open(rest).map(Self::Open),
             (&other, _) => Err(DcepError::MessageType(other)),
         }
@@ -144,13 +143,14 @@ mod tests {
         assert_eq!(Dcep::decode(bytes), Ok(Dcep::Open(config.clone())));
         assert_eq!(Dcep::Open(config).encode(), bytes);
         assert_eq!(Dcep::decode(b"\x02"), Ok(Dcep::Ack));
+        assert_eq!(Dcep::decode(b"\x02\0\0\0"), Ok(Dcep::Ack));
     }
 
     #[test]
     fn bad_messages_are_refused_with_the_reason() {
         let cases: [(&[u8], DcepError); 7] = [
             (b"", DcepError::Truncated),
-            (b"\x02\x00", DcepError::TrailingBytes(1)),
+            (b"\x03\0\0\0\0\0\0\0\0\0\0\0x", DcepError::TrailingBytes(1)),
             (b"\x01", DcepError::MessageType(1)),
             (
                 b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
@@ -184,13 +184,6 @@ mod tests {
                 label, protocol, ordered, reliability, negotiated: None, priority,
             });
             prop_assert_eq!(Dcep::decode(&open.encode()), Ok(open));
-        }
-
-        #[test]
-        fn what_is_read_is_written_the_same(bytes: Vec<u8>) {
-            if let Ok(message @ Dcep::Ack) = Dcep::decode(&bytes) {
-                prop_assert_eq!(message.encode(), bytes);
-            }
         }
     }
 }

@@ -203,10 +203,12 @@ impl Pair {
         let now = self.now;
         for side in [Side::Alice, Side::Bob] {
             self.end(side).handle_timeout(now);
-            while let Some((_, datagram)) =
-                self.flying[side.index()].pop_front_if(|(at, _)| *at <= now)
-            {
-                self.end(side).handle_datagram(now, &datagram);
+            let flying = &mut self.flying[side.index()];
+            while flying.front().is_some_and(|(at, _)| *at <= now) {
+                let Some((_, datagram)) = flying.pop_front() else {
+                    break;
+                };
+                self.ends[side.index()].handle_datagram(now, &datagram);
             }
         }
         true

@@ -131,7 +131,10 @@ impl World {
         for peer in &mut self.peers {
             peer.handle_timeout(now);
         }
-        while let Some((_, transmit)) = self.flying.pop_front_if(|(at, _)| *at <= now) {
+        while self.flying.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, transmit)) = self.flying.pop_front() else {
+                break;
+            };
             let to = usize::from(transmit.path.remote == address(BOB));
             let mut path = transmit.path;
             std::mem::swap(&mut path.local, &mut path.remote);
