@@ -93,7 +93,7 @@ impl Pair {
     }
 
     /// What the signaling tells a side of the other.
-    pub(crate) fn remote(&mut self, side: Side) -> RemoteParameters {
+    pub(crate) fn remote(&self, side: Side) -> RemoteParameters {
         let other = &self.ends[side.other().index()];
         RemoteParameters {
             init_chunk: other.init_chunk().map(<[u8]>::to_vec),
