@@ -214,6 +214,21 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("discovery.test.mjs"),
     },
     Part {
+        name: "doctor",
+        about: "the doctor behind NATs, firewalls, portals and proxies, its page in Chromium",
+        after: &["build"],
+        needs: &[
+            Need::Root,
+            Need::Node,
+            IP,
+            NFT,
+            SYSCTL,
+            CHROMIUM,
+            Need::NodePackages,
+        ],
+        action: Action::Suite("doctor.test.mjs"),
+    },
+    Part {
         name: "portmap",
         about: "port mapping: stock clients at our router, our client at a stock router",
         after: &["build"],

@@ -16,6 +16,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         target: server.parse()?,
         trust: Trust::new(None)?,
         slow: false,
+        recorder: None,
     };
     let conclusions = Conclusions::of(&examine(&options).await);
     // Only the server's own side is of interest to who watches a server.

@@ -23,6 +23,7 @@ use crate::facts::{
     RelayAttempt, StunPort, TlsError, Udp, Web, WebError,
 };
 use crate::target::{Target, TargetScheme};
+use crate::trace::{Recorder, recorded};
 use crate::trust::Trust;
 
 use self::http::{Page, Site};
@@ -38,16 +39,19 @@ pub struct Options {
     pub trust: Trust,
     /// Whether to find out how long an idle mapping lives, which takes minutes.
     pub slow: bool,
+    /// Keeps what is sent and received, if it is wanted.
+    pub recorder: Option<Recorder>,
 }
 
 /// Tries everything; takes some ten seconds, as silence is an answer to some questions.
 pub async fn examine(options: &Options) -> Facts {
     let (target, trust) = (&options.target, &options.trust);
+    let recorder = options.recorder.as_ref();
     let at = SystemTime::now();
     let (dns, gateway, proxy) = tokio::join!(
         dns::look_up(target),
         probe_gateway(),
-        proxy::examine(target, trust)
+        recorded(recorder, "Proxy", proxy::examine(target, trust))
     );
     let addresses = with_port(&dns.addresses, target.port);
     let direct = Site {
@@ -56,7 +60,7 @@ pub async fn examine(options: &Options) -> Facts {
         trust,
         proxy: None,
     };
-    let mut asked = Asked::of(&direct).await;
+    let mut asked = recorded(recorder, "Relay list", Asked::of(&direct)).await;
     let named = match proxy::setting(target) {
         Some(Setting::Proxy(named, false)) => Some(named),
         _ => None,
@@ -70,7 +74,7 @@ pub async fn examine(options: &Options) -> Facts {
         ..direct.clone()
     };
     if by_proxy.is_some() {
-        asked = Asked::of(&site).await;
+        asked = recorded(recorder, "Relay list by proxy", Asked::of(&site)).await;
     }
     let ice = asked.ice.as_ref().and_then(|ice| ice.as_ref().ok());
     let stun_port = stun_port(target, ice);
@@ -78,15 +82,20 @@ pub async fn examine(options: &Options) -> Facts {
     let (v4, v6) = (of(true), of(false));
     let port = stun_port.number();
     let ((v4, v6, report, mtu_v4, mtu_v6), relays, web, hops, (tcp_v4, tcp_v6), ends, interception) = tokio::join!(
-        ask_both(v4, v6, port, options.slow),
-        open_relays(ice, trust),
-        look_at_web(&site, &asked),
+        ask_both(v4, v6, port, options),
+        recorded(recorder, "Relays", open_relays(ice, trust)),
+        recorded(
+            recorder,
+            "Signaling and polling",
+            look_at_web(&site, &asked)
+        ),
         path::routers(v4.map(|ip| SocketAddr::new(ip, port))),
         connect_both(&direct),
         certificates::of_relays(ice, trust),
-        look_for_interception(&direct, &asked)
+        recorded(recorder, "Portal", look_for_interception(&direct, &asked))
     );
-    let relays = test_relays(relays, &mapped_addresses(&v4, &v6, report.as_ref())).await;
+    let mapped = mapped_addresses(&v4, &v6, report.as_ref());
+    let relays = recorded(recorder, "Relays", test_relays(relays, &mapped)).await;
     let of_v4 = v4.binding();
     let external = gateway.as_ref().ok().and_then(Probe::external);
     let evidence = Evidence {
@@ -297,17 +306,21 @@ async fn ask_both(
     v4: Option<IpAddr>,
     v6: Option<IpAddr>,
     port: u16,
-    slow: bool,
+    options: &Options,
 ) -> (Udp, Udp, Option<Report>, Option<PathMtu>, Option<PathMtu>) {
-    let (v4, v6) = tokio::join!(ask_one(v4, port), ask_one(v6, port));
+    let recorder = options.recorder.as_ref();
+    let (v4, v6) = tokio::join!(
+        recorded(recorder, "UDP v4", ask_one(v4, port)),
+        recorded(recorder, "UDP v6", ask_one(v6, port))
+    );
     let server = [&v4, &v6].into_iter().find_map(|udp| match udp {
         Udp::Answered(server, _) => Some(*server),
         _ => None,
     });
     let (report, mtu_v4, mtu_v6) = tokio::join!(
-        find_nat(server, slow),
-        path::measure(&v4),
-        path::measure(&v6)
+        recorded(recorder, "NAT", find_nat(server, options.slow)),
+        recorded(recorder, "MTU v4", path::measure(&v4)),
+        recorded(recorder, "MTU v6", path::measure(&v6))
     );
     (v4, v6, report, mtu_v4, mtu_v6)
 }

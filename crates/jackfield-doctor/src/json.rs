@@ -1,10 +1,14 @@
 //! Conclusions for programs: kinds by name, and the same words as on a terminal.
 
+mod facts;
+
 use jackfield_stun::behaviour::{Finding, Fragments, Report};
 use serde_json::{Value, json};
 
 use crate::conclusions::{Conclusions, Problem, Verdict};
 use crate::words::{Words, describe};
+
+pub use facts::of_facts;
 
 /// Returns conclusions as JSON.
 ///

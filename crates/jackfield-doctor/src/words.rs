@@ -12,7 +12,7 @@ mod verdict;
 use serde::Serialize;
 
 pub(crate) use problem::describe;
-pub use terminal::{Style, render, render_lines};
+pub use terminal::{Style, render, render_lines, render_verdict};
 
 use crate::conclusions::{Check, Conclusions, Health};
 

@@ -36,10 +36,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::behaviour::{Discovery, DiscoveryConfig, NotBound, Output, Report, SocketId};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+use crate::tap::{self, Tap, Way};
 
 pub use ask::{Binding, ask, ask_first};
 pub use jackfield_stun::behaviour::layers;
@@ -68,6 +71,7 @@ pub async fn discover(config: DiscoveryConfig) -> io::Result<Report> {
         receivers: JoinSet::new(),
         inbox,
         arrivals,
+        tap: tap::current(),
     };
     Ok(run.finish().await)
 }
@@ -102,6 +106,7 @@ struct Run {
     receivers: JoinSet<()>,
     inbox: mpsc::Sender<Arrival>,
     arrivals: mpsc::Receiver<Arrival>,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Run {
@@ -149,6 +154,7 @@ impl Run {
     }
 
     async fn send(&self, id: SocketId, destination: SocketAddr, bytes: &[u8]) {
+        self.record(id, destination, Way::Sent, bytes);
         let socket = self.sockets.get(id.index()).and_then(Option::as_ref);
         if let Some(socket) = socket
             && let Err(error) = socket.send_to(bytes, destination).await
@@ -159,9 +165,24 @@ impl Run {
         }
     }
 
+    fn record(&self, id: SocketId, remote: SocketAddr, way: Way, bytes: &[u8]) {
+        let socket = self.sockets.get(id.index()).and_then(Option::as_ref);
+        if let Some(tap) = &self.tap
+            && let Some(Ok(local)) = socket.map(|socket| socket.local_addr())
+        {
+            let path = FiveTuple {
+                transport: Transport::Udp,
+                local,
+                remote,
+            };
+            tap.record(path, way, bytes);
+        }
+    }
+
     async fn wait(&mut self, until: Instant) {
         tokio::select! {
             Some((id, from, bytes)) = self.arrivals.recv() => {
+                self.record(id, from, Way::Received, &bytes);
                 self.discovery.handle_datagram(Instant::now(), id, from, &bytes);
             }
             () = tokio::time::sleep_until(until.into()) => {

@@ -49,6 +49,7 @@ pub mod portmap;
 pub mod proxy;
 pub mod shard;
 pub mod stats;
+pub mod tap;
 pub mod tcp;
 pub mod tls;
 pub mod turn;

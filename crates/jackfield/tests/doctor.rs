@@ -68,6 +68,77 @@ async fn each_mistake_has_its_own_kind_and_exit_code() {
 }
 
 #[tokio::test]
+async fn a_trace_has_all_that_was_sent_and_no_secret() {
+    let [plain, secure] = ["127.0.0.1"; 2].map(free);
+    let server = start(plain, secure);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report");
+    let trace = format!("--trace={}", file.display());
+    let run = examine(vec![url("https", secure), "--insecure".to_owned(), trace]).await;
+    assert_eq!(run.code, Some(0), "{:#}", run.json);
+    server.stop().await;
+
+    let capture = std::fs::read(file.with_extension("pcapng")).unwrap();
+    let contains = |part: &str| capture.windows(part.len()).any(|it| it == part.as_bytes());
+    for part in [
+        // What was asked inside TLS, and by whom.
+        "GET /ice HTTP/1.1",
+        "Relay list, inside TLS, shown in the clear",
+        "GET /signal HTTP/1.1",
+        "\"credential\":\"****",
+        "\"username\":\"****",
+        "UDP v4",
+        "MTU v4",
+        "user name and integrity are blanked",
+    ] {
+        assert!(contains(part), "{part}");
+    }
+    let text = std::fs::read_to_string(file.with_extension("json")).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["conclusions"]["verdict"], run.json["verdict"]);
+    assert_eq!(json["facts"]["web"]["ice"]["ttl_s"], 3600);
+    assert!(json["capture"]["packets"].as_u64().unwrap() > 20);
+    assert_eq!(json["capture"]["dropped"], 0);
+    assert_eq!(json["facts"]["mtu_v4"]["path"], 1500);
+    // The user names of time-limited credentials begin with a time, and the relays use them in
+    // every request.
+    let unix = json["facts"]["at"].as_u64().unwrap() + 3600;
+    for second in unix - 5..unix + 30 {
+        let name = second.to_string();
+        assert!(
+            !contains(&name) && !text.contains(&format!("\"{name}")),
+            "{name}"
+        );
+    }
+    assert!(!text.contains("credential\""), "{text}");
+}
+
+#[tokio::test]
+async fn a_watch_ends_after_its_count_with_the_last_exit_code() {
+    let [plain, secure, closed] = ["127.0.0.1"; 3].map(free);
+    let server = start(plain, secure);
+    for (address, code) in [(plain, 0), (closed, 1)] {
+        let output = tokio::task::spawn_blocking(move || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_jackfield"));
+            command.args(["doctor", "--json", "--insecure", "--watch=1s", "--count=2"]);
+            command.arg(url("http", address)).output().unwrap()
+        })
+        .await
+        .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let changes: Vec<&Value> = lines.iter().map(|line| &line["changes"]).collect();
+        // Times and ports are new, and nothing else.
+        assert_eq!(changes, [&Value::Null, &Value::Array(Vec::new())], "{text}");
+        assert_eq!(output.status.code(), Some(code), "{text}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn wrong_use_is_told_from_a_problem() {
     for arguments in [
         vec!["--server=ftp://call.example".to_owned()],
@@ -75,6 +146,8 @@ async fn wrong_use_is_told_from_a_problem() {
             "--server=http://127.0.0.1:1".to_owned(),
             "--tls-ca=/nowhere.pem".to_owned(),
         ],
+        vec!["--watch=0s".to_owned()],
+        vec!["--count=2".to_owned()],
     ] {
         assert_eq!(examine(arguments).await.code, Some(2));
     }

@@ -48,6 +48,7 @@ async fn a_machine_without_a_nat_is_found_to_have_none() {
         target: format!("http://{listen}").parse::<Target>().unwrap(),
         trust: Trust::anyone(),
         slow: false,
+        recorder: None,
     };
     let conclusions = Conclusions::of(&examine(&options).await);
     assert_eq!(conclusions.health, Health::Ok, "{conclusions:?}");

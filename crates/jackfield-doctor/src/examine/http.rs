@@ -9,6 +9,8 @@ use http::header::{CONTENT_TYPE, DATE, HOST, HeaderMap, LOCATION};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use jackfield_driver::discovery::race;
+use jackfield_driver::tap::Tapped;
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_ws as ws;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -150,7 +152,10 @@ impl Site<'_> {
     }
 
     async fn listen(&self, stream: Box<dyn Stream>, path: &str) -> Result<(), WebError> {
-        let config = Arc::new(ws::WsConfig::default());
+        // A capture of the connection is to be read by people.
+        let mut config = ws::WsConfig::default();
+        config.options.deflate = None;
+        let config = Arc::new(config);
         let request = self.request(path, ())?;
         let mut socket = ws::connect(stream, &request, &config)
             .await
@@ -170,30 +175,36 @@ impl Site<'_> {
             .map_err(|_| WebError::Unexpected)
     }
 
+    /// Makes a connection to the server's port, by the proxy or by whichever address answers first.
+    async fn reach(&self) -> Result<(Box<dyn Stream>, FiveTuple), WebError> {
+        if let Some(proxy) = self.proxy {
+            let tunnel = proxy.connect(&self.target.authority()).await;
+            return tunnel.map_err(|error| WebError::Proxy(Box::new(error)));
+        }
+        let stream = race(self.addresses, tcp).await;
+        let stream = stream
+            .map_err(|error| WebError::Unreachable(error.unwrap_or(NetworkError::NoRoute)))?;
+        let path = path_of(&stream).map_err(WebError::Unreachable)?;
+        Ok((Box::new(stream), path))
+    }
+
     /// Connects to the server, by whichever of its addresses answers first.
     pub(super) async fn connect(
         &self,
         scheme: TargetScheme,
         trust: &Trust,
     ) -> Result<Connection, WebError> {
-        let stream: Box<dyn Stream> = match self.proxy {
-            Some(proxy) => {
-                let tunnel = proxy.connect(&self.target.authority()).await;
-                tunnel.map_err(|error| WebError::Proxy(Box::new(error)))?
-            }
-            None => {
-                let stream = race(self.addresses, tcp).await;
-                Box::new(stream.map_err(|error| {
-                    WebError::Unreachable(error.unwrap_or(NetworkError::NoRoute))
-                })?)
-            }
-        };
+        let (stream, path) = self.reach().await?;
         if scheme != TargetScheme::Https {
             return Ok(Connection {
-                stream,
+                stream: Box::new(Tapped::new(stream, path)),
                 certificate_ends: None,
             });
         }
+        let path = FiveTuple {
+            transport: Transport::Tls,
+            ..path
+        };
         let name = ServerName::try_from(self.target.host.clone())
             .map_err(|_| WebError::Tls(TlsError::BadName))?;
         let connector = TlsConnector::from(Arc::clone(trust.config()));
@@ -203,13 +214,23 @@ impl Site<'_> {
                 let shown = chain.and_then(<[_]>::first);
                 Ok(Connection {
                     certificate_ends: shown.and_then(certificate_ends),
-                    stream: Box::new(stream),
+                    stream: Box::new(Tapped::new(stream, path)),
                 })
             }
             Ok(Err(error)) => Err(WebError::Tls(TlsError::of(&error))),
             Err(_) => Err(WebError::Silent),
         }
     }
+}
+
+/// Returns the path of a connection.
+pub(super) fn path_of(stream: &TcpStream) -> Result<FiveTuple, NetworkError> {
+    let of = |address: std::io::Result<SocketAddr>| address.map_err(|it| NetworkError::of(&it));
+    Ok(FiveTuple {
+        transport: Transport::Tcp,
+        local: of(stream.local_addr())?,
+        remote: of(stream.peer_addr())?,
+    })
 }
 
 /// Makes a TCP connection.

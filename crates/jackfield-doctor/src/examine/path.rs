@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::facts::{PathMtu, Udp};
+#[cfg(target_os = "linux")]
+use crate::trace::blocking;
 
 /// Sends packets of many sizes, if the server answers at all.
 #[cfg(target_os = "linux")]
@@ -12,7 +14,7 @@ pub(super) async fn measure(udp: &Udp) -> Option<PathMtu> {
         return None;
     };
     let measuring = move || path_mtu(server, &MtuConfig::default());
-    match tokio::task::spawn_blocking(measuring).await {
+    match blocking(measuring).await {
         Ok(Ok(Some(found))) => Some(PathMtu {
             local: found.local,
             path: found.path,
@@ -42,7 +44,7 @@ pub(super) async fn routers(server: Option<SocketAddr>) -> (Vec<Option<std::net:
     let Some(server) = server else {
         return (Vec::new(), false);
     };
-    let found = tokio::task::spawn_blocking(move || hops(server, &HopsConfig::default())).await;
+    let found = blocking(move || hops(server, &HopsConfig::default())).await;
     match found {
         Ok(Ok(hops)) => (hops.routers, hops.is_all),
         _ => (Vec::new(), false),

@@ -9,11 +9,12 @@ use http::{Method, Request};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use jackfield_driver::discovery::race;
+use jackfield_sansio::FiveTuple;
 use jackfield_stun::uri::{Host, Scheme, Uri};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::http::{Site, Stream};
+use super::http::{Site, Stream, path_of};
 use crate::facts::{Ice, NetworkError, Proxy, ProxyError, WebError};
 use crate::target::{Target, TargetScheme};
 use crate::trust::Trust;
@@ -120,13 +121,16 @@ impl Named {
     /// Has the proxy connect to a host ([RFC 9110 §9.3.6]).
     ///
     /// [RFC 9110 §9.3.6]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
-    pub(super) async fn connect(&self, authority: &str) -> Result<Box<dyn Stream>, ProxyError> {
+    pub(super) async fn connect(
+        &self,
+        authority: &str,
+    ) -> Result<(Box<dyn Stream>, FiveTuple), ProxyError> {
         timeout(PATIENCE, self.tunnel(authority))
             .await
             .unwrap_or(Err(ProxyError::Unreachable(NetworkError::TimedOut)))
     }
 
-    async fn tunnel(&self, authority: &str) -> Result<Box<dyn Stream>, ProxyError> {
+    async fn tunnel(&self, authority: &str) -> Result<(Box<dyn Stream>, FiveTuple), ProxyError> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
         let addresses: Vec<SocketAddr> = found.map_err(|_| ProxyError::NameNotFound)?.collect();
         let stream = race(&addresses, TcpStream::connect).await;
@@ -134,6 +138,7 @@ impl Named {
             Some(error) => ProxyError::Unreachable(NetworkError::of(&error)),
             None => ProxyError::NameNotFound,
         })?;
+        let path = path_of(&stream).map_err(ProxyError::Unreachable)?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|_| ProxyError::NotProxy)?;
         tokio::spawn(async move {
@@ -159,7 +164,7 @@ impl Named {
         }
         let upgraded = hyper::upgrade::on(answer).await;
         let upgraded = upgraded.map_err(|_| ProxyError::NotProxy)?;
-        Ok(Box::new(TokioIo::new(upgraded)))
+        Ok((Box::new(TokioIo::new(upgraded)), path))
     }
 }
 

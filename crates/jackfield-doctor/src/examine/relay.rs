@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jackfield_driver::discovery::{race, source_for};
+use jackfield_driver::tap::Tapped;
 use jackfield_driver::turn_client::{
     ClientTransport, ConnectError, Packet, Tls, TurnClient, TurnError,
 };
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::uri::{Host, Scheme, Uri, UriTransport};
 use jackfield_turn::client::{Credential, Failure};
 use rustls_pki_types::ServerName;
@@ -238,10 +240,15 @@ fn relayed_address(client: &TurnClient) -> Option<SocketAddr> {
     relayed.v4.or(relayed.v6)
 }
 
-async fn socket_towards(peer: SocketAddr) -> std::io::Result<UdpSocket> {
+async fn socket_towards(peer: SocketAddr) -> std::io::Result<Tapped<UdpSocket>> {
     let socket = UdpSocket::bind((source_for(peer)?, 0)).await?;
     socket.connect(peer).await?;
-    Ok(socket)
+    let path = FiveTuple {
+        transport: Transport::Udp,
+        local: socket.local_addr()?,
+        remote: peer,
+    };
+    Ok(Tapped::new(socket, path))
 }
 
 /// Waits for this datagram to come out of a relay.

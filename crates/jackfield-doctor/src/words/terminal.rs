@@ -86,6 +86,14 @@ pub fn render(words: &Words, style: Style) -> String {
     out
 }
 
+/// Returns the verdict alone, in one line.
+#[must_use]
+pub fn render_verdict(words: &Words, style: Style) -> String {
+    let word = format!("[{}]", words.health.word());
+    let painted = style.paint(words.health.colour(), &word);
+    format!("{painted} {}", words.verdict)
+}
+
 /// Appends sentences under a head, numbered or not.
 fn list(out: &mut String, head: &str, items: &[String], numbered: bool, style: Style) {
     if !items.is_empty() {

@@ -49,6 +49,7 @@ async fn check(case: Case) -> Option<String> {
         target: case.url.parse().unwrap(),
         trust: case.trust,
         slow: false,
+        recorder: None,
     };
     let conclusions = Conclusions::of(&examine(&options).await);
     let words = Words::of(&conclusions);

@@ -10,3 +10,4 @@
 mod facts;
 mod nats;
 mod table;
+mod watch;

@@ -4,12 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{MappedAddress, XorMappedAddress};
 use jackfield_stun::transaction::{Output, Retransmission, Transaction};
 use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
 use tokio::net::UdpSocket;
 
 use super::{race, source_for};
+use crate::tap::Tapped;
 
 /// A server's answer to a plain Binding request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,12 @@ pub async fn ask(server: SocketAddr, how: Retransmission) -> io::Result<Binding>
     let socket = UdpSocket::bind((source_for(server)?, 0)).await?;
     socket.connect(server).await?;
     let local = socket.local_addr()?;
+    let path = FiveTuple {
+        transport: Transport::Udp,
+        local,
+        remote: server,
+    };
+    let socket = Tapped::new(socket, path);
     let mut id = [0; 12];
     getrandom::fill(&mut id).map_err(io::Error::other)?;
     let id = TransactionId::new(id);

@@ -8,13 +8,16 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{Attribute, AttributeType};
 use jackfield_stun::{Class, DecodeError, Message, MessageWriter, Method, TransactionId};
 
 use super::icmp::{Origin, queue_errors, read_error, set, wait};
 use super::source_for;
+use crate::tap::{self, Tap, Way};
 
 /// How long packets get.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +103,8 @@ struct Search {
     /// The largest size that this machine itself did not refuse.
     sendable: Option<u16>,
     told: Option<TooLarge>,
+    path: FiveTuple,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Search {
@@ -117,6 +122,11 @@ impl Search {
             set(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, probe)?;
         }
         socket.connect(server)?;
+        let path = FiveTuple {
+            transport: Transport::Udp,
+            local: socket.local_addr()?,
+            remote: server,
+        };
         Ok(Self {
             socket,
             is_ipv4,
@@ -124,6 +134,8 @@ impl Search {
             largest: None,
             sendable: None,
             told: None,
+            path,
+            tap: tap::current(),
         })
     }
 
@@ -171,6 +183,7 @@ impl Search {
         for _ in 0..2 {
             if self.socket.send(&request).is_ok() {
                 self.requests.push((id, size));
+                self.record(Way::Sent, &request);
                 self.sendable = self.sendable.max(Some(size));
                 return Ok(());
             }
@@ -192,7 +205,14 @@ impl Search {
         }
     }
 
+    fn record(&self, way: Way, bytes: &[u8]) {
+        if let Some(tap) = &self.tap {
+            tap.record(self.path, way, bytes);
+        }
+    }
+
     fn take(&mut self, bytes: &[u8]) {
+        self.record(Way::Received, bytes);
         let Ok(message) = Message::parse(bytes) else {
             return;
         };

@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::error::ConnectError;
 use super::options::{ClientTransport, Options, Tls};
 use crate::proxy::connect_from;
+use crate::tap::Tapped;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Stream for S {}
 #[derive(Debug)]
 pub(super) enum Reader {
     Datagrams {
-        socket: Arc<UdpSocket>,
+        socket: Arc<Tapped<UdpSocket>>,
         room: Box<[u8]>,
     },
     Stream {
@@ -49,7 +50,7 @@ pub(super) enum Reader {
 #[derive(Debug)]
 pub(super) enum Writer {
     Datagrams {
-        socket: Arc<UdpSocket>,
+        socket: Arc<Tapped<UdpSocket>>,
         waiting: VecDeque<Vec<u8>>,
     },
     Stream {
@@ -63,7 +64,7 @@ pub(super) enum Writer {
 /// How other tasks send.
 #[derive(Debug, Clone)]
 pub(super) enum MessageSender {
-    Datagrams(Arc<UdpSocket>),
+    Datagrams(Arc<Tapped<UdpSocket>>),
     Stream(mpsc::Sender<Vec<u8>>),
 }
 
@@ -100,7 +101,8 @@ impl Connection {
             .await
             .map_err(ConnectError::Unreachable)?;
         let local = socket.local_addr().map_err(ConnectError::Local)?;
-        let socket = Arc::new(socket);
+        let path = path(Transport::Udp, local, server);
+        let socket = Arc::new(Tapped::new(socket, path));
         Ok(Self {
             reader: Reader::Datagrams {
                 socket: Arc::clone(&socket),
@@ -110,7 +112,7 @@ impl Connection {
                 socket,
                 waiting: VecDeque::new(),
             },
-            path: path(Transport::Udp, local, server),
+            path,
         })
     }
 
@@ -138,6 +140,7 @@ impl Connection {
     }
 
     fn halves(stream: Box<dyn Stream>, path: FiveTuple) -> Self {
+        let stream: Box<dyn Stream> = Box::new(Tapped::new(stream, path));
         let (reader, writer) = tokio::io::split(stream);
         Self {
             reader: Reader::Stream {

@@ -321,7 +321,12 @@ impl Discovery {
         };
         let (mapping, mapping_stability) = mapping::of_rounds(&self.mapping);
         let (filtering, filtering_stability) = filtering::of_rounds(&self.filtering, reached);
-        let externals: BTreeSet<_> = self.observations.iter().map(|it| it.mapped.ip()).collect();
+        let mut externals: BTreeSet<_> =
+            self.observations.iter().map(|it| it.mapped.ip()).collect();
+        let has_several_at_server = externals.len() > 1;
+        // Where traffic is shared out by destination, only other servers see the other addresses.
+        let elsewhere = self.mapping.iter().flat_map(mapping::Round::mapped);
+        externals.extend(elsewhere.map(|mapped| mapped.ip()));
         let round_trip = self.exchanges.round_trip;
         Report {
             server: self.server(),
@@ -336,7 +341,8 @@ impl Discovery {
             filtering_stability,
             ports: ports::assignment(&self.observations, nat),
             hairpinning: if self.config.hairpinning {
-                self.hairpinning.finding(nat, mapping, externals.len() > 1)
+                self.hairpinning
+                    .finding(nat, mapping, has_several_at_server)
             } else {
                 Finding::Unknown(Reason::NotTested)
             },

@@ -105,6 +105,17 @@ impl Round {
         }
     }
 
+    /// Returns what the destinations saw.
+    pub(super) fn mapped(&self) -> impl Iterator<Item = SocketAddr> {
+        let all = [
+            self.first,
+            self.other_address,
+            self.other_both,
+            self.other_port,
+        ];
+        all.into_iter().filter_map(Seen::from)
+    }
+
     /// Returns whether the server's own other address has answered.
     pub(super) fn reaches_other_address(&self) -> bool {
         let asked_both = self.other_both != Seen::NotAsked;

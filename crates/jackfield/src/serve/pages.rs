@@ -22,6 +22,7 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src '
 pub(super) fn file_for(path: &str) -> Option<String> {
     match path {
         "/" => Some("index.html".to_owned()),
+        "/doctor" => Some("doctor.html".to_owned()),
         "/sdk.js" => Some("sdk.js".to_owned()),
         "/favicon.ico" => Some("assets/icon.svg".to_owned()),
         _ => match path.strip_prefix("/assets/") {
@@ -114,6 +115,7 @@ mod tests {
     fn paths_name_files() {
         let file = |path| file_for(path);
         assert_eq!(file("/").as_deref(), Some("index.html"));
+        assert_eq!(file("/doctor").as_deref(), Some("doctor.html"));
         assert_eq!(file("/r/demo").as_deref(), Some("room.html"));
         assert_eq!(file("/r/%C3%A9t%C3%A9").as_deref(), Some("room.html"));
         assert_eq!(file("/r/"), None);
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_page_is_inside_and_has_a_policy_and_a_tag() {
-        for path in ["/", "/r/demo", "/sdk.js"] {
+        for path in ["/", "/doctor", "/r/demo", "/sdk.js"] {
             let response = answer(&Method::GET, &HeaderMap::new(), path)
                 .unwrap_or_else(|| panic!("{path} is missing"));
             assert_eq!(response.status(), StatusCode::OK);
