@@ -5,10 +5,31 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { Call } from './lib/call.mjs';
-import { FIREWALL, NAT } from './lib/nat.mjs';
+import { CUT, FIREWALL, NAT } from './lib/nat.mjs';
 
 const restricted = { nat: NAT.portRestricted };
 const symmetric = { nat: NAT.symmetric };
+const firefox = { browser: 'firefox' };
+
+/** The longest silence while a call changes to a better path, in milliseconds. */
+const SEAMLESS = 200;
+
+/** How long a relayed call may take to find a better path that has appeared, in milliseconds: it looks after 5, 15 and 35 s. */
+const FOUND = 45_000;
+
+/** Has Ann's line lose UDP, and no longer: the call goes on both times. */
+async function cutAndBack(t, call) {
+  const { router } = call.people.ann;
+  const gaps = await call.gaps(async () => {
+    await router.become({ ...restricted, cut: CUT.udp });
+    await call.path('relay-tcp');
+    await call.showsVideo();
+  });
+  t.diagnostic(`longest gaps after the cut, in ms: ${JSON.stringify(gaps)}`);
+  await router.become(restricted);
+  await call.path('direct', FOUND);
+  await call.showsVideo();
+}
 
 describe('a call', () => {
   test('between port-restricted NATs is direct', async () => {
@@ -23,7 +44,7 @@ describe('a call', () => {
   });
 
   test('between symmetric NATs is relayed over UDP', async () => {
-    await Call.between(symmetric, symmetric, async (call) => {
+    await Call.between(symmetric, { ...symmetric, ...firefox }, async (call) => {
       await call.showsVideo();
       await call.path('relay-udp');
       const { ann, bob } = await call.traffic();
@@ -34,7 +55,7 @@ describe('a call', () => {
   });
 
   test('with UDP blocked on one side is relayed over TCP', async () => {
-    const office = { ...restricted, firewall: FIREWALL.noUdp };
+    const office = { ...restricted, ...firefox, firewall: FIREWALL.noUdp };
     await Call.between(office, restricted, async (call) => {
       await call.showsVideo();
       await call.path('relay-tcp');
@@ -54,6 +75,28 @@ describe('a call', () => {
       assert.ok(traffic.ann.tcp_server > 0);
       assert.equal(traffic.ann.udp_server + traffic.ann.udp_elsewhere + traffic.ann.tcp_elsewhere, 0);
       assert.ok(traffic.bob.udp_server > 10 * traffic.bob.udp_elsewhere, 'the media goes through the server');
+    });
+  });
+
+  test('moves from a relay to a direct path without a gap, and is over TCP while UDP is cut', async (t) => {
+    await Call.between(symmetric, symmetric, async (call) => {
+      await call.showsVideo();
+      await call.path('relay-udp');
+      const better = await call.gaps(async () => {
+        await call.routersBecome(restricted);
+        await call.path('direct', FOUND);
+      });
+      t.diagnostic(`longest gaps on the way to a direct path, in ms: ${JSON.stringify(better)}`);
+      for (const [name, gap] of Object.entries(better)) assert.ok(gap <= SEAMLESS, `${name} heard nothing for ${gap} ms`);
+      await cutAndBack(t, call);
+    });
+  });
+
+  test('of Firefox is over TCP while UDP is cut', async (t) => {
+    await Call.between({ ...restricted, ...firefox }, restricted, async (call) => {
+      await call.showsVideo();
+      await call.path('direct');
+      await cutAndBack(t, call);
     });
   });
 

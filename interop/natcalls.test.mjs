@@ -12,6 +12,15 @@ import { startPublicJackfield } from './lib/server.mjs';
 
 const CLASSICAL = ['full-cone', 'restricted-cone', 'port-restricted-cone', 'symmetric'];
 
+/** How long a call may take to find its best path, in milliseconds: a relayed one looks after 5, 15 and 35 s. */
+const FOUND = 45_000;
+
+/** Which browser is behind which type, so that each meets each in both roles. */
+const BROWSERS = {
+  ann: ['chromium', 'firefox', 'chromium', 'firefox'],
+  bob: ['chromium', 'chromium', 'firefox', 'firefox'],
+};
+
 const oracle = async (a, b) => {
   const { code, output } = await nat(['oracle', a, b, '--json']);
   assert.equal(code, 0, output);
@@ -31,8 +40,8 @@ describe('two browsers behind routers of ours', () => {
     await internet.server.succeed('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
     await internet.server.succeed('nft', [COUNTERS]);
     server = await startPublicJackfield(internet);
-    for (const profile of CLASSICAL) {
-      await Promise.all(['ann', 'bob'].map((name) => moveIn(homes[name], profile, profile)));
+    for (const [index, profile] of CLASSICAL.entries()) {
+      await Promise.all(['ann', 'bob'].map((name) => moveIn(homes[name], profile, profile, BROWSERS[name][index])));
     }
   });
   after(async () => {
@@ -44,12 +53,12 @@ describe('two browsers behind routers of ours', () => {
   });
 
   /** Starts a router and a browser behind it, and puts both into `street` at `number`. */
-  const moveIn = async (street, number, profile) => {
+  const moveIn = async (street, number, profile, kind) => {
     sites += 1;
     const home = {};
     street[number] = home;
     home.router = await JackfieldNat.start(internet, { site: sites, args: ['--profile', profile] });
-    home.browser = await Browser.start({ namespace: home.router.host, origin: server.url });
+    home.browser = await Browser.start({ kind, namespace: home.router.host, origin: server.url });
   };
 
   /** How many UDP packets went past the server and through it while something was done. */
@@ -67,12 +76,13 @@ describe('two browsers behind routers of ours', () => {
 
   for (const ann of CLASSICAL) {
     for (const bob of CLASSICAL) {
-      test(`${ann} calls ${bob}`, async () => {
+      const browser = (name, profile) => BROWSERS[name][CLASSICAL.indexOf(profile)];
+      test(`${ann} (${browser('ann', ann)}) calls ${bob} (${browser('bob', bob)})`, async () => {
         const wanted = await oracle(ann, bob);
         const room = `${server.url}/r/${ann}-${bob}`;
         await Call.inRoom(room, { ann: homes.ann[ann], bob: homes.bob[bob] }, async (call) => {
           await call.showsVideo();
-          await call.path(wanted === 'relay' ? 'relay-udp' : 'direct');
+          await call.path(wanted === 'relay' ? 'relay-udp' : 'direct', FOUND);
           const { past, through } = await crossing(() => call.showsVideo());
           assert.ok(wanted === 'relay' ? through > 10 * past : past > 10 * through, `${past} past, ${through} through`);
         });
@@ -86,7 +96,7 @@ describe('two browsers behind routers of ours', () => {
   ]) {
     test(`a call goes on after a router ${what}`, async () => {
       // A router of its own: the browsers' other connections suffer from what happens to it, too.
-      await moveIn(homes.ann, what, 'port-restricted-cone');
+      await moveIn(homes.ann, what, 'port-restricted-cone', 'chromium');
       const people = { ann: homes.ann[what], bob: homes.bob['port-restricted-cone'] };
       await Call.inRoom(`${server.url}/r/${what.replaceAll(' ', '-')}`, people, async (call) => {
         await call.showsVideo();

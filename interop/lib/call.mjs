@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { Browser } from './browser.mjs';
 import { Internet } from './internet.mjs';
-import { look, ownPath, worst } from './room_page.mjs';
+import { heard, listen, look, ownPath, worst } from './room_page.mjs';
 import { startPublicJackfield } from './server.mjs';
 import { until } from './wait.mjs';
 
@@ -73,7 +73,7 @@ export class Call {
    * call finds a better way, so they are given the time to agree; and, where it is known which way they must `reach`, the
    * time to find it: a browser may begin with a relay and move.
    */
-  async path(reach) {
+  async path(reach, timeout) {
     let seen;
     const agree = async () => {
       const all = await Promise.all(this.#sides().map(({ page, other }) => page.evaluate(look, other)));
@@ -81,12 +81,25 @@ export class Call {
       return seen.badges.every((badge) => badge === seen.truth) && (reach ?? seen.truth) === seen.truth;
     };
     try {
-      await until(agree, 'the badges to say how the call is connected');
+      await until(agree, 'the badges to say how the call is connected', { timeout });
     } catch (error) {
       throw new Error(`${error.message}: ${JSON.stringify(seen)}`, { cause: error });
     }
     assert.deepEqual(seen.states, ['connected', 'connected']);
     return seen.truth;
+  }
+
+  /** Has both routers become others. */
+  routersBecome(network) {
+    return Promise.all(this.#sides().map(({ router }) => router.become(network)));
+  }
+
+  /** Does something, and resolves with the longest gap in the sound that each side heard meanwhile, in milliseconds. */
+  async gaps(doing) {
+    await Promise.all(this.#sides().map(({ page }) => page.evaluate(listen)));
+    await doing();
+    const all = this.#sides().map(async ({ name, page }) => [name, (await page.evaluate(heard)).longestGap]);
+    return Object.fromEntries(await Promise.all(all));
   }
 
   /** The packets that each router has let out to each kind of destination while the videos went on. */
@@ -124,11 +137,12 @@ export class Call {
     );
   }
 
-  async #enter(name, { proxy, ...network }, site, address) {
+  async #enter(name, { proxy, browser = 'chromium', ...network }, site, address) {
     const person = { name, ...(await this.internet.home(name, { site, ...network })) };
     this.people[name] = person;
     if (proxy) person.proxy = await startProxy(person.router);
     person.browser = await Browser.start({
+      kind: browser,
       namespace: person.host,
       origin: address,
       proxy: proxy && `${person.router.inside}:${PROXY_PORT}`,

@@ -67,6 +67,7 @@ class FakePeerConnection extends EventTarget {
   #air;
   #transceivers = [];
   #channel = null;
+  #bundlePolicy;
   #operations = Promise.resolve();
   #busy = 0;
   #ufrag;
@@ -76,8 +77,9 @@ class FakePeerConnection extends EventTarget {
   #bytes = 0;
   #losing = [];
 
-  constructor(air) {
+  constructor(air, { bundlePolicy = 'balanced' } = {}) {
     super();
+    this.#bundlePolicy = bundlePolicy;
     this.#air = air;
     this.#ufrag = air.ufrag();
     air.add(this);
@@ -104,7 +106,9 @@ class FakePeerConnection extends EventTarget {
     return !this.#isClosed && this.#air.isUp && this.partner !== null && !this.partner.#isClosed && this.partner.partner === this;
   }
 
-  setConfiguration() {}
+  setConfiguration({ bundlePolicy = 'balanced' }) {
+    if (bundlePolicy !== this.#bundlePolicy) throw new DOMException('it cannot be changed', 'InvalidModificationError');
+  }
 
   createDataChannel() {
     const channel = { readyState: 'connecting', send: (data) => this.#deliver(data) };
@@ -138,8 +142,9 @@ class FakePeerConnection extends EventTarget {
     return new Map([pair, host, transport].map((entry) => [entry.id, entry]));
   }
 
-  setLocalDescription() {
+  setLocalDescription(description) {
     return this.#operate(() => {
+      if (description?.type === 'rollback') return this.#rollback();
       if (this.signalingState === 'stable') return this.#offer();
       if (this.signalingState === 'have-remote-offer') return this.#answer();
       throw new DOMException('there is an offer already', 'InvalidStateError');
@@ -171,9 +176,10 @@ class FakePeerConnection extends EventTarget {
   /** Follows what the network does: browsers take their time to notice. */
   noticePath() {
     for (const timer of this.#losing.splice(0)) clearTimeout(timer);
-    if (this.#isClosed || !this.partner) return;
+    if (this.#isClosed || !this.credentials) return;
     const after = (ms, state) => this.#losing.push(setTimeout(() => this.#become(state), ms));
     if (this.canReach) after(20, 'connected');
+    else if (this.connectionState === 'new') after(15_000, 'failed');
     else if (this.connectionState === 'connected') {
       after(5000, 'disconnected');
       after(15_000, 'failed');

@@ -23,6 +23,9 @@ export const FIREWALL = Object.freeze({
   noTcp: 'meta l4proto tcp counter name blocked drop',
 });
 
+/** What a line loses in both directions. */
+export const CUT = Object.freeze({ udp: 'meta l4proto udp counter name blocked drop' });
+
 /** A home or office router: one public address outside, a private network inside. */
 export class Router {
   /**
@@ -31,16 +34,17 @@ export class Router {
    */
   static async create(name, { site, nat, firewall = FIREWALL.open, server, plugIn }) {
     const namespace = await Namespace.create(name);
-    const router = new Router(namespace, site);
+    const router = new Router(namespace, site, server);
     await plugIn(namespace, 'wan');
     await namespace.succeed('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
     await namespace.succeed('nft', [rules({ nat, firewall, server })]);
     return router;
   }
 
-  constructor(namespace, site) {
+  constructor(namespace, site, server) {
     this.namespace = namespace;
     this.site = site;
+    this.server = server;
     this.inside = `10.${site}.0.1`;
   }
 
@@ -54,6 +58,14 @@ export class Router {
     return host;
   }
 
+  /**
+   * Becomes another router. Connections that it knows keep their addresses; with `cut`, what that rule matches is dropped in
+   * both directions.
+   */
+  async become({ nat, firewall = FIREWALL.open, cut }) {
+    await this.namespace.succeed('nft', [`delete table inet router ${rules({ nat, firewall, cut, server: this.server })}`]);
+  }
+
   /** The bytes and packets that each counter has seen, by its name. */
   async counters() {
     const listing = JSON.parse(await this.namespace.succeed('nft', ['-j', 'list', 'counters']));
@@ -64,7 +76,7 @@ export class Router {
 
 // New packets from outside are dropped in INPUT: if they were accepted there, conntrack would give their tuple to the
 // router itself, the packet that punches back would get another port, and a port-restricted NAT would look symmetric.
-function rules({ nat, firewall, server }) {
+function rules({ nat, firewall, cut = '', server }) {
   return `
     table inet router {
       counter blocked { }
@@ -82,6 +94,7 @@ function rules({ nat, firewall, server }) {
       }
       chain forward {
         type filter hook forward priority filter; policy drop;
+        ${cut}
         iifname "lan" jump outgoing
         iifname "wan" ct state established,related accept
       }

@@ -51,6 +51,33 @@ export async function look(name) {
   };
 }
 
+/**
+ * Runs in the page: measures the sound that comes from now on. Sound comes as a packet each 20 ms, so what is missing in a time
+ * is that time less 20 ms for each packet: that does not depend on how often the page gets to look.
+ */
+export function listen() {
+  const connection = globalThis.peerConnections.findLast(({ connectionState }) => connectionState === 'connected');
+  const heard = { packets: 0, longestGap: 0 };
+  globalThis.heard = heard;
+  let before = null;
+  const look = async () => {
+    for (const { type, kind, packetsReceived, lastPacketReceivedTimestamp: at } of (await connection.getStats()).values()) {
+      if (type !== 'inbound-rtp' || kind !== 'audio' || !at || at === before?.at) continue;
+      if (before) {
+        const packets = packetsReceived - before.packets;
+        heard.packets += packets;
+        heard.longestGap = Math.max(heard.longestGap, Math.round(at - before.at - 20 * packets));
+      }
+      before = { at, packets: packetsReceived };
+    }
+    if (globalThis.heard === heard) setTimeout(look, 50);
+  };
+  return look();
+}
+
+/** Runs in the page: how many packets of sound came since `listen`, and the longest time in milliseconds for which none did. */
+export const heard = () => globalThis.heard;
+
 /** From the best way to the worst. */
 const PATHS = ['direct', 'relay-udp', 'relay-tcp', 'relay-tls'];
 

@@ -203,6 +203,7 @@ function Client(world, Emitter, name) {
     stall(ms) {
       arrival.up = Math.max(arrival.up, world.clock.now + ms);
     },
+    check: () => {},
     unreachable: () => new Error('unreachable'),
   });
 }

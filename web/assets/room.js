@@ -139,6 +139,7 @@ function listen(joined) {
 
 function addPeer(peer) {
   if (tiles.has(peer)) return;
+  peer.on("error", (error) => console.error(`the call with ${peer.name}:`, error));
   const tile = new PeerTile(peer, { onpath: showPatchbay, onblocked, speaker: media.chosen("audiooutput") || undefined });
   tiles.set(peer, tile);
   // Oneself comes last.

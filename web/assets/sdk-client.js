@@ -6,7 +6,7 @@ const CONNECT_WITHIN_MS = 20_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
 /** How long a silent connection may stay silent when it is asked something. */
-const ANSWER_WITHIN_MS = 5000;
+const ANSWER_WITHIN_MS = 3000;
 const ASK_AFTER_SILENCE_MS = 25_000;
 const WEBSOCKET_AGAIN_MS = 30_000;
 
@@ -47,7 +47,7 @@ export class Client extends Emitter {
   #transports;
   #link = null;
   #attempt = 0;
-  #heardAt = 0;
+  #asking = false;
   #timers = {};
   #stop = new AbortController();
 
@@ -111,6 +111,11 @@ export class Client extends Emitter {
       throw error;
     }
     return room;
+  }
+
+  /** Asks the server for a sign of life, and connects anew when none comes. Something has gone dead, perhaps this as well. */
+  check() {
+    if (this.state === "open" && !this.#asking) this.#ask();
   }
 
   /** Leaves every room and closes for good. */
@@ -177,6 +182,7 @@ export class Client extends Emitter {
   #drop() {
     const link = this.#link;
     this.#link = null;
+    this.#asking = false;
     this.transport = null;
     clearTimeout(this.#timers.silence);
     clearTimeout(this.#timers.websocket);
@@ -216,24 +222,23 @@ export class Client extends Emitter {
 
   /** A connection that is silent for long is asked something: any answer will do. */
   #heard() {
-    this.#heardAt = Date.now();
+    this.#asking = false;
     clearTimeout(this.#timers.silence);
     this.#timers.silence = setTimeout(() => this.#ask(), ASK_AFTER_SILENCE_MS);
   }
 
   #ask() {
-    const [asked, link] = [Date.now(), this.#link];
+    const link = this.#link;
     if (!this.send("userlist", this.rooms.size > 0 ? { room: [...this.rooms][0].name } : {})) return;
+    this.#asking = true;
     clearTimeout(this.#timers.silence);
-    this.#timers.silence = setTimeout(() => {
-      if (this.#heardAt < asked) this.#lost(link);
-    }, ANSWER_WITHIN_MS);
+    this.#timers.silence = setTimeout(() => this.#lost(link), ANSWER_WITHIN_MS);
   }
 
   #watchNetwork() {
     const { signal } = this.#stop;
     const changed = () => {
-      if (this.state === "open") this.#ask();
+      if (this.state === "open") this.check();
       else if (this.#timers.retry) {
         this.#attempt = 0;
         this.#retryNow();

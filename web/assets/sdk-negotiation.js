@@ -3,7 +3,10 @@ const RESEND_LAST_MS = 24_000;
 /** So many offers can follow each other at once; then there is one in each `OFFER_EVERY_MS`. */
 const OFFERS_AT_ONCE = 4;
 const OFFER_EVERY_MS = 1000;
+/** An offer that was sent so long ago has not merely crossed the one that comes: it may be lost. */
+const CROSSING_MS = 1000;
 const MOST_CANDIDATES_WAITING = 200;
+const OTHER_ROLE = { active: "passive", passive: "active" };
 
 /**
  * The offers, answers and candidates of one `RTCPeerConnection`: perfect negotiation, over signaling that may lose any message.
@@ -32,6 +35,7 @@ export class Negotiation {
   #offer = 0;
   /** The number of the other end's offer that was applied last. */
   #answered = 0;
+  #sentAt = 0;
   #early = [];
   #ended = null;
   #timers = {};
@@ -64,7 +68,7 @@ export class Negotiation {
   /** Offers what `prepare()` lays out, unless the other end has offered by now. */
   offerFirst(prepare) {
     this.#enqueue(() => {
-      if (this.#pc.remoteDescription) return;
+      if (this.#mayOffer) return;
       prepare();
       this.#mayOffer = true;
       return this.#makeOffer();
@@ -111,7 +115,7 @@ export class Negotiation {
     const { type, from, to } = message;
     if (to && to !== this.mark) {
       // They talk to a connection that we no longer have.
-      if (type === "video-offer") this.#say("hang-up", { anew: true, to: from });
+      if (type !== "new-ice-candidate") this.#say("hang-up", { anew: true, to: from });
       return;
     }
     if (type === "video-offer") return this.#offered(message);
@@ -142,7 +146,9 @@ export class Negotiation {
   }
 
   #sendOffer() {
-    this.#describe("video-offer", this.#pc.localDescription, { offer: this.#offer, answered: this.#answered });
+    this.#sentAt = Date.now();
+    const { type, sdp } = this.#pc.localDescription;
+    this.#describe("video-offer", { type, sdp: withRole(sdp, this.#role) }, { offer: this.#offer, answered: this.#answered });
     this.#timer("resend", this.#resendAfter, () => {
       this.#resendAfter = Math.min(2 * this.#resendAfter, RESEND_LAST_MS);
       if (this.#pc.signalingState === "have-local-offer") this.#sendOffer();
@@ -157,6 +163,14 @@ export class Negotiation {
     this.#send(type, { from: this.mark, to: this.remote, ...fields });
   }
 
+  /** Our part in DTLS, `active` or `passive`, once the first answer has settled it. */
+  get #role() {
+    const { currentLocalDescription: local, currentRemoteDescription: remote } = this.#pc;
+    const said = ({ sdp }) => /^a=setup:(active|passive)/m.exec(sdp)?.[1];
+    if (local?.type === "answer") return said(local);
+    return remote?.type === "answer" ? OTHER_ROLE[said(remote)] : undefined;
+  }
+
   async #offered(message) {
     const { sdp, from, offer, answered } = message;
     const pc = this.#pc;
@@ -165,10 +179,16 @@ export class Negotiation {
     if (pc.signalingState === "have-local-offer") {
       // They have applied our offer, and only the answer is lost: ours goes first, theirs will come again.
       if (answered !== undefined && answered === this.#offer) return void this.resend();
-      if (!this.#isPoliteTowards(from)) return;
-      // A first offer leaves sections behind when it is rolled back; a connection that never had one does not.
-      if (!pc.remoteDescription) return this.#replace(message, this);
+      if (!this.#isPoliteTowards(from)) {
+        if (Date.now() - this.#sentAt > CROSSING_MS) this.resend();
+        return;
+      }
     }
+    // What was laid out for a first offer is left behind beside theirs, rolled back or not: a new connection has laid out nothing.
+    if (!pc.remoteDescription && this.#mayOffer) return this.#replace(message, this);
+    // Chromium gives no pictures any more after the rollback that an offer implies (it decodes them, and its track stays empty);
+    // after one that was asked for it does.
+    if (pc.signalingState === "have-local-offer") await pc.setLocalDescription({ type: "rollback" });
     await pc.setRemoteDescription(sdp);
     this.#met(from);
     this.#answered = offer ?? 0;
@@ -187,8 +207,14 @@ export class Negotiation {
   async #wasAnswered({ sdp, from, offer }) {
     const stale = offer !== undefined && offer !== this.#offer;
     if (stale || this.#pc.signalingState !== "have-local-offer") return;
-    await this.#pc.setRemoteDescription(sdp);
     clearTimeout(this.#timers.resend);
+    try {
+      await this.#pc.setRemoteDescription(sdp);
+    } catch (error) {
+      // The same answer would come again, and fail again.
+      await this.#pc.setLocalDescription({ type: "rollback" });
+      throw error;
+    }
     this.#met(from);
     await this.#flush();
   }
@@ -236,4 +262,12 @@ export class Negotiation {
     clearTimeout(this.#timers[name]);
     this.#timers[name] = setTimeout(() => !this.#closed && then(), ms);
   }
+}
+
+/**
+ * Firefox answers `active` to an offer that leaves the role open, also when it is the passive end of a DTLS association that goes
+ * on; the offering browser then refuses the answer. So an offer within an association names the role (RFC 8842).
+ */
+function withRole(sdp, role) {
+  return role ? sdp.replaceAll("a=setup:actpass", `a=setup:${role}`) : sdp;
 }

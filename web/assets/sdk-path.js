@@ -14,7 +14,6 @@ export function readPath(report) {
   const local = report.get(pair.localCandidateId);
   const remote = report.get(pair.remoteCandidateId);
   return {
-    pair: pair.id,
     relay: local?.candidateType === "relay" ? relayProtocol(local) : null,
     remoteRelays: remote?.candidateType === "relay",
     local: local?.candidateType,
@@ -24,6 +23,8 @@ export function readPath(report) {
     bytesReceived: pair.bytesReceived,
     bytesSent: pair.bytesSent,
     at: pair.timestamp,
+    /** How long nothing has come, in milliseconds. */
+    idle: pair.timestamp - pair.lastPacketReceivedTimestamp,
   };
 }
 

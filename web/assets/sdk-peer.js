@@ -3,8 +3,11 @@ import { Negotiation } from "./sdk-negotiation.js";
 import { bitrate, readPath, worseOf } from "./sdk-path.js";
 
 const READ_EVERY_MS = 1000;
-/** After such a silence the path is taken for dead. Once nothing has come from one reading to the next, a byte is asked for. */
-const SILENT_MS = 2500;
+/** After such a silence a byte is asked for, and the path read more often. */
+const QUIET_MS = 800;
+const READ_QUIET_EVERY_MS = 250;
+/** After such a silence the path is taken for dead. */
+const SILENT_MS = 2000;
 /** How long to wait for the other end's word on its relay before its candidates alone decide. */
 const WORD_WITHIN_MS = 4000;
 /** Who came earlier waits this long for the newcomer's offer. */
@@ -12,13 +15,13 @@ const OFFER_WITHIN_MS = 6000;
 /** From one attempt to mend the connection to the next; each takes that much longer than the one before. */
 const MEND_WITHIN_MS = 3000;
 /** The polite end leaves the first attempt to the other: two restarts that cross cost a round trip. */
-const LEAVE_FIRST_MS = 1500;
+const LEAVE_FIRST_MS = 3000;
 /** After so many fruitless ICE restarts the connection is made anew. */
 const RESTARTS = 2;
 /** How long a restart may take before a connection that was there counts as gone; Firefox says "connecting" meanwhile. */
 const RESTART_WITHIN_MS = 5000;
 /** How long after a relay was chosen a better path is looked for, first and at most; the time doubles in between. */
-const SEEK_FIRST_MS = 10_000;
+const SEEK_FIRST_MS = 5000;
 const SEEK_LAST_MS = 300_000;
 
 /**
@@ -50,7 +53,8 @@ export class Peer extends Emitter {
   #heard = undefined;
   #connectedAt = 0;
   #reading = null;
-  #silentSince = null;
+  #silent = false;
+  #suspected = false;
   #seekAfter = SEEK_FIRST_MS;
 
   constructor(room, user, { wasHere = false } = {}) {
@@ -151,14 +155,12 @@ export class Peer extends Emitter {
   }
 
   #make(offers) {
-    // One transport for everything: a browser that has laid out the data channel before the media may else keep two, and after
-    // a restart send the media into the one that is gone.
-    const pc = new RTCPeerConnection({ ...this.#configuration(), bundlePolicy: "max-bundle" });
+    const pc = new RTCPeerConnection(this.#configuration());
     this.#pc = pc;
     this.#sections = {};
     this.#said = this.#heard = undefined;
     this.#reading = null;
-    this.#silentSince = null;
+    this.#silent = this.#suspected = false;
     const only = (listener) => (event) => this.#pc === pc && listener(event);
     this.#negotiation = new Negotiation(pc, {
       send: (type, fields) => this.#room.signal(type, this, fields),
@@ -200,7 +202,10 @@ export class Peer extends Emitter {
   }
 
   #configuration() {
-    return { iceServers: this.#room.iceServers, iceTransportPolicy: this.#room.relay ? "relay" : "all" };
+    const { iceServers, relay } = this.#room;
+    // One transport for everything: Firefox, whose data channel is laid out before the media, else keeps two, and after a
+    // restart sends the media into the one that is gone.
+    return { iceServers, iceTransportPolicy: relay ? "relay" : "all", bundlePolicy: "max-bundle" };
   }
 
   /** The offering side lays out one audio and one video section, so that sending later needs no new ones. */
@@ -271,6 +276,7 @@ export class Peer extends Emitter {
   #mend() {
     if (!this.#pc || ["connected", "completed"].includes(this.#pc.iceConnectionState)) return;
     this.#timer("mend", MEND_WITHIN_MS * (2 + this.#restarts), () => this.#mend());
+    this.#room.client.check();
     // Without signaling nothing can be agreed on, and the old path may still come back.
     if (!this.#room.reachable) return;
     this.#restarts += 1;
@@ -285,22 +291,28 @@ export class Peer extends Emitter {
     this.#pc.restartIce();
   }
 
-  /** Browsers take five seconds and more to notice that a path is dead; a byte that does not come says so earlier. */
-  #listenForSilence(before, now) {
-    const heard = before.pair !== now.pair || now.bytesReceived !== before.bytesReceived;
-    if (heard || this.state !== "connected") {
-      this.#silentSince = null;
-      clearTimeout(this.#timers.silence);
+  /** Browsers take four seconds and more to notice that a path is dead; a byte that does not come says so earlier. */
+  #listenForSilence({ idle }) {
+    if (this.state !== "connected" || !(idle > QUIET_MS)) {
+      if (this.#silent) this.#refreshPicture();
+      this.#silent = this.#suspected = false;
       return;
     }
-    if (now.at === before.at) return;
-    const first = this.#silentSince === null;
-    this.#silentSince ??= before.at;
+    this.#silent = true;
     // Whatever is sent over the channel is acknowledged, which is a byte.
     this.tell({ t: "there?" });
-    const left = this.#silentSince + SILENT_MS - now.at;
-    const patience = this.#negotiation.polite ? LEAVE_FIRST_MS : 0;
-    if (first) this.#timer("silence", Math.max(0, left) + patience, () => this.#pc && this.#restart());
+    if (idle < SILENT_MS) return;
+    this.#room.client.check();
+    if (this.#suspected || idle < SILENT_MS + (this.#negotiation.polite ? LEAVE_FIRST_MS : 0)) return;
+    this.#suspected = true;
+    this.#restart();
+  }
+
+  /** After a gap the other end waits for what was lost, unless a picture comes that needs nothing before it. */
+  #refreshPicture() {
+    const { sender } = this.#section("video") ?? {};
+    if (!sender?.track) return;
+    sender.setParameters(sender.getParameters(), { encodingOptions: [{ keyFrame: true }] }).catch((error) => this.#complain(error));
   }
 
   /** A browser does not say when a better path would be there: as long as a relay is in use, one end looks for it. */
@@ -345,7 +357,8 @@ export class Peer extends Emitter {
   #readOn() {
     clearTimeout(this.#timers.read);
     this.#read().catch((error) => this.#complain(error)).then(() => {
-      const soon = this.path === null ? READ_EVERY_MS / 8 : READ_EVERY_MS;
+      const known = this.#silent ? READ_QUIET_EVERY_MS : READ_EVERY_MS;
+      const soon = this.path === null ? READ_EVERY_MS / 8 : known;
       if (this.#pc && this.state !== "closed") this.#timer("read", soon, () => this.#readOn());
     });
   }
@@ -362,7 +375,7 @@ export class Peer extends Emitter {
     this.#decide(reading);
     const before = this.#reading ?? reading;
     this.#reading = reading;
-    this.#listenForSilence(before, reading);
+    this.#listenForSilence(reading);
     const { rtt, local, remote, protocol } = reading;
     const rates = { bitrateIn: bitrate(before, reading, "bytesReceived"), bitrateOut: bitrate(before, reading, "bytesSent") };
     this.stats = { ...this.stats, rtt, local, remote, protocol, ...(before !== reading && rates) };

@@ -36,6 +36,8 @@ export class Room extends Emitter {
   #late = null;
   #givingUp = null;
   #unheard = [];
+  /** The ids that we have had here. */
+  #own = new Set();
 
   constructor(client, name, { name: person, token, relay = false, within = JOIN_WITHIN_MS } = {}) {
     super();
@@ -166,14 +168,14 @@ export class Room extends Emitter {
   }
 
   #joined({ self, users, iceServers }) {
-    const before = this.self?.id;
     this.iceServers = iceServers;
     this.self = self;
+    this.#own.add(self.id);
     this.wanted ??= self.name;
     this.emit("self", self);
     const there = new Map(users.map((user) => [user.id, user]));
-    // The server may not know yet that our earlier connection is gone.
-    there.delete(before);
+    // The server may not know yet that our earlier connections are gone.
+    for (const id of this.#own) there.delete(id);
     for (const peer of [...this.peers.values()]) {
       const user = there.get(peer.id);
       if (user) peer.resume(user, { wasAway: true });
@@ -205,7 +207,7 @@ export class Room extends Emitter {
   }
 
   #userJoined(user) {
-    if (user.id === this.self?.id) return;
+    if (this.#own.has(user.id)) return;
     this.#meet(user, false);
   }
 
@@ -272,9 +274,9 @@ export class Room extends Emitter {
 
   #call(message) {
     let peer = [...this.peers.values()].find(({ name, gone }) => name === message.name && !gone);
-    const earlier = [...this.peers.values()].find(({ gone, remote }) => gone && remote && remote === message.from);
+    const earlier = [...this.peers.values()].find((other) => other !== peer && other.remote && other.remote === message.from);
     if (peer && earlier && message.type === "video-offer") {
-      // Back under another name: the old one was not free yet.
+      // Back under another name: the old one was not free yet, and perhaps the server has not noticed that it is dead.
       const { id, name, polite } = peer;
       this.drop(peer);
       this.#welcomeBack(earlier, { id, name, polite });
