@@ -25,6 +25,7 @@ export class Negotiation {
   #pc;
   #send;
   #isPolite;
+  #isTroubled;
   #complain;
   #adopt;
   #replace;
@@ -45,13 +46,15 @@ export class Negotiation {
 
   /**
    * `send(type, fields)` sends a message of the call; `isPolite()` says which part we play towards an end without marks;
+   * `isTroubled()` whether media has stopped of late;
    * `adopt()` is called between an offer and our answer; `replace(message)` makes a new connection and hands it a message that
    * only that one can take; `complain(error)` hears what went wrong. Without `mayOffer` the first offer is the other end's.
    */
-  constructor(pc, { send, isPolite, adopt, replace, complain, mayOffer }) {
+  constructor(pc, { send, isPolite, isTroubled, adopt, replace, complain, mayOffer }) {
     this.#pc = pc;
     this.#send = send;
     this.#isPolite = isPolite;
+    this.#isTroubled = isTroubled;
     this.#adopt = adopt;
     this.#replace = replace;
     this.#complain = complain;
@@ -186,9 +189,15 @@ export class Negotiation {
     }
     // What was laid out for a first offer is left behind beside theirs, rolled back or not: a new connection has laid out nothing.
     if (!pc.remoteDescription && this.#mayOffer) return this.#replace(message, this);
-    // Chromium gives no pictures any more after the rollback that an offer implies (it decodes them, and its track stays empty);
-    // after one that was asked for it does.
-    if (pc.signalingState === "have-local-offer") await pc.setLocalDescription({ type: "rollback" });
+    if (pc.signalingState === "have-local-offer") {
+      // Chromium gives no pictures any more (it decodes them, and its track stays empty) after the rollback that an offer
+      // implies, and sometimes after one that was asked for when media had stopped for a while.
+      if (this.#isTroubled()) {
+        clearTimeout(this.#timers.resend);
+        return this.#say("hang-up", { anew: true, to: from });
+      }
+      await pc.setLocalDescription({ type: "rollback" });
+    }
     await pc.setRemoteDescription(sdp);
     this.#met(from);
     this.#answered = offer ?? 0;

@@ -18,6 +18,8 @@ const MEND_WITHIN_MS = 3000;
 const LEAVE_FIRST_MS = 3000;
 /** After so many fruitless ICE restarts the connection is made anew. */
 const RESTARTS = 2;
+/** How long after a silence a connection still counts as troubled. */
+const TROUBLED_MS = 10_000;
 /** How long a restart may take before a connection that was there counts as gone; Firefox says "connecting" meanwhile. */
 const RESTART_WITHIN_MS = 5000;
 /** How long after a relay was chosen a better path is looked for, first and at most; the time doubles in between. */
@@ -55,6 +57,8 @@ export class Peer extends Emitter {
   #reading = null;
   #silent = false;
   #suspected = false;
+  /** When we last heard that nothing comes. */
+  #quietAt = -Infinity;
   #seekAfter = SEEK_FIRST_MS;
 
   constructor(room, user, { wasHere = false } = {}) {
@@ -165,6 +169,7 @@ export class Peer extends Emitter {
     this.#negotiation = new Negotiation(pc, {
       send: (type, fields) => this.#room.signal(type, this, fields),
       isPolite: () => this.polite,
+      isTroubled: () => ["disconnected", "failed"].includes(pc.connectionState) || Date.now() - this.#quietAt < TROUBLED_MS,
       adopt: () => this.#adopt(),
       replace: (message, negotiation) => this.#replace(message, negotiation),
       complain: (error) => this.#complain(error),
@@ -299,6 +304,7 @@ export class Peer extends Emitter {
       return;
     }
     this.#silent = true;
+    this.#quietAt = Date.now();
     // Whatever is sent over the channel is acknowledged, which is a byte.
     this.tell({ t: "there?" });
     if (idle < SILENT_MS) return;
