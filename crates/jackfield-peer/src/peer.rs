@@ -367,6 +367,7 @@ impl Peer {
                     local,
                     remote,
                     server,
+                    ..
                 } => PeerOutput::Connect {
                     id,
                     transport,

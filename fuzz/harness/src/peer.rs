@@ -353,11 +353,11 @@ mod tests {
 
     #[test]
     fn the_seeds_of_sctp_and_mutations_of_them_hold() {
-        replay("peer_sctp", 2_000, super::sctp);
+        replay("peer_sctp", 1_000, super::sctp);
     }
 
     #[test]
     fn the_seeds_of_associations_and_mutations_of_them_hold() {
-        replay("peer_association", 60, super::association);
+        replay("peer_association", 15, super::association);
     }
 }
