@@ -86,7 +86,7 @@ fn decode_open(bytes: &[u8]) -> Result<ChannelConfig, DcepError> {
     let parameter = u32::from_be_bytes([r0, r1, r2, r3]);
     let reliability = match kind & !UNORDERED {
         RELIABLE => Reliability::Reliable,
-        // The field has four bytes; whoever wants more than 65,535 retransmissions gets them all.
+        // The field has four bytes; more than 65,535 retransmissions are as good as all.
         REXMIT => Reliability::MaxRetransmits(u16::try_from(parameter).unwrap_or(u16::MAX)),
         TIMED => Reliability::MaxLifetime(Duration::from_millis(parameter.into())),
         _ => return Err(DcepError::ChannelType(kind)),

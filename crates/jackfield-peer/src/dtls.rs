@@ -20,7 +20,7 @@ pub enum DtlsRole {
     Server,
 }
 
-/// One DTLS connection: version 1.2 or 1.3, whichever both sides have.
+/// One DTLS connection: version 1.2 or 1.3, the later one that both sides have.
 pub(crate) struct Dtls {
     /// None once the connection failed or was closed: the library must then be thrown away.
     library: Option<dimpl::Dtls>,
@@ -146,7 +146,7 @@ impl Dtls {
                 dimpl::Output::ApplicationData(bytes) if self.connected => {
                     return Some(DtlsOutput::Packet(bytes.to_vec()));
                 }
-                // Data ahead of the certificate's check is nobody's whom we know.
+                // Before the certificate is checked, anyone may have sent it.
                 dimpl::Output::ApplicationData(_) => continue,
                 dimpl::Output::PeerCert(der) => {
                     self.verified = self.fingerprints.iter().any(|one| one.matches(der));

@@ -1,8 +1,8 @@
 //! WebRTC data channels without sockets, clocks or tasks.
 //!
 //! A [`Peer`] is the whole of it, `RTCPeerConnection` without audio and video: an ICE agent, an
-//! [`Association`], and the offers and answers ([`sdp`]) that make them. The association is what two
-//! peers have once a path connects them: DTLS, SCTP in it, and data channels in that. It takes
+//! [`Association`], and the offers and answers ([`sdp`]) that make them. The association is what
+//! two peers have once a path connects them: DTLS, SCTP in it, and data channels in that. It takes
 //! datagrams and the time, and says what to send and what happened.
 //!
 //! ```

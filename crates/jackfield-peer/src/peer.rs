@@ -218,7 +218,7 @@ impl Peer {
         };
         match PacketType::of(data) {
             PacketType::Dtls => self.association.handle_datagram(now, data),
-            // Audio and video were refused: nobody may send them.
+            // The answer refused audio and video, so that nothing else is expected.
             _ => self.counters.packets_dropped += 1,
         }
     }

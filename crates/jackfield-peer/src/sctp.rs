@@ -1,7 +1,7 @@
 //! What an association needs of SCTP ([RFC 9260]), so that another library can take its place.
 //!
-//! [`Library`] is `sctp-proto`. `dcsctp`, which Firefox and Chromium use, is the other candidate; in
-//! version 0.1.16 it cannot move between threads and writes each packet out for its log.
+//! [`Library`] is `sctp-proto`. `dcsctp`, which Firefox and Chromium use, is the other candidate:
+//! version 0.1.16 cannot move between threads, and writes each packet out for its log.
 //!
 //! [RFC 9260]: https://www.rfc-editor.org/rfc/rfc9260
 

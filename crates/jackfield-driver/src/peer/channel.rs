@@ -109,7 +109,7 @@ impl DataChannel {
     }
 
     /// Closes the channel, and waits until the other side has closed it, too. What was written
-    /// arrives; what the other side has sent and nobody received is lost.
+    /// arrives; what the other side has sent and was not received is lost.
     pub async fn close(&self) {
         self.begin_close();
         poll_fn(|context| self.handle.0.lock().poll_channel_closed(self.id, context)).await;

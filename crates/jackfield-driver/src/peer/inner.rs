@@ -61,7 +61,7 @@ impl Shared {
 pub(super) struct Inner {
     pub(super) core: Core,
     channels: BTreeMap<ChannelId, Channel>,
-    /// Channels of the other side that nobody accepted.
+    /// Channels of the other side that wait to be accepted.
     incoming: VecDeque<ChannelId>,
     accepting: Wakers,
     closing: Wakers,
@@ -354,7 +354,7 @@ impl Inner {
         }
     }
 
-    /// Closes a channel that nobody has a handle of.
+    /// Closes a channel whose handle is gone.
     pub(super) fn forget(&mut self, id: ChannelId) {
         self.core.close_channel(Instant::now(), id);
         self.channels.remove(&id);

@@ -81,7 +81,7 @@ fn a_wrong_certificate_of_the_client_is_refused_as_well() {
 }
 
 #[test]
-fn a_handshake_that_nobody_answers_ends() {
+fn a_handshake_without_an_answer_ends() {
     let mut pair = Pair::new(|_, _| {});
     pair.start_side(Side::Alice);
     pair.loss = 100;

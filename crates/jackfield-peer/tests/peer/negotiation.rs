@@ -7,7 +7,7 @@ use jackfield_peer::{ChannelConfig, ConnectionState};
 use crate::world::{ALICE, BOB, World};
 
 #[test]
-fn the_offerer_controls_whichever_side_it_is() {
+fn the_offerer_controls_on_either_side() {
     for offerer in [ALICE, BOB] {
         let mut world = World::new();
         world.negotiate(offerer);

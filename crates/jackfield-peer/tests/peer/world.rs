@@ -153,7 +153,7 @@ impl World {
                     PeerOutput::Event(event) => {
                         if let (PeerEvent::LocalCandidate(text), true) = (&event, self.trickle) {
                             let now = self.now;
-                            // Before the first offer there is nobody to tell.
+                            // Refused before the first offer; the descriptions carry it then.
                             let _ = self.peers[1 - side].add_remote_candidate(now, text, None);
                         }
                         self.events[side].push(event);
