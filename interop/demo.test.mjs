@@ -3,20 +3,22 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { test } from 'node:test';
+import { before, after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Browser } from './lib/browser.mjs';
 import { PEOPLE } from './lib/camera.mjs';
 import { look, ownPath } from './lib/room_page.mjs';
-import { DEFAULT_PORT, JACKFIELD, Server, accepts } from './lib/server.mjs';
+import { sampleOfSdk, samplesOfReadme, servePage } from './lib/sdk_samples.mjs';
+import { DEFAULT_PORT, JACKFIELD, Server, accepts, startJackfield } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
 
 const PICTURE = fileURLToPath(new URL('../docs/call.png', import.meta.url));
 
 /** Whether the documentation's picture is to be taken; the browser's test picture would not do it justice. */
 const IS_PICTURED = process.env.INTEROP_SCREENSHOT === '1';
 
-test('two windows at /r/demo see and hear each other', async (t) => {
+for (const kinds of [['chromium', 'chromium'], ['firefox', 'chromium']]) test(`two windows (${kinds.join(', ')}) at /r/demo see and hear each other`, async (t) => {
   assert.equal(await accepts(DEFAULT_PORT), false, `port ${DEFAULT_PORT} is taken: what a newcomer would start fails`);
   const url = `http://localhost:${DEFAULT_PORT}`;
   const server = await Server.start({
@@ -31,12 +33,12 @@ test('two windows at /r/demo see and hear each other', async (t) => {
     `it prints where it serves: ${server.output}`,
   );
 
-  const enter = async (name) => {
-    const browser = await Browser.start({ camera: IS_PICTURED && PEOPLE[name.toLowerCase()] });
+  const enter = async (name, kind) => {
+    const browser = await Browser.start({ kind, camera: IS_PICTURED && PEOPLE[name.toLowerCase()] });
     t.after(() => browser.stop());
     return browser.open(`${url}/r/demo?name=${name}&auto=1`);
   };
-  const [ann, bob] = [await enter('Ann'), await enter('Bob')];
+  const [ann, bob] = [await enter('Ann', kinds[0]), await enter('Bob', kinds[1])];
   for (const [page, other] of [[ann, 'Bob'], [bob, 'Ann']]) {
     const isThere = (shown) => shown?.video.width > 0 && shown.video.frames > 0 && shown.path;
     const first = await page.until(look, other, `to see ${other}`, { accept: isThere });
@@ -54,5 +56,92 @@ test('two windows at /r/demo see and hear each other', async (t) => {
     // What is said in passing would hide a badge.
     await ann.until(() => !document.querySelector('[data-toast]'), null, 'the page to have said all');
     await ann.screenshot(PICTURE);
+  }
+});
+
+describe('the page', () => {
+  let server;
+  before(async () => {
+    server = await startJackfield();
+  });
+  after(() => server.stop());
+
+  const at = async (size, run) => {
+    const browser = await Browser.start({ size });
+    try {
+      await run(browser);
+    } finally {
+      await browser.stop();
+    }
+  };
+
+  for (const [size, people] of [[{ width: 320, height: 568 }, 3], [{ width: 390, height: 844 }, 9]]) {
+    test(`lets each of ${people} tiles be scrolled into view at ${size.width}x${size.height}`, () =>
+      at(size, async (browser) => {
+        const page = await browser.open(`${server.url}/r/phone-${people}?name=me&auto=1`);
+        await page.until(() => document.body.dataset.view === 'call', null, 'to be in the call');
+        const [hidden, focused] = await page.evaluate(async (count) => {
+          const grid = document.querySelector('[data-grid]');
+          const own = document.querySelector('[data-tile="self"]').parentElement;
+          while (document.querySelectorAll('[data-grid] [data-tile]').length < count) own.after(own.cloneNode(true));
+          await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+          const unreachable = [...grid.children].filter((item) => {
+            item.scrollIntoView({ block: 'nearest' });
+            const [tile, view] = [item.getBoundingClientRect(), grid.getBoundingClientRect()];
+            return tile.top < view.top - 1 || tile.bottom > view.bottom + 1;
+          });
+          return [unreachable.length, document.activeElement.dataset.section];
+        }, people);
+        assert.equal(hidden, 0);
+        assert.equal(focused, 'call', 'the focus goes into the call');
+      }));
+  }
+
+  test('goes to the room that a link with a space means, and says at once when no room can be called so', () =>
+    at(undefined, async (browser) => {
+      const spaced = await browser.open(`${server.url}/r/demo%20`);
+      await spaced.until(() => location.pathname === '/r/demo' && document.body.dataset.page === 'room', null, 'the room without a space');
+      const page = await browser.open(`${server.url}/r/${'x'.repeat(129)}`);
+      const said = () => [document.querySelector('[data-problem]').textContent, document.querySelector('[data-action="join"]').disabled];
+      const [text, isDisabled] = await page.until(said, null, 'to be told', { accept: ([words]) => words });
+      assert.match(text, /at most 128/);
+      assert.ok(isDisabled);
+    }));
+
+  test('says that the server is away, tries again, and gives up with a reason', () =>
+    at(undefined, async (browser) => {
+      const other = await startJackfield();
+      const page = await browser.open(`${other.url}/r/away?name=me`);
+      await page.until(() => globalThis.jackfield, null, 'the page');
+      await other.stop();
+      await page.evaluate(() => document.querySelector('.prejoin [data-action="join"]').click());
+      await page.until(() => /Trying again in \d+ s/.test(document.querySelector('[data-progress]').textContent), null, 'a retry to be shown');
+      const text = await page.until(() => document.querySelector('[data-problem]').textContent, null, 'the reason', { timeout: 40_000 });
+      assert.match(text, /could not be reached within 20 s: no WebSocket gets through, polling finds no server/);
+      assert.equal(await page.evaluate(() => document.querySelector('.prejoin [data-action="join"]').disabled), false);
+    }));
+
+  for (const people of [2, 3]) {
+    test(`the samples work as they are printed, with ${people} people and one who only listens`, (t) =>
+      at(undefined, async (browser) => {
+        const own = await startJackfield();
+        t.after(() => own.stop());
+        const open = async (sample) => {
+          const served = await servePage(sample, `${own.url}/sdk.js`);
+          t.after(() => served.stop());
+          return browser.open(served.url);
+        };
+        const [readme] = samplesOfReadme();
+        const listener = await open(readme);
+        const pages = [];
+        for (let person = 0; person < people; person += 1) pages.push(await open(sampleOfSdk()));
+        for (const page of pages) {
+          const seen = () => [...document.querySelectorAll('video')].filter((video) => video.videoWidth > 0).length;
+          await page.until(seen, null, 'to see everybody', { accept: (count) => count === people - 1 });
+          const connected = async () => (await page.log()).match(/ is connected direct$/gm)?.length >= people;
+          await until(connected, 'everybody to be connected, the one who listens too');
+        }
+        assert.doesNotMatch(await listener.log(), /^error/m);
+      }));
   }
 });

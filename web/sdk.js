@@ -5,7 +5,6 @@
  *
  *     const client = await connect();                       // the server this file came from
  *     const room = await client.join("demo", { name: "ann" });
- *     room.setMedia(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
  *     room.on("peer", (peer) => {
  *       const video = document.createElement("video");
  *       video.autoplay = true;
@@ -15,6 +14,7 @@
  *       peer.on("state", (state) => state === "closed" && video.remove());
  *     });
  *     room.on("message", ({ name, text }) => console.log(name, text));
+ *     room.setMedia(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }));
  *     room.send("hello");
  *
  * Signaling goes over a WebSocket, or by long-polling where none gets through; it comes back by itself, and calls outlive
