@@ -1,4 +1,4 @@
-//! A counter of allocations.
+//! A counter of allocations and of the bytes they hold.
 
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
@@ -28,23 +28,28 @@ pub struct CountingAllocator;
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        hold(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
+        hold(layout.size());
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        release(layout.size());
+        hold(size);
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        release(layout.size());
         // SAFETY: the caller keeps the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -57,11 +62,43 @@ pub fn allocations() -> u64 {
     ALLOCATIONS.get()
 }
 
+/// Returns how many bytes this thread has asked [`CountingAllocator`] for and not given back.
+///
+/// It counts what the program asked for, not what the system's allocator adds. Memory that one
+/// thread allocates and another frees leaves the first too high and the second too low, even below
+/// zero.
+///
+/// ```
+/// use jackfield_testing::{CountingAllocator, held_bytes};
+///
+/// #[global_allocator]
+/// static ALLOCATOR: CountingAllocator = CountingAllocator;
+///
+/// let before = held_bytes();
+/// let bytes = vec![0_u8; 1_000];
+/// assert_eq!(held_bytes() - before, 1_000);
+/// drop(bytes);
+/// assert_eq!(held_bytes(), before);
+/// ```
+#[must_use]
+pub fn held_bytes() -> i64 {
+    HELD.get()
+}
+
 fn count() {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+}
+
+fn hold(bytes: usize) {
+    HELD.set(HELD.get() + bytes as i64);
+}
+
+fn release(bytes: usize) {
+    HELD.set(HELD.get() - bytes as i64);
 }
 
 thread_local! {
     // A test counts its own thread's alone: the test harness allocates in others at any time.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }

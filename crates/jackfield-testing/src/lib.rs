@@ -5,7 +5,7 @@
 //! | [`epoch`] | an instant to start from |
 //! | [`replay`] | the corpus of a fuzz target, and mutations of it |
 //! | [`SplitMix64`] | choices that look random and are the same each time |
-//! | [`CountingAllocator`] | proving that something does not allocate |
+//! | [`CountingAllocator`] | proving that something does not allocate, or how much it holds |
 //!
 //! A fuzz target is a function of bytes that panics where a property does not hold. libFuzzer
 //! looks for such bytes for hours; [`replay`] runs the same functions in a second or two, with
@@ -28,7 +28,7 @@ mod allocations;
 mod corpus;
 mod random;
 
-pub use allocations::{CountingAllocator, allocations};
+pub use allocations::{CountingAllocator, allocations, held_bytes};
 pub use corpus::{corpus_folder, corpus_seeds, replay};
 pub use random::SplitMix64;
 
