@@ -18,7 +18,9 @@ export function keepConnections() {
 
 /** Runs in the page: everything the test asks about one remote person, or null while there is no such person. */
 export async function look(name) {
-  const video = document.querySelector(`video[data-peer="${name}"]`);
+  // Whose connection to the server has died is back as `ann1` until the server has noticed that, too.
+  const named = [...document.querySelectorAll('video[data-peer]')].filter(({ dataset }) => dataset.peer.replace(/\d+$/, '') === name);
+  const video = named.at(-1);
   const shown = video?.closest('[data-state]');
   if (!shown) return null;
   const { state, path } = shown.dataset;
