@@ -2,6 +2,8 @@
 //!
 //! [RFC 8445]: https://www.rfc-editor.org/rfc/rfc8445
 
+#[cfg(any(test, feature = "internals"))]
+mod audit;
 mod checklist;
 mod config;
 mod connection;
@@ -9,6 +11,7 @@ mod context;
 mod counters;
 mod data;
 mod early;
+mod gathering;
 mod local;
 mod output;
 mod pair;
@@ -31,6 +34,7 @@ mod upkeep;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jackfield_sansio::{FiveTuple, Seed, TokenBucket};
@@ -54,6 +58,7 @@ use session::Session;
 
 use crate::attribute::OpaqueAttribute;
 use crate::candidate::Candidate;
+use crate::gather::Gatherer;
 use crate::parameters::IceParameters;
 
 /// One ICE session with one component: what BUNDLE and rtcp-mux leave of the rest.
@@ -70,9 +75,10 @@ pub struct Agent {
     /// The generation before a restart, while its pair carries the data.
     previous: Option<Previous>,
     state: State,
-    /// Whether the driver has given every socket that there is for now.
-    has_all_sockets: bool,
+    /// Whether every server has answered or was given up.
     is_gathered: bool,
+    /// When the gatherer has to be woken.
+    gather_deadline: Option<Instant>,
     /// When something is to be done next.
     deadline: Option<Instant>,
 }
@@ -85,8 +91,15 @@ impl Agent {
     /// outputs.
     #[must_use]
     pub fn new(config: AgentConfig, now: Instant, seed: [u8; 32]) -> Self {
-        let _ = now;
         let mut random = ChaCha12Rng::from_seed(seed);
+        let mut gather = config.gather.clone();
+        gather.reflexive &= config.policy == CandidatePolicy::All;
+        if config.lite {
+            // RFC 8445 §5.2: a lite agent has host candidates alone.
+            gather.servers = Arc::new([]);
+        }
+        let mut gather_seed = [0; 32];
+        random.fill_bytes(&mut gather_seed);
         let local = restart::local_parameters(&config, &mut random);
         // RFC 8445 §6.1.1: a lite agent is controlled, unless the other side is lite, too.
         let role = if config.lite {
@@ -106,6 +119,7 @@ impl Agent {
             next_local: 0,
             connections: Vec::new(),
             next_connection: 0,
+            gatherer: Gatherer::new(gather, now, gather_seed),
             triggered: TokenBucket::default(),
             attributes: Vec::new(),
             rtt: None,
@@ -117,8 +131,8 @@ impl Agent {
             session: Session::new(local),
             previous: None,
             state: State::New,
-            has_all_sockets: false,
             is_gathered: false,
+            gather_deadline: None,
             deadline: None,
         }
     }
@@ -135,17 +149,19 @@ impl Agent {
         self.context.role
     }
 
-    /// Takes the role that the offer and the answer give ([RFC 8445 §6.1.1]): for a driver that
-    /// learns it after it has made the agent. A lite agent keeps its own.
+    /// Takes a role, in place of the one of the configuration: signaling may settle it only once
+    /// there are sockets, with the first offer or answer.
     ///
-    /// [RFC 8445 §6.1.1]: https://www.rfc-editor.org/rfc/rfc8445#section-6.1.1
+    /// A lite agent stays controlled, and the peer of one controlling.
     pub fn set_role(&mut self, now: Instant, role: Role) {
-        if self.context.role == role || self.context.config.lite {
-            return;
+        self.context.config.role = role;
+        let is_settled = self.context.config.lite || self.session.is_remote_lite();
+        if !is_settled && self.context.role != role {
+            self.context.role = role;
+            self.session.forget_nominations();
+            self.session.weigh_pairs(&self.context);
+            self.session.select(&mut self.context, now);
         }
-        self.context.role = role;
-        self.session.forget_nominations();
-        self.session.weigh_pairs(&self.context);
         self.drive(now);
     }
 
@@ -229,7 +245,8 @@ impl Agent {
     /// Takes a connection that [`Output::Connect`] has asked for.
     pub fn handle_connected(&mut self, now: Instant, id: ConnectionId, path: FiveTuple) {
         let (session, context) = (&mut self.session, &mut self.context);
-        if !session.connected(context, now, id, path) {
+        let is_servers = context.gatherer.handle_connected(now, id.0, path);
+        if !is_servers && !session.connected(context, now, id, path) {
             context.close(path);
         }
         self.drive(now);
@@ -237,7 +254,9 @@ impl Agent {
 
     /// Takes the news that a connection could not be made.
     pub fn handle_connect_failed(&mut self, now: Instant, id: ConnectionId) {
-        self.session.connect_failed(&mut self.context, now, id);
+        if !self.context.gatherer.handle_connect_failed(now, id.0) {
+            self.session.connect_failed(&mut self.context, now, id);
+        }
         self.drive(now);
     }
 
@@ -250,7 +269,9 @@ impl Agent {
     /// Takes the end of a connection.
     pub fn handle_closed(&mut self, now: Instant, path: FiveTuple) {
         let context = &mut self.context;
-        let is_known = context.forget_accepted(path) || self.session.closed(context, now, path);
+        let is_known = context.gatherer.handle_closed(now, path)
+            || context.forget_accepted(path)
+            || self.session.closed(context, now, path);
         if !is_known && let Some(previous) = &mut self.previous {
             previous.session.closed(context, now, path);
         }
@@ -282,8 +303,9 @@ impl Agent {
         self.context.locals.clear();
         self.context.bases.clear();
         self.context.listeners.clear();
+        self.context.gatherer.close(now);
+        self.drain_gatherer(now);
         self.set_state(State::Closed);
-        let _ = now;
         self.deadline = None;
     }
 
@@ -292,15 +314,22 @@ impl Agent {
         if self.state == State::Closed {
             return;
         }
+        if self.gather_deadline.is_some_and(|deadline| deadline <= now) {
+            self.context.gatherer.handle_timeout(now);
+        }
+        self.drain_gatherer(now);
         let (session, context) = (&mut self.session, &mut self.context);
         session.expire_connections(context, now);
         session.maintain(context, now);
+        session.give_up(context, now);
         session.revive(context, now);
         session.check(context, now);
         if session.next_choice(context, now).is_none() {
             session.select(context, now);
         }
         self.retire_previous(now);
+        // Checks through relays have had the gatherer ask for permissions.
+        self.drain_gatherer(now);
         let state = self.current_state(now);
         self.set_state(state);
         self.deadline = self.next_deadline(now);
@@ -322,6 +351,7 @@ impl Agent {
             self.session.next_deadline(&self.context, now),
             previous.and_then(|previous| previous.next_deadline(&self.context)),
             connections,
+            self.gather_deadline,
         ]
         .into_iter()
         .flatten()

@@ -1,4 +1,8 @@
-//! Texts and streams of ICE.
+//! Texts and streams of ICE, and its agent.
+
+mod agent;
+
+pub use agent::{bytes as agent_bytes, scenario as agent_scenario};
 
 use jackfield_ice::framing::{self, Reader};
 use jackfield_ice::sdp::{Attribute, Description};
@@ -75,6 +79,16 @@ mod tests {
     #[test]
     fn lines_of_sdp_hold_over_their_corpus() {
         replay("ice_sdp", 5_000, super::sdp);
+    }
+
+    #[test]
+    fn an_agent_holds_over_its_corpus() {
+        replay("ice_agent_bytes", 2_000, super::agent_bytes);
+    }
+
+    #[test]
+    fn two_agents_hold_over_their_corpus() {
+        replay("ice_agent_scenario", 300, super::agent_scenario);
     }
 
     #[test]

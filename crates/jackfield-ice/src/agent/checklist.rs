@@ -10,8 +10,8 @@
 //! [RFC 8421]: https://www.rfc-editor.org/rfc/rfc8421
 //! [RFC 8445 §6.1.2]: https://www.rfc-editor.org/rfc/rfc8445#section-6.1.2
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::local::{Local, LocalId};
@@ -43,12 +43,7 @@ impl Pacer {
     }
 
     /// Notes that a check goes out. `proposed` is the other side's Ta.
-    pub(super) fn advance(
-        &mut self,
-        now: Instant,
-        pacing: &Pacing,
-        proposed: Option<std::time::Duration>,
-    ) {
+    pub(super) fn advance(&mut self, now: Instant, pacing: &Pacing, proposed: Option<Duration>) {
         self.sent = self.sent.saturating_add(1);
         let is_quick = self.sent < pacing.quick_checks && proposed.is_none();
         let pause = match (is_quick, proposed) {
@@ -76,9 +71,9 @@ impl Pacer {
 
 impl Session {
     /// Pairs a new remote candidate with every local base.
-    pub(super) fn pair_remote(&mut self, context: &Context, now: Instant, id: RemoteId) {
-        let _ = now;
+    pub(super) fn pair_remote(&mut self, context: &mut Context, now: Instant, id: RemoteId) {
         self.pair_remote_quietly(context, id);
+        self.permit(context, now);
     }
 
     /// Pairs a remote candidate with the bases that it has no pair with.
@@ -96,12 +91,11 @@ impl Session {
     }
 
     /// Pairs a new local base with every remote candidate.
-    pub(super) fn pair_local(&mut self, context: &Context, now: Instant, id: LocalId) {
+    pub(super) fn pair_local(&mut self, context: &Context, id: LocalId) {
         let remotes: Vec<RemoteId> = self.remotes.iter().map(|remote| remote.id).collect();
         for remote in remotes {
             self.add_pair(context, id, remote);
         }
-        let _ = now;
         self.sort(context);
     }
 
@@ -199,11 +193,8 @@ impl Session {
     fn prune(&mut self, context: &Context) {
         let limits = &context.config.limits;
         let selected = self.selected;
-        let is_kept = |pair: &Pair| {
-            pair.state == PairState::Succeeded || pair.is_authenticated || Some(pair.id) == selected
-        };
-        let mut counts: Vec<(std::net::IpAddr, usize)> = Vec::new();
-        let mut kept = 0;
+        let is_kept = |pair: &Pair| pair.is_kept(selected);
+        let mut counts: Vec<(IpAddr, usize)> = Vec::new();
         let mut room = limits
             .pairs
             .saturating_sub(self.pairs.iter().filter(|pair| is_kept(pair)).count());
@@ -225,9 +216,22 @@ impl Session {
                 return false;
             }
             room -= 1;
-            kept += 1;
             true
         });
+    }
+
+    /// Drops the least promising pair for one that the other side has checked; returns whether
+    /// there was one to drop.
+    pub(super) fn make_room(&mut self) -> bool {
+        let selected = self.selected;
+        let is_dispensable = |pair: &Pair| {
+            pair.connection.is_none() && (!pair.is_kept(selected) || !pair.is_alive())
+        };
+        let Some(at) = self.pairs.iter().rposition(is_dispensable) else {
+            return false;
+        };
+        self.pairs.remove(at);
+        true
     }
 
     /// Forgets nominations: the role has changed.
@@ -235,6 +239,14 @@ impl Session {
         for pair in &mut self.pairs {
             pair.nomination = Nominated::No;
         }
+    }
+}
+
+impl Pair {
+    /// Returns whether the limits leave the pair alone.
+    fn is_kept(&self, selected: Option<PairId>) -> bool {
+        let is_of_use = self.state == PairState::Succeeded || self.is_authenticated;
+        is_of_use || self.connection.is_some() || Some(self.id) == selected
     }
 }
 
@@ -296,8 +308,8 @@ const RELAYED: u8 = 3;
 const UNREACHABLE: u8 = 4;
 
 /// The least time between two checks that RFC 8445 allows.
-const MIN_TA: std::time::Duration = std::time::Duration::from_millis(5);
+const MIN_TA: Duration = Duration::from_millis(5);
 
 /// The longest Ta that the other side can ask for; a longer one would keep pairs from being
 /// checked at all.
-const MAX_TA: std::time::Duration = std::time::Duration::from_millis(500);
+const MAX_TA: Duration = Duration::from_millis(500);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jackfield_sansio::Rate;
 
 use super::{RemotePolicy, Role};
+use crate::gather::GatherConfig;
 
 /// How an agent behaves; the defaults are for an agent with a screen or a data channel behind it.
 #[derive(Debug, Clone)]
@@ -14,6 +15,10 @@ pub struct AgentConfig {
     /// Whether the agent only answers checks (RFC 8445 §2.5): for servers with a public address.
     /// Default: no.
     pub lite: bool,
+    /// The STUN and TURN servers, and how they are asked. Default: none of them, and
+    /// [`GatherConfig::fallback`] is zero: a relay over TCP or TLS stands beside the one over UDP, so
+    /// that data can go on by it at once when UDP stops passing.
+    pub gather: GatherConfig,
     /// Which local candidates are used. Default: all.
     pub policy: CandidatePolicy,
     /// Which remote candidates are accepted.
@@ -167,6 +172,10 @@ impl Default for AgentConfig {
         Self {
             role: Role::Controlling,
             lite: false,
+            gather: GatherConfig {
+                fallback: Duration::ZERO,
+                ..GatherConfig::default()
+            },
             policy: CandidatePolicy::All,
             remote: RemotePolicy::default(),
             tcp_active: true,

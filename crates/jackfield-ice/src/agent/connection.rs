@@ -95,12 +95,10 @@ impl Session {
     /// Opens the connection of a pair.
     pub(super) fn connect(&mut self, context: &mut Context, now: Instant, id: PairId) {
         let Some(pair) = self.pair(id) else { return };
-        let is_opening = |purpose: ConnectionPurpose| matches!(purpose, ConnectionPurpose::Opening(_, known) if known == id);
-        if context
-            .connections
-            .iter()
-            .any(|known| is_opening(known.purpose))
-        {
+        let is_opening = |known: &&Connection| matches!(known.purpose, ConnectionPurpose::Opening(_, of) if of == id);
+        if let Some(opening) = context.connections.iter().find(is_opening) {
+            let deadline = opening.deadline;
+            self.await_connection(id, deadline);
             return;
         }
         let Some(local) = context.local(pair.local) else {
@@ -136,7 +134,13 @@ impl Session {
             local: Some(from),
             remote,
             server: None,
+            domain: None,
         });
+        self.await_connection(id, deadline);
+    }
+
+    /// Has a pair wait for its connection, and for no repetition of anything.
+    fn await_connection(&mut self, id: PairId, deadline: Instant) {
         if let Some(pair) = self.pair_mut(id) {
             pair.state = PairState::InProgress;
             pair.transmissions = u8::MAX;

@@ -14,6 +14,7 @@ use super::local::{Local, LocalId};
 use super::pair::Pair;
 use super::{AgentConfig, AgentCounters, Event, Output, Role};
 use crate::attribute::OpaqueAttribute;
+use crate::gather::Gatherer;
 
 /// What outlives an ICE generation.
 pub(super) struct Context {
@@ -31,6 +32,7 @@ pub(super) struct Context {
     pub(super) next_local: u32,
     pub(super) connections: Vec<Connection>,
     pub(super) next_connection: u32,
+    pub(super) gatherer: Gatherer,
     /// How many checks may be triggered still.
     pub(super) triggered: TokenBucket,
     /// What the application adds to checks.
@@ -58,7 +60,7 @@ impl Context {
     /// Sends a message from a base to a remote address.
     pub(super) fn transmit(
         &mut self,
-        _now: Instant,
+        now: Instant,
         from: LocalId,
         to: SocketAddr,
         connection: Option<FiveTuple>,
@@ -75,7 +77,12 @@ impl Context {
         if local.candidate.transport.is_tcp() {
             return;
         }
-        let path = udp(local.base, to);
+        let (base, is_relayed) = (local.base, local.is_relayed());
+        if is_relayed {
+            self.transmit_relayed(now, base, to, &bytes);
+            return;
+        }
+        let path = udp(base, to);
         self.outputs
             .push_back(Output::Transmit(Transmit { path, bytes }));
     }
@@ -91,9 +98,8 @@ impl Context {
     /// Returns how a pair leaves the host: whether by a stream, and from which address. Two pairs
     /// with the same way fail together when that way does.
     pub(super) fn link(&self, pair: &Pair) -> (bool, IpAddr) {
-        let base = self.local(pair.local).map(|local| local.base);
-        let ip = base.unwrap_or(pair.address).ip();
-        (pair.connection.is_some(), ip)
+        let link = self.local(pair.local).map(|local| local.link);
+        link.unwrap_or((false, pair.address.ip()))
     }
 
     /// Returns where a pair's packets leave from and go to.
@@ -102,7 +108,10 @@ impl Context {
             return pair.connection;
         }
         let local = self.local(pair.local)?;
-        Some(udp(local.base, pair.address))
+        match local.is_relayed() {
+            true => self.gatherer.path(local.base),
+            false => Some(udp(local.base, pair.address)),
+        }
     }
 
     pub(super) fn switch_role(&mut self) {

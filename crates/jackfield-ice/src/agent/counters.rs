@@ -31,6 +31,8 @@ pub struct AgentCounters {
     pub dropped_candidates: u64,
     /// Connections past [`Limits::connections`](crate::Limits::connections), or to no listener.
     pub dropped_connections: u64,
+    /// Packets that a relay did not take: its server has not let the peer in, or is gone.
+    pub dropped_by_relay: u64,
     /// Sockets past [`Limits::sockets`](crate::Limits::sockets).
     pub dropped_sockets: u64,
 }

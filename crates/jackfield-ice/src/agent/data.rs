@@ -31,8 +31,9 @@ pub enum SendError {
     /// answered for so long that there is no consent to send to it (RFC 7675).
     #[error("no candidate pair works")]
     NotConnected,
-    /// The relay does not take the packet now.
-    #[error("the relay does not take the packet")]
+    /// The relay does not take the packet now: its server has to let the peer in first. It may
+    /// still go out then.
+    #[error("the relay does not take the packet now")]
     Relay,
     /// The packet is longer than its length field can say.
     #[error("{0} bytes are more than one packet carries")]
@@ -66,6 +67,8 @@ impl Agent {
         let probe = session.note_data(&self.context, now);
         let selected = session.selected;
         let pair = selected.and_then(|id| session.pair_mut(id));
+        let expiry = self.context.config.timing.consent_expiry;
+        let pair = pair.filter(|pair| pair.has_consent(now, expiry));
         let pair = pair.ok_or(SendError::NotConnected)?;
         let outgoing = self.context.outgoing(now, pair, payload)?;
         pair.counters.packets_sent += 1;
@@ -97,22 +100,11 @@ impl Agent {
     }
 }
 
-impl super::context::Context {
-    /// Returns the packet that carries data along a pair.
-    fn outgoing<'b>(
-        &self,
-        now: Instant,
-        pair: &Pair,
-        payload: &'b [u8],
-    ) -> Result<Outgoing<'b>, SendError> {
-        let _ = now;
-        let path = self.path(pair).ok_or(SendError::NotConnected)?;
-        Ok(Outgoing {
-            path,
-            header: None,
-            payload,
-            padding: 0,
-        })
+impl Pair {
+    /// Returns whether the other side has consented to packets by this pair lately.
+    fn has_consent(&self, now: Instant, expiry: std::time::Duration) -> bool {
+        let age = self.answered.map(|at| now.saturating_duration_since(at));
+        age.is_some_and(|age| age < expiry)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Our side's candidates.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::context::Context;
 use super::{CandidatePolicy, Event};
@@ -19,6 +19,8 @@ pub(super) struct Local {
     pub(super) candidate: Candidate,
     /// Where packets leave from: the socket's address, or the relayed one.
     pub(super) base: SocketAddr,
+    /// How its packets leave the host: whether by a stream, and from which address.
+    pub(super) link: (bool, IpAddr),
     /// Whether the other side is told of it. Peer-reflexive candidates come from there, and
     /// [`CandidatePolicy::RelayOnly`] keeps host candidates back.
     pub(super) is_signaled: bool,
@@ -52,8 +54,37 @@ pub(super) struct NewLocal {
     pub(super) base: SocketAddr,
     pub(super) related: Option<SocketAddr>,
     pub(super) server: Option<SocketAddr>,
+    /// The type preference, if it does not follow from kind and transport.
+    pub(super) type_preference: Option<u8>,
     /// The priority, if it does not follow from the others.
     pub(super) priority: Option<u32>,
+    pub(super) link: (bool, IpAddr),
+}
+
+impl NewLocal {
+    /// Returns a host candidate.
+    pub(super) fn host(
+        transport: CandidateTransport,
+        address: SocketAddr,
+        base: SocketAddr,
+    ) -> Self {
+        Self {
+            kind: CandidateKind::Host,
+            transport,
+            address,
+            base,
+            related: None,
+            server: None,
+            type_preference: None,
+            priority: None,
+            link: (transport.is_tcp(), base.ip()),
+        }
+    }
+
+    /// Returns a host candidate of UDP.
+    pub(super) fn udp(address: SocketAddr, base: SocketAddr) -> Self {
+        Self::host(CandidateTransport::Udp, address, base)
+    }
 }
 
 impl Context {
@@ -71,8 +102,8 @@ impl Context {
                 && local.candidate.transport == transport
                 && local.base == base
         };
-        if self.locals.iter().any(is_known) {
-            return None;
+        if let Some(known) = self.locals.iter().position(is_known) {
+            return self.rename_local(known, new);
         }
         if self.locals.len() >= self.config.limits.local_candidates {
             self.counters.dropped_candidates += 1;
@@ -80,13 +111,13 @@ impl Context {
         }
         let id = LocalId(self.next_local);
         self.next_local += 1;
-        let order = self.order(base);
+        let order = self.order(new.link.1);
         let priority = new.priority.unwrap_or_else(|| {
             let types = priority::type_preference(kind, transport);
+            let types = new.type_preference.unwrap_or(types);
             priority::priority(types, priority::local_preference(kind, transport, order), 1)
         });
-        let server = new.server.map(|server| server.ip());
-        let foundation = Foundation::of(self.secret, kind, transport, base.ip(), server);
+        let foundation = self.foundation(&new);
         let is_hidden = self.config.policy == CandidatePolicy::RelayOnly;
         let local = Local {
             id,
@@ -104,6 +135,7 @@ impl Context {
                 extensions: Vec::new(),
             },
             base,
+            link: new.link,
             is_signaled: kind != CandidateKind::PeerReflexive
                 && (!is_hidden || kind == CandidateKind::Relayed),
             is_mapped: kind == CandidateKind::ServerReflexive && new.server.is_none(),
@@ -112,13 +144,39 @@ impl Context {
         Some(id)
     }
 
-    /// Returns the place of a base among all of both families, the best first.
-    fn order(&self, base: SocketAddr) -> u16 {
-        let of_family = |socket: &&SocketAddr| socket.is_ipv4() == base.is_ipv4();
+    /// Makes a peer-reflexive candidate server-reflexive, if a server sees us there, too; returns
+    /// it if that is news.
+    fn rename_local(&mut self, at: usize, new: NewLocal) -> Option<LocalId> {
+        let foundation = self.foundation(&new);
+        let known = self.locals.get_mut(at)?;
+        let is_news = known.candidate.kind == CandidateKind::PeerReflexive
+            && new.kind == CandidateKind::ServerReflexive;
+        if !is_news {
+            return None;
+        }
+        // The priority stays the one that our checks have told the other side.
+        known.candidate.kind = new.kind;
+        known.candidate.foundation = foundation;
+        known.candidate.related = new.related;
+        known.is_signaled = self.config.policy == CandidatePolicy::All;
+        known.is_mapped = new.server.is_none();
+        Some(known.id)
+    }
+
+    fn foundation(&self, new: &NewLocal) -> Foundation {
+        let server = new.server.map(|server| server.ip());
+        // A relayed candidate's base is on the server; what it shares is the interface.
+        let base = new.link.1;
+        Foundation::of(self.secret, new.kind, new.transport, base, server)
+    }
+
+    /// Returns the place of an interface's address among all of both families, the best first.
+    fn order(&self, ip: IpAddr) -> u16 {
+        let of_family = |socket: &&SocketAddr| socket.is_ipv4() == ip.is_ipv4();
         let mut of_family = self.bases.iter().filter(of_family);
-        let rank = of_family.position(|socket| socket.ip() == base.ip());
+        let rank = of_family.position(|socket| socket.ip() == ip);
         let rank = u16::try_from(rank.unwrap_or(0)).unwrap_or(u16::MAX);
-        priority::interleaved(base.ip(), rank)
+        priority::interleaved(ip, rank)
     }
 
     pub(super) fn local(&self, id: LocalId) -> Option<&Local> {
@@ -139,6 +197,7 @@ impl Context {
     pub(super) fn mapped(&mut self, base: LocalId, address: SocketAddr) -> Option<LocalId> {
         let local = self.local(base)?;
         let (transport, sends_from) = (local.candidate.transport, local.base);
+        let link = local.link;
         let priority = self.reflexive_priority(base);
         // An active candidate's port is 9 in its candidate and any in its connections.
         if transport == CandidateTransport::TcpActive && address.ip() == sends_from.ip() {
@@ -154,12 +213,10 @@ impl Context {
         }
         self.add_local(NewLocal {
             kind: CandidateKind::PeerReflexive,
-            transport,
-            address,
-            base: sends_from,
             related: Some(sends_from),
-            server: None,
             priority: Some(priority),
+            link,
+            ..NewLocal::host(transport, address, sends_from)
         })
     }
 

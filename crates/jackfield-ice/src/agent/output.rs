@@ -8,6 +8,7 @@ use jackfield_sansio::{FiveTuple, Transmit, Transport};
 use super::{Role, State};
 use crate::attribute::OpaqueAttribute;
 use crate::candidate::Candidate;
+use crate::gather::GatheringError;
 
 /// What an agent wants done; take them with [`Agent::poll_output`](crate::Agent::poll_output) until
 /// [`Output::Wait`].
@@ -15,22 +16,27 @@ use crate::candidate::Candidate;
 pub enum Output {
     /// Send these bytes: one datagram, or one whole message of a stream.
     ///
-    /// A stream towards a candidate is framed by RFC 4571 ([`framing`](crate::framing)).
+    /// A stream towards a candidate is framed by RFC 4571 ([`framing`](crate::framing)); one
+    /// towards a server is cut by `jackfield_stun::framing`.
     Transmit(Transmit),
     /// Open a connection, and answer with
     /// [`Agent::handle_connected`](crate::Agent::handle_connected) or [`Agent::handle_connect_failed`](crate::Agent::handle_connect_failed).
     Connect {
         /// Which one the answer is about.
         id: ConnectionId,
-        /// TCP, or TLS over it.
+        /// TCP, or TLS over it; UDP for a new socket towards a server
+        /// ([`RelaySockets::Own`](crate::gather::RelaySockets::Own)).
         transport: Transport,
         /// From where; port 0 leaves the port to the system.
         local: Option<SocketAddr>,
         /// Where to.
         remote: SocketAddr,
-        /// Which server of the configuration it is, by its place there; `None` for a candidate of
-        /// the other side.
+        /// Which server it is, by its place in
+        /// [`GatherConfig::servers`](crate::gather::GatherConfig::servers); `None` for a candidate
+        /// of the other side.
         server: Option<usize>,
+        /// What name the certificate has to be for, if the server named another than its own.
+        domain: Option<String>,
     },
     /// Close this connection; nothing has to be answered.
     Close(FiveTuple),
@@ -60,6 +66,8 @@ pub enum Event {
     LocalCandidateRemoved(Candidate),
     /// Every server has answered or was given up: the end of candidates for the other side.
     GatheringComplete,
+    /// A server gave no candidate.
+    CandidateError(GatheringError),
     /// The state is another one.
     StateChanged(State),
     /// Data takes another path.

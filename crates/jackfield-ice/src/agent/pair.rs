@@ -219,4 +219,4 @@ impl Pair {
 
 /// The most requests of one pair that are remembered: as many as a check has repetitions, and one
 /// that was triggered.
-const MAX_SENT: usize = 8;
+pub(super) const MAX_SENT: usize = 8;

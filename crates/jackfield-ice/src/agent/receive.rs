@@ -9,6 +9,7 @@ use jackfield_stun::{Class, Message, Method, looks_like_stun};
 use super::respond::Arrival;
 use super::{Agent, State};
 use crate::candidate::CandidateTransport;
+use crate::gather::Handled;
 
 impl Agent {
     /// Takes one datagram, or one frame of a stream; returns what of it is the application's,
@@ -25,6 +26,26 @@ impl Agent {
     ) -> Option<&'b [u8]> {
         if self.state == State::Closed {
             return None;
+        }
+        match self.context.gatherer.handle_datagram(now, path, bytes) {
+            Handled::NotOurs => {}
+            Handled::Consumed => {
+                self.drive(now);
+                return None;
+            }
+            Handled::Data {
+                relayed,
+                peer,
+                data,
+            } => {
+                let relay = self.context.base(relayed, CandidateTransport::Udp)?;
+                let arrival = Arrival {
+                    local: relay.id,
+                    source: peer,
+                    connection: None,
+                };
+                return self.receive(now, arrival, data);
+            }
         }
         let Some(arrival) = self.arrival(path) else {
             self.context.counters.dropped_unknown_path += 1;

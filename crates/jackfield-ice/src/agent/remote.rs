@@ -239,7 +239,7 @@ impl Session {
             return Some(id);
         }
         let limit = context.config.limits.remote_candidates;
-        if self.remotes.len() >= limit && !self.forget_reflexive() {
+        if self.remotes.len() >= limit && !self.forget_reflexive(context) {
             context.counters.dropped_candidates += 1;
             return None;
         }
@@ -267,7 +267,7 @@ impl Session {
 
     /// Forgets a peer-reflexive candidate whose pairs have all failed; returns whether there was
     /// one.
-    fn forget_reflexive(&mut self) -> bool {
+    fn forget_reflexive(&mut self, context: &mut Context) -> bool {
         let is_useless = |remote: &&Remote| {
             let mut pairs = self.pairs.iter().filter(|pair| pair.remote == remote.id);
             !remote.is_signaled() && pairs.all(|pair| !pair.is_alive())
@@ -276,7 +276,7 @@ impl Session {
             return false;
         };
         self.remotes.retain(|remote| remote.id != id);
-        self.pairs.retain(|pair| pair.remote != id);
+        self.remove_pairs(context, |pair| pair.remote == id);
         true
     }
 

@@ -261,6 +261,10 @@ impl Session {
         if let Some(id) = self.pair_of(arrival.local, remote) {
             return Some(id);
         }
+        if self.pairs.len() >= context.config.limits.pairs && !self.make_room() {
+            context.counters.dropped_candidates += 1;
+            return None;
+        }
         let id = self.make_pair(context, arrival.local, remote, arrival.source);
         let pair = self.pair_mut(id)?;
         pair.is_authenticated = true;

@@ -128,7 +128,7 @@ impl Agent {
         }
         self.announce_all();
         self.is_gathered = false;
-        self.note_gathered();
+        self.context.gatherer.restart(now);
         self.drive(now);
     }
 

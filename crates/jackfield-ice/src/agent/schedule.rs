@@ -16,7 +16,6 @@ impl Session {
         if self.remote.is_none() || context.config.lite {
             return;
         }
-        self.give_up(context, now);
         self.send_triggered(context, now);
         while self.pacer.is_ready(now) {
             let Some(id) = self.next_paced(context, now) else {
@@ -110,7 +109,7 @@ impl Session {
     }
 
     /// Fails the pairs whose last check was not answered in time.
-    fn give_up(&mut self, context: &mut Context, now: Instant) {
+    pub(super) fn give_up(&mut self, context: &mut Context, now: Instant) {
         let is_over = |pair: &&mut Pair| {
             pair.state == PairState::InProgress
                 && pair.transmissions >= context.config.pacing.transmissions

@@ -151,8 +151,18 @@ impl Session {
         if context.role == Role::Controlling && !context.config.lite {
             self.nominate(context, now, id);
         }
+        self.bind_channel(context, now, id);
         self.announce_selected(context);
         self.plan_all_upkeep(context, now);
+    }
+
+    /// Gives a relayed pair a channel, which saves 32 bytes a packet.
+    fn bind_channel(&self, context: &mut Context, now: Instant, id: PairId) {
+        let Some(pair) = self.pair(id) else { return };
+        let relayed = context.local(pair.local).filter(|local| local.is_relayed());
+        if let Some(relayed) = relayed.map(|local| local.base) {
+            context.gatherer.bind_channel(now, relayed, pair.address);
+        }
     }
 
     fn nominate(&mut self, context: &mut Context, now: Instant, id: PairId) {

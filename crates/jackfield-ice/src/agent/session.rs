@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) began: Option<Instant>,
     /// Since when no pair works, after one did.
     pub(super) lost: Option<Instant>,
+    /// When the selected pair last missed an answer, and all others were asked.
+    pub(super) suspected: Option<Instant>,
     /// When failed pairs were last checked once more.
     pub(super) revived: Option<Instant>,
     /// Whether the application was asked for a restart.
@@ -83,6 +85,7 @@ impl Session {
             nominations: 0,
             began: None,
             lost: None,
+            suspected: None,
             revived: None,
             has_asked_restart: false,
         }

@@ -22,11 +22,15 @@ impl Agent {
             return;
         }
         context.bases.push(local);
-        self.add_candidate(now, host(CandidateTransport::Udp, local, local));
+        self.add_candidate(now, NewLocal::host(CandidateTransport::Udp, local, local));
         if self.context.config.tcp_active {
             let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
-            self.add_candidate(now, host(CandidateTransport::TcpActive, active, active));
+            self.add_candidate(
+                now,
+                NewLocal::host(CandidateTransport::TcpActive, active, active),
+            );
         }
+        self.context.gatherer.add_socket(now, local);
         self.drive(now);
     }
 
@@ -39,10 +43,11 @@ impl Agent {
             .iter()
             .any(|base| base.ip() == local.ip());
         let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
-        self.remove_bases(now, |candidate| {
+        self.remove_locals(now, |candidate| {
             let is_udp = candidate.candidate.transport == CandidateTransport::Udp;
             is_udp && candidate.base == local || is_last && candidate.base == active
         });
+        self.drive(now);
     }
 
     /// Takes a TCP listener: it gives a passive candidate ([RFC 6544 §3]).
@@ -58,16 +63,22 @@ impl Agent {
             return;
         }
         context.listeners.push(local);
-        self.add_candidate(now, host(CandidateTransport::TcpPassive, local, local));
+        self.add_candidate(
+            now,
+            NewLocal::host(CandidateTransport::TcpPassive, local, local),
+        );
         if self.context.config.tcp_simultaneous_open {
             self.add_candidate(
                 now,
-                host(CandidateTransport::TcpSimultaneousOpen, local, local),
+                NewLocal::host(CandidateTransport::TcpSimultaneousOpen, local, local),
             );
         }
         if self.context.config.tcp_active {
             let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
-            self.add_candidate(now, host(CandidateTransport::TcpActive, active, active));
+            self.add_candidate(
+                now,
+                NewLocal::host(CandidateTransport::TcpActive, active, active),
+            );
         }
         self.drive(now);
     }
@@ -75,7 +86,7 @@ impl Agent {
     /// Takes the end of a listener. Its connections go on until they are closed.
     pub fn remove_listener(&mut self, now: Instant, local: SocketAddr) {
         self.context.listeners.retain(|listener| *listener != local);
-        self.remove_bases(now, |candidate| {
+        self.remove_locals(now, |candidate| {
             let transport = candidate.candidate.transport;
             let listens = matches!(
                 transport,
@@ -83,6 +94,7 @@ impl Agent {
             );
             listens && candidate.base == local
         });
+        self.drive(now);
     }
 
     /// Takes the address outside that a port mapping (UPnP, NAT-PMP, PCP) has given a socket or a
@@ -98,12 +110,8 @@ impl Agent {
                 now,
                 NewLocal {
                     kind: CandidateKind::ServerReflexive,
-                    transport,
-                    address: outside,
-                    base: local,
                     related: Some(local),
-                    server: None,
-                    priority: None,
+                    ..NewLocal::host(transport, outside, local)
                 },
             );
         }
@@ -113,7 +121,7 @@ impl Agent {
     /// Takes the end of every port mapping of a socket or listener.
     pub fn remove_mapped_address(&mut self, now: Instant, local: SocketAddr) {
         // A mapped candidate has no server; those of servers keep theirs.
-        self.remove_bases(now, |candidate| {
+        self.remove_locals(now, |candidate| {
             candidate.base == local && candidate.is_mapped
         });
     }
@@ -121,14 +129,13 @@ impl Agent {
     /// Says that there are no more sockets for now: gathering completes once every server has
     /// answered or was given up.
     pub fn end_of_sockets(&mut self, now: Instant) {
-        self.has_all_sockets = true;
-        self.note_gathered();
+        self.context.gatherer.end_of_sockets(now);
         self.drive(now);
     }
 
     /// Tells the application once when there is nothing left to gather.
     pub(super) fn note_gathered(&mut self) {
-        if self.has_all_sockets && !self.is_gathered {
+        if !self.is_gathered {
             self.is_gathered = true;
             self.context.event(Event::GatheringComplete);
         }
@@ -140,13 +147,14 @@ impl Agent {
         let ufrag = self.session.local.credentials.ufrag();
         self.context.announce(id, ufrag);
         if self.context.local(id).is_some_and(Local::is_base) {
-            self.session.pair_local(&self.context, now, id);
+            self.session.pair_local(&self.context, id);
+            self.session.permit(&mut self.context, now);
         }
         Some(id)
     }
 
     /// Removes candidates and the pairs that they are the base of.
-    fn remove_bases(&mut self, now: Instant, is_gone: impl Fn(&Local) -> bool) {
+    pub(super) fn remove_locals(&mut self, now: Instant, is_gone: impl Fn(&Local) -> bool) {
         let gone = self.context.remove_locals(is_gone);
         let context = &mut self.context;
         let previous = self.previous.as_mut().map(|previous| &mut previous.session);
@@ -157,20 +165,6 @@ impl Agent {
             }
         }
         self.session.select(&mut self.context, now);
-        self.drive(now);
-    }
-}
-
-/// Returns a host candidate.
-fn host(transport: CandidateTransport, address: SocketAddr, base: SocketAddr) -> NewLocal {
-    NewLocal {
-        kind: CandidateKind::Host,
-        transport,
-        address,
-        base,
-        related: None,
-        server: None,
-        priority: None,
     }
 }
 

@@ -54,13 +54,30 @@ impl Session {
         if is_suspect && is_selected {
             self.ask_reserves(context, now);
         }
+        if is_lost && is_selected {
+            self.lose_silent(context, now);
+        }
         if is_lost {
             self.select(context, now);
         }
     }
 
+    /// Counts as lost, with the selected pair, those that were asked when it fell silent and have
+    /// not answered since: data would only go from one dead pair to the next.
+    fn lose_silent(&mut self, context: &Context, now: Instant) {
+        let Some(asked) = self.suspected else { return };
+        let is_silent = |pair: &&mut Pair| pair.works() && pair.answered < Some(asked);
+        for pair in self.pairs.iter_mut().filter(is_silent) {
+            pair.is_lost = true;
+            pair.losses = pair.losses.saturating_add(1);
+            pair.unanswered = context.config.timing.unanswered_probes;
+            pair.upkeep = Some(now + LONGEST_GAP);
+        }
+    }
+
     /// Asks the pairs in reserve whether they work, because the selected one may not.
     fn ask_reserves(&mut self, context: &mut Context, now: Instant) {
+        self.suspected = Some(now);
         let selected = self.selected;
         let is_reserve = |pair: &&mut Pair| Some(pair.id) != selected && pair.works();
         for pair in self.pairs.iter_mut().filter(is_reserve) {
@@ -165,9 +182,7 @@ impl Session {
             let is_kept = self.pair(id).is_some_and(|pair| pair.upkeep.is_some());
             if context.config.lite || !is_kept {
                 // Nothing was asked, so that nothing was refused: the pair may be checked again.
-                if let Some(pair) = self.pair_mut(id) {
-                    pair.fail();
-                }
+                self.end_pair(id);
                 self.select(context, now);
             } else {
                 self.revoke(context, now, id);
@@ -181,14 +196,21 @@ impl Session {
     //# the affected 5-tuple again.
     pub(super) fn revoke(&mut self, context: &mut Context, now: Instant, id: PairId) {
         context.counters.consent_lost += 1;
+        self.end_pair(id);
+        if let Some(pair) = self.pair_mut(id) {
+            pair.is_revoked = true;
+        }
+        self.select(context, now);
+    }
+
+    /// Fails a pair, and selects none in its place.
+    fn end_pair(&mut self, id: PairId) {
         if let Some(pair) = self.pair_mut(id) {
             pair.fail();
-            pair.is_revoked = true;
         }
         if self.selected == Some(id) {
             self.selected = None;
         }
-        self.select(context, now);
     }
 
     /// Starts looking for a pair again, because none works any more.

@@ -213,6 +213,7 @@ impl Peer {
                     local,
                     remote,
                     server,
+                    ..
                 } => self.connect(now, stack, id, transport, local, remote, server.is_some()),
                 Output::Close(path) => {
                     self.own_sockets.remove(&path.local);

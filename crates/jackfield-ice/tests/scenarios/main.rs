@@ -7,5 +7,7 @@
 )]
 
 mod basics;
+mod life;
+mod relay;
 mod tcp;
 mod world;

@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jackfield_ice::gather::IceServer;
 use jackfield_ice::{
     Agent, AgentConfig, Candidate, ConnectionId, Event, Output, Role, SelectedPair, State,
 };
-use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_testing::{SplitMix64, epoch};
+use jackfield_turn::client::Credential;
+use jackfield_turn::{Credentials, NonceKey, Registry, Relay, RelayAddress, Server, ServerConfig};
 
 /// The two agents.
 pub(crate) const LEFT: usize = 0;
@@ -34,6 +38,9 @@ pub(crate) struct World {
     random: SplitMix64,
     /// Pairs of addresses between which no datagram passes.
     pub(crate) cut: BTreeSet<(IpAddr, IpAddr)>,
+    /// The STUN and TURN server, at [`SERVER`].
+    server: Server,
+    server_deadline: Option<Instant>,
     /// Paths of TCP connections that are open, as both ends see them.
     streams: BTreeMap<FiveTuple, FiveTuple>,
     next_port: u16,
@@ -54,9 +61,14 @@ pub(crate) struct Peer {
     /// Candidates that wait to be signaled.
     candidates: Vec<Candidate>,
     deadline: Option<Instant>,
+    sockets: BTreeSet<SocketAddr>,
 }
 
 enum Delivery {
+    /// To the server, from one of its clients.
+    Client(FiveTuple, Vec<u8>),
+    /// To a relayed address, from anywhere.
+    Relayed(SocketAddr, SocketAddr, Vec<u8>),
     Packet(usize, FiveTuple, Vec<u8>),
     Candidate(usize, Candidate),
     RemovedCandidate(usize, Candidate),
@@ -92,6 +104,8 @@ impl World {
             trickle: true,
             random: SplitMix64::new(5),
             cut: BTreeSet::new(),
+            server: server(now),
+            server_deadline: None,
             streams: BTreeMap::new(),
             next_port: 50_000,
         }
@@ -107,6 +121,7 @@ impl World {
 
     pub(crate) fn add_socket(&mut self, peer: usize, address: &str) {
         let now = self.now;
+        self.peers[peer].sockets.insert(address.parse().unwrap());
         self.peers[peer]
             .agent
             .add_socket(now, address.parse().unwrap());
@@ -194,7 +209,8 @@ impl World {
     /// Does what comes next, unless that is after `end`.
     fn step(&mut self, end: Instant) -> bool {
         let packet = self.queue.keys().next().map(|(at, _)| *at);
-        let timers = self.peers.iter().filter_map(|peer| peer.deadline).min();
+        let timers = self.peers.iter().map(|peer| peer.deadline);
+        let timers = timers.chain([self.server_deadline]).flatten().min();
         let Some(next) = [packet, timers].into_iter().flatten().min() else {
             return false;
         };
@@ -206,6 +222,10 @@ impl World {
             let (_, delivery) = self.queue.pop_first().unwrap();
             self.deliver(delivery);
             return true;
+        }
+        if self.server_deadline.is_some_and(|at| at <= self.now) {
+            self.server.handle_timeout(self.now);
+            self.drain_server();
         }
         for peer in [LEFT, RIGHT] {
             if self.peers[peer].deadline.is_some_and(|at| at <= self.now) {
@@ -225,6 +245,21 @@ impl World {
     fn deliver(&mut self, delivery: Delivery) {
         let now = self.now;
         let peer = match delivery {
+            Delivery::Client(path, bytes) => {
+                let relay = self.server.handle_client(now, path, &bytes);
+                let relay = relay.and_then(|relay| to_peer(relay));
+                if let Some((relayed, peer, payload)) = relay {
+                    self.forward(relayed, peer, payload);
+                }
+                return self.drain_server();
+            }
+            Delivery::Relayed(source, relayed, bytes) => {
+                let relay = self.server.handle_peer(now, relayed, source, &bytes);
+                if let Some((path, bytes)) = relay.and_then(|relay| to_client(relay)) {
+                    self.answer(path, bytes);
+                }
+                return self.drain_server();
+            }
             Delivery::Packet(peer, path, bytes) => {
                 if !self.peers[peer].lets_in(path) {
                     return;
@@ -321,6 +356,41 @@ impl World {
         }
     }
 
+    /// Signals all candidates that an agent has.
+    pub(crate) fn signal_all(&mut self, peer: usize) {
+        for candidate in self.candidates_of(peer) {
+            self.enqueue(self.signaling, Delivery::Candidate(1 - peer, candidate));
+        }
+    }
+
+    /// Returns every candidate that an agent has told of.
+    pub(crate) fn candidates_of(&self, peer: usize) -> Vec<Candidate> {
+        let local = |(_, event): &(Duration, Event)| match event {
+            Event::LocalCandidate(candidate) => Some(candidate.clone()),
+            _ => None,
+        };
+        self.peers[peer].events.iter().filter_map(local).collect()
+    }
+
+    /// Makes two agents anew that begin in one role, with the sockets of `World::direct`.
+    pub(crate) fn set_role(&mut self, role: Role) {
+        let config = AgentConfig {
+            role,
+            ..AgentConfig::default()
+        };
+        let now = self.now;
+        self.queue.clear();
+        self.peers = [1, 2].map(|seed| Peer::new(config.clone(), now, seed));
+        self.add_socket(LEFT, "192.0.2.1:1000");
+        self.add_socket(RIGHT, "198.51.100.1:2000");
+    }
+
+    /// Returns whether an agent has asked for a restart.
+    pub(crate) fn asked_restart(&self, peer: usize) -> bool {
+        let asked = |(_, event): &(Duration, Event)| *event == Event::RestartNeeded;
+        self.peers[peer].events.iter().any(asked)
+    }
+
     pub(crate) fn enqueue_packet(&mut self, peer: usize, path: FiveTuple, bytes: Vec<u8>) {
         self.enqueue(Duration::ZERO, Delivery::Packet(peer, path, bytes));
     }
@@ -333,6 +403,10 @@ impl World {
     /// Sends a packet of one side through its NAT and the other's.
     fn route(&mut self, peer: usize, path: FiveTuple, bytes: Vec<u8>) {
         self.peers[peer].sent += 1;
+        if path.transport == Transport::Tcp && path.remote.ip() == server_ip() {
+            let path = turned(path, path.local);
+            return self.enqueue(self.delay, Delivery::Client(path, bytes));
+        }
         if path.transport == Transport::Tcp {
             if let Some(theirs) = self.streams.get(&path).copied() {
                 self.enqueue(self.delay, Delivery::Packet(1 - peer, theirs, bytes));
@@ -345,17 +419,69 @@ impl World {
         if !self.udp || is_cut || is_lost {
             return;
         }
+        if path.remote == SERVER.parse().unwrap() {
+            let path = turned(path, source);
+            self.enqueue(self.delay, Delivery::Client(path, bytes));
+        } else {
+            self.forward(source, path.remote, bytes);
+        }
+    }
+
+    /// Sends a packet on from an outside address to another one.
+    fn forward(&mut self, source: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        if to.ip() == server_ip() {
+            return self.enqueue(self.delay, Delivery::Relayed(source, to, bytes));
+        }
         // The other side's filter sees the packet when it arrives.
-        let other = 1 - peer;
-        let Some(local) = self.peers[other].inside(path.remote) else {
+        for peer in [LEFT, RIGHT] {
+            if let Some(local) = self.peers[peer].inside(to) {
+                let path = FiveTuple {
+                    transport: Transport::Udp,
+                    local,
+                    remote: source,
+                };
+                self.enqueue(self.delay, Delivery::Packet(peer, path, bytes.clone()));
+            }
+        }
+    }
+
+    /// Sends a message of the server to its client.
+    fn answer(&mut self, path: FiveTuple, bytes: Vec<u8>) {
+        if path.transport == Transport::Udp {
+            if self.udp {
+                self.forward(path.local, path.remote, bytes);
+            }
             return;
-        };
-        let arrival = FiveTuple {
-            transport: Transport::Udp,
-            local,
-            remote: source,
-        };
-        self.enqueue(self.delay, Delivery::Packet(other, arrival, bytes));
+        }
+        for peer in [LEFT, RIGHT] {
+            if self.peers[peer]
+                .sockets
+                .iter()
+                .any(|it| it.ip() == path.remote.ip())
+            {
+                let path = turned(path, path.local);
+                self.enqueue(self.delay, Delivery::Packet(peer, path, bytes.clone()));
+            }
+        }
+    }
+
+    fn drain_server(&mut self) {
+        loop {
+            match self.server.poll_output() {
+                jackfield_turn::Output::Transmit(transmit) => {
+                    self.answer(transmit.path, transmit.bytes);
+                }
+                jackfield_turn::Output::Bind { id, local } => {
+                    let now = self.now;
+                    self.server.handle_bound(now, id, Ok(local));
+                }
+                jackfield_turn::Output::Unbind(_) | jackfield_turn::Output::Event(_) => {}
+                jackfield_turn::Output::Wait(until) => {
+                    self.server_deadline = until;
+                    return;
+                }
+            }
+        }
     }
 
     /// Opens a TCP connection: one round trip.
@@ -370,6 +496,14 @@ impl World {
         if local.port() == 0 {
             self.next_port += 1;
             local.set_port(self.next_port);
+        }
+        if remote == SERVER.parse().unwrap() {
+            let path = FiveTuple {
+                transport: Transport::Tcp,
+                local,
+                remote,
+            };
+            return self.enqueue(2 * self.delay, Delivery::Connected(peer, id, path));
         }
         let other = 1 - peer;
         let is_listening = self.peers[other].listeners().contains(&remote);
@@ -395,9 +529,14 @@ impl World {
         let Ok(outgoing) = self.agent(peer).send(now, payload) else {
             return false;
         };
-        let (path, payload) = (outgoing.path, outgoing.payload.to_vec());
+        let path = outgoing.path;
+        let mut bytes = outgoing
+            .header
+            .map_or_else(Vec::new, |header| header.as_bytes().to_vec());
+        bytes.extend_from_slice(outgoing.payload);
+        bytes.resize(bytes.len() + usize::from(outgoing.padding), 0);
         self.drain(peer);
-        self.route(peer, path, payload);
+        self.route(peer, path, bytes);
         true
     }
 
@@ -428,6 +567,7 @@ impl Peer {
             names: Vec::new(),
             candidates: Vec::new(),
             deadline: None,
+            sockets: BTreeSet::new(),
         }
     }
 
@@ -443,7 +583,7 @@ impl Peer {
     /// Returns the socket behind an outside address; a packet still has to pass the filter.
     fn inside(&self, to: SocketAddr) -> Option<SocketAddr> {
         match self.nat {
-            None => Some(to),
+            None => self.sockets.contains(&to).then_some(to),
             Some(_) => self.mappings.get(&to).copied(),
         }
     }
@@ -481,6 +621,79 @@ impl Peer {
         at.map(|(at, _)| *at)
     }
 }
+
+/// Returns the configuration of an agent that asks the server for a relay.
+pub(crate) fn with_relay(transports: &[Transport]) -> AgentConfig {
+    let mut config = AgentConfig::default();
+    let credential = Credential::new("user", "pass").unwrap();
+    let server = |transport: &Transport| {
+        IceServer::turn(*transport, SERVER.parse().unwrap(), credential.clone())
+    };
+    config.gather.servers = transports.iter().map(server).collect();
+    config
+}
+
+fn server(now: Instant) -> Server {
+    let users = Credentials::new().with_user("user", "pass");
+    let registry = Arc::new(Registry::new());
+    let mut config = ServerConfig::new("example.org", users, NonceKey::new([7; 32]), registry);
+    let ip = server_ip();
+    config.relay_addresses = vec![RelayAddress {
+        local: ip,
+        advertised: ip,
+    }];
+    // The tests' addresses are of ranges that a server relays to for nobody by itself.
+    config.peers.allow = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"]
+        .map(|range| range.parse().unwrap())
+        .into();
+    Server::new(config, Epoch::new(now, secs(1_700_000_000)), [2; 32])
+}
+
+fn server_ip() -> IpAddr {
+    let server: SocketAddr = SERVER.parse().unwrap();
+    server.ip()
+}
+
+/// Returns a path as the other end sees it, whose own end is `local` there.
+fn turned(path: FiveTuple, remote: SocketAddr) -> FiveTuple {
+    FiveTuple {
+        transport: path.transport,
+        local: path.remote,
+        remote,
+    }
+}
+
+fn to_peer(relay: Relay<'_>) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
+    match relay {
+        Relay::ToPeer {
+            relayed,
+            peer,
+            payload,
+            ..
+        } => Some((relayed, peer, payload.to_vec())),
+        Relay::ToClient { .. } => None,
+    }
+}
+
+fn to_client(relay: Relay<'_>) -> Option<(FiveTuple, Vec<u8>)> {
+    match relay {
+        Relay::ToPeer { .. } => None,
+        Relay::ToClient {
+            path,
+            header,
+            payload,
+            padding,
+        } => {
+            let mut bytes = header.as_bytes().to_vec();
+            bytes.extend_from_slice(payload);
+            bytes.resize(bytes.len() + usize::from(padding), 0);
+            Some((path, bytes))
+        }
+    }
+}
+
+/// Where the STUN and TURN server is.
+pub(crate) const SERVER: &str = "203.0.113.200:3478";
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

@@ -1,0 +1,132 @@
+//! Servers: reflexive and relayed candidates, and data through a relay.
+
+use jackfield_ice::{AgentConfig, CandidateKind, CandidatePolicy, Event, State};
+use jackfield_sansio::Transport;
+
+use super::world::{LEFT, RIGHT, SERVER, World, ms, secs, with_relay};
+
+/// Returns two agents with public addresses between which no datagram passes directly.
+fn apart(left: AgentConfig, right: AgentConfig) -> World {
+    let mut world = World::with(left, right);
+    world.delay = ms(20);
+    let ips = ["192.0.2.1", "198.51.100.1"].map(|ip| ip.parse().unwrap());
+    world.cut.insert((ips[0], ips[1]));
+    world.cut.insert((ips[1], ips[0]));
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world
+}
+
+#[test]
+fn two_agents_that_cannot_meet_use_one_relay() {
+    let mut world = apart(with_relay(&[Transport::Udp]), AgentConfig::default());
+    world.connect();
+    let at = world.run_until(secs(2), |world| world.is_connected());
+    assert!(at <= ms(500), "{at:?}");
+    world.run(secs(2));
+    let (left, right) = (world.selected(LEFT), world.selected(RIGHT));
+    assert_eq!(left.local.kind, CandidateKind::Relayed);
+    assert_eq!(left.path.remote, SERVER.parse().unwrap());
+    assert_eq!(left.remote.kind, CandidateKind::Host);
+    assert_eq!(right.remote.kind, CandidateKind::Relayed);
+    assert!(world.send(LEFT, b"through a channel") && world.send(RIGHT, b"and back"));
+    world.run(ms(100));
+    assert_eq!(world.peers[RIGHT].data[0].1, b"through a channel");
+    assert_eq!(world.peers[LEFT].data[0].1, b"and back");
+    // Permissions and channels are kept alive.
+    world.run(secs(900));
+    assert!(world.is_connected());
+    assert!(world.send(LEFT, b"still") && world.send(RIGHT, b"here"));
+    world.run(ms(100));
+    assert_eq!(world.peers[RIGHT].data.len(), 2);
+    assert_eq!(world.peers[LEFT].data.len(), 2);
+}
+
+#[test]
+fn a_relay_is_left_as_soon_as_a_direct_path_works() {
+    let mut world = apart(with_relay(&[Transport::Udp]), with_relay(&[Transport::Udp]));
+    world.connect();
+    world.run(ms(700));
+    let used = world.selected(LEFT);
+    let kinds = [used.local.kind, used.remote.kind];
+    assert!(kinds.contains(&CandidateKind::Relayed), "{kinds:?}");
+    world.cut.clear();
+    // A new socket on either side brings new pairs; this one reaches the other side.
+    world.add_socket(LEFT, "192.0.2.2:1000");
+    world.run(secs(1));
+    for peer in [LEFT, RIGHT] {
+        assert_eq!(world.selected(peer).local.kind, CandidateKind::Host);
+        assert_eq!(world.selected(peer).remote.kind, CandidateKind::Host);
+    }
+}
+
+#[test]
+fn relay_only_tells_and_uses_nothing_but_relays() {
+    let only = |transports: &[Transport]| AgentConfig {
+        policy: CandidatePolicy::RelayOnly,
+        ..with_relay(transports)
+    };
+    let mut world = World::with(only(&[Transport::Udp]), only(&[Transport::Udp]));
+    world.delay = ms(20);
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    world.run(secs(3));
+    assert!(world.is_connected());
+    for peer in [LEFT, RIGHT] {
+        let told = world.candidates_of(peer);
+        assert!(!told.is_empty());
+        for candidate in told {
+            assert_eq!(candidate.kind, CandidateKind::Relayed);
+            assert!(candidate.related.unwrap().ip().is_unspecified());
+        }
+        assert_eq!(world.selected(peer).local.kind, CandidateKind::Relayed);
+        assert_eq!(world.selected(peer).remote.kind, CandidateKind::Relayed);
+    }
+}
+
+#[test]
+fn udp_that_stops_is_left_for_a_relay_over_tcp() {
+    let both = [Transport::Udp, Transport::Tcp];
+    let mut world = World::with(with_relay(&both), with_relay(&both));
+    world.delay = ms(20);
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    world.run(secs(5));
+    assert_eq!(world.selected(LEFT).local.kind, CandidateKind::Host);
+    let at = world.elapsed();
+    world.udp = false;
+    let over_tcp = |world: &World, peer| world.selected(peer).path.transport == Transport::Tcp;
+    let moved = world.run_until(secs(12), |world| {
+        over_tcp(world, LEFT) && over_tcp(world, RIGHT)
+    });
+    assert!(moved - at <= secs(10), "{:?}", moved - at);
+    world.run(secs(1));
+    assert!(world.is_connected());
+    assert!(world.send(LEFT, b"over TCP") && world.send(RIGHT, b"as well"));
+    world.run(ms(200));
+    assert_eq!(world.peers[RIGHT].data.len(), 1);
+    assert_eq!(world.peers[LEFT].data.len(), 1);
+    assert!(!world.asked_restart(LEFT));
+}
+
+#[test]
+fn a_silent_server_delays_the_end_of_gathering_and_nothing_else() {
+    let mut world = World::with(with_relay(&[Transport::Udp]), AgentConfig::default());
+    let server = SERVER.parse::<std::net::SocketAddr>().unwrap();
+    world
+        .cut
+        .insert(("192.0.2.1".parse().unwrap(), server.ip()));
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    let at = world.run_until(secs(1), |world| world.is_connected());
+    assert_eq!(at, ms(100));
+    world.run(secs(1));
+    assert_eq!(world.peers[LEFT].agent.state(), State::Connected);
+    world.run(secs(10));
+    assert_eq!(world.peers[LEFT].agent.state(), State::Completed);
+    let error = |(_, event): &(_, Event)| matches!(event, Event::CandidateError(_));
+    assert!(world.peers[LEFT].events.iter().any(error));
+}
