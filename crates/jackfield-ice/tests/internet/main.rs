@@ -7,8 +7,10 @@
 )]
 
 mod changes;
+mod matrix;
 mod meeting;
 mod peer;
+mod rows;
 mod scene;
 mod security;
 mod server;

@@ -2,7 +2,8 @@
 //! those that libwebrtc's tests of its transport channel ask for.
 
 use jackfield_ice::{
-    Candidate, CandidateAddress, CandidateKind, CandidateTransport, Event, Role, State,
+    Candidate, CandidateAddress, CandidateKind, CandidatePolicy, CandidateTransport, Event, Role,
+    State,
 };
 use jackfield_internet::{Link, Site};
 
@@ -23,6 +24,52 @@ fn two_open_hosts_are_connected_after_one_and_a_half_round_trips() {
         assert!(scene.run_until(secs(5), Scene::is_connected));
         let took = scene.world.now() - start;
         assert!(took <= rtt * 3 / 2, "{took:?} for a round trip of {rtt:?}");
+    }
+}
+
+/// All candidates are known on both sides. A direct path takes one and a half round trips; through
+/// a relay it takes two and a half, each of them twice as long, for the permission comes first.
+#[test]
+fn hosts_behind_nats_are_connected_as_fast_as_their_path_is_long() {
+    let rtt = millis(200);
+    let cases = [
+        (Site::FullCone, Site::FullCone, rtt * 3 / 2),
+        (Site::PortRestricted, Site::PortRestricted, rtt * 3 / 2),
+        (Site::Symmetric, Site::AddressRestricted, rtt * 3 / 2),
+        (Site::PortRestricted, Site::Symmetric, 2 * rtt * 5 / 2),
+        (Site::WebOnly, Site::PortRestricted, 2 * rtt * 5 / 2),
+    ];
+    for (a, b, most) in cases {
+        let (mut scene, _) = Scene::at_sites(1, Link::latency(rtt / 4), [a, b]);
+        let start = scene.gather_first();
+        assert!(scene.run_until(secs(20), Scene::is_connected));
+        let took = scene.world.now() - start;
+        assert!(took <= most + millis(50), "{a} {b}: {took:?}");
+    }
+}
+
+#[test]
+fn agents_that_use_relays_alone_show_no_other_address() {
+    let mut scene = Scene::new(1, Link::latency(millis(10)));
+    for side in BOTH {
+        let mut options = scene.options();
+        options.config.policy = CandidatePolicy::RelayOnly;
+        let address = ip(&format!("203.0.113.{}", side + 10));
+        scene.peer(scene.internet, address, options);
+    }
+    scene.connect(secs(3));
+    let kind = CandidateKind::Relayed;
+    let seen = scene.seen(0).unwrap();
+    assert_eq!((seen.local, seen.remote), (kind, kind));
+    assert_eq!(scene.exchange(), [10, 10]);
+    for side in BOTH {
+        let own = format!("203.0.113.{}", side + 10);
+        for (_, event) in &scene.get(side).events {
+            if let Event::LocalCandidate(candidate) = event {
+                let line = candidate.to_string();
+                assert!(!line.contains(&own), "{line}");
+            }
+        }
     }
 }
 

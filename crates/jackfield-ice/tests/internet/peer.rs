@@ -163,6 +163,15 @@ impl Peer {
         found.map(|(at, _)| *at)
     }
 
+    /// Returns when data could first be sent.
+    pub(crate) fn connected_at(&self) -> Option<Instant> {
+        let is_it = |event: &Event| match event {
+            Event::StateChanged(state) => state.is_connected(),
+            _ => false,
+        };
+        self.first(is_it)
+    }
+
     pub(crate) fn is_gathered(&self) -> bool {
         self.first(|event| matches!(event, Event::GatheringComplete))
             .is_some()

@@ -2,16 +2,20 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jackfield_ice::gather::{GatherConfig, IceServer};
 use jackfield_ice::{AgentConfig, CandidateKind, CandidateTransport, Role};
 use jackfield_internet::{HostId, Link, NetworkId, Place, Site, TcpApp, World};
 use jackfield_proxy::{ProxyUrl, Scheme};
+use jackfield_sansio::Transport;
 use jackfield_tcp::Stack;
 use jackfield_testing::{SplitMix64, epoch};
+use jackfield_turn::client::Credential;
 
 use crate::peer::{Peer, PeerOptions, Signal};
-use crate::server::TurnHost;
+use crate::server::{PASSWORD, PORT, TLS_PORT, TurnHost, USER};
 
 pub(crate) const TURN: &str = "198.51.100.9";
 pub(crate) const TURN6: &str = "2001:db8:9::9";
@@ -125,6 +129,10 @@ impl Scene {
         PeerOptions {
             config: AgentConfig {
                 role,
+                gather: GatherConfig {
+                    servers: servers(),
+                    ..AgentConfig::default().gather
+                },
                 ..AgentConfig::default()
             },
             seed,
@@ -244,8 +252,14 @@ impl Scene {
     pub(crate) fn seen(&self, side: usize) -> Option<Seen> {
         let pair = self.get(side).agent.selected_pair()?;
         let is_tcp = |transport| transport != CandidateTransport::Udp;
+        // The candidate of whoever dials has port 9, which stands for the port that the other side
+        // discovers.
+        let local = match pair.local.transport {
+            CandidateTransport::TcpActive => CandidateKind::PeerReflexive,
+            _ => pair.local.kind,
+        };
         Some(Seen {
-            local: pair.local.kind,
+            local,
             remote: pair.remote.kind,
             tcp: is_tcp(pair.local.transport),
         })
@@ -286,6 +300,21 @@ impl Scene {
     }
 }
 
+impl Seen {
+    /// Returns the pair as the other side sees it.
+    pub(crate) fn mirror(self) -> Self {
+        Self {
+            local: self.remote,
+            remote: self.local,
+            ..self
+        }
+    }
+
+    pub(crate) fn is_relayed(self) -> bool {
+        [self.local, self.remote].contains(&CandidateKind::Relayed)
+    }
+}
+
 /// Returns the proxy of a site.
 fn proxy(site: Site, at: SocketAddr) -> ProxyUrl {
     let scheme = match site {
@@ -293,6 +322,25 @@ fn proxy(site: Site, at: SocketAddr) -> ProxyUrl {
         _ => Scheme::Socks5h,
     };
     ProxyUrl::new(scheme, at.into())
+}
+
+/// Returns the three ways to the TURN server.
+pub(crate) fn servers() -> Arc<[IceServer]> {
+    servers_at(TURN)
+}
+
+/// Returns the three ways to the TURN server by this address.
+pub(crate) fn servers_at(address: &str) -> Arc<[IceServer]> {
+    let ways = [
+        (Transport::Udp, PORT),
+        (Transport::Tcp, PORT),
+        (Transport::Tls, TLS_PORT),
+    ];
+    let turn = |(transport, port)| {
+        let credential = Credential::new(USER, PASSWORD).unwrap();
+        IceServer::turn(transport, SocketAddr::new(ip(address), port), credential)
+    };
+    ways.map(turn).into()
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {

@@ -205,7 +205,8 @@ fn nothing_is_sent_to_a_peer_that_has_withdrawn_its_consent() {
     let after = &scene.get(0).sent[before..];
     let to = address(&scene, 1);
     assert!(after.iter().all(|(_, at, _)| *at != to), "{after:?}");
-    assert_eq!(scene.get(0).agent.state(), State::Failed);
+    let failed = |scene: &Scene| scene.get(0).agent.state() == State::Failed;
+    assert!(scene.run_until(secs(60), failed), "{}", scene.describe());
 }
 
 #[test]

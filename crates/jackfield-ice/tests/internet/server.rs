@@ -30,10 +30,6 @@ pub(crate) struct TurnHost {
     streams: BTreeMap<ConnectionId, (FiveTuple, Stream)>,
     by_path: BTreeMap<FiveTuple, ConnectionId>,
     outbox: VecDeque<Datagram>,
-    /// Whether it answers at all.
-    pub(crate) is_silent: bool,
-    /// Datagrams that were relayed to peers.
-    pub(crate) relayed: u64,
 }
 
 impl Clone for TurnHost {
@@ -64,15 +60,10 @@ impl TurnHost {
             streams: BTreeMap::new(),
             by_path: BTreeMap::new(),
             outbox: VecDeque::new(),
-            is_silent: false,
-            relayed: 0,
         }
     }
 
     fn client(&mut self, now: Instant, stack: &mut Stack, path: FiveTuple, bytes: &[u8]) {
-        if self.is_silent {
-            return;
-        }
         let relay = self.server.handle_client(now, path, bytes).map(take);
         self.deliver(now, stack, relay);
     }
@@ -81,7 +72,6 @@ impl TurnHost {
         match relay {
             Some(Effect::ToClient(path, bytes)) => self.answer(now, stack, path, bytes),
             Some(Effect::ToPeer(source, destination, data)) => {
-                self.relayed += 1;
                 self.post(source, destination, data);
             }
             None => {}
