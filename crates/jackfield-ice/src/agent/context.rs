@@ -99,7 +99,7 @@ impl Context {
     /// with the same way fail together when that way does.
     pub(super) fn link(&self, pair: &Pair) -> (bool, IpAddr) {
         let link = self.local(pair.local).map(|local| local.link);
-        link.unwrap_or((false, pair.address.ip()))
+        link.unwrap_or_else(|| (false, pair.address.ip()))
     }
 
     /// Returns where a pair's packets leave from and go to.

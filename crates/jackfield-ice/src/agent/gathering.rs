@@ -87,7 +87,7 @@ impl Agent {
                 self.add_candidate(now, relayed);
             }
             gather::Event::RelayedLost { address } => {
-                self.remove_locals(now, |local| local.is_relayed() && local.base == address)
+                self.remove_locals(now, |local| local.is_relayed() && local.base == address);
             }
             gather::Event::PeerRefused { relayed, peer } => {
                 self.session.refuse_peer(&self.context, relayed, peer);
