@@ -241,15 +241,19 @@ impl Doctor {
             words::render_verdict(&Words::of(conclusions), Style::of_stdout())
         ));
         for change in changes {
-            let seen = |line: &Option<words::Line>| match line {
-                Some(line) => line.seen.clone(),
-                None => "not there".to_owned(),
+            let after = match (&change.before, &change.after) {
+                (Some(before), Some(after)) => format!("{} -> {}", before.seen, after.seen),
+                (None, Some(after)) => after.seen.clone(),
+                (_, None) => continue,
             };
+            say(&format!("              {}: {after}", change.topic));
+        }
+        let gone = changes.iter().filter(|change| change.after.is_none());
+        let gone: Vec<&str> = gone.map(|change| change.topic).collect();
+        if !gone.is_empty() {
             say(&format!(
-                "              {}: {} -> {}",
-                change.topic,
-                seen(&change.before),
-                seen(&change.after)
+                "              No longer seen: {}",
+                gone.join(", ")
             ));
         }
     }
