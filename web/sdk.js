@@ -25,3 +25,4 @@
 export { Client, connect } from "./assets/sdk-client.js";
 export { Room } from "./assets/sdk-room.js";
 export { Peer } from "./assets/sdk-peer.js";
+export { FILES_PROTOCOL, FileReceiver, sendFiles } from "./assets/sdk-files.js";

@@ -2,6 +2,7 @@ import { Client } from "./sdk-client.js";
 import { Chat } from "./ui-chat.js";
 import { bindDevices } from "./ui-devices.js";
 import { action, all, html, icon, one, setIcon } from "./ui-dom.js";
+import { Files } from "./ui-files.js";
 import { Grid } from "./ui-grid.js";
 import { LocalMedia } from "./ui-media.js";
 import { memory } from "./ui-memory.js";
@@ -30,6 +31,7 @@ const tiles = new Map();
 const patchbay = new Patchbay(one("[data-patchbay]"));
 const nobody = makeNobody();
 const grid = one("[data-grid]");
+const files = new Files({ people: () => [...tiles.keys()] });
 const chat = new Chat({ onsend: (text) => room?.send(text) });
 let client = null;
 let room = null;
@@ -142,6 +144,7 @@ function addPeer(peer) {
   peer.on("error", (error) => console.error(`the call with ${peer.name}:`, error));
   const tile = new PeerTile(peer, { onpath: showPatchbay, onblocked, speaker: media.chosen("audiooutput") || undefined });
   tiles.set(peer, tile);
+  files.follow(peer);
   // Oneself comes last.
   grid.insertBefore(tile.element, self.element);
   nobody.remove();

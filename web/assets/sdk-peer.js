@@ -30,7 +30,7 @@ const SEEK_LAST_MS = 300_000;
  * One other person in a room, and the call with them.
  *
  * Events: `state` (an `RTCPeerConnectionState`), `path` (`"direct"`, `"relay-udp"`, `"relay-tcp"`, `"relay-tls"`, or `null` while it is
- * not known), `stats`, `media` (`{ mic, cam, screen }`), `name`, `stream`, `error`.
+ * not known), `stats`, `media` (`{ mic, cam, screen }`), `name`, `stream`, `channel` (an `RTCDataChannel` that they opened), `error`.
  */
 export class Peer extends Emitter {
   state = "new";
@@ -176,6 +176,7 @@ export class Peer extends Emitter {
       mayOffer: offers,
     });
     pc.ontrack = only(({ track, transceiver }) => transceiver === this.#section(track.kind) && this.#receive(track));
+    pc.ondatachannel = only(({ channel }) => this.emit("channel", channel));
     pc.onconnectionstatechange = only(() => this.#stated(pc.connectionState));
     pc.oniceconnectionstatechange = only(() => this.#watch(pc.iceConnectionState));
     this.#channel = pc.createDataChannel("jackfield", { negotiated: true, id: 0 });

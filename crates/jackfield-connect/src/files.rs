@@ -18,7 +18,7 @@ pub use digest::{Digest, DigestError};
 pub use message::{Control, Entry, MessageError, Reason};
 pub use path::{EntryPath, PathError};
 pub use progress::Progress;
-pub use receive::{ReceiveError, Received, receive};
+pub use receive::{ReceiveError, Received, Step, receive};
 pub use send::{SendError, send};
 pub use source::{Source, SourceError};
 

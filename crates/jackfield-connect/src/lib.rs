@@ -11,10 +11,36 @@
 //! speaks them with little code.
 
 mod channel;
+mod connection;
+mod error;
+mod event;
 pub mod files;
+mod forward;
+mod negotiation;
+mod pipe;
+mod room;
+mod server;
+mod session;
+mod signaling;
 pub mod stream;
+mod transfer;
+mod trust;
+mod webrtc;
 
 pub use channel::{Channel, ChannelEnded, Message};
+pub use connection::{
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Path, Relay,
+};
+pub use error::Error;
+pub use event::{Event, Observer};
+pub use forward::{Forward, ForwardError, Forwarding, TcpTarget, forward};
+pub use pipe::{Ends, pipe};
+pub use room::{Events, PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
+pub use server::{RoomAddress, RoomName, RoomNameError, Server, ServerError};
+pub use signaling::SignalingError;
+pub use transfer::{Stay, receive, send};
+pub use trust::{Trust, TrustError};
+pub use webrtc::{WebRtc, WebRtcConnection};
 
 // The README's code is compiled and run with the doctests.
 #[cfg(doctest)]

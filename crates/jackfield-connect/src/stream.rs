@@ -5,10 +5,12 @@
 //! itself, as a TCP connection's does.
 
 mod carry;
+mod handshake;
 mod message;
 mod state;
 
 pub use carry::{StreamError, carry};
+pub use handshake::{Opening, accept, close, open, opening};
 pub use message::{Close, Control, MessageError, Place, StreamId};
 pub use state::{Stream, Violation};
 

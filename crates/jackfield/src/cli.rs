@@ -13,6 +13,7 @@ mod lab;
 mod nat;
 #[cfg(target_os = "linux")]
 mod oracle;
+mod peer;
 mod stun;
 
 use std::ffi::OsString;
@@ -45,6 +46,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("completions", matches)) => generate::completions(matches),
         Some(("man", matches)) => generate::man(matches),
         Some(("doctor", matches)) => doctor::run(matches),
+        Some(("connect", matches)) => peer::connect(matches),
+        Some(("send", matches)) => peer::send_files(matches),
+        Some(("receive", matches)) => peer::receive_files(matches),
         Some(("stun", matches)) => stun::run(matches),
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => check(matches),

@@ -86,7 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-sansio",
         ],
     ),
-    ("jackfield-connect", &[]),
+    ("jackfield-connect", &["jackfield-driver", "jackfield-ws"]),
     (
         "jackfield-doctor",
         &[
@@ -102,6 +102,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "jackfield",
         &[
             "jackfield-lab",
+            "jackfield-connect",
             "jackfield-doctor",
             "jackfield-router",
             "jackfield-driver",

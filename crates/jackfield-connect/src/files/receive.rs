@@ -25,6 +25,27 @@ pub struct Received {
     pub already_there: u64,
 }
 
+/// A step of a transfer.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// The offer is accepted.
+    Offer {
+        /// How many files.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// A file is there, checked.
+    File {
+        /// Where, below the receiver's folder.
+        path: &'a EntryPath,
+        /// Its bytes.
+        size: u64,
+        /// Its checksum.
+        sha256: Digest,
+    },
+}
+
 /// Why a transfer did not bring everything.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,8 +91,9 @@ pub enum ReceiveError {
 
 /// Receives what the other side offers over a channel, until all of it is there, checked.
 ///
-/// It blocks its thread, which must not be one that runs tasks. After [`ReceiveError::Ended`] it may
-/// be called again with another channel; what has arrived is not sent again.
+/// It blocks its thread, which must not be one that runs tasks, and calls `told` at each step. After
+/// [`ReceiveError::Ended`] it may be called again with another channel; what has arrived is not sent
+/// again.
 ///
 /// # Errors
 /// [`ReceiveError`] says whether a new channel would help.
@@ -79,11 +101,13 @@ pub fn receive(
     channel: &mut Channel,
     destination: &Destination,
     progress: &Progress,
+    told: &mut dyn FnMut(Step<'_>),
 ) -> Result<Received, ReceiveError> {
     let mut receiving = Receiving {
         channel,
         destination,
         progress,
+        told,
         entries: Vec::new(),
         next: 0,
         requested: VecDeque::new(),
@@ -102,6 +126,7 @@ struct Receiving<'a> {
     channel: &'a mut Channel,
     destination: &'a Destination,
     progress: &'a Progress,
+    told: &'a mut dyn FnMut(Step<'_>),
     entries: Vec<(EntryPath, Entry)>,
     /// The first entry that was not asked for yet.
     next: usize,
@@ -128,6 +153,8 @@ impl Receiving<'_> {
         self.take_offer()?;
         self.check_places()?;
         self.say(&Control::Accept)?;
+        let (files, bytes) = (self.progress.total_files(), self.progress.total());
+        (self.told)(Step::Offer { files, bytes });
         self.make_folders()?;
         self.request_more()?;
         while let Some(requested) = self.requested.pop_front() {
@@ -311,7 +338,13 @@ impl Receiving<'_> {
             let Requested { part, prefix, .. } = requested;
             self.destination.finish(prefix.file, &part, &path, &entry)?;
         }
-        self.received.files.push((path, entry.size, sha256));
+        let size = entry.size;
+        (self.told)(Step::File {
+            path: &path,
+            size,
+            sha256,
+        });
+        self.received.files.push((path, size, sha256));
         self.progress.add_file();
         Ok(())
     }

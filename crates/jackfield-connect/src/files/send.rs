@@ -31,6 +31,9 @@ pub enum SendError {
         /// The entry that it is about.
         path: Option<String>,
     },
+    /// The receiver wants the files, and another one has taken them.
+    #[error("another receiver has taken the files")]
+    TakenByAnother,
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Unreadable {
@@ -52,17 +55,23 @@ pub enum SendError {
 
 /// Sends what `source` has over a channel, until the receiver has all of it, checked.
 ///
-/// It blocks its thread, which must not be one that runs tasks. After [`SendError::Ended`] it may be
-/// called again with another channel; the receiver asks only for what it lacks.
+/// When the receiver accepts the offer, `take` says whether it gets the files. The function blocks
+/// its thread, which must not be one that runs tasks. After [`SendError::Ended`] it may be called
+/// again with another channel; the receiver asks only for what it lacks.
 ///
 /// # Errors
 /// [`SendError`] says whether a new channel would help.
-pub fn send(channel: &mut Channel, source: &Source, progress: &Progress) -> Result<(), SendError> {
-    progress.begin(source.bytes(), source.files());
+pub fn send(
+    channel: &mut Channel,
+    source: &Source,
+    progress: &Progress,
+    take: &mut dyn FnMut() -> bool,
+) -> Result<(), SendError> {
     let mut sending = Sending {
         channel,
         source,
         progress,
+        take,
         requests: VecDeque::new(),
         sent: 0,
         acked: 0,
@@ -78,6 +87,7 @@ struct Sending<'a> {
     channel: &'a mut Channel,
     source: &'a Source,
     progress: &'a Progress,
+    take: &'a mut dyn FnMut() -> bool,
     requests: VecDeque<Request>,
     /// Bytes of content sent on this channel, and how many of them the receiver has taken.
     sent: u64,
@@ -140,7 +150,13 @@ impl Sending<'_> {
     /// Takes a message; returns whether the receiver has everything.
     fn handle(&mut self, control: Control) -> Result<bool, SendError> {
         match control {
-            Control::Accept => {}
+            Control::Accept => {
+                if !(self.take)() {
+                    return Err(SendError::TakenByAnother);
+                }
+                self.progress
+                    .begin(self.source.bytes(), self.source.files());
+            }
             Control::Refuse { reason, path } => return Err(SendError::Refused { reason, path }),
             Control::Get {
                 file,
@@ -252,6 +268,7 @@ impl Sending<'_> {
     fn say_why(&self, error: &SendError) {
         let (reason, path) = match error {
             SendError::Ended(_) | SendError::Refused { .. } => return,
+            SendError::TakenByAnother => (Reason::Busy, None),
             SendError::Unreadable { path, .. } => (Reason::Unreadable, Some(path.clone())),
             SendError::Changed(path) => (Reason::Changed, Some(path.clone())),
             SendError::Protocol(_) | SendError::Message(_) => (Reason::Protocol, None),

@@ -225,8 +225,8 @@ fn say(
 ) -> (Result<(), ReceiveError>, Vec<Control>) {
     let (mut ours, mut theirs) = Channel::pair();
     thread::scope(|scope| {
-        let receiving =
-            scope.spawn(move || receive(&mut theirs, destination, &Progress::default()));
+        let receiving = scope
+            .spawn(move || receive(&mut theirs, destination, &Progress::default(), &mut |_| {}));
         for message in messages {
             ours.sender
                 .blocking_send(Message::Text(message.to_text()))

@@ -49,8 +49,14 @@ pub(crate) fn transfer_with(
     let (right, mut receiver) = Channel::pair();
     relay(left, right, budget, change);
     thread::scope(|scope| {
-        let sending = scope.spawn(move || send(&mut sender, source, &Progress::default()));
-        let received = receive(&mut receiver, destination, &Progress::default());
+        let sending =
+            scope.spawn(move || send(&mut sender, source, &Progress::default(), &mut || true));
+        let received = receive(
+            &mut receiver,
+            destination,
+            &Progress::default(),
+            &mut |_| {},
+        );
         drop(receiver);
         (sending.join().unwrap(), received)
     })

@@ -1,0 +1,733 @@
+//! A room as a native program is in it: who is there, and a peer connection with each of them.
+//!
+//! What `web/assets/sdk-room.js` and `sdk-peer.js` do for browsers, so that a program is a member
+//! like a page. A [`Room`] is a handle; a task does the work, and ends when the room is left.
+
+mod call;
+mod member;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::channel::Channel;
+use crate::connection::{Connection, ConnectionError, ConnectionEvent, Connector, Path, Relay};
+use crate::negotiation::{Then, text};
+use crate::server::{RoomName, Server};
+use crate::signaling::{Incoming, Signaling, SignalingError};
+use crate::trust::Trust;
+
+pub use call::Events;
+use call::{Call, Context, Internal, Tagged};
+use member::Member;
+
+/// Where to go, and how to appear there.
+#[derive(Debug, Clone)]
+pub struct RoomOptions {
+    /// The server.
+    pub server: Server,
+    /// Which of its certificates are trusted.
+    pub trust: Trust,
+    /// The room.
+    pub room: RoomName,
+    /// What others see; the server adds a number to one that is taken.
+    pub name: String,
+    /// What a server that asks for one lets in by.
+    pub token: Option<String>,
+    /// What the program is here for, which others are told: `pipe`, `send`, `receive`, `forward`.
+    pub purpose: &'static str,
+    /// Seeds marks and retries.
+    pub seed: [u8; 16],
+}
+
+/// A person or program of the room, for as long as there is a call with them: coming back on another
+/// connection to the server does not change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(u64);
+
+/// What happens in a room.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// We are in, for the first time or again after the server was out of reach.
+    Joined {
+        /// What we are called here.
+        name: String,
+    },
+    /// The server is out of reach; calls go on, and it is tried again.
+    ServerLost(SignalingError),
+    /// The server does not let us in, for good.
+    Refused {
+        /// The server's word for it, such as `room-full`.
+        code: String,
+        /// Its sentence.
+        message: String,
+    },
+    /// Somebody is there, and a connection is being made.
+    Found {
+        /// The call.
+        peer: PeerId,
+        /// What they are called.
+        name: String,
+        /// Whether they were in the room before us.
+        was_here: bool,
+    },
+    /// Channels work. With `anew`, channels of an earlier connection have ended.
+    Connected {
+        /// The call.
+        peer: PeerId,
+        /// Whether this is another connection than before.
+        anew: bool,
+    },
+    /// Nothing comes from them, for the moment.
+    Interrupted {
+        /// The call.
+        peer: PeerId,
+    },
+    /// They have said what they are here for.
+    Purpose {
+        /// The call.
+        peer: PeerId,
+        /// A [purpose](RoomOptions::purpose), or `page` for a browser with the room's page.
+        purpose: String,
+    },
+    /// They have opened a channel.
+    Channel {
+        /// The call.
+        peer: PeerId,
+        /// What they call it.
+        label: String,
+        /// The protocol that is spoken on it.
+        protocol: String,
+        /// Our end.
+        channel: Channel,
+    },
+    /// Packets take another way, or the first one is known.
+    Path {
+        /// The call.
+        peer: PeerId,
+        /// The way, as this side sees it.
+        path: Path,
+        /// The worse of the relays on both sides; `None` for a direct path.
+        relay: Option<Relay>,
+    },
+    /// They wrote something in the chat.
+    Chat {
+        /// Who.
+        name: String,
+        /// What.
+        text: String,
+    },
+    /// They are gone.
+    Left {
+        /// The call.
+        peer: PeerId,
+        /// What they were called.
+        name: String,
+        /// Whether they said so, rather than being lost.
+        said_goodbye: bool,
+    },
+}
+
+/// A room that this program is in.
+#[derive(Debug)]
+pub struct Room {
+    events: mpsc::UnboundedReceiver<RoomEvent>,
+    handle: RoomHandle,
+    task: JoinHandle<()>,
+}
+
+/// A way to say something in a room; as many as wanted.
+#[derive(Debug, Clone)]
+pub struct RoomHandle(mpsc::UnboundedSender<Command>);
+
+#[derive(Debug)]
+enum Command {
+    Open {
+        peer: PeerId,
+        label: String,
+        protocol: String,
+        reply: oneshot::Sender<Result<Channel, ConnectionError>>,
+    },
+    Chat(String),
+    Leave,
+}
+
+impl Room {
+    /// Enters a room. What comes of it is in [`Room::next`].
+    pub fn enter<C: Connector>(options: RoomOptions, connector: C) -> Self {
+        let (commands, to_do) = mpsc::unbounded_channel();
+        let (happened, events) = mpsc::unbounded_channel();
+        let task = tokio::spawn(run(options, connector, to_do, happened));
+        Self {
+            events,
+            handle: RoomHandle(commands),
+            task,
+        }
+    }
+
+    /// Returns what happens next; `None` when the room was left. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<RoomEvent> {
+        self.events.recv().await
+    }
+
+    /// Returns a handle.
+    #[must_use]
+    pub fn handle(&self) -> RoomHandle {
+        self.handle.clone()
+    }
+
+    /// Says goodbye to everybody and leaves; resolves when that is done.
+    pub async fn leave(self) {
+        // A task that has ended has left.
+        let _ended = self.handle.0.send(Command::Leave);
+        drop(self.events);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "The task of a room failed");
+        }
+    }
+}
+
+impl RoomHandle {
+    /// Opens a reliable, ordered channel to somebody.
+    ///
+    /// # Errors
+    /// When they are gone, or the connection is not one that takes a channel now.
+    pub async fn open_channel(
+        &self,
+        peer: PeerId,
+        label: &str,
+        protocol: &str,
+    ) -> Result<Channel, ConnectionError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || ConnectionError("the room was left".to_owned());
+        let (label, protocol) = (label.to_owned(), protocol.to_owned());
+        self.0
+            .send(Command::Open {
+                peer,
+                label,
+                protocol,
+                reply,
+            })
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Says something in the chat.
+    pub fn chat(&self, text: impl Into<String>) {
+        // A room that was left has no chat.
+        let _left = self.0.send(Command::Chat(text.into()));
+    }
+}
+
+async fn run<C: Connector>(
+    options: RoomOptions,
+    connector: C,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    happened: mpsc::UnboundedSender<RoomEvent>,
+) {
+    let (internal, mut internals) = mpsc::unbounded_channel();
+    let mut actor = Actor::new(options, connector, happened, internal);
+    loop {
+        let deadline = actor.deadline();
+        tokio::select! {
+            incoming = actor.signaling.next() => actor.handle_signaling(incoming).await,
+            Some(Tagged { peer, generation, what }) = internals.recv() => {
+                actor.handle_internal(peer, generation, what).await;
+            }
+            command = commands.recv() => match command {
+                Some(Command::Open { peer, label, protocol, reply }) => {
+                    let opened = actor.open_channel(peer, &label, &protocol).await;
+                    // Whoever asked may have stopped waiting.
+                    let _dropped = reply.send(opened);
+                }
+                Some(Command::Chat(text)) => actor.chat(&text),
+                Some(Command::Leave) | None => break,
+            },
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                actor.handle_timeout(Instant::now()).await;
+            }
+        }
+        if actor.is_over {
+            break;
+        }
+    }
+    actor.leave().await;
+}
+
+struct Actor<C: Connector> {
+    context: Context<C>,
+    signaling: Signaling,
+    calls: BTreeMap<PeerId, Call<C::Connection>>,
+    happened: mpsc::UnboundedSender<RoomEvent>,
+    name: String,
+    id: Option<u64>,
+    next_peer: u64,
+    has_joined: bool,
+    is_over: bool,
+}
+
+impl<C: Connector> Actor<C> {
+    fn new(
+        options: RoomOptions,
+        connector: C,
+        happened: mpsc::UnboundedSender<RoomEvent>,
+        internal: mpsc::UnboundedSender<Tagged>,
+    ) -> Self {
+        let (server, trust) = (options.server.clone(), options.trust.clone());
+        let name = options.name.clone();
+        let context = Context::new(options, connector, internal);
+        let signaling = Signaling::new(server, trust, context.first_random());
+        Self {
+            context,
+            signaling,
+            calls: BTreeMap::new(),
+            happened,
+            name,
+            id: None,
+            next_peer: 0,
+            has_joined: false,
+            is_over: false,
+        }
+    }
+
+    fn tell(&self, event: RoomEvent) {
+        // A program that has dropped its room is about to drop its command channel.
+        let _dropped = self.happened.send(event);
+    }
+
+    fn room(&self) -> &str {
+        self.context.options.room.as_str()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.calls.values().filter_map(Call::deadline).min()
+    }
+
+    async fn handle_signaling(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Open => {
+                let mut join = json!({
+                    "type": "join",
+                    "room": self.room(),
+                    "name": self.context.options.name,
+                });
+                if let (Some(token), Some(join)) =
+                    (&self.context.options.token, join.as_object_mut())
+                {
+                    join.insert("token".to_owned(), token.as_str().into());
+                }
+                self.signaling.send(&join);
+            }
+            Incoming::Lost(error) => {
+                self.context.is_reachable = false;
+                self.tell(RoomEvent::ServerLost(error));
+            }
+            Incoming::Message(message) => self.handle_message(&message).await,
+        }
+    }
+
+    async fn handle_message(&mut self, message: &Value) {
+        let kind = text(message, "type").unwrap_or_default();
+        match kind {
+            "error" if text(message, "re") == Some("join") => {
+                self.is_over = true;
+                self.tell(RoomEvent::Refused {
+                    code: text(message, "code").unwrap_or_default().to_owned(),
+                    message: text(message, "message").unwrap_or_default().to_owned(),
+                });
+            }
+            "ice-servers" => self.take_ice_servers(message),
+            _ if text(message, "room") != Some(self.room()) => {}
+            "joined" => self.joined(message).await,
+            "user-joined" => {
+                if let Some(member) = message.get("user").and_then(Member::read)
+                    && Some(member.id) != self.id
+                {
+                    self.meet(member, false).await;
+                }
+            }
+            "user-left" => self.user_left(message),
+            "userlist" => self.renamed(message),
+            "rejectusername" => {
+                if let Some(name) = text(message, "name") {
+                    name.clone_into(&mut self.name);
+                }
+            }
+            "message" => self.heard_chat(message),
+            "video-offer" | "video-answer" | "new-ice-candidate" | "hang-up" => {
+                self.handle_call(kind, message).await;
+            }
+            _ => {}
+        }
+    }
+
+    fn take_ice_servers(&mut self, message: &Value) {
+        if let Some(servers) = message.get("iceServers") {
+            self.context.ice_servers = servers.clone();
+        }
+    }
+
+    async fn joined(&mut self, message: &Value) {
+        self.take_ice_servers(message);
+        let before = self.id;
+        let me = message.get("self").and_then(Member::read);
+        self.id = me.as_ref().map(|me| me.id);
+        if let Some(me) = me {
+            self.name = me.name;
+        }
+        self.context.is_reachable = true;
+        self.has_joined = true;
+        self.tell(RoomEvent::Joined {
+            name: self.name.clone(),
+        });
+        let users = message.get("users").and_then(Value::as_array);
+        let mut there: BTreeMap<u64, Member> = users
+            .into_iter()
+            .flatten()
+            .filter_map(Member::read)
+            // The server may not know yet that our earlier connection is gone.
+            .filter(|member| Some(member.id) != before)
+            .map(|member| (member.id, member))
+            .collect();
+        let known: Vec<PeerId> = self.calls.keys().copied().collect();
+        for peer in known {
+            let member = self.calls.get(&peer).map(|call| call.member.id);
+            match member.and_then(|id| there.remove(&id)) {
+                Some(member) => self.resume(peer, member, true).await,
+                None => self.linger(peer),
+            }
+        }
+        for member in there.into_values() {
+            self.meet(member, true).await;
+        }
+    }
+
+    /// Somebody is there whom we had no call with: the one who came later offers first.
+    async fn meet(&mut self, member: Member, offers: bool) {
+        let earlier = self.find(|call| call.is_gone() && call.member.name == member.name);
+        if let Some(peer) = earlier {
+            self.resume(peer, member, offers).await;
+            return;
+        }
+        let peer = PeerId(self.next_peer);
+        self.next_peer += 1;
+        let name = member.name.clone();
+        let call = match Call::new(peer, member, offers, &mut self.context).await {
+            Ok(call) => call,
+            Err(error) => {
+                tracing::warn!(%error, "There is no socket for a peer connection");
+                return;
+            }
+        };
+        self.calls.insert(peer, call);
+        self.tell(RoomEvent::Found {
+            peer,
+            name,
+            was_here: offers,
+        });
+        self.with_call(peer, async |call, context| call.begin(context).await)
+            .await;
+    }
+
+    async fn resume(&mut self, peer: PeerId, member: Member, was_away: bool) {
+        self.with_call(peer, async |call, context| {
+            call.is_back(member);
+            call.resume(was_away, context).await
+        })
+        .await;
+    }
+
+    fn user_left(&mut self, message: &Value) {
+        let Some(member) = message.get("user").and_then(Member::read) else {
+            return;
+        };
+        let peer = self.find(|call| call.member.id == member.id && !call.is_gone());
+        if let Some(peer) = peer {
+            self.linger(peer);
+        }
+        let wanted = &self.context.options.name;
+        if member.name == *wanted && self.name != *wanted {
+            // It was held by our own earlier connection.
+            let rename = json!({ "type": "username", "name": wanted });
+            if self.signaling.send(&rename) {
+                self.name.clone_from(wanted);
+            }
+        }
+    }
+
+    /// A call that works goes on for a while: perhaps only the way to the server is lost.
+    fn linger(&mut self, peer: PeerId) {
+        if let Some(call) = self.calls.get_mut(&peer)
+            && !call.linger()
+        {
+            self.drop_call(peer, false);
+        }
+    }
+
+    fn renamed(&mut self, message: &Value) {
+        let users = message.get("users").and_then(Value::as_array);
+        for member in users.into_iter().flatten().filter_map(Member::read) {
+            let call = self
+                .calls
+                .values_mut()
+                .find(|call| call.member.id == member.id);
+            if let Some(call) = call {
+                call.member = member;
+            }
+        }
+    }
+
+    fn heard_chat(&self, message: &Value) {
+        let name = text(message, "name").unwrap_or_default();
+        if let Some(text) = text(message, "text")
+            && name != self.name
+        {
+            self.tell(RoomEvent::Chat {
+                name: name.to_owned(),
+                text: text.to_owned(),
+            });
+        }
+    }
+
+    async fn handle_call(&mut self, kind: &str, message: &Value) {
+        let name = text(message, "name").unwrap_or_default();
+        let from = text(message, "from");
+        let mut peer = self.find(|call| call.member.name == name && !call.is_gone());
+        let is_earlier =
+            |call: &Call<_>| call.is_gone() && from.is_some() && call.remote_mark() == from;
+        let earlier = self.find(is_earlier);
+        if let (Some(newer), Some(older), "video-offer") = (peer, earlier, kind) {
+            // Back under another name: the old one was not free yet.
+            if let Some(member) = self.calls.get(&newer).map(|call| call.member.clone()) {
+                self.drop_call(newer, true);
+                if let Some(call) = self.calls.get_mut(&older) {
+                    call.is_back(member);
+                }
+                peer = Some(older);
+            }
+        }
+        let Some(peer) = peer else {
+            return;
+        };
+        if kind == "hang-up" {
+            if message.get("anew") != Some(&Value::Bool(true)) {
+                self.drop_call(peer, true);
+            } else if let Some(to) = text(message, "to") {
+                let to = to.to_owned();
+                self.with_call(peer, async |call, context| {
+                    if call.mark() == to {
+                        call.remake(true, context).await
+                    } else {
+                        Ok(())
+                    }
+                })
+                .await;
+            }
+            return;
+        }
+        self.with_call(peer, async |call, context| {
+            match call.handle(message, context).await? {
+                Then::Nothing => Ok(()),
+                Then::Replace => {
+                    call.remake(false, context).await?;
+                    call.handle(message, context).await.map(|_| ())
+                }
+            }
+        })
+        .await;
+    }
+
+    async fn handle_internal(&mut self, peer: PeerId, generation: u64, what: Internal) {
+        let is_current = self
+            .calls
+            .get(&peer)
+            .is_some_and(|call| call.generation == generation);
+        if !is_current {
+            return;
+        }
+        match what {
+            Internal::Connection(ConnectionEvent::Channel {
+                label,
+                protocol,
+                channel,
+            }) => {
+                self.tell(RoomEvent::Channel {
+                    peer,
+                    label,
+                    protocol,
+                    channel,
+                });
+            }
+            Internal::Hello(message) => self.heard_directly(peer, &message),
+            Internal::Connection(event) => {
+                self.with_call(peer, async |call, context| {
+                    call.handle_event(event, context).await
+                })
+                .await;
+            }
+        }
+        self.report(peer);
+    }
+
+    /// What somebody says over the channel that every call has.
+    fn heard_directly(&mut self, peer: PeerId, message: &Value) {
+        match text(message, "t").unwrap_or_default() {
+            "bye" => self.drop_call(peer, true),
+            "chat" => {
+                if let (Some(text), Some(call)) = (text(message, "text"), self.calls.get(&peer)) {
+                    let name = call.member.name.clone();
+                    self.tell(RoomEvent::Chat {
+                        name,
+                        text: text.to_owned(),
+                    });
+                }
+            }
+            "program" => {
+                if let Some(purpose) = text(message, "purpose") {
+                    self.tell(RoomEvent::Purpose {
+                        peer,
+                        purpose: purpose.to_owned(),
+                    });
+                }
+            }
+            "media" => {
+                if let Some(call) = self.calls.get_mut(&peer)
+                    && !std::mem::replace(&mut call.is_page, true)
+                {
+                    self.tell(RoomEvent::Purpose {
+                        peer,
+                        purpose: "page".to_owned(),
+                    });
+                }
+            }
+            "path" => {
+                if let Some(call) = self.calls.get_mut(&peer) {
+                    call.heard_relay(text(message, "relay"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells what is news about a call.
+    fn report(&mut self, peer: PeerId) {
+        let Some(call) = self.calls.get_mut(&peer) else {
+            return;
+        };
+        let news = call.news(peer);
+        for event in news {
+            self.tell(event);
+        }
+    }
+
+    async fn handle_timeout(&mut self, now: Instant) {
+        let due: Vec<PeerId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.deadline().is_some_and(|deadline| deadline <= now))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in due {
+            if self
+                .calls
+                .get(&peer)
+                .is_some_and(|call| call.is_given_up(now))
+            {
+                self.drop_call(peer, false);
+                continue;
+            }
+            self.with_call(peer, async |call, context| {
+                call.handle_timeout(now, context).await
+            })
+            .await;
+            self.report(peer);
+        }
+    }
+
+    async fn open_channel(
+        &mut self,
+        peer: PeerId,
+        label: &str,
+        protocol: &str,
+    ) -> Result<Channel, ConnectionError> {
+        let call = self.calls.get_mut(&peer);
+        let call = call.ok_or_else(|| ConnectionError("they are gone".to_owned()))?;
+        call.connection.open_channel(label, protocol, None).await
+    }
+
+    fn chat(&mut self, text: &str) {
+        let message = json!({ "type": "message", "room": self.room(), "text": text });
+        if !self.signaling.send(&message) {
+            let direct = json!({ "t": "chat", "text": text });
+            self.calls.values().for_each(|call| call.say(&direct));
+        }
+    }
+
+    /// Does something with a call, and sends what comes of it.
+    async fn with_call(
+        &mut self,
+        peer: PeerId,
+        work: impl AsyncFnOnce(&mut Call<C::Connection>, &mut Context<C>) -> Result<(), ConnectionError>,
+    ) {
+        let Some(call) = self.calls.get_mut(&peer) else {
+            return;
+        };
+        if let Err(error) = work(call, &mut self.context).await {
+            tracing::debug!(%error, name = %call.member.name, "A step of a negotiation failed");
+        }
+        let target = call.member.name.clone();
+        for (kind, mut fields) in call.take_outbox() {
+            fields.insert("type".to_owned(), kind.into());
+            fields.insert("target".to_owned(), target.as_str().into());
+            fields.insert("room".to_owned(), self.context.options.room.as_str().into());
+            self.signaling.send(&Value::Object(fields));
+        }
+    }
+
+    fn find(&self, wanted: impl Fn(&Call<C::Connection>) -> bool) -> Option<PeerId> {
+        self.calls
+            .iter()
+            .find(|(_, call)| wanted(call))
+            .map(|(peer, _)| *peer)
+    }
+
+    fn drop_call(&mut self, peer: PeerId, said_goodbye: bool) {
+        if let Some(call) = self.calls.remove(&peer) {
+            let name = call.member.name;
+            self.tell(RoomEvent::Left {
+                peer,
+                name,
+                said_goodbye,
+            });
+        }
+    }
+
+    async fn leave(mut self) {
+        let goodbye = json!({ "t": "bye" });
+        self.calls.values().for_each(|call| call.say(&goodbye));
+        if self.has_joined {
+            let room = self.room().to_owned();
+            self.signaling
+                .send(&json!({ "type": "hang-up", "room": room }));
+            self.signaling
+                .send(&json!({ "type": "leave", "room": room }));
+        }
+        self.signaling.close().await;
+        let closing = self.calls.into_values().map(|call| call.connection.close());
+        // Who does not answer is not waited for.
+        let _late = timeout(CLOSE_WITHIN, all(closing)).await;
+    }
+}
+
+async fn all<F: Future<Output = ()> + Send + 'static>(work: impl Iterator<Item = F>) {
+    let set: tokio::task::JoinSet<()> = work.collect();
+    set.join_all().await;
+}
+
+/// How long closing all connections may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);

@@ -1,0 +1,221 @@
+//! A room as the programs of this crate see it: who is connected, and how long nobody was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::channel::Channel;
+use crate::connection::Connector;
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::room::{PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
+
+/// A program's stay in a room.
+pub(crate) struct Session {
+    room: Room,
+    page: String,
+    room_name: String,
+    peers: BTreeMap<PeerId, Peer>,
+    pub(crate) observer: Arc<dyn Observer>,
+    wait: Duration,
+    /// Since when nobody is connected.
+    alone_since: Option<Instant>,
+    has_joined: bool,
+}
+
+struct Peer {
+    name: String,
+    was_here: bool,
+    is_connected: bool,
+}
+
+/// What a program has to act on.
+pub(crate) enum Step {
+    /// Channels to them work; those that were there before have ended.
+    Connected(PeerId),
+    /// They have said what they are here for.
+    Purpose(PeerId, String),
+    /// They have opened a channel.
+    Channel {
+        peer: PeerId,
+        protocol: String,
+        channel: Channel,
+    },
+    /// They wrote something in the chat.
+    Chat { text: String },
+    /// They are gone.
+    Left {
+        peer: PeerId,
+        name: String,
+        said_goodbye: bool,
+    },
+}
+
+impl Session {
+    pub(crate) fn enter<C: Connector>(
+        options: RoomOptions,
+        connector: C,
+        wait: Duration,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let page = options.server.page(&options.room);
+        let room_name = options.room.to_string();
+        let room = Room::enter(options, connector);
+        let alone_since = Some(Instant::now());
+        let peers = BTreeMap::new();
+        Self {
+            room,
+            page,
+            room_name,
+            peers,
+            observer,
+            wait,
+            alone_since,
+            has_joined: false,
+        }
+    }
+
+    pub(crate) fn handle(&self) -> RoomHandle {
+        self.room.handle()
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        self.observer.tell(event);
+    }
+
+    /// Returns what somebody is called, also after they have left.
+    pub(crate) fn name(&self, peer: PeerId) -> String {
+        self.peers
+            .get(&peer)
+            .map_or_else(|| "somebody".to_owned(), |peer| peer.name.clone())
+    }
+
+    /// Returns whether somebody was in the room before us; of two programs this is true for one.
+    pub(crate) fn came_before_us(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.was_here)
+    }
+
+    /// Returns what the program has to act on next. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When there is nothing to wait for.
+    pub(crate) async fn next(&mut self) -> Result<Step, Error> {
+        loop {
+            let deadline = self
+                .alone_since
+                .and_then(|since| since.checked_add(self.wait));
+            let event = tokio::select! {
+                event = self.room.next() => event.ok_or(Error::RoomLeft)?,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    return Err(Error::Nobody(self.wait));
+                }
+            };
+            if let Some(step) = self.handle_event(event)? {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Says goodbye and leaves.
+    pub(crate) async fn leave(self) {
+        self.room.leave().await;
+    }
+
+    fn handle_event(&mut self, event: RoomEvent) -> Result<Option<Step>, Error> {
+        match event {
+            RoomEvent::Joined { name } => {
+                let (room, page) = (self.room_name.clone(), self.page.clone());
+                self.tell(Event::Room { room, page, name });
+                if !std::mem::replace(&mut self.has_joined, true) {
+                    self.tell(Event::Waiting);
+                }
+                Ok(None)
+            }
+            RoomEvent::ServerLost(error) if !self.has_joined => Err(error.into()),
+            RoomEvent::ServerLost(error) => {
+                self.tell(Event::ServerLost {
+                    why: error.to_string(),
+                });
+                Ok(None)
+            }
+            RoomEvent::Refused { code, message } => Err(Error::NotLetIn { code, message }),
+            RoomEvent::Found {
+                peer,
+                name,
+                was_here,
+            } => {
+                let found = Peer {
+                    name: name.clone(),
+                    was_here,
+                    is_connected: false,
+                };
+                self.peers.insert(peer, found);
+                self.tell(Event::Found { peer: name });
+                Ok(None)
+            }
+            RoomEvent::Connected { peer, anew } => {
+                self.set_connected(peer, true);
+                self.tell(Event::Connected {
+                    peer: self.name(peer),
+                });
+                Ok(anew.then_some(Step::Connected(peer)))
+            }
+            RoomEvent::Interrupted { peer } => {
+                self.set_connected(peer, false);
+                self.tell(Event::Interrupted {
+                    peer: self.name(peer),
+                });
+                Ok(None)
+            }
+            RoomEvent::Purpose { peer, purpose } => Ok(Some(Step::Purpose(peer, purpose))),
+            RoomEvent::Channel {
+                peer,
+                label: _,
+                protocol,
+                channel,
+            } => Ok(Some(Step::Channel {
+                peer,
+                protocol,
+                channel,
+            })),
+            RoomEvent::Path { peer, path, relay } => {
+                self.tell(Event::path(self.name(peer), &path, relay));
+                Ok(None)
+            }
+            RoomEvent::Chat { name: _, text } => Ok(Some(Step::Chat { text })),
+            RoomEvent::Left {
+                peer,
+                name,
+                said_goodbye,
+            } => {
+                self.set_connected(peer, false);
+                self.peers.remove(&peer);
+                self.tell(Event::Left {
+                    peer: name.clone(),
+                    said_goodbye,
+                });
+                if self.peers.is_empty() {
+                    self.tell(Event::Waiting);
+                }
+                Ok(Some(Step::Left {
+                    peer,
+                    name,
+                    said_goodbye,
+                }))
+            }
+        }
+    }
+
+    fn set_connected(&mut self, peer: PeerId, is_connected: bool) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.is_connected = is_connected;
+        }
+        if self.peers.values().any(|peer| peer.is_connected) {
+            self.alone_since = None;
+        } else {
+            self.alone_since.get_or_insert_with(Instant::now);
+        }
+    }
+}

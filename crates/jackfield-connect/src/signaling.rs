@@ -1,0 +1,253 @@
+//! The connection to the server's `/signal`: opened again whenever it is lost.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use http::header::HOST;
+use jackfield_ws::{CloseCode, CloseFrame, Message, WebSocket, WsConfig};
+use rustls_pki_types::ServerName;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::server::Server;
+use crate::trust::Trust;
+
+/// The connection to a server's signaling.
+pub(crate) struct Signaling {
+    server: Server,
+    trust: Trust,
+    config: Arc<WsConfig>,
+    state: State,
+    attempts: u32,
+    /// A number for each retry that spreads the clients of a server that comes back.
+    random: u64,
+}
+
+enum State {
+    Connecting(Pin<Box<dyn Future<Output = Result<Socket, SignalingError>> + Send>>),
+    Open(Box<Socket>),
+    Waiting(Instant),
+}
+
+type Socket = WebSocket<Box<dyn Stream>>;
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// What the signaling connection has to say.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// It is open, for the first time or again: nothing that was sent before counts.
+    Open,
+    /// A JSON object of the server.
+    Message(Value),
+    /// It is lost, or could not be opened, and is tried again by itself.
+    Lost(SignalingError),
+}
+
+/// Why the server's signaling is not reached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignalingError {
+    /// The host has no address, or none that answers.
+    #[error("{server} cannot be reached")]
+    Unreachable {
+        /// The server.
+        server: Server,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing answered in time.
+    #[error("{0} does not answer")]
+    Silent(Server),
+    /// The TLS handshake failed.
+    #[error("{server} offers no TLS connection that is trusted")]
+    Tls {
+        /// The server.
+        server: Server,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// Something is there, but it opens no WebSocket at `/signal`.
+    #[error("{server} is there, but is no Jackfield server")]
+    NotJackfield {
+        /// The server.
+        server: Server,
+        /// What went wrong.
+        source: jackfield_ws::Error,
+    },
+    /// The connection was open, and broke.
+    #[error("the connection to {0} is lost")]
+    Broken(Server),
+}
+
+impl Signaling {
+    /// Makes a connection that opens when [`Signaling::next`] is first called.
+    #[must_use]
+    pub(crate) fn new(server: Server, trust: Trust, random: u64) -> Self {
+        let config = WsConfig {
+            ping_interval: Some(Duration::from_secs(10)),
+            ping_timeout: Duration::from_secs(8),
+            ..WsConfig::default()
+        };
+        let config = Arc::new(config);
+        let state = State::Connecting(Box::pin(open(
+            server.clone(),
+            trust.clone(),
+            config.clone(),
+        )));
+        Self {
+            server,
+            trust,
+            config,
+            state,
+            attempts: 0,
+            random,
+        }
+    }
+
+    /// Sends a message; returns whether there was a connection to send it on. The next call of
+    /// [`Signaling::next`] writes it.
+    pub(crate) fn send(&mut self, message: &Value) -> bool {
+        let State::Open(socket) = &mut self.state else {
+            return false;
+        };
+        // A queue that is full belongs to a connection that is about to be found dead.
+        socket.feed(&Message::text(message.to_string())).is_ok()
+    }
+
+    /// Returns what comes next. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Incoming {
+        loop {
+            match &mut self.state {
+                State::Waiting(until) => {
+                    tokio::time::sleep_until(*until).await;
+                    self.state = self.connecting();
+                }
+                State::Connecting(opening) => match opening.as_mut().await {
+                    Ok(socket) => {
+                        self.state = State::Open(Box::new(socket));
+                        return Incoming::Open;
+                    }
+                    Err(error) => return self.lost(error),
+                },
+                State::Open(socket) => match socket.recv().await {
+                    Some(Ok(Message::Text(text))) => {
+                        self.attempts = 0;
+                        match serde_json::from_str(text.as_ref()) {
+                            Ok(message) => return Incoming::Message(message),
+                            Err(error) => tracing::debug!(%error, "The server sent no JSON"),
+                        }
+                    }
+                    Some(Ok(Message::Binary(_))) => {}
+                    Some(Err(_)) | None => {
+                        return self.lost(SignalingError::Broken(self.server.clone()));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Sends what waits, and closes the connection; takes two seconds at most.
+    pub(crate) async fn close(self) {
+        if let State::Open(mut socket) = self.state {
+            let goodbye = CloseFrame::new(CloseCode::NORMAL, "");
+            // Whether the server answers makes no difference any more.
+            let _unanswered = timeout(CLOSE_WITHIN, socket.close(Some(&goodbye))).await;
+        }
+    }
+
+    fn connecting(&self) -> State {
+        let (server, trust) = (self.server.clone(), self.trust.clone());
+        State::Connecting(Box::pin(open(server, trust, self.config.clone())))
+    }
+
+    fn lost(&mut self, error: SignalingError) -> Incoming {
+        let longest = FIRST_RETRY
+            .saturating_mul(1 << self.attempts.min(10))
+            .min(LAST_RETRY);
+        self.attempts += 1;
+        self.random = self
+            .random
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(1);
+        // Between a half and the whole of it.
+        let spread = u32::try_from(self.random >> 56).unwrap_or_default();
+        self.state = State::Waiting(Instant::now() + longest / 2 + longest / 512 * spread);
+        Incoming::Lost(error)
+    }
+}
+
+impl fmt::Debug for Signaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Connecting(_) => "connecting",
+            State::Open(_) => "open",
+            State::Waiting(_) => "waiting",
+        };
+        f.debug_struct("Signaling")
+            .field("server", &self.server)
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn open(
+    server: Server,
+    trust: Trust,
+    config: Arc<WsConfig>,
+) -> Result<Socket, SignalingError> {
+    let opened = timeout(OPEN_WITHIN, try_open(&server, &trust, &config)).await;
+    opened.unwrap_or(Err(SignalingError::Silent(server)))
+}
+
+async fn try_open(
+    server: &Server,
+    trust: &Trust,
+    config: &Arc<WsConfig>,
+) -> Result<Socket, SignalingError> {
+    let unreachable = |source| SignalingError::Unreachable {
+        server: server.clone(),
+        source,
+    };
+    let tcp = TcpStream::connect((server.host(), server.port()))
+        .await
+        .map_err(unreachable)?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    let stream: Box<dyn Stream> = if server.is_secure() {
+        let tls = |source| SignalingError::Tls {
+            server: server.clone(),
+            source,
+        };
+        let name = ServerName::try_from(server.host().to_owned())
+            .map_err(|error| tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let connector = TlsConnector::from(Arc::clone(&trust.0));
+        Box::new(connector.connect(name, tcp).await.map_err(tls)?)
+    } else {
+        Box::new(tcp)
+    };
+    let strange = |source| SignalingError::NotJackfield {
+        server: server.clone(),
+        source,
+    };
+    let request = Request::get("/signal")
+        .header(HOST, server.authority())
+        .body(())
+        .map_err(|error| unreachable(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    jackfield_ws::connect(stream, &request, config)
+        .await
+        .map_err(strange)
+}
+
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(10);

@@ -1,0 +1,233 @@
+//! Sending and receiving files in a room.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::channel::{Channel, Message};
+use crate::connection::Connector;
+use crate::error::{Error, reason_words};
+use crate::event::{Event, Observer};
+use crate::files::{
+    self, Control, Destination, Progress, Reason, ReceiveError, Received, SendError, Source,
+};
+use crate::room::{PeerId, RoomOptions};
+use crate::session::{Session, Step};
+
+/// How a program stays in its room.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// The room; its purpose is set by the program.
+    pub room: RoomOptions,
+    /// How long to wait while nobody is connected, at the beginning and whenever they are gone.
+    pub wait: Duration,
+}
+
+/// Sends files to the first who takes them, until they have everything.
+///
+/// Whoever is in the room gets the offer: a program that receives takes it, a page asks its user.
+/// A receiver that vanishes in the middle is waited for.
+///
+/// # Errors
+/// [`Error`] says why nobody has everything.
+pub async fn send<C: Connector>(
+    mut stay: Stay,
+    connector: C,
+    source: Arc<Source>,
+    progress: Arc<Progress>,
+    observer: Arc<dyn Observer>,
+) -> Result<(), Error> {
+    stay.room.purpose = "send";
+    let mut session = Session::enter(stay.room, connector, stay.wait, observer);
+    let sent = offer_to_all(&mut session, &source, &progress).await;
+    session.leave().await;
+    sent
+}
+
+async fn offer_to_all(
+    session: &mut Session,
+    source: &Arc<Source>,
+    progress: &Arc<Progress>,
+) -> Result<(), Error> {
+    let (ended, mut endings) = mpsc::unbounded_channel();
+    // Who has an offer, and who has taken it: nobody else gets the files then.
+    let mut offers = BTreeSet::new();
+    let taker: Arc<Mutex<Option<PeerId>>> = Arc::default();
+    loop {
+        tokio::select! {
+            step = session.next() => match step? {
+                Step::Connected(peer) => {
+                    let Ok(channel) = session.handle().open_channel(peer, "files", files::PROTOCOL).await else {
+                        continue;
+                    };
+                    offers.insert(peer);
+                    session.tell(Event::Offering {
+                        peer: session.name(peer),
+                        files: source.files(),
+                        bytes: source.bytes(),
+                    });
+                    let (source, progress, ended) = (Arc::clone(source), Arc::clone(progress), ended.clone());
+                    let taker = Arc::clone(&taker);
+                    tokio::task::spawn_blocking(move || {
+                        let mut channel = channel;
+                        let mut take = || {
+                            let mut taker = taker.lock().unwrap_or_else(PoisonError::into_inner);
+                            *taker.get_or_insert(peer) == peer
+                        };
+                        let result = files::send(&mut channel, &source, &progress, &mut take);
+                        // A program that has ended asks for nothing more.
+                        let _over = ended.send((peer, channel, result));
+                    });
+                }
+                Step::Purpose(peer, purpose) => mismatch(session, peer, purpose, &["receive", "page"]),
+                Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
+                Step::Left { peer, .. } => {
+                    offers.remove(&peer);
+                    let mut taker = taker.lock().unwrap_or_else(PoisonError::into_inner);
+                    taker.take_if(|taker| *taker == peer);
+                }
+                Step::Chat { .. } => {}
+            },
+            Some((peer, mut channel, result)) = endings.recv() => match result {
+                Ok(()) => {
+                    // The receiver closes once it has our goodbye; who does not is not waited for.
+                    let closing = async { while channel.receiver.recv().await.is_some() {} };
+                    let _late = timeout(CLOSE_WITHIN, closing).await;
+                    session.tell(Event::Done {
+                        files: source.files(),
+                        bytes: source.bytes(),
+                        kept: progress.kept(),
+                    });
+                    return Ok(());
+                }
+                Err(SendError::Ended(_)) => session.tell(Event::Paused { bytes: progress.bytes() }),
+                Err(SendError::TakenByAnother) => {}
+                Err(SendError::Refused { reason, path }) => {
+                    offers.remove(&peer);
+                    let name = session.name(peer);
+                    if offers.is_empty() {
+                        return Err(Error::Refused { peer: name, reason, path });
+                    }
+                    let why = reason_words(reason, path.as_deref());
+                    session.tell(Event::Declined { peer: name, why });
+                }
+                Err(error) => return Err(Error::Send(error)),
+            },
+        }
+    }
+}
+
+/// Receives the files that somebody in the room sends, until all of them are there.
+///
+/// # Errors
+/// [`Error`] says why not everything is there. What has arrived of a file is kept, and the next call
+/// goes on with it.
+pub async fn receive<C: Connector>(
+    mut stay: Stay,
+    connector: C,
+    destination: Arc<Destination>,
+    progress: Arc<Progress>,
+    observer: Arc<dyn Observer>,
+) -> Result<Received, Error> {
+    stay.room.purpose = "receive";
+    let mut session = Session::enter(stay.room, connector, stay.wait, observer);
+    let received = take_first_offer(&mut session, &destination, &progress).await;
+    session.leave().await;
+    received
+}
+
+async fn take_first_offer(
+    session: &mut Session,
+    destination: &Arc<Destination>,
+    progress: &Arc<Progress>,
+) -> Result<Received, Error> {
+    let (ended, mut endings) = mpsc::unbounded_channel();
+    let mut sender: Option<PeerId> = None;
+    loop {
+        tokio::select! {
+            step = session.next() => match step? {
+                Step::Channel { peer, protocol, channel } if protocol == files::PROTOCOL => {
+                    if sender.is_some() {
+                        say_busy(channel);
+                        continue;
+                    }
+                    sender = Some(peer);
+                    let name = session.name(peer);
+                    let observer = Arc::clone(&session.observer);
+                    let (destination, progress, ended) =
+                        (Arc::clone(destination), Arc::clone(progress), ended.clone());
+                    tokio::task::spawn_blocking(move || {
+                        let mut channel = channel;
+                        let mut told = |what: files::Step<'_>| observer.tell(match what {
+                            files::Step::Offer { files, bytes } => {
+                                Event::Offer { peer: name.clone(), files, bytes }
+                            }
+                            files::Step::File { path, size, sha256 } => Event::File {
+                                path: path.to_string(),
+                                size,
+                                sha256: sha256.to_string(),
+                            },
+                        });
+                        let result = files::receive(&mut channel, &destination, &progress, &mut told);
+                        // A program that has ended asks for nothing more.
+                        let _over = ended.send((peer, result));
+                    });
+                }
+                Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
+                Step::Purpose(peer, purpose) => mismatch(session, peer, purpose, &["send", "page"]),
+                Step::Connected(_) | Step::Left { .. } | Step::Chat { .. } => {}
+            },
+            Some((peer, result)) = endings.recv() => {
+                sender = None;
+                match result {
+                    Ok(received) => {
+                        session.tell(Event::Done {
+                            files: progress.files(),
+                            bytes: progress.total(),
+                            kept: progress.kept(),
+                        });
+                        return Ok(received);
+                    }
+                    Err(ReceiveError::Ended(_)) => {
+                        session.tell(Event::Paused { bytes: progress.bytes() });
+                    }
+                    Err(ReceiveError::Refused { reason, path }) => {
+                        return Err(Error::Refused { peer: session.name(peer), reason, path });
+                    }
+                    Err(error) => return Err(Error::Receive(error)),
+                }
+            }
+        }
+    }
+}
+
+/// Says that somebody is here for something else.
+pub(crate) fn mismatch(session: &Session, peer: PeerId, purpose: String, fits: &[&str]) {
+    if !fits.contains(&purpose.as_str()) {
+        session.tell(Event::Mismatch {
+            peer: session.name(peer),
+            purpose,
+        });
+    }
+}
+
+/// Closes a channel that this program has no use for.
+pub(crate) fn refuse(protocol: &str, channel: Channel) {
+    tracing::debug!(protocol, "A channel of an unknown protocol is closed");
+    drop(channel);
+}
+
+fn say_busy(channel: Channel) {
+    let refusal = Control::Refuse {
+        reason: Reason::Busy,
+        path: None,
+    };
+    // A fresh channel has room for a message; one that has ended needs none.
+    let _ended = channel.sender.try_send(Message::Text(refusal.to_text()));
+}
+
+/// How long a sender that is done waits for the receiver to close the channel.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);

@@ -1,0 +1,68 @@
+//! Which certificates of a server are trusted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+/// Which certificates of a server are trusted.
+#[derive(Debug, Clone)]
+pub struct Trust(pub(crate) Arc<ClientConfig>);
+
+/// Why a file cannot say which certificates to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It cannot be read, or is not PEM.
+    #[error("cannot read the certificates in {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// It holds no certificate that can be used.
+    #[error("{} holds no certificate", .0.display())]
+    Empty(PathBuf),
+}
+
+impl Trust {
+    /// Trusts the certificates in a PEM file and those that they have signed; without a file, the
+    /// authorities that the system trusts.
+    ///
+    /// # Errors
+    /// Fails when the named file cannot be read or holds no certificate.
+    pub fn new(file: Option<&Path>) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        let Some(path) = file else {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::debug!(%error, "Some of the system's certificates cannot be read");
+            }
+            roots.add_parsable_certificates(found.certs);
+            return Ok(Self::of(roots));
+        };
+        let read =
+            CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let all = read.map_err(|source| TrustError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let (added, _) = roots.add_parsable_certificates(all);
+        if added == 0 {
+            return Err(TrustError::Empty(path.to_owned()));
+        }
+        Ok(Self::of(roots))
+    }
+
+    fn of(roots: RootCertStore) -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the cipher suites of TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self(Arc::new(config))
+    }
+}

@@ -1,0 +1,284 @@
+//! Peer connections of WebRTC, as a room needs them.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+use jackfield_driver::peer::{
+    ChannelConfig, ConnectionState as PeerState, DataChannel, Peer, PeerError, PeerEvent,
+    PeerEvents, PeerOptions, ReceivedMessage, SelectedPair,
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::channel::{Channel, Message};
+use crate::connection::{
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Path, Relay,
+};
+use crate::room::Events;
+use crate::server::Server;
+
+/// Makes WebRTC peer connections.
+#[derive(Debug, Clone, Default)]
+pub struct WebRtc {
+    options: PeerOptions,
+}
+
+/// A WebRTC peer connection.
+#[derive(Debug)]
+pub struct WebRtcConnection {
+    peer: Peer,
+    tasks: [AbortHandle; 2],
+    /// Each channel has a clone as long as a message waits to be passed on.
+    pending: Option<mpsc::Sender<()>>,
+    passed_on: mpsc::Receiver<()>,
+}
+
+impl WebRtc {
+    /// Makes peers as `options` say; the ICE servers are those of the room's server.
+    #[must_use]
+    pub fn new(options: PeerOptions) -> Self {
+        Self { options }
+    }
+
+    /// Makes peers for a room of `server`. Where that is this machine, the other side may be, too:
+    /// loopback is then one of the paths.
+    #[must_use]
+    pub fn near(server: &Server) -> Self {
+        let mut options = PeerOptions::new();
+        if server.is_on_loopback() {
+            options.ice.remote.loopback = true;
+            options.addresses = local_addresses();
+            options.addresses.push(Ipv4Addr::LOCALHOST.into());
+        }
+        Self { options }
+    }
+}
+
+impl Connector for WebRtc {
+    type Connection = WebRtcConnection;
+
+    async fn connect(&mut self, _: &Value, events: Events) -> io::Result<WebRtcConnection> {
+        let (peer, happened) = Peer::new(self.options.clone())?;
+        let (pending, passed_on) = mpsc::channel(1);
+        let tasks = [
+            tokio::spawn(tell(happened, events.clone())).abort_handle(),
+            tokio::spawn(accept(peer.clone(), events, pending.clone())).abort_handle(),
+        ];
+        let pending = Some(pending);
+        Ok(WebRtcConnection {
+            peer,
+            tasks,
+            pending,
+            passed_on,
+        })
+    }
+}
+
+impl Connection for WebRtcConnection {
+    async fn offer(&mut self, restart: bool) -> Result<String, ConnectionError> {
+        if restart {
+            self.peer.restart();
+        }
+        self.peer.create_offer().map_err(ConnectionError::from)
+    }
+
+    async fn accept(&mut self, offer: &str) -> Result<String, ConnectionError> {
+        self.peer.handle_offer(offer).map_err(ConnectionError::from)
+    }
+
+    async fn complete(&mut self, answer: &str) -> Result<(), ConnectionError> {
+        self.peer
+            .handle_answer(answer)
+            .map_err(ConnectionError::from)
+    }
+
+    async fn add_candidate(
+        &mut self,
+        candidate: &str,
+        _: Option<&str>,
+    ) -> Result<(), ConnectionError> {
+        self.peer
+            .add_remote_candidate(candidate)
+            .map_err(ConnectionError::from)
+    }
+
+    async fn open_channel(
+        &mut self,
+        label: &str,
+        protocol: &str,
+        negotiated: Option<u16>,
+    ) -> Result<Channel, ConnectionError> {
+        let mut config = ChannelConfig::new(label);
+        protocol.clone_into(&mut config.protocol);
+        config.negotiated = negotiated;
+        let (ours, theirs) = Channel::pair();
+        let peer = self.peer.clone();
+        let pending = self.pending.clone();
+        // The channel takes messages at once; they leave when it is open.
+        tokio::spawn(async move {
+            match peer.open_channel(config).await {
+                Ok(data) => {
+                    drop(peer);
+                    pump(data, theirs, pending).await;
+                }
+                Err(error) => tracing::debug!(%error, "A channel did not open"),
+            }
+        });
+        Ok(ours)
+    }
+
+    async fn close(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        // A last word, such as a refusal, is on its way through a task.
+        self.pending = None;
+        let passed_on = async { while self.passed_on.recv().await.is_some() {} };
+        // A channel that is still in use is not waited for.
+        let _late = timeout(PASS_ON_WITHIN, passed_on).await;
+        let reason = self.peer.close().await;
+        tracing::debug!(%reason, "A peer connection is closed");
+    }
+}
+
+impl Drop for WebRtcConnection {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        let peer = self.peer.clone();
+        // Channels that are still in use would keep it open.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { peer.close().await });
+        }
+    }
+}
+
+impl From<PeerError> for ConnectionError {
+    fn from(error: PeerError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+async fn tell(mut happened: PeerEvents, events: Events) {
+    while let Some(event) = happened.next().await {
+        match event {
+            PeerEvent::LocalCandidate(candidate) => {
+                let ufrag = ufrag_of(&candidate).to_owned();
+                events.tell(ConnectionEvent::Candidate { candidate, ufrag });
+            }
+            PeerEvent::StateChanged(state) => events.tell(ConnectionEvent::State(state_of(state))),
+            PeerEvent::PathChanged(pair) => events.tell(ConnectionEvent::Path(path_of(&pair))),
+            PeerEvent::RestartNeeded => {
+                events.tell(ConnectionEvent::State(ConnectionState::Failed));
+            }
+            PeerEvent::Closed(_) => events.tell(ConnectionEvent::State(ConnectionState::Closed)),
+            // That there are no more candidates helps nobody to a path.
+            _ => {}
+        }
+    }
+}
+
+async fn accept(peer: Peer, events: Events, pending: mpsc::Sender<()>) {
+    while let Some(data) = peer.accept_channel().await {
+        let (label, protocol) = (data.label().to_owned(), data.protocol().to_owned());
+        let (channel, theirs) = Channel::pair();
+        tokio::spawn(pump(data, theirs, Some(pending.clone())));
+        events.tell(ConnectionEvent::Channel {
+            label,
+            protocol,
+            channel,
+        });
+    }
+}
+
+/// Passes messages on in both directions until either side closes.
+async fn pump(data: DataChannel, channel: Channel, pending: Option<mpsc::Sender<()>>) {
+    let Channel {
+        sender,
+        mut receiver,
+    } = channel;
+    let outgoing = async {
+        while let Some(message) = receiver.recv().await {
+            let sent = match &message {
+                Message::Text(text) => data.send_text(text).await,
+                Message::Binary(bytes) => data.send(bytes).await,
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        drop(pending);
+        data.close().await;
+    };
+    let incoming = async {
+        while let Some(message) = data.recv().await {
+            let message = match message {
+                ReceivedMessage::Text(text) => Message::Text(text),
+                ReceivedMessage::Binary(bytes) => Message::Binary(bytes.into()),
+            };
+            if sender.send(message).await.is_err() {
+                // Nobody reads any more; what was written still has to go.
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = outgoing => {}
+        () = incoming => {}
+    }
+}
+
+/// Returns the addresses that the system sends from by default.
+fn local_addresses() -> Vec<IpAddr> {
+    let from = |bind: &str, to: &str| -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind(bind)?;
+        // This looks for a route, and sends nothing.
+        socket.connect(to)?;
+        Ok(socket.local_addr()?.ip())
+    };
+    let all = [
+        from("0.0.0.0:0", "192.0.2.1:9"),
+        from("[::]:0", "[2001:db8::1]:9"),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Returns the username fragment that a candidate names.
+fn ufrag_of(candidate: &str) -> &str {
+    let mut words = candidate.split(' ').skip_while(|word| *word != "ufrag");
+    words.nth(1).unwrap_or_default()
+}
+
+fn state_of(state: PeerState) -> ConnectionState {
+    match state {
+        PeerState::New | PeerState::Connecting => ConnectionState::Connecting,
+        PeerState::Connected => ConnectionState::Connected,
+        PeerState::Disconnected => ConnectionState::Disconnected,
+        PeerState::Failed => ConnectionState::Failed,
+        PeerState::Closed => ConnectionState::Closed,
+    }
+}
+
+fn path_of(pair: &SelectedPair) -> Path {
+    let local = pair.local.kind.as_str();
+    Path {
+        relay: (local == "relay").then_some(Relay::Udp),
+        local,
+        remote: pair.remote.kind.as_str(),
+        protocol: if pair.local.transport.is_tcp() {
+            "tcp"
+        } else {
+            "udp"
+        },
+        rtt_ms: pair
+            .rtt
+            .map(|rtt| u64::try_from(rtt.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// How long closing a connection waits for messages that are on their way to it.
+const PASS_ON_WITHIN: Duration = Duration::from_secs(1);

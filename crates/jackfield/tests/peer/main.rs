@@ -1,0 +1,224 @@
+//! `jackfield connect`, `send` and `receive`: two processes on this machine, over real data channels.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod command;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+
+use command::{Peer, Running, random};
+
+#[test]
+fn a_folder_arrives_whole_and_both_commands_say_so() {
+    let server = Running::start();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = from.path().join("photos");
+    fs::create_dir_all(folder.join("empty")).unwrap();
+    fs::write(folder.join("a.jpg"), random(300_000, 1)).unwrap();
+    fs::write(folder.join("b"), "").unwrap();
+    let sender = Peer::start(
+        &server,
+        &["send", "--room", "r", "--json", folder.to_str().unwrap()],
+    );
+    let into = to.path().to_str().unwrap();
+    let receiver = Peer::start(&server, &["receive", "r", "--json", "--into", into]);
+
+    let received = receiver.output();
+    assert_eq!(received.status.code(), Some(0), "{received:?}");
+    let sent = sender.output();
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    let there = to.path().join("photos");
+    assert_eq!(fs::read(there.join("a.jpg")).unwrap(), random(300_000, 1));
+    assert_eq!(fs::read(there.join("b")).unwrap(), b"");
+    assert!(there.join("empty").is_dir());
+    for output in [received, sent] {
+        let text = String::from_utf8(output.stdout).unwrap();
+        let events: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let has = |key: &str, value: &str| {
+            events
+                .iter()
+                .any(|event| event.get(key).and_then(|it| it.as_str()) == Some(value))
+        };
+        assert!(has("event", "done") && has("path", "direct"), "{text}");
+    }
+}
+
+#[test]
+fn a_receiver_that_was_killed_goes_on_where_it_was() {
+    let server = Running::start();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = from.path().join("big");
+    let bytes = random(3 << 20, 2);
+    fs::write(&file, &bytes).unwrap();
+    let sender = Peer::start(&server, &["send", "--room", "r", file.to_str().unwrap()]);
+    let into = to.path().to_str().unwrap();
+    let receive = ["receive", "r", "--json", "--into", into];
+    let receiver = Peer::start(&server, &receive);
+    let part = loop {
+        let found = fs::read_dir(to.path()).unwrap().next();
+        if let Some(part) = found
+            && part.as_ref().unwrap().metadata().unwrap().len() > 200_000
+        {
+            break part.unwrap().path();
+        }
+        thread::yield_now();
+    };
+    receiver.kill();
+    assert!(part.to_str().unwrap().ends_with(".part"), "{part:?}");
+
+    let received = Peer::start(&server, &receive).output();
+    assert_eq!(received.status.code(), Some(0), "{received:?}");
+    let text = String::from_utf8(received.stdout).unwrap();
+    let done = text.lines().last().unwrap();
+    let done: serde_json::Value = serde_json::from_str(done).unwrap();
+    assert!(done["kept"].as_u64().unwrap() > 200_000, "{done}");
+    assert_eq!(sender.output().status.code(), Some(0));
+    assert!(fs::read(to.path().join("big")).unwrap() == bytes);
+}
+
+#[test]
+fn a_file_that_is_there_already_is_refused_with_a_word_on_both_sides() {
+    let server = Running::start();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(from.path().join("a"), "new").unwrap();
+    fs::write(to.path().join("a"), "older").unwrap();
+    let file = from.path().join("a");
+    let sender = Peer::start(&server, &["send", "--room", "r", file.to_str().unwrap()]);
+    let into = to.path().to_str().unwrap();
+    let received = Peer::start(&server, &["receive", "r", "--into", into]).output();
+    let sent = sender.output();
+    for (output, word) in [(received, "is there already"), (sent, "has \"a\" already")] {
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.contains(word), "{words}");
+    }
+    assert_eq!(fs::read(to.path().join("a")).unwrap(), b"older");
+}
+
+#[test]
+fn what_one_reads_the_other_writes_and_each_direction_ends_by_itself() {
+    let server = Running::start();
+    let mut one = Peer::start(&server, &["connect", "r"]);
+    let mut other = Peer::start(&server, &["connect", "r"]);
+    let question = random(1_000_000, 3);
+    let mut stdin = one.stdin();
+    let asked = question.clone();
+    let asking = thread::spawn(move || stdin.write_all(&asked).unwrap());
+    let heard = other.read_to_end_of_stdout();
+    assert!(heard == question);
+    asking.join().unwrap();
+    other.stdin().write_all(b"the answer").unwrap();
+    let (one, other) = (one.output(), other.output());
+    assert_eq!(one.stdout, b"the answer", "{one:?}");
+    assert_eq!(
+        (one.status.code(), other.status.code()),
+        (Some(0), Some(0)),
+        "{one:?} {other:?}"
+    );
+}
+
+#[test]
+fn a_port_leads_to_the_other_side_where_that_allows_it() {
+    let server = Running::start();
+    let echo = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = echo.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for connection in echo.incoming() {
+            let mut connection = connection.unwrap();
+            // The whole question comes before the answer: that takes a half-closed connection.
+            let mut all = Vec::new();
+            connection.read_to_end(&mut all).unwrap();
+            connection.write_all(&all).unwrap();
+        }
+    });
+    let allowing = Peer::start(&server, &["connect", "r", "--allow", &port.to_string()]);
+    let forward = format!("0:localhost:{port}");
+    let refused = format!("0:localhost:{}", port ^ 1);
+    let forwards = [
+        "connect",
+        "r",
+        "--json",
+        "--forward",
+        &forward,
+        "-L",
+        &refused,
+    ];
+    let mut forwarding = Peer::start(&server, &forwards);
+    let [good, bad] = [(); 2].map(|()| {
+        let event = forwarding.next_event("listening");
+        event["address"].as_str().unwrap().to_owned()
+    });
+    let ask = |seed: u64| {
+        let mut connection = TcpStream::connect(&good).unwrap();
+        thread::spawn(move || {
+            let question = random(200_000, seed);
+            connection.write_all(&question).unwrap();
+            connection.shutdown(Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).unwrap();
+            assert!(answer == question);
+        })
+    };
+    let asked: Vec<_> = (0..4).map(ask).collect();
+    for one in asked {
+        one.join().unwrap();
+    }
+    let mut connection = TcpStream::connect(&bad).unwrap();
+    let mut nothing = Vec::new();
+    assert_eq!(connection.read_to_end(&mut nothing).unwrap_or_default(), 0);
+    let refusal = loop {
+        let event = forwarding.next_event("closed");
+        if event.get("why").is_some() {
+            break event;
+        }
+    };
+    assert!(
+        refusal["why"].as_str().unwrap().contains("--allow"),
+        "{refusal}"
+    );
+    forwarding.kill();
+    allowing.kill();
+}
+
+#[test]
+fn wrong_use_and_a_server_that_is_not_there_have_their_exit_codes_and_words() {
+    for arguments in [
+        &["receive"][..],
+        &["receive", "\u{7}"],
+        &["connect", "r", "--forward", "x"],
+        &["connect", "r", "--wait", "soon"],
+        &["send"],
+    ] {
+        let output = Peer::run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let output = Peer::run(&["receive", "r", "--server", &format!("http://{closed}")]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("cannot be reached"), "{words}");
+    let output = Peer::run(&["send", "/no/such/file"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn who_waits_in_vain_gives_up_when_told() {
+    let server = Running::start();
+    let output = Peer::start(&server, &["receive", "r", "--wait", "1s"]).output();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("nobody came"), "{words}");
+}
