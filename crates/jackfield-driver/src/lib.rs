@@ -43,6 +43,7 @@
 #[cfg(target_os = "linux")]
 mod control_message;
 pub mod discovery;
+pub mod ice;
 pub mod peer;
 pub mod port;
 pub mod portmap;

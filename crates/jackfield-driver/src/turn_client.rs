@@ -22,7 +22,7 @@
 //! A task of the runtime keeps the allocation, its permissions and its channels alive until the
 //! client is closed or dropped.
 
-mod connection;
+pub(crate) mod connection;
 mod driver;
 mod error;
 mod options;

@@ -93,6 +93,12 @@ impl Reader {
         }
     }
 
+    /// Returns the reader with another limit, which packets have from the next one on.
+    #[must_use]
+    pub fn with_max(self, max: usize) -> Self {
+        Self { max, ..self }
+    }
+
     /// Takes the next piece of the stream, and gives each packet that is complete to `packet`.
     ///
     /// Empty packets, which keep a connection alive, are given too.

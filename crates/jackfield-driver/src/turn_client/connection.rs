@@ -21,20 +21,20 @@ use crate::tap::Tapped;
 
 /// A connection to a server.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
-    pub(super) path: FiveTuple,
+pub(crate) struct Connection {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) path: FiveTuple,
 }
 
 /// Any stream.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Stream for S {}
 
 /// Where messages come from.
 #[derive(Debug)]
-pub(super) enum Reader {
+pub(crate) enum Reader {
     Datagrams {
         socket: Arc<Tapped<UdpSocket>>,
         room: Box<[u8]>,
@@ -48,7 +48,7 @@ pub(super) enum Reader {
 
 /// Where messages go to.
 #[derive(Debug)]
-pub(super) enum Writer {
+pub(crate) enum Writer {
     Datagrams {
         socket: Arc<Tapped<UdpSocket>>,
         waiting: VecDeque<Vec<u8>>,
@@ -63,19 +63,19 @@ pub(super) enum Writer {
 
 /// How other tasks send.
 #[derive(Debug, Clone)]
-pub(super) enum MessageSender {
+pub(crate) enum MessageSender {
     Datagrams(Arc<Tapped<UdpSocket>>),
     Stream(mpsc::Sender<Vec<u8>>),
 }
 
 /// The connection's task has ended.
 #[derive(Debug)]
-pub(super) struct Disconnected;
+pub(crate) struct Disconnected;
 
 impl Connection {
     /// Connects to a server; `domain` is the name its certificate has to be for, if not the one of
     /// the options.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         server: SocketAddr,
         options: &Options,
         domain: Option<String>,
@@ -160,7 +160,7 @@ impl Connection {
 impl Reader {
     /// Waits for a message; nothing is lost when the wait is given up. Data of a stream that cannot
     /// be followed is an error.
-    pub(super) async fn receive(&mut self) -> io::Result<Bytes> {
+    pub(crate) async fn receive(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Datagrams { socket, room } => {
                 let length = socket.recv(room).await?;
@@ -179,7 +179,7 @@ impl Reader {
     }
 
     /// Returns a message if one is there already.
-    pub(super) fn try_receive(&mut self) -> Option<Bytes> {
+    pub(crate) fn try_receive(&mut self) -> Option<Bytes> {
         match self {
             Self::Datagrams { socket, room } => {
                 let length = socket.try_recv(room).ok()?;
@@ -193,7 +193,7 @@ impl Reader {
 
 impl Writer {
     /// Queues a message.
-    pub(super) fn push(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn push(&mut self, bytes: Vec<u8>) {
         match self {
             Self::Datagrams { waiting, .. } => waiting.push_back(bytes),
             Self::Stream { waiting, .. } => waiting.extend_from_slice(&bytes),
@@ -201,7 +201,7 @@ impl Writer {
     }
 
     /// Returns whether something waits to be sent.
-    pub(super) fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         match self {
             Self::Datagrams { waiting, .. } => !waiting.is_empty(),
             Self::Stream {
@@ -211,7 +211,7 @@ impl Writer {
     }
 
     /// Returns whether there is room for data; requests are always taken.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         match self {
             Self::Datagrams { .. } => true,
             Self::Stream { waiting, .. } => waiting.len() < MAX_WAITING,
@@ -219,7 +219,7 @@ impl Writer {
     }
 
     /// Sends what waits, or part of it; nothing is lost or doubled when the wait is given up.
-    pub(super) async fn send(&mut self) -> io::Result<()> {
+    pub(crate) async fn send(&mut self) -> io::Result<()> {
         match self {
             Self::Datagrams { socket, waiting } => {
                 while let Some(bytes) = waiting.front() {
@@ -247,7 +247,7 @@ impl Writer {
     }
 
     /// Returns how other tasks send, and where what they send comes out.
-    pub(super) fn out(&self, queue: usize) -> (MessageSender, Option<mpsc::Receiver<Vec<u8>>>) {
+    pub(crate) fn out(&self, queue: usize) -> (MessageSender, Option<mpsc::Receiver<Vec<u8>>>) {
         match self {
             Self::Datagrams { socket, .. } => (MessageSender::Datagrams(Arc::clone(socket)), None),
             Self::Stream { .. } => {
@@ -260,7 +260,7 @@ impl Writer {
 
 impl MessageSender {
     /// Sends a message; waits for room in the stream.
-    pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), Disconnected> {
+    pub(crate) async fn send(&self, message: Vec<u8>) -> Result<(), Disconnected> {
         match self {
             Self::Datagrams(socket) => {
                 // A datagram that the network refuses is lost, as any datagram may be.

@@ -1,0 +1,97 @@
+//! How an endpoint is set up, and what it keeps at most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackfield_ice::gather::IceServer;
+use rustls::ClientConfig;
+
+use super::InterfaceFilter;
+use crate::proxy::Proxy;
+
+/// How an [`IceEndpoint`](super::IceEndpoint) is set up.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// The port of every address, over UDP and TCP; 0 leaves it to the system. Default: 0.
+    pub port: u16,
+    /// Which interfaces are used.
+    pub interfaces: InterfaceFilter,
+    /// Whether TCP connections are listened for (RFC 6544). Default: yes.
+    pub tcp: bool,
+    /// STUN servers, which are asked once for every address and not for every agent. Others than
+    /// STUN over UDP are for agents. Default: none.
+    pub stun: Vec<IceServer>,
+    /// How TLS to a TURN server is made; without it there are no connections over TLS. Default:
+    /// none.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// The proxy for connections to TURN servers; datagrams never go through one. Default: none.
+    pub proxy: Option<Proxy>,
+    /// How often interfaces are looked at where the system does not tell of changes, and besides
+    /// where it does. Default: 30 s on Linux, 2 s elsewhere.
+    pub poll: Duration,
+    /// What is kept at most.
+    pub limits: EndpointLimits,
+}
+
+/// What an endpoint keeps at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointLimits {
+    /// Sessions. Default: 100,000.
+    pub sessions: usize,
+    /// Addresses of interfaces, the preferred ones first. Default: 16.
+    pub addresses: usize,
+    /// Remote addresses that a session's packets are known by; the oldest gives way. Default: 256.
+    pub routes: usize,
+    /// Packets that wait for the application of one session; what is above it is dropped. Default:
+    /// 256.
+    pub packets: usize,
+    /// Events that wait for the application of one session; what is above it is dropped. Default:
+    /// 256.
+    pub events: usize,
+    /// Packets that wait for a TCP connection that takes them slowly; what is above it is dropped.
+    /// Default: 64.
+    pub stream_packets: usize,
+    /// Accepted TCP connections that have not said yet which session they are for. Default: 128.
+    pub strangers: usize,
+    /// How long such a connection has to say so. Default: 10 s.
+    pub stranger_timeout: Duration,
+    /// How long a connection to a TURN server or a candidate may take. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// How long an mDNS name may take to be resolved. Default: 3 s.
+    pub resolve_timeout: Duration,
+    /// mDNS names that are resolved at the same time, for all sessions. Default: 64.
+    pub resolutions: usize,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            interfaces: InterfaceFilter::default(),
+            tcp: true,
+            stun: Vec::new(),
+            tls: None,
+            proxy: None,
+            poll: Duration::from_secs(if cfg!(target_os = "linux") { 30 } else { 2 }),
+            limits: EndpointLimits::default(),
+        }
+    }
+}
+
+impl Default for EndpointLimits {
+    fn default() -> Self {
+        Self {
+            sessions: 100_000,
+            addresses: 16,
+            routes: 256,
+            packets: 256,
+            events: 256,
+            stream_packets: 64,
+            strangers: 128,
+            stranger_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            resolve_timeout: Duration::from_secs(3),
+            resolutions: 64,
+        }
+    }
+}

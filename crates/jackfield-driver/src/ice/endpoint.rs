@@ -1,0 +1,795 @@
+//! An endpoint: the sockets that sessions share, and what drives all of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use jackfield_ice::gather::{self, GatherConfig, Gatherer, Handled, IceServer, RelaySockets};
+use jackfield_ice::{Agent, AgentConfig, username};
+use jackfield_sansio::{FiveTuple, PacketType, Timers, Transport};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::config::EndpointConfig;
+use super::core::{Core, CoreOutput};
+use super::counters::EndpointCounters;
+use super::interfaces::interface_addresses;
+use super::routes::Routes;
+use super::session::{Locked, Session, SessionId, Slot};
+use super::stream::Wanted;
+use super::udp::{Blocked, SharedSocket};
+use super::watch::Watch;
+
+/// Ports that any number of ICE sessions share, on every interface of this machine.
+///
+/// The endpoint's tasks run for as long as it or one of its sessions lives: two, and one for each
+/// socket, listener and connection; none for a session.
+pub struct IceEndpoint<C: Core = Agent> {
+    inner: Arc<Inner<C>>,
+}
+
+/// What an endpoint and its sessions hold together.
+pub(super) struct Inner<C: Core> {
+    pub(super) shared: Arc<Shared<C>>,
+    tasks: Vec<Task>,
+}
+
+/// What tasks and sessions share.
+#[derive(Debug)]
+pub(super) struct Shared<C: Core> {
+    pub(super) config: EndpointConfig,
+    topology: Mutex<Topology>,
+    sockets: RwLock<HashMap<SocketAddr, Arc<SharedSocket>>>,
+    sessions: RwLock<HashMap<SessionId, Arc<Slot<C>>>>,
+    routes: RwLock<Routes>,
+    timers: Mutex<Timers<SessionId>>,
+    timers_changed: Notify,
+    connections: Mutex<Connections>,
+    /// Asks the STUN servers, for all sessions.
+    gatherer: Mutex<Gatherer>,
+    gatherer_changed: Notify,
+    pub(super) strangers: Arc<Semaphore>,
+    resolutions: Arc<Semaphore>,
+    next_session: AtomicU64,
+    pub(super) counters: EndpointCounters,
+    runtime: tokio::runtime::Handle,
+    /// For tasks that a session asks for.
+    this: std::sync::Weak<Self>,
+}
+
+/// What is to be written to each connection.
+type Connections = HashMap<(SessionId, FiveTuple), mpsc::Sender<Vec<u8>>>;
+
+/// What every session is told of; locked before a session's core and never after.
+#[derive(Debug, Default)]
+struct Topology {
+    sockets: Vec<SocketAddr>,
+    listeners: Vec<SocketAddr>,
+    /// Where STUN servers see sockets.
+    mapped: Vec<(SocketAddr, SocketAddr)>,
+    /// Whether every STUN server has answered or was given up.
+    is_gathered: bool,
+}
+
+/// Why a session cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There are as many as allowed ([`EndpointLimits::sessions`](super::EndpointLimits::sessions)).
+    #[error("the endpoint has as many sessions as allowed")]
+    TooMany,
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+impl<C: Core> IceEndpoint<C> {
+    /// Binds sockets to the addresses of this machine, and follows their changes.
+    ///
+    /// # Errors
+    /// When there is no address to bind to, or the system refuses each.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(config: EndpointConfig) -> io::Result<Self> {
+        let seed = random()?;
+        let servers = config.stun.iter().cloned().collect();
+        let gather = GatherConfig {
+            servers,
+            ..GatherConfig::default()
+        };
+        let now = Instant::now();
+        let shared = Arc::new_cyclic(|this| Shared {
+            topology: Mutex::default(),
+            sockets: RwLock::default(),
+            sessions: RwLock::default(),
+            routes: RwLock::new(Routes::new(config.limits.routes)),
+            timers: Mutex::new(Timers::new()),
+            timers_changed: Notify::new(),
+            connections: Mutex::default(),
+            gatherer: Mutex::new(Gatherer::new(gather, now, seed)),
+            gatherer_changed: Notify::new(),
+            strangers: Arc::new(Semaphore::new(config.limits.strangers)),
+            resolutions: Arc::new(Semaphore::new(config.limits.resolutions)),
+            next_session: AtomicU64::new(0),
+            counters: EndpointCounters::default(),
+            runtime: tokio::runtime::Handle::current(),
+            this: this.clone(),
+            config,
+        });
+        let mut bindings = Bindings::default();
+        let watch = Watch::new(shared.config.poll);
+        let refused = bindings.refresh(&shared)?;
+        if bindings.sockets.is_empty() {
+            return Err(refused.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
+        }
+        let tasks = vec![
+            Task(tokio::spawn(Arc::clone(&shared).run_timers())),
+            Task(tokio::spawn(Arc::clone(&shared).run_gatherer())),
+            Task(tokio::spawn(bindings.run(Arc::clone(&shared), watch))),
+        ];
+        Ok(Self {
+            inner: Arc::new(Inner { shared, tasks }),
+        })
+    }
+
+    /// Opens a session for a core; `servers` are those that it names by their place.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn open(&self, core: C, servers: Arc<[IceServer]>) -> Result<Session<C>, OpenError> {
+        let shared = &self.inner.shared;
+        let limits = &shared.config.limits;
+        let (events, event_receiver) = mpsc::channel(limits.events.max(1));
+        let (packets, packet_receiver) = mpsc::channel(limits.packets.max(1));
+        let id = SessionId(shared.next_session.fetch_add(1, Ordering::Relaxed));
+        let slot = Arc::new(Slot::new(id, core, servers, events, packets));
+        shared.add(&slot)?;
+        Ok(Session::new(
+            Arc::clone(&self.inner),
+            slot,
+            event_receiver,
+            packet_receiver,
+        ))
+    }
+
+    /// Returns the addresses of the UDP sockets, the preferred ones first.
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.inner.shared.topology().sockets.clone()
+    }
+
+    /// Returns how many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        read(&self.inner.shared.sessions).len()
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub fn counters(&self) -> &EndpointCounters {
+        &self.inner.shared.counters
+    }
+}
+
+impl IceEndpoint<Agent> {
+    /// Opens a session for a new agent.
+    ///
+    /// Its allocations over UDP are made from sockets of its own, whatever the configuration says:
+    /// a TURN server knows an allocation by the addresses of both ends, and the port is shared.
+    ///
+    /// # Errors
+    /// When there are too many, or the system gives no random bytes.
+    pub fn agent(&self, mut config: AgentConfig) -> Result<Session<Agent>, OpenError> {
+        config.gather.relay_sockets = RelaySockets::Own;
+        let servers = Arc::clone(&config.gather.servers);
+        let seed = random().map_err(|_| OpenError::Random)?;
+        let agent = Agent::new(config, Instant::now(), seed);
+        self.open(agent, servers)
+    }
+}
+
+impl<C: Core> Clone for IceEndpoint<C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<C: Core> Shared<C> {
+    /// Adds a session, and tells its core of the sockets.
+    fn add(&self, slot: &Arc<Slot<C>>) -> Result<(), OpenError> {
+        // Held until the core knows all sockets, so that no change of them is missed or told twice.
+        let topology = self.topology();
+        {
+            let mut sessions = write(&self.sessions);
+            if sessions.len() >= self.config.limits.sessions {
+                self.counters.refused_sessions.add();
+                return Err(OpenError::TooMany);
+            }
+            sessions.insert(slot.id, Arc::clone(slot));
+        }
+        self.call(slot, |core, now| {
+            for socket in &topology.sockets {
+                core.add_socket(now, *socket);
+            }
+            for listener in &topology.listeners {
+                core.add_listener(now, *listener);
+            }
+            for (local, outside) in &topology.mapped {
+                core.add_mapped_address(now, *local, *outside);
+            }
+            if topology.is_gathered {
+                core.end_of_sockets(now);
+            }
+        });
+        Ok(())
+    }
+
+    /// Ends a session.
+    pub(super) fn remove(&self, slot: &Slot<C>) {
+        self.call(slot, |core, now| core.close(now));
+        write(&self.sessions).remove(&slot.id);
+        write(&self.routes).remove(slot.id);
+        lock(&self.timers).cancel(&slot.id);
+        // Each connection's task ends with its queue.
+        lock(&self.connections).retain(|(session, _), _| *session != slot.id);
+    }
+
+    /// Calls a core, and does what it wants done.
+    pub(super) fn call<R>(&self, slot: &Slot<C>, call: impl FnOnce(&mut C, Instant) -> R) -> R {
+        let mut locked = slot.lock();
+        let result = call(&mut locked.core, Instant::now());
+        self.drain(slot, &mut locked);
+        result
+    }
+
+    /// Gives a packet to a session.
+    pub(super) fn deliver(&self, slot: &Slot<C>, path: FiveTuple, bytes: &[u8]) {
+        let mut locked = slot.lock();
+        let data = locked.core.handle_datagram(Instant::now(), path, bytes);
+        if let Some(data) = data
+            && slot.packets.try_send(Bytes::copy_from_slice(data)).is_err()
+        {
+            self.counters.dropped_packets.add();
+        }
+        self.drain(slot, &mut locked);
+    }
+
+    /// Returns the session that a username fragment belongs to.
+    pub(super) fn by_ufrag(&self, ufrag: &str) -> Option<Arc<Slot<C>>> {
+        let id = read(&self.routes).by_ufrag(ufrag)?;
+        self.session(id)
+    }
+
+    fn session(&self, id: SessionId) -> Option<Arc<Slot<C>>> {
+        read(&self.sessions).get(&id).cloned()
+    }
+
+    fn all_sessions(&self) -> Vec<Arc<Slot<C>>> {
+        read(&self.sessions).values().cloned().collect()
+    }
+
+    /// Gives a datagram to whom it is for.
+    fn dispatch(&self, path: FiveTuple, bytes: &[u8]) {
+        if let Some((ufrag, _)) = username(bytes) {
+            match self.by_ufrag(ufrag) {
+                Some(slot) => self.deliver(&slot, path, bytes),
+                None => self.counters.unknown_datagrams.add(),
+            }
+            return;
+        }
+        let sessions = read(&self.routes)
+            .by_path((path.local, path.remote))
+            .to_vec();
+        for session in &sessions {
+            if let Some(slot) = self.session(*session) {
+                self.deliver(&slot, path, bytes);
+            }
+        }
+        if PacketType::of(bytes) == PacketType::Stun {
+            let now = Instant::now();
+            let handled = lock(&self.gatherer).handle_datagram(now, path, bytes);
+            if handled != Handled::NotOurs {
+                self.gatherer_changed.notify_one();
+                return;
+            }
+        }
+        if sessions.is_empty() {
+            self.counters.unknown_datagrams.add();
+        }
+    }
+
+    /// Does what a core wants done.
+    fn drain(&self, slot: &Slot<C>, locked: &mut Locked<C>) {
+        loop {
+            match locked.core.poll_output() {
+                CoreOutput::Transmit(transmit) => {
+                    self.transmit(slot.id, transmit.path, transmit.bytes);
+                }
+                CoreOutput::Connect {
+                    id,
+                    transport,
+                    local,
+                    remote,
+                    server,
+                    domain,
+                } => {
+                    let wanted = Wanted {
+                        id,
+                        transport,
+                        local,
+                        remote,
+                        server,
+                        domain,
+                    };
+                    self.spawn_connect(slot.id, wanted);
+                }
+                CoreOutput::Close(path) => self.remove_connection(slot.id, path),
+                CoreOutput::Resolve(name) => self.resolve(slot.id, name),
+                CoreOutput::Event(event) => {
+                    if slot.events.try_send(event).is_err() {
+                        self.counters.dropped_events.add();
+                    }
+                }
+                CoreOutput::Wait(until) => {
+                    self.set_timer(slot.id, locked, until);
+                    self.note_ufrag(slot.id, locked);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn set_timer(&self, id: SessionId, locked: &mut Locked<C>, until: Option<Instant>) {
+        if locked.deadline == until {
+            return;
+        }
+        locked.deadline = until;
+        let mut timers = lock(&self.timers);
+        let before = timers.next();
+        match until {
+            Some(until) => timers.set(id, until),
+            None => drop(timers.cancel(&id)),
+        }
+        if timers.next() != before {
+            self.timers_changed.notify_one();
+        }
+    }
+
+    fn note_ufrag(&self, id: SessionId, locked: &mut Locked<C>) {
+        let ufrag = locked.core.agent().local_parameters().credentials.ufrag();
+        if locked.ufrag != ufrag {
+            locked.ufrag = ufrag.to_owned();
+            write(&self.routes).add_ufrag(id, &locked.ufrag);
+        }
+    }
+
+    /// Sends a packet of a session at once; returns what it waits for if that takes no more.
+    pub(super) fn send(
+        &self,
+        id: SessionId,
+        path: FiveTuple,
+        parts: [&[u8]; 3],
+    ) -> Option<Blocked> {
+        if let Some(socket) = self.socket(path) {
+            let is_sent = socket.try_send(path.remote, parts);
+            return (!is_sent).then_some(Blocked::Socket(socket));
+        }
+        let connection = lock(&self.connections).get(&(id, path)).cloned()?;
+        match connection.try_send(parts.concat()) {
+            Err(mpsc::error::TrySendError::Full(_)) => Some(Blocked::Stream(connection)),
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+        }
+    }
+
+    fn transmit(&self, id: SessionId, path: FiveTuple, bytes: Vec<u8>) {
+        let has_room = match self.socket(path) {
+            Some(socket) => {
+                let to = (path.local, path.remote);
+                if !read(&self.routes).knows(id, to) {
+                    write(&self.routes).add_path(id, to);
+                }
+                socket.send(path.remote, bytes)
+            }
+            None => {
+                let connection = lock(&self.connections).get(&(id, path)).cloned();
+                connection.is_some_and(|connection| connection.try_send(bytes).is_ok())
+            }
+        };
+        if !has_room {
+            self.counters.dropped_transmits.add();
+        }
+    }
+
+    fn socket(&self, path: FiveTuple) -> Option<Arc<SharedSocket>> {
+        if path.transport != Transport::Udp {
+            return None;
+        }
+        read(&self.sockets).get(&path.local).cloned()
+    }
+
+    /// Makes room for a connection; returns what is to be written to it.
+    pub(super) fn add_connection(&self, id: SessionId, path: FiveTuple) -> mpsc::Receiver<Vec<u8>> {
+        let (sender, receiver) = mpsc::channel(self.config.limits.stream_packets.max(1));
+        lock(&self.connections).insert((id, path), sender);
+        receiver
+    }
+
+    /// Closes a connection, once what waits for it is written.
+    pub(super) fn remove_connection(&self, id: SessionId, path: FiveTuple) {
+        lock(&self.connections).remove(&(id, path));
+    }
+
+    fn spawn_connect(&self, id: SessionId, wanted: Wanted) {
+        let this = self.this.clone();
+        self.runtime.spawn(async move {
+            let shared = this.upgrade();
+            let found = shared.and_then(|shared| shared.session(id).map(|slot| (shared, slot)));
+            if let Some((shared, slot)) = found {
+                shared.connect(slot, wanted).await;
+            }
+        });
+    }
+
+    /// Looks up an mDNS name by the system's resolver.
+    fn resolve(&self, id: SessionId, name: String) {
+        let this = self.this.clone();
+        let limit = self.config.limits.resolve_timeout;
+        let resolutions = Arc::clone(&self.resolutions);
+        self.runtime.spawn(async move {
+            let looked_up = async {
+                let _permit = resolutions.acquire_owned().await.ok()?;
+                let mut found = tokio::net::lookup_host((name.as_str(), 0)).await.ok()?;
+                found.next().map(|address| address.ip())
+            };
+            let address: Option<IpAddr> =
+                tokio::time::timeout(limit, looked_up).await.ok().flatten();
+            let Some(shared) = this.upgrade() else { return };
+            if let Some(slot) = shared.session(id) {
+                shared.call(&slot, |core, now| core.handle_resolved(now, &name, address));
+            }
+        });
+    }
+
+    /// Wakes each session when its time has come.
+    async fn run_timers(self: Arc<Self>) {
+        loop {
+            let next = lock(&self.timers).next();
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.timers_changed.notified() => continue,
+            }
+            let now = Instant::now();
+            // Those that are due by now, and none that these set anew.
+            let due: Vec<SessionId> = {
+                let mut timers = lock(&self.timers);
+                std::iter::from_fn(|| timers.expire(now))
+                    .take(TIMER_BATCH)
+                    .collect()
+            };
+            for id in due {
+                let Some(slot) = self.session(id) else {
+                    continue;
+                };
+                let mut locked = slot.lock();
+                locked.deadline = None;
+                locked.core.handle_timeout(Instant::now());
+                self.drain(&slot, &mut locked);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Asks the STUN servers.
+    async fn run_gatherer(self: Arc<Self>) {
+        loop {
+            let until = self.drain_gatherer();
+            tokio::select! {
+                () = sleep_until(until) => lock(&self.gatherer).handle_timeout(Instant::now()),
+                () = self.gatherer_changed.notified() => {}
+            }
+        }
+    }
+
+    fn drain_gatherer(&self) -> Option<Instant> {
+        loop {
+            let output = lock(&self.gatherer).poll_output();
+            match output {
+                gather::Output::Transmit(transmit) => {
+                    if let Some(socket) = self.socket(transmit.path)
+                        && !socket.send(transmit.path.remote, transmit.bytes)
+                    {
+                        self.counters.dropped_transmits.add();
+                    }
+                }
+                // It has no TURN servers.
+                gather::Output::Connect { .. } | gather::Output::Close(_) => {}
+                gather::Output::Event(event) => self.gathered(&event),
+                gather::Output::Wait(until) => return until,
+            }
+        }
+    }
+
+    fn gathered(&self, event: &gather::Event) {
+        let mut topology = self.topology();
+        match event {
+            gather::Event::Reflexive { base, address, .. } => {
+                topology.mapped.push((*base, *address));
+                for slot in self.all_sessions() {
+                    self.call(&slot, |core, now| {
+                        core.add_mapped_address(now, *base, *address);
+                    });
+                }
+            }
+            gather::Event::ReflexiveLost { base, address } => {
+                topology
+                    .mapped
+                    .retain(|mapped| *mapped != (*base, *address));
+                let left = topology.mapped.iter().filter(|(local, _)| local == base);
+                let left: Vec<SocketAddr> = left.map(|(_, outside)| *outside).collect();
+                for slot in self.all_sessions() {
+                    self.call(&slot, |core, now| {
+                        core.remove_mapped_address(now, *base);
+                        for outside in &left {
+                            core.add_mapped_address(now, *base, *outside);
+                        }
+                    });
+                }
+            }
+            gather::Event::Complete => {
+                topology.is_gathered = true;
+                for slot in self.all_sessions() {
+                    self.call(&slot, Core::end_of_sockets);
+                }
+            }
+            gather::Event::Error(error) => {
+                tracing::info!(
+                    server = error.url,
+                    code = error.code,
+                    text = error.text,
+                    "STUN server gave no address"
+                );
+                self.counters.stun_errors.add();
+            }
+            _ => {}
+        }
+    }
+
+    fn topology(&self) -> MutexGuard<'_, Topology> {
+        lock(&self.topology)
+    }
+}
+
+/// What is bound to the addresses of this machine; owned by the task that follows their changes.
+#[derive(Debug, Default)]
+struct Bindings {
+    sockets: BTreeMap<IpAddr, Binding>,
+    /// The port that was chosen first, which other addresses get if they can.
+    port: u16,
+}
+
+#[derive(Debug)]
+struct Binding {
+    socket: SocketAddr,
+    listener: Option<SocketAddr>,
+    _tasks: Vec<Task>,
+}
+
+impl Bindings {
+    /// Follows changes of interfaces.
+    async fn run<C: Core>(mut self, shared: Arc<Shared<C>>, watch: Watch) {
+        loop {
+            watch.changed().await;
+            match self.refresh(&shared) {
+                Ok(None) => {}
+                Ok(Some(error)) => {
+                    tracing::debug!(%error, "An address cannot be bound to, yet");
+                }
+                Err(error) => tracing::debug!(%error, "Interfaces cannot be read"),
+            }
+        }
+    }
+
+    /// Binds to new addresses and lets go of old ones; returns why one could not be bound to.
+    fn refresh<C: Core>(&mut self, shared: &Arc<Shared<C>>) -> io::Result<Option<io::Error>> {
+        let mut chosen = shared.config.interfaces.choose(interface_addresses()?);
+        chosen.truncate(shared.config.limits.addresses);
+        let order: Vec<IpAddr> = chosen.into_iter().map(|address| address.ip).collect();
+        let gone: Vec<IpAddr> = self.sockets.keys().copied().collect();
+        for ip in gone.into_iter().filter(|ip| !order.contains(ip)) {
+            self.unbind(shared, ip);
+        }
+        let mut refused = None;
+        for ip in &order {
+            if !self.sockets.contains_key(ip)
+                && let Err(error) = self.bind(shared, *ip)
+            {
+                refused = Some(error);
+            }
+        }
+        let mut topology = shared.topology();
+        let place = |local: &SocketAddr| order.iter().position(|ip| *ip == local.ip());
+        topology.sockets.sort_by_key(place);
+        topology.listeners.sort_by_key(place);
+        drop(topology);
+        lock(&shared.gatherer).end_of_sockets(Instant::now());
+        shared.gatherer_changed.notify_one();
+        Ok(refused)
+    }
+
+    fn bind<C: Core>(&mut self, shared: &Arc<Shared<C>>, ip: IpAddr) -> io::Result<()> {
+        let port = match shared.config.port {
+            0 => self.port,
+            port => port,
+        };
+        let socket = SharedSocket::bind(SocketAddr::new(ip, port)).or_else(|error| {
+            // The port of the first address may be taken on another.
+            match shared.config.port {
+                0 if self.port != 0 => SharedSocket::bind(SocketAddr::new(ip, 0)),
+                _ => Err(error),
+            }
+        })?;
+        let socket = Arc::new(socket);
+        let local = socket.local_addr();
+        if self.port == 0 {
+            self.port = local.port();
+        }
+        let mut tasks = vec![Task(tokio::spawn(receive(
+            Arc::clone(shared),
+            Arc::clone(&socket),
+        )))];
+        let mut listener = None;
+        if shared.config.tcp {
+            let listening = listen(local).or_else(|_| listen(SocketAddr::new(ip, 0)));
+            match listening.and_then(|it| it.local_addr().map(|local| (it, local))) {
+                Ok((listening, local)) => {
+                    tasks.push(Task(tokio::spawn(Arc::clone(shared).accept(listening))));
+                    listener = Some(local);
+                }
+                Err(error) => tracing::debug!(%error, %local, "Not listening"),
+            }
+        }
+        tracing::debug!(%local, ?listener, "ICE endpoint bound");
+        write(&shared.sockets).insert(local, socket);
+        let mut topology = shared.topology();
+        topology.sockets.push(local);
+        topology.listeners.extend(listener);
+        for slot in shared.all_sessions() {
+            shared.call(&slot, |core, now| {
+                core.add_socket(now, local);
+                if let Some(listener) = listener {
+                    core.add_listener(now, listener);
+                }
+            });
+        }
+        drop(topology);
+        lock(&shared.gatherer).add_socket(Instant::now(), local);
+        let binding = Binding {
+            socket: local,
+            listener,
+            _tasks: tasks,
+        };
+        self.sockets.insert(ip, binding);
+        Ok(())
+    }
+
+    fn unbind<C: Core>(&mut self, shared: &Shared<C>, ip: IpAddr) {
+        let Some(binding) = self.sockets.remove(&ip) else {
+            return;
+        };
+        tracing::debug!(local = %binding.socket, "ICE endpoint lost an address");
+        write(&shared.sockets).remove(&binding.socket);
+        let mut topology = shared.topology();
+        topology.sockets.retain(|local| *local != binding.socket);
+        topology
+            .listeners
+            .retain(|local| Some(*local) != binding.listener);
+        topology
+            .mapped
+            .retain(|(local, _)| *local != binding.socket);
+        for slot in shared.all_sessions() {
+            shared.call(&slot, |core, now| {
+                core.remove_socket(now, binding.socket);
+                if let Some(listener) = binding.listener {
+                    core.remove_listener(now, listener);
+                }
+            });
+        }
+        drop(topology);
+        lock(&shared.gatherer).remove_socket(Instant::now(), binding.socket);
+    }
+}
+
+/// Receives datagrams of a socket and gives them to whom they are for.
+async fn receive<C: Core>(shared: Arc<Shared<C>>, socket: Arc<SharedSocket>) {
+    let mut room = vec![0; MAX_DATAGRAM];
+    let local = socket.local_addr();
+    loop {
+        let packet = |remote, bytes: &[u8]| {
+            let path = FiveTuple {
+                transport: Transport::Udp,
+                local,
+                remote,
+            };
+            shared.dispatch(path, bytes);
+        };
+        socket.receive(&mut room, packet).await;
+    }
+}
+
+fn listen(local: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match local {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // Connections of an earlier life in TIME_WAIT do not keep the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(local)?;
+    socket.listen(LISTEN_BACKLOG)
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn random() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No guard is held while code that could panic runs, but for a core, which is a bug then.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<C: Core> fmt::Debug for IceEndpoint<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<C: Core> fmt::Debug for Inner<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceEndpoint")
+            .field("topology", &self.shared.topology)
+            .field("tasks", &self.tasks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+const MAX_DATAGRAM: usize = 65_536;
+const LISTEN_BACKLOG: u32 = 1_024;
+
+/// Sessions that are woken before other tasks get a turn.
+const TIMER_BATCH: usize = 256;

@@ -1,0 +1,208 @@
+//! ICE agents on loopback: over a port that they share, over TCP, with STUN servers.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may panic on a shape it does not expect"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jackfield_driver::ice::{
+    EndpointConfig, EndpointLimits, IceEndpoint, InterfaceFilter, OpenError, Session,
+};
+use jackfield_ice::{Agent, AgentConfig, CandidateTransport, Event, RemotePolicy, Role};
+use jackfield_sansio::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+fn loopback() -> EndpointConfig {
+    EndpointConfig {
+        interfaces: InterfaceFilter {
+            loopback: true,
+            only: vec!["lo".into()],
+            ..InterfaceFilter::default()
+        },
+        ..EndpointConfig::default()
+    }
+}
+
+fn endpoint() -> IceEndpoint {
+    IceEndpoint::bind(loopback()).unwrap()
+}
+
+fn agent(role: Role) -> AgentConfig {
+    AgentConfig {
+        role,
+        remote: RemotePolicy {
+            loopback: true,
+            ..RemotePolicy::default()
+        },
+        ..AgentConfig::default()
+    }
+}
+
+/// Lets two sessions exchange candidates that `admits` names, until both are connected.
+async fn connect(
+    alice: &Session<Agent>,
+    bob: &Session<Agent>,
+    admits: impl Fn(CandidateTransport) -> bool,
+) {
+    // New parameters of one side give the other new ones, too.
+    bob.set_remote_parameters(alice.local_parameters()).unwrap();
+    alice.set_remote_parameters(bob.local_parameters()).unwrap();
+    while !(alice.state().is_connected() && bob.state().is_connected()) {
+        let (event, to) = tokio::select! {
+            event = alice.event() => (event, bob),
+            event = bob.event() => (event, alice),
+        };
+        if let Some(Event::LocalCandidate(candidate)) = event
+            && admits(candidate.transport)
+        {
+            to.add_remote_candidate(candidate).unwrap();
+        }
+    }
+}
+
+async fn exchange(alice: &Session<Agent>, bob: &Session<Agent>, words: &str) {
+    alice.send(words.as_bytes()).await.unwrap();
+    assert_eq!(bob.recv().await.unwrap(), words.as_bytes());
+    bob.send(words.as_bytes()).await.unwrap();
+    assert_eq!(alice.recv().await.unwrap(), words.as_bytes());
+}
+
+#[tokio::test]
+async fn two_agents_meet_and_talk() {
+    let (here, there) = (endpoint(), endpoint());
+    let alice = here.agent(agent(Role::Controlling)).unwrap();
+    let bob = there.agent(agent(Role::Controlled)).unwrap();
+    connect(&alice, &bob, |_| true).await;
+    exchange(&alice, &bob, "hello").await;
+    let (local, remote) = alice.path().unwrap();
+    assert!(here.local_addresses().contains(&local));
+    assert!(there.local_addresses().contains(&remote));
+    drop(alice);
+    assert_eq!(here.sessions(), 0);
+}
+
+#[tokio::test]
+async fn many_agents_share_a_port_on_both_sides() {
+    let (here, there) = (endpoint(), endpoint());
+    let mut pairs = Vec::new();
+    for _ in 0..50 {
+        let alice = here.agent(agent(Role::Controlling)).unwrap();
+        // The packets of each are known by where they come from.
+        let elsewhere = endpoint();
+        let bob = elsewhere.agent(agent(Role::Controlled)).unwrap();
+        pairs.push((alice, bob));
+    }
+    for (alice, bob) in &pairs {
+        connect(alice, bob, |transport| transport == CandidateTransport::Udp).await;
+    }
+    for (index, (alice, bob)) in pairs.iter().enumerate() {
+        exchange(alice, bob, &format!("hello {index}")).await;
+    }
+    assert_eq!(here.sessions(), 50);
+    // Two agents of one endpoint with peers at one address both connect, as answers are told
+    // apart; their data could not be.
+    for _ in 0..2 {
+        let alice = here.agent(agent(Role::Controlling)).unwrap();
+        let bob = there.agent(agent(Role::Controlled)).unwrap();
+        connect(&alice, &bob, |_| true).await;
+    }
+}
+
+#[tokio::test]
+async fn without_udp_candidates_a_connection_is_opened() {
+    let (here, there) = (endpoint(), endpoint());
+    let alice = here.agent(agent(Role::Controlling)).unwrap();
+    let bob = there.agent(agent(Role::Controlled)).unwrap();
+    connect(&alice, &bob, CandidateTransport::is_tcp).await;
+    // Checks over UDP may find a pair as well, as both sides see where they come from; over TCP
+    // there is none to see before it is told.
+    let pair = alice.selected_pair().unwrap();
+    assert_eq!(pair.path.transport, Transport::Tcp);
+    exchange(&alice, &bob, "hello").await;
+    for index in 0..100 {
+        exchange(&alice, &bob, &format!("{index}: {}", "x".repeat(1_200))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_gives_another_pair_and_data_goes_on() {
+    let (here, there) = (endpoint(), endpoint());
+    let alice = here.agent(agent(Role::Controlling)).unwrap();
+    let bob = there.agent(agent(Role::Controlled)).unwrap();
+    connect(&alice, &bob, |_| true).await;
+    let before = alice.local_parameters();
+    alice.restart();
+    assert_ne!(before, alice.local_parameters());
+    connect(&alice, &bob, |_| true).await;
+    exchange(&alice, &bob, "hello again").await;
+}
+
+#[tokio::test]
+async fn strangers_get_no_answer() {
+    let here = endpoint();
+    let _alice = here.agent(agent(Role::Controlling)).unwrap();
+    let is_v4 = |local: &&SocketAddr| local.is_ipv4();
+    let locals = here.local_addresses();
+    let local = *locals.iter().find(is_v4).unwrap();
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    stranger.send_to(b"hello", local).await.unwrap();
+    while here.counters().unknown_datagrams.value() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(stranger.try_recv(&mut [0; 64]).is_err());
+    // What is no check ends a connection.
+    let mut stream = TcpStream::connect(local).await.unwrap();
+    stream.write_all(b"\0\x05hello").await.unwrap();
+    assert_eq!(stream.read(&mut [0; 64]).await.unwrap_or(0), 0);
+    assert_eq!(here.counters().unknown_streams.value(), 1);
+}
+
+#[tokio::test]
+async fn there_are_no_more_sessions_than_allowed() {
+    let here = IceEndpoint::<Agent>::bind(EndpointConfig {
+        limits: EndpointLimits {
+            sessions: 1,
+            ..EndpointLimits::default()
+        },
+        ..loopback()
+    })
+    .unwrap();
+    let first = here.agent(agent(Role::Controlling)).unwrap();
+    let refused = here.agent(agent(Role::Controlling)).unwrap_err();
+    assert_eq!(refused, OpenError::TooMany);
+    drop(first);
+    assert!(here.agent(agent(Role::Controlling)).is_ok());
+}
+
+#[tokio::test]
+async fn gathering_is_complete_once_the_stun_server_was_given_up_or_has_answered() {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let here = IceEndpoint::<Agent>::bind(EndpointConfig {
+        stun: vec![jackfield_ice::gather::IceServer::stun(address)],
+        ..loopback()
+    })
+    .unwrap();
+    let alice = Arc::new(here.agent(agent(Role::Controlling)).unwrap());
+    let mut request = [0; 512];
+    let (length, from) = server.recv_from(&mut request).await.unwrap();
+    let request = jackfield_stun::Message::parse(&request[..length]).unwrap();
+    let mut answer = Vec::new();
+    // Seen elsewhere, as behind a NAT.
+    let outside: SocketAddr = "203.0.113.5:4000".parse().unwrap();
+    jackfield_stun::binding::answer(&request, outside, &mut answer).unwrap();
+    server.send_to(&answer, from).await.unwrap();
+    let mut seen = Vec::new();
+    loop {
+        match alice.event().await.unwrap() {
+            Event::LocalCandidate(candidate) => seen.extend(candidate.address.ip()),
+            Event::GatheringComplete => break,
+            _ => {}
+        }
+    }
+    assert!(seen.contains(&outside), "{seen:?}");
+}
