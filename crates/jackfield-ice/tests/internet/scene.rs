@@ -267,6 +267,11 @@ impl Scene {
 
     /// Sends 10 packets of 36 bytes each way, and returns how many arrived within 3 s.
     pub(crate) fn exchange(&mut self) -> [usize; 2] {
+        self.exchange_within(secs(3))
+    }
+
+    /// Sends 10 packets of 36 bytes each way, and returns how many arrived within a limit.
+    pub(crate) fn exchange_within(&mut self, limit: Duration) -> [usize; 2] {
         let before = BOTH.map(|side| self.get(side).received.len());
         for number in 0..10_u8 {
             for side in BOTH {
@@ -276,7 +281,7 @@ impl Scene {
             self.run_for(Duration::from_millis(20));
         }
         let count = |scene: &Self, side: usize| scene.get(side).received.len() - before[side];
-        self.run_until(secs(3), |scene| {
+        self.run_until(limit, |scene| {
             BOTH.iter().all(|side| count(scene, *side) == 10)
         });
         BOTH.map(|side| count(self, side))
