@@ -150,7 +150,7 @@ fn a_mapped_port_makes_a_symmetric_nat_direct() {
                 .with_nat(nat, |nat| nat.add_forward(now, forward).unwrap());
             scene.act(0, |peer, now, stack| {
                 peer.act(now, stack, |agent| {
-                    agent.add_mapped_address(now, inside, outside)
+                    agent.add_mapped_address(now, inside, outside);
                 });
             });
         }
