@@ -1,7 +1,7 @@
 //! Sending and receiving files in a room.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -55,7 +55,8 @@ async fn offer_to_all(
     let (ended, mut endings) = mpsc::unbounded_channel();
     // Who has an offer, and who has taken it: nobody else gets the files then.
     let mut offers = BTreeSet::new();
-    let taker: Arc<Mutex<Option<PeerId>>> = Arc::default();
+    let taker: Arc<Taker> = Arc::default();
+    let _over = OnDrop(Arc::clone(&taker));
     loop {
         tokio::select! {
             step = session.next() => match step? {
@@ -73,10 +74,7 @@ async fn offer_to_all(
                     let taker = Arc::clone(&taker);
                     tokio::task::spawn_blocking(move || {
                         let mut channel = channel;
-                        let mut take = || {
-                            let mut taker = taker.lock().unwrap_or_else(PoisonError::into_inner);
-                            *taker.get_or_insert(peer) == peer
-                        };
+                        let mut take = || taker.claim(peer);
                         let result = files::send(&mut channel, &source, &progress, &mut take);
                         // A program that has ended asks for nothing more.
                         let _over = ended.send((peer, channel, result));
@@ -86,8 +84,7 @@ async fn offer_to_all(
                 Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
                 Step::Left { peer, .. } => {
                     offers.remove(&peer);
-                    let mut taker = taker.lock().unwrap_or_else(PoisonError::into_inner);
-                    taker.take_if(|taker| *taker == peer);
+                    taker.release(peer);
                 }
                 Step::Chat { .. } => {}
             },
@@ -103,7 +100,12 @@ async fn offer_to_all(
                     });
                     return Ok(());
                 }
-                Err(SendError::Ended(_)) => session.tell(Event::Paused { bytes: progress.bytes() }),
+                Err(SendError::Ended(_)) => {
+                    if !offers.contains(&peer) {
+                        taker.release(peer);
+                    }
+                    session.tell(Event::Paused { bytes: progress.bytes() });
+                }
                 Err(SendError::TakenByAnother) => {}
                 Err(SendError::Refused { reason, path }) => {
                     offers.remove(&peer);
@@ -117,6 +119,57 @@ async fn offer_to_all(
                 Err(error) => return Err(Error::Send(error)),
             },
         }
+    }
+}
+
+/// Who gets the files, of several who want them.
+#[derive(Debug, Default)]
+struct Taker {
+    state: Mutex<TakerState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct TakerState {
+    holder: Option<PeerId>,
+    is_over: bool,
+}
+
+impl Taker {
+    fn state(&self) -> MutexGuard<'_, TakerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody else holds the files, and takes them; returns whether that was possible.
+    ///
+    /// A receiver that was killed holds them until it is known to be gone, and the one that was
+    /// started in its place waits for that.
+    fn claim(&self, peer: PeerId) -> bool {
+        let is_held = |state: &mut TakerState| {
+            !state.is_over && state.holder.is_some_and(|holder| holder != peer)
+        };
+        let waited = self.changed.wait_while(self.state(), is_held);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.is_over {
+            return false;
+        }
+        state.holder = Some(peer);
+        true
+    }
+
+    fn release(&self, peer: PeerId) {
+        self.state().holder.take_if(|holder| *holder == peer);
+        self.changed.notify_all();
+    }
+}
+
+/// Has nobody wait for files whose sender has ended.
+struct OnDrop(Arc<Taker>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.state().is_over = true;
+        self.0.changed.notify_all();
     }
 }
 

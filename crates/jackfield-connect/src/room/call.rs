@@ -460,7 +460,7 @@ impl<C: Connection> Call<C> {
         }
         if let Some(path) = &self.path
             && self.is_connected()
-            && self.word_until.is_none()
+            && (self.word_until.is_none() || is_surely_direct(path))
         {
             let theirs = match self.their_relay {
                 Some(relay) => relay,
@@ -487,6 +487,12 @@ impl<C: Connection> Call<C> {
         }
         news
     }
+}
+
+/// Returns whether no relay is on a path, whatever the other side says. A candidate that was not
+/// signaled may be the other side's relay.
+fn is_surely_direct(path: &Path) -> bool {
+    path.relay.is_none() && matches!(path.remote, "host" | "srflx")
 }
 
 /// Who came earlier waits this long for the newcomer's offer.
