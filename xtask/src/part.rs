@@ -335,6 +335,13 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("negotiation.test.mjs"),
     },
     Part {
+        name: "transfer",
+        about: "files between `jackfield send` and `receive` and a browser",
+        after: &["build"],
+        needs: &[Need::Node, CHROMIUM, Need::NodePackages],
+        action: Action::Suite("transfer.test.mjs"),
+    },
+    Part {
         name: "calls",
         about: "calls between browsers behind NATs and firewalls",
         after: &["build"],
