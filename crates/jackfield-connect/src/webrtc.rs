@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jackfield_driver::peer::{
     ChannelConfig, ConnectionState as PeerState, DataChannel, Peer, PeerError, PeerEvent,
-    PeerEvents, PeerOptions, ReceivedMessage, SelectedPair,
+    PeerEvents, PeerOptions, ReceivedMessage, RtcIceServer, SelectedPair, resolve_servers,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -60,8 +60,9 @@ impl WebRtc {
 impl Connector for WebRtc {
     type Connection = WebRtcConnection;
 
-    async fn connect(&mut self, _: &Value, events: Events) -> io::Result<WebRtcConnection> {
-        let (peer, happened) = Peer::new(self.options.clone())?;
+    async fn connect(&mut self, servers: &Value, events: Events) -> io::Result<WebRtcConnection> {
+        let servers = resolve_servers(&read_servers(servers)).await;
+        let (peer, happened) = Peer::new(self.options.clone().servers(servers))?;
         let (pending, passed_on) = mpsc::channel(1);
         let tasks = [
             tokio::spawn(tell(happened, events.clone())).abort_handle(),
@@ -75,6 +76,24 @@ impl Connector for WebRtc {
             passed_on,
         })
     }
+}
+
+/// Reads the `iceServers` of a room's server, whose `urls` may be one text or several.
+fn read_servers(servers: &Value) -> Vec<RtcIceServer> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let read = |server: &Value| {
+        let urls = match server.get("urls") {
+            Some(Value::Array(urls)) => urls.iter().filter_map(text).collect(),
+            Some(url) => text(url).into_iter().collect(),
+            None => Vec::new(),
+        };
+        RtcIceServer {
+            urls,
+            username: server.get("username").and_then(text),
+            credential: server.get("credential").and_then(text),
+        }
+    };
+    servers.as_array().into_iter().flatten().map(read).collect()
 }
 
 impl Connection for WebRtcConnection {
@@ -282,3 +301,25 @@ fn path_of(pair: &SelectedPair) -> Path {
 
 /// How long closing a connection waits for messages that are on their way to it.
 const PASS_ON_WITHIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_servers_of_a_room_are_read_as_browsers_read_them() {
+        let servers = read_servers(&json!([
+            { "urls": "stun:192.0.2.1" },
+            { "urls": ["turn:192.0.2.1", "turns:192.0.2.1"], "username": "a", "credential": "b" },
+            { "url": "stun:192.0.2.2" },
+        ]));
+        let urls: Vec<usize> = servers.iter().map(|server| server.urls.len()).collect();
+        assert_eq!(urls, [1, 2, 0]);
+        let turn = servers.get(1).unwrap();
+        assert_eq!(turn.username.as_deref(), Some("a"));
+        assert_eq!(turn.credential.as_deref(), Some("b"));
+        assert_eq!(read_servers(&Value::Null), []);
+    }
+}

@@ -31,6 +31,7 @@ mod channel;
 mod error;
 mod inner;
 mod options;
+mod servers;
 mod task;
 
 use std::io;
@@ -50,6 +51,7 @@ pub use jackfield_peer::{
     ReceivedMessage, Reliability,
 };
 pub use options::PeerOptions;
+pub use servers::{RtcIceServer, resolve_servers};
 
 use inner::{Inner, Shared};
 use jackfield_peer::{Peer as Core, PeerConfig};

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use jackfield_ice::AgentConfig;
+use jackfield_ice::gather::IceServer;
 use jackfield_peer::Certificate;
 use tokio::net::UdpSocket;
 
@@ -66,6 +67,14 @@ impl PeerOptions {
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
+        self
+    }
+
+    /// Sets the STUN and TURN servers that are asked, as
+    /// [`resolve_servers`](super::resolve_servers) returns them.
+    #[must_use]
+    pub fn servers(mut self, servers: Vec<IceServer>) -> Self {
+        self.ice.gather.servers = servers.into();
         self
     }
 

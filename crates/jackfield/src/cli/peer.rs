@@ -32,8 +32,8 @@ pub(super) fn connect_command() -> Command {
              open, lines are messages of its chat. With --forward or --allow, TCP connections are \
              carried instead.\n\n\
              Packets go directly from one to the other, encrypted; stderr says which way they \
-             take. A NAT may be in front of one side, not yet of both: the server's STUN and TURN \
-             are not used so far.",
+             take. Where no direct path exists, the server relays; it is asked for that by UDP, so \
+             far not by TCP or TLS.",
         )
         .after_help(
             "Examples:\n  \
