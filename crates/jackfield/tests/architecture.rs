@@ -311,18 +311,25 @@ impl Metadata {
         self.edges.get(name).cloned().unwrap_or_default()
     }
 
-    /// Everything that is linked into `name`.
+    /// Returns the names of all that is linked into `name` where nothing else is built with it.
+    ///
+    /// The metadata cannot say that: it has each dependency once, with the features that all members
+    /// together ask for.
     fn reachable(&self, name: &str) -> BTreeSet<String> {
         assert!(self.names.values().any(|known| known == name));
-        let mut seen = BTreeSet::new();
-        let mut queue = vec![name.to_owned()];
-        while let Some(next) = queue.pop() {
-            for (to, kind) in self.direct(&next) {
-                if kind == "normal" && seen.insert(to.clone()) {
-                    queue.push(to);
-                }
-            }
-        }
-        seen
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--locked", "--package", name])
+            .args(["--edges=normal,no-proc-macro", "--prefix=none"])
+            .arg("--target=x86_64-unknown-linux-gnu")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cargo tree failed: {errors}");
+        let lines = String::from_utf8(output.stdout).expect("names are ASCII");
+        let names = lines.lines().filter_map(|line| line.split(' ').next());
+        let reachable: BTreeSet<String> = names.map(str::to_owned).collect();
+        assert!(reachable.contains(name), "{name} is not in its own tree");
+        reachable
     }
 }

@@ -462,12 +462,10 @@ impl<C: Connection> Call<C> {
             && self.is_connected()
             && (self.word_until.is_none() || is_surely_direct(path))
         {
-            let theirs = match self.their_relay {
-                Some(relay) => relay,
-                // A relay over TCP shows as one over UDP until its owner says more.
-                None => (path.remote == "relay").then_some(Relay::Udp),
-            };
-            let relay = path.relay.max(theirs);
+            // A relay over TCP shows as one over UDP until its owner says more. What the owner said
+            // of an earlier path does not hide a relay that is seen on this one.
+            let seen = (path.remote == "relay").then_some(Relay::Udp);
+            let relay = path.relay.max(self.their_relay.flatten()).max(seen);
             // A round trip that took a little longer is no news.
             let key = (
                 Path {
