@@ -1,11 +1,12 @@
 //! What a room needs of a peer connection; `webrtc.rs` has the real one, tests one in a process.
 
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::channel::Channel;
-use crate::room::Events;
 
 /// Makes peer connections.
 pub trait Connector: Send + 'static {
@@ -22,6 +23,29 @@ pub trait Connector: Send + 'static {
         ice_servers: &Value,
         events: Events,
     ) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+}
+
+/// Where a connection says what happens to it.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(ConnectionEvent) + Send + Sync>);
+
+impl Events {
+    /// Passes events on to `tell`.
+    #[must_use]
+    pub fn new(tell: impl Fn(ConnectionEvent) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// Tells of something that happened.
+    pub fn tell(&self, event: ConnectionEvent) {
+        (self.0)(event);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Events").finish_non_exhaustive()
+    }
 }
 
 /// One peer connection. Dropping it ends it, too, with what waits on its channels perhaps lost.

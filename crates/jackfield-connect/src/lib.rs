@@ -29,13 +29,13 @@ mod webrtc;
 
 pub use channel::{Channel, ChannelEnded, Message};
 pub use connection::{
-    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Path, Relay,
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
 };
 pub use error::Error;
 pub use event::{Event, Observer};
 pub use forward::{Forward, ForwardError, Forwarding, TcpTarget, forward};
 pub use pipe::{Ends, pipe};
-pub use room::{Events, PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
+pub use room::{PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
 pub use server::{RoomAddress, RoomName, RoomNameError, Server, ServerError};
 pub use signaling::SignalingError;
 pub use transfer::{Stay, receive, send};

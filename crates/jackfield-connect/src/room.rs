@@ -21,7 +21,6 @@ use crate::server::{RoomName, Server};
 use crate::signaling::{Incoming, Signaling, SignalingError};
 use crate::trust::Trust;
 
-pub use call::Events;
 use call::{Call, Context, Internal, Tagged};
 use member::Member;
 

@@ -15,9 +15,8 @@ use tokio::time::timeout;
 
 use crate::channel::{Channel, Message};
 use crate::connection::{
-    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Path, Relay,
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
 };
-use crate::room::Events;
 use crate::server::Server;
 
 /// Makes WebRTC peer connections.

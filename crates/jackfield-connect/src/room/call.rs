@@ -12,7 +12,7 @@ use super::member::Member;
 use super::{PeerId, RoomEvent, RoomOptions};
 use crate::channel::Message;
 use crate::connection::{
-    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Path, Relay,
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
 };
 use crate::negotiation::{Negotiation, Outbox, Then};
 
@@ -43,21 +43,16 @@ pub(super) enum Internal {
     Hello(Value),
 }
 
-/// Where a connection says what happens to it.
+/// Says of which connection something is.
 #[derive(Debug, Clone)]
-pub struct Events {
+struct Tagger {
     peer: PeerId,
     generation: u64,
     internal: mpsc::UnboundedSender<Tagged>,
 }
 
-impl Events {
-    /// Tells of something that happened.
-    pub fn tell(&self, event: ConnectionEvent) {
-        self.tell_internal(Internal::Connection(event));
-    }
-
-    fn tell_internal(&self, what: Internal) {
+impl Tagger {
+    fn tell(&self, what: Internal) {
         let tagged = Tagged {
             peer: self.peer,
             generation: self.generation,
@@ -109,15 +104,16 @@ impl<C: Connector> Context<C> {
     ) -> io::Result<(C::Connection, u64, mpsc::Sender<Message>)> {
         self.generation += 1;
         let generation = self.generation;
-        let events = Events {
+        let tagger = Tagger {
             peer,
             generation,
             internal: self.internal.clone(),
         };
-        let mut connection = self
-            .connector
-            .connect(&self.ice_servers, events.clone())
-            .await?;
+        let events = {
+            let tagger = tagger.clone();
+            Events::new(move |event| tagger.tell(Internal::Connection(event)))
+        };
+        let mut connection = self.connector.connect(&self.ice_servers, events).await?;
         let opened = connection.open_channel("jackfield", "", Some(0)).await;
         let mut hello = opened.map_err(io::Error::other)?;
         tokio::spawn(async move {
@@ -125,7 +121,7 @@ impl<C: Connector> Context<C> {
                 if let Message::Text(text) = message
                     && let Ok(object) = serde_json::from_str(&text)
                 {
-                    events.tell_internal(Internal::Hello(object));
+                    tagger.tell(Internal::Hello(object));
                 }
             }
         });
