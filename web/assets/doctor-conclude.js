@@ -236,16 +236,16 @@ function relayProblem(relay) {
   const { url, error } = relay;
   if (error === "no-allocation") {
     const code = relay.errors.find(({ errorCode }) => errorCode !== 701)?.errorCode;
-    if (code === 401 || code === 441) return problem("relay-refuses", "server", "degraded", `The relay ${url} does not accept the credentials of /ice.`, ["On the server: give every Jackfield of this site the same `--secret`, and check its clock."]);
+    if (code === 401 || code === 441) return problem("relay-refuses", "server", "degraded", `The relay ${url} does not accept the credentials of /ice.`, ["On the server: give every Jackfield of this site the same --secret, and check its clock."]);
     if (code) return problem("relay-refuses", "server", "degraded", `The relay ${url} refuses: ${allocationError(relay)}.`, ["On the server: it may have no more room for relays; see the limits in `jackfield config explain`."]);
     const advice = relay.transport === "tls"
       ? `Check that the firewall lets that out, that the server listens there, and that its certificate is one that browsers trust: \`jackfield doctor --server ${location.origin}\` tells these apart.`
       : `On the server: check that it listens where ${url} says, and have its firewall let that in.`;
     return problem("relay-unreachable", "server-or-network", "degraded", `The relay ${url} is not reached.`, [advice]);
   }
-  if (!isUsable(relay)) return problem("relay-carries-nothing", "server", "degraded", `The relay ${url} gives an address, and carries no call.`, ["On the server: look at its log, and have its firewall let in UDP to the relays' ports, 49152 to 65535 unless `--relay-ports` says otherwise."]);
+  if (!isUsable(relay)) return problem("relay-carries-nothing", "server", "degraded", `The relay ${url} gives an address, and carries no call.`, ["On the server: look at its log, and have its firewall let in UDP to the relays' ports, 49152 to 65535 unless --relay-ports says otherwise."]);
   if (isClosed(relay)) {
-    return problem("relay-ports-closed", "server-or-network", "degraded", `Packets from this machine do not come in at the relay's ${relay.relayed}: a firewall drops them, the server's or one on this side.`, ["On the server: have its firewall, or its cloud's security group, let in UDP to the relays' ports, 49152 to 65535 unless `--relay-ports` says otherwise."]);
+    return problem("relay-ports-closed", "server-or-network", "degraded", `Packets from this machine do not come in at the relay's ${relay.relayed}: a firewall drops them, the server's or one on this side.`, ["On the server: have its firewall, or its cloud's security group, let in UDP to the relays' ports, 49152 to 65535 unless --relay-ports says otherwise."]);
   }
   return null;
 }
