@@ -250,7 +250,7 @@ where
     }
 }
 
-/// A reader that also ends when it is told to.
+/// A reader that ends with its input, or when it is stopped.
 struct EndingReader<R> {
     reader: R,
     ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,

@@ -37,7 +37,7 @@ pub struct RoomOptions {
     pub name: String,
     /// What a server that asks for one lets in by.
     pub token: Option<String>,
-    /// What the program is here for, which others are told: `pipe`, `send`, `receive`, `forward`.
+    /// The program's purpose: `pipe`, `send`, `receive` or `forward`. The others in the room see it.
     pub purpose: &'static str,
     /// Seeds marks and retries.
     pub seed: [u8; 16],
@@ -241,7 +241,7 @@ async fn run<C: Connector>(
             command = commands.recv() => match command {
                 Some(Command::Open { peer, label, protocol, reply }) => {
                     let opened = actor.open_channel(peer, &label, &protocol).await;
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _dropped = reply.send(opened);
                 }
                 Some(Command::Chat(text)) => actor.chat(&text),
@@ -406,7 +406,7 @@ impl<C: Connector> Actor<C> {
         }
     }
 
-    /// Somebody is there whom we had no call with: the one who came later offers first.
+    /// Starts a call with a member of the room. The member that came later offers first.
     async fn meet(&mut self, member: Member, offers: bool) {
         let earlier = self.find(|call| call.is_gone() && call.member.name == member.name);
         if let Some(peer) = earlier {

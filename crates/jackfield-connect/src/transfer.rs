@@ -28,7 +28,7 @@ pub struct Stay {
 
 /// Sends files to the first who takes them, until they have everything.
 ///
-/// Whoever is in the room gets the offer: a program that receives takes it, a page asks its user.
+/// Every member of the room gets the offer. A program that receives takes it; a page asks its user.
 /// A receiver that vanishes in the middle is waited for.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use jackfield_internet::Datagram;
 
 use super::{Contender, Local};
 
-/// `is::IceAgent`, driven as str0m drives it: after each datagram it is told the time.
+/// `is::IceAgent`, driven as str0m drives it: each datagram is followed by a call of its timeout.
 pub struct Is {
     agent: IceAgent,
     candidates: Vec<String>,

@@ -151,7 +151,7 @@ pub(super) struct Call<C> {
     path: Option<Path>,
     said_relay: Option<Option<Relay>>,
     their_relay: Option<Option<Relay>>,
-    /// When the path is told without the other side's word on its relay.
+    /// Until when a path is not reported, as the other side may still name its relay.
     word_until: Option<Instant>,
     reported_path: Option<(Path, Option<Relay>)>,
 }

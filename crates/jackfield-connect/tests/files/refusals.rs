@@ -1,4 +1,4 @@
-//! What a receiver does not write, whoever asks for it.
+//! What a receiver refuses to write, for every sender.
 
 use std::fs;
 use std::os::unix::fs::symlink;
