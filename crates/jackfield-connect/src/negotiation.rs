@@ -1,9 +1,9 @@
 //! Offers, answers and candidates of one peer connection over signaling that may lose any message:
 //! what `web/assets/sdk-negotiation.js` does for browsers.
 //!
-//! Each end has a random mark; the one with the greater mark gives way when two offers cross. Offers
-//! are numbered: one without an answer is sent again, one that was answered is answered again, and
-//! the answer to an offer that was withdrawn is dropped.
+//! Each end has a random mark; the one with the greater mark gives way when two offers cross.
+//! Offers are numbered: one without an answer is sent again, one that was answered is answered
+//! again, and the answer to an offer that was withdrawn is dropped.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -24,8 +24,8 @@ pub struct Ends<R, W> {
     pub reader: R,
     /// Where goes what arrives.
     pub writer: W,
-    /// Whether our direction ends with the other side's: who types at a terminal has nothing more to
-    /// say to somebody who is gone.
+    /// Whether our direction ends with the other side's: who types at a terminal has nothing more
+    /// to say to somebody who is gone.
     pub ends_with_other: bool,
 }
 

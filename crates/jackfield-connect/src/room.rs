@@ -37,14 +37,15 @@ pub struct RoomOptions {
     pub name: String,
     /// What a server that asks for one lets in by.
     pub token: Option<String>,
-    /// The program's purpose: `pipe`, `send`, `receive` or `forward`. The others in the room see it.
+    /// The program's purpose: `pipe`, `send`, `receive` or `forward`. The others in the room see
+    /// it.
     pub purpose: &'static str,
     /// Seeds marks and retries.
     pub seed: [u8; 16],
 }
 
-/// A person or program of the room, for as long as there is a call with them: coming back on another
-/// connection to the server does not change it.
+/// A person or program of the room, for as long as there is a call with them: coming back on
+/// another connection to the server does not change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(u64);
 

@@ -1,8 +1,8 @@
 //! A stream of bytes each way that outlives the channels that carry it.
 //!
-//! Each side keeps what the other has not acknowledged. When a channel ends, the side that opened it
-//! opens another, both say how far they got, and the rest is sent again. Either direction ends by
-//! itself, as a TCP connection's does.
+//! Each side keeps what the other has not acknowledged. When a channel ends, the side that opened
+//! it opens another, both say how far they got, and the rest is sent again. Either direction ends
+//! by itself, as a TCP connection's does.
 
 mod carry;
 mod handshake;

@@ -176,8 +176,8 @@ impl Drop for OnDrop {
 /// Receives the files that somebody in the room sends, until all of them are there.
 ///
 /// # Errors
-/// [`Error`] says why not everything is there. What has arrived of a file is kept, and the next call
-/// goes on with it.
+/// [`Error`] says why not everything is there. What has arrived of a file is kept, and the next
+/// call goes on with it.
 pub async fn receive<C: Connector>(
     mut stay: Stay,
     connector: C,

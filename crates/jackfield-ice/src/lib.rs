@@ -55,8 +55,8 @@
 //! - [x] [RFC 8839] candidates and parameters in SDP ([`candidate`], [`sdp`])
 //! - [x] [RFC 8445 §5.1.2] priorities and foundations, with the rules of [RFC 6544] for TCP and of
 //!   [RFC 8421] for two address families ([`candidate::priority`])
-//! - [x] [RFC 8445 §5.1.1.2] server-reflexive and relayed candidates, over UDP, TCP and TLS, of both
-//!   address families ([`gather`])
+//! - [x] [RFC 8445 §5.1.1.2] server-reflexive and relayed candidates, over UDP, TCP and TLS, of
+//!   both address families ([`gather`])
 //! - [x] [RFC 4571] packets on a stream ([`framing`])
 //! - [x] `.local` names (draft-ietf-mmusic-mdns-ice-candidates)
 //!

@@ -313,8 +313,8 @@ impl Metadata {
 
     /// Returns the names of all that is linked into `name` where nothing else is built with it.
     ///
-    /// The metadata cannot say that: it has each dependency once, with the features that all members
-    /// together ask for.
+    /// The metadata cannot say that: it has each dependency once, with the features that all
+    /// members together ask for.
     fn reachable(&self, name: &str) -> BTreeSet<String> {
         assert!(self.names.values().any(|known| known == name));
         let output = Command::new(env!("CARGO"))

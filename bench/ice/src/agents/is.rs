@@ -19,8 +19,8 @@ pub struct Is {
 }
 
 impl Is {
-    /// Returns an agent; a fast one has the least Ta that RFC 8445 allows, our RTO, and room for all
-    /// pairs.
+    /// Returns an agent; a fast one has the least Ta that RFC 8445 allows, our RTO, and room for
+    /// all pairs.
     pub fn new(controlling: bool, fast: bool) -> Self {
         let mut agent = IceAgent::new(IceCreds::new());
         agent.set_controlling(controlling);

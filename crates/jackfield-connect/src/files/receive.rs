@@ -91,9 +91,9 @@ pub enum ReceiveError {
 
 /// Receives what the other side offers over a channel, until all of it is there, checked.
 ///
-/// It blocks its thread, which must not be one that runs tasks, and calls `told` at each step. After
-/// [`ReceiveError::Ended`] it may be called again with another channel; what has arrived is not sent
-/// again.
+/// It blocks its thread, which must not be one that runs tasks, and calls `told` at each step.
+/// After [`ReceiveError::Ended`] it may be called again with another channel; what has arrived is
+/// not sent again.
 ///
 /// # Errors
 /// [`ReceiveError`] says whether a new channel would help.

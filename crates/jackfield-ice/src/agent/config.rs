@@ -16,8 +16,8 @@ pub struct AgentConfig {
     /// Default: no.
     pub lite: bool,
     /// The STUN and TURN servers, and how they are asked. Default: none of them, and
-    /// [`GatherConfig::fallback`] is zero: a relay over TCP or TLS stands beside the one over UDP, so
-    /// that data can go on by it at once when UDP stops passing.
+    /// [`GatherConfig::fallback`] is zero: a relay over TCP or TLS stands beside the one over UDP,
+    /// so that data can go on by it at once when UDP stops passing.
     pub gather: GatherConfig,
     /// Which local candidates are used. Default: all.
     pub policy: CandidatePolicy,

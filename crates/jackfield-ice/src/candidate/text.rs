@@ -55,8 +55,9 @@ pub enum CandidateError {
 /// Reads `candidate:...`, with or without `a=` and `candidate:` before it.
 ///
 /// Where agents differ from the RFCs, what they write is understood: transports in any case and as
-/// `tcp-act`, `tcp-pass` and `tcp-so`; TCP without `tcptype`, which is passive; an empty foundation;
-/// IPv6 addresses with a zone; related addresses that are no IP address, which are left out.
+/// `tcp-act`, `tcp-pass` and `tcp-so`; TCP without `tcptype`, which is passive; an empty
+/// foundation; IPv6 addresses with a zone; related addresses that are no IP address, which are
+/// left out.
 impl FromStr for Candidate {
     type Err = CandidateError;
 

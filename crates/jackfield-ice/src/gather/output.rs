@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use jackfield_sansio::{FiveTuple, Transmit, Transport};
 
-/// What a gatherer wants done; take them with [`Gatherer::poll_output`](super::Gatherer::poll_output)
-/// until [`Output::Wait`].
+/// What a gatherer wants done; take them with
+/// [`Gatherer::poll_output`](super::Gatherer::poll_output) until [`Output::Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send these bytes: one datagram, or one STUN or ChannelData message of a stream.

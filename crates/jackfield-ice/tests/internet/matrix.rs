@@ -32,7 +32,8 @@ use crate::scene::{BOTH, Scene, Seen, millis, secs};
 /// - HTTP proxies allow CONNECT to port 443 alone, so that the site is like web-only.
 #[rustfmt::skip]
 const TABLE: [[&str; 12]; 12] = [
-    // open    full      restr.    port      symm.         double    symm-cone     no-udp         no-tcp-in web     http     socks
+    // open, full, restricted, port, symmetric, double, symmetric x cone, no-udp, no-tcp-in, web,
+    // http, socks
     ["H-H",   "H-S",    "H-S",    "H-S",    "H-P",        "H-S",    "H-P",        "Ht-Pt|Pt-Ht", "Ht-Pt", "H-R", "H-R", "Ht-Pt"],
     ["S-H",   "S-S",    "S-S",    "S-S",    "S-P",        "S-S",    "S-P",        "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],
     ["S-H",   "S-S",    "S-S",    "S-S",    "S-P",        "S-S",    "S-P",        "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],

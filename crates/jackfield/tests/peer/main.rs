@@ -1,4 +1,5 @@
-//! `jackfield connect`, `send` and `receive`: two processes on this machine, over real data channels.
+//! `jackfield connect`, `send` and `receive`: two processes on this machine, over real data
+//! channels.
 
 #![expect(
     clippy::unwrap_used,

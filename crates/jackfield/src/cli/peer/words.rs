@@ -1,4 +1,5 @@
-//! What a person, or a script, reads of a native peer: words on stderr with a progress bar, or JSON.
+//! What a person, or a script, reads of a native peer: words on stderr with a progress bar, or
+//! JSON.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
