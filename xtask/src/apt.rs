@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use crate::command::{Run, is_installed, is_root};
+use crate::log::Log;
 
 /// Installs a package; the error says what the reader has to do instead.
 pub(crate) fn install(package: &str) -> Result<(), String> {
@@ -34,7 +35,7 @@ fn apt_get(args: &[&str]) -> Result<(), String> {
         .args(["-q"])
         .args(args.iter().copied())
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .run()
+        .run(&Log::Terminal)
 }
 
 /// Keeps packages from starting their services while it lives: a TURN server of Debian's would take

@@ -10,6 +10,8 @@ pub(crate) struct Args {
     pub(crate) parts: Vec<&'static Part>,
     /// Whether the parts after a failed one are run too.
     pub(crate) keep_going: bool,
+    /// Whether no part runs beside another one, so that the output comes as it is written.
+    pub(crate) one_by_one: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub(crate) enum Job {
 impl Args {
     /// Reads the arguments after the program's name.
     ///
-    /// A part named by `--only` brings the parts that it builds on, such as the release build.
+    /// A part named by `--only` brings the parts that it builds on, such as the release build, and
+    /// its output is shown as it comes.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let job = match words.next().as_deref() {
             None | Some("help" | "--help" | "-h") => Job::Help,
@@ -34,6 +37,7 @@ impl Args {
         };
         let mut only = Vec::new();
         let mut keep_going = false;
+        let mut one_by_one = false;
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--only" => {
@@ -43,14 +47,19 @@ impl Args {
                     }
                 }
                 "--keep-going" => keep_going = true,
-                "--help" | "-h" => return Ok(Self::chosen(Job::Help, &[], false)),
+                "--one-by-one" => one_by_one = true,
+                "--help" | "-h" => return Ok(Self::chosen(Job::Help, &[])),
                 other => return Err(format!("unknown argument {other:?}")),
             }
         }
-        Ok(Self::chosen(job, &only, keep_going))
+        Ok(Self {
+            keep_going,
+            one_by_one: one_by_one || !only.is_empty(),
+            ..Self::chosen(job, &only)
+        })
     }
 
-    fn chosen(job: Job, only: &[&str], keep_going: bool) -> Self {
+    fn chosen(job: Job, only: &[&str]) -> Self {
         let wanted = |part: &&Part| {
             only.is_empty()
                 || only.contains(&part.name)
@@ -61,7 +70,8 @@ impl Args {
         Self {
             job,
             parts: PARTS.iter().filter(wanted).collect(),
-            keep_going,
+            keep_going: false,
+            one_by_one: false,
         }
     }
 }
@@ -79,12 +89,17 @@ fn part_named(name: &str) -> Result<&'static Part, String> {
 /// The text that `--help` prints.
 pub(crate) fn help() -> String {
     let mut text = String::from(
-        "cargo xtask test [--only PART[,PART...]] [--keep-going]   installs what is missing, builds and tests\n\
-         cargo xtask setup [--only PART[,PART...]]                 only installs what is missing\n\
-         cargo xtask check                                         form, licences, bans, sources, unused dependencies, features\n\nParts:\n",
+        "cargo xtask test [OPTIONS]   installs what is missing, builds and tests\n\
+         cargo xtask setup [OPTIONS]  only installs what is missing\n\
+         cargo xtask check            form, licences, bans, sources, unused dependencies, features\n\n\
+         Options:\n\
+         \x20 --only PART[,PART...]  these parts alone, and the parts that they build on\n\
+         \x20 --keep-going           the parts after a failed one too\n\
+         \x20 --one-by-one           no part beside another one, each with its output as it comes (as with --only)\n\n\
+         Parts:\n",
     );
     for part in PARTS {
-        text.push_str(&format!("  {:<10} {}\n", part.name, part.about));
+        text.push_str(&format!("  {:<12} {}\n", part.name, part.about));
     }
     text
 }
@@ -104,7 +119,7 @@ mod tests {
     fn a_part_brings_the_parts_it_builds_on() {
         let args = parse(&["test", "--only", "rust,size"]).unwrap();
         let names: Vec<&str> = args.parts.iter().map(|part| part.name).collect();
-        assert_eq!(names, ["rust", "build", "size"]);
+        assert_eq!(names, ["build", "size", "rust"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::log::Log;
 use crate::workspace;
 
 /// A program to run to its end, without standard input.
@@ -14,6 +15,7 @@ pub(crate) struct Run {
     args: Vec<OsString>,
     folder: PathBuf,
     env: Vec<(&'static str, &'static str)>,
+    is_nice: bool,
 }
 
 impl Run {
@@ -23,6 +25,7 @@ impl Run {
             args: Vec::new(),
             folder: workspace::root().to_owned(),
             env: Vec::new(),
+            is_nice: false,
         }
     }
 
@@ -41,13 +44,19 @@ impl Run {
         self
     }
 
+    /// Has the program give way to others that want the processor.
+    pub(crate) fn nice(mut self) -> Self {
+        self.is_nice = true;
+        self
+    }
+
     /// Runs it; the error tells the command line and how it ended.
-    pub(crate) fn run(self) -> Result<(), String> {
+    pub(crate) fn run(self, log: &Log) -> Result<(), String> {
         let line = self.line();
-        println!("$ {line}");
-        let status = self
-            .command()
-            .status()
+        log.line(&format!("$ {line}"));
+        let status = log
+            .take(&mut self.command())
+            .and_then(|command| command.status())
             .map_err(|error| format!("{line}: {error}"))?;
         if status.success() {
             Ok(())
@@ -66,7 +75,13 @@ impl Run {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = if self.is_nice {
+            let mut nice = Command::new("nice");
+            nice.args(["-n", NICENESS]).arg(&self.program);
+            nice
+        } else {
+            Command::new(&self.program)
+        };
         command
             .args(&self.args)
             .envs(self.env.iter().copied())
@@ -105,19 +120,26 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
+/// Ten steps down have about a tenth of the processor that a program without them has.
+const NICENESS: &str = "10";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_failed_command_is_told_by_its_line() {
-        let error = Run::new("false").args(["--now"]).run().unwrap_err();
+        let error = Run::new("false")
+            .args(["--now"])
+            .run(&Log::Terminal)
+            .unwrap_err();
         assert!(error.starts_with("false --now: "), "{error}");
     }
 
     #[test]
     fn a_missing_program_is_an_error_and_not_a_panic() {
         assert!(!is_installed("no-such-program-of-ours"));
-        assert!(Run::new("no-such-program-of-ours").run().is_err());
+        let run = Run::new("no-such-program-of-ours");
+        assert!(run.run(&Log::Terminal).is_err());
     }
 }

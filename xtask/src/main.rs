@@ -4,6 +4,9 @@
 //! of it, and `cargo xtask setup` only installs. `cargo xtask check` holds the dependencies to
 //! `deny.toml` and compiles every feature. `cargo xtask --help` lists the parts.
 //!
+//! Suites with browsers run beside the other parts; `--one-by-one` shows the output of one part
+//! after the other as it comes.
+//!
 //! A part whose needs this machine cannot meet is skipped and loudly said to be; with `CI=true` in
 //! the environment a skipped part is a failure, so a green CI means that everything ran.
 
@@ -17,6 +20,8 @@ mod apt;
 mod args;
 mod check;
 mod command;
+mod lanes;
+mod log;
 mod need;
 mod part;
 mod report;
@@ -25,7 +30,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use args::{Args, Job};
-use report::Report;
+use lanes::Order;
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
@@ -58,13 +63,14 @@ fn setup(args: &Args) -> ExitCode {
 }
 
 fn test(args: &Args) -> ExitCode {
-    let mut report = Report::new(std::env::var("CI").is_ok_and(|ci| ci == "true"));
-    for part in &args.parts {
-        report.run(part);
-        if report.has_failed() && !args.keep_going {
-            break;
-        }
-    }
+    let report = lanes::run(
+        &args.parts,
+        Order {
+            is_side_by_side: !args.one_by_one,
+            keeps_going: args.keep_going,
+            skips_fail: std::env::var("CI").is_ok_and(|ci| ci == "true"),
+        },
+    );
     report.print();
     if report.has_failed() {
         ExitCode::FAILURE

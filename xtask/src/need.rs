@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::apt;
 use crate::command::{Run, is_installed, is_root};
+use crate::log::Log;
 use crate::part::Part;
 use crate::workspace;
 
@@ -84,7 +85,10 @@ fn node_packages(folder: &Path) -> Result<(), String> {
         return Ok(());
     }
     Need::Program("npm", "npm").meet()?;
-    Run::new("npm").args(["ci"]).folder(folder).run()?;
+    Run::new("npm")
+        .args(["ci"])
+        .folder(folder)
+        .run(&Log::Terminal)?;
     copy(&lock, &stamp)
 }
 
@@ -104,7 +108,7 @@ fn python_packages(folder: &Path) -> Result<(), String> {
     Run::new("python3")
         .args(["-m", "venv", "--clear", ".venv"])
         .folder(folder)
-        .run()?;
+        .run(&Log::Terminal)?;
     let pip = [
         "-m",
         "pip",
@@ -117,7 +121,7 @@ fn python_packages(folder: &Path) -> Result<(), String> {
         .args(pip)
         .args(["--no-deps", "--requirement", "requirements.txt"])
         .folder(folder)
-        .run()?;
+        .run(&Log::Terminal)?;
     copy(&list, &stamp)
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::command::{Run, cargo};
+use crate::log::Log;
 use crate::need::Need;
 use crate::workspace;
 
@@ -17,10 +18,21 @@ pub(crate) struct Part {
     action: Action,
 }
 
+/// Parts of different lanes may run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Compilation, tests of Rust, and suites that mostly wait.
+    Programs,
+    /// Suites with browsers. Two of them at once would starve each other on a small machine.
+    Browsers,
+}
+
 #[derive(Debug)]
 enum Action {
     /// Runs cargo once for each argument list.
     Cargo(&'static [&'static [&'static str]]),
+    /// Compiles tests, leaving the processor to other parts, and then runs them.
+    CargoTest(&'static [&'static str]),
     /// Checks that a file of the release build is smaller than a number of bytes.
     SmallerThan(&'static str, u64),
     /// Runs a file of `interop/` with Node's test runner.
@@ -28,19 +40,41 @@ enum Action {
 }
 
 impl Part {
-    /// Does the part's work; the error says what failed, its output is on the terminal already.
-    pub(crate) fn run(&self) -> Result<(), String> {
+    /// Does the part's work; the error says what failed, its output is in the log already.
+    pub(crate) fn run(&self, log: &Log) -> Result<(), String> {
         match self.action {
             Action::Cargo(commands) => commands
                 .iter()
-                .try_for_each(|args| cargo(args).env("PROPTEST_RNG_SEED", SEED).run()),
-            Action::SmallerThan(file, limit) => check_size(&workspace::root().join(file), limit),
-            Action::Suite(file) => suite(file),
+                .try_for_each(|args| cargo(args).env("PROPTEST_RNG_SEED", SEED).run(log)),
+            Action::CargoTest(args) => {
+                cargo(&["test"])
+                    .args(args.iter().copied())
+                    .args(["--no-run"])
+                    .nice()
+                    .run(log)?;
+                cargo(&["test"])
+                    .args(args.iter().copied())
+                    .env("PROPTEST_RNG_SEED", SEED)
+                    .run(log)
+            }
+            Action::SmallerThan(file, limit) => {
+                check_size(&workspace::root().join(file), limit, log)
+            }
+            Action::Suite(file) => suite(file, log),
+        }
+    }
+
+    /// Returns the lane that the part runs in.
+    pub(crate) fn lane(&self) -> Lane {
+        if self.needs.contains(&CHROMIUM) || self.needs.contains(&FIREFOX) {
+            Lane::Browsers
+        } else {
+            Lane::Programs
         }
     }
 }
 
-fn suite(file: &str) -> Result<(), String> {
+fn suite(file: &str, log: &Log) -> Result<(), String> {
     Run::new("node")
         .args([
             "--test",
@@ -49,15 +83,15 @@ fn suite(file: &str) -> Result<(), String> {
             file,
         ])
         .folder(workspace::interop())
-        .run()
+        .run(log)
 }
 
-fn check_size(file: &Path, limit: u64) -> Result<(), String> {
+fn check_size(file: &Path, limit: u64, log: &Log) -> Result<(), String> {
     let shown = file.display();
     let size = std::fs::metadata(file)
         .map_err(|error| format!("{shown}: {error}"))?
         .len();
-    println!("{shown}: {size} bytes, limit {limit}");
+    log.line(&format!("{shown}: {size} bytes, limit {limit}"));
     if size < limit {
         Ok(())
     } else {
@@ -80,13 +114,6 @@ const PING: Need = Need::Program("ping", "iputils-ping");
 
 /// Every part; `--only` picks from these, and the order stays.
 pub(crate) const PARTS: &[Part] = &[
-    Part {
-        name: "rust",
-        about: "cargo test --workspace, with the fuzz corpora replayed",
-        after: &[],
-        needs: &[],
-        action: Action::Cargo(&[&["test", "--workspace", "--locked"]]),
-    },
     Part {
         name: "build",
         about: "the release build that the suites drive",
@@ -125,6 +152,13 @@ pub(crate) const PARTS: &[Part] = &[
         after: &["build"],
         needs: &[],
         action: Action::SmallerThan("target/release/jackfield", 20_000_000),
+    },
+    Part {
+        name: "rust",
+        about: "cargo test --workspace, with the fuzz corpora replayed",
+        after: &[],
+        needs: &[],
+        action: Action::CargoTest(&["--workspace", "--locked"]),
     },
     Part {
         name: "lab",
@@ -408,7 +442,7 @@ mod tests {
             .iter()
             .filter_map(|part| match part.action {
                 Action::Suite(file) => Some(file.to_owned()),
-                Action::Cargo(_) | Action::SmallerThan(..) => None,
+                Action::Cargo(_) | Action::CargoTest(_) | Action::SmallerThan(..) => None,
             })
             .collect();
         assert_eq!(files, parts);

@@ -1,14 +1,11 @@
 //! What ran, how long it took, and how it ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::part::Part;
-
-/// The outcomes so far, and whether a skipped part counts as a failure.
-#[derive(Debug)]
+/// The outcomes so far.
+#[derive(Debug, Default)]
 pub(crate) struct Report {
     lines: Vec<Line>,
-    skips_fail: bool,
 }
 
 #[derive(Debug)]
@@ -18,44 +15,38 @@ struct Line {
     took: Duration,
 }
 
+/// How a part ended.
 #[derive(Debug)]
-enum Outcome {
+pub(crate) enum Outcome {
     Passed,
     Failed(String),
     Skipped(String),
 }
 
-impl Report {
-    /// An empty report; with `skips_fail`, a part whose needs are not met has failed.
-    pub(crate) fn new(skips_fail: bool) -> Self {
-        Self {
-            lines: Vec::new(),
-            skips_fail,
+impl Outcome {
+    /// Says loudly that a part did not pass, and why.
+    pub(crate) fn tell(&self, name: &str) {
+        match self {
+            Self::Passed => {}
+            Self::Failed(why) => eprintln!("\n{name} FAILED: {why}"),
+            Self::Skipped(why) => eprintln!("\n{name} SKIPPED: {why}"),
         }
     }
+}
 
-    /// Meets the part's needs, runs it, and notes how that went.
-    pub(crate) fn run(&mut self, part: &Part) {
-        println!("\n== {}: {}", part.name, part.about);
-        let start = Instant::now();
-        let outcome = match part.needs.iter().try_for_each(|need| need.meet()) {
-            Err(why) if self.skips_fail => Outcome::Failed(format!("cannot run: {why}")),
-            Err(why) => Outcome::Skipped(why),
-            Ok(()) => match part.run() {
-                Ok(()) => Outcome::Passed,
-                Err(why) => Outcome::Failed(why),
-            },
-        };
-        match &outcome {
-            Outcome::Passed => {}
-            Outcome::Failed(why) => eprintln!("\n{} FAILED: {why}", part.name),
-            Outcome::Skipped(why) => eprintln!("\n{} SKIPPED: {why}", part.name),
-        }
+impl Report {
+    /// Notes how a part ended.
+    pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, took: Duration) {
         self.lines.push(Line {
-            name: part.name,
+            name,
             outcome,
-            took: start.elapsed(),
+            took,
         });
+    }
+
+    /// Returns whether the part of that name has ended.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.lines.iter().any(|line| line.name == name)
     }
 
     /// Returns whether a part has failed.
@@ -84,9 +75,9 @@ impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let seconds = self.took.as_secs_f32();
         match &self.outcome {
-            Outcome::Passed => write!(f, "{:<10} {seconds:>7.1} s  passed", self.name),
-            Outcome::Failed(why) => write!(f, "{:<10} {seconds:>7.1} s  FAILED: {why}", self.name),
-            Outcome::Skipped(why) => write!(f, "{:<10} {:>9}  SKIPPED: {why}", self.name, "-"),
+            Outcome::Passed => write!(f, "{:<12} {seconds:>7.1} s  passed", self.name),
+            Outcome::Failed(why) => write!(f, "{:<12} {seconds:>7.1} s  FAILED: {why}", self.name),
+            Outcome::Skipped(why) => write!(f, "{:<12} {:>9}  SKIPPED: {why}", self.name, "-"),
         }
     }
 }

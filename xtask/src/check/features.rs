@@ -2,6 +2,7 @@
 
 use super::metadata::Metadata;
 use crate::command::cargo;
+use crate::log::Log;
 
 /// Returns a line for each combination that does not compile.
 pub(super) fn faults(metadata: &Metadata) -> Vec<String> {
@@ -29,6 +30,11 @@ pub(super) fn faults(metadata: &Metadata) -> Vec<String> {
         "--all-features",
     ]);
     // Clippy denies warnings in our crates alone; RUSTFLAGS would build every dependency again.
-    let run = |command: &Vec<&str>| cargo(command).args(["--", "-D", "warnings"]).run().err();
+    let run = |command: &Vec<&str>| {
+        cargo(command)
+            .args(["--", "-D", "warnings"])
+            .run(&Log::Terminal)
+            .err()
+    };
     commands.iter().filter_map(run).collect()
 }

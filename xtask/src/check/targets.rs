@@ -6,6 +6,7 @@
 
 use super::metadata::Metadata;
 use crate::command::{Run, cargo};
+use crate::log::Log;
 use crate::need::Need;
 
 /// Returns a line for each target that does not compile.
@@ -21,7 +22,7 @@ pub(super) fn faults(metadata: &Metadata) -> Vec<String> {
         for core in cores {
             command.extend(["--package", &core.name]);
         }
-        faults.extend(cargo(&command).run().err());
+        faults.extend(cargo(&command).run(&Log::Terminal).err());
     }
     if is_there(MUSL) && has_musl_compiler() {
         let command = [
@@ -33,7 +34,7 @@ pub(super) fn faults(metadata: &Metadata) -> Vec<String> {
             "--target",
             MUSL,
         ];
-        faults.extend(cargo(&command).run().err());
+        faults.extend(cargo(&command).run(&Log::Terminal).err());
     }
     faults
 }
