@@ -90,7 +90,7 @@ fn symmetric() -> Picture {
         )
         .note(
             second,
-            "3.  Bob only knows the port for the server. Nobody but the server may answer there.",
+            "3.  Bob only knows the port for the server. Only the server may answer there.",
         )
         .note(
             third,
@@ -134,7 +134,7 @@ fn full_cone() -> Picture {
     let second = scene.say(stranger, 9, to_bob, "And you?");
     let drawing = scene.world.drawing();
     let drawing = drawing
-        .title("A full cone lets everybody in")
+        .title("A full cone admits any remote")
         .columns([
             alice.into(),
             home.node,
@@ -151,7 +151,7 @@ fn full_cone() -> Picture {
         )
         .note(
             first,
-            "2.  Whoever hears of Alice's outside endpoint may send to it.",
+            "2.  Any host that knows Alice's outside endpoint may send to it.",
         )
         .note(
             second,

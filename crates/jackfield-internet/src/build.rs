@@ -88,20 +88,20 @@ impl World {
         let own = Address::from(config.inside.unwrap_or_else(|| prefix.first_host()));
         config.inside = Some(own.into());
         let mut externals = config.externals.clone();
+        // The NAT answers on its outer network for every address that it translates, as by proxy
+        // ARP.
         externals.extend(config.one_to_one.iter().map(|(_, external)| *external));
         let routed = config.translation == Translation::None;
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let nat = Box::new(Nat::new(config, seed));
-        let link = Link {
-            latency: std::time::Duration::ZERO,
-            ..Link::default()
-        };
-        let inside = self.network(name, link);
+        let inside = self.network(name, Link::default());
         let node = self.node(
             name,
             NodeKind::Nat {
                 nat,
+                // An interface names its node, so the node comes first and gets its interfaces
+                // below.
                 inside: InterfaceId(0),
                 outside: InterfaceId(0),
             },
@@ -115,6 +115,8 @@ impl World {
             (*inside, *outside) = (inside_interface, outside_interface);
         }
         self.set_gateway(inside, inside_interface);
+        // Hosts behind a firewall keep their addresses, so the network in front needs a route to
+        // them.
         if routed && let Some(network) = self.networks.get_mut(outside.0) {
             network.routes.push((prefix, outside_interface));
         }
@@ -200,6 +202,7 @@ impl World {
             return None;
         };
         let result = act(inner);
+        // The change may have renumbered the NAT, and networks deliver by address.
         let mut externals = inner.config().externals.clone();
         let pairs = inner.config().one_to_one.iter();
         externals.extend(pairs.map(|(_, external)| *external));
@@ -223,6 +226,8 @@ impl World {
     /// to it.
     pub fn set_link(&mut self, interface: InterfaceId, up: Link, down: Link) {
         if let Some(interface) = self.interfaces.get_mut(interface.0) {
+            // The loss model and the queue start afresh: packets that come from here on may
+            // overtake those that are under way.
             interface.up = Pipe::new(up);
             interface.down = Pipe::new(down);
         }
@@ -231,6 +236,7 @@ impl World {
     /// Moves a host to another network with another address, as roaming does.
     pub fn roam(&mut self, host: HostId, network: NetworkId, address: IpAddr) -> InterfaceId {
         let old: Vec<InterfaceId> = self.interfaces_of(host).collect();
+        // The old interfaces go down first, so that the program sees a moment without any address.
         for interface in old {
             self.set_up(interface, false);
         }

@@ -35,6 +35,8 @@ impl World {
         if self.gateway_receives(node, side, &bytes) || is_for_group(&bytes) {
             return;
         }
+        // From outside, a query to the NAT's address may be for a host behind it, so the NAT
+        // decides.
         if side == Side::Inside && self.answer_ping(at, &bytes) {
             return;
         }
@@ -49,6 +51,7 @@ impl World {
         };
         let (inside, outside) = (*inside, *outside);
         let original = bytes.clone();
+        // NAT64 may write a longer header in front of the packet.
         let room = Packet::HEADROOM;
         bytes.splice(0..0, std::iter::repeat_n(0, room));
         let mut packet = Packet::with_headroom(&mut bytes, room);
@@ -152,6 +155,8 @@ impl World {
                     })
             })
         };
+        // A router whose own interface is the gateway of a network would send the packet to
+        // itself.
         let default = others.clone().find(|id| {
             let network = self.interfaces.get(id.0).map(|it| it.network);
             let network = network.and_then(|id| self.networks.get(id.0));
@@ -193,6 +198,7 @@ impl World {
             return;
         };
         let mtu = mtu.min(usize::from(u16::MAX)) as u16;
+        // A NAT then translates the error for the sender behind it, as it does one from a router.
         if let Some(error) = (IcmpError::TooBig { mtu }).about(own, about) {
             self.arrive(out, error);
         }

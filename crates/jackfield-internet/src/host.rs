@@ -36,6 +36,8 @@ impl World {
             return;
         };
         let headers = match Headers::parse(&bytes) {
+            // A wrong checksum that a NAT writes is found here, in every test that lets a packet
+            // arrive.
             Ok(headers)
                 if verify(&bytes).is_ok()
                     && (addresses.contains(&headers.destination)
@@ -126,6 +128,8 @@ impl World {
             let interface = self.interfaces.get(*id);
             interface.is_some_and(|it| it.addresses.contains(&headers.source))
         };
+        // A program with several addresses, such as an ICE agent, chooses the path by its source
+        // address.
         let mut all = (0..self.interfaces.len()).filter(up);
         let out = all.clone().find(owns).or_else(|| all.next());
         if let Some(out) = out {

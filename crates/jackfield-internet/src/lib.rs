@@ -66,7 +66,7 @@ pub use drawing::Drawing;
 pub use jackfield_nat::packet::Datagram;
 pub use link::{Link, Loss, Passage, Pipe};
 pub use program::{TcpApp, TcpProgram};
-pub use site::{Place, Site, UnknownSite};
+pub use site::{AttachmentPoint, Site, UnknownSite};
 pub use tcp::{Outcome, TcpClient, TcpEcho};
 pub use trace::{HopOutcome, Trace, TraceEvent, TraceKind};
 pub use world::{HostId, InterfaceId, NetworkId, NodeId, World};

@@ -63,6 +63,8 @@ impl Loss {
     /// Losses come in bursts of about `length` packets and make up `parts` of a million.
     #[must_use]
     pub fn bursts(parts: u32, length: u32) -> Self {
+        // The bad state lasts 1 / to_good packets on average, and takes up to_bad / (to_bad +
+        // to_good) of all packets. `parts` is that share.
         let to_good = MILLION / length.max(1);
         let parts = parts.min(MILLION - 1);
         let to_bad = u64::from(to_good) * u64::from(parts) / u64::from(MILLION - parts);
@@ -186,6 +188,7 @@ impl Pipe {
             chance(self.link.duplicate, rng),
         ];
         let wander = rng.next_u64() % (self.link.jitter.as_nanos() as u64).saturating_add(1);
+        // A packet that gets lost on the way has taken the sender's time all the same.
         let Some(sent) = self.transmit(now, length) else {
             return Passage::QueueFull;
         };
@@ -193,6 +196,7 @@ impl Pipe {
             return Passage::Lost;
         }
         let due = sent + self.link.latency + Duration::from_nanos(wander);
+        // A packet that overtakes skips the delay, as Linux's netem does it.
         let at = if reordered {
             sent
         } else {
@@ -210,12 +214,14 @@ impl Pipe {
             return Some(now);
         };
         let start = self.busy_until.map_or(now, |busy| busy.max(now));
+        // How long the link is busy says how many bytes wait, so no packet is stored here.
         let waiting = start.saturating_duration_since(now);
         let queued = waiting.as_nanos() * u128::from(rate) / 8 / 1_000_000_000;
         if queued + length as u128 > self.link.queue as u128 {
             return None;
         }
         let bits = length as u64 * 8;
+        // A rate of zero counts as one bit in a second: the end of never has no instant.
         let took = bits.saturating_mul(1_000_000_000) / rate.max(1);
         let end = start + Duration::from_nanos(took);
         self.busy_until = Some(end);

@@ -41,6 +41,7 @@ impl Reassembly {
             headers.protocol,
             fragment.id,
         );
+        // The check for old datagrams is done with each fragment, so they need no timer.
         if !self.parts.contains_key(&key) && self.parts.len() >= MOST_DATAGRAMS {
             return None;
         }
@@ -56,6 +57,8 @@ impl Reassembly {
         parts.pieces.insert(fragment.offset, data);
         let whole = parts.whole()?;
         self.parts.remove(&key);
+        // The header is new: time to live and options are not passed on, and no program reads
+        // them.
         let mut packet = build::header(
             headers.source,
             headers.destination,
@@ -82,5 +85,6 @@ impl Parts {
     }
 }
 
+/// How long a datagram may be incomplete, as Linux has it (`net.ipv4.ipfrag_time`).
 const LIFETIME: Duration = Duration::from_secs(30);
 const MOST_DATAGRAMS: usize = 256;

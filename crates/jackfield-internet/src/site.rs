@@ -43,9 +43,10 @@ pub enum Site {
     SocksProxy,
 }
 
-/// A site in a world, with room for one host.
+/// Where a host attaches to a site: the network and address for it, and what stands in front of
+/// it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct AttachmentPoint {
     /// The network for the host.
     pub network: NetworkId,
     /// The address for the host.
@@ -137,23 +138,31 @@ impl World {
     ///
     /// The site has the eight public addresses from 203.0.113.(8 × number). Hosts behind NATs are
     /// in 192.168.(number).0/24, and networks between two NATs are 192.168.(100 + number).0/24.
-    pub fn site(&mut self, name: &str, internet: NetworkId, number: u8, site: Site) -> Place {
+    pub fn site(
+        &mut self,
+        name: &str,
+        internet: NetworkId,
+        number: u8,
+        site: Site,
+    ) -> AttachmentPoint {
         let number = number.clamp(1, MOST_SITES);
-        let mut place = Place {
+        let mut point = AttachmentPoint {
             network: internet,
             address: public(number, 2),
             boxes: Vec::new(),
             proxy: None,
         };
         match site {
-            Site::HttpProxy | Site::SocksProxy => self.proxied(name, &mut place, number, site),
-            _ => self.walled(name, &mut place, number, site),
+            Site::HttpProxy | Site::SocksProxy => self.proxied(name, &mut point, number, site),
+            _ => self.walled(name, &mut point, number, site),
         }
-        place
+        point
     }
 
-    fn walled(&mut self, name: &str, place: &mut Place, number: u8, site: Site) {
+    fn walled(&mut self, name: &str, point: &mut AttachmentPoint, number: u8, site: Site) {
         let chain = site.chain();
+        // The outermost NAT is built first: each one attaches to the network of the NAT in front
+        // of it.
         for (level, config) in chain.into_iter().enumerate().rev() {
             let mut config = config;
             let inner = level == 0;
@@ -161,11 +170,11 @@ impl World {
                 // A firewall without translation has no list of hosts that it could let remotes
                 // reach. This one maps the address of its host to itself for that.
                 config.translation = Translation::Ports;
-                config.one_to_one = vec![(place.address, place.address)];
+                config.one_to_one = vec![(point.address, point.address)];
                 Prefix::new(public(number, 0), 29)
             } else {
-                place.address = private(number + if inner { 0 } else { 100 }, 2);
-                config.externals = vec![if place.boxes.is_empty() {
+                point.address = private(number + if inner { 0 } else { 100 }, 2);
+                config.externals = vec![if point.boxes.is_empty() {
                     public(number, 1)
                 } else {
                     private(number + 100, 2)
@@ -180,16 +189,18 @@ impl World {
             } else {
                 format!("{name}-nat{}", level + 1)
             };
-            let built = self.nat(&box_name, place.network, prefix, config);
-            place.network = built.inside;
-            place.boxes.insert(0, built);
+            let built = self.nat(&box_name, point.network, prefix, config);
+            point.network = built.inside;
+            point.boxes.insert(0, built);
         }
     }
 
-    fn proxied(&mut self, name: &str, place: &mut Place, number: u8, site: Site) {
+    fn proxied(&mut self, name: &str, point: &mut AttachmentPoint, number: u8, site: Site) {
         let lan = self.network(&format!("{name}-lan"), super::Link::default());
         let (inside, outside) = (private(number, 1), public(number, 1));
         let http = site == Site::HttpProxy;
+        // The proxy has an interface on each side and forwards no packets, so its site has no
+        // other way out.
         let config = ProxyConfig {
             http_port: http.then_some(HTTP_PROXY_PORT),
             socks_port: (!http).then_some(SOCKS_PORT),
@@ -200,10 +211,10 @@ impl World {
         let port = if http { HTTP_PROXY_PORT } else { SOCKS_PORT };
         let app = TcpApp::new(u64::from(number), Proxy::new(config));
         let host = self.host(&format!("{name}-proxy"), lan, inside, app);
-        self.add_interface(host, place.network, outside);
-        place.network = lan;
-        place.address = private(number, 2);
-        place.proxy = Some((host, SocketAddr::new(inside, port)));
+        self.add_interface(host, point.network, outside);
+        point.network = lan;
+        point.address = private(number, 2);
+        point.proxy = Some((host, SocketAddr::new(inside, port)));
     }
 }
 

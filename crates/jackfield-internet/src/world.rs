@@ -143,6 +143,7 @@ impl World {
         let Some(at) = self.next_event() else {
             return false;
         };
+        // A core may set a timer in the past. It fires at once, and the clock does not go back.
         self.now = self.now.max(at);
         let arrives = |Reverse(arrival): &Reverse<Arrival>| arrival.at <= at;
         // At one instant packets arrive before timers fire, so that an answer that comes exactly
@@ -328,6 +329,7 @@ impl World {
                     again: twice,
                 } => {
                     at = then;
+                    // A duplicate from the way up crosses the way down together with the original.
                     again = twice.or_else(|| again.map(|_| then));
                 }
                 Passage::Lost => return (HopOutcome::Lost, at, None),
@@ -340,12 +342,16 @@ impl World {
     /// Returns the interface that takes a packet on a network: that of the owner of its
     /// destination, that of a router to it, or the gateway.
     fn next_hop(&self, network: NetworkId, from: InterfaceId, bytes: &[u8]) -> Option<InterfaceId> {
+        // A network looks at the destination alone. Whether the rest is valid is for hosts and
+        // NATs to say.
         let destination = Headers::parse_quoted(bytes).ok()?.destination;
         let network = self.networks.get(network.0)?;
         let owns = |id: &&InterfaceId| {
             let interface = self.interfaces.get(id.0);
             interface.is_some_and(|it| it.addresses.contains(&destination))
         };
+        // Addresses are compared here in place of ARP and neighbour discovery, which the
+        // simulation leaves out.
         if let Some(owner) = network.members.iter().find(owns) {
             return Some(*owner);
         }

@@ -74,7 +74,7 @@ mod linux {
         let server = socket(world, SERVER)?;
         let mut buffer = [0; 100];
         // Ann's first packet opens her NAT, and the server sees at which address. A full cone then
-        // admits everybody there.
+        // admits any remote there.
         ann.send_to(b"open", "198.18.0.1:5000").await?;
         let (_, ann_outside) = timeout(LIMIT, server.recv_from(&mut buffer)).await??;
         for number in 1..=10 {

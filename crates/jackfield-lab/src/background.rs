@@ -125,8 +125,8 @@ fn log(name: &str) -> Result<(File, PathBuf), BackgroundError> {
 /// Runs a program on a host of a running lab, with this process's terminal; without words the
 /// user's shell. Returns the exit code.
 ///
-/// The process has to have a single thread, and is of no use for anything else afterwards: it
-/// stays in the namespaces of the host.
+/// The process has to have a single thread. It can do nothing else afterwards, because it stays in
+/// the namespaces of the host.
 ///
 /// # Errors
 /// Fails when the lab has no such host, when this user may not enter the lab, and when the program

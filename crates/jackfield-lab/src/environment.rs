@@ -71,7 +71,8 @@ pub fn hosts_file(plan: &Plan) -> String {
     text
 }
 
-/// Returns the `/etc/resolv.conf` of a lab: a name server, if somebody runs one, is on the server.
+/// Returns the `/etc/resolv.conf` of a lab, which names the lab's server. A lab has no name server
+/// unless its user runs one there.
 #[must_use]
 pub fn resolver_file() -> String {
     let [server, _] = SERVER_IPS;
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_outside_is_asked_for_names() {
+    fn names_are_looked_up_inside_the_lab_alone() {
         let text = switch_file("passwd: files\nhosts: files resolve dns\n");
         assert_eq!(text, "passwd: files\nhosts: files dns\n");
     }

@@ -28,7 +28,7 @@
 //! that lets users have namespaces, and `/dev/net/tun`.
 //!
 //! Left out on purpose: other systems than Linux, and names for the namespaces that `ip netns`
-//! would list, since somebody would have to remove them after a crash.
+//! would list, since a user would have to remove them after a crash.
 
 #![cfg(target_os = "linux")]
 

@@ -120,7 +120,8 @@ impl Processes {
         loop {
             while let Some((pid, status)) = process::collect() {
                 if let Some(process) = self.lock().remove(&pid) {
-                    let _nobody_waits = process.ended.send(status);
+                    // The receiver may be gone, as when the lab is ending.
+                    let _no_receiver = process.ended.send(status);
                 }
             }
             ended.recv().await;

@@ -347,7 +347,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 }
 
 /// Locks a file for as long as this process, or one that it forks, has it open. Returns whether
-/// somebody else has locked it.
+/// another process has locked it.
 fn is_taken(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(false),

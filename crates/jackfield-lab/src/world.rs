@@ -208,7 +208,8 @@ fn start(
         let when_ready = ready.clone();
         let routing = AssertUnwindSafe(|| {
             run_router(router.settings, &router.setup, move || {
-                let _nobody_waits = when_ready.send(Ok(()));
+                // `start` has given up on a router that took too long.
+                let _timed_out = when_ready.send(Ok(()));
             })
         });
         // Without `catch_unwind` a panic would end this thread alone, and the lab would run on

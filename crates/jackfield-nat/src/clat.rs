@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_without_an_ipv4_address_is_somebody() {
+    fn a_router_without_an_ipv4_address_gets_the_dummy_address() {
         let from = "192.168.1.2:5000".parse().unwrap();
         let bytes = build::udp(from, "198.51.100.9:7".parse().unwrap(), b"x");
         let mut buffer = [&[0; Packet::HEADROOM], &bytes[..]].concat();

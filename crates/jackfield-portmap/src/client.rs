@@ -69,7 +69,10 @@ impl ClientConfig {
             local,
             dialects: Dialects::ALL,
             learn_external: None,
+            // RFC 6886 §3.1 makes nine attempts, in two minutes. The gateway is one hop away and a
+            // program waits for the mapping, so silence counts much earlier.
             attempts: 3,
+            // RFC 6886 §3.1; PCP would wait three seconds (RFC 6887 §8.1.1).
             first_pause: Duration::from_millis(250),
             retry: Duration::from_secs(60),
             mappings: 64,
@@ -174,6 +177,8 @@ impl Client {
             rng,
             config,
         };
+        // All protocols are asked at once: one after the other, silence in the first would delay
+        // the rest.
         client.probe_all(now);
         client.handle_timeout(now);
         client
@@ -222,6 +227,8 @@ impl Client {
     /// Takes a datagram that came to the request socket or to the announcement socket
     /// ([`super::ANNOUNCE_PORT`] of 224.0.0.1 or ff02::1).
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        // Anyone on the link can send here, so answers from other addresses are dropped (RFC 6886
+        // §3.3, RFC 6887 §8.3).
         if from == self.server() {
             match bytes.first() {
                 // Version 0 is NAT-PMP. Every other version, known or not, is an answer in the
@@ -235,6 +242,7 @@ impl Client {
     /// Takes an ICMP error which says that nothing listens on the server port of the gateway.
     pub fn handle_unreachable(&mut self, now: Instant) {
         for dialect in [Dialect::Pcp, Dialect::NatPmp] {
+            // The error may be forged or late. It ends a probe only, and no mapping that exists.
             if self.is_probing(dialect) {
                 self.conclude(now, dialect, Support::Absent(AbsenceReason::Unreachable));
             }

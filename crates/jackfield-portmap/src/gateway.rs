@@ -120,6 +120,8 @@ impl Gateway {
         destination: SocketAddr,
         bytes: &[u8],
     ) {
+        // Leases that are due end first, so that a request does not meet a port that is only
+        // nominally taken.
         self.handle_timeout(now, nat);
         if !self.may_ask(now, source.ip()) {
             return;
@@ -308,6 +310,7 @@ fn uuid(rng: &mut ChaCha8Rng) -> String {
 fn limits(config: &GatewayConfig) -> StackLimits {
     StackLimits {
         connections: config.connections,
+        // Half-open connections cost a forger nothing, so they cannot take all the room.
         half_open: config.connections / 2,
         connections_per_address: config.connections_per_host,
         receive_buffer: 16 * 1024,

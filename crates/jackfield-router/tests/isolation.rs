@@ -11,7 +11,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test may panic, and talks to whoever runs it"
+    reason = "a test may panic, and prints for its user"
 )]
 
 #[cfg(not(target_os = "linux"))]
@@ -57,7 +57,10 @@ mod isolation {
             "the process outside returns how the one inside ended",
             outside_ends_with_inside,
         ),
-        ("without /proc nobody guesses at threads", no_proc),
+        (
+            "without /proc the number of threads is an error, not a guess",
+            no_proc,
+        ),
     ];
 
     /// Says what is missing.

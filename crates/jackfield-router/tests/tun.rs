@@ -185,7 +185,7 @@ async fn packets_under_way_on_a_slow_link_arrive_in_both_directions() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_packet_are_counted_and_harm_nobody() {
+async fn malformed_bytes_are_counted_and_do_no_harm() {
     let rig = Rig::start(Profile::FULL_CONE, UplinkConfig::default());
     for junk in [&[0; HEADER][..], &[0xff; 60], &[0x45; HEADER + 7], &[1; 3]] {
         rig.inside.send(junk).await.unwrap();

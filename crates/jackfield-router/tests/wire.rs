@@ -12,7 +12,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test may panic, and talks to whoever runs it"
+    reason = "a test may panic, and prints for its user"
 )]
 
 #[cfg(not(target_os = "linux"))]
@@ -354,7 +354,7 @@ mod wire {
         let (text, from) = receive(&server);
         assert_eq!((text.as_str(), from.port()), ("hello", 5_000));
         assert!(external.contains(from.ip().into()), "{from}");
-        // There is no state: whoever knows the address gets in.
+        // There is no state: any remote that knows the address gets in.
         let stranger = udp(&lab.outside, SERVER6, 7_001);
         stranger.send_to(b"welcome", from).unwrap();
         assert_eq!(
@@ -390,8 +390,8 @@ mod wire {
         lab.end();
     }
 
-    /// Sends megabytes there and back over TCP; returns whom the server saw. `seen` is the server
-    /// as the client sees it.
+    /// Sends megabytes there and back over TCP; returns the client's address as the server saw it.
+    /// `seen` is the server as the client sees it.
     fn megabytes(lab: &Lab, client: &str, server: &str, seen: &str) -> SocketAddr {
         let address = SocketAddr::new(ip_of(server), 7_010);
         let listener = lab

@@ -400,9 +400,11 @@ impl Stack {
             return;
         }
         self.counters.refused += 1;
-        let mut nobody = Machine::without_socket(local, 0, self.limits.mtu);
-        nobody.poll(at, Some(bytes));
-        while let Some(packet) = nobody.outgoing() {
+        // A machine without a socket answers as the RFC asks of a closed port, so the rules for
+        // the numbers of a RST stay in one place.
+        let mut closed = Machine::without_socket(local, 0, self.limits.mtu);
+        closed.poll(at, Some(bytes));
+        while let Some(packet) = closed.outgoing() {
             self.queue(packet);
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_ice::gather::{GatherConfig, IceServer};
 use jackfield_ice::{AgentConfig, CandidateKind, CandidateTransport, Role};
-use jackfield_internet::{HostId, Link, NetworkId, Place, Site, TcpApp, World};
+use jackfield_internet::{AttachmentPoint, HostId, Link, NetworkId, Site, TcpApp, World};
 use jackfield_proxy::{ProxyUrl, Scheme};
 use jackfield_sansio::Transport;
 use jackfield_tcp::Stack;
@@ -64,7 +64,11 @@ impl Scene {
     }
 
     /// Builds two sites with a peer in each.
-    pub(crate) fn at_sites(seed: u64, link: Link, sites: [Site; 2]) -> (Self, Vec<Place>) {
+    pub(crate) fn at_sites(
+        seed: u64,
+        link: Link,
+        sites: [Site; 2],
+    ) -> (Self, Vec<AttachmentPoint>) {
         let mut scene = Self::new(seed, link);
         let mut places = Vec::new();
         for (side, site) in sites.into_iter().enumerate() {

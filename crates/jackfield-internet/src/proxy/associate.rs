@@ -62,6 +62,7 @@ impl Association {
         resolve: impl FnOnce(&Target) -> Option<SocketAddr>,
     ) -> Option<Datagram> {
         let (header, at) = UdpHeader::parse(data).ok()??;
+        // RFC 1928 §7: a relay that does not reassemble drops fragments.
         if header.fragment != 0 {
             return None;
         }
@@ -69,6 +70,7 @@ impl Association {
         if self.endpoints.len() >= MOST_ENDPOINTS && !self.endpoints.contains(&to) {
             return None;
         }
+        // The relay admits answers as an address-and-port-dependent filter does.
         self.endpoints.insert(to);
         self.client = Some(source);
         let outside = match (self.outside, to) {

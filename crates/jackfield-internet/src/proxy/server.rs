@@ -169,6 +169,7 @@ impl Proxy {
 
     /// Reads the messages of a client.
     fn listen_to(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+        // What does not fit stays in the stack, whose window then stops the client.
         let room = MOST_UNREAD.saturating_sub(self.session_buffer(id));
         let data = stack.recv(now, id, room);
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -246,6 +247,7 @@ impl Proxy {
     }
 
     fn read_greeting(&mut self, now: Instant, stack: &mut Stack, id: ConnectionId) {
+        // A client whose greeting is not SOCKS 5 would not understand an answer in it.
         let silence = |_: SocksError| Vec::new();
         let greeting = self.read(now, stack, id, Greeting::parse, silence);
         let Some(Greeting { methods }) = greeting else {
@@ -379,6 +381,8 @@ impl Proxy {
             if !session.flush(now, stack, to) {
                 return;
             }
+            // Data is read only once the last of it is sent on. So a slow receiver stops the
+            // sender by TCP's own window.
             let data = stack.recv(now, from, MOST_UNREAD);
             if data.is_empty() {
                 break;
@@ -510,9 +514,12 @@ impl TcpProgram for Proxy {
             Event::Data(id) => match self.role(id) {
                 Some(Role::Client(_)) => self.listen_to(now, stack, id),
                 Some(Role::Tunnel { peer }) => self.pump(now, stack, id, peer),
+                // The data is read and dropped, because unread data would keep the client's FIN
+                // from being seen.
                 Some(Role::Associated { .. } | Role::Ending) | None => {
                     stack.recv(now, id, MOST_UNREAD);
                 }
+                // This data belongs to the tunnel, and waits in the stack until that is open.
                 Some(Role::Waiting { .. } | Role::Dialling { .. }) => {}
             },
             Event::Writable(id) => match self.role(id) {
@@ -587,6 +594,7 @@ fn resolve(config: &ProxyConfig, target: &Target) -> Option<SocketAddr> {
 }
 
 fn reply(code: u8, bound: Option<SocketAddr>) -> Vec<u8> {
+    // A failure has no bound address, but the reply has a field for one.
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let bound = bound.unwrap_or(nowhere).into();
     Reply { code, bound }.to_bytes()

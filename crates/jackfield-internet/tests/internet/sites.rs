@@ -1,11 +1,12 @@
-//! The ready-made places, and the proxies in two of them.
+//! The ready-made sites, and the proxies in two of them.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use jackfield_internet::proxy::{Proxy, ProxyConfig};
 use jackfield_internet::{
-    Echo, HostId, Link, Outcome, Place, Site, TcpApp, TcpClient, TcpEcho, TcpProgram, World,
+    AttachmentPoint, Echo, HostId, Link, Outcome, Site, TcpApp, TcpClient, TcpEcho, TcpProgram,
+    World,
 };
 use jackfield_nat::oracle::{Path, oracle};
 use jackfield_proxy::socks5::{Command, Failure, UdpHeader};
@@ -18,20 +19,20 @@ use crate::rig::{internet, ip, millis, program, secs, socket};
 
 const SERVER: &str = "198.51.100.9";
 
-/// A world with a server for TCP on many ports and for UDP, and one place.
-fn at(site: Site) -> (World, HostId, Place) {
+/// A world with a server for TCP on many ports and for UDP, and one site.
+fn at(site: Site) -> (World, HostId, AttachmentPoint) {
     let (mut world, net) = internet(Link::latency(millis(10)), 1);
     let echo = TcpApp::new(9, TcpEcho::new([7, 22, 80, 443, 8443]));
     let server = world.host("server", net, ip(SERVER), echo);
     world.host("udp", net, ip("198.51.100.10"), Echo::default());
-    let place = world.site("home", net, 1, site);
-    (world, server, place)
+    let point = world.site("home", net, 1, site);
+    (world, server, point)
 }
 
-/// Runs a client at a place and returns how it ended.
-fn visit(world: &mut World, place: &Place, client: TcpClient) -> (Outcome, Vec<u8>) {
+/// Runs a client at a site and returns how it ended.
+fn visit(world: &mut World, point: &AttachmentPoint, client: TcpClient) -> (Outcome, Vec<u8>) {
     let app = TcpApp::new(1, client);
-    let host = world.host("client", place.network, place.address, app);
+    let host = world.host("client", point.network, point.address, app);
     world.run_for(secs(70));
     let client = program::<TcpClient>(world, host);
     (client.outcome, client.response.clone())
@@ -49,9 +50,9 @@ fn every_site_has_a_name_of_its_own() {
 fn each_site_reaches_over_tcp_and_udp_what_its_name_says() {
     for site in Site::ALL {
         for port in [80, 443, 22] {
-            let (mut world, _, place) = at(site);
+            let (mut world, _, point) = at(site);
             let to = SocketAddr::new(ip(SERVER), port);
-            let (outcome, _) = visit(&mut world, &place, TcpClient::new(to, b"hello"));
+            let (outcome, _) = visit(&mut world, &point, TcpClient::new(to, b"hello"));
             let open = match site {
                 Site::WebOnly => port != 22,
                 Site::HttpProxy | Site::SocksProxy => false,
@@ -63,8 +64,8 @@ fn each_site_reaches_over_tcp_and_udp_what_its_name_says() {
                 "{site} {port} {outcome:?}"
             );
         }
-        let (mut world, _, place) = at(site);
-        let host = world.host("host", place.network, place.address, Echo::default());
+        let (mut world, _, point) = at(site);
+        let host = world.host("host", point.network, point.address, Echo::default());
         world.send(host, 5000, socket("198.51.100.10:7"), b"hello");
         world.run_for(secs(1));
         let received = world.app::<Echo>(host).unwrap().received.len();
@@ -75,10 +76,10 @@ fn each_site_reaches_over_tcp_and_udp_what_its_name_says() {
 #[test]
 fn each_site_is_reached_by_strangers_only_where_its_name_says() {
     for site in Site::ALL {
-        let (mut world, server, place) = at(site);
+        let (mut world, server, point) = at(site);
         let echo = TcpApp::new(1, TcpEcho::new([9]));
-        let host = world.host("host", place.network, place.address, echo);
-        let stranger = TcpClient::new(SocketAddr::new(place.address, 9), b"hi");
+        let host = world.host("host", point.network, point.address, echo);
+        let stranger = TcpClient::new(SocketAddr::new(point.address, 9), b"hi");
         let outside = world.network_of(server);
         world.host(
             "stranger",
@@ -98,12 +99,12 @@ fn through_the_http_proxy_only_port_443_is_reached() {
         (443, Outcome::Closed),
         (80, Outcome::NoTunnel(HandshakeError::Status(403))),
     ] {
-        let (mut world, server, place) = at(Site::HttpProxy);
-        let (proxy, at) = place.proxy.unwrap();
+        let (mut world, server, point) = at(Site::HttpProxy);
+        let (proxy, at) = point.proxy.unwrap();
         let target = SocketAddr::new(ip(SERVER), port).into();
         let request = vec![7; 100_000];
         let client = TcpClient::new(at, request.clone()).via_proxy(Handshake::http(target, None));
-        let (outcome, response) = visit(&mut world, &place, client);
+        let (outcome, response) = visit(&mut world, &point, client);
         assert_eq!(outcome, expected);
         assert_eq!(response == request, port == 443);
         let peers = &program::<TcpEcho>(&world, server).peers;
@@ -119,26 +120,26 @@ fn through_the_http_proxy_only_port_443_is_reached() {
 #[test]
 fn through_the_socks_proxy_every_port_is_reached() {
     for port in [7, 22, 443] {
-        let (mut world, _, place) = at(Site::SocksProxy);
+        let (mut world, _, point) = at(Site::SocksProxy);
         let target: Target = SocketAddr::new(ip(SERVER), port).into();
         let handshake = Handshake::socks5(Command::Connect, target, None);
-        let (_, at) = place.proxy.unwrap();
+        let (_, at) = point.proxy.unwrap();
         let client = TcpClient::new(at, b"hello").via_proxy(handshake);
-        let (outcome, response) = visit(&mut world, &place, client);
+        let (outcome, response) = visit(&mut world, &point, client);
         assert_eq!((outcome, &response[..]), (Outcome::Closed, &b"hello"[..]));
     }
 }
 
 #[test]
 fn a_proxy_says_why_there_is_no_tunnel() {
-    let nobody = SocketAddr::new(ip(SERVER), 9999);
+    let closed = SocketAddr::new(ip(SERVER), 9999);
     let nowhere = socket("198.51.100.200:443");
     let unknown = Target {
-        host: TargetHost::Name(HostName::new("nobody.example").unwrap()),
+        host: TargetHost::Name(HostName::new("unknown.example").unwrap()),
         port: 443,
     };
     let cases = [
-        (nobody.into(), 502, Failure::ConnectionRefused),
+        (closed.into(), 502, Failure::ConnectionRefused),
         (nowhere.into(), 504, Failure::HostUnreachable),
         (unknown, 502, Failure::HostUnreachable),
     ];
@@ -316,9 +317,9 @@ impl TcpProgram for UdpClient {
 
 #[test]
 fn the_socks_proxy_relays_datagrams_and_only_answers_to_them() {
-    let (mut world, server, place) = at(Site::SocksProxy);
+    let (mut world, server, point) = at(Site::SocksProxy);
     let echo: Target = socket("198.51.100.10:7").into();
-    let (proxy, at) = place.proxy.unwrap();
+    let (proxy, at) = point.proxy.unwrap();
     let client = UdpClient {
         proxy: at,
         handshake: None,
@@ -327,7 +328,7 @@ fn the_socks_proxy_relays_datagrams_and_only_answers_to_them() {
         received: Vec::new(),
     };
     let app = TcpApp::new(1, client);
-    let host = world.host("client", place.network, place.address, app);
+    let host = world.host("client", point.network, point.address, app);
     world.run_for(secs(1));
     let client = program::<UdpClient>(&world, host);
     assert_eq!(client.received, [(echo, b"hello".to_vec())]);
@@ -344,8 +345,8 @@ fn the_socks_proxy_relays_datagrams_and_only_answers_to_them() {
 
 #[test]
 fn an_association_ends_with_its_connection() {
-    let (mut world, _, place) = at(Site::SocksProxy);
-    let (proxy, at) = place.proxy.unwrap();
+    let (mut world, _, point) = at(Site::SocksProxy);
+    let (proxy, at) = point.proxy.unwrap();
     let client = UdpClient {
         proxy: at,
         handshake: None,
@@ -355,8 +356,8 @@ fn an_association_ends_with_its_connection() {
     };
     let host = world.host(
         "client",
-        place.network,
-        place.address,
+        point.network,
+        point.address,
         TcpApp::new(1, client),
     );
     world.run_for(secs(1));
@@ -375,8 +376,8 @@ fn an_association_ends_with_its_connection() {
 
 #[test]
 fn a_tunnel_tells_each_side_when_the_other_is_reset() {
-    let (mut world, server, place) = at(Site::SocksProxy);
-    let (proxy, at) = place.proxy.unwrap();
+    let (mut world, server, point) = at(Site::SocksProxy);
+    let (proxy, at) = point.proxy.unwrap();
     let target: Target = SocketAddr::new(ip(SERVER), 7).into();
     let handshake = Handshake::socks5(Command::Connect, target, None);
     let client = TcpClient::new(at, b"hello")
@@ -384,8 +385,8 @@ fn a_tunnel_tells_each_side_when_the_other_is_reset() {
         .via_proxy(handshake);
     let client = world.host(
         "client",
-        place.network,
-        place.address,
+        point.network,
+        point.address,
         TcpApp::new(1, client),
     );
     world.run_for(secs(1));
@@ -423,10 +424,10 @@ fn play_udp(a: Site, b: Site) -> bool {
     let server = socket("198.51.100.9:3478");
     world.host("server", net, server.ip(), Mirror::default());
     let hosts = [(1, a), (2, b)].map(|(number, site)| {
-        let place = world.site(&format!("site{number}"), net, number, site);
-        let local = SocketAddr::new(place.address, 40_000);
+        let point = world.site(&format!("site{number}"), net, number, site);
+        let local = SocketAddr::new(point.address, 40_000);
         let app = Puncher::new(world.now(), local, server);
-        world.host(&format!("host{number}"), place.network, place.address, app)
+        world.host(&format!("host{number}"), point.network, point.address, app)
     });
     world.run_for(millis(200));
     let reflexive = hosts.map(|host| world.app::<Puncher>(host).unwrap().reflexive);
@@ -444,10 +445,10 @@ fn play_tcp(a: Site, b: Site) -> bool {
     let server = socket("198.51.100.9:3478");
     world.host("server", net, server.ip(), TcpApp::new(9, TcpMirror));
     let hosts = [(1, a), (2, b)].map(|(number, site)| {
-        let place = world.site(&format!("site{number}"), net, number, site);
+        let point = world.site(&format!("site{number}"), net, number, site);
         let dialer = Dialer::new(world.now(), server, 40_000);
         let app = TcpApp::new(u64::from(number), dialer);
-        world.host(&format!("host{number}"), place.network, place.address, app)
+        world.host(&format!("host{number}"), point.network, point.address, app)
     });
     world.run_for(secs(3));
     // A host that learned nothing, for the server's port is closed to it, is reached at its own

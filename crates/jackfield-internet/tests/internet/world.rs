@@ -143,7 +143,7 @@ fn an_interface_that_is_down_neither_sends_nor_receives() {
     let server = "198.51.100.9:7".parse().unwrap();
     let interface = home.world.interfaces_of(home.alice).next().unwrap();
     home.world.set_up(interface, false);
-    home.world.send(home.alice, 5000, server, b"nobody hears");
+    home.world.send(home.alice, 5000, server, b"no listener");
     home.world.run_for(Duration::from_secs(1));
     assert_eq!(received(&home.world, home.server), 0);
     home.world.set_up(interface, true);

@@ -86,7 +86,7 @@ impl Reachability {
     }
 }
 
-/// A table of who reaches whom, for each pair of hosts.
+/// A table that says for each pair of hosts how they reach each other.
 #[derive(Debug, Clone)]
 pub struct ReachabilityTable(pub Vec<NatChain>);
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nat_that_there_is_not_is_refused_with_those_there_are() {
+    fn the_error_about_an_unknown_nat_lists_the_known_ones() {
         let error = "cone".parse::<NatChain>().unwrap_err().to_string();
         assert!(
             error.contains("`cone`") && error.contains("full-cone"),

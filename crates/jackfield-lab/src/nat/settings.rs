@@ -18,7 +18,7 @@ pub enum Routing {
     /// The NAT translates them.
     #[default]
     Translated,
-    /// They stay as they are. Everybody may send to the hosts of this list.
+    /// They stay as they are. Any remote may send to the hosts of this list.
     Public(Vec<IpAddr>),
     /// They stay as they are. Only answers get in.
     Guarded,
@@ -211,7 +211,7 @@ impl Settings {
         }
     }
 
-    /// Returns a router that lets everybody send to its hosts, as far as the firewall does.
+    /// Returns a router that lets any remote send to its hosts, as far as the firewall does.
     fn public(&self, config: NatConfig, hosts: &[IpAddr]) -> NatConfig {
         let open = Behaviour {
             mapping: Mapping::EndpointIndependent,
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn public_hosts_keep_their_addresses_and_let_everybody_in() {
+    fn public_hosts_keep_their_addresses_and_admit_any_remote() {
         let host: IpAddr = "198.18.9.1".parse().unwrap();
         for firewall in [None, Some("no-udp-no-incoming-tcp".to_owned())] {
             let mut settings = settings();

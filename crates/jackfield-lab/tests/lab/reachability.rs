@@ -1,4 +1,4 @@
-//! Who reaches whom, as `nat oracle` says.
+//! How hosts reach each other, as `nat oracle` says.
 
 use jackfield_lab::nat::{NatChain, Reachability, ReachabilityTable};
 use jackfield_nat::oracle::Path;

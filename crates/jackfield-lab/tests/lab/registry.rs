@@ -114,7 +114,7 @@ fn a_file_that_is_not_whole_is_no_lab() {
 }
 
 #[test]
-fn nobody_else_reads_what_a_lab_writes() {
+fn other_users_cannot_read_what_a_lab_writes() {
     let (folder, labs) = labs();
     let demo = labs.claim("demo", true).unwrap();
     for path in [folder.path().join("labs").as_path(), demo.path()] {

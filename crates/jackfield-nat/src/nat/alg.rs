@@ -27,7 +27,10 @@ impl Nat {
         if !matches!(headers.transport, Transport::Udp { .. }) {
             return;
         }
+        // The UDP header is left out: its ports and length may equal the address by chance.
         let start = headers.transport_at + 8;
+        // The whole payload is summed before and after. A match may begin at an odd offset, and
+        // its bytes then lie in three words of the checksum.
         let before = sum(bytes.get(start..headers.length).unwrap_or_default());
         let mut at = start;
         while at + 4 <= headers.length {

@@ -52,6 +52,7 @@ impl ExternalChoice {
 impl Nat {
     /// Chooses an external endpoint by the configured address pooling and port assignment.
     pub(crate) fn assign(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
+        // A one-to-one host owns every port of its outside address, so no pool is asked.
         if let Some(external) = self.one_to_one_external(request.internal.address) {
             return Ok(ExternalChoice::plain(Endpoint::new(
                 external,
@@ -115,7 +116,9 @@ impl Nat {
         let address = self.external(index)?;
         let range = self.range_for(request.internal.port);
         let parity = self.parity_for(request.internal.port);
-        let shared = self.config.ports.overlap && request.unique_for != Scope::Everybody;
+        // A pool has one bit per port, which cannot say for which remotes the port is taken.
+        // Shared ports are therefore looked up in the table.
+        let shared = self.config.ports.overlap && request.unique_for != Scope::AnyRemote;
         if shared {
             return self.assign_shared(request, address, &range, parity);
         }
@@ -150,6 +153,8 @@ impl Nat {
     ) -> Result<ExternalChoice, DropReason> {
         let port = match self.config.ports.conflict {
             Conflict::Refuse => return Err(DropReason::PortConflict),
+            // The endpoint is not `pooled`: when one of its two mappings ends, the other still
+            // uses the port.
             Conflict::Overload => {
                 let address = self.external(index)?;
                 return Ok(ExternalChoice::plain(Endpoint::new(
@@ -166,6 +171,8 @@ impl Nat {
                 self.random_free(request.protocol, index, range, parity)
             }
         };
+        // RFC 4787 §8 describes such NATs: the mapping behaviour of a host depends on whether
+        // another host had the port first.
         let one_remote = self.config.ports.conflict == Conflict::ChangeBehaviour;
         let choice = self.take(request.protocol, index, port)?;
         Ok(ExternalChoice {
@@ -214,6 +221,8 @@ impl Nat {
     fn assign_tracked(&mut self, request: MappingRequest) -> Result<ExternalChoice, DropReason> {
         let index = self.paired_external(request.internal.address)?;
         let address = self.external(index)?;
+        // The earlier endpoint comes first, because Linux prefers it; that is why its mappings
+        // look endpoint-independent to most peers.
         let earlier = self.table.source(request.protocol, request.internal);
         let preserved = Endpoint::new(address, request.internal.port);
         for external in earlier.into_iter().chain([preserved]) {
@@ -243,7 +252,7 @@ impl Nat {
     /// Returns the remotes that a mapping of an inside address is for.
     pub(crate) fn scope(&self, protocol: Protocol, internal: Address, remote: Endpoint) -> Scope {
         if !self.translates_ports() {
-            return Scope::Everybody;
+            return Scope::AnyRemote;
         }
         if self.config.conntrack.is_some() {
             return Scope::Endpoint(remote);
@@ -251,15 +260,16 @@ impl Nat {
         // A one-to-one address has one outside endpoint for all remotes. That has to be one
         // mapping: several would each know only some of the remotes that may answer.
         if self.one_to_one_external(internal).is_some() {
-            return Scope::Everybody;
+            return Scope::AnyRemote;
         }
         let mapping = match protocol {
             Protocol::Udp => self.config.udp.mapping,
             Protocol::Tcp => self.config.tcp.mapping,
+            // RFC 5508 REQ-1a: the mapping of a query identifier does not depend on the remote.
             Protocol::Icmp => Mapping::EndpointIndependent,
         };
         match mapping {
-            Mapping::EndpointIndependent => Scope::Everybody,
+            Mapping::EndpointIndependent => Scope::AnyRemote,
             Mapping::AddressDependent => Scope::Address(remote.address),
             Mapping::AddressAndPortDependent => Scope::Endpoint(remote),
         }
@@ -272,11 +282,12 @@ impl Nat {
         if shared && self.translates_ports() {
             scope
         } else {
-            Scope::Everybody
+            Scope::AnyRemote
         }
     }
 }
 
 /// How many random ports are tried where a port is shared and no bitmap says which are free. Linux
-/// gives up after as many.
+/// tries 128 ports from a random one on and 120 more from four others (`nf_nat_core.c`): a search
+/// of all ports for each packet would be a way to keep the router busy.
 const SHARED_PORT_TRIES: usize = 128;

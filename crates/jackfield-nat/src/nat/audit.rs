@@ -55,7 +55,7 @@ impl Nat {
             ] {
                 assert!(
                     known.is_none_or(|known| self.table.flows.get(known).is_some()),
-                    "an index leads to an empty place"
+                    "an index leads to an empty slot"
                 );
             }
         }

@@ -227,7 +227,7 @@ pub enum Fragments {
 pub struct Conntrack {
     /// Whether the router's own firewall accepts unsolicited packets, which then become
     /// connections to the router. Those of TCP do no harm: the router resets them, and a
-    /// connection that was reset gives its place up.
+    /// connection that was reset no longer occupies its pair of endpoints.
     pub accepts_input: bool,
 }
 
@@ -266,13 +266,17 @@ impl Default for NatConfig {
             inside: None,
             udp: transparent,
             tcp: transparent,
+            // A query has one remote that may answer it; an open identifier would let strangers in
+            // and help no program.
             icmp_filtering: Filtering::AddressDependent,
             ports: Ports::default(),
             pooling: Pooling::Paired,
             refresh: Refresh::Outbound,
             timers: Timers::default(),
             hairpinning: Hairpinning::ExternalSource,
+            // RFC 5382 REQ-4: no answer for at least six seconds.
             unsolicited_syn: UnsolicitedSyn::Wait(Duration::from_secs(6)),
+            // RFC 7857 §2 follows RFC 6146 here: only a SYN leads out of the closed state.
             tcp_loose: false,
             tcp_probe: false,
             icmp_errors: IcmpErrors::Translate,
@@ -295,12 +299,16 @@ impl Default for NatConfig {
 impl Default for Ports {
     fn default() -> Self {
         Self {
+            // RFC 7857 §9: ports that are not preserved should be hard to guess.
             assignment: Assignment::Random,
             conflict: Conflict::Random,
             overlap: false,
             parity: true,
             keep_range: true,
+            // Port 0 is reserved, and a peer cannot answer it.
             range: 1..=65535,
+            // Only carriers are asked for a hold-down (RFC 6888 REQ-8); their profiles set 120
+            // seconds.
             hold_down: Duration::ZERO,
         }
     }

@@ -78,8 +78,8 @@ impl MappingEntry {
             protocol,
             internal,
             external,
-            scope: Scope::Everybody,
-            external_scope: Scope::Everybody,
+            scope: Scope::AnyRemote,
+            external_scope: Scope::AnyRemote,
             used: None,
             armed: None,
             permanent: false,
@@ -112,7 +112,7 @@ impl MappingEntry {
     }
 
     pub(crate) fn source_key(&self) -> MappingKey {
-        key(self.protocol, self.internal, Scope::Everybody)
+        key(self.protocol, self.internal, Scope::AnyRemote)
     }
 }
 
@@ -183,5 +183,5 @@ pub(crate) fn key(protocol: Protocol, endpoint: Endpoint, scope: Scope) -> Mappi
     }
 }
 
-/// Marks the end of a list of flows; no slab has this many places.
+/// Marks the end of a list of flows; no slab has this many slots.
 pub(crate) const NONE: u32 = u32::MAX;

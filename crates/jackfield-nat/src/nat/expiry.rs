@@ -45,6 +45,8 @@ impl Nat {
         if self.table.flows.generation(id) != generation {
             return;
         }
+        // A flow may have several timers in the queue, since an earlier one is added and the later
+        // one stays. Only the one that `armed` names counts.
         let Some(flow) = self.table.flows.get(id).filter(|flow| flow.armed == at) else {
             return;
         };
@@ -72,6 +74,8 @@ impl Nat {
         if !self.config.tcp_probe || flow.tcp != Some(TcpState::Established) {
             return false;
         }
+        // RFC 6146 §3.5.2.2: the connection moves to TRANS, in which any segment but a RST revives
+        // it. Only one end is asked, which the RFC allows.
         flow.tcp = Some(TcpState::Reset);
         flow.used = now;
         let end = now + TcpState::Reset.lifetime(&self.config.timers);
@@ -79,6 +83,8 @@ impl Nat {
         let (internal, remote) = (flow.internal(), flow.remote());
         let generation = self.table.flows.generation(id);
         self.queue.push(end, Timeout::Flow(id, generation));
+        // The probe pretends to come from the remote, which an inside host of a NAT64 knows under
+        // the prefix.
         let seen = match self.pref64() {
             Some(_) => self.inside_of(remote.address).ok(),
             None => Some(remote.address),
@@ -125,6 +131,7 @@ impl Nat {
         let Some(mapping_id) = self.take_flow(id) else {
             return;
         };
+        // A TCP mapping has no timer of its own, so it ends here or never.
         let last = self.table.mappings.get(mapping_id).is_some_and(|mapping| {
             mapping.flows == 0 && mapping.protocol == Protocol::Tcp && !mapping.permanent
         });

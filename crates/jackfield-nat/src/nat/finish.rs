@@ -20,14 +20,20 @@ impl Nat {
         packet: &mut Packet<'_>,
     ) -> Result<Headers, DropReason> {
         let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+        // What follows the IP packet is padding of the link layer. It must not be forwarded, nor
+        // counted as payload when the packet is fragmented.
         packet.truncate(headers.length);
         if headers.fragment.is_some() && self.config.fragments == Fragments::Drop {
             return Err(DropReason::FragmentPolicy);
         }
+        // The check comes before translation, so that the error quotes the packet as its sender
+        // knows it.
         if self.config.decrement_ttl && headers.ttl <= 1 {
             self.send_error(now, from, IcmpError::TimeExceeded, packet.bytes());
             return Err(DropReason::TtlExpired);
         }
+        // RFC 4787 REQ-13: a packet with DF set is answered with an error. One without is
+        // fragmented in `leave`.
         if let Some(mtu) = self.config.mtu
             && headers.length > usize::from(mtu)
             && headers.dont_fragment
@@ -125,6 +131,8 @@ impl Nat {
         if self.config.decrement_ttl {
             decrement_ttl(packet.bytes_mut(), &mut headers);
         }
+        // Only the first fragment has ports. It leaves its translation for the fragments that
+        // follow.
         if headers.fragment.is_some() && headers.transport != Transport::Later {
             self.first_fragment(now, from, to, original, &headers);
         }
@@ -177,6 +185,7 @@ impl Nat {
         if self.config.decrement_ttl {
             decrement_ttl(packet.bytes_mut(), &mut headers);
         }
+        // No flow is made and no filter asked: for these destinations the NAT is a plain router.
         Ok(self.leave(from, from.other(), packet, &headers))
     }
 }

@@ -42,6 +42,9 @@ impl Nat {
                 }
             }
             _ if refreshes(self.config.refresh, from) => {
+                // A flow in which the inside has never sent ends on time, whatever comes in:
+                // strangers must not fill the table for good. Its packets count for the mapping
+                // alone.
                 if flow.permits {
                     flow.used = now;
                 }
@@ -66,6 +69,8 @@ impl Nat {
         let flow = self.table.flows.get_mut(id)?;
         match from {
             Side::Inside if !flow.permits => {
+                // The inside has answered, so the flow leaves the account of those that strangers
+                // have started.
                 let host = self.hosts.entry(flow.internal().address);
                 host.inbound_flows = host.inbound_flows.saturating_sub(1);
                 self.table.permit(id);
@@ -152,9 +157,10 @@ impl Nat {
                 // A forward is a mapping for all remotes, whatever the mapping behaviour: the host
                 // answers and sends from the port that it was promised.
                 self.table
-                    .mapping_inside(protocol, internal, Scope::Everybody)
+                    .mapping_inside(protocol, internal, Scope::AnyRemote)
             });
         if found.is_none() && self.config.ports.conflict == Conflict::ChangeBehaviour {
+            // An earlier port conflict may have made this host's mapping for one remote only.
             let one_remote = Scope::Endpoint(key.remote);
             found = self.table.mapping_inside(protocol, internal, one_remote);
         }
@@ -247,6 +253,8 @@ impl Nat {
             return Err(reason);
         }
         flow.permits = from == Side::Inside;
+        // This is decided once per flow, so that no packet needs a search of the external
+        // addresses.
         flow.hairpin = self.is_external(remote.address);
         if let Transport::Tcp { flags, .. } = headers.transport {
             // A segment of a connection that was open before the NAT rebooted starts as
@@ -293,6 +301,7 @@ impl Nat {
                 | DropReason::FlowRate
                 | DropReason::TableFull
         );
+        // A rule is an administrative restriction, and gets code 13 in either configuration.
         let prohibited = reason == DropReason::Policy && !self.config.policy.silent;
         let error = match self.config.refusal {
             Refusal::Silent => return,

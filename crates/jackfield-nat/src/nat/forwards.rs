@@ -63,6 +63,7 @@ impl Nat {
             return Ok(());
         }
         let limit = self.config.limits.mappings_per_host;
+        // The quota counts forwards too; otherwise a host could take all ports by port mapping.
         let host = self.hosts.get(forward.internal.address);
         if host.is_some_and(|host| host.mappings >= limit) {
             return Err(ForwardError::HostMappings);
@@ -91,6 +92,7 @@ impl Nat {
     pub fn remove_forward(&mut self, now: Instant, protocol: Protocol, external: Endpoint) -> bool {
         let forward = self.forward_id(protocol, external);
         if let Some(id) = forward {
+            // The filters go first: a later forward of the same endpoint must not inherit them.
             self.forward_filters.remove(&(protocol, external));
             if !self.demote(now, id) {
                 self.end_mapping(now, id);
@@ -109,6 +111,8 @@ impl Nat {
         let Some(mapping) = self.table.mappings.get(id) else {
             return false;
         };
+        // A flow that only its remote feeds came in because of the forward, and is no use of it by
+        // the host.
         let own = self.table.flows_of(mapping).filter(|flow| flow.permits);
         let Some(used) = own.map(|flow| flow.used).max() else {
             return false;
@@ -160,7 +164,7 @@ impl Nat {
     pub fn mapping_at(&self, protocol: Protocol, external: Endpoint) -> Option<MappingView> {
         let id = self
             .table
-            .mapping_outside(protocol, external, Scope::Everybody)?;
+            .mapping_outside(protocol, external, Scope::AnyRemote)?;
         let mapping = self.table.mappings.get(id)?;
         Some(self.view(mapping))
     }
@@ -170,7 +174,7 @@ impl Nat {
     pub fn mapping_from(&self, protocol: Protocol, internal: Endpoint) -> Option<MappingView> {
         let id = self
             .table
-            .mapping_inside(protocol, internal, Scope::Everybody)?;
+            .mapping_inside(protocol, internal, Scope::AnyRemote)?;
         let mapping = self.table.mappings.get(id)?;
         Some(self.view(mapping))
     }
@@ -180,7 +184,7 @@ impl Nat {
     pub fn is_free(&self, protocol: Protocol, external: Endpoint) -> bool {
         let mapped = self
             .table
-            .mapping_outside(protocol, external, Scope::Everybody);
+            .mapping_outside(protocol, external, Scope::AnyRemote);
         let index = self.external_index(external.address);
         let pool = index.and_then(|index| self.pools.get(&(index * PROTOCOLS + protocol as usize)));
         mapped.is_none() && pool.is_none_or(|pool| pool.is_free(external.port))
@@ -215,6 +219,8 @@ impl Nat {
         remote: SocketAddr,
     ) -> Result<Endpoint, DropReason> {
         self.expire(now);
+        // Flows are made from headers, so a packet is built for the NAT to look at. It is never
+        // sent.
         let packet = |flags| match protocol {
             Protocol::Udp => Ok(build::udp(internal, remote, b"")),
             Protocol::Tcp => Ok(build::tcp(internal, remote, TcpFlags(flags), b"")),
@@ -228,6 +234,8 @@ impl Nat {
             return self.flow_external(id).ok_or(DropReason::NoMapping);
         };
         let state = self.table.flows.get(id).and_then(|flow| flow.tcp);
+        // In these two states a segment would restart or revive the connection, which a mapping
+        // request must not do.
         if !matches!(state, Some(TcpState::Closing | TcpState::Reset)) {
             // An acknowledgement changes nothing in an open connection.
             let bytes = packet(TcpFlags::ACK)?;
@@ -264,6 +272,8 @@ impl Nat {
                 Filtering::EndpointIndependent | Filtering::AddressDependent => {
                     self.table.permits(id, remote.address)
                 }
+                // This filter admits only remotes that have a flow, and flows are looked up before
+                // the filters.
                 Filtering::AddressAndPortDependent => false,
             }
     }
@@ -277,6 +287,7 @@ impl Nat {
             return Err(ForwardError::WrongFamily);
         }
         if !self.translates_ports() {
+            // A firewall opens an endpoint and does not move it.
             return match forward.internal.address == forward.external.address {
                 true if forward.internal.port == forward.external.port => Ok(None),
                 true => Err(ForwardError::Taken),
@@ -297,7 +308,7 @@ impl Nat {
     fn forward_id(&self, protocol: Protocol, external: Endpoint) -> Option<u32> {
         let id = self
             .table
-            .mapping_outside(protocol, external, Scope::Everybody)?;
+            .mapping_outside(protocol, external, Scope::AnyRemote)?;
         let mapping = self.table.mappings.get(id)?;
         mapping.permanent.then_some(id)
     }
@@ -306,9 +317,9 @@ impl Nat {
     fn own_mapping(&self, forward: &Forward) -> Option<u32> {
         let id =
             self.table
-                .mapping_outside(forward.protocol, forward.external, Scope::Everybody)?;
+                .mapping_outside(forward.protocol, forward.external, Scope::AnyRemote)?;
         let mapping = self.table.mappings.get(id)?;
-        let same = mapping.internal == forward.internal && mapping.scope == Scope::Everybody;
+        let same = mapping.internal == forward.internal && mapping.scope == Scope::AnyRemote;
         (same && !mapping.permanent).then_some(id)
     }
 
@@ -316,6 +327,8 @@ impl Nat {
         if let Some(mapping) = self.table.mappings.get_mut(id) {
             mapping.permanent = true;
             mapping.open = true;
+            // The timer stays in the queue. When it fires, it finds another `armed` and does
+            // nothing.
             mapping.armed = None;
         }
     }

@@ -151,6 +151,8 @@ impl Nat {
         let route = Route {
             source: translated.source,
             destination: translated.destination,
+            // All fragments leave with the identification of the first; otherwise the receiver
+            // could not put them together.
             id: translated.fragment.map_or(0, |fragment| fragment.id as u16),
             to,
         };
@@ -158,6 +160,8 @@ impl Nat {
             Side::Inside => original.source,
             Side::Outside => translated.destination,
         };
+        // A first fragment may come twice, or its sender may reuse the identification. The newer
+        // one replaces the route.
         let earlier = self.datagrams.remove(&key);
         let timed = earlier.is_some();
         if !self.track(now, key, Some(host), Progress::Translated(route), timed) {
@@ -168,6 +172,7 @@ impl Nat {
         };
         for bytes in held {
             if let Ok(headers) = Headers::parse(&bytes) {
+                // NAT64 from IPv4 to IPv6 writes a longer header in front.
                 let mut buffer = vec![0; Packet::HEADROOM];
                 buffer.extend(bytes);
                 let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
@@ -205,6 +210,8 @@ impl Nat {
         key: DatagramKey,
         bytes: &[u8],
     ) -> Result<Verdict, DropReason> {
+        // The destination of a fragment from outside is an address that many hosts share, and the
+        // port is in the first fragment. So the host is unknown.
         let account = match key.from {
             Side::Inside => Some(host_of(key.source)),
             Side::Outside => None,
@@ -262,6 +269,7 @@ impl Nat {
         mut headers: Headers,
         route: Route,
     ) -> Result<Verdict, DropReason> {
+        // In NAT64 the first fragment became a packet of the other version, and so must this one.
         if headers.is_v4() != route.source.is_v4() {
             let new = Header {
                 source: route.source,
@@ -272,6 +280,8 @@ impl Nat {
             return self.change_version(packet, &headers, new, route.to);
         }
         let bytes = packet.bytes_mut();
+        // A hairpinned datagram changes at both ends. Where an end did not change, this writes
+        // what is there.
         rewrite_address(bytes, &mut headers, End::Source, route.source);
         rewrite_address(bytes, &mut headers, End::Destination, route.destination);
         rewrite_id(bytes, &mut headers, route.id);

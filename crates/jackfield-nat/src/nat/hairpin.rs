@@ -43,6 +43,9 @@ impl Nat {
             .use_flow(now, id, Side::Outside, &headers)
             .ok_or(DropReason::NoMapping)?;
         let (mut headers, sender) = if self.pref64().is_some() {
+            // `headers` has the IPv4 destination that the tables need. The packet itself is still
+            // IPv6, and stays it: it is never translated to IPv4 and back. Its receiver sees the
+            // sender as one of the IPv4 internet, under the prefix (RFC 6146 §3.8).
             let known = Endpoint::new(self.inside_of(sender.address)?, sender.port);
             let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
             (headers, known)
@@ -50,6 +53,8 @@ impl Nat {
             (headers, sender)
         };
         let original = headers;
+        // RFC 4787 REQ-9a: the receiver must see the outside endpoint, because its answers would
+        // else go past the NAT and come from an address that the sender does not expect.
         if self.config.hairpinning == Hairpinning::ExternalSource {
             rewrite(packet.bytes_mut(), &mut headers, End::Source, sender);
             // Packets of other hosts come from the same address, and their identifications may be

@@ -1,6 +1,6 @@
 //! The fast path for most of the packets that a NAT sees: whole IPv4 packets without options, of
 //! UDP or of an open TCP connection, that belong to an existing flow. It reads the few fields it
-//! needs, looks at one place of the table, and writes.
+//! needs, looks at one flow of the table, and writes.
 //!
 //! Every other packet takes the slow path, which gives the same bytes and leaves the same state. A
 //! property test and a fuzz target compare the two.
@@ -41,6 +41,8 @@ impl HitPath {
     pub(super) fn new(config: &NatConfig) -> Self {
         let plain = match config.translation {
             Translation::Ports | Translation::None => true,
+            // Neither has an IPv4 packet that is IPv4 on both sides, which is all that this path
+            // knows.
             Translation::Prefixes { .. } | Translation::Nat64 { .. } => false,
         };
         Self {
@@ -96,6 +98,8 @@ impl HitPath {
             protocol::TCP => (Protocol::Tcp, 40, *rest.get(5)?),
             _ => return None,
         };
+        // A packet that ends inside its transport header is malformed, and the slow path counts it
+        // as such.
         if length < least {
             return None;
         }
@@ -257,6 +261,7 @@ impl Rewrite {
             [head[4], head[5]] = id.to_be_bytes();
         }
         if self.decrement_ttl {
+            // `read` lets no packet pass whose time to live is below two.
             head[8] -= 1;
             sum += u32::from(!0x0100_u16);
         }
@@ -269,6 +274,8 @@ impl Rewrite {
         *field = match u16::from_be_bytes(*field) {
             0 if udp => return, // the sender did not compute one
             checksum => match updated(checksum, addresses + ports) {
+                // Zero would say that there is no checksum. All ones is the same number in ones'
+                // complement.
                 0 if udp => [0xff, 0xff],
                 checksum => checksum.to_be_bytes(),
             },

@@ -1,8 +1,8 @@
 //! ICMP errors and the packets quoted in them
 //! ([RFC 5508 §4](https://www.rfc-editor.org/rfc/rfc5508#section-4)).
 //!
-//! An error neither refreshes nor ends a mapping (REQ-6), unless the NAT is configured to violate
-//! that.
+//! An error neither refreshes nor ends a mapping (REQ-6 for queries, RFC 4787 REQ-12 for UDP, RFC
+//! 5382 REQ-10 for TCP), unless the NAT is configured to violate that.
 
 use std::time::Instant;
 
@@ -47,6 +47,7 @@ impl Nat {
             .get(mapping)
             .ok_or(DropReason::IcmpNoFlow)?
             .external;
+        // The outside endpoint was copied first, because the mapping may end here.
         self.end_if_configured(now, mapping);
         let mut headers = headers;
         let mut quoted = quoted;
@@ -102,7 +103,7 @@ impl Nat {
             // The flow may have ended before its mapping.
             None => self
                 .table
-                .mapping_outside(key.protocol, key.local, Scope::Everybody)?,
+                .mapping_outside(key.protocol, key.local, Scope::AnyRemote)?,
         };
         Some((mapping, self.table.mappings.get(mapping)?.internal))
     }
@@ -120,6 +121,7 @@ impl Nat {
         if self.config.icmp_errors == IcmpErrors::Drop {
             return Err(DropReason::IcmpPolicy);
         }
+        // The checksum of an error covers all its fragments, so a single one cannot be checked.
         if headers.fragment.is_some() {
             return Err(DropReason::FragmentPolicy);
         }
@@ -134,6 +136,8 @@ impl Nat {
         if headers.destination != quoted.source {
             return Err(DropReason::IcmpNoFlow);
         }
+        // The quoted transport checksum is not looked at (REQ-3c): most quotes are too short for
+        // it.
         if !transport_is_right(bytes, headers) || !ip_header_is_right(quote, &quoted) {
             return Err(DropReason::IcmpChecksum);
         }
@@ -176,6 +180,8 @@ fn rewrite_quoted(
     let Some(quote) = bytes.get_mut(at..headers.length) else {
         return;
     };
+    // The addresses, the ports and the quote's own checksums all change, and the error's checksum
+    // covers them all.
     let before = sum(quote);
     rewrite(quote, quoted, end, to);
     let after = sum(quote);

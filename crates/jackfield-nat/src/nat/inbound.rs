@@ -130,7 +130,8 @@ impl Nat {
             .mapping_outside(protocol, external, scope)
             .or_else(|| {
                 self.table
-                    .mapping_outside(protocol, external, Scope::Everybody)
+                    // Forwards are for all remotes, whatever the mapping behaviour.
+                    .mapping_outside(protocol, external, Scope::AnyRemote)
             })
     }
 
@@ -142,6 +143,8 @@ impl Nat {
     fn always_mapped(&self, key: FlowKey) -> Result<Endpoint, DropReason> {
         match self.one_to_one_internal(key.local.address) {
             Some(internal) => match self.filtering(key.protocol) {
+                // Without a mapping the host has sent to no remote, so only an open filter lets
+                // one in.
                 Filtering::EndpointIndependent => Ok(Endpoint::new(internal, key.local.port)),
                 Filtering::AddressDependent | Filtering::AddressAndPortDependent => {
                     Err(DropReason::Filtered)
@@ -162,6 +165,7 @@ impl Nat {
             || match self.filtering(mapping.protocol) {
                 Filtering::EndpointIndependent => true,
                 Filtering::AddressDependent => self.table.permits(id, remote.address),
+                // Such a filter admits remotes that have a flow, and this one has none.
                 Filtering::AddressAndPortDependent => false,
             }
     }

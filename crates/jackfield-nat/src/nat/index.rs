@@ -1,21 +1,21 @@
-//! A hash index of slab places.
+//! A hash index of slab slots.
 
-/// The places of a slab by hash: open addressing with one word per slot.
+/// The slots of a slab by hash: open addressing with one word per bucket.
 ///
-/// A slot holds half of the hash and the number of the place, so ten thousand entries take 128
-/// KiB. A look-up reads one cache line here and then the place itself, which holds the key.
+/// A bucket holds half of the hash and the number of the slot, so ten thousand entries take 128
+/// KiB. A look-up reads one cache line here and then the slot itself, which holds the key.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
-    /// Zero if the slot is empty, else the tag above the number plus one. The length is a power of
-    /// two.
-    slots: Vec<u64>,
+    /// Zero if the bucket is empty, else the tag above the number plus one. The length is a power
+    /// of two.
+    buckets: Vec<u64>,
     len: usize,
 }
 
 impl Index {
     pub(crate) fn new() -> Self {
         Self {
-            slots: vec![0; 16],
+            buckets: vec![0; 16],
             len: 0,
         }
     }
@@ -26,12 +26,13 @@ impl Index {
         let tag = hash >> 32;
         let mut at = self.home(tag);
         loop {
-            let slot = *self.slots.get(at)?;
-            if slot == 0 {
+            // A quarter of the buckets is empty at all times, so the search ends.
+            let bucket = *self.buckets.get(at)?;
+            if bucket == 0 {
                 return None;
             }
-            let number = (slot as u32).wrapping_sub(1);
-            if slot >> 32 == tag && is(number) {
+            let number = (bucket as u32).wrapping_sub(1);
+            if bucket >> 32 == tag && is(number) {
                 return Some(number);
             }
             at = self.after(at);
@@ -40,7 +41,7 @@ impl Index {
 
     /// Adds a number. The caller makes sure that no other entry has the same key.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
-        if (self.len + 1) * 4 > self.slots.len() * 3 {
+        if (self.len + 1) * 4 > self.buckets.len() * 3 {
             self.grow();
         }
         self.len += 1;
@@ -52,8 +53,8 @@ impl Index {
         let wanted = hash >> 32 << 32 | u64::from(number.wrapping_add(1));
         let mut at = self.home(hash >> 32);
         loop {
-            match self.slots.get(at).copied() {
-                Some(slot) if slot == wanted => break,
+            match self.buckets.get(at).copied() {
+                Some(bucket) if bucket == wanted => break,
                 Some(0) | None => return,
                 Some(_) => at = self.after(at),
             }
@@ -67,13 +68,16 @@ impl Index {
         let mut at = gap;
         loop {
             at = self.after(at);
-            let slot = self.slots.get(at).copied().unwrap_or(0);
-            if slot == 0 {
+            let bucket = self.buckets.get(at).copied().unwrap_or(0);
+            if bucket == 0 {
                 break;
             }
-            let distance = at.wrapping_sub(self.home(slot >> 32)) & self.mask();
+            let distance = at.wrapping_sub(self.home(bucket >> 32)) & self.mask();
+            // An entry may move back to its home bucket, and not beyond it, where no search would
+            // begin. There are no tombstones: under flows that come and go they would fill the
+            // table.
             if distance >= (at.wrapping_sub(gap) & self.mask()) {
-                self.set(gap, slot);
+                self.set(gap, bucket);
                 gap = at;
             }
         }
@@ -81,32 +85,34 @@ impl Index {
     }
 
     fn grow(&mut self) {
-        let slots = vec![0; self.slots.len() * 2];
-        for slot in std::mem::replace(&mut self.slots, slots) {
-            if slot != 0 {
-                self.place(slot);
+        let buckets = vec![0; self.buckets.len() * 2];
+        for bucket in std::mem::replace(&mut self.buckets, buckets) {
+            if bucket != 0 {
+                self.place(bucket);
             }
         }
     }
 
-    fn place(&mut self, slot: u64) {
-        let mut at = self.home(slot >> 32);
-        while self.slots.get(at).is_some_and(|slot| *slot != 0) {
+    fn place(&mut self, bucket: u64) {
+        let mut at = self.home(bucket >> 32);
+        while self.buckets.get(at).is_some_and(|bucket| *bucket != 0) {
             at = self.after(at);
         }
-        self.set(at, slot);
+        self.set(at, bucket);
     }
 
-    fn set(&mut self, at: usize, slot: u64) {
-        if let Some(place) = self.slots.get_mut(at) {
-            *place = slot;
+    fn set(&mut self, at: usize, bucket: u64) {
+        if let Some(old) = self.buckets.get_mut(at) {
+            *old = bucket;
         }
     }
 
     fn mask(&self) -> usize {
-        self.slots.len() - 1
+        self.buckets.len() - 1
     }
 
+    /// Returns the bucket where the search for a tag begins. The tag alone decides, so that the
+    /// table grows without a look at the keys.
     #[inline]
     fn home(&self, tag: u64) -> usize {
         tag as usize & self.mask()
@@ -132,7 +138,7 @@ mod tests {
             let mut index = Index::new();
             let mut tree = BTreeMap::new();
             for (insert, number, few) in steps {
-                // Few hashes, so that runs of slots form and break.
+                // Few hashes, so that runs of buckets form and break.
                 let hash = few << 32;
                 if insert && !tree.contains_key(&number) {
                     tree.insert(number, hash);

@@ -39,7 +39,7 @@ pub struct MappingView {
 }
 
 impl Nat {
-    /// Returns every mapping, oldest place first.
+    /// Returns every mapping, in the order of the table, which is not that of their age.
     pub fn mappings(&self) -> impl Iterator<Item = MappingView> {
         let mappings = self.table.mappings.iter();
         mappings.map(|(_, mapping)| self.view(mapping))
@@ -72,6 +72,8 @@ impl Nat {
         self.table = Table::new(seed);
         self.hosts = Hosts::new(seed);
         self.hosts_paired = 0;
+        // Hold-downs are lost as well: a NAT that has lost its state does not know which ports
+        // were in use.
         self.pools = BTreeMap::new();
         self.cursor = None;
         self.queue = Queue::default();
@@ -92,6 +94,7 @@ impl Nat {
         for forward in &mut self.config.forwards {
             let index = old
                 .iter()
+                // Addresses correspond by position: the first old one becomes the first new one.
                 .position(|ip| Address::from(*ip) == forward.external.address);
             if let Some(new) = index.and_then(|index| self.config.externals.get(index)) {
                 forward.external.address = Address::from(*new);
@@ -114,7 +117,7 @@ impl Nat {
 
     pub(super) fn view(&self, mapping: &MappingEntry) -> MappingView {
         let (remote, remote_port) = match mapping.scope {
-            Scope::Everybody => (None, None),
+            Scope::AnyRemote => (None, None),
             Scope::Address(address) => (Some(address), None),
             Scope::Endpoint(endpoint) => (Some(endpoint.address), Some(endpoint.port)),
         };
@@ -132,6 +135,7 @@ impl Nat {
     /// Makes the configured forwards. A forward is left out if its endpoint is taken by an earlier
     /// one, or if [`Nat::add_forward`] would refuse its addresses.
     pub(super) fn install_forwards(&mut self) {
+        // The configuration is the operator's, so no quota of the host applies.
         for forward in self.config.forwards.clone() {
             let Ok(index) = self.forward_index(&forward) else {
                 continue;

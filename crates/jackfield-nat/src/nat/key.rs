@@ -28,7 +28,7 @@ pub(crate) struct MappingKey {
 /// The remotes that a mapping is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    Everybody,
+    AnyRemote,
     Address(Address),
     Endpoint(Endpoint),
 }
@@ -36,7 +36,7 @@ pub(crate) enum Scope {
 impl Scope {
     fn parts(self) -> (u128, u64) {
         match self {
-            Self::Everybody => (0, 0),
+            Self::AnyRemote => (0, 0),
             Self::Address(address) => (address.bits(), 1 << 16),
             Self::Endpoint(endpoint) => {
                 (endpoint.address.bits(), 2 << 16 | u64::from(endpoint.port))

@@ -1,5 +1,5 @@
 //! How many ICMP errors a NAT sends
-//! ([RFC 5508 §6](https://www.rfc-editor.org/rfc/rfc5508#section-6)).
+//! ([RFC 5508 §7, REQ-10f](https://www.rfc-editor.org/rfc/rfc5508#section-7)).
 
 use std::hash::BuildHasher;
 use std::time::Instant;
@@ -35,8 +35,11 @@ impl ErrorLimiter {
         let host = Rate::per_second(limits.errors_per_host);
         let all = Rate::per_second(limits.errors_per_second);
         let share = self.shares.get_mut(number);
+        // The share is asked first, so that a host above its rate takes no token from all.
         share.is_none_or(|share| share.take(now, host, 1)) && self.all.take(now, all, 1)
     }
 }
 
+/// How many buckets the hosts share. Two hosts that fall into one bucket share one rate, and lose
+/// nothing else.
 const SHARES: usize = 256;

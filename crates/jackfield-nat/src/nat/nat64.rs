@@ -64,8 +64,8 @@ impl Nat {
         }
         let may_be_said = |remote| prefix != Prefix::WELL_KNOWN_64 || is_global(remote);
         if from == Side::Outside {
-            // An error shows where it came from, however wrong that address is: somebody looks for
-            // a fault with it.
+            // An ICMP error passes whatever its source, because the address of the router helps to
+            // find a fault.
             let right = is_one_host(headers.source) && may_be_said(headers.source);
             return if right || headers.transport == Transport::Error {
                 Ok(headers)
@@ -74,6 +74,8 @@ impl Nat {
             };
         }
         let remote = outside_of(prefix, headers.destination);
+        // RFC 6146 §3.5: a source under the prefix is dropped, because its answers could loop
+        // through hairpinning.
         let honest = !prefix.contains(headers.source) && is_one_host(headers.source);
         match remote.filter(|remote| honest && may_be_said(*remote)) {
             Some(remote) => Ok(Headers {
@@ -125,6 +127,8 @@ impl Nat {
     /// Answers a packet to a destination that the well-known prefix must not stand for
     /// ([RFC 7915 §5.4](https://www.rfc-editor.org/rfc/rfc7915#section-5.4)).
     pub(super) fn refuse_destination(&mut self, now: Instant, bytes: &[u8], headers: &Headers) {
+        // A source under the prefix gets no answer: RFC 6146 §3.5 wants such packets dropped
+        // silently.
         let leads_out = self.pref64().is_some_and(|prefix| {
             prefix.contains(headers.destination) && !prefix.contains(headers.source)
         });
@@ -156,9 +160,13 @@ impl Nat {
         ends: EndpointPair,
     ) -> Result<Verdict, DropReason> {
         let headers = Headers::parse(packet.bytes()).map_err(|_| DropReason::Malformed)?;
+        // The size is checked before anything is written, since the error quotes the packet as it
+        // came.
         self.check_size(now, from, packet.bytes(), &headers)?;
         transport(packet.bytes_mut(), &headers, ends.source, ends.destination)?;
         let to = from.other();
+        // RFC 7915 §5.1: a whole IPv4 packet gets an identification of the translator; a fragment
+        // keeps the lower half of its own (§5.1.1).
         let id = self.next_id();
         if headers.fragment.is_some() && headers.transport != Transport::Later {
             let translated = Headers {
@@ -197,6 +205,7 @@ impl Nat {
             buffer.extend(piece);
             let mut piece = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
             let headers =
+                // A piece may end inside a TCP header, which `parse` refuses.
                 Headers::parse_quoted(piece.bytes()).map_err(|_| DropReason::Malformed)?;
             header(&mut piece, &headers, new)?;
             self.transmit(to, piece.bytes().to_vec());
@@ -216,6 +225,7 @@ impl Nat {
         }
         let most = self.config.mtu.map_or(LEAST_MTU, usize::from);
         let length = headers.length - headers.transport_at + header_length(headers);
+        // 48 bytes are the IPv6 header and the fragment header (RFC 7915 §4.1).
         (length > most).then(|| most.saturating_sub(48) + headers.transport_at)
     }
 
@@ -239,6 +249,8 @@ impl Nat {
         if !headers.is_v4() && headers.length <= LEAST_MTU {
             return Ok(());
         }
+        // The error states the size before translation: an IPv6 header is 20 bytes longer than an
+        // IPv4 one. IPv6 hosts never see an MTU below 1280 (RFC 7915 §4.2, §5).
         let mtu = if headers.is_v4() {
             mtu.saturating_sub(20)
         } else {
@@ -373,6 +385,7 @@ fn is_global(address: Address) -> bool {
         return false;
     };
     let ip = std::net::Ipv4Addr::from_bits(bits);
+    // 100.64.0.0/10, which carriers use behind their NATs (RFC 6598).
     let shared = bits >> 22 == 0x6440_0000 >> 22;
     !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared)
         && bits >> 24 != 0

@@ -47,6 +47,7 @@ impl Nat {
 ///
 /// [RFC 6296 §3.5]: https://www.rfc-editor.org/rfc/rfc6296#section-3.5
 pub(super) fn swap_prefix(address: Address, old: Prefix, new: Prefix) -> Option<Address> {
+    // RFC 6296 §3.1: the shorter prefix is extended with zeros to the length of the longer one.
     let length = u32::from(old.length().max(new.length()));
     let keep = u128::MAX.checked_shr(length).unwrap_or(0);
     let swapped = new.address().bits() | (address.bits() & keep);
@@ -56,9 +57,13 @@ pub(super) fn swap_prefix(address: Address, old: Prefix, new: Prefix) -> Option<
     for index in candidates {
         let shift = 112 - 16 * index;
         let word = (swapped >> shift) as u16;
+        // Zero and 0xffff are one number in ones' complement, so the way back could not tell which
+        // of them was here.
         if word == 0xffff {
             continue;
         }
+        // Only the prefixes differ, so the sums of the whole addresses differ by what §3.1 calls
+        // the adjustment.
         let difference = adjustment(address, Address::v6(swapped));
         let adjusted = match add(word, difference) {
             0xffff => 0,

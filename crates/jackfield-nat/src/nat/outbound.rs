@@ -123,6 +123,7 @@ impl Nat {
                     Err(DropReason::TcpOutOfState)
                 }
             }
+            // A response belongs to the flow of its query. Without one it answers nothing.
             Transport::Query { response: true, .. } if from == Side::Inside => {
                 Err(DropReason::NoMapping)
             }
@@ -144,6 +145,7 @@ impl Nat {
 fn shows_its_way(bytes: &[u8], headers: &Headers) -> bool {
     let has_route = |bytes, headers: &Headers| source_route(bytes, headers).is_some();
     match headers.transport {
+        // The RFC speaks of ICMP alone; other packets with a source route pass.
         Transport::Query { .. } => has_route(bytes, headers),
         Transport::Error => {
             let quote = bytes.get(headers.transport_at + 8..).unwrap_or_default();

@@ -79,6 +79,7 @@ impl Pool {
 
     /// Returns the first free port between two, reading 64 at a time.
     fn first_free(&self, from: u16, to: u16, parity: Parity) -> Option<u16> {
+        // Ports below `from` in its word are masked out, in the first word alone.
         let mut mask = u64::MAX << (from & 63);
         for index in from >> 6..=to >> 6 {
             let free = !self.words.get(usize::from(index))? & mask & parity.mask();

@@ -31,6 +31,7 @@ impl Nat {
         };
         let start = last
             .and_then(|last| last.checked_add(step))
+            // The last port may lie in another range: low and high ports share one sequence.
             .filter(|start| range.contains(start))
             .unwrap_or_else(|| *range.start());
         let port = self
@@ -51,6 +52,8 @@ impl Nat {
         range: &RangeInclusive<u16>,
         parity: Parity,
     ) -> Option<u16> {
+        // The draw is followed by a search. Draws alone could miss the last free port of a full
+        // pool for ever.
         let start = self.random_in(range);
         self.pool(protocol, index).next_free(start, range, parity)
     }
@@ -71,6 +74,7 @@ impl Nat {
         }
         let range = self.config.ports.range.clone();
         let blocks = (usize::from(*range.end() - *range.start()) + 1) / usize::from(size);
+        // RFC 6888 REQ-15: ports should be hard to guess, so blocks are not handed out in order.
         let first = self.random_below(blocks);
         let start = (0..blocks)
             .map(|offset| (first + offset) % blocks)
@@ -135,6 +139,8 @@ impl Nat {
         let hold_down = self.config.ports.hold_down;
         let pool = index * PROTOCOLS + protocol as usize;
         let port = external.port;
+        // RFC 6888 REQ-8: packets for the old mapping must not reach the host of a new one. The
+        // limit keeps ports that rest from exhausting the pool.
         if hold_down.is_zero() || self.resting_ports >= self.config.limits.resting_ports {
             self.free_port(pool, port);
         } else {

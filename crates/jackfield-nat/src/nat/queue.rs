@@ -10,8 +10,8 @@ use super::key::FlowKey;
 /// What a timer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timeout {
-    /// A flow may have been idle for too long. The second number is the generation of its place,
-    /// which tells a timer of an earlier flow there.
+    /// A flow may have been idle for too long. The second number is the generation of its slot,
+    /// by which the timer of an earlier flow is recognised.
     Flow(u32, u32),
     /// A mapping may have been idle for too long.
     Mapping(u32, u32),

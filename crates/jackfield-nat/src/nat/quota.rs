@@ -76,7 +76,7 @@ impl Nat {
 
     /// Ends a mapping that has had no packet from outside; returns whether it found one.
     pub(super) fn evict_mapping(&mut self, now: Instant) -> bool {
-        let found = self.find_victim(self.table.mappings.places(), |nat, id| {
+        let found = self.find_victim(self.table.mappings.slots(), |nat, id| {
             let mapping = nat.table.mappings.get(id);
             mapping.is_some_and(|mapping| !mapping.replied && !mapping.permanent)
         });
@@ -91,7 +91,7 @@ impl Nat {
     /// mapping ends with its last flow, so the flows of the mapping that needs the room are
     /// spared.
     fn evict_flow(&mut self, now: Instant, mapping: u32) -> bool {
-        let found = self.find_victim(self.table.flows.places(), |nat, id| {
+        let found = self.find_victim(self.table.flows.slots(), |nat, id| {
             let flow = nat.table.flows.get(id);
             flow.is_some_and(|flow| !flow.replied && flow.mapping != mapping)
         });
@@ -102,17 +102,19 @@ impl Nat {
         found.is_some()
     }
 
-    /// Looks at a limited number of places, starting at a random one. Every packet of a flood may
+    /// Looks at a limited number of slots, starting at a random one. Every packet of a flood may
     /// come here, so a search of the whole table would itself be the attack.
-    fn find_victim(&mut self, places: usize, is: impl Fn(&Self, u32) -> bool) -> Option<u32> {
+    fn find_victim(&mut self, slots: usize, is: impl Fn(&Self, u32) -> bool) -> Option<u32> {
+        // RFC 6888 REQ-11d forbids to end mappings for new ones, and RFC 5508 §6 discourages it.
+        // Linux does it.
         if !self.config.limits.evict_unanswered {
             return None;
         }
-        let first = self.random_below(places);
-        let ids = (0..places.min(PLACES_EXAMINED)).map(|n| ((first + n) % places) as u32);
+        let first = self.random_below(slots);
+        let ids = (0..slots.min(SLOTS_EXAMINED)).map(|n| ((first + n) % slots) as u32);
         ids.into_iter().find(|id| is(self, *id))
     }
 }
 
-/// How many places are examined for an entry that can make room.
-const PLACES_EXAMINED: usize = 64;
+/// How many slots are examined for an entry that can make room.
+const SLOTS_EXAMINED: usize = 64;

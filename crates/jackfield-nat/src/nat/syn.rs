@@ -41,6 +41,7 @@ impl Nat {
     /// Keeps a SYN until it is refused at `until`; a retransmission changes nothing. Returns
     /// `false` when there are too many.
     pub(super) fn hold_syn(&mut self, until: Instant, key: FlowKey, packet: &[u8]) -> bool {
+        // RFC 5382 REQ-4 counts the six seconds from the first SYN.
         if self.held_syns.syns.contains_key(&key) {
             return true;
         }
@@ -75,8 +76,9 @@ impl Nat {
     /// connections of the hosts.
     pub(super) fn note_local_connection(&mut self, now: Instant, key: FlowKey) {
         let accepts = self.config.conntrack.is_some_and(|it| it.accepts_input);
-        // No program on the router listens, so it resets a TCP connection at once, and one that
-        // was reset gives its place up. A comparison with nftables shows it.
+        // No program on the router listens, so it resets a TCP connection at once, and a host may
+        // then have the pair of endpoints. The differential tests of the router against nftables
+        // show it.
         let stays = accepts && key.protocol != Protocol::Tcp;
         if !stays {
             return;
@@ -103,7 +105,7 @@ impl Nat {
                 local: external,
                 remote,
             }),
-            Scope::Everybody | Scope::Address(_) => false,
+            Scope::AnyRemote | Scope::Address(_) => false,
         }
     }
 }

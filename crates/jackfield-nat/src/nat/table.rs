@@ -85,7 +85,7 @@ impl Table {
 
     /// Returns the outside endpoint of another mapping of an inside endpoint.
     pub(crate) fn source(&self, protocol: Protocol, internal: Endpoint) -> Option<Endpoint> {
-        let key = key(protocol, internal, Scope::Everybody);
+        let key = key(protocol, internal, Scope::AnyRemote);
         self.sources.get(&key).map(|(external, _)| *external)
     }
 
@@ -149,6 +149,8 @@ impl Table {
         // search and needs no allocation of its own.
         flow.next = mapping.first;
         let next = flow.next;
+        // `permit` below sets the flag again and counts it, so that there is one place that
+        // counts.
         let permits = std::mem::take(&mut flow.permits);
         let id = self.flows.insert(flow);
         mapping.first = id;
@@ -178,6 +180,7 @@ impl Table {
     /// Removes a flow.
     pub(crate) fn remove_flow(&mut self, id: u32) -> Option<Flow> {
         let flow = self.flows.remove(id)?;
+        // `NONE` is no slot, so the ends of the list need no case of their own.
         if let Some(next) = self.flows.get_mut(flow.next) {
             next.previous = flow.previous;
         }

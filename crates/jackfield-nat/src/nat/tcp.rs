@@ -35,9 +35,13 @@ impl TcpState {
         );
         match self {
             Self::Opening(first) if syn && first != from => Self::Established,
+            // RFC 6146 §3.5.2.2: while a connection opens, only the other side's SYN changes its
+            // state, and a RST does not.
             Self::Opening(_) => self,
             Self::Closing | Self::Reset if syn && !flags.has(TcpFlags::ACK) => Self::Opening(from),
             Self::Closing => self,
+            // The connection is kept for a while: the receiver may refuse the RST, or may never
+            // get it (RFC 7857 §2.2).
             Self::Established | Self::HalfClosed(_) if rst => Self::Reset,
             Self::Established if fin => Self::HalfClosed(from),
             Self::Established => self,
@@ -68,6 +72,7 @@ impl TcpState {
             return true;
         }
         match self {
+            // Only a SYN restarts the time in V6 INIT (RFC 6146 §3.5.2.2).
             Self::Opening(_) => flags.has(TcpFlags::SYN),
             Self::Established | Self::HalfClosed(_) => true,
             Self::Closing | Self::Reset => false,

@@ -31,15 +31,20 @@ impl Default for Timers {
     fn default() -> Self {
         const FOUR_MINUTES: Duration = Duration::from_secs(240);
         Self {
+            // RFC 4787 REQ-5c: five minutes or more.
             udp: Duration::from_secs(300),
             udp_unreplied: None,
             udp_well_known: None,
             udp_filter: Duration::from_secs(300),
+            // RFC 5382 REQ-5: at least 2 hours and 4 minutes, and 4 minutes while opening or
+            // closing.
             tcp_established: Duration::from_secs(2 * 3600 + 240),
             tcp_opening: FOUR_MINUTES,
             tcp_closing: FOUR_MINUTES,
             tcp_reset: FOUR_MINUTES,
+            // RFC 5508 REQ-2: at least 60 seconds.
             icmp: Duration::from_secs(60),
+            // RFC 6146 §4 asks a NAT64 for at least 2 seconds.
             fragment: Duration::from_secs(10),
         }
     }

@@ -89,7 +89,7 @@ fn nondeterministic(a: &Side<'_>, b: &Side<'_>) -> String {
     } else if chancy.chain.iter().any(|nat| nat.arbitrary_pooling) {
         "may give each conversation another address"
     } else {
-        "keeps a port only while nobody else has it"
+        "keeps a port only while no other host uses it"
     };
     format!(
         "It depends on chance: {}'s {} {what}.",
@@ -116,7 +116,7 @@ fn direct(a: &Side<'_>, b: &Side<'_>) -> String {
     let (sender, receiver) = if a.reaches(b) { (a, b) } else { (b, a) };
     if receiver.is_open() {
         return format!(
-            "{}'s {} lets everybody in at the endpoint that the STUN server saw, so what {} sends there arrives, from \
+            "{}'s {} admits any remote at the endpoint that the STUN server saw, so what {} sends there arrives, from \
              whatever port, and the answer goes back the way it came.",
             receiver.name, receiver.nat, sender.name
         );
@@ -199,7 +199,7 @@ mod tests {
     fn an_open_filter_is_explained_by_the_side_that_has_it() {
         let symmetric = [Traits::plain(APDM, APDF)];
         assert!(
-            of(&symmetric, &[Traits::plain(EIM, EIF)]).starts_with("bob's NAT lets everybody in")
+            of(&symmetric, &[Traits::plain(EIM, EIF)]).starts_with("bob's NAT admits any remote")
         );
         assert!(
             of(&symmetric, &[Traits::plain(EIM, ADF)])

@@ -31,7 +31,7 @@ impl Profile {
             breaks(
                 Rfc::Rfc6888,
                 "REQ-8 (state loss)",
-                "after a reboot nobody knows which ports were in use",
+                "a reboot forgets which ports were in use",
             ),
         ],
     };
@@ -132,7 +132,7 @@ impl Profile {
             breaks(
                 Rfc::Rfc4787,
                 "REQ-13a",
-                "nobody cuts IPv6 packets: the host is told the MTU",
+                "IPv6 packets are not fragmented on the way: the host learns the MTU",
             ),
             breaks(
                 Rfc::Rfc5508,

@@ -9,7 +9,7 @@ impl Profile {
     /// Endpoint-independent mapping and filtering.
     pub const FULL_CONE: Self = Self {
         name: "full-cone",
-        about: "endpoint-independent mapping, everybody may answer",
+        about: "endpoint-independent mapping, any remote may answer",
         configure: |config| behave(config, EIM, Filtering::EndpointIndependent),
         deviations: &[],
     };

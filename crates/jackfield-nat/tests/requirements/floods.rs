@@ -14,7 +14,7 @@ fn strangers_who_knock_at_a_one_to_one_address_leave_nothing_behind() {
         let mut rig = one_to_one(filtering);
         for port in 1..=2000 {
             let open = filtering == Filtering::EndpointIndependent;
-            // Where everybody may come in, what starts no connection does not.
+            // An open filter admits any remote, but only a SYN starts a connection.
             let flags = if open { ACK } else { SYN };
             assert_eq!(rig.tcp_in((C, 7), (MINE, port), flags), None);
             if !open {
@@ -99,7 +99,7 @@ fn a_connection_that_finds_no_room_does_not_end_the_mapping_that_it_shares() {
     assert_eq!(rig.tcp_out((A, 5000), (D, 7), SYN), None);
     assert_eq!(rig.nat.counters().dropped(DropReason::TableFull), 1);
     assert_eq!(rig.tcp_in((C, 7), external, SYN_ACK), Some(at(A, 5000)));
-    // Another host's connection takes the place of one that nobody has answered.
+    // Another host's connection replaces one without an answer.
     let mut rig = rig.clone();
     rig.wait(secs(86_400));
     assert!(rig.tcp_out((A, 5000), (C, 7), SYN).is_some());

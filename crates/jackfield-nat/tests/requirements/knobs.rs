@@ -59,7 +59,7 @@ fn an_overloaded_port_serves_each_host_by_its_peer() {
 }
 
 #[test]
-fn a_flood_from_one_host_starves_nobody() {
+fn a_flood_from_one_host_starves_no_other() {
     let mut rig = cone(|_| {});
     for n in 0..60_000_u32 {
         let to = at(C, 1 + (n % 60_000) as u16);

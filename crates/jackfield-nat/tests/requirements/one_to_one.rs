@@ -81,7 +81,7 @@ fn nothing_is_forwarded_between_ip_versions_that_the_nat_does_not_join() {
     assert_eq!(added, Ok(()));
 }
 
-/// A NAT that filters by address, or a firewall that lets everybody reach a port of one host.
+/// A NAT that filters by address, or a firewall that admits any remote at a port of one host.
 fn rig(mapping: Mapping, translation: Translation) -> Rig {
     Rig::with(Profile::FULL_CONE, |config| {
         config.translation = translation;

@@ -205,7 +205,7 @@ fn req_4_a_syn_from_inside_silences_the_refusal() {
 //# a) The NAT MUST silently drop the original SYN packet if sending a response violates the
 //# security policy of the NAT.
 #[test]
-fn req_4a_a_nat_that_answers_nobody_drops_the_syn_in_silence() {
+fn req_4a_a_nat_that_sends_no_answers_drops_the_syn_in_silence() {
     let mut rig = Rig::with(Profile::RESTRICTED_CONE, |config| {
         config.unsolicited_syn = UnsolicitedSyn::Drop;
     });

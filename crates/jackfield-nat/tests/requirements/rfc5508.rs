@@ -305,7 +305,7 @@ fn req_5c_who_has_an_outside_address_of_its_own_sends_errors_from_there() {
     }
 }
 
-/// A NAT that ties addresses together one to one and lets everybody in.
+/// A NAT that pairs inside and outside addresses one to one and admits any remote.
 fn basic_nat(pairs: &[(&str, &str)]) -> Rig {
     let pairs = pairs
         .iter()

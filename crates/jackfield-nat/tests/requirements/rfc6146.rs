@@ -612,7 +612,7 @@ fn rfc_7915_section_4_and_5_sizes_differ_by_twenty() {
     assert_eq!(
         (out.len(), out[6]),
         (1400, 0x40),
-        "above 1260 bytes nobody may cut it"
+        "above 1260 bytes no router may fragment it"
     );
 }
 

@@ -238,7 +238,7 @@ fn req_7_filtering_is_endpoint_independent() {
 //# c. If the allocated external ports used address-dependent or address-and-port-dependent
 //# filtering before state loss, they MAY be reused immediately.
 #[test]
-fn req_8_a_port_rests_for_two_minutes_or_leads_nobody_astray() {
+fn req_8_a_port_rests_for_two_minutes_or_misleads_no_packet() {
     check("REQ-8", |profile| {
         let mut rig = few_ports(profile);
         let timers = rig.nat.config().timers.clone();
@@ -248,7 +248,7 @@ fn req_8_a_port_rests_for_two_minutes_or_leads_nobody_astray() {
         rig.wait(timers.udp);
         rig.wait(secs(119));
         let early = rig.udp_out((A, 6000), (C, 7));
-        // REQ-8c: who filters by address may give a port out again at once.
+        // REQ-8c: a NAT that filters by address may give a port out again at once.
         if rig.nat.config().udp.filtering != Filtering::EndpointIndependent {
             ensure!(early.is_some(), "a port rests for nothing");
             return Ok(());

@@ -359,7 +359,7 @@ fn hairpinning_for_icmp_lets_queries_in_at_an_address_that_is_one_hosts() {
             assert_eq!(rig.outbound(&mut pong), Verdict::Forward);
             assert_eq!(source(&pong), at("203.0.113.10", 7));
         }
-        // At an address that hosts share, nobody is meant.
+        // At an address that hosts share, the query names none of them.
         let mut ping = build::echo(ip(C), ip(EXTERNALS[0]), 7, 1, false, DATA);
         assert!(matches!(rig.inbound(&mut ping), Verdict::Drop(_)));
     }

@@ -98,7 +98,7 @@ impl Rig {
         let mut packet = Packet::with_headroom(&mut buffer, Packet::HEADROOM);
         if let (Some(clat), Side::Inside) = (self.clat, from) {
             match clat.to_v6(&mut packet) {
-                // A host's own translator drops what is no packet, as a NAT would.
+                // A host's own translator drops malformed bytes, as a NAT would.
                 Err(DropReason::Malformed) => return Verdict::Drop(DropReason::Malformed),
                 result => result.unwrap(),
             }

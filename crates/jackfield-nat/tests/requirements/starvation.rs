@@ -1,5 +1,5 @@
-//! One host that floods starves nobody else: who has something keeps it, who wants something gets
-//! it, and memory is bounded. Profiles of devices that let it happen list RFC 6888 REQ-4 as a
+//! A host that floods takes nothing from the others: they keep their mappings and get new ones,
+//! and memory is bounded. Profiles of devices that let it happen list RFC 6888 REQ-4 as a
 //! deviation.
 
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ struct Victim {
 }
 
 #[test]
-fn req_4_a_flood_of_mappings_from_one_host_starves_nobody_else() {
+fn req_4_a_flood_of_mappings_from_one_host_starves_no_other() {
     check_all(
         Requirement(Rfc::Rfc6888, "REQ-4"),
         Profile::ALL,
@@ -168,7 +168,7 @@ fn gets_what_it_wants(rig: &mut Rig) -> Outcome {
 }
 
 #[test]
-fn a_flood_of_fragments_from_one_host_takes_nobody_elses_place() {
+fn a_flood_of_fragments_from_one_host_takes_no_other_hosts_share() {
     for first in [true, false] {
         let mut rig = Rig::new(Profile::FULL_CONE);
         let piece = &fragments(at(A, 5000), at(C, 7))[usize::from(!first)];
@@ -196,7 +196,7 @@ fn fragments_of_strangers_take_half_of_the_room_at_most() {
         }
     }
     assert!(rig.nat.counters().dropped(DropReason::FragmentLimit) >= 4000);
-    // In order, whoever may come in comes in, and inside nothing is different.
+    // Fragments in order still come in, and those from inside are not affected.
     let mut pieces = fragments(at(C, 7), external);
     assert_eq!(rig.inbound(&mut pieces[0]), Verdict::Forward);
     assert_eq!(rig.inbound(&mut pieces[1]), Verdict::Forward);
@@ -241,7 +241,7 @@ fn strangers_who_may_come_in_leave_the_host_room_to_go_out() {
         assert!(rig.udp_out((A, 5000), (D, port)).is_some());
         assert!(rig.udp_in((D, port), external).is_some());
     }
-    // Whoever is answered is a stranger no longer.
+    // A remote that gets an answer no longer counts as a stranger.
     let answered = std::net::Ipv4Addr::from_bits(0xc612_0000);
     rig.udp_out((A, 5000), SocketAddr::from((answered, 9)));
     let next = SocketAddr::from((std::net::Ipv4Addr::from_bits(0xc613_0000), 9));
@@ -251,7 +251,7 @@ fn strangers_who_may_come_in_leave_the_host_room_to_go_out() {
 }
 
 #[test]
-fn strangers_whom_the_filter_stops_make_no_state_at_all() {
+fn strangers_that_the_filter_stops_make_no_state_at_all() {
     for filtering in [
         Filtering::AddressDependent,
         Filtering::AddressAndPortDependent,

@@ -136,6 +136,8 @@ impl Entry {
     /// Returns the outside port to request: the one that exists already, so that it stays.
     pub(super) fn port_to_request(&self) -> u16 {
         match self.mapping {
+            // A gateway that has rebooted then gives the same port again (RFC 6886 §3.3, RFC 6887
+            // §11.2.1).
             Some(mapping) => mapping.external.port(),
             None => self.request.external_port,
         }

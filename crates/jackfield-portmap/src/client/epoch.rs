@@ -27,6 +27,7 @@ impl Client {
         let lost = match dialect {
             Dialect::Pcp => pcp::has_lost_state(before.said, said, between),
             Dialect::NatPmp => nat_pmp::has_lost_state(before.said, said, between),
+            // UPnP has no epoch; a lost mapping shows when it is renewed.
             Dialect::Upnp => false,
         };
         if lost {
@@ -41,6 +42,7 @@ impl Client {
     /// [RFC 6887 §14.1.3](https://www.rfc-editor.org/rfc/rfc6887#section-14.1.3)).
     fn ask_again(&mut self, now: Instant, dialect: Dialect) {
         for (id, entry) in &mut self.entries {
+            // Mappings that are being asked for anyway need no second request.
             if entry.dialect == Some(dialect) && entry.phase == Phase::Active {
                 entry.phase = Phase::Asking;
                 entry.attempt = 0;

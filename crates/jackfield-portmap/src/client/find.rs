@@ -85,6 +85,8 @@ impl Client {
 
     /// Probes the protocols that the gateway is not known to support.
     pub(super) fn probe_all(&mut self, now: Instant) {
+        // NAT-PMP has no IPv6 addresses. UPnP maps IPv4 ports; for IPv6 it has another service,
+        // which is left out.
         let v4 = self.config.gateway.is_ipv4();
         let dialects = self.config.dialects;
         let wanted = [
@@ -120,6 +122,8 @@ impl Client {
         }
         if service.attempt >= attempts {
             let support = match service.learning {
+                // The gateway has answered before and only does not say its address. UPnP without
+                // a description cannot be used at all.
                 true if dialect != Dialect::Upnp => Support::Present { external: None },
                 _ => Support::Absent(AbsenceReason::Silent),
             };
@@ -134,6 +138,7 @@ impl Client {
             Dialect::Pcp if learning => self.ask_pcp_for_address(),
             Dialect::Pcp => self.ask_pcp_presence(),
             Dialect::NatPmp => self.ask_nat_pmp_address(),
+            // The HTTP request is under way, and this is its deadline.
             Dialect::Upnp if learning => {}
             Dialect::Upnp => self.search(),
         }

@@ -59,6 +59,8 @@ impl Client {
                     return DialectChoice::Use(dialect);
                 }
                 Some(_) => {}
+                // A mapping does not move from one protocol to another, so a worse one is not used
+                // while a better one may still answer.
                 None => return DialectChoice::Wait,
             }
         }
@@ -78,6 +80,7 @@ impl Client {
             }
             Phase::Failed => {
                 entry.phase = Phase::Waiting;
+                // A gateway that was updated or restarted may grant what it has refused.
                 entry.tried.clear();
                 entry.error = None;
                 self.probe_all(now);
@@ -89,6 +92,8 @@ impl Client {
         }
         if entry.attempt >= attempts {
             match entry.phase {
+                // A request to end a mapping is advice: without it the lease expires (RFC 6886
+                // §3.1).
                 Phase::Ending => self.forget(id, false),
                 _ => self.unanswered(now, id),
             }
@@ -118,6 +123,8 @@ impl Client {
         match left.filter(|left| *left > SHORTEST_RENEWAL) {
             Some(left) => {
                 entry.phase = Phase::Active;
+                // The next renewal is then due at three quarters of the lifetime, then at seven
+                // eighths, and so on (RFC 6887 §11.2.1).
                 self.timers.set(Timeout::Map(id), now + left / 2);
             }
             None => {
@@ -158,6 +165,7 @@ impl Client {
         // Whatever a gateway promises, a mapping is looked after once in a while.
         let lifetime = match dialect {
             Dialect::Pcp | Dialect::NatPmp => lifetime.min(LONGEST_LIFETIME),
+            // The client named this lifetime itself; the answer of UPnP states none.
             Dialect::Upnp => lifetime,
         };
         let renewal = self.renewal(lifetime);
@@ -178,6 +186,8 @@ impl Client {
         entry.error = None;
         self.timers.set(Timeout::Map(id), now + renewal);
         self.timers.set(Timeout::Expire(id), mapping.expires);
+        // A renewal that moved the mapping is news for the program: its peers know the old
+        // endpoint.
         let same = before.is_some_and(|it| it.external == external && it.dialect == dialect);
         self.emit(match same {
             true => Event::Renewed(id, mapping),
@@ -214,6 +224,7 @@ impl Client {
             return;
         };
         entry.tried.extend(entry.dialect.take());
+        // The first refusal comes from the best protocol and says most.
         entry.error.get_or_insert(error);
         entry.phase = Phase::Waiting;
         match self.entries.get(&id).map(|entry| self.choice(&entry.tried)) {
@@ -246,6 +257,7 @@ impl Client {
         if entry.phase == Phase::Ending {
             return;
         }
+        // A request under way may have been granted already, so it is ended too.
         let asked = entry.mapping.is_some() || entry.phase == Phase::Asking;
         if entry.dialect.is_none() || !asked {
             self.forget(id, true);
@@ -270,5 +282,5 @@ impl Client {
 /// No lifetime is believed that is longer: a day is what
 /// [RFC 6887 §15](https://www.rfc-editor.org/rfc/rfc6887#section-15) takes for sane.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
-/// The shortest time to a renewal.
+/// The shortest time to a renewal ([RFC 6887 §11.2.1](https://www.rfc-editor.org/rfc/rfc6887#section-11.2.1)).
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(4);

@@ -26,6 +26,7 @@ impl Client {
             protocol: entry.request.protocol,
             internal_port: entry.request.internal_port,
             suggested_port: if ends { 0 } else { entry.port_to_request() },
+            // Zero would end the mapping.
             lifetime: if ends { 0 } else { lifetime.max(1) },
         };
         if !ends {
@@ -45,6 +46,7 @@ impl Client {
             // version.
             return self.other_version(now, Dialect::Pcp, 0);
         }
+        // This error returns our own request, whose bytes are no epoch (RFC 6886 §3.5).
         if response.result != ResultCode::UnsupportedOpcode {
             self.note_epoch(now, Dialect::NatPmp, response.epoch);
         }
@@ -108,6 +110,7 @@ impl Client {
                 let external = SocketAddr::new(address, port);
                 self.granted(now, id, Dialect::NatPmp, external, lifetime);
             }
+            // A mapping with no lifetime is none.
             (_, ResultCode::Success) => self.refused(now, id, MapError::Silent, None),
             (_, result) => self.refused(now, id, MapError::NatPmp(result), None),
         }

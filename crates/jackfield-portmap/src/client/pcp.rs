@@ -28,7 +28,7 @@ impl Client {
             return;
         };
         let ends = entry.phase == Phase::Ending;
-        // Who ends a mapping suggests nothing.
+        // The suggested endpoint is zero in a request to end a mapping (RFC 6887 §15.1).
         let external = entry.mapping.filter(|_| !ends).map(|it| it.external.ip());
         let map = Map {
             nonce: entry.nonce,
@@ -117,6 +117,7 @@ impl Client {
         }
         let success = response.result == ResultCode::Success;
         if success && response.lifetime > 0 {
+            // The mapping was made to learn the address, and a port left open would be of no use.
             let ended = Map {
                 external_port: 0,
                 external_address: any_like(self.config.local),
@@ -138,7 +139,7 @@ impl Client {
 
     fn pcp_answered(&mut self, now: Instant, response: &Response, map: Map) {
         let asked = self.entries.iter().find(|(_, entry)| {
-            // The gateway tells as well, without being asked, when a mapping has moved.
+            // A gateway may also send an answer unasked when a mapping has moved (RFC 6887 §8.3).
             let moved = entry.phase == Phase::Active && response.result == ResultCode::Success;
             entry.nonce == map.nonce
                 && entry.dialect == Some(Dialect::Pcp)
@@ -183,5 +184,6 @@ impl Client {
 
 /// The lifetime of the mapping that is made to learn the address; the client ends it long before.
 const LEARNING_LIFETIME: Duration = Duration::from_secs(120);
-/// The longest time for which the client believes an error.
+/// The longest time for which the client believes an error. It is the time after which RFC 6887 §9
+/// lets a client ask again.
 const LONGEST_ERROR: Duration = Duration::from_secs(30 * 60);

@@ -51,6 +51,7 @@ impl Client {
     pub(super) fn search(&mut self) {
         let group = IpAddr::V4(SSDP_GROUP);
         let bytes = Search {
+            // A gateway of version 2 answers a search for version 1 as well.
             target: "urn:schemas-upnp-org:device:InternetGatewayDevice:1".to_owned(),
             max_wait: 1,
         }
@@ -113,7 +114,8 @@ impl Client {
             let maps = kind.contains(":WANIPConnection:") || kind.contains(":WANPPPConnection:");
             maps && service.control.host.ip() == gateway
         });
-        // Newer versions support more actions, and IP connections come before PPP.
+        // A gateway may list both kinds of connection. The sort is stable, so the first IP
+        // connection that it lists is used.
         connections.sort_by_key(|service| service.kind.contains("PPP"));
         match connections.into_iter().next() {
             Some(service) => {
@@ -158,6 +160,7 @@ impl Client {
             return;
         };
         self.timers.set(Timeout::Map(id), now + FETCH_TIME);
+        // UPnP has no word for «any port» that gateways of version 1 accept.
         let port = match entry.port_to_request() {
             0 => entry.request.internal_port,
             port => port,
@@ -183,6 +186,7 @@ impl Client {
             internal_client: local,
             enabled: true,
             description: entry.request.description.clone(),
+            // Zero seconds is a permanent lease in version 1.
             lease: if entry.permanent_only {
                 0
             } else {
@@ -230,6 +234,8 @@ impl Client {
                 entry.other_port = Some(fresh);
                 self.ask_upnp(now, id);
             }
+            // Some gateways of version 1 know permanent leases alone. The client still renews, and
+            // ends the mapping when it goes.
             Some(Err(UpnpError::ONLY_PERMANENT)) if !entry.permanent_only => {
                 entry.permanent_only = true;
                 self.ask_upnp(now, id);
@@ -254,6 +260,7 @@ impl Client {
             return;
         }
         match outcome {
+            // The mapping is gone, whether this request or an earlier one ended it.
             Some(Ok(_) | Err(UpnpError::NO_SUCH_ENTRY)) => self.forget(id, true),
             Some(Err(_)) => self.forget(id, false),
             None => self.map_due(now, id),
@@ -297,6 +304,7 @@ fn headers(host: SocketAddr) -> HeaderFields {
     let field = |name: &str, value: String| (name.to_owned(), value);
     HeaderFields(vec![
         field("host", host.to_string()),
+        // One request on each connection: gateways differ in how well they keep one open.
         field("connection", "close".to_owned()),
         field("user-agent", "jackfield/1 UPnP/1.1".to_owned()),
     ])

@@ -51,6 +51,8 @@ impl Gateway {
             return;
         };
         let dialects = self.config.dialects;
+        // Each host may have another outside address. The announcement can name one only, that of
+        // the gateway itself; its epoch is what matters.
         if let (true, IpAddr::V4(_)) = (self.speaks_nat_pmp(nat), own) {
             let bytes = self.external_address(now, nat, own).encode();
             self.multicast(own, bytes);
@@ -88,14 +90,15 @@ impl Gateway {
     }
 
     fn multicast(&mut self, own: IpAddr, data: Vec<u8>) {
-        let everybody = match own {
+        // All nodes of the link: 224.0.0.1 (RFC 6886 §3.2.1, RFC 6887 §14.1) and ff02::1.
+        let all_nodes = match own {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1)),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)),
         };
         self.counters.announced += 1;
         self.outbox.push_back(Datagram {
             source: SocketAddr::new(own, SERVER_PORT),
-            destination: SocketAddr::new(everybody, ANNOUNCE_PORT),
+            destination: SocketAddr::new(all_nodes, ANNOUNCE_PORT),
             data,
         });
     }

@@ -84,10 +84,12 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             dialects: Dialects::ALL,
+            // A host that could map ports of others could expose every device of the network.
             third_parties: false,
             external_ports: 1024..=u16::MAX,
             internal_ports: 1..=u16::MAX,
             denied_ports: Vec::new(),
+            // RFC 6887 §15 names both values.
             min_lifetime: Duration::from_secs(120),
             max_lifetime: Duration::from_secs(86_400),
             max_lifetime_upnp: Duration::from_secs(7 * 86_400),
@@ -95,6 +97,7 @@ impl Default for GatewayConfig {
             leases_per_host: 128,
             filters_per_lease: 16,
             requests_per_second: 100,
+            // RFC 6886 §3.2.1.
             announcements: 10,
             name: "Jackfield".to_owned(),
             igd_version: 2,

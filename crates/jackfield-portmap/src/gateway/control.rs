@@ -42,6 +42,7 @@ impl Gateway {
                 Ok(Reply::Entry(entry(now, &at, lease)))
             }
             Action::GetGenericPortMappingEntry(index) => {
+                // UPnP lets every host read the whole list; only changes need authorization.
                 let found = self.leases.iter().nth(usize::from(*index));
                 let (key, lease) = found.ok_or(UpnpError::INDEX_INVALID)?;
                 Ok(Reply::Entry(entry(now, key, lease)))
@@ -89,12 +90,14 @@ impl Gateway {
             self.counters.count_refusal(Refused::NotAuthorized);
             return Err(UpnpError::NOT_AUTHORIZED);
         }
+        // Port 0 is a wildcard in UPnP: all traffic that has no other mapping. No host gets that.
         if mapping.external_port == 0 && exact {
             return Err(UpnpError::WILDCARD_EXTERNAL_PORT);
         }
         if mapping.internal_port == 0 {
             return Err(UpnpError::WILDCARD_INTERNAL_PORT);
         }
+        // A disabled mapping would occupy a port without use, and no client asks for one.
         if !mapping.enabled {
             return Err(UpnpError::ACTION_FAILED);
         }
@@ -111,6 +114,7 @@ impl Gateway {
             lifetime: Duration::from_secs(mapping.lease.into()),
             dialect: Dialect::Upnp,
             nonce: None,
+            // The text is repeated in lists to other hosts, so its length is limited.
             description: mapping
                 .description
                 .chars()
@@ -205,6 +209,7 @@ impl Gateway {
     }
 
     fn may_change(&self, host: IpAddr, lease: &Lease) -> bool {
+        // A PCP lease belongs to its nonce, which no UPnP request can state.
         lease.nonce.is_none() && (self.config.third_parties || lease.internal.ip() == host)
     }
 }

@@ -95,6 +95,8 @@ impl Gateway {
             return Err(Refused::Filters);
         }
         match self.leased(nat, &request)? {
+            // A request that comes again, because its answer was lost, gets the same answer (RFC
+            // 6886 §3.3).
             Some(key) => self.renew(now, nat, key, request),
             None => match self.fixed(nat, &request)? {
                 Some(grant) => Ok(grant),
@@ -156,6 +158,7 @@ impl Gateway {
         }
         let lifetime = self.lifetime(request.dialect, request.lifetime);
         lease.expires = now + lifetime;
+        // PCP takes over a lease of the same host that has no nonce yet.
         lease.nonce = lease.nonce.or(request.nonce);
         lease.dialect = request.dialect;
         lease.description = request.description;
@@ -183,7 +186,7 @@ impl Gateway {
         if self.leases.len() + self.peers.len() >= self.config.leases {
             return Err(Refused::NoResources);
         }
-        let external = self.place(now, nat, &request)?;
+        let external = self.choose_external(now, nat, &request)?;
         let filters = request.filters.unwrap_or_default();
         if !filters.is_empty() {
             nat.filter_forward(request.protocol.into(), external.into(), filters.clone());
@@ -205,7 +208,7 @@ impl Gateway {
 
     /// Makes the NAT forward an outside port: the requested one, else the inside one, else a
     /// random one.
-    fn place(
+    fn choose_external(
         &mut self,
         now: Instant,
         nat: &mut Nat,
@@ -230,6 +233,7 @@ impl Gateway {
         if request.exact {
             return self.forward(now, nat, request, SocketAddr::new(ip, request.port));
         }
+        // Clients normally want the outside port to equal the inside one (RFC 6886 §3.3).
         let preserved = request.internal.port();
         for port in [request.port, preserved] {
             if port == 0 {
@@ -242,6 +246,8 @@ impl Gateway {
         }
         let range = self.config.external_ports.clone();
         let count = u64::from(range.end().saturating_sub(*range.start())) + 1;
+        // The NAT's pool is not searched from here: the configuration denies ports that the pool
+        // has.
         for _ in 0..PORTS_TRIED {
             let port = range.start() + (self.rng.next_u64() % count) as u16;
             match self.forward(now, nat, request, SocketAddr::new(ip, port)) {
@@ -262,6 +268,8 @@ impl Gateway {
         if !self.may_forward(request.protocol, external) {
             return Err(Refused::NotAuthorized);
         }
+        // A request for exactly this port has no other to fall back to, and UPnP knows no
+        // companion ports.
         if !request.exact && self.belongs_to_another(request, external) {
             return Err(Refused::Conflict);
         }
@@ -287,8 +295,8 @@ impl Gateway {
         !of_service && self.config.allows_external(external.port())
     }
 
-    /// Returns whether another host has the same port of the other transport protocol. Users
-    /// expect one host behind a port number, and RFC 6886 §3.3 asks gateways to avoid the split.
+    /// Returns whether another host has the same port of the other transport protocol. RFC 6886
+    /// §3.3 reserves that companion port for the host that has one of the two.
     fn belongs_to_another(&self, request: &PortRequest, external: SocketAddr) -> bool {
         let other = match request.protocol {
             TransportProtocol::Udp => TransportProtocol::Tcp,
@@ -302,6 +310,8 @@ impl Gateway {
     pub(super) fn end(&mut self, now: Instant, nat: &mut Nat, key: &LeaseKey) -> bool {
         let found = self.leases.remove(key).is_some();
         if found {
+            // The NAT keeps the mapping for flows of the host itself: a forged request must not
+            // take the port from them (RFC 6887 §15).
             nat.remove_forward(now, key.0.into(), key.1.into());
             self.counters.deleted += 1;
         }
@@ -323,6 +333,8 @@ impl Gateway {
             Dialect::NatPmp | Dialect::Pcp => self.config.max_lifetime,
         };
         match wished {
+            // Only UPnP gets here with zero, which there means as long as possible. The others end
+            // a mapping by it.
             Duration::ZERO => most,
             // NAT-PMP gives no more than was asked for, PCP may.
             wished if dialect == Dialect::NatPmp => wished.min(most),

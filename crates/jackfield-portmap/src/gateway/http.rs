@@ -51,6 +51,8 @@ impl Gateway {
                 Event::Data(id) => self.read(now, nat, id),
                 Event::Writable(id) => self.write(now, id),
                 Event::Finished(id) => {
+                    // A client that has finished sending before its request is whole will never
+                    // complete it.
                     if self.visits.get(&id).is_some_and(|visit| !visit.answered) {
                         self.stack.abort(now, id);
                         self.visits.remove(&id);
@@ -79,6 +81,7 @@ impl Gateway {
         let response = match Request::read(&visit.request) {
             Progress::Partial if visit.request.len() > LONGEST_REQUEST => plain(413),
             Progress::Partial => {
+                // Such a client waits for this line before it sends the body.
                 if !visit.continued && Request::waits_for_leave(&visit.request) {
                     visit.continued = true;
                     visit.response.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -94,6 +97,7 @@ impl Gateway {
         };
         if let Some(visit) = self.visits.get_mut(&id) {
             visit.answered = true;
+            // The memory is given back while the response waits for room.
             visit.request = Vec::new();
             visit.response.extend(response.write());
         }
@@ -130,6 +134,7 @@ impl Gateway {
         request: &Request,
     ) -> Response {
         self.counters.upnp_requests += 1;
+        // HTTP shares the rate of datagrams, so three protocols are not three times the rate.
         if !self.may_ask(now, host) {
             return plain(429);
         }
@@ -145,6 +150,8 @@ impl Gateway {
                 None => plain(404),
             },
             "POST" => self.answer_call(now, nat, host, request),
+            // Events are left out: a subscription makes the gateway send requests to a URL of the
+            // client's choice.
             "SUBSCRIBE" | "UNSUBSCRIBE" => plain(501),
             _ => plain(405),
         }

@@ -67,6 +67,7 @@ impl Gateway {
         self.counters.malformed += 1;
         let version = bytes.first().copied()?;
         let is_response = bytes.get(1).is_none_or(|opcode| opcode & 0x80 != 0);
+        // An answer to an answer could go on for ever between two gateways (RFC 6886 §3.5).
         if is_response {
             return None;
         }
@@ -117,6 +118,7 @@ impl Gateway {
         let (others, mine): (Vec<_>, Vec<_>) = mine.partition(|(_, lease)| lease.nonce.is_some());
         let mut fixed = nat.config().forwards.iter();
         let is_fixed = fixed.any(|it| it.protocol == protocol.into() && fits(it.internal.into()));
+        // The gateway ends as many mappings as it may and still reports an error (RFC 6886 §3.4).
         let refused = is_fixed || !others.is_empty();
         let mine: Vec<LeaseKey> = mine.into_iter().map(|(key, _)| *key).collect();
         for key in mine {

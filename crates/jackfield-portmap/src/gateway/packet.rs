@@ -38,6 +38,7 @@ impl Gateway {
     pub fn handle_packet(&mut self, now: Instant, nat: &mut Nat, bytes: &[u8]) {
         self.handle_timeout(now, nat);
         let headers = match Headers::parse(bytes) {
+            // Requests fit one packet, so nothing is reassembled here.
             Ok(headers) if headers.fragment.is_none() && verify(bytes).is_ok() => headers,
             _ => {
                 self.counters.ignored += 1;
@@ -102,6 +103,8 @@ impl Gateway {
         let data = bytes.get(headers.transport_at + 8..headers.length);
         let sequence = u16_at(bytes, headers.transport_at + 6);
         let (me, them): (IpAddr, IpAddr) = (headers.destination.into(), headers.source.into());
+        // An answer from a group address would be invalid, and every gateway of the link would
+        // send one.
         if headers.destination != SSDP_GROUP {
             let answer = build::echo(
                 me,

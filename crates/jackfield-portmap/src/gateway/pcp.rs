@@ -86,6 +86,8 @@ impl Gateway {
         host: IpAddr,
         request: &Request,
     ) -> Result<(Duration, Body, Vec<PcpOption>), Refusal> {
+        // The field holds the client's own address, so a difference shows a NAT in between (RFC
+        // 6887 §8.3).
         if request.client != host {
             self.counters.unauthorized += 1;
             return Err(ResultCode::AddressMismatch.into());
@@ -232,10 +234,11 @@ impl Gateway {
         if map.protocol == 0 && map.internal_port != 0 {
             return Err(ResultCode::MalformedRequest.into());
         }
-        // They say what a mapping shall be like, which makes no sense at its end.
+        // Both options describe a mapping, which makes no sense at its end (RFC 6887 §11.3).
         if options.prefer_failure || options.filters.is_some() {
             return Err(ResultCode::MalformedOption.into());
         }
+        // The response repeats the suggested endpoint of the request (RFC 6887 §15.1).
         let ended = Grant {
             external: SocketAddr::new(map.external_address, map.external_port),
             lifetime: Duration::ZERO,
@@ -290,19 +293,21 @@ impl Gateway {
             });
         }
         let suggested = SocketAddr::new(peer.map.external_address, peer.map.external_port);
+        // The NAT chooses ports by its own rules. A forward that exists for a moment makes it
+        // choose the suggested one.
         let held = self.hold_suggested(now, nat, flow, suggested)?;
         let kept = self.keep_flow(now, nat, flow, peer.map.nonce, wished);
-        // What held the place until the flow was there has done its service.
+        // The flow exists or was refused, so the forward that held its endpoint can go.
         if let Some(held) = held {
             nat.remove_forward(now, protocol.into(), held.into());
         }
         kept.map_err(|refused| refusal_of(refused, false))
     }
 
-    /// Sees to it that a flow which is not there yet gets the outside endpoint that was suggested,
-    /// as a host suggests that recreates what a restart has taken from it ([RFC 6887
+    /// Reserves the suggested outside endpoint for a flow that does not exist yet. A host suggests
+    /// one when it recreates a flow that a restart has ended ([RFC 6887
     /// §12.3](https://www.rfc-editor.org/rfc/rfc6887#section-12.3)). Returns the endpoint that a
-    /// forward holds for it, if one does.
+    /// forward holds for the flow, if one does.
     fn hold_suggested(
         &self,
         now: Instant,
@@ -321,6 +326,7 @@ impl Gateway {
         let mapping = nat.mapping_from(protocol.into(), internal.into());
         let fits = match mapping {
             _ if elsewhere => false,
+            // The flow will use this mapping, which has the suggested endpoint already.
             Some(mapping) if SocketAddr::from(mapping.external) == external => return Ok(None),
             Some(_) => false,
             None => self.may_forward(protocol, external),
@@ -356,6 +362,8 @@ fn add_filter(filters: &mut Vec<RemoteFilter>, filter: &Filter) -> Result<(), Re
         return Ok(());
     }
     let length = match filter.remote_address {
+        // IPv4 addresses are written as IPv4-mapped ones, so their prefixes are 96 bits longer
+        // (RFC 6887 §13.3).
         IpAddr::V4(_) => filter.prefix_length.saturating_sub(96),
         IpAddr::V6(_) => filter.prefix_length,
     };

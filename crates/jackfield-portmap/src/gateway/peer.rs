@@ -98,6 +98,7 @@ impl Gateway {
             let left = known.expires.saturating_duration_since(now);
             return Err(Refused::Nonce(left));
         }
+        // A flow that the gateway keeps already has been counted.
         if known.is_none() {
             let host = internal.ip();
             let of_host = self.leases.of_host(host) + self.peers.of_host(host);
@@ -147,6 +148,7 @@ impl Gateway {
         while let Some(flow) = self.peers.timers.expire(now) {
             let (protocol, internal, remote) = flow;
             let expires = self.peers.flows.get(&flow).map(|lease| lease.expires);
+            // A TCP flow may have been closed by its ends; keeping it alive would make it anew.
             let alive = nat.has_flow(protocol.into(), internal.into(), remote.into());
             let kept = alive
                 && expires.is_some_and(|expires| expires > now)
@@ -188,6 +190,7 @@ fn pause(nat: &Nat, protocol: TransportProtocol) -> Duration {
                 .chain([timers.udp, timers.udp_filter]);
             all.min().unwrap_or(timers.udp)
         }
+        // The gateway does not follow the state of the connection, so the shorter time counts.
         TransportProtocol::Tcp => timers.tcp_opening.min(timers.tcp_established),
     };
     (shortest / 2).max(Duration::from_secs(1))

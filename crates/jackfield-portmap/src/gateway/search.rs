@@ -37,6 +37,7 @@ impl Gateway {
         if self.next_notify.is_none_or(|due| due > now) {
             return;
         }
+        // Half of the time leaves room for one advertisement that gets lost.
         self.next_notify = Some(now + self.config.advertisement / 2);
         if let Some(own @ IpAddr::V4(_)) = nat.config().inside {
             self.notify_all(own, true);

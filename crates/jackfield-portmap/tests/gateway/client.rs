@@ -428,7 +428,7 @@ fn answers_of_strangers_mean_nothing() {
     assert_eq!(
         side.take(),
         [Event::Unmapped(id, false)],
-        "nobody confirmed it"
+        "the gateway never confirmed it"
     );
 }
 

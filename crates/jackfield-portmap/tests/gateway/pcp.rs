@@ -526,7 +526,7 @@ fn what_the_host_itself_has_sent_outlives_the_mapping() {
     assert!(rig.leases().is_empty());
     assert_eq!(rig.arrives("192.0.2.1:1", own), None, "strangers are out");
     assert_eq!(rig.arrives(STRANGER, own), Some(at(HOST, 5000)));
-    // Nobody else gets the port as long as it is in use.
+    // No other host gets the port as long as it is in use.
     let other = map(
         &mut rig,
         OTHER_HOST,

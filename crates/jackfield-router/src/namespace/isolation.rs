@@ -135,7 +135,7 @@ fn become_inside(mut greeting: PipeReader) -> Result<Isolated, IsolationError> {
     set_parent_process_death_signal(Some(system::Signal::KILL))
         .map_err(|error| IsolationError::Unbound(error.into()))?;
     // The signal comes only for a parent that ends after the line above. One that ended before
-    // closes the pipe without a greeting, and then there is nobody to report to.
+    // closes the pipe without a greeting, and then no process waits for a report.
     let mut pid = [0; 4];
     if greeting.read_exact(&mut pid).is_err() {
         std::process::exit(1);

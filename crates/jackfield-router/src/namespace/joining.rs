@@ -59,8 +59,8 @@ pub fn join(pid: u32, netns: i32) -> Result<Joined, JoinError> {
     Ok(Joined)
 }
 
-/// Returns whether this process is in the namespace already: the kernel lets nobody enter their
-/// own user namespace.
+/// Returns whether this process is in the namespace already: the kernel refuses a process that
+/// enters its own user namespace once more.
 fn is_own(name: &str, link: &File) -> bool {
     let own = std::fs::metadata(PathBuf::from("/proc/self").join(name));
     matches!((own, link.metadata()), (Ok(own), Ok(other)) if own.ino() == other.ino())

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_to_nobody_is_an_error() {
+    fn a_signal_to_a_process_that_does_not_exist_is_an_error() {
         // The kernel gives out no such high process id.
         for pid in [i32::MAX, i32::MIN, 0] {
             assert!(send(pid, Signal::Terminate).is_err());

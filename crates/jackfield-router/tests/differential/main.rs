@@ -12,7 +12,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test may panic, and talks to whoever runs it"
+    reason = "a test may panic, and prints for its user"
 )]
 
 #[cfg(target_os = "linux")]

@@ -66,7 +66,7 @@ fn ruleset(rules: Rules) -> String {
     }
 }
 
-/// What every Linux router does; `input` is what becomes of what nobody asked for.
+/// The rules that every Linux router has; `input` is the verdict on unsolicited packets.
 fn masquerade(statement: &str, input: &str) -> String {
     format!(
         r#"table ip lab {{

@@ -147,7 +147,7 @@ impl Listener {
     }
 }
 
-/// Takes the connection that somebody has accepted, and gives up the one that nobody has.
+/// Returns the connection that a listener has accepted, and closes attempts that none has.
 fn accepted(listeners: &mut [Listener]) -> Option<Arrival> {
     let mut arrival = None;
     for listener in listeners.iter_mut() {
@@ -191,7 +191,7 @@ fn datagrams(namespace: &Namespace, endpoint: SocketAddrV4) -> UdpSocket {
 fn send(socket: &UdpSocket, tag: u32, to: SocketAddr) {
     let start = Instant::now();
     while let Err(error) = socket.send_to(&tag.to_be_bytes(), to) {
-        // What an earlier packet was answered with is told to the next one.
+        // The kernel reports an ICMP error about an earlier packet when the next one is sent.
         assert!(start.elapsed() < PATIENCE, "{error}");
     }
 }

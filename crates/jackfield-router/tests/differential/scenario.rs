@@ -1,4 +1,4 @@
-//! What is done to a NAT, and what can come of it.
+//! Scenarios for a NAT: the steps, and what can come of each.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -22,16 +22,16 @@ const PEER_PORTS: [u16; 2] = [7000, 7001];
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) config: NatConfig,
-    /// How Linux is made to be such a NAT, if it can be.
+    /// The rules that make Linux such a NAT, if there are any.
     pub(crate) nftables: Option<Rules>,
     /// Whether the hosts behind it use different ports: the rules that make Linux a full cone need
     /// that.
     distinct_ports: bool,
-    /// Whether it is seen how its mappings end: idle ones do so after [`SHORT_LIFE`].
+    /// Whether the scenarios let its mappings end: idle ones do so after [`SHORT_LIFE`].
     pub(crate) expires: bool,
 }
 
-/// What Linux is told.
+/// The nftables rules that make Linux such a NAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rules {
     Masquerade,
@@ -41,11 +41,11 @@ pub(crate) enum Rules {
     RestrictedCone,
 }
 
-/// Somebody inside: a socket.
+/// A socket inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Inside(pub(crate) usize);
 
-/// Somebody outside: a socket.
+/// A socket outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Peer(pub(crate) usize);
 
@@ -57,18 +57,18 @@ pub(crate) const OUTSIDERS: usize = 4;
 pub(crate) enum Step {
     /// From inside to a peer.
     Out(Inside, Peer),
-    /// From a peer to where another one last saw somebody inside.
+    /// From a peer to the outside endpoint at which another peer last saw an inside socket.
     In {
         from: Peer,
         to: Inside,
         seen_by: Peer,
     },
-    /// From a peer to the port outside that somebody inside has inside, whether anything was heard
-    /// of them or not.
+    /// From a peer to the outside port that equals the port of an inside socket, whether that
+    /// socket has sent anything or not.
     Early { from: Peer, to: Inside },
-    /// Nothing, for longer than a mapping lives that nobody uses.
+    /// Silence, for longer than an idle mapping lives.
     Wait,
-    /// From inside to where a peer last saw somebody inside.
+    /// From inside to the outside endpoint at which a peer last saw an inside socket.
     Hairpin {
         from: Inside,
         to: Inside,
@@ -81,7 +81,7 @@ pub(crate) enum Step {
 pub(crate) enum Protocol {
     /// A datagram.
     Udp,
-    /// A connection, which stays open. Everybody listens at the port that they connect from.
+    /// A connection, which stays open. Each socket listens at the port that it connects from.
     Tcp,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Scenario {
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// There was nobody to send to.
+    /// The destination is not known yet, or the connection exists.
     Skipped,
     /// It did not arrive.
     Lost,
@@ -110,7 +110,7 @@ pub(crate) enum Who {
     Peer(usize),
     /// An outside endpoint of the NAT, numbered in the order in which they were first seen.
     External(usize),
-    Nobody,
+    Unknown,
 }
 
 impl Subject {
@@ -127,7 +127,7 @@ impl Subject {
         }
     }
 
-    /// Has idle mappings end early, and that be seen.
+    /// Lets idle mappings end early, so that scenarios can wait for it.
     fn short_lived(mut self, name: &'static str) -> Self {
         self.name = name;
         self.expires = true;
@@ -139,7 +139,7 @@ impl Subject {
         self
     }
 
-    /// Returns the endpoint of somebody inside.
+    /// Returns the endpoint of an inside socket.
     pub(crate) fn inside(&self, Inside(number): Inside) -> SocketAddrV4 {
         let (host, port) = (number / 2, number as u16 % 2);
         let apart = if self.distinct_ports {
@@ -150,7 +150,7 @@ impl Subject {
         SocketAddrV4::new(HOSTS[host], 5000 + apart + port)
     }
 
-    /// Returns who has an endpoint; what is not known yet is a new external one.
+    /// Returns what has an endpoint. An unknown port of the NAT is a new external endpoint.
     fn who(&self, endpoint: SocketAddr, externals: &mut Vec<SocketAddr>) -> Who {
         let inside = (0..INSIDERS).find(|n| SocketAddr::from(self.inside(Inside(*n))) == endpoint);
         let outside = (0..OUTSIDERS).find(|n| SocketAddr::from(peer(Peer(*n))) == endpoint);
@@ -164,7 +164,7 @@ impl Subject {
                     externals.len() - 1
                 }))
             }
-            (None, None) => Who::Nobody,
+            (None, None) => Who::Unknown,
         }
     }
 
@@ -172,7 +172,7 @@ impl Subject {
         match self.who(endpoint, &mut Vec::new()) {
             Who::Inside(n) => Some(Sender::Inside(Inside(n))),
             Who::Peer(n) => Some(Sender::Peer(Peer(n))),
-            Who::External(_) | Who::Nobody => None,
+            Who::External(_) | Who::Unknown => None,
         }
     }
 
@@ -227,7 +227,7 @@ impl Subject {
         })
     }
 
-    /// Returns what this NAT is put through: stories that tell NATs apart, and random ones.
+    /// Returns the scenarios for this NAT: stories that tell NATs apart, and random ones.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         let scenario = |protocol, seed, steps| Scenario {
             protocol,
@@ -237,8 +237,7 @@ impl Subject {
         if self.expires {
             return vec![scenario(Protocol::Udp, 0, expiry())];
         }
-        // An early packet to a port chosen at random by the NAT hits nobody, or by chance
-        // somebody.
+        // Where the NAT chooses ports at random, an early packet meets a mapping by chance only.
         let early =
             self.config.conntrack.is_some() || self.config.ports.assignment == Assignment::Preserve;
         let mut scenarios = Vec::new();
@@ -255,7 +254,7 @@ impl Subject {
     }
 }
 
-/// Returns the endpoint of somebody outside.
+/// Returns the endpoint of an outside socket.
 pub(crate) fn peer(Peer(number): Peer) -> SocketAddrV4 {
     SocketAddrV4::new(PEERS[number / 2], PEER_PORTS[number % 2])
 }
@@ -276,7 +275,7 @@ pub(crate) struct Arrival {
 
 /// Where scenarios are run.
 pub(crate) trait Lab {
-    /// Lets time pass until every mapping has ended that nobody uses.
+    /// Lets time pass until every idle mapping has ended.
     fn wait(&mut self);
 
     /// Sends a packet and says what becomes of it.
@@ -372,7 +371,7 @@ fn story() -> Vec<Step> {
     ]
 }
 
-/// How a mapping ends that nobody uses, and begins again.
+/// How an idle mapping ends, and begins again.
 fn expiry() -> Vec<Step> {
     let (a, here) = (Inside(0), Peer(0));
     let answer = Step::In {

@@ -89,7 +89,7 @@ impl Lab for Virtual {
 struct Host {
     arrivals: Vec<Arrival>,
     stack: Stack,
-    /// Connections of our own that nobody has answered.
+    /// Connections of our own that have no answer yet.
     asking: BTreeSet<ConnectionId>,
 }
 
