@@ -1,14 +1,43 @@
-//! TLS clients that ask for no proof of who the server is.
+//! Configurations of TLS clients: which certificates of a server they accept.
 //!
-//! A lab's server and a test's have certificates that no authority signed. Nothing else should use
-//! these: without such proof, a third party on the path can pose as the server.
+//! A lab's server and a test's have certificates that no authority signed, for which
+//! [`accept_any_certificate`] is. Nothing else should use it: without proof of who the server is, a
+//! third party on the path can pose as it.
 
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// Returns the configuration of a TLS 1.2 and 1.3 client that trusts the authorities that the
+/// system trusts. It reads files: some milliseconds, up to a tenth of a second.
+#[must_use]
+pub fn with_system_roots() -> ClientConfig {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "Some of the system's certificates cannot be read");
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    with_roots(roots)
+}
+
+/// Returns the configuration of a TLS 1.2 and 1.3 client that trusts these authorities.
+///
+/// ```
+/// let config = jackfield_driver::tls::with_roots(rustls::RootCertStore::empty());
+/// assert!(!config.client_auth_cert_resolver.has_certs());
+/// ```
+#[must_use]
+pub fn with_roots(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the cipher suites of TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
 
 /// Returns the configuration of a TLS 1.2 and 1.3 client that accepts any certificate, by
 /// [`AcceptAnyCertificate`]. It offers no certificate of its own.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_ice::gather::IceServer;
+use jackfield_proxy::NoProxy;
 use rustls::ClientConfig;
 
 use super::InterfaceFilter;
@@ -16,16 +17,20 @@ pub struct EndpointConfig {
     pub port: u16,
     /// Which interfaces are used.
     pub interfaces: InterfaceFilter,
+    /// Whether there are UDP sockets. Without them data goes over TCP alone. Default: yes.
+    pub udp: bool,
     /// Whether TCP connections are listened for (RFC 6544). Default: yes.
     pub tcp: bool,
     /// STUN servers, which are asked once for every address and not for every agent. Others than
     /// STUN over UDP are for agents. Default: none.
     pub stun: Vec<IceServer>,
-    /// How TLS to a TURN server is made; without it there are no connections over TLS. Default:
-    /// none.
+    /// How TLS to a TURN server is made, which says what certificates are trusted. Default: those
+    /// of the system's authorities, read when the first TLS connection is made.
     pub tls: Option<Arc<ClientConfig>>,
     /// The proxy for connections to TURN servers; datagrams never go through one. Default: none.
     pub proxy: Option<Proxy>,
+    /// The TURN servers that are connected to without the proxy. Default: none.
+    pub no_proxy: NoProxy,
     /// How often interfaces are looked at where the system does not tell of changes, and besides
     /// where it does. Default: 30 s on Linux, 2 s elsewhere.
     pub poll: Duration,
@@ -68,10 +73,12 @@ impl Default for EndpointConfig {
         Self {
             port: 0,
             interfaces: InterfaceFilter::default(),
+            udp: true,
             tcp: true,
             stun: Vec::new(),
             tls: None,
             proxy: None,
+            no_proxy: NoProxy::default(),
             poll: Duration::from_secs(if cfg!(target_os = "linux") { 30 } else { 2 }),
             limits: EndpointLimits::default(),
         }

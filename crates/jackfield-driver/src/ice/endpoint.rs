@@ -12,8 +12,9 @@ use bytes::Bytes;
 use jackfield_ice::gather::{self, GatherConfig, Gatherer, Handled, IceServer, RelaySockets};
 use jackfield_ice::{Agent, AgentConfig, username};
 use jackfield_sansio::{FiveTuple, PacketType, Timers, Transport};
+use rustls::ClientConfig;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::config::EndpointConfig;
@@ -56,9 +57,11 @@ pub(super) struct Shared<C: Core> {
     gatherer_changed: Notify,
     pub(super) strangers: Arc<Semaphore>,
     resolutions: Arc<Semaphore>,
+    /// What TLS is made by where the configuration does not say.
+    pub(super) system_tls: OnceCell<Arc<ClientConfig>>,
     next_session: AtomicU64,
     pub(super) counters: EndpointCounters,
-    runtime: tokio::runtime::Handle,
+    pub(super) runtime: tokio::runtime::Handle,
     /// For tasks that a session asks for.
     this: std::sync::Weak<Self>,
 }
@@ -117,6 +120,7 @@ impl<C: Core> IceEndpoint<C> {
             gatherer_changed: Notify::new(),
             strangers: Arc::new(Semaphore::new(config.limits.strangers)),
             resolutions: Arc::new(Semaphore::new(config.limits.resolutions)),
+            system_tls: OnceCell::new(),
             next_session: AtomicU64::new(0),
             counters: EndpointCounters::default(),
             runtime: tokio::runtime::Handle::current(),
@@ -163,6 +167,13 @@ impl<C: Core> IceEndpoint<C> {
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.inner.shared.topology().sockets.clone()
+    }
+
+    /// Returns whether all its addresses are loopback ones.
+    pub(crate) fn is_on_loopback(&self) -> bool {
+        let topology = self.inner.shared.topology();
+        let mut all = topology.sockets.iter().chain(&topology.listeners);
+        all.all(|local| local.ip().is_loopback())
     }
 
     /// Returns how many sessions there are.
@@ -251,7 +262,23 @@ impl<C: Core> Shared<C> {
         result
     }
 
-    /// Gives a packet to a session.
+    /// Calls a core, and does what it wants done as soon as the timers' task gets to it: what
+    /// several calls want leaves together then.
+    pub(super) fn call_soon<R>(
+        &self,
+        slot: &Slot<C>,
+        call: impl FnOnce(&mut C, Instant) -> R,
+    ) -> R {
+        let mut locked = slot.lock();
+        let now = Instant::now();
+        let result = call(&mut locked.core, now);
+        if locked.deadline.is_none_or(|deadline| deadline > now) {
+            self.set_timer(slot.id, &mut locked, Some(now));
+        }
+        result
+    }
+
+    /// Gives a packet to a session; [`Shared::flush`] has to follow.
     pub(super) fn deliver(&self, slot: &Slot<C>, path: FiveTuple, bytes: &[u8]) {
         let mut locked = slot.lock();
         let data = locked.core.handle_datagram(Instant::now(), path, bytes);
@@ -260,7 +287,11 @@ impl<C: Core> Shared<C> {
         {
             self.counters.dropped_packets.add();
         }
-        self.drain(slot, &mut locked);
+    }
+
+    /// Does what a core wants done after the packets that were delivered to it.
+    pub(super) fn flush(&self, slot: &Slot<C>) {
+        self.drain(slot, &mut slot.lock());
     }
 
     /// Returns the session that a username fragment belongs to.
@@ -277,11 +308,14 @@ impl<C: Core> Shared<C> {
         read(&self.sessions).values().cloned().collect()
     }
 
-    /// Gives a datagram to whom it is for.
-    fn dispatch(&self, path: FiveTuple, bytes: &[u8]) {
+    /// Gives a datagram to the sessions that it is for, and adds these to `touched`.
+    fn dispatch(&self, path: FiveTuple, bytes: &[u8], touched: &mut Touched<C>) {
         if let Some((ufrag, _)) = username(bytes) {
             match self.by_ufrag(ufrag) {
-                Some(slot) => self.deliver(&slot, path, bytes),
+                Some(slot) => {
+                    self.deliver(&slot, path, bytes);
+                    touched.add(slot);
+                }
                 None => self.counters.unknown_datagrams.add(),
             }
             return;
@@ -292,6 +326,7 @@ impl<C: Core> Shared<C> {
         for session in &sessions {
             if let Some(slot) = self.session(*session) {
                 self.deliver(&slot, path, bytes);
+                touched.add(slot);
             }
         }
         if PacketType::of(bytes) == PacketType::Stun {
@@ -335,7 +370,8 @@ impl<C: Core> Shared<C> {
                 CoreOutput::Close(path) => self.remove_connection(slot.id, path),
                 CoreOutput::Resolve(name) => self.resolve(slot.id, name),
                 CoreOutput::Event(event) => {
-                    if slot.events.try_send(event).is_err() {
+                    let sent = slot.events.try_send(event);
+                    if let Err(mpsc::error::TrySendError::Full(_)) = sent {
                         self.counters.dropped_events.add();
                     }
                 }
@@ -578,7 +614,7 @@ struct Bindings {
 
 #[derive(Debug)]
 struct Binding {
-    socket: SocketAddr,
+    socket: Option<SocketAddr>,
     listener: Option<SocketAddr>,
     _tasks: Vec<Task>,
 }
@@ -626,54 +662,42 @@ impl Bindings {
     }
 
     fn bind<C: Core>(&mut self, shared: &Arc<Shared<C>>, ip: IpAddr) -> io::Result<()> {
-        let port = match shared.config.port {
-            0 => self.port,
-            port => port,
+        let mut tasks = Vec::new();
+        let socket = match shared.config.udp {
+            true => Some(self.bind_udp(shared, ip, &mut tasks)?),
+            false => None,
         };
-        let socket = SharedSocket::bind(SocketAddr::new(ip, port)).or_else(|error| {
-            // The port of the first address may be taken on another.
-            match shared.config.port {
-                0 if self.port != 0 => SharedSocket::bind(SocketAddr::new(ip, 0)),
-                _ => Err(error),
-            }
-        })?;
-        let socket = Arc::new(socket);
-        let local = socket.local_addr();
-        if self.port == 0 {
-            self.port = local.port();
-        }
-        let mut tasks = vec![Task(tokio::spawn(receive(
-            Arc::clone(shared),
-            Arc::clone(&socket),
-        )))];
-        let mut listener = None;
-        if shared.config.tcp {
-            let listening = listen(local).or_else(|_| listen(SocketAddr::new(ip, 0)));
-            match listening.and_then(|it| it.local_addr().map(|local| (it, local))) {
-                Ok((listening, local)) => {
-                    tasks.push(Task(tokio::spawn(Arc::clone(shared).accept(listening))));
-                    listener = Some(local);
+        let listener = match shared.config.tcp {
+            true => match self.listen(shared, ip, &mut tasks) {
+                Ok(listener) => Some(listener),
+                Err(error) if socket.is_none() => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, %ip, "Not listening");
+                    None
                 }
-                Err(error) => tracing::debug!(%error, %local, "Not listening"),
-            }
-        }
-        tracing::debug!(%local, ?listener, "ICE endpoint bound");
-        write(&shared.sockets).insert(local, socket);
+            },
+            false => None,
+        };
+        tracing::debug!(?socket, ?listener, "ICE endpoint bound");
         let mut topology = shared.topology();
-        topology.sockets.push(local);
+        topology.sockets.extend(socket);
         topology.listeners.extend(listener);
         for slot in shared.all_sessions() {
             shared.call(&slot, |core, now| {
-                core.add_socket(now, local);
+                if let Some(socket) = socket {
+                    core.add_socket(now, socket);
+                }
                 if let Some(listener) = listener {
                     core.add_listener(now, listener);
                 }
             });
         }
         drop(topology);
-        lock(&shared.gatherer).add_socket(Instant::now(), local);
+        if let Some(socket) = socket {
+            lock(&shared.gatherer).add_socket(Instant::now(), socket);
+        }
         let binding = Binding {
-            socket: local,
+            socket,
             listener,
             _tasks: tasks,
         };
@@ -681,36 +705,108 @@ impl Bindings {
         Ok(())
     }
 
+    fn bind_udp<C: Core>(
+        &mut self,
+        shared: &Arc<Shared<C>>,
+        ip: IpAddr,
+        tasks: &mut Vec<Task>,
+    ) -> io::Result<SocketAddr> {
+        let socket = SharedSocket::bind(SocketAddr::new(ip, self.wanted_port(shared)))
+            .or_else(|error| self.elsewhere(shared, ip, error, SharedSocket::bind))?;
+        let socket = Arc::new(socket);
+        let local = socket.local_addr();
+        self.note_port(local);
+        write(&shared.sockets).insert(local, Arc::clone(&socket));
+        tasks.push(Task(tokio::spawn(receive(Arc::clone(shared), socket))));
+        Ok(local)
+    }
+
+    fn listen<C: Core>(
+        &mut self,
+        shared: &Arc<Shared<C>>,
+        ip: IpAddr,
+        tasks: &mut Vec<Task>,
+    ) -> io::Result<SocketAddr> {
+        let listener = listen(SocketAddr::new(ip, self.wanted_port(shared)))
+            .or_else(|error| self.elsewhere(shared, ip, error, listen))?;
+        let local = listener.local_addr()?;
+        self.note_port(local);
+        tasks.push(Task(tokio::spawn(Arc::clone(shared).accept(listener))));
+        Ok(local)
+    }
+
+    fn wanted_port<C: Core>(&self, shared: &Shared<C>) -> u16 {
+        match shared.config.port {
+            0 => self.port,
+            port => port,
+        }
+    }
+
+    /// Binds to another port, where the port of the first address is taken on this one.
+    fn elsewhere<C: Core, T>(
+        &self,
+        shared: &Shared<C>,
+        ip: IpAddr,
+        error: io::Error,
+        bind: impl FnOnce(SocketAddr) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match shared.config.port {
+            0 if self.port != 0 => bind(SocketAddr::new(ip, 0)),
+            _ => Err(error),
+        }
+    }
+
+    fn note_port(&mut self, local: SocketAddr) {
+        if self.port == 0 {
+            self.port = local.port();
+        }
+    }
+
     fn unbind<C: Core>(&mut self, shared: &Shared<C>, ip: IpAddr) {
         let Some(binding) = self.sockets.remove(&ip) else {
             return;
         };
-        tracing::debug!(local = %binding.socket, "ICE endpoint lost an address");
-        write(&shared.sockets).remove(&binding.socket);
+        tracing::debug!(%ip, "ICE endpoint lost an address");
+        let (socket, listener) = (binding.socket, binding.listener);
+        if let Some(socket) = socket {
+            write(&shared.sockets).remove(&socket);
+        }
         let mut topology = shared.topology();
-        topology.sockets.retain(|local| *local != binding.socket);
-        topology
-            .listeners
-            .retain(|local| Some(*local) != binding.listener);
-        topology
-            .mapped
-            .retain(|(local, _)| *local != binding.socket);
+        topology.sockets.retain(|local| Some(*local) != socket);
+        topology.listeners.retain(|local| Some(*local) != listener);
+        topology.mapped.retain(|(local, _)| Some(*local) != socket);
         for slot in shared.all_sessions() {
             shared.call(&slot, |core, now| {
-                core.remove_socket(now, binding.socket);
-                if let Some(listener) = binding.listener {
+                if let Some(socket) = socket {
+                    core.remove_socket(now, socket);
+                }
+                if let Some(listener) = listener {
                     core.remove_listener(now, listener);
                 }
             });
         }
         drop(topology);
-        lock(&shared.gatherer).remove_socket(Instant::now(), binding.socket);
+        if let Some(socket) = socket {
+            lock(&shared.gatherer).remove_socket(Instant::now(), socket);
+        }
     }
 }
 
-/// Receives datagrams of a socket and gives them to whom they are for.
+/// Sessions that have got packets and may have something to send because of them.
+struct Touched<C: Core>(Vec<Arc<Slot<C>>>);
+
+impl<C: Core> Touched<C> {
+    fn add(&mut self, slot: Arc<Slot<C>>) {
+        if !self.0.iter().any(|known| known.id == slot.id) {
+            self.0.push(slot);
+        }
+    }
+}
+
+/// Receives datagrams of a socket and gives them to the sessions that they are for.
 async fn receive<C: Core>(shared: Arc<Shared<C>>, socket: Arc<SharedSocket>) {
     let mut room = vec![0; MAX_DATAGRAM];
+    let mut touched = Touched(Vec::new());
     let local = socket.local_addr();
     loop {
         let packet = |remote, bytes: &[u8]| {
@@ -719,9 +815,13 @@ async fn receive<C: Core>(shared: Arc<Shared<C>>, socket: Arc<SharedSocket>) {
                 local,
                 remote,
             };
-            shared.dispatch(path, bytes);
+            shared.dispatch(path, bytes, &mut touched);
         };
         socket.receive(&mut room, packet).await;
+        for slot in touched.0.drain(..) {
+            shared.flush(&slot);
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -739,6 +839,8 @@ fn listen(local: SocketAddr) -> io::Result<TcpListener> {
 
 async fn sleep_until(until: Option<Instant>) {
     match until {
+        // A timer of tokio would add up to a millisecond.
+        Some(until) if until <= Instant::now() => {}
         Some(until) => tokio::time::sleep_until(until.into()).await,
         None => std::future::pending().await,
     }

@@ -1,7 +1,7 @@
 //! The addresses of this machine's interfaces: which are used, and in which order.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 
 use if_addrs::IfOperStatus;
 
@@ -9,8 +9,8 @@ use if_addrs::IfOperStatus;
 ///
 /// Bridges and pairs that container engines and hypervisors make are left out by default: only what
 /// runs on this machine is behind them, it is reached by the other addresses as well, and each
-/// costs pairs to check. Inside of a container the interface is an ordinary one. VPNs are used,
-/// after the others, as they may be the only way to the other side.
+/// costs pairs to check. The interface of the default route is used whatever its name is. VPNs are
+/// used, after the others, as they may be the only way to the other side.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InterfaceFilter {
     /// Whether loopback addresses are used: for tests, and two programs on one machine. Default:
@@ -24,6 +24,9 @@ pub struct InterfaceFilter {
     pub only: Vec<String>,
     /// The names of interfaces that are never used. Default: none.
     pub except: Vec<String>,
+    /// The only addresses that are used, in this order, whatever else is said here; empty for all.
+    /// Default: empty.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// An address of an interface.
@@ -39,12 +42,18 @@ pub struct InterfaceAddress {
     /// Whether it is an IPv6 address that is on its way out (RFC 4862): connections keep it, new
     /// ones get another.
     pub deprecated: bool,
+    /// Whether the default route leaves from it.
+    pub default_route: bool,
 }
 
 impl InterfaceFilter {
     /// Returns the addresses to use, the preferred ones first.
     #[must_use]
     pub fn choose(&self, addresses: Vec<InterfaceAddress>) -> Vec<InterfaceAddress> {
+        if !self.addresses.is_empty() {
+            let named = |ip: &IpAddr| addresses.iter().find(|address| address.ip == *ip).cloned();
+            return self.addresses.iter().filter_map(named).collect();
+        }
         let mut chosen: Vec<_> = addresses
             .into_iter()
             .filter(|address| self.admits(address))
@@ -65,7 +74,7 @@ impl InterfaceFilter {
         let name = &address.name;
         (self.loopback || !address.ip.is_loopback())
             && (self.link_local || !is_link_local)
-            && (self.virtual_bridges || !is_virtual_bridge(name))
+            && (self.virtual_bridges || address.default_route || !is_virtual_bridge(name))
             && (self.only.is_empty() || self.only.contains(name))
             && !self.except.contains(name)
             && !address.ip.is_unspecified()
@@ -79,6 +88,7 @@ impl InterfaceFilter {
 /// What the system says.
 pub fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     let flags = ipv6_flags();
+    let default = default_addresses();
     let mut addresses = Vec::new();
     for interface in if_addrs::get_if_addrs()? {
         let ip = interface.ip();
@@ -98,9 +108,24 @@ pub fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
             ip,
             temporary: flag(TEMPORARY),
             deprecated: flag(DEPRECATED),
+            default_route: default.contains(&Some(ip)),
         });
     }
     Ok(addresses)
+}
+
+/// Returns the addresses that packets to the Internet leave from, of IPv4 and of IPv6.
+fn default_addresses() -> [Option<IpAddr>; 2] {
+    // Connecting a UDP socket asks for a route and sends nothing.
+    let from = |local: &str, to: &str| {
+        let socket = UdpSocket::bind(local).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    [
+        from("0.0.0.0:0", "192.0.2.1:9"),
+        from("[::]:0", "[2001:db8::1]:9"),
+    ]
 }
 
 /// Returns the flags that Linux has for IPv6 addresses.
@@ -162,6 +187,7 @@ mod tests {
             ip: ip.parse().expect("an address"),
             temporary: false,
             deprecated: false,
+            default_route: false,
         }
     }
 
@@ -189,6 +215,24 @@ mod tests {
         assert_eq!(chosen(&filter, &all), ["127.0.0.1", "10.8.0.2"]);
         filter.except = vec!["wg0".into()];
         assert_eq!(chosen(&filter, &all), ["127.0.0.1"]);
+    }
+
+    #[test]
+    fn the_default_route_counts_more_than_a_name_and_a_list_more_than_all() {
+        let uplink = InterfaceAddress {
+            default_route: true,
+            ..address("veth0", "10.0.0.2")
+        };
+        let all = [
+            uplink,
+            address("veth1", "10.0.1.2"),
+            address("lo", "127.0.0.1"),
+        ];
+        let mut filter = InterfaceFilter::default();
+        assert_eq!(chosen(&filter, &all), ["10.0.0.2"]);
+        let listed = ["127.0.0.1", "192.0.2.1", "10.0.1.2"];
+        filter.addresses = listed.map(|ip| ip.parse().expect("an address")).into();
+        assert_eq!(chosen(&filter, &all), ["127.0.0.1", "10.0.1.2"]);
     }
 
     #[test]

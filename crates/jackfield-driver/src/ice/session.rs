@@ -102,6 +102,34 @@ impl<C: Core> Session<C> {
         self.endpoint.shared.call(&self.slot, call)
     }
 
+    /// Calls the core, and does what it wants done a little later, together with what further calls
+    /// want.
+    pub(crate) fn with_soon<R>(&self, call: impl FnOnce(&mut C, Instant) -> R) -> R {
+        self.endpoint.shared.call_soon(&self.slot, call)
+    }
+
+    /// Calls the core for something that gives it nothing to do.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut C) -> R) -> R {
+        look(&mut self.slot.lock().core)
+    }
+
+    /// Returns the next event if it is there already.
+    pub(crate) fn try_event(&self) -> Option<C::Event> {
+        self.events.try_lock().ok()?.try_recv().ok()
+    }
+
+    /// Drops all events from now on, uncounted: the application takes none.
+    pub(crate) fn ignore_events(&self) {
+        if let Ok(mut events) = self.events.try_lock() {
+            events.close();
+        }
+    }
+
+    /// Returns the runtime of the endpoint.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.endpoint.shared.runtime
+    }
+
     /// Waits for the next event; `None` once the session is closed. No event is lost when the wait
     /// is given up.
     pub async fn event(&self) -> Option<C::Event> {

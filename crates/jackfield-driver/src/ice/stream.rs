@@ -4,9 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use jackfield_ice::gather::IceServer;
 use jackfield_ice::{ConnectionId, framing, username};
+use jackfield_proxy::{HostName, TargetHost};
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_turn::client;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +19,8 @@ use tokio::time::timeout;
 use super::core::Core;
 use super::endpoint::Shared;
 use super::session::Slot;
-use crate::proxy::connect_from;
+use crate::proxy::{Proxy, connect_from};
+use crate::tls;
 use crate::turn_client::connection::{Connection, Reader, Writer};
 use crate::turn_client::{ClientTransport, Options, Tls};
 
@@ -75,8 +79,7 @@ impl<C: Core> Shared<C> {
             Transport::Udp => ClientTransport::Udp,
             Transport::Tcp => ClientTransport::Tcp,
             Transport::Tls => {
-                let config = self.config.tls.clone();
-                let config = config.ok_or_else(|| io::Error::other("TLS is not configured"))?;
+                let config = self.tls().await?;
                 let name = match &server.name {
                     Some(name) => ServerName::try_from(name.to_string()),
                     None => Ok(server.address.ip().into()),
@@ -88,13 +91,36 @@ impl<C: Core> Shared<C> {
         };
         let options = Options {
             local: wanted.local.map(|local| local.ip()),
-            proxy: self.config.proxy.clone(),
+            proxy: self.proxy_for(server),
             connect_timeout: self.config.limits.connect_timeout,
             ..Options::with_core(transport, client::ClientConfig::default())
         };
         Connection::open(wanted.remote, &options, wanted.domain.clone())
             .await
             .map_err(io::Error::other)
+    }
+
+    /// Returns how TLS is made.
+    async fn tls(&self) -> io::Result<Arc<ClientConfig>> {
+        if let Some(config) = &self.config.tls {
+            return Ok(Arc::clone(config));
+        }
+        // Reading the system's certificates takes some milliseconds.
+        let read = || async { tokio::task::spawn_blocking(tls::with_system_roots).await };
+        let config = self.system_tls.get_or_try_init(|| async {
+            let config = read().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(Arc::new(config))
+        });
+        config.await.cloned()
+    }
+
+    /// Returns the proxy for connections to a server.
+    fn proxy_for(&self, server: &IceServer) -> Option<Proxy> {
+        let named = server.name.as_deref().and_then(HostName::new);
+        let is_direct = |host| self.config.no_proxy.contains(&host);
+        let is_direct = is_direct(TargetHost::Address(server.address.ip()))
+            || named.is_some_and(|name| is_direct(TargetHost::Name(name)));
+        self.config.proxy.clone().filter(|_| !is_direct)
     }
 
     /// Carries the messages of a connection to a TURN server.
@@ -130,6 +156,13 @@ impl<C: Core> Shared<C> {
         tokio::select! {
             received = reader.receive() => {
                 self.deliver(slot, path, &received?);
+                for _ in 1..BATCH {
+                    let Some(message) = reader.try_receive() else {
+                        break;
+                    };
+                    self.deliver(slot, path, &message);
+                }
+                self.flush(slot);
                 Ok(())
             }
             sent = writer.send(), if writer.has_work() => sent,
@@ -212,6 +245,7 @@ impl<C: Core> Shared<C> {
         for packet in packets {
             self.deliver(&slot, path, &packet);
         }
+        self.flush(&slot);
         self.carry(&slot, path, stream, reader, written).await;
     }
 
@@ -240,6 +274,7 @@ impl<C: Core> Shared<C> {
                 reader
                     .read(piece, |packet| self.deliver(slot, path, packet))
                     .map_err(io::Error::other)?;
+                self.flush(slot);
             }
         };
         let writing = async {
@@ -288,6 +323,9 @@ async fn open_candidate(wanted: &Wanted) -> io::Result<(TcpStream, FiveTuple)> {
 
 /// Longer than any connectivity check: a USERNAME of 513 bytes and some attributes.
 const MAX_FIRST: usize = 2_048;
+
+/// Messages of a TURN server that are taken before what they cause is sent.
+const BATCH: usize = 64;
 
 const READ_SIZE: usize = 16 * 1_024;
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);

@@ -36,8 +36,13 @@ impl SharedSocket {
             socket.set_only_v6(true)?;
         }
         // Thousands of sessions share it; a system may cap the size, and packets pass all the same.
-        if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER) {
-            tracing::debug!(%error, "The kernel refuses the size of a socket buffer");
+        for sized in [
+            socket.set_recv_buffer_size(SOCKET_BUFFER),
+            socket.set_send_buffer_size(SOCKET_BUFFER),
+        ] {
+            if let Err(error) = sized {
+                tracing::debug!(%error, "The kernel refuses the size of a socket buffer");
+            }
         }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -115,7 +120,6 @@ impl SharedSocket {
                 Err(error) => tracing::trace!(%error, local = %self.local, "Receiving"),
             }
         }
-        tokio::task::yield_now().await;
     }
 
     async fn flush(&self) {
@@ -144,4 +148,4 @@ const BATCH: usize = 64;
 /// Datagrams that wait for the system.
 const BACKLOG: usize = 1_024;
 
-const RECEIVE_BUFFER: usize = 4 * 1_024 * 1_024;
+const SOCKET_BUFFER: usize = 4 * 1_024 * 1_024;
