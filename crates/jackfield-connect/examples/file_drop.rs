@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             room: options.clone(),
             wait: Duration::MAX,
         };
-        let connector = WebRtc::near(&options.server);
+        let connector = WebRtc::near(&options.server).trusting(&options.trust);
         let (destination, progress) = (Arc::clone(&destination), Arc::<Progress>::default());
         // What one person sends badly must not keep the next from sending.
         if let Err(error) = receive(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::ring;
+use jackfield_driver::tls;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -35,14 +35,8 @@ impl Trust {
     /// # Errors
     /// Fails when the named file cannot be read or holds no certificate.
     pub fn new(file: Option<&Path>) -> Result<Self, TrustError> {
-        let mut roots = RootCertStore::empty();
         let Some(path) = file else {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::debug!(%error, "Some of the system's certificates cannot be read");
-            }
-            roots.add_parsable_certificates(found.certs);
-            return Ok(Self::of(roots));
+            return Ok(Self(Arc::new(tls::with_system_roots())));
         };
         let read =
             CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
@@ -50,19 +44,11 @@ impl Trust {
             path: path.to_owned(),
             source,
         })?;
+        let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(all);
         if added == 0 {
             return Err(TrustError::Empty(path.to_owned()));
         }
-        Ok(Self::of(roots))
-    }
-
-    fn of(roots: RootCertStore) -> Self {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has the cipher suites of TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self(Arc::new(config))
+        Ok(Self(Arc::new(tls::with_roots(roots))))
     }
 }

@@ -1,13 +1,17 @@
 //! Peer connections of WebRTC, as a room needs them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_driver::peer::{
-    ChannelConfig, ConnectionState as PeerState, DataChannel, Peer, PeerError, PeerEvent,
-    PeerEvents, PeerOptions, ReceivedMessage, RtcIceServer, SelectedPair, resolve_servers,
+    ChannelConfig, ConnectionState as PeerState, DataChannel, Peer, PeerEndpoint, PeerError,
+    PeerEvent, PeerEvents, PeerOptions, ReceivedMessage, RtcIceServer, SelectedPair,
+    resolve_servers,
 };
+use jackfield_driver::proxy::Proxy;
+use jackfield_proxy::ProxyRules;
+use jackfield_sansio::Transport;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -18,8 +22,9 @@ use crate::connection::{
     Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
 };
 use crate::server::Server;
+use crate::trust::Trust;
 
-/// Makes WebRTC peer connections.
+/// Makes WebRTC peer connections, which all share a port.
 #[derive(Debug, Clone, Default)]
 pub struct WebRtc {
     options: PeerOptions,
@@ -49,10 +54,43 @@ impl WebRtc {
         let mut options = PeerOptions::new();
         if server.is_on_loopback() {
             options.ice.remote.loopback = true;
-            options.addresses = local_addresses();
-            options.addresses.push(Ipv4Addr::LOCALHOST.into());
+            options.network.interfaces.loopback = true;
         }
         Self { options }
+    }
+
+    /// Trusts these certificates of TURN servers over TLS, and of proxies. Without it, the
+    /// authorities that the system trusts are trusted.
+    #[must_use]
+    pub fn trusting(mut self, trust: &Trust) -> Self {
+        self.options.network.tls = Some(Arc::clone(&trust.0));
+        self
+    }
+
+    /// Reaches TURN servers over TCP and TLS by a proxy, if these rules name one. A server on this
+    /// machine is reached directly.
+    #[must_use]
+    pub fn proxied(mut self, rules: ProxyRules) -> Self {
+        let network = &mut self.options.network;
+        // A proxy elsewhere would look for it on its own machine.
+        let is_direct = network.interfaces.loopback;
+        network.proxy = rules.proxy.filter(|_| !is_direct).map(Proxy::new);
+        network.no_proxy = rules.no_proxy;
+        self
+    }
+
+    /// Returns the endpoint of all connections, which the first one makes.
+    fn endpoint(&mut self) -> io::Result<PeerEndpoint> {
+        if let Some(endpoint) = &self.options.endpoint {
+            return Ok(endpoint.clone());
+        }
+        let mut network = self.options.network.clone();
+        if let Some(proxy) = &mut network.proxy {
+            proxy.tls = network.tls.clone();
+        }
+        let endpoint = PeerEndpoint::bind(network)?;
+        self.options.endpoint = Some(endpoint.clone());
+        Ok(endpoint)
     }
 }
 
@@ -61,7 +99,9 @@ impl Connector for WebRtc {
 
     async fn connect(&mut self, servers: &Value, events: Events) -> io::Result<WebRtcConnection> {
         let servers = resolve_servers(&read_servers(servers)).await;
-        let (peer, happened) = Peer::new(self.options.clone().servers(servers))?;
+        let endpoint = self.endpoint()?;
+        let options = self.options.clone().endpoint(endpoint).servers(servers);
+        let (peer, happened) = Peer::new(options)?;
         let (pending, passed_on) = mpsc::channel(1);
         let tasks = [
             tokio::spawn(tell(happened, events.clone())).abort_handle(),
@@ -250,21 +290,6 @@ async fn pump(data: DataChannel, channel: Channel, pending: Option<mpsc::Sender<
     }
 }
 
-/// Returns the addresses that the system sends from by default.
-fn local_addresses() -> Vec<IpAddr> {
-    let from = |bind: &str, to: &str| -> io::Result<IpAddr> {
-        let socket = UdpSocket::bind(bind)?;
-        // This looks for a route, and sends nothing.
-        socket.connect(to)?;
-        Ok(socket.local_addr()?.ip())
-    };
-    let all = [
-        from("0.0.0.0:0", "192.0.2.1:9"),
-        from("[::]:0", "[2001:db8::1]:9"),
-    ];
-    all.into_iter().flatten().collect()
-}
-
 /// Returns the username fragment that a candidate names.
 fn ufrag_of(candidate: &str) -> &str {
     let mut words = candidate.split(' ').skip_while(|word| *word != "ufrag");
@@ -283,8 +308,13 @@ fn state_of(state: PeerState) -> ConnectionState {
 
 fn path_of(pair: &SelectedPair) -> Path {
     let local = pair.local.kind.as_str();
+    let relay = match pair.path.transport {
+        Transport::Udp | Transport::Dtls => Relay::Udp,
+        Transport::Tcp => Relay::Tcp,
+        Transport::Tls => Relay::Tls,
+    };
     Path {
-        relay: (local == "relay").then_some(Relay::Udp),
+        relay: (local == "relay").then_some(relay),
         local,
         remote: pair.remote.kind.as_str(),
         protocol: if pair.local.transport.is_tcp() {

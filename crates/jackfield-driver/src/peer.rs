@@ -26,23 +26,29 @@
 //! assert_eq!(&bytes, b"as bytes");
 //! # });
 //! ```
+//!
+//! # Ways to the other side
+//! Datagrams go directly where they can, over TCP where UDP is blocked (RFC 6544), and by the TURN
+//! servers of [`PeerOptions::servers`] over UDP, TCP or TLS, through an HTTP or SOCKS proxy if
+//! [`PeerOptions::network`] has one. Interfaces may come and go.
+//!
+//! A [`PeerEndpoint`] is one port for any number of peers; a peer that is given none has one of its
+//! own. What is asked of the network is [`ice`](crate::ice)'s to say.
 
 mod channel;
+mod endpoint;
 mod error;
 mod inner;
 mod options;
 mod servers;
-mod task;
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-
 pub use channel::DataChannel;
+pub use endpoint::PeerEndpoint;
 pub use error::{ChannelError, PeerError};
 pub use inner::PeerEvent;
 pub use jackfield_ice::SelectedPair;
@@ -53,39 +59,67 @@ pub use jackfield_peer::{
 pub use options::PeerOptions;
 pub use servers::{RtcIceServer, resolve_servers};
 
-use inner::{Inner, Shared};
-use jackfield_peer::{Peer as Core, PeerConfig};
+use crate::ice::Session;
+use inner::Inner;
+use jackfield_ice::gather::RelaySockets;
+use jackfield_peer::{Peer as PeerCore, PeerConfig};
 
 /// One side of a connection, for tokio: what the web calls `RTCPeerConnection`.
 ///
-/// It is a handle of a task; clones are the same peer. The peer is closed when the last handle of
-/// it and of its channels is gone.
+/// Clones are the same peer. The peer is closed when the last handle of it and of its channels is
+/// gone; what was written to its channels still arrives.
 #[derive(Debug, Clone)]
 pub struct Peer {
     handle: Arc<Handle>,
 }
 
 /// What happens to a peer, one after the other; see [`PeerEvent`].
+///
+/// Of events that nobody takes, the latest are lost: there is room for
+/// [`EndpointLimits::events`](crate::ice::EndpointLimits::events).
 #[derive(Debug)]
-pub struct PeerEvents(mpsc::UnboundedReceiver<PeerEvent>);
+pub struct PeerEvents(Option<Arc<Session<Inner>>>);
 
 impl PeerEvents {
     /// Waits for the next event; `None` after [`PeerEvent::Closed`].
     pub async fn next(&mut self) -> Option<PeerEvent> {
-        self.0.recv().await
+        let session = self.0.as_ref()?;
+        let reason = tokio::select! {
+            biased;
+            Some(event) = session.event() => return Some(event),
+            reason = closed(session) => reason,
+        };
+        // What has happened before the end was queued before it.
+        if let Some(event) = session.try_event() {
+            return Some(event);
+        }
+        self.0 = None;
+        Some(PeerEvent::Closed(reason))
+    }
+}
+
+impl Drop for PeerEvents {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.ignore_events();
+        }
     }
 }
 
 impl Peer {
-    /// Starts a peer, with a UDP socket at each of the machine's addresses.
+    /// Starts a peer, on the endpoint of the options or on one of its own.
     ///
     /// # Errors
-    /// What the operating system says about sockets or randomness.
+    /// What the operating system says about sockets or randomness, and that the endpoint has as
+    /// many peers as allowed.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, if it needs an endpoint of its own.
     pub fn new(options: PeerOptions) -> io::Result<(Self, PeerEvents)> {
-        let sockets = options.bind()?;
+        let endpoint = match options.endpoint {
+            Some(endpoint) => endpoint,
+            None => PeerEndpoint::bind(options.network)?,
+        };
         let certificate = match options.certificate {
             Some(certificate) => certificate,
             None => Certificate::from_seed(random()?),
@@ -97,20 +131,15 @@ impl Peer {
         config.association.max_channels = options.max_channels;
         config.association.max_buffered = options.max_buffered;
         // ICE refuses the other side's loopback addresses, unless ours are of that kind, too.
-        config.ice.remote.loopback |=
-            options.addresses.iter().all(IpAddr::is_loopback) && !options.addresses.is_empty();
-        let now = Instant::now();
-        let mut core = Core::new(config, now, random()?);
-        for socket in &sockets {
-            core.agent_mut().add_socket(now, socket.local_addr()?);
-        }
-        core.agent_mut().end_of_sockets(now);
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let inner = Inner::new(core, sender, options.max_received);
-        let shared = Arc::new(Shared::new(inner));
-        tokio::spawn(task::run(Arc::clone(&shared), sockets));
-        let handle = Arc::new(Handle(shared));
-        Ok((Self { handle }, PeerEvents(receiver)))
+        config.ice.remote.loopback |= endpoint.is_on_loopback();
+        // A TURN server knows an allocation by the addresses of both ends, and peers share a port.
+        config.ice.gather.relay_sockets = RelaySockets::Own;
+        let servers = Arc::clone(&config.ice.gather.servers);
+        let core = PeerCore::new(config, Instant::now(), random()?);
+        let session = endpoint.open(Inner::new(core, options.max_received), servers)?;
+        let session = Arc::new(session);
+        let handle = Arc::new(Handle(Arc::clone(&session)));
+        Ok((Self { handle }, PeerEvents(Some(session))))
     }
 
     /// Returns an offer with the candidates that are known by now; later ones are
@@ -145,7 +174,7 @@ impl Peer {
 
     /// Gives ICE new credentials; the next offer tells them.
     pub fn restart(&self) {
-        self.with(Core::restart);
+        self.with(PeerCore::restart);
     }
 
     /// Takes a candidate of the other side, `candidate:...`; an empty text ends them.
@@ -163,13 +192,11 @@ impl Peer {
     /// [`PeerError::Open`] says which limit or rule the channel breaks, and [`PeerError::Closed`]
     /// that the other side refused it or the peer was closed.
     pub async fn open_channel(&self, config: ChannelConfig) -> Result<DataChannel, PeerError> {
-        let id = {
-            let mut inner = self.shared().lock();
-            let id = inner.core.open_channel(Instant::now(), config.clone())?;
+        let id = self.session().with(|inner, now| {
+            let id = inner.core.open_channel(now, config.clone())?;
             inner.open(id, config.clone());
-            id
-        };
-        self.shared().wake.notify_one();
+            Ok::<_, PeerError>(id)
+        })?;
         let channel = DataChannel::new(Arc::clone(&self.handle), id, config);
         channel.opened().await?;
         Ok(channel)
@@ -177,7 +204,8 @@ impl Peer {
 
     /// Waits for a channel that the other side opens; `None` once the peer is closed.
     pub async fn accept_channel(&self) -> Option<DataChannel> {
-        let accept = |context: &mut Context<'_>| self.shared().lock().poll_accept(context);
+        let accept =
+            |context: &mut Context<'_>| self.session().look(|inner| inner.poll_accept(context));
         let (id, config) = std::future::poll_fn(accept).await?;
         Some(DataChannel::new(Arc::clone(&self.handle), id, config))
     }
@@ -185,68 +213,59 @@ impl Peer {
     /// Returns a picture of the peer.
     #[must_use]
     pub fn stats(&self) -> PeerStats {
-        self.shared().lock().core.stats()
+        self.session().look(|inner| inner.core.stats())
     }
 
     /// Returns how far the peer is.
     #[must_use]
     pub fn state(&self) -> ConnectionState {
-        self.shared().lock().core.state()
+        self.session().look(|inner| inner.core.state())
     }
 
     /// Ends the peer once everything written is sent, and waits for that.
     pub async fn close(&self) -> CloseReason {
-        self.with(Core::close);
+        self.with(PeerCore::close);
         self.closed().await
     }
 
     /// Waits until the peer is closed, and returns why.
     pub async fn closed(&self) -> CloseReason {
-        std::future::poll_fn(|context| self.shared().lock().poll_closed(context)).await
+        closed(self.session()).await
     }
 
-    fn shared(&self) -> &Shared {
+    fn session(&self) -> &Session<Inner> {
         &self.handle.0
     }
 
-    /// Calls the core, and has the task do what it wants done.
-    fn with<R>(&self, call: impl FnOnce(&mut Core, Instant) -> R) -> R {
-        let result = call(&mut self.shared().lock().core, Instant::now());
-        self.shared().wake.notify_one();
-        result
+    fn with<R>(&self, call: impl FnOnce(&mut PeerCore, Instant) -> R) -> R {
+        self.session().with(|inner, now| call(&mut inner.core, now))
     }
 }
 
 /// The last one to go closes the peer.
 #[derive(Debug)]
-struct Handle(Arc<Shared>);
+struct Handle(Arc<Session<Inner>>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.lock().core.close(Instant::now());
-        self.0.wake.notify_one();
+        self.0.with(|inner, now| inner.core.close(now));
+        if self.0.look(|inner| inner.closed()).is_none() {
+            // What was written still has to arrive.
+            let session = Arc::clone(&self.0);
+            self.0
+                .runtime()
+                .spawn(async move { closed(&session).await });
+        }
     }
+}
+
+/// Waits until a peer is closed, and returns why.
+async fn closed(session: &Session<Inner>) -> CloseReason {
+    std::future::poll_fn(|context| session.look(|inner| inner.poll_closed(context))).await
 }
 
 fn random() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(seed)
-}
-
-/// Returns the addresses that the system would send from: its default routes'.
-fn default_addresses() -> Vec<IpAddr> {
-    // Connecting a UDP socket asks for a route and sends nothing.
-    let from = |bind: &str, to: &str| -> io::Result<IpAddr> {
-        let socket = std::net::UdpSocket::bind(bind)?;
-        socket.connect(to)?;
-        Ok(socket.local_addr()?.ip())
-    };
-    [
-        from("0.0.0.0:0", "192.0.2.1:9"),
-        from("[::]:0", "[2001:db8::1]:9"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

@@ -367,13 +367,14 @@ impl Peer {
                     local,
                     remote,
                     server,
-                    ..
+                    domain,
                 } => PeerOutput::Connect {
                     id,
                     transport,
                     local,
                     remote,
                     server,
+                    domain,
                 },
                 jackfield_ice::Output::Close(path) => PeerOutput::Close(path),
                 jackfield_ice::Output::Resolve(name) => PeerOutput::Resolve(name),

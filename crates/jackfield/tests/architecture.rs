@@ -86,7 +86,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-sansio",
         ],
     ),
-    ("jackfield-connect", &["jackfield-driver", "jackfield-ws"]),
+    (
+        "jackfield-connect",
+        &[
+            "jackfield-driver",
+            "jackfield-proxy",
+            "jackfield-ws",
+            "jackfield-sansio",
+        ],
+    ),
     (
         "jackfield-doctor",
         &[
@@ -106,6 +114,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jackfield-doctor",
             "jackfield-router",
             "jackfield-driver",
+            "jackfield-proxy",
             "jackfield-ws",
             "jackfield-socketio",
             "jackfield-signal",

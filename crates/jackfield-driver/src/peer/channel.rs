@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Handle;
 use super::error::{ChannelError, PeerError};
+use super::inner::Inner;
+use crate::ice::Session;
 
 /// A data channel.
 ///
@@ -41,13 +43,13 @@ impl DataChannel {
 
     /// Waits until the channel can be used.
     pub(super) async fn opened(&self) -> Result<(), PeerError> {
-        let opened = poll_fn(|context| self.handle.0.lock().poll_opened(self.id, context)).await;
-        opened.map_err(|()| {
-            let context = &Context::from_waker(std::task::Waker::noop());
-            match self.handle.0.lock().poll_closed(context) {
-                Poll::Ready(reason) => PeerError::Closed(reason),
-                Poll::Pending => PeerError::Refused,
-            }
+        let opened = |context: &mut Context<'_>| {
+            self.session()
+                .look(|inner| inner.poll_opened(self.id, context))
+        };
+        poll_fn(opened).await.map_err(|()| {
+            let closed = self.session().look(|inner| inner.closed());
+            closed.map_or(PeerError::Refused, PeerError::Closed)
         })
     }
 
@@ -105,32 +107,32 @@ impl DataChannel {
     /// # Errors
     /// [`ChannelError::Closed`] if the channel ends before.
     pub async fn flush(&self) -> Result<(), ChannelError> {
-        poll_fn(|context| self.handle.0.lock().poll_flush(self.id, context)).await
+        poll_fn(|context| self.poll_flushed(context)).await
     }
 
     /// Closes the channel, and waits until the other side has closed it, too. What was written
     /// arrives; what the other side has sent and was not received is lost.
     pub async fn close(&self) {
         self.begin_close();
-        poll_fn(|context| self.handle.0.lock().poll_channel_closed(self.id, context)).await;
+        poll_fn(|context| self.poll_closed(context)).await;
     }
 
     /// Returns the bytes that are queued or unacknowledged: W3C's `bufferedAmount`.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        let mut inner = self.handle.0.lock();
-        inner.core.association_mut().buffered_amount(self.id)
+        let buffered = |inner: &mut Inner| inner.core.association_mut().buffered_amount(self.id);
+        self.session().look(buffered)
     }
 
     /// Returns what the channel carried, until it is closed.
     #[must_use]
     pub fn stats(&self) -> Option<ChannelStats> {
-        self.handle
-            .0
-            .lock()
-            .core
-            .association()
-            .channel_stats(self.id)
+        let stats = |inner: &mut Inner| inner.core.association().channel_stats(self.id);
+        self.session().look(stats)
+    }
+
+    fn session(&self) -> &Session<Inner> {
+        &self.handle.0
     }
 
     fn poll_send(
@@ -138,33 +140,45 @@ impl DataChannel {
         message: Message<'_>,
         context: &Context<'_>,
     ) -> Poll<Result<(), ChannelError>> {
-        let sent = ready!(self.handle.0.lock().poll_send(self.id, message, context));
-        self.handle.0.wake.notify_one();
-        Poll::Ready(sent)
+        let session = self.session();
+        let poll = |inner: &mut Inner| inner.poll_send(self.id, message, context);
+        // A message alone leaves at once; those behind it leave together.
+        match session.look(|inner| inner.is_idle(self.id)) {
+            true => session.with(|inner, _| poll(inner)),
+            false => session.with_soon(|inner, _| poll(inner)),
+        }
     }
 
     fn poll_recv(&self, context: &Context<'_>) -> Poll<Option<ReceivedMessage>> {
-        let received = ready!(self.handle.0.lock().poll_receive(self.id, context));
+        let session = self.session();
+        let received = ready!(session.look(|inner| inner.poll_receive(self.id, context)));
         Poll::Ready(received.map(|(message, has_output)| {
             if has_output {
-                self.handle.0.wake.notify_one();
+                session.with_soon(|_, _| ());
             }
             message
         }))
     }
 
+    fn poll_flushed(&self, context: &Context<'_>) -> Poll<Result<(), ChannelError>> {
+        self.session()
+            .look(|inner| inner.poll_flush(self.id, context))
+    }
+
+    fn poll_closed(&self, context: &Context<'_>) -> Poll<()> {
+        self.session()
+            .look(|inner| inner.poll_channel_closed(self.id, context))
+    }
+
     fn begin_close(&self) {
-        let mut inner = self.handle.0.lock();
-        inner.core.close_channel(std::time::Instant::now(), self.id);
-        drop(inner);
-        self.handle.0.wake.notify_one();
+        self.session()
+            .with(|inner, now| inner.core.close_channel(now, self.id));
     }
 }
 
 impl Drop for DataChannel {
     fn drop(&mut self) {
-        self.handle.0.lock().forget(self.id);
-        self.handle.0.wake.notify_one();
+        self.session().with(|inner, now| inner.forget(now, self.id));
     }
 }
 
@@ -215,10 +229,9 @@ impl AsyncWrite for DataChannel {
     /// Closes the channel once everything written is acknowledged. A data channel has no half that
     /// could stay open: nothing can be read afterwards.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.handle.0.lock().poll_flush(self.id, context))?;
+        ready!(self.poll_flushed(context))?;
         self.begin_close();
-        let mut inner = self.handle.0.lock();
-        inner.poll_channel_closed(self.id, context).map(Ok)
+        self.poll_closed(context).map(Ok)
     }
 }
 

@@ -1,19 +1,19 @@
-//! What the task of a peer and its handles share.
+//! A peer as an endpoint drives it: its core, and what the handles of it and its channels wait for.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use jackfield_ice::SelectedPair;
+use jackfield_ice::{Agent, ConnectionId, SelectedPair};
 use jackfield_peer::{
-    ChannelConfig, ChannelId, CloseReason, ConnectionState, Event, Message, Peer as Core,
+    ChannelConfig, ChannelId, CloseReason, ConnectionState, Event, Message, Peer as PeerCore,
     PeerOutput, ReceivedMessage, WriteError,
 };
-use jackfield_sansio::Transmit;
-use tokio::sync::{Notify, mpsc};
+use jackfield_sansio::FiveTuple;
 
 use super::error::ChannelError;
+use crate::ice::{Core, CoreOutput};
 
 /// What happens to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,31 +35,10 @@ pub enum PeerEvent {
     Closed(CloseReason),
 }
 
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// Held for single calls, never across a wait.
-    inner: Mutex<Inner>,
-    /// Tells the task that the core has outputs.
-    pub(super) wake: Notify,
-}
-
-impl Shared {
-    pub(super) fn new(inner: Inner) -> Self {
-        Self {
-            inner: Mutex::new(inner),
-            wake: Notify::new(),
-        }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A core that panicked is a bug; what it holds is still consistent enough to end.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
+/// The core that an endpoint drives: a peer, and what its handles wait for.
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) core: Core,
+    pub(super) core: PeerCore,
     channels: BTreeMap<ChannelId, Channel>,
     /// Channels of the other side that wait to be accepted.
     incoming: VecDeque<ChannelId>,
@@ -67,7 +46,6 @@ pub(super) struct Inner {
     closing: Wakers,
     /// Channels whose writers wait for room, or for an empty buffer.
     blocked: BTreeSet<ChannelId>,
-    events: mpsc::UnboundedSender<PeerEvent>,
     closed: Option<CloseReason>,
     max_received: usize,
 }
@@ -86,11 +64,7 @@ struct Channel {
 }
 
 impl Inner {
-    pub(super) fn new(
-        core: Core,
-        events: mpsc::UnboundedSender<PeerEvent>,
-        max_received: usize,
-    ) -> Self {
+    pub(super) fn new(core: PeerCore, max_received: usize) -> Self {
         Self {
             core,
             channels: BTreeMap::new(),
@@ -98,7 +72,6 @@ impl Inner {
             accepting: Wakers::default(),
             closing: Wakers::default(),
             blocked: BTreeSet::new(),
-            events,
             closed: None,
             max_received,
         }
@@ -109,49 +82,27 @@ impl Inner {
         self.channels.insert(id, Channel::new(config));
     }
 
-    /// Takes what the core wants done; what is to be sent is added to `transmits`. Returns when the
-    /// core wants to be called again.
-    pub(super) fn drain(&mut self, transmits: &mut Vec<Transmit>) -> Option<Instant> {
-        loop {
-            match self.core.poll_output() {
-                PeerOutput::Transmit(transmit) => transmits.push(transmit),
-                PeerOutput::Event(event) => self.handle(event),
-                PeerOutput::Connect { id, .. } => {
-                    self.core
-                        .agent_mut()
-                        .handle_connect_failed(Instant::now(), id);
-                }
-                PeerOutput::Resolve(name) => {
-                    self.core
-                        .agent_mut()
-                        .handle_resolved(Instant::now(), &name, None);
-                }
-                PeerOutput::Close(_) => {}
-                PeerOutput::Wait(deadline) => {
-                    self.wake_writers();
-                    return deadline;
-                }
-            }
-        }
+    /// Returns why the peer is closed, once it is.
+    pub(super) fn closed(&self) -> Option<CloseReason> {
+        self.closed
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.is_some()
-    }
-
-    fn handle(&mut self, event: jackfield_peer::PeerEvent) {
+    /// Takes what happened in the core; returns what of it the program wants to know.
+    fn handle(&mut self, event: jackfield_peer::PeerEvent) -> Option<PeerEvent> {
         use jackfield_peer::PeerEvent as Happened;
-        let event = match event {
-            Happened::LocalCandidate(text) => PeerEvent::LocalCandidate(text),
-            Happened::LocalCandidateRemoved(text) => PeerEvent::LocalCandidateRemoved(text),
-            Happened::GatheringComplete => PeerEvent::GatheringComplete,
-            Happened::StateChanged(state) => PeerEvent::StateChanged(state),
-            Happened::PathChanged(pair) => PeerEvent::PathChanged(pair),
-            Happened::RestartNeeded => PeerEvent::RestartNeeded,
-            Happened::Association(event) => return self.handle_association(event),
-            _ => return,
-        };
-        self.tell(event);
+        match event {
+            Happened::LocalCandidate(text) => Some(PeerEvent::LocalCandidate(text)),
+            Happened::LocalCandidateRemoved(text) => Some(PeerEvent::LocalCandidateRemoved(text)),
+            Happened::GatheringComplete => Some(PeerEvent::GatheringComplete),
+            Happened::StateChanged(state) => Some(PeerEvent::StateChanged(state)),
+            Happened::PathChanged(pair) => Some(PeerEvent::PathChanged(pair)),
+            Happened::RestartNeeded => Some(PeerEvent::RestartNeeded),
+            Happened::Association(event) => {
+                self.handle_association(event);
+                None
+            }
+            _ => None,
+        }
     }
 
     fn handle_association(&mut self, event: Event) {
@@ -182,17 +133,11 @@ impl Inner {
             }
             Event::Closed(reason) => {
                 self.closed = Some(reason);
-                self.tell(PeerEvent::Closed(reason));
                 self.accepting.wake();
                 self.closing.wake();
             }
             _ => {}
         }
-    }
-
-    /// A program that does not care for events has dropped their receiver.
-    fn tell(&self, event: PeerEvent) {
-        let _ = self.events.send(event);
     }
 
     fn receive(&mut self, id: ChannelId, message: ReceivedMessage) {
@@ -236,7 +181,7 @@ impl Inner {
                 return Poll::Ready(Some((id, channel.config.clone())));
             }
         }
-        if self.is_closed() {
+        if self.closed.is_some() {
             return Poll::Ready(None);
         }
         self.accepting.add(context);
@@ -298,6 +243,11 @@ impl Inner {
         Poll::Ready(Some((message, resumes)))
     }
 
+    /// Returns whether everything that was written to a channel is acknowledged.
+    pub(super) fn is_idle(&mut self, id: ChannelId) -> bool {
+        self.core.association_mut().buffered_amount(id) == 0
+    }
+
     /// Sends a message, or waits for room.
     pub(super) fn poll_send(
         &mut self,
@@ -322,7 +272,7 @@ impl Inner {
         id: ChannelId,
         context: &Context<'_>,
     ) -> Poll<Result<(), ChannelError>> {
-        if self.core.association_mut().buffered_amount(id) == 0 {
+        if self.is_idle(id) {
             return Poll::Ready(Ok(()));
         }
         if self
@@ -355,10 +305,120 @@ impl Inner {
     }
 
     /// Closes a channel whose handle is gone.
-    pub(super) fn forget(&mut self, id: ChannelId) {
-        self.core.close_channel(Instant::now(), id);
+    pub(super) fn forget(&mut self, now: Instant, id: ChannelId) {
+        self.core.close_channel(now, id);
         self.channels.remove(&id);
         self.blocked.remove(&id);
+    }
+}
+
+impl Core for Inner {
+    type Event = PeerEvent;
+
+    fn agent(&self) -> &Agent {
+        self.core.agent()
+    }
+
+    fn add_socket(&mut self, now: Instant, local: SocketAddr) {
+        self.core.agent_mut().add_socket(now, local);
+    }
+
+    fn remove_socket(&mut self, now: Instant, local: SocketAddr) {
+        self.core.agent_mut().remove_socket(now, local);
+    }
+
+    fn add_listener(&mut self, now: Instant, local: SocketAddr) {
+        self.core.agent_mut().add_listener(now, local);
+    }
+
+    fn remove_listener(&mut self, now: Instant, local: SocketAddr) {
+        self.core.agent_mut().remove_listener(now, local);
+    }
+
+    fn add_mapped_address(&mut self, now: Instant, local: SocketAddr, outside: SocketAddr) {
+        self.core
+            .agent_mut()
+            .add_mapped_address(now, local, outside);
+    }
+
+    fn remove_mapped_address(&mut self, now: Instant, local: SocketAddr) {
+        self.core.agent_mut().remove_mapped_address(now, local);
+    }
+
+    fn end_of_sockets(&mut self, now: Instant) {
+        self.core.agent_mut().end_of_sockets(now);
+    }
+
+    /// Takes a packet; messages come out of the channels.
+    fn handle_datagram<'b>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        bytes: &'b [u8],
+    ) -> Option<&'b [u8]> {
+        self.core.handle_datagram(now, path, bytes);
+        None
+    }
+
+    fn handle_connected(&mut self, now: Instant, id: ConnectionId, path: FiveTuple) {
+        self.core.agent_mut().handle_connected(now, id, path);
+    }
+
+    fn handle_connect_failed(&mut self, now: Instant, id: ConnectionId) {
+        self.core.agent_mut().handle_connect_failed(now, id);
+    }
+
+    fn handle_accepted(&mut self, now: Instant, path: FiveTuple) {
+        self.core.agent_mut().handle_accepted(now, path);
+    }
+
+    fn handle_closed(&mut self, now: Instant, path: FiveTuple) {
+        self.core.agent_mut().handle_closed(now, path);
+    }
+
+    fn handle_resolved(&mut self, now: Instant, name: &str, address: Option<IpAddr>) {
+        self.core.agent_mut().handle_resolved(now, name, address);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.core.close(now);
+    }
+
+    fn poll_output(&mut self) -> CoreOutput<PeerEvent> {
+        loop {
+            return match self.core.poll_output() {
+                PeerOutput::Transmit(transmit) => CoreOutput::Transmit(transmit),
+                PeerOutput::Connect {
+                    id,
+                    transport,
+                    local,
+                    remote,
+                    server,
+                    domain,
+                } => CoreOutput::Connect {
+                    id,
+                    transport,
+                    local,
+                    remote,
+                    server,
+                    domain,
+                },
+                PeerOutput::Close(path) => CoreOutput::Close(path),
+                PeerOutput::Resolve(name) => CoreOutput::Resolve(name),
+                PeerOutput::Event(event) => match self.handle(event) {
+                    Some(event) => CoreOutput::Event(event),
+                    None => continue,
+                },
+                PeerOutput::Wait(deadline) => {
+                    self.wake_writers();
+                    CoreOutput::Wait(deadline)
+                }
+            };
+        }
     }
 }
 

@@ -1,21 +1,23 @@
 //! How a peer is started.
 
-use std::io;
 use std::net::IpAddr;
 
 use jackfield_ice::AgentConfig;
 use jackfield_ice::gather::IceServer;
 use jackfield_peer::Certificate;
-use tokio::net::UdpSocket;
 
-use super::default_addresses;
+use super::PeerEndpoint;
+use crate::ice::EndpointConfig;
 
 /// How a peer is started; the defaults do for most.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PeerOptions {
-    /// The addresses to have sockets at; none are the machine's.
-    pub addresses: Vec<IpAddr>,
+    /// The endpoint whose ports the peer shares with others. Default: none, it has one of its own.
+    pub endpoint: Option<PeerEndpoint>,
+    /// How an endpoint of its own is set up: which interfaces are used, what TLS to a TURN server
+    /// trusts, and by which proxy it goes. An endpoint that is given is as it was set up.
+    pub network: EndpointConfig,
     /// The certificate; without one, each peer has its own.
     pub certificate: Option<Certificate>,
     /// Whether our offers give way to those of the other side that cross them. Default: yes.
@@ -38,7 +40,8 @@ impl PeerOptions {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            addresses: Vec::new(),
+            endpoint: None,
+            network: EndpointConfig::default(),
             certificate: None,
             polite: true,
             ice: AgentConfig::default(),
@@ -49,10 +52,24 @@ impl PeerOptions {
         }
     }
 
-    /// Sets the addresses to have sockets at.
+    /// Sets the endpoint whose ports the peer shares with others.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: PeerEndpoint) -> Self {
+        self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Sets how an endpoint of its own is set up.
+    #[must_use]
+    pub fn network(mut self, network: EndpointConfig) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Sets the only addresses that an endpoint of its own has sockets at.
     #[must_use]
     pub fn addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        self.addresses = addresses.into_iter().collect();
+        self.network.interfaces.addresses = addresses.into_iter().collect();
         self
     }
 
@@ -77,16 +94,6 @@ impl PeerOptions {
         self.ice.gather.servers = servers.into();
         self
     }
-
-    /// Binds the sockets.
-    pub(super) fn bind(&self) -> io::Result<Vec<UdpSocket>> {
-        let addresses = if self.addresses.is_empty() {
-            default_addresses()
-        } else {
-            self.addresses.clone()
-        };
-        addresses.into_iter().map(bind).collect()
-    }
 }
 
 impl Default for PeerOptions {
@@ -94,22 +101,3 @@ impl Default for PeerOptions {
         Self::new()
     }
 }
-
-fn bind(address: IpAddr) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind((address, 0))?;
-    let sizes = socket2::SockRef::from(&socket);
-    // A system may cap or refuse sizes; datagrams pass all the same.
-    for sized in [
-        sizes.set_recv_buffer_size(SOCKET_BUFFER),
-        sizes.set_send_buffer_size(SOCKET_BUFFER),
-    ] {
-        if let Err(error) = sized {
-            tracing::debug!(%error, "The kernel refuses the size of a socket buffer");
-        }
-    }
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
-}
-
-/// A receive window of SCTP and its acknowledgements.
-const SOCKET_BUFFER: usize = 4 << 20;

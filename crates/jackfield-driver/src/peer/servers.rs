@@ -31,10 +31,14 @@ impl std::fmt::Debug for RtcIceServer {
     }
 }
 
-/// Returns the servers that a peer can ask, for [`PeerOptions::servers`]: those that are reached by
-/// UDP.
+/// Returns the servers that a peer can ask, for [`PeerOptions::servers`]: STUN over UDP, and TURN
+/// over UDP, TCP and TLS.
 ///
 /// [`PeerOptions::servers`]: super::PeerOptions::servers
+///
+/// A `turn:` without `?transport=` is asked by UDP and a `turns:` by TLS, as browsers do. STUN over
+/// TLS would tell the address of another connection, and TURN over DTLS (`turns:` with
+/// `?transport=udp`) is not spoken: both are left out.
 ///
 /// A name with several addresses is several servers. What is no URI of STUN or TURN, has no
 /// credential where TURN needs one, or has a name that does not resolve within 5 s is left out with
@@ -44,8 +48,8 @@ pub async fn resolve_servers(servers: &[RtcIceServer]) -> Vec<IceServer> {
     for server in servers {
         for url in &server.urls {
             match read(server, url) {
-                Ok(Some((uri, kind))) => found.extend(look_up(&uri, &kind).await),
-                Ok(None) => tracing::debug!(%url, "A peer asks servers by UDP alone"),
+                Ok(Some(asked)) => found.extend(asked.look_up().await),
+                Ok(None) => tracing::debug!(%url, "A peer has no use for such a server"),
                 Err(why) => tracing::warn!(%url, why, "An ICE server is left out"),
             }
         }
@@ -53,47 +57,69 @@ pub async fn resolve_servers(servers: &[RtcIceServer]) -> Vec<IceServer> {
     found
 }
 
-/// Returns what a URL asks for, or nothing if it is not reached by UDP.
-fn read(server: &RtcIceServer, url: &str) -> Result<Option<(Uri, ServerKind)>, &'static str> {
+/// A server that a URL names.
+struct Named {
+    uri: Uri,
+    transport: Transport,
+    kind: ServerKind,
+}
+
+/// Returns what server a URL names, or nothing if a peer has no use for it.
+fn read(server: &RtcIceServer, url: &str) -> Result<Option<Named>, &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it is no URI of STUN or TURN")?;
-    let by_udp = uri.transport != Some(UriTransport::Tcp);
+    let transport = match (uri.scheme, uri.transport) {
+        (Scheme::Stun, _) | (Scheme::Turn, None | Some(UriTransport::Udp)) => Transport::Udp,
+        (Scheme::Turn, Some(UriTransport::Tcp)) => Transport::Tcp,
+        (Scheme::Turns, None | Some(UriTransport::Tcp)) => Transport::Tls,
+        (Scheme::Turns, Some(UriTransport::Udp)) | (Scheme::Stuns, _) => return Ok(None),
+    };
     let kind = match uri.scheme {
-        Scheme::Stun => ServerKind::Stun,
-        Scheme::Turn if by_udp => {
+        Scheme::Stun | Scheme::Stuns => ServerKind::Stun,
+        Scheme::Turn | Scheme::Turns => {
             let credential = server.username.as_deref().zip(server.credential.as_deref());
             let (username, password) = credential.ok_or("it has no username and credential")?;
             let credential = Credential::new(username, password);
             ServerKind::Turn(Some(credential.map_err(|_| "its credential is too long")?))
         }
-        Scheme::Turn | Scheme::Stuns | Scheme::Turns => return Ok(None),
     };
-    Ok(Some((uri, kind)))
+    Ok(Some(Named {
+        uri,
+        transport,
+        kind,
+    }))
 }
 
-async fn look_up(uri: &Uri, kind: &ServerKind) -> Vec<IceServer> {
-    let (host, name) = match &uri.host {
-        Host::Name(name) => (name.clone(), name.parse::<std::net::IpAddr>().is_err()),
-        Host::Ipv6(ip) => (ip.to_string(), false),
-    };
-    let addresses = match timeout(PATIENCE, lookup_host((host.as_str(), uri.port()))).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => {
-            tracing::warn!(%host, %error, "An ICE server's name has no address");
-            return Vec::new();
-        }
-        Err(_) => {
-            tracing::warn!(%host, "No resolver has answered in time for an ICE server's name");
-            return Vec::new();
-        }
-    };
-    addresses
-        .map(|address| IceServer {
-            transport: Transport::Udp,
-            address,
-            name: name.then(|| host.as_str().into()),
-            kind: kind.clone(),
-        })
-        .collect()
+impl Named {
+    async fn look_up(&self) -> Vec<IceServer> {
+        let Self {
+            uri,
+            transport,
+            kind,
+        } = self;
+        let (host, name) = match &uri.host {
+            Host::Name(name) => (name.clone(), name.parse::<std::net::IpAddr>().is_err()),
+            Host::Ipv6(ip) => (ip.to_string(), false),
+        };
+        let addresses = match timeout(PATIENCE, lookup_host((host.as_str(), uri.port()))).await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(error)) => {
+                tracing::warn!(%host, %error, "An ICE server's name has no address");
+                return Vec::new();
+            }
+            Err(_) => {
+                tracing::warn!(%host, "No resolver has answered in time for an ICE server's name");
+                return Vec::new();
+            }
+        };
+        addresses
+            .map(|address| IceServer {
+                transport: *transport,
+                address,
+                name: name.then(|| host.as_str().into()),
+                kind: kind.clone(),
+            })
+            .collect()
+    }
 }
 
 /// How long a name may take to resolve: a call should not wait for a server that is out of reach.
@@ -112,14 +138,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn servers_by_udp_are_asked_and_bad_ones_left_out() {
+    async fn each_url_says_how_its_server_is_asked_and_bad_ones_are_left_out() {
         let servers = [
             server(
                 &["stun:192.0.2.1:3478", "turn:[2001:db8::1]"],
                 Some("secret"),
             ),
             server(
-                &["turn:192.0.2.2?transport=tcp", "turns:192.0.2.2"],
+                &[
+                    "turn:192.0.2.2?transport=tcp",
+                    "turns:192.0.2.2",
+                    "turns:192.0.2.2:443?transport=tcp",
+                    "turns:192.0.2.2?transport=udp",
+                    "stuns:192.0.2.2",
+                ],
                 Some("secret"),
             ),
             server(&["turn:192.0.2.3"], None),
@@ -131,7 +163,10 @@ mod tests {
             shown,
             [
                 "stun:192.0.2.1:3478",
-                "turn:[2001:db8::1]:3478?transport=udp"
+                "turn:[2001:db8::1]:3478?transport=udp",
+                "turn:192.0.2.2:3478?transport=tcp",
+                "turns:192.0.2.2:5349?transport=tcp",
+                "turns:192.0.2.2:443?transport=tcp",
             ]
         );
     }

@@ -110,7 +110,7 @@ async fn closed_port() -> SocketAddr {
 }
 
 /// Runs a proxy for both protocols.
-async fn proxy(credentials: Option<Credentials>) -> SocketAddr {
+pub(crate) async fn proxy(credentials: Option<Credentials>) -> SocketAddr {
     let listener = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jackfield_driver::tls::with_roots;
 use jackfield_driver::turn_client::{
     ClientTransport, ConnectError, Options, Tls, TurnClient, TurnError,
 };
@@ -11,7 +12,7 @@ use jackfield_stun::ErrorCode;
 use jackfield_turn::client::{Credential, Failure, Fault};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
@@ -82,13 +83,7 @@ fn tls_carries_data_and_asks_for_the_right_certificate() {
         let name = ServerName::try_from("turn.example.org").unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.into()).unwrap();
-        let config = Arc::new(
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth(),
-        );
+        let config = Arc::new(with_roots(roots));
         let right = Tls {
             config: Arc::clone(&config),
             name: name.clone(),
@@ -254,7 +249,8 @@ fn a_dropped_client_deletes_its_allocation() {
 /// Serves TLS on a port and passes what is inside on; returns its address and certificate.
 pub(crate) async fn tls_in_front_of(plain: SocketAddr) -> (SocketAddr, Vec<u8>) {
     let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap();
+        generate_simple_self_signed(["turn.example.org".to_owned(), "127.0.0.1".to_owned()])
+            .unwrap();
     let certificate = cert.der().to_vec();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
     let config =

@@ -25,6 +25,8 @@ pub enum PeerOutput {
         remote: SocketAddr,
         /// Which server of the configuration it is.
         server: Option<usize>,
+        /// What name the certificate has to be for, if the server named another than its own.
+        domain: Option<String>,
     },
     /// Close this connection.
     Close(FiveTuple),

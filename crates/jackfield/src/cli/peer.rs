@@ -16,6 +16,7 @@ use jackfield_connect::{
     Ends, Forward, Forwarding, RoomAddress, RoomName, RoomOptions, Server, Stay, TcpTarget, Trust,
     WebRtc, forward, pipe, receive, send, stream::StreamId,
 };
+use jackfield_proxy::ProxyRules;
 
 use super::{complain, failed, wrong_use};
 use stdout::ClosingStdout;
@@ -32,8 +33,8 @@ pub(super) fn connect_command() -> Command {
              open, lines are messages of its chat. With --forward or --allow, TCP connections are \
              carried instead.\n\n\
              Packets go directly from one to the other, encrypted; stderr says which way they \
-             take. Where no direct path exists, the server relays; it is asked for that by UDP, so \
-             far not by TCP or TLS.",
+             take. Where no direct path exists, the server relays, over UDP, TCP or TLS, whichever \
+             gets through; TCP and TLS go by the proxy of https_proxy or all_proxy, if one is set.",
         )
         .after_help(
             "Examples:\n  \
@@ -156,18 +157,22 @@ pub(super) fn connect(matches: &ArgMatches) -> ExitCode {
     let is_pipe = forwarding.forwards.is_empty() && forwarding.allowed.is_empty();
     let address = room_of(matches);
     let reporter = Reporter::new(output(matches, !is_pipe), OtherSide::Expected);
-    run(matches, address, reporter, async |stay, reporter| {
-        let connector = WebRtc::near(&stay.room.server);
-        if !is_pipe {
-            return forward(stay, connector, forwarding, reporter).await;
-        }
-        let ends = Ends {
-            ends_with_other: std::io::stdin().is_terminal(),
-            reader: tokio::io::stdin(),
-            writer: ClosingStdout(tokio::io::stdout()),
-        };
-        pipe(stay, connector, ends, StreamId::new(random()), reporter).await
-    })
+    run(
+        matches,
+        address,
+        reporter,
+        async |stay, connector, reporter| {
+            if !is_pipe {
+                return forward(stay, connector, forwarding, reporter).await;
+            }
+            let ends = Ends {
+                ends_with_other: std::io::stdin().is_terminal(),
+                reader: tokio::io::stdin(),
+                writer: ClosingStdout(tokio::io::stdout()),
+            };
+            pipe(stay, connector, ends, StreamId::new(random()), reporter).await
+        },
+    )
 }
 
 /// Runs `jackfield send`.
@@ -186,17 +191,15 @@ pub(super) fn send_files(matches: &ArgMatches) -> ExitCode {
     let address = room_of(matches);
     let other_side = command_there(matches, &address, "receive");
     let reporter = Reporter::new(output(matches, true), other_side);
-    run(matches, address, reporter, async |stay, reporter| {
-        let progress = reporter.progress();
-        send(
-            stay,
-            WebRtc::default(),
-            Arc::new(source),
-            progress,
-            reporter,
-        )
-        .await
-    })
+    run(
+        matches,
+        address,
+        reporter,
+        async |stay, connector, reporter| {
+            let progress = reporter.progress();
+            send(stay, connector, Arc::new(source), progress, reporter).await
+        },
+    )
 }
 
 /// Runs `jackfield receive`.
@@ -211,10 +214,9 @@ pub(super) fn receive_files(matches: &ArgMatches) -> ExitCode {
         matches,
         room_of(matches),
         reporter,
-        async |stay, reporter| {
+        async |stay, connector, reporter| {
             let progress = reporter.progress();
             let destination = Arc::new(destination);
-            let connector = WebRtc::near(&stay.room.server);
             let received = receive(stay, connector, destination, progress, reporter).await;
             received.map(|_| ())
         },
@@ -267,10 +269,14 @@ fn run(
     matches: &ArgMatches,
     address: RoomAddress,
     reporter: Reporter,
-    work: impl AsyncFnOnce(Stay, Arc<Reporter>) -> Result<(), jackfield_connect::Error>,
+    work: impl AsyncFnOnce(Stay, WebRtc, Arc<Reporter>) -> Result<(), jackfield_connect::Error>,
 ) -> ExitCode {
     let trust = match Trust::new(matches.get_one::<PathBuf>("tls-ca").map(PathBuf::as_path)) {
         Ok(trust) => trust,
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    let proxies = match ProxyRules::from_environment(|name| std::env::var(name).ok()) {
+        Ok(proxies) => proxies,
         Err(error) => return wrong_use(&error.to_string()),
     };
     let room = RoomOptions {
@@ -285,6 +291,9 @@ fn run(
         purpose: "pipe",
         seed: random().to_be_bytes(),
     };
+    let connector = WebRtc::near(&room.server)
+        .trusting(&room.trust)
+        .proxied(proxies);
     let wait = matches
         .get_one::<Duration>("wait")
         .copied()
@@ -303,7 +312,7 @@ fn run(
     let code = runtime.block_on(async {
         let following = reporter.follow();
         let result = tokio::select! {
-            result = work(Stay { room, wait }, Arc::clone(&reporter)) => result.map_err(|error| {
+            result = work(Stay { room, wait }, connector, Arc::clone(&reporter)) => result.map_err(|error| {
                 // The whole chain: what the system said is the last of it.
                 format!("{:#}", anyhow::Error::from(error))
             }),
