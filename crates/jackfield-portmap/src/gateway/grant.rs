@@ -1,6 +1,6 @@
 //! Grants and ends leases, for all three protocols.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jackfield_nat::{Forward, ForwardError, Nat, RemoteFilter};
@@ -177,15 +177,7 @@ impl Gateway {
         nat: &mut Nat,
         request: PortRequest,
     ) -> Result<Grant, Refused> {
-        // Flows that PEER keeps alive count as leases: each occupies state of the NAT for as long.
-        if self.leases.of_host(request.internal.ip()) + self.peers.of_host(request.internal.ip())
-            >= self.config.leases_per_host
-        {
-            return Err(Refused::Quota);
-        }
-        if self.leases.len() + self.peers.len() >= self.config.leases {
-            return Err(Refused::NoResources);
-        }
+        self.room_for_lease(request.internal.ip())?;
         let external = self.choose_external(now, nat, &request)?;
         let filters = request.filters.unwrap_or_default();
         if !filters.is_empty() {
@@ -204,6 +196,19 @@ impl Gateway {
         self.leases.insert((request.protocol, external), lease);
         self.counters.granted += 1;
         Ok(Grant { external, lifetime })
+    }
+
+    /// Checks the limits before a host gets one more lease. Flows that PEER keeps alive count as
+    /// leases, since each occupies state of the NAT for as long.
+    pub(super) fn room_for_lease(&self, host: IpAddr) -> Result<(), Refused> {
+        let of_host = self.leases.of_host(host) + self.peers.of_host(host);
+        if of_host >= self.config.leases_per_host {
+            return Err(Refused::Quota);
+        }
+        if self.leases.len() + self.peers.len() >= self.config.leases {
+            return Err(Refused::NoResources);
+        }
+        Ok(())
     }
 
     /// Makes the NAT forward an outside port: the requested one, else the inside one, else a

@@ -285,7 +285,7 @@ impl Gateway {
         }
         let flow = (protocol, internal, remote);
         if wished.is_zero() {
-            let released = self.release_flow(&flow, peer.map.nonce);
+            let released = self.release_flow(now, &flow, peer.map.nonce);
             released.map_err(|refused| refusal_of(refused, false))?;
             return Ok(Grant {
                 external: SocketAddr::new(peer.map.external_address, peer.map.external_port),

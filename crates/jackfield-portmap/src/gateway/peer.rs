@@ -100,14 +100,7 @@ impl Gateway {
         }
         // A flow that the gateway keeps already has been counted.
         if known.is_none() {
-            let host = internal.ip();
-            let of_host = self.leases.of_host(host) + self.peers.of_host(host);
-            if of_host >= self.config.leases_per_host {
-                return Err(Refused::Quota);
-            }
-            if self.leases.len() + self.peers.len() >= self.config.leases {
-                return Err(Refused::NoResources);
-            }
+            self.room_for_lease(internal.ip())?;
         }
         let external = nat
             .keep_alive(now, protocol.into(), internal, remote)
@@ -131,9 +124,18 @@ impl Gateway {
     }
 
     /// Stops keeping a flow alive; it continues until the NAT ends it.
-    pub(super) fn release_flow(&mut self, flow: &Flow, nonce: Nonce) -> Result<(), Refused> {
+    pub(super) fn release_flow(
+        &mut self,
+        now: Instant,
+        flow: &Flow,
+        nonce: Nonce,
+    ) -> Result<(), Refused> {
         match self.peers.flows.get(flow) {
-            Some(lease) if lease.nonce != nonce => Err(Refused::Nonce(Duration::ZERO)),
+            Some(lease) if lease.nonce != nonce => {
+                // RFC 6887 §12.3: the error lasts as long as the flow belongs to the other nonce.
+                let left = lease.expires.saturating_duration_since(now);
+                Err(Refused::Nonce(left))
+            }
             Some(_) => {
                 self.peers.remove(flow);
                 self.counters.deleted += 1;

@@ -274,8 +274,11 @@ fn a_peer_is_kept_alive_for_as_long_as_was_asked_for() {
     assert_eq!(out, Verdict::Forward);
     let source = Headers::parse(&packet).unwrap().source_endpoint().unwrap();
     assert_eq!(SocketAddr::from(source), to, "the flow that was promised");
-    let refused = ask(&mut rig, HOST, &request(HOST, 3600, peer(THEIRS), &[]));
-    assert_eq!(refused.result, ResultCode::NotAuthorized);
+    for wished in [3600, 0] {
+        let refused = ask(&mut rig, HOST, &request(HOST, wished, peer(THEIRS), &[]));
+        assert_eq!(refused.result, ResultCode::NotAuthorized);
+        assert_eq!(refused.lifetime, 3600, "as long as the flow is another's");
+    }
     for _ in 0..35 {
         rig.pass(Duration::from_secs(100));
         assert_eq!(rig.arrives(STRANGER, to), Some(at(HOST, 5000)));
