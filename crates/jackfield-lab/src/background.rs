@@ -63,7 +63,7 @@ pub enum BackgroundError {
         error: io::Error,
     },
     /// The lab belongs to another user.
-    #[error("the lab {name} cannot be told to end: {error}")]
+    #[error("the lab {name} cannot be ended: {error}")]
     Stop {
         /// The lab.
         name: String,

@@ -27,6 +27,7 @@ pub fn variables(lab: &str, plan: &Plan, host: &str) -> BTreeMap<String, String>
         );
     }
     for other in &plan.hosts {
+        // A shell's variables have no hyphens.
         let name = other.name.to_uppercase().replace('-', "_");
         set(&format!("LAB_IP_{name}"), other.ip.to_string());
         set(

@@ -142,6 +142,7 @@ impl Plan {
                 None => self.add_network(&site.name, None, &[&site.change], 0),
             };
         }
+        // The outermost NAT comes first: each is a host of the network in front of it.
         for (depth, nat) in site.nats.iter().enumerate().skip(1).rev() {
             let name = network_name(site, depth);
             parent = Some(self.add_network(&name, parent, &[nat], 1)?);
@@ -214,6 +215,7 @@ impl Plan {
         let taken: usize = children.map(|site| site.settings.externals.len()).sum();
         let shared = Ipv4Addr::new(100, 64, parent.1.number, 0);
         let first = 128 + taken;
+        // `check_externals` has seen to it that the count is at least one.
         let last = first + usize::from(count) - 1;
         let too_many = || PlanError::TooMany {
             what: format!("addresses in site.{}", parent.1.name),
@@ -226,6 +228,8 @@ impl Plan {
     }
 
     fn add_host(&mut self, name: &str, site: Option<&str>) -> Result<(), PlanError> {
+        // A host without a site gets a network of its own, so that its router can have a link and
+        // a firewall.
         let place = match site {
             None => self.add_network(name, None, &[], 0)?,
             Some(site) => self.place(site).ok_or_else(|| {
@@ -289,7 +293,8 @@ impl Plan {
         ))
     }
 
-    /// Tells the routers of public sites the addresses of their hosts.
+    /// Gives the routers of public sites the addresses of their hosts, which their firewalls let
+    /// remotes reach.
     fn open_public_sites(&mut self) {
         let hosts = &self.hosts;
         for (place, site) in self.sites.iter_mut().enumerate() {

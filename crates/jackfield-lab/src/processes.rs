@@ -148,6 +148,8 @@ impl Processes {
             leads_group: !context.has_terminal,
             ended,
         };
+        // No await lies between `spawn` and here, so `reap` cannot collect a child that is not
+        // known yet.
         self.lock().insert(child.id(), process);
         let (is_ready, seen) = watch::channel(false);
         let mut readers = Vec::new();
@@ -280,6 +282,7 @@ fn command(job: &Job, context: &JobContext<'_>) -> Result<Command, ProcessError>
             command
         }
     };
+    // A job's own variables win over those of the lab.
     command.envs(&context.variables).envs(&job.environment);
     if let Some(folder) = &job.folder {
         command.current_dir(folder);

@@ -150,6 +150,7 @@ fn run_isolated<E: Into<WorkError>>(
     work: Option<impl AsyncFnOnce(&World) -> Result<u8, E>>,
 ) -> Result<u8, LabError> {
     let folder = Registry::of_user()?.claim(&options.name, options.exact_name)?;
+    // The number is asked for before the fork: inside, this process is number 1.
     let supervisor = std::process::id();
     match isolate()? {
         Isolated::Outside(outside) => {
@@ -206,6 +207,8 @@ impl Lab<'_> {
         &self,
         own: Option<impl AsyncFnOnce(&World) -> Result<u8, E>>,
     ) -> Result<u8, LabError> {
+        // Signals come first. The kernel drops one for which the first process of a PID namespace
+        // has no handler yet (pid_namespaces(7)).
         let stop = StopSignals::new(self.options.command.is_some());
         let mut stop = stop.map_err(LabError::Signals)?;
         let folder = self.folder.path().to_owned();
@@ -235,6 +238,7 @@ impl Lab<'_> {
                 None => 0,
             };
             finished.set(Some(highest_code(foreground).await.max(own)));
+            // A lab without programs in the foreground is there to be used from elsewhere.
             if stays {
                 std::future::pending::<()>().await;
             }
@@ -245,6 +249,7 @@ impl Lab<'_> {
             error = failures.next() => Err(error.into()),
             outcome = processes.clone().reap() => outcome.map_err(LabError::from),
             signal = stop.next() => {
+                // Programs that have ended before the signal decide the exit code.
                 if finished.get().is_none() {
                     finished.set(Some(128 + signal));
                 }
@@ -267,6 +272,7 @@ impl Lab<'_> {
         let jobs = serve.iter().chain(&self.spec.jobs);
         for job in jobs.chain(&self.options.command) {
             let command = self.options.command.as_ref();
+            // The command is told by its address, since another job may have the same words.
             let has_terminal = command.is_some_and(|command| std::ptr::eq(command, job));
             let netns = world.host(&job.host).ok_or(LabError::NoHost)?;
             let variables = environment::variables(self.folder.name(), self.plan, &job.host);
@@ -276,6 +282,7 @@ impl Lab<'_> {
                 has_terminal,
             };
             let mut started = processes.start(job, &context)?;
+            // Programs start one after the other: a client that finds no server yet would fail.
             started.ready(job).await?;
             if job.background {
                 tokio::spawn(processes.clone().report_end(started));
@@ -415,7 +422,7 @@ fn strings<T: ToString>(all: &[T]) -> Vec<String> {
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
-    /// Whether Ctrl-C is for the program that has the terminal, which then decides what it means.
+    /// Whether Ctrl-C is left to the program that has the terminal, which decides what it means.
     ignore_interrupt: bool,
 }
 

@@ -195,23 +195,12 @@ impl SiteSpec {
     }
 }
 
-/// Reads a NAT: a profile, or a mapping and a filtering with a slash between them. Returns `None`
-/// for the words that mean "no NAT".
+/// Reads a NAT, as [`Change::of_nat`] does. Returns `None` for the words that mean "no NAT".
 pub(super) fn nat(text: &str) -> Option<Change> {
     if matches!(text, "public" | "open" | "none") {
         return None;
     }
-    Some(match text.split_once('/') {
-        Some((mapping, filtering)) => Change {
-            mapping: Some(mapping.to_owned()),
-            filtering: Some(filtering.to_owned()),
-            ..Change::default()
-        },
-        None => Change {
-            profile: Some(text.to_owned()),
-            ..Change::default()
-        },
-    })
+    Some(Change::of_nat(text))
 }
 
 /// Checks a name of a site or host.

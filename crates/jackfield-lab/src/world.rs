@@ -257,6 +257,8 @@ fn routers(
     options: &WorldOptions,
 ) -> Vec<SiteRouter> {
     let externals = &site.settings.externals;
+    // The outside reaches a site with a NAT by the NAT's addresses alone. Hosts with public
+    // addresses need a route to their network.
     let to_site = match externals.is_empty() {
         true => vec![site.prefix],
         false => externals.iter().map(|ip| (*ip, 32)).collect(),
@@ -283,6 +285,8 @@ fn routers(
                 capture: capture.map(|folder| folder.join(format!("{name}.pcapng"))),
                 seed: options
                     .seed
+                    // With one seed for all, two routers would choose the same ports and lose the
+                    // same packets.
                     .map(|seed| seed.wrapping_add(site.number.into())),
             },
             name,
@@ -291,6 +295,8 @@ fn routers(
     let mut routers = vec![make(&site.settings, "", [vec![DEFAULT_ROUTE], to_site])];
     if let Some(ipv6) = &site.ipv6 {
         let all = plan.sites.iter().enumerate();
+        // IPv6 addresses are the same on both sides of a router, so the outside needs a route to
+        // every network behind it.
         let within = all.filter(|(inner, _)| plan.is_within(*inner, place));
         let prefixes = within.filter_map(|(_, site)| site.ipv6.as_ref().map(|ipv6| ipv6.prefix));
         let routes = [vec![DEFAULT_ROUTE6], prefixes.collect()];

@@ -88,6 +88,8 @@ fn cross(
         id: 0,
     };
     if headers.transport != Transport::Error {
+        // A CLAT translates addresses alone: ports stay, since every IPv4 address has its own IPv6
+        // address.
         let (source, destination) = ends(headers, source, destination);
         transport(packet.bytes_mut(), headers, source, destination)?;
         return Ok(header(packet, headers, new)?);
@@ -102,13 +104,7 @@ fn cross(
         source,
         destination,
     };
-    let built =
-        error(packet.bytes(), headers, new, quote, None).ok_or(DropReason::Untranslatable)?;
-    if packet.replace(&built) {
-        Ok(())
-    } else {
-        Err(DropReason::NoHeadroom)
-    }
+    Ok(error(packet, headers, new, quote, None)?)
 }
 
 /// Returns both ends with the ports that the packet already has.

@@ -116,6 +116,8 @@ impl Traits {
         }
         traits.preserves_port = config.ports.assignment == Assignment::Preserve;
         if let Some(conntrack) = config.conntrack {
+            // Linux keeps a port and shares it among destinations (`assign_tracked`), so its
+            // mappings look endpoint-independent.
             traits.preserves_port = true;
             traits.overloads_ports = true;
             traits.mapping = Mapping::EndpointIndependent;

@@ -122,6 +122,7 @@ impl Tun {
         let file = Self::open_queue(config, &name, several)?;
         let more = (1..queues).map(|_| Self::open_queue(config, &name, several));
         let more = more.collect::<Result<_, _>>()?;
+        // From here on an error drops the files, and the kernel removes the interface.
         let tun = Self { file, more };
         configure(config, &name)?;
         Ok(tun)
@@ -179,6 +180,9 @@ fn attach(file: &File, name: &CString, several: bool) -> io::Result<()> {
         *to = *from as libc::c_char;
     }
     let several = if several { libc::IFF_MULTI_QUEUE } else { 0 };
+    // Without IFF_NO_PI each packet would have four bytes in front that repeat its IP version.
+    // IFF_VNET_HDR brings the header by which checksums and segmentation are left to the other
+    // side.
     let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | several;
     request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: the request is an `ifreq` that outlives the call, as TUNSETIFF wants.
@@ -236,6 +240,7 @@ fn configure(config: &TunConfig, name: &CString) -> Result<(), TunError> {
     netlink
         .bring_up(index, config.mtu)
         .map_err(failed("its MTU or being up".into()))?;
+    // The kernel refuses a route through an interface that is down, so routes come last.
     for (ip, length) in &config.routes {
         netlink
             .add_route(index, *ip, *length)

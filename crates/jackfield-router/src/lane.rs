@@ -103,6 +103,7 @@ impl Lane {
                 .unwrap_or_default();
             translator.take(now, arrival.from, arrival.offload, buffer, arrival.start);
         }
+        // One lane keeps the time. If all did, each timer would wake every thread.
         if keeps_time {
             translator.keep_time(now);
         } else if sooner(translator.next(), translator.awaited) {
@@ -111,6 +112,8 @@ impl Lane {
         if let Some(tap) = &mut translator.tap {
             tap.flush();
         }
+        // The packets are taken out of the lock, so that other lanes translate while this one
+        // writes.
         std::mem::swap(&mut translator.out, &mut self.out);
         drop(translator);
         self.write();
@@ -127,8 +130,10 @@ impl Lane {
         let gap = now.duration_since(self.pumped) / packets;
         self.pumped = now;
         self.gap = (self.gap * 3 + gap.min(LONG_GAP)) / 4;
+        // After a full batch more packets are waiting, and a rest would only delay them.
         let is_drained = count < self.batch;
         if is_drained && self.gap < GAP && !self.moderation.is_zero() {
+            // The runtime's timers are too coarse for microseconds, so the thread sleeps.
             std::thread::sleep(self.moderation);
         }
     }
@@ -253,9 +258,11 @@ fn run(
         .enable_io()
         .build()?;
     runtime.block_on(async {
+        // A descriptor is registered with the runtime of its own thread.
         let mut lane = make()?;
         loop {
             tokio::select! {
+                // As in the router: packets are asked last.
                 biased;
                 _ = stop.changed() => return Ok(()),
                 ready = lane.readable() => ready?,

@@ -151,6 +151,8 @@ impl Netlink {
 
     fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         self.sequence += 1;
+        // Without NLM_F_ACK the kernel answers failures alone, and a success could not be told
+        // from a late failure.
         let flags = flags | (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
         let mut message = Vec::with_capacity(HEADER + body.len());
         message.extend(((HEADER + body.len()) as u32).to_ne_bytes());

@@ -126,6 +126,7 @@ impl fmt::Display for Netns {
     }
 }
 
+// Namespaces belong to threads. A thread of a pool would carry the namespace on into other work.
 fn on_its_own_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(work);

@@ -95,6 +95,8 @@ impl Port {
             .file
             .try_io(Interest::READABLE, |mut file| file.read(room));
         let length = match read {
+            // A TUN interface has no end of file; a socket in its place does when its other end
+            // closes.
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => length.saturating_sub(Offload::LENGTH),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -130,6 +132,7 @@ impl Port {
     /// Sets whether the kernel hands packets over as trains or one by one.
     pub(super) fn set_trains(&self, trains: bool) {
         if let Err(error) = set_trains(self.file.get_ref(), trains) {
+            // The router works all the same, one packet at a time.
             tracing::debug!(%error, trains, "Offload cannot be changed");
         }
     }

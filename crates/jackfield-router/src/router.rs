@@ -78,6 +78,8 @@ impl Router {
     ) -> io::Result<(Self, Handle)> {
         let (handle, commands) = Handle::new();
         let uplink = Uplink::new(config.uplink.clone(), config.bytes_under_way, config.seed);
+        // One lane runs in the caller's task, so a router with one queue needs no thread of its
+        // own.
         let (inside, more_inside) = inside.split();
         let (outside, more_outside) = outside.split();
         let router = Self {
@@ -112,6 +114,7 @@ impl Router {
         let (errors, mut failed) = mpsc::unbounded_channel();
         let mut lanes = self.start_lanes(&ended, &errors)?;
         let result = self.serve(stop, &lanes, &mut failed).await;
+        // Each lane watches the sender and ends when it is gone, after an error as well.
         drop(ending);
         lanes.iter_mut().for_each(LaneThread::join);
         result.map(|()| self.report(&lanes))
@@ -140,10 +143,12 @@ impl Router {
         failed: &mut mpsc::UnboundedReceiver<io::Error>,
     ) -> io::Result<()> {
         tokio::pin!(stop);
+        // Without any handle left, `recv` returns at once and for ever.
         let mut given_up = false;
         loop {
             let next = self.next();
             tokio::select! {
+                // Packets are asked last: a flood of them must not hide the wish to stop.
                 biased;
                 () = &mut stop => return Ok(()),
                 Some(error) = failed.recv() => return Err(error),

@@ -63,6 +63,8 @@ impl Translator {
         buffer: &mut [u8],
         at: usize,
     ) {
+        // The gateway is on the inside of the NAT: what is for it crosses neither the NAT nor the
+        // uplink.
         if self.gateway.is_some() && self.gateway_takes(now, from, offload, buffer) {
             return;
         }
@@ -70,6 +72,8 @@ impl Translator {
         if !self.uplink.admits(packet) {
             return;
         }
+        // The uplink lies outside of the NAT. A packet from outside crosses it before the NAT sees
+        // it, and one from inside after, in `put`.
         if from == Side::Outside && !self.uplink.enter(now, from, offload, packet) {
             return;
         }
@@ -93,6 +97,7 @@ impl Translator {
             // NAT cuts it to pieces.
             offload.complete(packet.bytes_mut());
         }
+        // The NAT changes the packet in place, and a capture shows it as it came.
         let before = self.tap.is_some().then(|| packet.bytes().to_vec());
         let verdict = match from {
             Side::Inside => self.nat.outbound(now, &mut packet),

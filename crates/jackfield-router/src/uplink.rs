@@ -146,6 +146,7 @@ impl Uplink {
     }
 
     fn keep(&mut self, due: Instant, from: Side, offload: Offload, bytes: &[u8]) {
+        // A long latency at a high rate would otherwise keep any amount of memory.
         if self.bytes_under_way + bytes.len() > self.max_bytes {
             self.counters.queue_full += 1;
             return;

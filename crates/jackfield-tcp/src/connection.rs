@@ -123,6 +123,8 @@ impl Connection {
             self.last_active = at;
         }
         self.update_snapshot(at);
+        // A packet from the peer restarts the wait, even one that acknowledges nothing: the peer
+        // is alive.
         let waits = self.machine().is_waiting();
         self.waiting_since = match self.waiting_since {
             _ if !waits => None,
@@ -272,6 +274,7 @@ fn replay(setup: &Setup, journal: &[Input]) -> Machine {
             Input::Close => machine.close(),
             Input::Abort => machine.abort(),
         }
+        // The original has sent these packets already.
         while machine.outgoing().is_some() {}
     }
     machine

@@ -379,6 +379,8 @@ impl Stack {
 
     fn accept(&mut self, at: i64, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
         let of_peer = |it: &&Connection| it.setup.remote.ip() == remote.ip();
+        // Half-open connections have a limit of their own: a flood of SYNs from forged addresses
+        // makes no others.
         let half_open = |it: &&Connection| it.setup.accepted && !it.notified.connected;
         let all = self.connections.values();
         if self.connections.len() >= self.limits.connections {
@@ -414,6 +416,7 @@ impl Stack {
     fn icmp_error(&mut self, headers: &Headers, bytes: &[u8]) {
         let byte = |offset| bytes.get(headers.transport_at + offset).copied();
         let unreachable = match (headers.is_v4(), byte(0), byte(1)) {
+            // Code 4 asks for smaller packets and says nothing against the connection.
             (true, Some(3), Some(code)) => code != 4,
             (false, Some(1), _) => true,
             _ => false,
@@ -528,6 +531,7 @@ impl Stack {
         if connection.notified.closed {
             return;
         }
+        // In LAST-ACK the peer acknowledges our FIN, which is the regular end.
         if before == State::LastAck && by_packet {
             self.events.push_back(Event::Closed(id));
             return;
@@ -537,6 +541,7 @@ impl Stack {
             State::SynSent => ResetReason::Refused,
             _ => ResetReason::ByPeer,
         };
+        // The program does not know a connection from outside that never opened.
         if connection.notified.connected || !connection.setup.accepted {
             self.events.push_back(Event::Reset(id, reason));
         }
@@ -602,6 +607,7 @@ impl Stack {
             self.counters.packets_out += 1;
             self.packets.push_back(packet);
         } else {
+            // TCP sends a lost packet again, so nothing else is needed.
             self.counters.packets_dropped += 1;
         }
     }
@@ -612,6 +618,8 @@ impl Stack {
 
     fn free_port(&mut self) -> Option<u16> {
         let used: BTreeSet<u16> = self.by_path.keys().map(|(local, _)| local.port()).collect();
+        // A random start keeps the next port hard to guess; the search after it finds any port
+        // that is left.
         let first = (self.rng.next_u32() % u32::from(EPHEMERAL_PORTS)) as u16;
         let mut ports =
             (0..EPHEMERAL_PORTS).map(|n| FIRST_EPHEMERAL_PORT + (first + n) % EPHEMERAL_PORTS);

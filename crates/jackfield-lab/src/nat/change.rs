@@ -70,6 +70,23 @@ impl Change {
         "port-mapping",
     ];
 
+    /// Returns the change that a NAT in one word asks for: a profile, or a mapping and a filtering
+    /// with a slash between them. The values are read later.
+    #[must_use]
+    pub fn of_nat(text: &str) -> Self {
+        match text.split_once('/') {
+            Some((mapping, filtering)) => Self {
+                mapping: Some(mapping.to_owned()),
+                filtering: Some(filtering.to_owned()),
+                ..Self::default()
+            },
+            None => Self {
+                profile: Some(text.to_owned()),
+                ..Self::default()
+            },
+        }
+    }
+
     /// Sets a value by the name of its setting. Returns whether there is such a setting.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ impl Control {
     }
 
     fn keep_private(self) -> Result<Self, RouterError> {
+        // bind(2) takes no mode, and umask(2) would change what other threads create.
         let private = std::fs::Permissions::from_mode(0o600);
         match std::fs::set_permissions(&self.path, private) {
             Ok(()) => Ok(self),
@@ -78,6 +79,8 @@ impl Control {
     pub(super) async fn serve(&self, controller: Arc<Controller>) {
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
+            // The permit comes before the connection: what is over the limit waits in the kernel's
+            // queue and costs no memory here.
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
                 return;
             };

@@ -162,7 +162,8 @@ pub(super) fn percent(parts: u32) -> f64 {
 }
 
 const MILLION: u32 = 1_000_000;
-/// Longer than a packet lives on the internet (RFC 9293 §3.4.1 assumes two minutes for both ways).
+/// Far longer than any real link delays a packet; RFC 9293 takes two minutes for the longest life
+/// of a segment.
 const MAX_LATENCY: Duration = Duration::from_secs(60);
 const MAX_LOSS_BURST: u32 = 10_000;
 /// A queue has room for a packet of 1500 bytes, or nothing would ever pass.

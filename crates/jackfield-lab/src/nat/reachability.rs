@@ -37,19 +37,9 @@ impl FromStr for NatChain {
     }
 }
 
-/// Reads one NAT: a profile, or a mapping and a filtering with a slash between them.
+/// Reads one NAT, as [`Change::of_nat`] does.
 fn traits(text: &str) -> Result<Traits, SettingError> {
-    let change = match text.split_once('/') {
-        Some((mapping, filtering)) => Change {
-            mapping: Some(mapping.to_owned()),
-            filtering: Some(filtering.to_owned()),
-            ..Change::default()
-        },
-        None => Change {
-            profile: Some(text.to_owned()),
-            ..Change::default()
-        },
-    };
+    let change = Change::of_nat(text);
     // The oracle looks at behaviours alone, so any external address will do.
     let any = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
     let settings = Settings::new(vec![any]).changed(&change)?;

@@ -125,6 +125,7 @@ pub(crate) async fn route(
         })?;
         router.capture(tap);
     }
+    // The socket comes last, so that a router that can be asked is one that works.
     let control = Control::bind(&setup.control).await?;
     let controller = Arc::new(Controller::new(handle, settings));
     ready();

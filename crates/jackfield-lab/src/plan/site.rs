@@ -40,6 +40,7 @@ impl Ipv6Plan {
         let mut settings = ipv4.clone();
         settings.externals.clear();
         settings.gateway = None;
+        // IPv6 is not translated, but home routers let answers in only.
         settings.routing = Routing::Guarded;
         Self {
             settings,

@@ -37,17 +37,8 @@ impl Nat {
         headers: Headers,
     ) -> Result<Verdict, DropReason> {
         let quoted = self.check_error(packet.bytes(), &headers)?;
-        // The quoted packet came in, so its destination is the inside endpoint.
-        let key = inbound_key(&quoted).ok_or(DropReason::IcmpNoFlow)?;
-        let flow = self.table.flow_inside(&key).ok_or(DropReason::IcmpNoFlow)?;
-        let mapping = self.mapping_of(flow).ok_or(DropReason::IcmpNoFlow)?;
-        let external = self
-            .table
-            .mappings
-            .get(mapping)
-            .ok_or(DropReason::IcmpNoFlow)?
-            .external;
-        // The outside endpoint was copied first, because the mapping may end here.
+        let found = self.quoted_destination(&quoted);
+        let (mapping, external) = found.ok_or(DropReason::IcmpNoFlow)?;
         self.end_if_configured(now, mapping);
         let mut headers = headers;
         let mut quoted = quoted;
@@ -106,6 +97,14 @@ impl Nat {
                 .mapping_outside(key.protocol, key.local, Scope::AnyRemote)?,
         };
         Some((mapping, self.table.mappings.get(mapping)?.internal))
+    }
+
+    /// Returns the mapping and the outside endpoint for the inside destination of a quoted packet,
+    /// which came in. The endpoint is copied, because an error may end the mapping.
+    pub(super) fn quoted_destination(&self, quoted: &Headers) -> Option<(u32, Endpoint)> {
+        let flow = self.table.flow_inside(&inbound_key(quoted)?)?;
+        let flow = self.table.flows.get(flow)?;
+        Some((flow.mapping, flow.external()))
     }
 
     fn mapping_of(&self, flow: u32) -> Option<u32> {

@@ -8,7 +8,6 @@
 use std::time::Instant;
 
 use super::config::{Hairpinning, Refusal};
-use super::outbound::inbound_key;
 use super::{DropReason, HoldReason, Nat, Side, Translation, Verdict};
 use crate::packet::fragment::split;
 use crate::packet::source_route::{SourceRoute, segments_left, source_route};
@@ -278,16 +277,13 @@ impl Nat {
     ) -> Result<Verdict, DropReason> {
         let prefix = self.pref64().ok_or(DropReason::Untranslatable)?;
         let quoted = self.check_error(packet.bytes(), &headers)?;
-        // The quoted packet came in, so its destination is the inside endpoint.
         let remote = outside_of(prefix, quoted.source).ok_or(DropReason::IcmpNoFlow)?;
         let seen = Headers {
             source: remote,
             ..quoted
         };
-        let key = inbound_key(&seen).ok_or(DropReason::IcmpNoFlow)?;
-        let flow = self.table.flow_inside(&key).ok_or(DropReason::IcmpNoFlow)?;
-        let flow = self.table.flows.get(flow).ok_or(DropReason::IcmpNoFlow)?;
-        let (external, mapping) = (flow.external(), flow.mapping);
+        let found = self.quoted_destination(&seen);
+        let (mapping, external) = found.ok_or(DropReason::IcmpNoFlow)?;
         self.end_if_configured(now, mapping);
         let destination = outside_of(prefix, headers.destination).ok_or(DropReason::IcmpNoFlow)?;
         let turns_around = self.is_external(destination);
@@ -308,11 +304,7 @@ impl Nat {
             source: Endpoint::new(source.address, query_or(external.port, source, &seen)),
             destination: external,
         };
-        let built = error(packet.bytes(), &headers, outer, quote, self.config.mtu);
-        let built = built.ok_or(DropReason::Untranslatable)?;
-        if !packet.replace(&built) {
-            return Err(DropReason::NoHeadroom);
-        }
+        error(packet, &headers, outer, quote, self.config.mtu)?;
         if !turns_around {
             return Ok(Verdict::Forward);
         }
@@ -348,13 +340,8 @@ impl Nat {
             source: internal,
             destination: Endpoint::new(self.inside_of(remote.address)?, port),
         };
-        let built = error(packet.bytes(), &headers, outer, quote, self.config.mtu);
-        let built = built.ok_or(DropReason::Untranslatable)?;
-        if packet.replace(&built) {
-            Ok(Verdict::Forward)
-        } else {
-            Err(DropReason::NoHeadroom)
-        }
+        error(packet, &headers, outer, quote, self.config.mtu)?;
+        Ok(Verdict::Forward)
     }
 }
 

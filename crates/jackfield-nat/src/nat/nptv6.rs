@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_example_of_rfc_6296_appendix_b_comes_out() {
+    fn the_example_of_rfc_6296_section_3_6_comes_out() {
         let internal: Prefix = "fd01:203:405::/48".parse().unwrap();
         let external: Prefix = "2001:db8:1::/48".parse().unwrap();
         let inside = address("fd01:203:405:1::1234");

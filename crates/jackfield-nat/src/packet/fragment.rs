@@ -16,6 +16,7 @@ pub fn split(bytes: &[u8], headers: &Headers, mtu: usize) -> Option<Vec<Vec<u8>>
     }
     let header = bytes.get(..headers.transport_at)?;
     let data = bytes.get(headers.transport_at..headers.length)?;
+    // Offsets count in units of eight bytes, so all pieces but the last are a multiple of that.
     let step = mtu.checked_sub(header.len())? & !7;
     if step == 0 {
         return None;
@@ -25,6 +26,7 @@ pub fn split(bytes: &[u8], headers: &Headers, mtu: usize) -> Option<Vec<Vec<u8>>
         .map_or((0, false), |fragment| (fragment.offset, fragment.more));
     let pieces = data.chunks(step).enumerate().map(|(index, piece)| {
         let at = index * step;
+        // A fragment that is cut again keeps its flag in the last piece.
         let more = last_has_more || at + piece.len() < data.len();
         fragment(header, piece, first + at, more)
     });

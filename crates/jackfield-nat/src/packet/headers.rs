@@ -213,6 +213,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Headers, ParseError> {
     let flags = u16::from_be_bytes([fixed[6], fixed[7]]);
     let offset = usize::from(flags & 0x1fff) * 8;
     let more = flags & 0x2000 != 0;
+    // The fragment would end beyond the largest packet, as in the «ping of death».
     if offset + (length - header) > 0xffff {
         return Err(ParseError::Length);
     }
@@ -245,6 +246,7 @@ fn parse_v6(bytes: &[u8]) -> Result<Headers, ParseError> {
     let fixed: &[u8; 40] = bytes.first_chunk().ok_or(ParseError::Truncated)?;
     let source = Address::v6(u128_at(fixed, 8).ok_or(ParseError::Truncated)?);
     let destination = Address::v6(u128_at(fixed, 24).ok_or(ParseError::Truncated)?);
+    // An IPv4-mapped address would be taken for the IPv4 host of that number.
     if source.is_v4() || destination.is_v4() {
         return Err(ParseError::MappedAddress);
     }
@@ -300,6 +302,7 @@ impl Chain {
                     let units = u8_at(bytes, chain.at + 1).ok_or(ParseError::Truncated)?;
                     chain.step(bytes, 8 + usize::from(units) * 8)?;
                 }
+                // A second fragment header is left as an unknown protocol: no sender writes one.
                 protocol::FRAGMENT if chain.fragment.is_none() => {
                     let at = chain.at;
                     let place = u16_at(bytes, at + 2).ok_or(ParseError::Truncated)?;
@@ -356,6 +359,7 @@ fn transport(
         }
         protocol::TCP => {
             let (source, destination) = ports(first.ok_or(ParseError::Truncated)?);
+            // A quote in an ICMP error often ends after eight bytes, before the flags.
             let flags = TcpFlags(u8_at(bytes, at + 13).unwrap_or(0));
             Ok(Transport::Tcp {
                 source,
@@ -387,6 +391,8 @@ fn icmp(protocol: u8, kind: u8, id: u16) -> Transport {
         (protocol::ICMP, 0 | 14 | 18) | (protocol::ICMPV6, 129) => {
             Transport::Query { id, response: true }
         }
+        // Redirect (5) is an error to RFC 1122, but it speaks of the local link and must not cross
+        // a NAT.
         (protocol::ICMP, 3 | 11 | 12) | (protocol::ICMPV6, 1..=4) => Transport::Error,
         _ => Transport::OtherIcmp,
     }

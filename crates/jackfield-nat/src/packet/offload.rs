@@ -1,12 +1,12 @@
-//! Checksums and segmentation that are left to others: the header that Linux puts before a packet
-//! for that.
+//! Offload: the header by which Linux leaves checksums and segmentation to the other side of an
+//! interface.
 
 use super::bytes::{put_u16, u16_at};
 use super::checksum::{self, finish, fold, sum};
 use super::{Headers, protocol};
 
-/// What the kernel leaves to do on a packet, and what it is asked to do on one:
-/// `struct virtio_net_hdr` (virtio 1.2 §5.1.6).
+/// The work that the kernel has left undone on a packet that it hands over, or is asked to do on
+/// one that it takes: `struct virtio_net_hdr` (virtio 1.2 §5.1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offload {
     flags: u8,
@@ -17,7 +17,7 @@ pub struct Offload {
     sum_at: u16,
 }
 
-/// What a train is of.
+/// The protocol of a train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrainKind {
     /// TCP over IPv4.
@@ -39,7 +39,7 @@ impl Offload {
         sum_at: 0,
     };
 
-    /// Describes a train: where its data starts, how much of it each packet gets, and where the
+    /// Describes a train: where its data starts, how much data each packet gets, and where the
     /// checksum is.
     #[must_use]
     pub fn train(
@@ -123,8 +123,8 @@ impl Offload {
         }
     }
 
-    /// Computes the checksum that the kernel left out; a train keeps it left out, for its segments
-    /// have one each.
+    /// Computes the checksum that the kernel left out. That of a train stays out, since each of
+    /// its segments gets one of its own.
     pub fn complete(&mut self, packet: &mut [u8]) {
         if self.flags & NEEDS_CHECKSUM == 0 || self.is_train() {
             return;

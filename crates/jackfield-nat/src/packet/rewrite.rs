@@ -77,6 +77,7 @@ pub(crate) fn update_transport_checksum(bytes: &mut [u8], headers: &Headers, del
         return;
     }
     match delta.apply(old) {
+        // Zero would say that the packet has no checksum.
         0 if udp => put_u16(bytes, at, 0xffff),
         new => put_u16(bytes, at, new),
     }

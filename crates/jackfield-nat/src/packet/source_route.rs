@@ -39,6 +39,7 @@ pub(crate) fn source_route(bytes: &[u8], headers: &Headers) -> Option<SourceRout
                 SourceRoute::Done
             });
         }
+        // A length below two would keep the loop in place for ever.
         rest = rest.get(length.max(2)..).unwrap_or_default();
     }
     None

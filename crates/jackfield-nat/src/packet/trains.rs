@@ -1,9 +1,9 @@
-//! Trains: packets of a flow that follow each other under one header, so that a kernel's stack is
-//! walked through once.
+//! Trains: consecutive packets of a flow under one header, which a kernel's stack handles as one
+//! packet.
 //!
-//! It is what network cards and kernels do on receipt (GRO). A train is only made of what the
-//! kernel cuts up into the very same packets again: same headers, same length but for the last,
-//! TCP without a gap, checksums that are right or left out.
+//! Network cards and kernels build them on receipt (GRO). A train is made only of packets that the
+//! kernel's segmentation gives back exactly: they have the same headers and, but for the last, the
+//! same length; TCP has no gap; and their checksums are right or left out.
 
 use super::bytes::{put_u16, u16_at, u32_at};
 use super::checksum::{finish, fold, sum};
@@ -20,21 +20,23 @@ pub enum Support {
     TcpAndUdp,
 }
 
-/// Trains that are being made, one a flow.
+/// Trains that are being built, one a flow.
 #[derive(Debug)]
 pub struct Trains {
     support: Support,
-    /// By a hash of the flow; a flow takes the place of another one, which is then written.
-    places: Box<[Train]>,
-    /// The places that were taken, in order, and for which train; it may have left since.
+    /// By a hash of the flow. Of two flows with one hash, the train of the earlier one is written
+    /// to make room.
+    slots: Box<[Train]>,
+    /// The slots in the order in which their trains began, each with the number of its train,
+    /// which may have been written since.
     order: Vec<(usize, u64)>,
-    /// How many trains were started so far.
+    /// How many trains have begun so far.
     started: u64,
-    /// How many packets were looked at, and how many of them joined a train, since that was last
-    /// judged.
+    /// How many packets were examined since the last judgement ([`Trains::watch`]).
     looked: u32,
+    /// How many of them joined a train.
     joined: u32,
-    /// How many packets are not looked at.
+    /// How many of the next packets pass without a look.
     pause: u32,
 }
 
@@ -45,7 +47,7 @@ struct Train {
     bytes: Vec<u8>,
     offload: Offload,
     headers: Headers,
-    /// Which train it is.
+    /// The number of the train.
     number: u64,
     packets: usize,
     /// How much data each packet has, but for the last.
@@ -54,7 +56,7 @@ struct Train {
     is_complete: bool,
 }
 
-/// Where things are in a packet that can be in a train.
+/// The offsets of the headers in a packet that may join a train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Headers {
     is_v4: bool,
@@ -67,13 +69,13 @@ struct Headers {
 pub type Write<'a> = &'a mut dyn FnMut(Offload, &[u8]);
 
 impl Trains {
-    /// Returns no trains yet, of which `support` says what kinds there may be.
+    /// Creates an empty set; `support` says which trains the receiver takes.
     pub fn new(support: Support) -> Self {
-        let mut places = Vec::new();
-        places.resize_with(PLACES, Train::default);
+        let mut slots = Vec::new();
+        slots.resize_with(SLOTS, Train::default);
         Self {
             support,
-            places: places.into_boxed_slice(),
+            slots: slots.into_boxed_slice(),
             order: Vec::new(),
             started: 0,
             looked: 0,
@@ -82,10 +84,10 @@ impl Trains {
         }
     }
 
-    /// Takes a packet with the bytes of its [`Offload`] in front, and writes what has to be
-    /// written before it, or itself.
+    /// Takes a packet with the bytes of its [`Offload`] in front. Writes at once what must not
+    /// wait: trains that the packet would overtake, or the packet itself.
     ///
-    /// What is kept is written by [`Trains::flush`].
+    /// [`Trains::flush`] writes what was kept.
     pub fn push(&mut self, offload: Offload, framed: &[u8], write: Write<'_>) {
         if self.support == Support::None || self.pauses() {
             write(offload, framed);
@@ -98,22 +100,24 @@ impl Trains {
             write(offload, framed);
             return;
         };
-        let place = headers.hash(packet) % PLACES;
-        let Some(train) = self.places.get_mut(place) else {
+        let slot = headers.hash(packet) % SLOTS;
+        let Some(train) = self.slots.get_mut(slot) else {
             return;
         };
         let joins = train.join(offload, packet, headers);
         if !joins {
             let may_start = self.support.takes(headers) && headers.may_start(offload, packet);
+            // A packet that cannot join its own flow's train needs that train written first, and
+            // no other.
             let is_of_flow = train.packets == 0 || train.is_of_flow(packet, headers);
             if is_of_flow && (may_start || headers.is_bare_ack(packet)) {
                 train.leave(write);
             } else {
-                // So that flows do not overtake each other more than they have to.
+                // Otherwise the packet would overtake those of other flows that came before it.
                 self.flush(write);
             }
             if may_start {
-                self.start(place, offload, framed, headers);
+                self.start(slot, offload, framed, headers);
             } else {
                 write(offload, framed);
             }
@@ -121,12 +125,12 @@ impl Trains {
         self.watch(joins, write);
     }
 
-    fn start(&mut self, place: usize, offload: Offload, framed: &[u8], headers: Headers) {
-        if let Some(train) = self.places.get_mut(place) {
+    fn start(&mut self, slot: usize, offload: Offload, framed: &[u8], headers: Headers) {
+        if let Some(train) = self.slots.get_mut(slot) {
             self.started += 1;
             train.start(offload, framed, headers);
             train.number = self.started;
-            self.order.push((place, self.started));
+            self.order.push((slot, self.started));
         }
     }
 
@@ -137,8 +141,8 @@ impl Trains {
         pauses
     }
 
-    /// Pauses where hardly a packet follows another one of its flow: then looking for trains costs
-    /// more than it saves.
+    /// Begins a pause when hardly any packet joined a train: then the search costs more than it
+    /// saves.
     fn watch(&mut self, joins: bool, write: Write<'_>) {
         self.looked += 1;
         self.joined += u32::from(joins);
@@ -154,8 +158,8 @@ impl Trains {
 
     /// Writes all that is kept, in the order of first packets.
     pub fn flush(&mut self, write: Write<'_>) {
-        for (place, number) in self.order.drain(..) {
-            if let Some(train) = self.places.get_mut(place)
+        for (slot, number) in self.order.drain(..) {
+            if let Some(train) = self.slots.get_mut(slot)
                 && train.number == number
             {
                 train.leave(write);
@@ -206,6 +210,8 @@ impl Train {
         if pushes && let Some(flags) = self.packet_mut().get_mut(headers.transport_at + 13) {
             *flags |= PSH;
         }
+        // PSH asks the receiver to deliver at once, and segmentation sets it on the last packet
+        // alone. A shorter packet can only be the last.
         self.is_complete = pushes || data.len() < self.segment;
         true
     }
@@ -248,15 +254,15 @@ impl Train {
         network && ports && (!is_tcp || transport())
     }
 
-    /// Returns whether the identification is what cutting up would make it; where fragments are
-    /// forbidden it means nothing.
+    /// Returns whether the identification is the one that segmentation would write. With DF set it
+    /// means nothing.
     fn has_next_id(&self, packet: &[u8]) -> bool {
         let forbids_fragments = packet.get(6).is_some_and(|flags| flags & 0x40 != 0);
         let next = word2(self.packet(), 4).wrapping_add(self.packets as u16);
         forbids_fragments || word2(packet, 4) == next
     }
 
-    /// Writes what there is.
+    /// Writes the train, if there is one.
     fn leave(&mut self, write: Write<'_>) {
         if self.packets > 1 {
             self.couple();
@@ -267,8 +273,8 @@ impl Train {
         self.packets = 0;
     }
 
-    /// Makes one header of the first packet's: lengths, and the checksums that cutting up starts
-    /// from.
+    /// Turns the header of the first packet into that of the train: its lengths, and the checksums
+    /// that segmentation starts from.
     fn couple(&mut self) {
         let Headers {
             is_v4,
@@ -317,8 +323,8 @@ impl Train {
 }
 
 impl Headers {
-    /// Finds its way through a whole packet of UDP or TCP, without IP options or extension
-    /// headers.
+    /// Reads the offsets of a whole UDP or TCP packet; returns `None` for a packet with IP options
+    /// or extension headers.
     fn read(packet: &[u8]) -> Option<Self> {
         let (is_v4, protocol, transport_at, length) = match packet.first()? {
             0x45 => {
@@ -351,7 +357,8 @@ impl Headers {
         })
     }
 
-    /// Mixes addresses and ports; flows that meet cost a train, nothing else.
+    /// Hashes addresses and ports. Flows that collide lose a train and nothing else, so the hash
+    /// needs no secret.
     fn hash(self, packet: &[u8]) -> usize {
         let from = if self.is_v4 { 12 } else { 8 };
         let words = packet.get(from..self.transport_at + 4).unwrap_or_default();
@@ -362,8 +369,8 @@ impl Headers {
         (mixed >> 40) as usize
     }
 
-    /// Returns whether a packet has what belongs into a train: data, nothing unusual, and a
-    /// checksum that may be made anew.
+    /// Returns whether a packet may begin or join a train: it has data, no unusual flags, and a
+    /// checksum that may be computed anew.
     fn may_start(self, offload: Offload, packet: &[u8]) -> bool {
         let usual = if self.is_tcp {
             // Data and an acknowledgement, no beginning, end or urgency.
@@ -382,8 +389,8 @@ impl Headers {
         self.is_tcp && packet.len() == self.data_at && flags(packet, self) == ACK
     }
 
-    /// Returns whether the checksum is there and right: a train's is made anew, and must not hide
-    /// what went wrong.
+    /// Returns whether the checksum is present and right. That of a train is computed anew, which
+    /// must not hide damage.
     fn has_right_checksum(self, packet: &[u8]) -> bool {
         let sum_at = self.transport_at + if self.is_tcp { 16 } else { 6 };
         let addresses = if self.is_v4 { 12..20 } else { 8..40 };
@@ -412,14 +419,14 @@ fn word4(bytes: &[u8], at: usize) -> u32 {
 const PSH: u8 = 8;
 const ACK: u8 = 16;
 
-/// After how many packets it is judged whether looking is worth it, and for how many it is not
-/// tried again.
+/// How many packets are examined between two judgements.
 const SAMPLE: u32 = 512;
+/// How many packets a pause lasts.
 const PAUSE: u32 = 4_096;
 
-/// How many flows are looked at a time.
-const PLACES: usize = 256;
-/// How many packets Linux has in a train of UDP at most (UDP_MAX_SEGMENTS of 5.x).
+/// How many flows may have a train at the same time.
+const SLOTS: usize = 256;
+/// The most packets that Linux takes in a train of UDP (UDP_MAX_SEGMENTS of 5.x).
 const LONGEST_TRAIN: usize = 64;
 const LONGEST_PACKET: usize = 65_535;
 

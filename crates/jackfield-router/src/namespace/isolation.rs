@@ -112,6 +112,8 @@ pub fn isolate() -> Result<Isolated, IsolationError> {
 fn unshare_all() -> Result<(), IsolationError> {
     let both = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     // SAFETY: neither flag parts file descriptors between threads, and there is one thread.
+    // Root needs no user namespace, and inside one it would lose rights over the machine's own
+    // devices.
     if unsafe { unshare_unsafe(both) }.is_ok() {
         return Ok(());
     }
@@ -124,6 +126,7 @@ fn unshare_all() -> Result<(), IsolationError> {
         });
     }
     let map = || {
+        // The kernel takes a map of groups from a user only after this (user_namespaces(7)).
         fs::write("/proc/self/setgroups", "deny")?;
         fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
         fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
@@ -185,6 +188,7 @@ impl Outside {
                     _ = ended.recv() => continue,
                     _ = interrupt.recv() => Signal::Interrupt,
                     _ = terminate.recv() => Signal::Terminate,
+                    // The terminal is gone, so the lab ends in order, as after SIGTERM.
                     _ = hang_up.recv() => Signal::Terminate,
                 };
                 // A child that has just ended takes no signal; the next turn of the loop collects

@@ -14,13 +14,30 @@ pub(crate) struct Quote {
     pub(crate) destination: Endpoint,
 }
 
-/// Builds the error of the other IP version with its quoted packet; returns `None` when that
-/// version has no such error.
+/// Replaces an error by that of the other IP version, with its quoted packet.
 ///
 /// `mtu` is that of the links on both sides; the error never states a larger one. Extensions
 /// ([RFC 4884](https://www.rfc-editor.org/rfc/rfc4884)) are kept where the error of the
 /// other version has a place for them and they fit.
+///
+/// # Errors
+/// Fails when the other version has no such error, and when the buffer has no room for it.
 pub(crate) fn error(
+    packet: &mut Packet<'_>,
+    headers: &Headers,
+    outer: Header,
+    quote: Quote,
+    mtu: Option<u16>,
+) -> Result<(), TranslateError> {
+    let built = build_error(packet.bytes(), headers, outer, quote, mtu);
+    if packet.replace(&built.ok_or(TranslateError::Untranslatable)?) {
+        Ok(())
+    } else {
+        Err(TranslateError::NoHeadroom)
+    }
+}
+
+fn build_error(
     bytes: &[u8],
     headers: &Headers,
     outer: Header,
@@ -33,12 +50,16 @@ pub(crate) fn error(
     let message = if v4 {
         start_of_v6(start, limit)?
     } else {
+        // The IPv4 sender of the quoted packet counts without the longer IPv6 header, and without
+        // a fragment header.
         let difference = 40 - 20 + u32::from(quote.headers.fragment.is_some()) * 8;
         start_of_v4(start, limit, difference)?
     };
     let (original, extension) = parts(start, v4);
     let original = quoted(original, quote).ok()?;
     let (protocol, most) = if v4 {
+        // RFC 4443 §2.4 and RFC 1812 §4.3.2.3 limit an error to these lengths, so that it needs no
+        // fragments.
         (protocol::ICMPV6, 1280 - 40)
     } else {
         (protocol::ICMP, 576 - 20)

@@ -62,6 +62,7 @@ fn to_v6(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
         protocol::ICMP => protocol::ICMPV6,
         protocol => protocol,
     };
+    // RFC 7915 §4.1 copies all eight bits of the type of service by default.
     let tos = u8_at(bytes, 1)?;
     let mut buffer = [0; 48];
     put(&mut buffer, 0, &[0x60 | tos >> 4, tos << 4]);
@@ -76,6 +77,7 @@ fn to_v6(bytes: &[u8], headers: &Headers, new: Header) -> Option<Buffer> {
     put(&mut buffer, 24, &new.destination.bits().to_be_bytes());
     if let Some(fragment) = headers.fragment {
         put(&mut buffer, 40, &[next, 0]);
+        // The offset is a multiple of eight bytes, so it leaves its low bits free for the flags.
         let place = fragment.offset as u16 | u16::from(fragment.more);
         put_u16(&mut buffer, 42, place);
         put(&mut buffer, 44, &fragment.id.to_be_bytes());

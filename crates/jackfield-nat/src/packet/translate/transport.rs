@@ -43,6 +43,7 @@ fn ports(
     };
     put_u16(bytes, headers.transport_at, source.port);
     put_u16(bytes, headers.transport_at + 2, destination.port);
+    // IPv6 has no checksum in its header, so UDP must have one there.
     if lacks_checksum(bytes, headers) {
         return compute(bytes, headers, source, destination);
     }
@@ -119,6 +120,7 @@ fn query(
     let pseudo_header = |source, destination| {
         checksum::pseudo_header(source, destination, protocol::ICMPV6, length)
     };
+    // ICMPv6 covers a pseudo-header and ICMP for IPv4 does not, so it is added or taken away.
     let (before, after) = if headers.is_v4() {
         (0, pseudo_header(source.address, destination.address))
     } else {
