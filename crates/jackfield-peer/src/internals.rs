@@ -1,9 +1,11 @@
 //! What the fuzz targets reach and no other crate should.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::channel::Reliability;
+use crate::dtls::{Dtls, DtlsOutput};
 use crate::sctp::{Library, Ppid, Sctp, SctpConfig};
+use crate::{Certificate, DtlsRole, Fingerprint};
 
 /// SCTP without DTLS around it, so that a fuzz target's packets get past the encryption.
 #[derive(Debug)]
@@ -67,6 +69,64 @@ impl BareSctp {
             if let crate::sctp::SctpEvent::Readable(stream) = event {
                 while self.0.read(stream).is_some() {}
             }
+        }
+    }
+}
+
+/// DTLS without SCTP in it, so that a fuzz target says anything to a peer that trusts it.
+#[derive(Debug)]
+pub struct BareDtls(Dtls);
+
+/// What [`BareDtls`] has to say.
+#[derive(Debug)]
+pub enum Decrypted {
+    /// Send a datagram.
+    Transmit(Vec<u8>),
+    /// The handshake is over.
+    Connected,
+    /// The other side sent this in it.
+    Packet(Vec<u8>),
+}
+
+impl BareDtls {
+    /// Makes one side of a connection, and begins.
+    #[must_use]
+    pub fn new(
+        now: Instant,
+        role: DtlsRole,
+        certificate: &Certificate,
+        theirs: Fingerprint,
+    ) -> Self {
+        let timeout = Duration::from_secs(30);
+        let mut dtls = Dtls::new(now, role, certificate, vec![theirs], 1200, timeout);
+        let _ = dtls.handle_timeout(now);
+        Self(dtls)
+    }
+
+    /// Takes a datagram.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        let _ = self.0.handle_datagram(now, datagram);
+    }
+
+    /// Lets timers expire.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let _ = self.0.handle_timeout(now);
+    }
+
+    /// Sends bytes in a record; drain [`poll_output`](Self::poll_output) before the next ones.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.0.send(bytes);
+    }
+
+    /// Returns the next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<Decrypted> {
+        loop {
+            return match self.0.poll_output()? {
+                DtlsOutput::Transmit(datagram) => Some(Decrypted::Transmit(datagram)),
+                DtlsOutput::Connected => Some(Decrypted::Connected),
+                DtlsOutput::Packet(packet) => Some(Decrypted::Packet(packet)),
+                DtlsOutput::Closed | DtlsOutput::Failed(_) => continue,
+            };
         }
     }
 }

@@ -41,6 +41,8 @@ pub fn corpus_seeds(target: &str) -> Vec<Vec<u8>> {
 /// Runs `target` on each seed of its corpus, and on about `mutations` mutations of them, the same
 /// ones each time.
 ///
+/// `JACKFIELD_REPLAY_ROUNDS`, a number, multiplies the mutations, for a campaign without libFuzzer.
+///
 /// # Panics
 /// When `target` does; the input is printed before, ready to become a seed.
 #[expect(
@@ -49,6 +51,9 @@ pub fn corpus_seeds(target: &str) -> Vec<Vec<u8>> {
 )]
 pub fn replay(name: &str, mutations: usize, target: fn(&[u8])) {
     let seeds = corpus_seeds(name);
+    let rounds = std::env::var("JACKFIELD_REPLAY_ROUNDS").ok();
+    let rounds = rounds.map_or(1, |text| text.parse().expect("a number of rounds"));
+    let mutations = mutations * rounds;
     let mut random = SplitMix64::new(0);
     let run = |bytes: &[u8]| {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(bytes))) {

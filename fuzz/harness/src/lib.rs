@@ -17,3 +17,8 @@ pub mod socketio;
 pub mod stun;
 pub mod turn;
 pub mod websocket;
+
+/// So that targets can say how much memory a core holds.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: jackfield_testing::CountingAllocator = jackfield_testing::CountingAllocator;

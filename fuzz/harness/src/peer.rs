@@ -2,6 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a fuzz target panics on purpose")]
 
+mod bytes;
+mod model;
+mod scenario;
+
+pub use bytes::bytes;
+pub use scenario::scenario;
+
 use std::time::{Duration, Instant};
 
 use jackfield_peer::dcep::Dcep;
@@ -339,7 +346,9 @@ impl End {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_testing::replay;
+    use jackfield_testing::{corpus_folder, replay};
+
+    use super::scenario::play;
 
     #[test]
     fn the_seeds_of_dcep_and_mutations_of_them_hold() {
@@ -359,5 +368,36 @@ mod tests {
     #[test]
     fn the_seeds_of_associations_and_mutations_of_them_hold() {
         replay("peer_association", 15, super::association);
+    }
+
+    #[test]
+    fn the_seeds_of_bytes_at_every_stage_and_mutations_of_them_hold() {
+        replay("peer_bytes", 60, super::bytes);
+    }
+
+    #[test]
+    fn the_seeds_of_scenarios_and_mutations_of_them_hold() {
+        replay("peer_scenario", 30, super::scenario);
+    }
+
+    #[test]
+    fn scenarios_of_honest_programs_end_connected_and_deliver() {
+        for name in [
+            "talk",
+            "lossy",
+            "restart",
+            "negotiated",
+            "partial",
+            "paths",
+            "pause",
+        ] {
+            let seed = std::fs::read(corpus_folder("peer_scenario").join(name)).unwrap();
+            let outcome = play(&seed);
+            assert!(outcome.connected, "{name}: {outcome:?}");
+            assert!(
+                outcome.delivered >= 3 && outcome.open >= 2,
+                "{name}: {outcome:?}"
+            );
+        }
     }
 }
