@@ -30,8 +30,11 @@ pub struct Nomination(pub u32);
 
 /// An attribute that the application adds to checks, or finds in them.
 ///
-/// The agent gives it no meaning. Types from 0xC000 on are for experiments and of one maker, and
-/// those from 0x8000 on are ignored by agents that do not know them; types below are not sent.
+/// The agent gives it no meaning. Agents that do not know a type from 0x8000 on ignore it, so that
+/// types below are not sent; those from 0xC000 on are registered by expert review alone
+/// ([RFC 8489 §18.3]).
+///
+/// [RFC 8489 §18.3]: https://www.rfc-editor.org/rfc/rfc8489#section-18.3
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpaqueAttribute {
     /// The type, 0x8000 or above.

@@ -36,7 +36,7 @@ pub struct Candidate {
     pub component: u16,
     /// How packets travel.
     pub transport: CandidateTransport,
-    /// The higher, the earlier it is checked; from 1 to 2^31 - 1 in what we send.
+    /// The higher, the better the pairs with it; from 1 to 2^31 - 1 in what we send.
     pub priority: u32,
     /// Where checks go. An active TCP candidate has port 9 and cannot be connected to.
     pub address: CandidateAddress,
@@ -49,7 +49,7 @@ pub struct Candidate {
     pub ufrag: Option<Box<str>>,
     /// How many ICE restarts came before, as libwebrtc counts them.
     pub generation: Option<u32>,
-    /// The cost of the network, as libwebrtc tells it: 0 is free, 999 the most.
+    /// The cost of the network, as libwebrtc states it: 0 is free, 999 the most.
     pub network_cost: Option<u16>,
     /// All other extensions, name and value, in their order.
     pub extensions: Vec<(Box<str>, Box<str>)>,

@@ -7,7 +7,7 @@
 /// How many bytes of length stand before a packet.
 pub const PREFIX: usize = 2;
 
-/// The longest packet that a length can tell.
+/// The longest packet whose length fits into the prefix.
 pub const MAX_PACKET: usize = 65_535;
 
 /// A packet is too long for a frame.
@@ -63,8 +63,8 @@ pub fn first_packet(stream: &[u8], max: usize) -> Result<Option<&[u8]>, PacketTo
 
 /// Cuts a stream into packets, whatever pieces it comes in.
 ///
-/// It keeps one packet at most, and no memory for it before the bytes are there: a stranger's
-/// length alone takes nothing.
+/// It keeps one packet at most, and allocates only for bytes that have come: a length that a
+/// stranger claims costs no memory.
 ///
 /// ```
 /// use jackfield_ice::framing::Reader;

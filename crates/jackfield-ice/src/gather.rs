@@ -27,12 +27,12 @@
 //! Over UDP the allocation is made from the socket that checks are sent from, or from a new one
 //! ([`RelaySockets`]); over TCP and TLS a driver opens the connection ([`Output::Connect`]). The
 //! slower ways are tried a little later, and not at all where a faster one has succeeded by then
-//! ([`GatherConfig::fallback`]): an allocation is not for nothing, and a relay over TCP beside one
-//! over UDP is never chosen. Each allocation asks for an IPv4 and an IPv6 address (RFC 8656,
-//! ADDITIONAL-ADDRESS-FAMILY).
+//! ([`GatherConfig::fallback`]): each allocation costs the server a port, and a relay over TCP is
+//! not chosen while one over UDP works. Each allocation asks for an IPv4 and an IPv6 address
+//! (RFC 8656, ADDITIONAL-ADDRESS-FAMILY).
 //!
 //! # Where we differ
-//! - [RFC 8445 §14.3] wants an RTO of 500 ms at least. It is 250 ms here, as in libwebrtc: a server
+//! - [RFC 8445 §14.3] allows no RTO below 500 ms. It is 250 ms here, as in libwebrtc: a server
 //!   on the other side of the world answers in that time, and one lost packet costs half as much.
 //! - A reflexive address stays a candidate if its server falls silent later: the NAT's binding is
 //!   as good as before, and checks tell if it is not.
@@ -168,7 +168,7 @@ impl Gatherer {
         self.advance(now);
     }
 
-    /// Takes that all sockets are known for now, so that [`Event::Complete`] can come.
+    /// Notes that all sockets are known for now, so that [`Event::Complete`] can come.
     pub fn end_of_sockets(&mut self, now: Instant) {
         self.all_sockets = true;
         self.advance(now);
@@ -265,7 +265,7 @@ impl Gatherer {
         is_ours
     }
 
-    /// Takes that a connection of [`Output::Connect`] could not be made; returns whether it is one
+    /// Notes that a connection of [`Output::Connect`] could not be made; returns whether it is one
     /// of this gatherer.
     pub fn handle_connect_failed(&mut self, now: Instant, id: u32) -> bool {
         let is_ours = self.relay_unconnected(now, id);
@@ -280,7 +280,7 @@ impl Gatherer {
         is_ours
     }
 
-    /// Takes that the system can send nothing along a path (no route, host or network unreachable):
+    /// Notes that the system can send nothing along a path (no route, host or network unreachable):
     /// its server is given up at once.
     pub fn handle_unreachable(&mut self, now: Instant, path: FiveTuple) {
         self.queries_unreachable(path);

@@ -53,8 +53,8 @@
 //! - [x] [RFC 6544] TCP: active, passive, simultaneous-open
 //! - [x] draft-thatcher-ice-renomination
 //! - [x] [RFC 8839] candidates and parameters in SDP ([`candidate`], [`sdp`])
-//! - [x] [RFC 8445 §5.1.2] priorities and foundations, with the rules of [RFC 6544] for TCP and of
-//!   [RFC 8421] for two address families ([`candidate::priority`])
+//! - [x] [RFC 8445 §5.1.1.3] foundations, [RFC 8445 §5.1.2] priorities, with the rules of
+//!   [RFC 6544] for TCP and of [RFC 8421] for two address families ([`candidate::priority`])
 //! - [x] [RFC 8445 §5.1.1.2] server-reflexive and relayed candidates, over UDP, TCP and TLS, of
 //!   both address families ([`gather`])
 //! - [x] [RFC 4571] packets on a stream ([`framing`])
@@ -66,7 +66,7 @@
 //! - [RFC 8445 §6.1.4.2]: pairs are checked in the order of their promise, not of their priority:
 //!   addresses that are likely to reach each other come first.
 //! - [RFC 8445 §7.1.1]: PRIORITY in checks through a relay says what the relay is worth, so that
-//!   the other side does not take it for a direct path before the candidate is signaled.
+//!   the other side does not take it for a direct path before the candidate arrives by signaling.
 //! - [RFC 8445 §7.3.1.4]: triggered checks go out at once and not at the next Ta.
 //! - [RFC 8445 §8.1.1]: a better pair is nominated after the first one, without a restart.
 //! - [RFC 8445 §14]: Ta and RTO are smaller ([`Pacing`] has the reasons and the sum).
@@ -95,6 +95,7 @@
 //! [RFC 8838]: https://www.rfc-editor.org/rfc/rfc8838
 //! [RFC 8863]: https://www.rfc-editor.org/rfc/rfc8863
 //! [RFC 8445 §5.1.1.2]: https://www.rfc-editor.org/rfc/rfc8445#section-5.1.1.2
+//! [RFC 8445 §5.1.1.3]: https://www.rfc-editor.org/rfc/rfc8445#section-5.1.1.3
 //! [RFC 8445 §5.1.2]: https://www.rfc-editor.org/rfc/rfc8445#section-5.1.2
 //! [RFC 8445]: https://www.rfc-editor.org/rfc/rfc8445
 //! [RFC 8839 §5.1]: https://www.rfc-editor.org/rfc/rfc8839#section-5.1

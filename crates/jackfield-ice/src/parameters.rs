@@ -93,6 +93,7 @@ impl fmt::Debug for Credentials {
 
 fn random_text(random: &mut impl Rng, length: usize) -> Box<str> {
     let mut digit = || {
+        // There are 64 characters, so that the remainder prefers none.
         let index = random.next_u32() as usize % ICE_CHARS.len();
         char::from(ICE_CHARS.get(index).copied().unwrap_or(b'0'))
     };
@@ -136,7 +137,8 @@ pub struct IceOptions {
     ///
     /// [RFC 8838]: https://www.rfc-editor.org/rfc/rfc8838
     pub trickle: bool,
-    /// The agent is of RFC 8445, not of RFC 5245: it nominates each pair once.
+    /// The agent follows RFC 8445 and not RFC 5245, and so does not nominate aggressively
+    /// (RFC 8445 §10).
     pub ice2: bool,
     /// Nomination may move to another pair (draft-thatcher-ice-renomination).
     pub renomination: bool,

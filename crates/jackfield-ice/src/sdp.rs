@@ -1,4 +1,4 @@
-//! The lines of SDP that ICE has ([RFC 8839 §5], [RFC 8838]).
+//! The lines of SDP that belong to ICE ([RFC 8839 §5], [RFC 8838]).
 //!
 //! [RFC 8838]: https://www.rfc-editor.org/rfc/rfc8838
 //! [RFC 8839 §5]: https://www.rfc-editor.org/rfc/rfc8839#section-5
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{Candidate, CandidateError, Credentials, CredentialsError, IceOptions, IceParameters};
 
-/// One line, of those that ICE has.
+/// One line of SDP that belongs to ICE.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Attribute {
     /// `ice-ufrag`, not yet validated: [`Credentials::new`] does that with the password.
@@ -30,18 +30,18 @@ pub enum Attribute {
     EndOfCandidates,
 }
 
-/// Why a line is not one that ICE has, or not a good one.
+/// Why a line does not belong to ICE, or is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttributeError {
     /// The line is another one.
-    #[error("the line is none of ICE")]
+    #[error("the line does not belong to ICE")]
     Unknown,
     /// `ice-pacing` has no number.
     #[error("ice-pacing has no number of milliseconds")]
     Pacing,
-    /// There are more options than are kept.
-    #[error("there are more than {MAX_OPTIONS} options, or they have characters of no option")]
+    /// There are more options than are kept, or one is too long or not visible ASCII.
+    #[error("there are more than {MAX_OPTIONS} options, or one is too long or not visible ASCII")]
     Options,
     /// The candidate is not a good one.
     #[error(transparent)]
@@ -171,7 +171,7 @@ pub enum DescriptionError {
 
 /// Reads the session's lines and then those of one media section, each ended by a line feed.
 ///
-/// A later line takes the place of an earlier one of its name. Lines that are none of ICE, and
+/// A later line takes the place of an earlier one of its name. Lines that do not belong to ICE, and
 /// candidates that we cannot use, are left out ([RFC 8839 §5.1]); of the rest at most
 /// [`MAX_CANDIDATES`] are kept.
 ///

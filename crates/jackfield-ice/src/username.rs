@@ -8,8 +8,8 @@ use jackfield_stun::{Class, Message, Method};
 /// Returns the username fragments of a connectivity check: that of its receiver, which is ours, and
 /// that of its sender.
 ///
-/// With it, a driver of many agents on one port finds the agent that a first packet is for. Nothing
-/// is proven by it: the agent checks the signature. `None` for all but Binding requests with a
+/// A driver of many agents on one port finds with it the agent that a first packet is for. It
+/// proves nothing: the agent checks the signature. `None` for all but Binding requests with a
 /// USERNAME that has a colon.
 ///
 /// ```
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_is_no_check_names_none() {
-        assert_eq!(username(&check(Class::Request, "nobody")), None);
+        assert_eq!(username(&check(Class::Request, "no colon")), None);
         assert_eq!(username(&check(Class::Indication, "a:b")), None);
         assert_eq!(username(b""), None);
     }

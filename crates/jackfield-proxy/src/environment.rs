@@ -97,6 +97,7 @@ impl NoProxy {
 
 impl Entry {
     fn new(text: &str) -> Option<Self> {
+        // An IPv6 address may be in brackets, as in a URL.
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         let (ip, length) = match bare.split_once('/') {
             Some((ip, length)) => (ip, Some(length.parse::<u8>().ok()?)),
@@ -117,6 +118,7 @@ impl Entry {
             (Self::Domain(domain), TargetHost::Name(name)) => {
                 let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
                 let above = name.strip_suffix(domain.as_str());
+                // The dot keeps `badexample.com` out of `example.com`.
                 above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
             }
             (Self::Block(block, length), TargetHost::Address(ip)) => {

@@ -104,6 +104,8 @@ impl Handshake {
         target: Target,
         credentials: Option<Credentials>,
     ) -> (Self, Vec<u8>) {
+        // The first method stands with credentials, too: a proxy that needs none may know no
+        // other.
         let mut methods = vec![socks5::NO_CREDENTIALS];
         if credentials.is_some() {
             methods.push(socks5::USER_AND_PASSWORD);
@@ -177,6 +179,7 @@ impl Handshake {
         match (&self.credentials, offers_basic) {
             (_, false) => HandshakeError::UnsupportedAuthentication,
             (None, true) => HandshakeError::CredentialsRequired,
+            // The first request carried the credentials, so that this is no mere demand for them.
             (Some(_), true) => HandshakeError::CredentialsRefused,
         }
     }

@@ -25,7 +25,7 @@ pub struct ConnectResponse {
     pub offers_basic: bool,
 }
 
-/// Why bytes are not such a header.
+/// Why bytes are not the header of such a request or response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -128,6 +128,7 @@ impl ConnectResponse {
         for field in fields(lines) {
             let (name, value) = field?;
             if name.eq_ignore_ascii_case("proxy-authenticate") {
+                // A proxy may send one field for each scheme.
                 offers_basic |= has_basic(value);
             }
         }
@@ -163,6 +164,7 @@ impl ConnectResponse {
 
 /// Returns a header without its empty line, with its length; `None` if it is incomplete.
 fn head(bytes: &[u8]) -> Result<Option<(&str, usize)>, HeadError> {
+    // A head that never ends must not fill the memory.
     let considered = bytes.get(..MOST_HEAD_BYTES).unwrap_or(bytes);
     let end = considered.windows(4).position(|it| it == b"\r\n\r\n");
     let Some(end) = end else {
@@ -185,6 +187,8 @@ fn fields<'a>(
     lines.enumerate().map(|(number, line)| {
         let (name, value) = line.split_once(':').ok_or(HeadError::Field)?;
         let token = !name.is_empty() && name.bytes().all(is_token);
+        // Implementations read these three differently, so that a recipient has to reject them, or
+        // to put spaces in their place (RFC 9110 §5.5).
         let clean = !value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
         if number < MOST_LINES && token && clean {
             Ok((name, value.trim_matches([' ', '\t'])))
@@ -213,6 +217,8 @@ fn basic(value: &str) -> Option<Credentials> {
 
 /// Returns whether one of the challenges of a `Proxy-Authenticate` field is Basic.
 fn has_basic(value: &str) -> bool {
+    // A comma also separates the parameters of one challenge, and may be in a quoted value. To
+    // split at all of them is exact enough, as a mistake changes only which error is reported.
     let mut parts = value.split(',');
     parts.any(|part| {
         let scheme = part.split_ascii_whitespace().next();

@@ -71,6 +71,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let (host, port) = text.rsplit_once(':').ok_or(TargetError)?;
+        // `u16::from_str` alone would take a plus sign, and any number of leading zeros.
         let digits = (1..=5).contains(&port.len()) && port.bytes().all(|it| it.is_ascii_digit());
         let port = port.parse().ok().filter(|_| digits).ok_or(TargetError)?;
         let bracketed = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));

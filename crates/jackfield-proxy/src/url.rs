@@ -132,6 +132,7 @@ impl FromStr for ProxyUrl {
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let authority = rest.get(..end).unwrap_or_default();
+        // The last `@` counts: people leave one in a password unencoded, and no host has one.
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
@@ -177,6 +178,7 @@ fn target(text: &str, default_port: u16) -> Result<Target, ProxyUrlError> {
     let port = match port {
         None => default_port,
         Some(port) => {
+            // `u16::from_str` alone would take a plus sign.
             let digits = port.bytes().all(|it| it.is_ascii_digit());
             let number = port.parse().ok().filter(|port| digits && *port != 0);
             number.ok_or(ProxyUrlError::Port)?

@@ -139,7 +139,7 @@ impl Session {
         self.await_connection(id, deadline);
     }
 
-    /// Has a pair wait for its connection, and for no repetition of anything.
+    /// Makes a pair wait for its connection; no check is repeated meanwhile.
     fn await_connection(&mut self, id: PairId, deadline: Instant) {
         if let Some(pair) = self.pair_mut(id) {
             pair.state = PairState::InProgress;

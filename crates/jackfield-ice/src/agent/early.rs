@@ -1,7 +1,7 @@
 //! Checks that come before the other side's parameters ([RFC 8445 §7.3]).
 //!
-//! They are answered at once, as our password is all that takes. What else follows from them waits
-//! for the parameters: candidates, pairs, triggered checks.
+//! They are answered at once, because an answer takes our own password alone. Whatever else follows
+//! from them (candidates, pairs, triggered checks) waits for the parameters.
 //!
 //! [RFC 8445 §7.3]: https://www.rfc-editor.org/rfc/rfc8445#section-7.3
 

@@ -98,7 +98,7 @@ impl Agent {
         }
     }
 
-    /// Takes that the system can send nothing along a path (no route, network unreachable): what
+    /// Notes that the system can send nothing along a path (no route, network unreachable): what
     /// was to be found out about it is known.
     pub fn handle_unreachable(&mut self, now: Instant, path: FiveTuple) {
         self.context.gatherer.handle_unreachable(now, path);

@@ -21,8 +21,8 @@ pub(super) struct Local {
     pub(super) base: SocketAddr,
     /// How its packets leave the host: whether by a stream, and from which address.
     pub(super) link: (bool, IpAddr),
-    /// Whether the other side is told of it. Peer-reflexive candidates come from there, and
-    /// [`CandidatePolicy::RelayOnly`] keeps host candidates back.
+    /// Whether signaling carries it to the other side, which knows peer-reflexive candidates
+    /// already; [`CandidatePolicy::RelayOnly`] keeps host candidates back.
     pub(super) is_signaled: bool,
     /// Whether a port mapping gave it.
     pub(super) is_mapped: bool,

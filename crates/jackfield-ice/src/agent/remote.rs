@@ -193,9 +193,9 @@ impl Session {
         }
     }
 
-    /// Replaces a peer-reflexive candidate at the signaled one's address ([RFC 8838 §11.4]).
+    /// Replaces a peer-reflexive candidate at the signaled one's address ([RFC 8838 §11], item 4).
     ///
-    /// [RFC 8838 §11.4]: https://www.rfc-editor.org/rfc/rfc8838#section-11.4
+    /// [RFC 8838 §11]: https://www.rfc-editor.org/rfc/rfc8838#section-11
     fn replaces_reflexive(&mut self, context: &mut Context, candidate: &Candidate) -> bool {
         let Some(address) = candidate.address.ip() else {
             return false;

@@ -64,7 +64,7 @@ impl Session {
     /// Returns the value of NOMINATION of a check that nominates; `None` for one that does not.
     ///
     /// Every check of the selected pair nominates it again: the first nomination may be lost, and
-    /// agents that know no NOMINATION follow the last one that they see.
+    /// an agent without NOMINATION may follow the last one that it has seen.
     fn nominates(&self, context: &Context, pair: &Pair) -> Option<u32> {
         if context.role != Role::Controlling || self.selected != Some(pair.id) {
             return None;

@@ -1,7 +1,7 @@
 //! Answering the other side's checks ([RFC 8445 §7.3]).
 //!
-//! What is not signed with our password gets no answer at all, not even an error: so a stranger
-//! learns nothing, and cannot have us send anything to anybody.
+//! A request that is not signed with our password gets no answer at all, not even an error: so a
+//! stranger learns nothing, and cannot make us send packets to a third party.
 //!
 //! [RFC 8445 §7.3]: https://www.rfc-editor.org/rfc/rfc8445#section-7.3
 

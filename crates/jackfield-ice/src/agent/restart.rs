@@ -96,7 +96,7 @@ impl Agent {
         self.session.remote = Some(RemoteSide::new(parameters));
         self.session.began = Some(now);
         for candidate in std::mem::take(&mut self.session.held) {
-            // What was held was counted against the same limits, and has nobody to be told.
+            // An error has no caller to go to: the calls that brought the candidates have returned.
             let _ = self.add_remote_candidate(now, candidate);
         }
         self.session.replay_early(&mut self.context, now);

@@ -1,12 +1,13 @@
 //! Which pair data takes, and its nomination ([RFC 8445 §8]).
 //!
-//! Data may take any valid pair (RFC 8445 §12.1), so it never waits for a nomination. The
-//! controlling side nominates the first pair that works, and a better one when it is found: with
-//! NOMINATION where both sides know it, with USE-CANDIDATE alone where not. RFC 8445 §8.1.1 lets
-//! it nominate once; the other agents in use (libwebrtc, pion, libnice, libjuice, str0m) take the
-//! nominated pair of the highest priority, or the last one, and a better pair is both. What the RFC
-//! wants in its place, a wait for the best pair before the first nomination, is where other agents
-//! lose seconds.
+//! Data may take any valid pair until one is selected (RFC 8445 §12.1), so it never waits for a
+//! nomination. The controlling side nominates the first pair that works, and a better one when it
+//! finds one: with NOMINATION where both sides know it, with USE-CANDIDATE alone where not.
+//! RFC 8445 §8.1.1 lets it nominate once, but has the other side take the pair of the highest
+//! priority where several are nominated, as RFC 5245 allowed. The other agents in use (libwebrtc,
+//! pion, libnice, libjuice, str0m) do that or take the last one, and a better pair is both. To
+//! wait for the best pair before the first nomination, as the RFC has it, costs other agents
+//! seconds.
 //!
 //! [RFC 8445 §8]: https://www.rfc-editor.org/rfc/rfc8445#section-8
 

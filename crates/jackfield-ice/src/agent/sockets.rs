@@ -168,7 +168,7 @@ impl Agent {
     }
 }
 
-/// The port of an active candidate, which nobody can connect to ([RFC 6544 §4.5]).
+/// The port of an active candidate, which takes no connections ([RFC 6544 §4.5]).
 ///
 /// [RFC 6544 §4.5]: https://www.rfc-editor.org/rfc/rfc6544#section-4.5
 const ACTIVE_PORT: u16 = 9;

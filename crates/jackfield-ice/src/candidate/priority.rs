@@ -37,7 +37,7 @@ pub fn priority(type_preference: u8, local_preference: u16, component: u16) -> u
 ///
 /// UDP has the numbers of RFC 8445. TCP candidates are all below UDP candidates that are not
 /// relayed, and relayed ones below all ([RFC 6544 §4.2]); their numbers are those of libwebrtc, so
-/// that both agents order their pairs alike.
+/// that its candidates and ours compare by their kind.
 ///
 /// [RFC 6544 §4.2]: https://www.rfc-editor.org/rfc/rfc6544#section-4.2
 #[must_use]

@@ -39,10 +39,10 @@ pub enum CandidateError {
     #[error("the port is not a number from 1 to 65535")]
     Port,
     /// The type is unknown.
-    #[error("the type is none of host, srflx, prflx and relay")]
+    #[error("the type is not host, srflx, prflx or relay")]
     Kind,
     /// `tcptype` has an unknown value, or stands with UDP.
-    #[error("tcptype is none of active, passive and so, or stands with udp")]
+    #[error("tcptype is not active, passive or so, or the transport is udp")]
     TcpType,
     /// The text has characters that no candidate has.
     #[error("an extension has characters that are not visible ASCII")]
@@ -154,8 +154,8 @@ impl Candidate {
         if name.is_empty() || !is_visible(name) || !is_visible(value) {
             return Err(CandidateError::Extension);
         }
-        // A second value of what has a field of its own, or one that is none of its values, would
-        // come back as the first when it is written and read again.
+        // These have fields of their own. A second value of one, or an invalid one, is not kept:
+        // written and read again, it would become the value of the field.
         if FIELDS.contains(&name) {
             return Ok(());
         }

@@ -172,6 +172,7 @@ impl Gatherer {
     pub(super) fn relay_connected(&mut self, now: Instant, id: u32, path: FiveTuple) -> bool {
         let Some(index) = self.connecting(id) else {
             // It took too long and was given up; the driver may not know yet.
+            // Numbers go down, so that those above have been given out.
             let is_ours = id > self.next_connection;
             if is_ours {
                 self.outputs.push_back(Output::Close(path));
@@ -196,7 +197,7 @@ impl Gatherer {
         true
     }
 
-    /// Takes that a connection could not be made; returns whether it was asked for by this
+    /// Notes that a connection could not be made; returns whether it was asked for by this
     /// gatherer.
     pub(super) fn relay_unconnected(&mut self, now: Instant, id: u32) -> bool {
         let Some(index) = self.connecting(id) else {
@@ -224,7 +225,7 @@ impl Gatherer {
         true
     }
 
-    /// Takes that nothing can be sent along a path: an allocation that is asked for cannot be had.
+    /// Notes that nothing can be sent along a path: an allocation that is asked for cannot be had.
     /// One that exists may outlast that, as routes come back.
     pub(super) fn relay_unreachable(&mut self, now: Instant, path: FiveTuple) {
         let is_asking = |relay: &Relay| relay.path() == Some(path) && !relay.is_allocated();
@@ -333,6 +334,8 @@ impl Gatherer {
             return;
         }
         let is_shared = before.transport == Transport::Udp && before.local == base;
+        // A UDP socket can send to the other server as well. For another allocation on the same
+        // server, it has to be another socket: the server knows an allocation by its five-tuple.
         if is_shared && before.remote != remote {
             let path = FiveTuple { remote, ..before };
             client.handle_connected(now, path);
@@ -396,6 +399,7 @@ impl Gatherer {
             relay.mapped = Some(mapped);
             relay.failures = 0;
         }
+        // An allocation from a socket of its own has a NAT binding of its own, too.
         if self.tells_mapped(transport) && !is_seen && path.is_some_and(|path| path.local == base) {
             self.say_reflexive(base, mapped, server);
         }
@@ -437,10 +441,12 @@ impl Gatherer {
         }
     }
 
-    /// Takes that there is no allocation, or no more; tries again later where that can help.
+    /// Notes that there is no allocation, or no more; tries again later where that can help.
     fn relay_failed(&mut self, now: Instant, index: usize, why: Failure) {
         let was_allocated = self.relays.get(index).is_some_and(Relay::is_allocated);
         let again = self.relays.get(index).and_then(|relay| {
+            // A server that has given no allocation yet is reported as an error instead, and is
+            // tried again by a restart alone.
             let is_lost = was_allocated || relay.failures > 0;
             pause(why, relay.failures).filter(|_| is_lost)
         });
@@ -528,6 +534,7 @@ impl Gatherer {
         self.relays.retain_mut(|relay| match &mut relay.state {
             RelayState::Active(client, _) => {
                 client.close(now);
+                // The end of what has no address is no event: the owner has asked for it.
                 (relay.relayed, relay.mapped) = (Relayed::default(), None);
                 true
             }

@@ -41,8 +41,8 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A server sees packets from `base` come from `address`, which is another one. Said once for
-    /// each two.
+    /// A server sees packets from `base` come from `address`, which is another one. The event comes
+    /// once for each pair of them.
     Reflexive {
         /// The local address.
         base: SocketAddr,

@@ -25,9 +25,10 @@ pub(super) struct Query {
 pub(super) enum QueryState {
     /// It waits for its turn.
     Waiting,
-    /// The server was asked, and is asked again or given up then.
+    /// The server was asked, and at this instant is asked again or given up.
     Asking(Transaction, Instant),
-    /// The server has answered, and is asked again then: another one keeps the binding if `None`.
+    /// The server has answered, and is asked again at this instant; `None` where another server
+    /// keeps the binding.
     Answered(Option<Instant>),
     /// The server gave no answer, or none that is good.
     Failed,
@@ -126,7 +127,7 @@ pub(super) fn read(message: &Message<'_>) -> Answer {
         return code.map_or(Answer::Malformed, |code| Answer::Refused(code.code.value()));
     }
     let xor: Option<XorMappedAddress> = message.get().ok().flatten();
-    // Servers of RFC 3489 know no other.
+    // Servers of RFC 3489 know no XOR-MAPPED-ADDRESS.
     let plain: Option<MappedAddress> = message.get().ok().flatten();
     let mapped = xor.map(|XorMappedAddress(address)| address);
     let mapped = mapped.or_else(|| plain.map(|MappedAddress(address)| address));

@@ -115,6 +115,7 @@ impl Gatherer {
     fn ask_others(&mut self, base: SocketAddr, before: Option<SocketAddr>) {
         for query in &mut self.queries {
             if before.is_some() && query.base == base && query.mapped == before {
+                // A NAT that has given one binding anew has likely forgotten the others, too.
                 (query.state, query.mapped) = (QueryState::Waiting, None);
             }
         }
@@ -194,7 +195,7 @@ impl Gatherer {
             && self.config.relay_sockets == RelaySockets::Shared
     }
 
-    /// Takes that nothing can be sent along a path.
+    /// Notes that nothing can be sent along a path.
     pub(super) fn queries_unreachable(&mut self, path: FiveTuple) {
         for index in 0..self.queries.len() {
             let Some(query) = self.queries.get(index) else {

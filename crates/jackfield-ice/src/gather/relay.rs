@@ -28,21 +28,21 @@ pub(super) struct Relay {
 
 #[derive(Debug)]
 pub(super) enum RelayState {
-    /// A faster way to the servers may succeed: it is tried then, or once the faster ones are gone
-    /// if that instant has passed.
+    /// It waits for faster ways to succeed: until this instant, or, as `None`, until all that have
+    /// succeeded are lost.
     Held(Option<Instant>),
     /// It waits for its turn.
     Waiting,
-    /// A connection was asked for, and is given up then. A client that was redirected waits for
-    /// it.
+    /// A connection was asked for, and is given up at the deadline. A client that was redirected
+    /// waits for it.
     Connecting {
         id: u32,
         deadline: Instant,
         client: Option<Box<Client>>,
     },
-    /// The server is asked, or relays; the client wants to be woken then.
+    /// The server is asked, or relays; the client has to be woken at this instant.
     Active(Box<Client>, Option<Instant>),
-    /// An allocation has ended; another one is tried then.
+    /// An allocation has ended; another one is tried at this instant.
     Retry(Instant),
     /// The server gave none.
     Failed,

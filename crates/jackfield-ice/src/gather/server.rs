@@ -106,6 +106,7 @@ pub(super) fn can_reach(local: IpAddr, server: IpAddr) -> bool {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
+    // Routers forward no packets with link-local addresses (RFC 3927, RFC 4291 §2.5.6).
     local.is_ipv4() == server.is_ipv4()
         && (!local.is_loopback() || server.is_loopback())
         && (!is_link_local(local) || is_link_local(server))

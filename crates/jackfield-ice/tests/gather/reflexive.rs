@@ -210,7 +210,7 @@ fn answered(class: Class, fill: impl FnOnce(&mut MessageWriter<'_>)) -> World {
     let mut writer = MessageWriter::new(&mut bytes, class, message.method(), id);
     fill(&mut writer);
     writer.finish().unwrap();
-    // The same from another place is nobody's answer.
+    // The same answer from another address is not taken.
     let path = request.path;
     let forged = FiveTuple {
         remote: address("198.51.100.66:3478"),

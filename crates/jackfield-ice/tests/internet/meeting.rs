@@ -274,7 +274,7 @@ fn a_host_behind_an_mdns_name_is_found_and_stays_hidden() {
 }
 
 #[test]
-fn a_name_that_nobody_answers_for_is_no_hindrance() {
+fn agents_connect_although_a_name_is_not_resolved() {
     let mut scene = Scene::open(1, millis(40));
     scene.signaling = None;
     scene.start();

@@ -44,7 +44,7 @@ fn a_request_that_is_not_signed_for_this_session_is_answered_with_nothing() {
 }
 
 #[test]
-fn wrong_credentials_connect_nobody() {
+fn agents_with_wrong_credentials_do_not_connect() {
     let mut scene = Scene::open(1, millis(40));
     scene.signaling = None;
     scene.start();

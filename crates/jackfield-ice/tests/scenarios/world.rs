@@ -642,7 +642,7 @@ fn server(now: Instant) -> Server {
         local: ip,
         advertised: ip,
     }];
-    // The tests' addresses are of ranges that a server relays to for nobody by itself.
+    // By default, a server does not relay to the ranges that the tests' addresses are from.
     config.peers.allow = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"]
         .map(|range| range.parse().unwrap())
         .into();
