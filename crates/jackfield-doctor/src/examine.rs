@@ -197,7 +197,7 @@ fn seconds(moment: SystemTime) -> Option<i64> {
     i64::try_from(since.as_secs()).ok()
 }
 
-/// Looks for somebody who answers in place of others, where the answer was not Jackfield's.
+/// Looks for a host that answers in place of others, where the answer was not Jackfield's.
 async fn look_for_interception(site: &Site<'_>, asked: &Asked) -> Option<Interception> {
     // Nothing stands between this machine and itself.
     let is_elsewhere = site.addresses.iter().any(|it| !it.ip().is_loopback());

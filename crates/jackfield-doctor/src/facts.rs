@@ -285,7 +285,7 @@ pub struct Allocation {
 /// Why no datagrams were sent to a relayed address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTested {
-    /// The address is private: on this machine's own network it may belong to somebody else.
+    /// The address is private: on this machine's own network another host may have it.
     PrivateAddress,
     /// Without UDP this machine cannot be a peer.
     NoUdp,

@@ -5,7 +5,7 @@
 //! what belongs to the clients that the kernel gave it. No lock and no other thread is on a
 //! packet's way. [`port::claim`] finds out beforehand whether a port is ours to listen on.
 //! [`peer`] has WebRTC data channels.
-//! [`turn_client`] is the other end: an allocation on somebody's server, used like a socket.
+//! [`turn_client`] is the other end: an allocation on a TURN server, used like a socket.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Returns `address` with a port that nobody listens on, over UDP and TCP alike; port 0 is
+/// Returns `address` with a port that no socket listens on, over UDP and TCP alike; port 0 is
 /// replaced by a free one.
 ///
 /// Shards share a port by `SO_REUSEPORT`, and any other process of the same user could share it

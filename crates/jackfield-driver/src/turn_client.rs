@@ -168,7 +168,7 @@ impl TurnClient {
         *self.sender.shared.core().counters()
     }
 
-    /// Returns how many datagrams were dropped because nobody received them.
+    /// Returns how many datagrams were dropped because the receiver's queue was full.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.sender.shared.dropped.value()

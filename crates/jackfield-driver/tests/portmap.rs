@@ -26,7 +26,7 @@ struct Home {
 }
 
 impl Home {
-    /// Serves at an address that nobody else in this file has: the port is always the same.
+    /// Serves at an address that no other test in this file has: the port is always the same.
     async fn start(ip: &str, config: GatewayConfig) -> Self {
         let ip: IpAddr = ip.parse().unwrap();
         let nat = Nat::new(

@@ -104,8 +104,8 @@ async fn what_the_kernel_refuses_is_counted_and_holds_nothing_up() {
         let gone = StdSocket::bind("127.0.0.1:0").unwrap();
         gone.local_addr().unwrap()
     };
-    // Port 0 cannot be sent to, 65,508 bytes do not fit a datagram; nobody is not the kernel's
-    // matter.
+    // Port 0 cannot be sent to, and 65,508 bytes do not fit a datagram; the kernel takes a
+    // datagram to a port without a socket.
     sender.send(from, "127.0.0.1:0".parse().unwrap(), &[b"x"]);
     sender.send(from, reader.local_addr().unwrap(), &[&[0; 65_508]]);
     sender.send(from, nobody, &[b"x"]);

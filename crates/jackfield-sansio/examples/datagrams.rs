@@ -34,5 +34,5 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Ten at once from one sender, then five a second.
 const RATE: Rate = Rate::new(5, 10);
 
-/// How many senders are told apart.
+/// How many senders have a bucket of their own.
 const SENDERS: usize = 10_000;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
-/// A hash map whose keys nobody without the seed can make collide, and which behaves the same
+/// A hash map whose keys cannot be made to collide without the seed, and which behaves the same
 /// each time: the same seed and the same inputs give the same core.
 ///
 /// Its order means nothing, so a core never iterates over it; `clippy.toml` in each core's

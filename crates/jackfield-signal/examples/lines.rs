@@ -27,7 +27,7 @@ enum Input {
     Disconnected(MemberId),
 }
 
-/// Keeps everybody out of rooms whose names start with `private-`, unless they know the word.
+/// Admits to rooms whose names start with `private-` only members that know the word.
 struct Word;
 
 impl Gate for Word {
@@ -120,6 +120,6 @@ fn read(member: MemberId, stream: TcpStream, inputs: &Sender<Input>) {
             return;
         }
     }
-    // The hub's thread has ended if nobody listens.
+    // Sending fails only if the hub's thread has ended.
     let _ended = inputs.send(Input::Disconnected(member));
 }

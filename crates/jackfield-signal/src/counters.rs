@@ -17,7 +17,7 @@ pub struct HubCounters {
     pub relayed: u64,
     /// Joins of a room.
     pub joined: u64,
-    /// Times somebody left a room, disconnects included.
+    /// Times a member left a room, disconnects included.
     pub left: u64,
     /// Times ICE servers were minted.
     pub minted: u64,

@@ -22,7 +22,7 @@ pub enum ErrorCode {
     BadName,
     /// The room is empty, too long, or has invisible characters.
     BadRoom,
-    /// A target is needed, and it must be somebody else.
+    /// A target is needed, and it must not be the sender.
     BadTarget,
     /// The sender has no name yet.
     NameRequired,
@@ -111,11 +111,11 @@ impl ErrorCode {
             Self::BadField => "A field is missing or has the wrong JSON type.",
             Self::BadName => "The name is empty, too long, or has invisible characters.",
             Self::BadRoom => "The room name is empty, too long, or has invisible characters.",
-            Self::BadTarget => "The message needs a `target`: the name of somebody else.",
+            Self::BadTarget => "The message needs a `target`: the name of another member.",
             Self::NameRequired => "Send `username` first.",
             Self::RoomRequired => "You are in several rooms: say which `room` is meant.",
             Self::NotInRoom => "Join the room first.",
-            Self::NoSuchUser => "Nobody there has that name.",
+            Self::NoSuchUser => "No member there has that name.",
             Self::RoomFull => "The room is full.",
             Self::LobbyFull => "The lobby is full.",
             Self::TooManyRooms => "You are in as many rooms as one can be: leave one first.",

@@ -156,7 +156,7 @@ impl Hub {
         self.lobby.len()
     }
 
-    /// Returns how many rooms have somebody in them.
+    /// Returns how many rooms there are; each has at least one member.
     #[must_use]
     pub fn room_count(&self) -> usize {
         self.rooms.len()

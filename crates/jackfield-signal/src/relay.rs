@@ -8,9 +8,9 @@ use crate::scope::Scope;
 use crate::write::quoted;
 use crate::{ErrorCode, MemberId};
 
-/// Where a message is sent: in which scope names are looked up and who may hear it.
+/// Which [`Scope`] a message belongs to: names are looked up in it, and its members may hear it.
 #[derive(Debug, Clone)]
-enum Place {
+enum ScopeId {
     Lobby,
     Room(Arc<str>),
 }
@@ -25,9 +25,9 @@ impl Hub {
     ) -> Result<Reply, ErrorCode> {
         let fields = &envelope.fields;
         let target = target(envelope)?;
-        match self.place(origin.member, string(fields.room)?, target.as_deref())? {
-            Place::Lobby => self.lobby_message(origin, envelope),
-            Place::Room(room) => {
+        match self.scope_of(origin.member, string(fields.room)?, target.as_deref())? {
+            ScopeId::Lobby => self.lobby_message(origin, envelope),
+            ScopeId::Room(room) => {
                 if string(fields.text)?.is_none() && fields.data.is_none() {
                     return Err(ErrorCode::BadField);
                 }
@@ -36,7 +36,7 @@ impl Hub {
                     None => scope.members().collect(),
                     Some(target) => vec![scope.find(&target).ok_or(ErrorCode::NoSuchUser)?],
                 };
-                let json = self.stamped(origin, envelope, &Place::Room(room))?;
+                let json = self.stamped(origin, envelope, &ScopeId::Room(room))?;
                 self.relay(&to, origin.kind, &json);
                 Ok(Reply::Ok)
             }
@@ -50,12 +50,12 @@ impl Hub {
         envelope: &Envelope<'_>,
     ) -> Result<Reply, ErrorCode> {
         let target = target(envelope)?.ok_or(ErrorCode::BadTarget)?;
-        let place = self.place(origin.member, string(envelope.fields.room)?, Some(&target))?;
-        let to = self.find(&place, &target)?;
+        let id = self.scope_of(origin.member, string(envelope.fields.room)?, Some(&target))?;
+        let to = self.find(&id, &target)?;
         if to == origin.member {
             return Err(ErrorCode::BadTarget);
         }
-        let json = self.stamped(origin, envelope, &place)?;
+        let json = self.stamped(origin, envelope, &id)?;
         if origin.kind != "new-ice-candidate" {
             self.begin_call(origin.member, to);
         }
@@ -75,15 +75,15 @@ impl Hub {
     ) -> Result<Reply, ErrorCode> {
         let room = string(envelope.fields.room)?;
         if let Some(target) = target(envelope)? {
-            let place = self.place(origin.member, room, Some(&target))?;
-            let to = self.find(&place, &target)?;
-            let json = self.stamped(origin, envelope, &place)?;
+            let id = self.scope_of(origin.member, room, Some(&target))?;
+            let to = self.find(&id, &target)?;
+            let json = self.stamped(origin, envelope, &id)?;
             self.end_call(origin.member, to);
             self.relay(&[to], origin.kind, &json);
             return Ok(Reply::Ok);
         }
-        for (partner, place) in self.partners(origin.member, room.as_deref()) {
-            let json = self.stamped(origin, envelope, &place)?;
+        for (partner, id) in self.partners(origin.member, room.as_deref()) {
+            let json = self.stamped(origin, envelope, &id)?;
             self.end_call(origin.member, partner);
             self.relay(&[partner], origin.kind, &json);
         }
@@ -101,7 +101,7 @@ impl Hub {
     pub(crate) fn end_lost_calls(&mut self, member: MemberId) {
         let partners = self.members.get(&member).map(|state| state.calls.clone());
         for partner in partners.unwrap_or_default() {
-            if self.common_place(member, partner).is_none() {
+            if self.common_scope(member, partner).is_none() {
                 self.end_call(member, partner);
             }
         }
@@ -123,13 +123,13 @@ impl Hub {
         }
     }
 
-    fn partners(&self, member: MemberId, room: Option<&str>) -> Vec<(MemberId, Place)> {
+    fn partners(&self, member: MemberId, room: Option<&str>) -> Vec<(MemberId, ScopeId)> {
         let calls = self.members.get(&member).map(|state| &state.calls);
-        let met = |partner: &MemberId| Some((*partner, self.common_place(member, *partner)?));
-        let here = |(_, place): &(MemberId, Place)| match (room, place) {
+        let met = |partner: &MemberId| Some((*partner, self.common_scope(member, *partner)?));
+        let here = |(_, id): &(MemberId, ScopeId)| match (room, id) {
             (None, _) => true,
-            (Some(room), Place::Room(met)) => **met == *room,
-            (Some(_), Place::Lobby) => false,
+            (Some(room), ScopeId::Room(met)) => **met == *room,
+            (Some(_), ScopeId::Lobby) => false,
         };
         calls
             .into_iter()
@@ -139,26 +139,27 @@ impl Hub {
             .collect()
     }
 
-    /// Returns where two members meet: the lobby, or the room that the first of them joined first.
-    fn common_place(&self, one: MemberId, other: MemberId) -> Option<Place> {
+    /// Returns the scope that two members share: the lobby, or the first of the common rooms that
+    /// `one` joined.
+    fn common_scope(&self, one: MemberId, other: MemberId) -> Option<ScopeId> {
         if self.lobby.has(one) && self.lobby.has(other) {
-            return Some(Place::Lobby);
+            return Some(ScopeId::Lobby);
         }
         let rooms = &self.members.get(&one)?.rooms;
         let common = rooms.iter().find(|room| self.is_in(other, room));
-        common.cloned().map(Place::Room)
+        common.cloned().map(ScopeId::Room)
     }
 
-    /// Returns where a message is sent: in the room it names; else in the lobby for who is there;
-    /// else in the only room, or in the one that has the target.
-    fn place(
+    /// Returns the scope of a message: the room that it names; else the lobby if the sender is in
+    /// it; else the sender's only room, or the one that has the target.
+    fn scope_of(
         &self,
         member: MemberId,
         room: Option<String>,
         target: Option<&str>,
-    ) -> Result<Place, ErrorCode> {
+    ) -> Result<ScopeId, ErrorCode> {
         if room.is_none() && self.lobby.has(member) {
-            return Ok(Place::Lobby);
+            return Ok(ScopeId::Lobby);
         }
         match (self.meant_room(member, room), target) {
             (Err(ErrorCode::RoomRequired), Some(target)) => {
@@ -169,22 +170,22 @@ impl Hub {
                         .is_some_and(|scope| scope.find(target).is_some())
                 };
                 let room = rooms.into_iter().find(has_target);
-                room.map(Place::Room).ok_or(ErrorCode::NoSuchUser)
+                room.map(ScopeId::Room).ok_or(ErrorCode::NoSuchUser)
             }
-            (Ok(room), _) => Ok(Place::Room(room)),
+            (Ok(room), _) => Ok(ScopeId::Room(room)),
             (Err(code), _) => Err(code),
         }
     }
 
-    fn scope(&self, place: &Place) -> Option<&Scope> {
-        match place {
-            Place::Lobby => Some(&self.lobby),
-            Place::Room(room) => self.rooms.get(room),
+    fn scope(&self, id: &ScopeId) -> Option<&Scope> {
+        match id {
+            ScopeId::Lobby => Some(&self.lobby),
+            ScopeId::Room(room) => self.rooms.get(room),
         }
     }
 
-    fn find(&self, place: &Place, name: &str) -> Result<MemberId, ErrorCode> {
-        let found = self.scope(place).and_then(|scope| scope.find(name));
+    fn find(&self, id: &ScopeId, name: &str) -> Result<MemberId, ErrorCode> {
+        let found = self.scope(id).and_then(|scope| scope.find(name));
         found.ok_or(ErrorCode::NoSuchUser)
     }
 
@@ -195,18 +196,20 @@ impl Hub {
         &self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
-        place: &Place,
+        id: &ScopeId,
     ) -> Result<Arc<str>, ErrorCode> {
         let fields = &envelope.fields;
         let name = self
-            .scope(place)
+            .scope(id)
             .and_then(|scope| scope.name_of(origin.member));
         let name = quoted(name.ok_or(ErrorCode::NameRequired)?);
         let edit = envelope.edit().kind_first(origin.kind, fields.kind);
-        let edit = match place {
-            Place::Lobby if origin.kind == "new-ice-candidate" => edit.replace(fields.name, &name),
-            Place::Lobby => edit.set("name", fields.name, &name),
-            Place::Room(room) => {
+        let edit = match id {
+            ScopeId::Lobby if origin.kind == "new-ice-candidate" => {
+                edit.replace(fields.name, &name)
+            }
+            ScopeId::Lobby => edit.set("name", fields.name, &name),
+            ScopeId::Room(room) => {
                 edit.set("name", fields.name, &name)
                     .set("room", fields.room, &quoted(room))
             }

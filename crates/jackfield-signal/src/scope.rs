@@ -16,7 +16,7 @@ pub(crate) struct Scope {
 
 #[derive(Debug)]
 struct Entry {
-    /// Only the lobby entries somebody without a name.
+    /// `None` only in the lobby; a room is entered by name.
     name: Option<Arc<str>>,
     /// Of any two members the one with the higher number is the polite one.
     arrival: u64,

@@ -1,4 +1,4 @@
-//! Every limit answers with its error, counts it, and harms nobody else.
+//! Every limit answers with its error, counts it, and harms no other member.
 
 mod common;
 

@@ -182,7 +182,7 @@ fn a_client_without_the_subprotocol_enters_the_lobby_by_its_name() {
     let bob = world.connect();
     assert!(
         world.heard(ann).is_empty(),
-        "a connection alone is nobody in the lobby"
+        "a connection without a name is not in the lobby's list"
     );
     world.forget_all();
     world.say(bob, r#"{"type":"username","name":"bob"}"#);

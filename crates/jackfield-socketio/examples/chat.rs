@@ -1,6 +1,6 @@
 //! A chat on axum: open http://127.0.0.1:3000/ in two windows.
 //!
-//! Clients join a room by name; who types, speaks or leaves is told to the others in it.
+//! Clients join a room by name; the others in it hear who types, speaks or leaves.
 
 #![expect(clippy::print_stdout, reason = "says where it listens")]
 
@@ -83,7 +83,7 @@ const PAGE: &str = r#"<!doctype html>
 <form><input id="text" autocomplete="off" autofocus><button>Say</button></form>
 <script src="https://cdn.socket.io/4.8.1/socket.io.min.js"></script>
 <script>
-  const name = prompt('Your name?') || 'somebody';
+  const name = prompt('Your name?') || 'guest';
   const socket = io();
   const log = (line) => {
     const item = document.createElement('li');

@@ -44,10 +44,10 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn hand_out(workers: Namespace) {
-    let everybody = workers.operator().timeout(Duration::from_secs(1));
+    let all = workers.operator().timeout(Duration::from_secs(1));
     for number in 0_u32.. {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let acks = match everybody.emit_with_ack("job", &number) {
+        let acks = match all.emit_with_ack("job", &number) {
             Ok(acks) => acks.collect().await,
             Err(error) => {
                 println!("job {number} was not sent: {error}");

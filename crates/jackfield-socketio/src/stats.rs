@@ -142,7 +142,7 @@ stats! {
     inbound_paused: Total,
     /// Acknowledgements that did not come in time.
     ack_timeouts: Total,
-    /// Acknowledgements that nobody waits for.
+    /// Acknowledgements that came with an unknown id, or after their time.
     unknown_acks: Total,
     /// Handlers that panicked.
     handler_panics: Total,

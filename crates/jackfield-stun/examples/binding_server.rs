@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     loop {
         let (length, client) = socket.recv_from(&mut buffer)?;
         // What is no STUN message, and what asks for something else, is dropped in silence: the
-        // sender may be forged, and an answer would go to somebody who asked for nothing.
+        // sender may be forged, and an answer would go to a host that asked for nothing.
         let Ok(message) = Message::parse(buffer.get(..length).unwrap_or_default()) else {
             continue;
         };

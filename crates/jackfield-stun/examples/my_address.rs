@@ -33,7 +33,7 @@ fn ask(server: SocketAddr) -> Result<SocketAddr, Box<dyn Error>> {
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(server)?;
-    // Nobody may guess the id: whoever knows it can answer in the server's place.
+    // The id must be random: a host that can guess it can answer in the server's place.
     let mut id = [0; 12];
     getrandom::fill(&mut id)?;
     let id = TransactionId::new(id);

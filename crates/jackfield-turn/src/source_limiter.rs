@@ -1,4 +1,4 @@
-//! ServerLimits by source network, in a table of fixed size.
+//! A rate limit for each source network, in a table of fixed size.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -8,18 +8,18 @@ use jackfield_sansio::{Rate, Seed, TokenBucket};
 
 /// Token buckets by source prefix (/24 or /56) in a table of fixed size.
 ///
-/// A prefix has eight places where its bucket may be; when all are taken, the fullest bucket, which
-/// limits least, goes.
+/// A prefix has eight slots where its bucket may be; when all are taken, the fullest bucket, which
+/// limits least, is replaced.
 #[derive(Debug)]
 pub(crate) struct SourceLimiter {
     rate: Option<Rate>,
     seed: Seed,
-    places: Vec<Place>,
+    slots: Vec<Slot>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    /// The prefix plus one, so that zero is an empty place.
+struct Slot {
+    /// What `prefix` returns; zero, which it never is, marks an empty slot.
     prefix: u64,
     bucket: TokenBucket,
 }
@@ -30,7 +30,7 @@ impl SourceLimiter {
         Self {
             rate,
             seed,
-            places: vec![Place::default(); if rate.is_some() { sets * WAYS } else { 0 }],
+            slots: vec![Slot::default(); if rate.is_some() { sets * WAYS } else { 0 }],
         }
     }
 
@@ -44,27 +44,27 @@ impl SourceLimiter {
             return true;
         }
         let prefix = prefix(source);
-        let sets = (self.places.len() / WAYS).max(1);
+        let sets = (self.slots.len() / WAYS).max(1);
         let set = (self.seed.hash_one(prefix) as usize) % sets;
-        let Some(ways) = self.places.get_mut(set * WAYS..(set + 1) * WAYS) else {
+        let Some(ways) = self.slots.get_mut(set * WAYS..(set + 1) * WAYS) else {
             return true;
         };
-        let place = match ways.iter().position(|place| place.prefix == prefix) {
+        let slot = match ways.iter().position(|slot| slot.prefix == prefix) {
             Some(index) => ways.get_mut(index),
             None => {
                 let fullest = ways
                     .iter_mut()
-                    .min_by_key(|place| place.bucket.missing(now, rate));
-                fullest.map(|place| {
-                    *place = Place {
+                    .min_by_key(|slot| slot.bucket.missing(now, rate));
+                fullest.map(|slot| {
+                    *slot = Slot {
                         prefix,
                         bucket: TokenBucket::default(),
                     };
-                    place
+                    slot
                 })
             }
         };
-        place.is_none_or(|place| place.bucket.take(now, rate, 1))
+        slot.is_none_or(|slot| slot.bucket.take(now, rate, 1))
     }
 }
 
@@ -122,6 +122,6 @@ mod tests {
             limiter.allows(now, IpAddr::from([198, 51, network, 1]));
         }
         assert!(!limiter.allows(now, source));
-        assert_eq!(limiter.places.len(), 8);
+        assert_eq!(limiter.slots.len(), 8);
     }
 }

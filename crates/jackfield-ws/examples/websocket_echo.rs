@@ -76,7 +76,7 @@ async fn serve(stream: TcpStream, config: Arc<ws::WsConfig>) {
         let response = answer(request, &config);
         async { Ok::<_, Infallible>(response) }
     });
-    // A connection that fails has told its peer; there is nobody else to tell.
+    // The peer of a connection that fails sees that by itself; this program keeps no log.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)

@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         });
     }
 
-    /// Ends at once: there is nobody to tell.
+    /// Ends at once, without a Close frame: the peer would not get it.
     pub(crate) fn end_with(&mut self, error: Error) {
         let counters = &self.config.counters;
         match &error {

@@ -167,9 +167,9 @@ pub(super) fn all(facts: &Facts) -> Vec<Check> {
         (Family::V4, &facts.v4, facts.tcp_v4),
         (Family::V6, &facts.v6, facts.tcp_v6),
     ] {
-        // Where UDP works, TCP is told of by what is asked for over it.
-        let is_told = matches!(udp, Udp::Answered(..) | Udp::NoRoute);
-        if let Some(result) = tcp.filter(|result| !is_told || result.is_err()) {
+        // Where UDP works, the checks that run over TCP show that TCP works.
+        let is_known = matches!(udp, Udp::Answered(..) | Udp::NoRoute);
+        if let Some(result) = tcp.filter(|result| !is_known || result.is_err()) {
             checks.push(Check::Tcp { family, result });
         }
     }
@@ -262,7 +262,7 @@ impl Check {
             },
             Self::Mapping(report) => match report.mapping {
                 Finding::Known(Mapping::EndpointIndependent) => Health::Ok,
-                // One filter that lets everybody in makes up for it.
+                // One filter that lets all peers in makes up for it.
                 Finding::Known(_) if Reach::of(Some(report)) == Reach::All => Health::Note,
                 Finding::Known(_) => Health::Degraded,
                 Finding::Unknown(_) => Health::Note,

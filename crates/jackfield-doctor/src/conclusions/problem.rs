@@ -37,7 +37,7 @@ pub enum Problem {
         /// Whether the server's own address is one of them.
         is_server: bool,
     },
-    /// The resolver blocks the name: it gives an address where nobody can be.
+    /// The resolver blocks the name: it gives an address that no server can have.
     NameBlocked {
         /// The name.
         name: String,
@@ -56,7 +56,7 @@ pub enum Problem {
         /// The page where people log in.
         login: Option<String>,
     },
-    /// A proxy that nobody named takes connections to port 80.
+    /// A proxy that no setting names takes connections to port 80.
     HiddenProxy,
     /// The server's `http:` URL leads nowhere from here, and its `https:` URL does.
     OnlyHttps {

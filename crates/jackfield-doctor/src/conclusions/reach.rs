@@ -120,7 +120,7 @@ mod tests {
                 F::AddressAndPortDependent,
                 "most-peers",
             ),
-            // One filter that lets everybody in is enough, whatever the mapping.
+            // One filter that lets all peers in is enough, whatever the mapping.
             (M::AddressDependent, F::EndpointIndependent, "all-peers"),
             (
                 M::AddressAndPortDependent,

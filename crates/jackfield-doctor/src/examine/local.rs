@@ -8,7 +8,7 @@ use crate::facts::{Interface, InterfaceKind, Uplink};
 
 /// Returns whether a packet to somewhere in the internet would leave; none is sent.
 pub(super) fn has_route() -> bool {
-    // Addresses of documentation, which belong to nobody.
+    // Addresses of documentation: no host has them, so a bug that sends reaches none.
     ["192.0.2.1:9", "[2001:db8::1]:9"]
         .into_iter()
         .filter_map(|address| address.parse().ok())

@@ -1,4 +1,5 @@
-//! Whether something answers in place of others: a captive portal, or a proxy that nobody named.
+//! Whether something answers in place of others: a captive portal, or a proxy that no setting
+//! names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,14 +11,14 @@ use crate::facts::{Interception, WebError};
 use crate::target::{Target, TargetScheme};
 use crate::trust::Trust;
 
-/// Asks an address of documentation ([RFC 5737]) for a page. It belongs to nobody, so who answers
-/// answers in place of everybody.
+/// Asks an address of documentation ([RFC 5737]) for a page. No host has it, so an answer comes
+/// from a host that answers in place of all others.
 ///
 /// [RFC 5737]: https://www.rfc-editor.org/rfc/rfc5737
 pub(super) async fn look(trust: &Trust) -> Option<Interception> {
-    let address = SocketAddr::from((NOBODY, 80));
+    let address = SocketAddr::from((DOCUMENTATION, 80));
     let target = Target {
-        host: IpAddr::from(NOBODY).to_string(),
+        host: IpAddr::from(DOCUMENTATION).to_string(),
         port: 80,
         scheme: TargetScheme::Http,
     };
@@ -37,12 +38,12 @@ pub(super) async fn look(trust: &Trust) -> Option<Interception> {
             Answer::Status(_) => Interception::Proxy,
         }),
         Ok(Err(WebError::NotHttp | WebError::Page)) => Some(Interception::Proxy),
-        // A firewall that refuses or cuts the connection answers for nobody.
+        // A firewall that refuses or cuts the connection does not pose as a server.
         Ok(Err(_)) | Err(_) => None,
     }
 }
 
-const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const DOCUMENTATION: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// How long somebody may take to answer; what intercepts is near.
+/// How long an answer may take; a host that intercepts is near.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -59,8 +59,8 @@ pub(super) fn setting(target: &Target) -> Option<Setting> {
 fn setting_in(target: &Target, variable: impl Fn(&str) -> Option<String>) -> Option<Setting> {
     let names: &[&'static str] = match target.scheme {
         TargetScheme::Https => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
-        // A program that serves HTTP gets a request's `Proxy:` field as HTTP_PROXY, so nobody reads
-        // that variable.
+        // A program that CGI starts gets a request's `Proxy:` field as HTTP_PROXY, so clients do
+        // not read that variable (CVE-2016-5385, "httpoxy").
         TargetScheme::Http => &["http_proxy", "all_proxy", "ALL_PROXY"],
         TargetScheme::Stun => return None,
     };

@@ -95,7 +95,7 @@ fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
     Some(from + at)
 }
 
-/// Members of JSON whose values are for nobody else. A session's name lets others into it.
+/// Members of JSON whose values are secret. A session's name lets others into it.
 const FIELDS: [&str; 6] = [
     "credential",
     "username",

@@ -197,7 +197,7 @@ pub(super) fn interception(found: &Interception) -> Draft {
         Interception::Proxy => Draft::new("Portal", "no, but a proxy takes all of port 80")
             .means("This network passes web pages on by itself; that harms no call."),
     };
-    draft.tried("Asked an address that belongs to nobody (192.0.2.1) for a page.")
+    draft.tried("Asked an address that no host has (192.0.2.1) for a page.")
 }
 
 pub(super) fn clock(clock: Clock) -> Draft {

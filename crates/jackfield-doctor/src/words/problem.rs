@@ -309,9 +309,7 @@ fn web(problem: &Problem) -> ProblemWords {
                  Jackfield does."
             ),
             &[
-                "Check the URL and its port: Jackfield listens on 3478 unless it is told \
-                 otherwise."
-                    .to_owned(),
+                "Check the URL and its port: Jackfield listens on 3478 by default.".to_owned(),
                 pass_on,
             ],
         ),
@@ -454,8 +452,8 @@ fn relay(problem: &RelayProblem) -> ProblemWords {
             );
             words(
                 format!(
-                    "The relay gives out {}, a private address, which nobody outside the server's \
-                     own network can send to: the server does not know its public one.",
+                    "The relay gives out {}, a private address, which no peer outside the server's \
+                    own network can send to: the server does not know its public one.",
                     relayed(problem.relayed)
                 ),
                 &[format!(
@@ -563,7 +561,7 @@ fn nat(problem: &Problem) -> ProblemWords {
         }
         Problem::StrictFilter => words(
             "Only an address and port that was sent to gets in, and a peer behind a symmetric NAT \
-             comes from a port that nobody could know.",
+             comes from a port that could not be known.",
             &[],
         ),
         Problem::KindUnknown(reason) => words(

@@ -123,8 +123,8 @@ fn dns(problem: &Problem) -> ProblemWords {
         ),
         Problem::NameBlocked { name, address } => ProblemWords::new(
             format!(
-                "The resolver gives {address} for {name}, where nobody can be: so filters block a \
-                 name."
+                "The resolver gives {address} for {name}, which no server can have: so filters \
+                block a name."
             ),
             [format!(
                 "Have the network's filter (a Pi-hole, parental control, a company's resolver) let \
@@ -144,8 +144,8 @@ fn dns(problem: &Problem) -> ProblemWords {
 
 fn portal(login: Option<&str>) -> ProblemWords {
     ProblemWords::new(
-        "This network answers in place of every server until somebody has logged in (a captive \
-         portal, as hotels and trains have).",
+        "This network answers in place of every server until you have logged in (a captive \
+        portal, as hotels and trains have).",
         [match login {
             Some(login) => format!("Open {login} in a browser, log in, and run this again."),
             None => "Open any http: page in a browser, such as http://192.0.2.1, log in, and run \
@@ -232,7 +232,7 @@ fn certificate_ends(of: &Certified, days: u64) -> ProblemWords {
         days => format!("{days} days"),
     };
     ProblemWords::new(
-        format!("The certificate of {whose} ends in {days}, and nobody has renewed it."),
+        format!("The certificate of {whose} ends in {days}, and has not been renewed."),
         [
             "On the server: renew the certificate (with certbot: `certbot renew`), then restart \
           Jackfield, which reads it when it starts.",

@@ -56,8 +56,8 @@ fn blocked(problem: &Problem) -> String {
             "The server does not answer by UDP, and nothing else was tried.".to_owned()
         }
         Problem::TcpFails { server, .. } => format!(
-            "The server answers by UDP, but not on TCP port {}: no page opens and nobody finds \
-             anybody.",
+            "The server answers by UDP, but not on TCP port {}: no page opens and callers do not \
+            find each other.",
             server.port
         ),
         Problem::WrongUrl {
@@ -139,9 +139,7 @@ fn direct(conclusions: &Conclusions) -> String {
         Reach::All if is_natted => {
             "Direct connections to all peers: this NAT lets them in.".to_owned()
         }
-        Reach::All => {
-            "Direct connections to all peers: there is no NAT, and nobody is kept out.".to_owned()
-        }
+        Reach::All => "Direct connections to all peers: there is no NAT, and no filter.".to_owned(),
         Reach::Most { .. } => format!(
             "Direct connections to most peers. Those behind symmetric NATs are the exception; \
              {rest}"

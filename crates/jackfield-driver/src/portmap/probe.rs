@@ -76,8 +76,8 @@ impl Probe {
     }
 }
 
-/// Asks the gateway in all dialects at once what it offers; takes two seconds where nobody
-/// answers, and milliseconds where all do.
+/// Asks the gateway in all dialects at once what it offers; takes two seconds where no answer
+/// comes, and milliseconds where all do.
 ///
 /// PCP has no question for the outside address: it is learned by a mapping of the asking socket,
 /// which is ended again.

@@ -58,7 +58,7 @@ impl WriteQueue {
         self.closed.get()
     }
 
-    /// Notes whom to wake when something is added.
+    /// Notes the task to wake when something is added.
     pub(super) fn wake_later(&self, waker: &Waker) {
         let mut slot = self.waker.borrow_mut();
         match slot.as_mut() {

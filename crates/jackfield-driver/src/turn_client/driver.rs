@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Tells callers that something happened.
     pub(super) changed: Notify,
-    /// Datagrams from peers that nobody received.
+    /// Datagrams from peers that came while the receiver's queue was full.
     pub(super) dropped: Counter,
 }
 
@@ -81,10 +81,10 @@ impl Driver {
             received = reader.receive() => match received {
                 Ok(bytes) => {
                     let data = self.shared.core().handle_server(Instant::now(), &bytes).is_some();
-                    debug_assert!(!data, "nobody is let in before there is an allocation");
+                    debug_assert!(!data, "data arrived before there is an allocation");
                 }
                 Err(error) if is_closed(&error) => self.shared.core().handle_closed(Instant::now()),
-                // Nobody listens on that port, or there is no way to it.
+                // No server listens on that port, or there is no route to it.
                 Err(error) => return Err(ConnectError::Unreachable(error)),
             },
             () = sleep_until(until) => self.shared.core().handle_timeout(Instant::now()),
@@ -262,7 +262,7 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-/// Returns 32 bytes that nobody can guess.
+/// Returns 32 bytes of the system's randomness.
 fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;

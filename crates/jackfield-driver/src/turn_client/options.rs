@@ -48,7 +48,7 @@ impl Tls {
 pub struct Options {
     /// How the server is reached.
     pub transport: ClientTransport,
-    /// What the core is told: credential, family, lifetime, limits.
+    /// What the core needs to know: credential, family, lifetime, limits.
     pub core: client::ClientConfig,
     /// Which of our addresses to use; `None`: what the system chooses. Default: none.
     pub local: Option<IpAddr>,

@@ -153,7 +153,7 @@ fn two_clients_of_a_server_reach_each_other() {
 fn failures_say_whose_fault_they_are() {
     let server = TestServer::start(1);
     let address = server.address;
-    let nobody = Peer::new();
+    let mute = Peer::new();
     let closed = {
         let socket = std::net::TcpListener::bind(LOOPBACK).unwrap();
         socket.local_addr().unwrap()
@@ -184,7 +184,7 @@ fn failures_say_whose_fault_they_are() {
 
         let mut silent = Options::new(ClientTransport::Udp, alice());
         silent.core.retransmission.rto = Duration::from_millis(1);
-        let refused = TurnClient::connect_with(nobody.address(), silent)
+        let refused = TurnClient::connect_with(mute.address(), silent)
             .await
             .unwrap_err();
         assert_eq!(refused.failure(), Some(Failure::TimedOut));

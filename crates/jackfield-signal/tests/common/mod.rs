@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) closed: Vec<(MemberId, CloseReason)>,
 }
 
-/// Mints credentials that tell for whom, by which host, and the how many-th they are.
+/// Mints credentials that hold the member, the host that was asked for, and a serial number.
 #[derive(Debug)]
 pub(crate) struct Numbered {
     pub(crate) ttl: Duration,

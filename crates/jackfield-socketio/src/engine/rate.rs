@@ -38,7 +38,7 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// How many addresses are told apart; above that, new ones are refused until buckets are full
+/// How many addresses have a bucket; above that, new ones are refused until buckets are full
 /// again.
 const MAX_ADDRESSES: usize = 65_536;
 

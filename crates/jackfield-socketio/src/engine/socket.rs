@@ -59,7 +59,7 @@ pub(super) struct Link {
     pub(super) closing: AtomicBool,
 }
 
-/// What waits for the peer, and the peer itself while nobody calls it.
+/// What waits for the peer, and the peer itself while no call of it runs.
 #[derive(Default)]
 struct Inbox {
     queue: VecDeque<Inbound>,
@@ -255,7 +255,7 @@ impl EngineSocket {
         self.0.server.stats.inbound_paused.increment();
         loop {
             // The wait is set up before the look: handlers that catch up in between would
-            // otherwise wake nobody.
+            // otherwise notify before this task waits.
             let drained = self.0.drained.notified();
             if !self.is_paused() || !self.is_open() {
                 return;

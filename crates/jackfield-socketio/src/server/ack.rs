@@ -83,7 +83,7 @@ impl Pending {
         self.0.remove(&id).is_some()
     }
 
-    /// Passes an acknowledgement on; false if nobody waits for it.
+    /// Passes an acknowledgement on; false if no emit waits for this id.
     pub(crate) fn resolve(&mut self, id: u64, args: Args) -> bool {
         match self.0.remove(&id) {
             Some(Waiter::One(sender)) => sender.send(args).is_ok(),
@@ -145,7 +145,7 @@ impl<T: ?Sized> fmt::Debug for EmitWithAck<'_, T> {
     }
 }
 
-/// Forgets an acknowledgement that nobody waits for any more.
+/// Removes a waiting acknowledgement when its future is dropped.
 #[derive(Debug)]
 pub(crate) struct Forget {
     pub(crate) socket: Socket,

@@ -53,7 +53,7 @@ impl Inbox {
         held
     }
 
-    /// Takes the next item; `None` means that the queue is empty and nobody takes from it any more.
+    /// Takes the next item; `None` means that the queue is empty and free to be claimed again.
     fn next(&self) -> Option<Item> {
         let mut queue = lock(&self.0);
         let item = queue.items.pop_front();
@@ -65,13 +65,13 @@ impl Inbox {
         item
     }
 
-    /// Claims the queue; false if somebody takes from it already.
+    /// Claims the queue; false if another task has it.
     fn claim(&self) -> bool {
         !std::mem::replace(&mut lock(&self.0).running, true)
     }
 }
 
-/// Works a socket's queue off, unless somebody does so already.
+/// Works a socket's queue off, unless another task is at it.
 pub(crate) fn pump(socket: &Socket) {
     if !socket.inbox().claim() {
         return;

@@ -172,7 +172,7 @@ impl Io {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// # let io = Io::new(IoConfig::default());
-    /// // When the process is told to stop:
+    /// // When the process has to stop:
     /// io.close().await;
     /// assert_eq!(io.stats().sessions.get(), 0);
     /// # }
@@ -231,7 +231,7 @@ impl Io {
     /// # use jackfield_socketio::{Io, IoConfig};
     /// # let io = Io::new(IoConfig::default());
     /// let delivery = io.emit("news", &("headline", 1))?;
-    /// assert_eq!(delivery.sent, 0); // nobody is connected
+    /// assert_eq!(delivery.sent, 0); // no client is connected
     /// # Ok::<(), jackfield_socketio::EmitError>(())
     /// ```
     ///
@@ -265,7 +265,7 @@ impl Io {
     /// ```
     /// # use jackfield_socketio::{Io, IoConfig};
     /// # let io = Io::new(IoConfig::default());
-    /// io.server_side_emit("drop-cache", "users")?; // without an adapter there is nobody to hear it
+    /// io.server_side_emit("drop-cache", "users")?; // without an adapter no other server hears it
     /// # Ok::<(), jackfield_socketio::EmitError>(())
     /// ```
     ///
@@ -288,7 +288,7 @@ impl Io {
     /// # let io = Io::new(IoConfig::default());
     /// let acks = io.server_side_emit_with_ack("count-users", &())?.collect().await;
     /// let users: u64 = acks.answers.iter().filter_map(|args| args.get::<u64>(0).ok()).sum();
-    /// assert_eq!(users, 0); // without an adapter there is nobody to answer
+    /// assert_eq!(users, 0); // without an adapter no other server answers
     /// # Ok(())
     /// # }
     /// ```

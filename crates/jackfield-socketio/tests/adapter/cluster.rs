@@ -290,7 +290,7 @@ impl Shared {
                 }
             };
             let timeout = timeout.unwrap_or(REQUEST_TIMEOUT);
-            // After the time nobody listens any more.
+            // The asking server has dropped the request by then.
             if tokio::time::timeout(timeout, all).await.is_ok() {
                 shared.answer(request, Answer::Done);
             }

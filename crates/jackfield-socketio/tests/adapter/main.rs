@@ -371,7 +371,7 @@ async fn servers_answer_each_other() {
     assert_eq!(numbers(&acks.answers), [1, 2]);
     assert!(acks.is_complete());
 
-    // Nobody handles this one, so nobody answers.
+    // No server has a handler for this one, so none answers.
     let acks = east.io.server_side_emit_with_ack("other", &()).unwrap();
     let acks = timeout(LONG, acks.collect()).await.unwrap();
     assert_eq!((acks.answers.len(), acks.missing), (0, 2));

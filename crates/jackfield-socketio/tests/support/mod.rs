@@ -243,7 +243,7 @@ impl Waiting {
     }
 }
 
-/// A WebSocket that is told what to send.
+/// A WebSocket that sends what the test gives it.
 #[derive(Debug)]
 pub(crate) struct Ws(pub(crate) WebSocket<TcpStream>);
 

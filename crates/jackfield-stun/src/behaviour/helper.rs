@@ -32,10 +32,10 @@ pub struct Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// It is not signed with a secret of ours, or lacks something.
-    #[error("it is no question of somebody who knows the secret")]
+    #[error("the question is not signed with the shared secret")]
     Stranger,
     /// It is too old, or from the future: a copy, or the two clocks differ.
-    #[error("it is of another time")]
+    #[error("the question is too old, or from the future")]
     Stale,
 }
 

@@ -232,7 +232,7 @@ proptest! {
         match (config_of_nat.hairpinning, report.hairpinning) {
             (Hairpinning::Off, Finding::Known(true)) => prop_assert!(false, "a hairpin that there is not"),
             (Hairpinning::Off, _) => {}
-            // A packet from the sender's inside endpoint is nobody's that was sent to.
+            // The sender's inside endpoint was never sent to, so only an open filter admits it.
             (Hairpinning::InternalSource, Finding::Known(false)) =>
                 prop_assert_ne!(behaviour.filtering, Filtering::EndpointIndependent),
             (_, found) if behaviour.mapping == Mapping::EndpointIndependent =>

@@ -51,7 +51,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) now: Instant,
     pub(crate) events: Vec<Event>,
-    /// What reached peers: from where, to whom, what.
+    /// What reached peers: relayed address, peer's address, payload.
     pub(crate) at_peers: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// What the client sent, whether it arrived or not.
     pub(crate) sent: Vec<Vec<u8>>,

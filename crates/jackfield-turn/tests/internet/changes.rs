@@ -44,7 +44,7 @@ fn without_keepalives_the_nat_forgets_and_the_refresh_from_elsewhere_finds_no_al
         let (_, user) = scene.user_with(1, &config, Transport::Udp, silent);
         assert!(scene.allocated(user, secs(5)));
         assert!(scene.hears_itself(user));
-        // Meanwhile nobody hears the client, and it does not know.
+        // Until its next refresh the client's data is lost without a sign.
         scene.world.run_for(secs(100));
         assert!(!scene.hears_itself(user));
         assert!(scene.get(user).failures.is_empty());

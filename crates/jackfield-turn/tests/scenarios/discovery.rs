@@ -1,5 +1,5 @@
-//! Behaviour discovery: answers from elsewhere, and by another server, but not for everybody and
-//! not too many.
+//! Behaviour discovery: answers come from other addresses and from another server, within limits
+//! and only to those who may ask.
 
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{

@@ -94,7 +94,7 @@ fn integrity_without_its_companions_is_a_bad_request() {
     let mut client = Client::new("203.0.113.5:4000");
     client.nonce = Some(String::new());
     let mut request = client.request(world.transaction(), method::ALLOCATE, |_| {});
-    // USERNAME becomes an attribute that nobody knows and nobody must.
+    // USERNAME becomes an unknown attribute that is comprehension-optional.
     request[20..22].copy_from_slice(&[0xFF, 0xFF]);
     let answer = world.ask(client.path, &request).unwrap();
     assert_eq!(answer.code(), 400);

@@ -1,4 +1,4 @@
-//! Every cap holds, is counted, and hurts nobody else.
+//! Every cap holds, is counted, and hurts no other client.
 
 use jackfield_sansio::Transport;
 use jackfield_stun::{ErrorCode, MessageWriter, Method};

@@ -378,7 +378,7 @@ pub fn to_client(relay: Option<Relay<'_>>) -> (FiveTuple, Vec<u8>) {
     (path, bytes)
 }
 
-/// Returns from where, to whom and what would go to a peer.
+/// Returns the relayed address, the peer's address and the payload of a datagram to a peer.
 pub fn to_peer(relay: Option<Relay<'_>>) -> (SocketAddr, SocketAddr, Vec<u8>) {
     let Some(Relay::ToPeer {
         relayed,

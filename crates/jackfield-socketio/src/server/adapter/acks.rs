@@ -50,7 +50,7 @@ pub fn acks() -> (AckSink, AckStream) {
 #[derive(Debug, Clone)]
 pub struct AckSink {
     sender: mpsc::UnboundedSender<Args>,
-    /// Weak, so that what is expected of clients is forgotten as soon as nobody reads the stream.
+    /// Weak, so that the count of expected answers ends with the stream that reads it.
     tally: Weak<Tally>,
 }
 
@@ -83,12 +83,12 @@ impl AckSink {
         }
     }
 
-    /// Passes one acknowledgement on; returns false if nobody waits for it any more.
+    /// Passes one acknowledgement on; returns false if the [`AckStream`] was dropped.
     pub fn send(&self, args: Args) -> bool {
         self.sender.send(args).is_ok()
     }
 
-    /// Returns whether nobody waits any more, so that the work for further answers can be spared.
+    /// Returns whether the [`AckStream`] was dropped: further answers are then wasted work.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()

@@ -63,7 +63,7 @@ impl Rooms {
 
     /// The list of a room; a socket's id is the name of its own room.
     fn list(&mut self, room: &Room) -> Option<Arc<[Socket]>> {
-        // A room of that name comes first: an id is random, so nobody names a room like it.
+        // A room of that name comes first: ids are random, so no room has an id's name by chance.
         if let Some(members) = self.rooms.get_mut(room) {
             return Some(members.list());
         }
