@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Request;
 use http::header::HOST;
 use jackfield_ws::{CloseCode, CloseFrame, Message, WebSocket, WsConfig};
-use rustls_pki_types::ServerName;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;

@@ -2,14 +2,14 @@
 
 mod verifier;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+pub use jackfield_driver::tls::TrustError;
+use jackfield_driver::tls::{accept_any_certificate, root_certificates};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 use verifier::Explaining;
 pub(crate) use verifier::certificate_ends;
@@ -18,22 +18,6 @@ pub(crate) use verifier::certificate_ends;
 #[derive(Debug, Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
-}
-
-/// Why a file cannot say which certificates to trust.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// It cannot be read, or is not PEM.
-    #[error("cannot read the certificates in {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the reader said.
-        source: rustls_pki_types::pem::Error,
-    },
-    /// It holds no certificate that can be used.
-    #[error("{} holds no certificate", .0.display())]
-    Empty(PathBuf),
 }
 
 impl Trust {
@@ -46,36 +30,14 @@ impl Trust {
     /// certificates, every connection fails with
     /// [`NoAuthorities`](crate::facts::CertificateError::NoAuthorities).
     pub fn new(file: Option<&Path>) -> Result<Self, TrustError> {
-        let mut roots = RootCertStore::empty();
-        match file {
-            Some(path) => {
-                let read = CertificateDer::pem_file_iter(path)
-                    .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-                let all = read.map_err(|source| TrustError::Unreadable {
-                    path: path.to_owned(),
-                    source,
-                })?;
-                let (added, _) = roots.add_parsable_certificates(all);
-                if added == 0 {
-                    return Err(TrustError::Empty(path.to_owned()));
-                }
-            }
-            None => {
-                let found = rustls_native_certs::load_native_certs();
-                for error in &found.errors {
-                    tracing::debug!(%error, "Some of the system's certificates cannot be read");
-                }
-                roots.add_parsable_certificates(found.certs);
-            }
-        }
-        Ok(Self::of(roots))
+        Ok(Self::of(root_certificates(file)?))
     }
 
     /// Trusts every certificate, as a first look at a server with a self-signed one may want.
     #[must_use]
     pub fn anyone() -> Self {
         Self {
-            config: Arc::new(jackfield_driver::tls::accept_any_certificate()),
+            config: Arc::new(accept_any_certificate()),
         }
     }
 

@@ -4,6 +4,8 @@
 //! [`accept_any_certificate`] is. Nothing else should use it: without proof of who the server is, a
 //! third party on the path can pose as it.
 
+mod roots;
+
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,17 +13,13 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+pub use roots::{TrustError, root_certificates};
+
 /// Returns the configuration of a TLS 1.2 and 1.3 client that trusts the authorities that the
 /// system trusts. It reads files: some milliseconds, up to a tenth of a second.
 #[must_use]
 pub fn with_system_roots() -> ClientConfig {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::debug!(%error, "Some of the system's certificates cannot be read");
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    with_roots(roots)
+    with_roots(roots::of_system())
 }
 
 /// Returns the configuration of a TLS 1.2 and 1.3 client that trusts these authorities.

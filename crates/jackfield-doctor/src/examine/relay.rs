@@ -12,7 +12,7 @@ use jackfield_driver::turn_client::{
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::uri::{Host, Scheme, Uri, UriTransport};
 use jackfield_turn::client::{Credential, Failure};
-use rustls_pki_types::ServerName;
+use rustls::pki_types::ServerName;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
