@@ -12,6 +12,7 @@
 
 mod channel;
 mod connection;
+mod control;
 mod error;
 mod event;
 pub mod files;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use crate::control;
+pub use crate::control::MessageError;
 
 /// A control message; file content is in binary messages between [`Control::File`] and
 /// [`Control::Done`].
@@ -123,33 +125,19 @@ pub enum Reason {
     Unknown,
 }
 
-/// Why a text is no control message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// It is longer than any of ours.
-    #[error("a control message is too long")]
-    TooLong,
-    /// It is no JSON object of a known kind with the fields of that kind.
-    #[error("a control message is malformed")]
-    Malformed,
-}
-
 impl Control {
     /// Reads a control message.
     ///
     /// # Errors
     /// [`MessageError`] for a text above 64 KiB, of an unknown kind or without a field.
     pub fn parse(text: &str) -> Result<Self, MessageError> {
-        if text.len() > MAX_TEXT {
-            return Err(MessageError::TooLong);
-        }
-        serde_json::from_str(text).map_err(|_| MessageError::Malformed)
+        control::parse(text, MAX_TEXT)
     }
 
     /// Returns the message as text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("it has no map and no float")
+        control::to_text(self)
     }
 }
 
