@@ -51,7 +51,7 @@ pub struct Facts {
     pub evidence: Evidence,
     /// What the gateway offers, or why that is not known.
     pub gateway: Result<Probe, NetworkError>,
-    /// The HTTP proxy that the environment names, and whether it leads to the server.
+    /// The proxy that the environment names, and whether it leads to the server.
     pub proxy: Option<Proxy>,
     /// What answers in place of others; looked for where the web server did not answer as it
     /// should.
@@ -140,7 +140,7 @@ pub struct PathMtu {
     pub told_by: Option<IpAddr>,
 }
 
-/// An HTTP proxy, and what became of asking the server through it.
+/// A proxy, and what became of asking the server through it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// The environment variable that names it.

@@ -30,6 +30,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
+use crate::discovery::race;
+
 /// A proxy, and how to reach it.
 #[derive(Debug, Clone)]
 pub struct Proxy {
@@ -48,6 +50,7 @@ pub struct Proxy {
 pub struct Tunnel {
     stream: Box<dyn Stream>,
     local: SocketAddr,
+    proxy: SocketAddr,
     /// What the target sent right behind the proxy's last answer.
     early: Bytes,
 }
@@ -56,7 +59,10 @@ pub struct Tunnel {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// The proxy has no address, cannot be reached or refuses connections.
+    /// The proxy's name is not found, or stands for no address.
+    #[error("the proxy's name is not found: {0}")]
+    NameNotFound(#[source] io::Error),
+    /// The proxy cannot be reached, refuses connections, or the connection with it broke.
     #[error("no way to the proxy: {0}")]
     Unreachable(#[source] io::Error),
     /// The proxy did not answer in time, or the target did not answer the proxy.
@@ -100,8 +106,9 @@ impl Proxy {
     }
 
     async fn connect_without_limit(&self, target: Target) -> Result<Tunnel, ProxyError> {
-        let stream = self.reach().await.map_err(ProxyError::Unreachable)?;
+        let stream = self.reach().await?;
         let local = stream.local_addr().map_err(ProxyError::Unreachable)?;
+        let proxy = stream.peer_addr().map_err(ProxyError::Unreachable)?;
         let mut stream: Box<dyn Stream> = match self.url.scheme() {
             Scheme::Https => Box::new(self.secure(stream).await.map_err(ProxyError::Tls)?),
             Scheme::Http | Scheme::Socks5 | Scheme::Socks5h => Box::new(stream),
@@ -111,27 +118,26 @@ impl Proxy {
         Ok(Tunnel {
             stream,
             local,
+            proxy,
             early,
         })
     }
 
     /// Connects to the proxy itself, at the first of its addresses that answers.
-    async fn reach(&self) -> io::Result<TcpStream> {
+    async fn reach(&self) -> Result<TcpStream, ProxyError> {
         let target = self.url.target();
         let addresses: Vec<SocketAddr> = match &target.host {
             TargetHost::Address(ip) => vec![SocketAddr::new(*ip, target.port)],
             TargetHost::Name(name) => tokio::net::lookup_host((name.as_str(), target.port))
-                .await?
+                .await
+                .map_err(ProxyError::NameNotFound)?
                 .collect(),
         };
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the proxy has no address");
-        for address in addresses {
-            match connect_from(self.local, address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        let connected = race(&addresses, |address| connect_from(self.local, address)).await;
+        connected.map_err(|error| match error {
+            Some(error) => ProxyError::Unreachable(error),
+            None => ProxyError::NameNotFound(io::ErrorKind::NotFound.into()),
+        })
     }
 
     async fn secure(&self, stream: TcpStream) -> io::Result<impl Stream + use<>> {
@@ -154,6 +160,12 @@ impl Tunnel {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Returns the proxy's end of the connection with it.
+    #[must_use]
+    pub fn proxy_addr(&self) -> SocketAddr {
+        self.proxy
     }
 }
 

@@ -99,6 +99,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "jackfield-doctor",
         &[
             "jackfield-driver",
+            "jackfield-proxy",
             "jackfield-nat",
             "jackfield-ws",
             "jackfield-turn",

@@ -37,7 +37,7 @@ pub enum Check {
         /// What was measured.
         mtu: PathMtu,
     },
-    /// The HTTP proxy that the environment names.
+    /// The proxy that the environment names.
     Proxy(Proxy),
     /// What answers in place of others.
     Interception(Interception),

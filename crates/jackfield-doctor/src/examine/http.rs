@@ -12,7 +12,7 @@ use jackfield_driver::discovery::race;
 use jackfield_driver::tap::Tapped;
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_ws as ws;
-use rustls_pki_types::ServerName;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -178,8 +178,11 @@ impl Site<'_> {
     /// Makes a connection to the server's port, by the proxy or by whichever address answers first.
     async fn reach(&self) -> Result<(Box<dyn Stream>, FiveTuple), WebError> {
         if let Some(proxy) = self.proxy {
-            let tunnel = proxy.connect(&self.target.authority()).await;
-            return tunnel.map_err(|error| WebError::Proxy(Box::new(error)));
+            let (tunnel, path) = proxy
+                .connect(self.target, self.trust)
+                .await
+                .map_err(|error| WebError::Proxy(Box::new(error)))?;
+            return Ok((Box::new(tunnel), path));
         }
         let stream = race(self.addresses, tcp).await;
         let stream = stream

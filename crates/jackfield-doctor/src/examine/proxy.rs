@@ -1,42 +1,23 @@
-//! The HTTP proxy that the environment names: whether it leads to the server.
+//! The proxy that the environment names: whether it leads to the server.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{Method, Request};
-use http_body_util::Empty;
-use hyper_util::rt::TokioIo;
-use jackfield_driver::discovery::race;
-use jackfield_sansio::FiveTuple;
+use jackfield_driver::proxy::{self as driver, Tunnel};
+use jackfield_proxy::{HandshakeError, HostName, NoProxy, ProxyUrl, TargetHost};
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::uri::{Host, Scheme, Uri};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-use super::http::{Site, Stream, path_of};
-use crate::facts::{Ice, NetworkError, Proxy, ProxyError, WebError};
+use super::http::Site;
+use crate::facts::{Ice, NetworkError, Proxy, ProxyError, TlsError, WebError};
 use crate::target::{Target, TargetScheme};
 use crate::trust::Trust;
 
-/// An HTTP proxy, as a variable names it.
-#[derive(Clone, PartialEq, Eq)]
+/// A proxy, as a variable names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) variable: &'static str,
-    host: String,
-    port: u16,
-    /// The value of `Proxy-Authorization`, if the variable has a user name.
-    login: Option<String>,
-}
-
-impl std::fmt::Debug for Named {
-    // The login stays out of logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Named")
-            .field("variable", &self.variable)
-            .field("authority", &self.authority())
-            .finish_non_exhaustive()
-    }
+    url: ProxyUrl,
 }
 
 /// What the environment says of proxies.
@@ -44,7 +25,7 @@ impl std::fmt::Debug for Named {
 pub(super) enum Setting {
     /// A proxy is named.
     Proxy(Named, /* whether the server is exempt */ bool),
-    /// This variable does not name an HTTP proxy.
+    /// This variable does not hold the URL of a proxy.
     Bad(&'static str),
 }
 
@@ -56,6 +37,9 @@ pub(super) fn setting(target: &Target) -> Option<Setting> {
 }
 
 /// The same with variables from elsewhere.
+///
+/// [`ProxyRules`](jackfield_proxy::ProxyRules) is about tunnels alone, so it does not read the
+/// variable of `http:` URLs and does not say which variable it took.
 fn setting_in(target: &Target, variable: impl Fn(&str) -> Option<String>) -> Option<Setting> {
     let names: &[&'static str] = match target.scheme {
         TargetScheme::Https => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
@@ -68,103 +52,82 @@ fn setting_in(target: &Target, variable: impl Fn(&str) -> Option<String>) -> Opt
         .iter()
         .find_map(|name| Some((*name, variable(name)?)))?;
     let exempt = variable("no_proxy").or_else(|| variable("NO_PROXY"));
-    let is_exempt = exempt.is_some_and(|list| is_in(&target.host, &list));
-    Some(match Named::parse(name, &value) {
-        Some(named) => Setting::Proxy(named, is_exempt),
-        None => Setting::Bad(name),
+    let is_exempt = exempt
+        .zip(host_of(target))
+        .is_some_and(|(list, host)| NoProxy::new(&list).contains(&host));
+    Some(match value.parse() {
+        Ok(url) => Setting::Proxy(
+            Named {
+                variable: name,
+                url,
+            },
+            is_exempt,
+        ),
+        Err(_) => Setting::Bad(name),
     })
 }
 
-/// Returns whether a list of suffixes, parted by commas, has a host.
-fn is_in(host: &str, list: &str) -> bool {
-    let mut entries = list.split(',').map(str::trim).filter(|it| !it.is_empty());
-    entries.any(|entry| {
-        let entry = entry.trim_start_matches('.');
-        entry == "*"
-            || host == entry
-            || host
-                .strip_suffix(entry)
-                .is_some_and(|rest| rest.ends_with('.'))
-    })
+/// Returns the server's host as a proxy gets it; nothing if no proxy could take the name.
+fn host_of(target: &Target) -> Option<TargetHost> {
+    match target.host.parse::<IpAddr>() {
+        Ok(ip) => Some(TargetHost::Address(ip)),
+        Err(_) => HostName::new(&target.host).map(TargetHost::Name),
+    }
 }
 
 impl Named {
-    fn parse(variable: &'static str, value: &str) -> Option<Self> {
-        let rest = match value.split_once("://") {
-            Some(("http", rest)) => rest,
-            Some(_) => return None,
-            None => value,
-        };
-        let authority = rest.split('/').next()?;
-        let (login, authority) = match authority.rsplit_once('@') {
-            Some((login, authority)) => (Some(login), authority),
-            None => (None, authority),
-        };
-        let target: Target = format!("http://{authority}").parse().ok()?;
-        Some(Self {
-            variable,
-            host: target.host,
-            port: target.port,
-            login: login.map(|login| format!("Basic {}", base64(&unescape(login)))),
-        })
-    }
-
+    /// Returns the proxy's host and port, without its scheme and login.
     pub(super) fn authority(&self) -> String {
-        let target = Target {
-            host: self.host.clone(),
-            port: self.port,
-            scheme: TargetScheme::Http,
-        };
-        target.authority()
+        self.url.target().to_string()
     }
 
-    /// Has the proxy connect to a host ([RFC 9110 §9.3.6]).
-    ///
-    /// [RFC 9110 §9.3.6]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
+    /// Has the proxy connect to a server; `trust` is for a proxy that is itself inside TLS.
     pub(super) async fn connect(
         &self,
-        authority: &str,
-    ) -> Result<(Box<dyn Stream>, FiveTuple), ProxyError> {
-        timeout(PATIENCE, self.tunnel(authority))
-            .await
-            .unwrap_or(Err(ProxyError::Unreachable(NetworkError::TimedOut)))
+        target: &Target,
+        trust: &Trust,
+    ) -> Result<(Tunnel, FiveTuple), ProxyError> {
+        let unnameable = ProxyError::Behind(WebError::Unreachable(NetworkError::NoRoute));
+        let to = jackfield_proxy::Target {
+            host: host_of(target).ok_or(unnameable)?,
+            port: target.port,
+        };
+        let mut proxy = driver::Proxy::new(self.url.clone());
+        proxy.tls = Some(trust.config().clone());
+        proxy.timeout = PATIENCE;
+        let tunnel = proxy.connect(to).await.map_err(ProxyError::of)?;
+        let path = FiveTuple {
+            transport: Transport::Tcp,
+            local: tunnel.local_addr(),
+            remote: tunnel.proxy_addr(),
+        };
+        Ok((tunnel, path))
+    }
+}
+
+impl ProxyError {
+    fn of(error: driver::ProxyError) -> Self {
+        use driver::ProxyError as Error;
+        match error {
+            Error::NameNotFound(_) => Self::NameNotFound,
+            Error::Unreachable(error) => Self::Unreachable(NetworkError::of(&error)),
+            Error::Tls(error) => Self::Tls(TlsError::of(&error)),
+            Error::Refused(error) => Self::of_handshake(error),
+            // `TimedOut`, and what a later version may add.
+            _ => Self::Unreachable(NetworkError::TimedOut),
+        }
     }
 
-    async fn tunnel(&self, authority: &str) -> Result<(Box<dyn Stream>, FiveTuple), ProxyError> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let addresses: Vec<SocketAddr> = found.map_err(|_| ProxyError::NameNotFound)?.collect();
-        let stream = race(&addresses, TcpStream::connect).await;
-        let stream = stream.map_err(|error| match error {
-            Some(error) => ProxyError::Unreachable(NetworkError::of(&error)),
-            None => ProxyError::NameNotFound,
-        })?;
-        let path = path_of(&stream).map_err(ProxyError::Unreachable)?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|_| ProxyError::NotProxy)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "A connection to a proxy broke");
-            }
-        });
-        let mut request = Request::builder()
-            .method(Method::CONNECT)
-            .uri(authority)
-            .header(HOST, authority);
-        if let Some(login) = &self.login {
-            request = request.header(PROXY_AUTHORIZATION, login);
+    fn of_handshake(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::CredentialsRequired
+            | HandshakeError::CredentialsRefused
+            | HandshakeError::UnsupportedAuthentication => Self::LoginWanted,
+            HandshakeError::Status(status) => Self::Refused(status),
+            HandshakeError::Refused(failure) => Self::SocksFailed(failure),
+            // It closed the connection, or answered in no protocol of proxies.
+            _ => Self::NotProxy,
         }
-        let request = request.body(Empty::<Bytes>::new());
-        let request = request.map_err(|_| ProxyError::NotProxy)?;
-        let answer = sender.send_request(request).await;
-        let answer = answer.map_err(|_| ProxyError::NotProxy)?;
-        match answer.status().as_u16() {
-            200..300 => {}
-            407 => return Err(ProxyError::LoginWanted),
-            status => return Err(ProxyError::Refused(status)),
-        }
-        let upgraded = hyper::upgrade::on(answer).await;
-        let upgraded = upgraded.map_err(|_| ProxyError::NotProxy)?;
-        Ok((Box::new(TokioIo::new(upgraded)), path))
     }
 }
 
@@ -247,43 +210,6 @@ async fn try_relay(
     })
 }
 
-/// Undoes percent-encoding ([RFC 3986 §2.1]); what is none stays.
-///
-/// [RFC 3986 §2.1]: https://www.rfc-editor.org/rfc/rfc3986#section-2.1
-fn unescape(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&first, tail)) = rest.split_first() {
-        let escaped = match (first, tail) {
-            (b'%', [high, low, ..]) => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                digit(*high).zip(digit(*low))
-            }
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => {
-                out.push((high * 16 + low) as u8);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(first);
-                rest = tail;
-            }
-        }
-    }
-    out
-}
-
-/// Writes bytes in base64 ([RFC 4648 §4]).
-///
-/// [RFC 4648 §4]: https://www.rfc-editor.org/rfc/rfc4648#section-4
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
 /// How long a proxy may take to make a connection.
 const PATIENCE: Duration = Duration::from_secs(6);
 
@@ -309,12 +235,15 @@ mod tests {
             panic!("no proxy");
         };
         assert_eq!(named.authority(), "proxy.example:3128");
-        assert_eq!(named.login.as_deref(), Some("Basic YUBiOnA="));
-        assert!(!format!("{named:?}").contains("YUBi"));
+        let login = jackfield_proxy::Credentials::new(b"a@b", b"p");
+        assert_eq!(named.url.credentials(), login.as_ref());
+        assert!(!format!("{named:?}").contains("a@b"));
         assert!(set(https, &[("http_proxy", "http://p:1")]).is_none());
         assert!(set("http://call.example", &[("HTTP_PROXY", "http://p:1")]).is_none());
         assert!(set("stun:call.example", &[("all_proxy", "http://p:1")]).is_none());
-        let bad = set(https, &[("HTTPS_PROXY", "socks5://p:1")]);
+        let socks = set(https, &[("all_proxy", "socks5h://p")]);
+        assert!(matches!(socks, Some(Setting::Proxy(named, _)) if named.authority() == "p:1080"));
+        let bad = set(https, &[("HTTPS_PROXY", "socks4://p:1")]);
         assert!(matches!(bad, Some(Setting::Bad("HTTPS_PROXY"))));
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use jackfield_proxy::socks5;
 use jackfield_turn::client::Failure;
 
 use crate::target::Target;
@@ -234,11 +235,11 @@ pub enum RelayError {
     Unusable,
 }
 
-/// Why nothing came through an HTTP proxy.
+/// Why nothing came through a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
-    /// The variable names no HTTP proxy.
-    #[error("not the URL of an HTTP proxy")]
+    /// The variable does not hold the URL of an HTTP or SOCKS 5 proxy.
+    #[error("not the URL of a proxy")]
     BadUrl,
     /// The proxy's name stands for no address.
     #[error("the proxy's name is not found")]
@@ -246,12 +247,18 @@ pub enum ProxyError {
     /// No connection to the proxy came about.
     #[error("no connection: {0}")]
     Unreachable(NetworkError),
+    /// TLS with the proxy failed.
+    #[error("TLS with the proxy: {0}")]
+    Tls(TlsError),
     /// The proxy wants a user name and a password, or others.
     #[error("the proxy wants a login")]
     LoginWanted,
     /// The proxy refused to connect there, with this HTTP status.
     #[error("status {0}")]
     Refused(u16),
+    /// The SOCKS proxy made no connection there.
+    #[error(transparent)]
+    SocksFailed(#[from] socks5::Failure),
     /// The proxy did not answer as proxies do.
     #[error("no answer of a proxy")]
     NotProxy,

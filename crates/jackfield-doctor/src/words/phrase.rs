@@ -119,12 +119,14 @@ pub(super) fn web(error: &WebError) -> String {
 /// Says why nothing came through a proxy, as the rest of a sentence.
 pub(super) fn proxy(error: &ProxyError) -> String {
     match error {
-        ProxyError::BadUrl => "not the URL of an HTTP proxy".to_owned(),
+        ProxyError::BadUrl => "not the URL of a proxy".to_owned(),
         ProxyError::NameNotFound => "its name is not found".to_owned(),
         ProxyError::Unreachable(error) => network(*error),
+        ProxyError::Tls(error) => tls(error),
         ProxyError::LoginWanted => "it wants a user name and a password".to_owned(),
         ProxyError::Refused(status) => format!("it refuses to connect there (status {status})"),
-        ProxyError::NotProxy => "what answers is no HTTP proxy".to_owned(),
+        ProxyError::SocksFailed(failure) => format!("it makes no connection there ({failure})"),
+        ProxyError::NotProxy => "what answers is no proxy".to_owned(),
         ProxyError::Behind(error) => format!("behind it, {}", web(error)),
     }
 }

@@ -178,8 +178,8 @@ fn proxy_needed(proxy: &str, variable: &str, relay: Option<bool>) -> ProblemWord
 fn proxy_fails(proxy: &str, variable: &str, error: &ProxyError) -> ProblemWords {
     let advice = match error {
         ProxyError::BadUrl => format!(
-            "Set {variable} to the URL of an HTTP proxy, such as http://proxy.example:3128, or \
-             unset it."
+            "Set {variable} to the URL of a proxy, such as http://proxy.example:3128 or \
+             socks5h://proxy.example:1080, or unset it."
         ),
         ProxyError::LoginWanted => {
             format!("Put the user name and password into {variable}: http://NAME:PASSWORD@{proxy}.")

@@ -23,7 +23,7 @@ pub(super) fn command() -> Command {
             "Says in plain words what this machine's network allows, why not more, and what to \
              do.\n\n\
              It asks one server, the one that you name, this machine's gateway and resolver, and \
-             the HTTP proxy that the environment names; no other host. Where the server does not \
+             the proxy that the environment names; no other host. Where the server does not \
              answer as it should, it also asks 192.0.2.1, an address of no host, to see what \
              answers in its place. Without --server it asks the one at http://localhost:3478, if \
              there is one. It exits with 0 when all is well, with 1 when it found a problem, and \
