@@ -3,6 +3,8 @@
  * kinds and most words are those of `jackfield doctor`.
  */
 
+import { explainMissingRelay } from "./ui-words.js";
+
 const TLS_LISTENER = "`jackfield serve --listen-tls 0.0.0.0:443 --tls-cert FILE --tls-key FILE`";
 const PASS_ON = "If a proxy is in front of Jackfield, have it pass on /ice, /signal and /socket.io/.";
 
@@ -238,6 +240,8 @@ function relayProblem(relay) {
     const code = relay.errors.find(({ errorCode }) => errorCode !== 701)?.errorCode;
     if (code === 401 || code === 441) return problem("relay-refuses", "server", "degraded", `The relay ${url} does not accept the credentials of /ice.`, ["On the server: give every Jackfield of this site the same --secret, and check its clock."]);
     if (code) return problem("relay-refuses", "server", "degraded", `The relay ${url} refuses: ${allocationError(relay)}.`, ["On the server: it may have no more room for relays; see the limits in `jackfield config explain`."]);
+    const missing = relay.transport === "tls" && explainMissingRelay([{ urls: [url] }]);
+    if (missing) return problem("relay-unreachable", "server", "degraded", `The relay ${url} is not reached.`, [missing, "On the server: name it by --public-host HOST, with a certificate for that name."]);
     const advice = relay.transport === "tls"
       ? `Check that the firewall lets that out, that the server listens there, and that its certificate is one that browsers trust: \`jackfield doctor --server ${location.origin}\` tells these apart.`
       : `On the server: check that it listens where ${url} says, and have its firewall let that in.`;

@@ -10,7 +10,7 @@ import { meter } from "./ui-meter.js";
 import { Patchbay } from "./ui-patchbay.js";
 import { PeerTile, SelfTile } from "./ui-tile.js";
 import { clearToasts, toast } from "./ui-toast.js";
-import { explainRetry, roomProblem } from "./ui-words.js";
+import { explainMissingRelay, explainRetry, roomProblem } from "./ui-words.js";
 
 /** How long joining may take before the page gives up and says why. */
 const JOIN_WITHIN_MS = 20_000;
@@ -36,6 +36,7 @@ const chat = new Chat({ onsend: (text) => room?.send(text) });
 let client = null;
 let room = null;
 let joinBy = 0;
+let toldMissingRelay = false;
 
 start();
 
@@ -143,12 +144,22 @@ function addPeer(peer) {
   if (tiles.has(peer)) return;
   peer.on("error", (error) => console.error(`the call with ${peer.name}:`, error));
   const tile = new PeerTile(peer, { onpath: showPatchbay, onblocked, speaker: media.chosen("audiooutput") || undefined });
+  peer.on("state", (state) => state === "failed" && tellMissingRelay());
   tiles.set(peer, tile);
   files.follow(peer);
   // Oneself comes last.
   grid.insertBefore(tile.element, self.element);
   nobody.remove();
   showPatchbay();
+}
+
+/** A call that fails may lack the relay that this browser does not use: once a page says so. */
+function tellMissingRelay() {
+  const words = room ? explainMissingRelay(room.iceServers) : "";
+  if (!words || toldMissingRelay) return;
+  toldMissingRelay = true;
+  toast(words);
+  chat.note(words);
 }
 
 function removePeer(peer) {

@@ -1,7 +1,7 @@
 import { Board } from "./ui-board.js";
 import { action, html, one } from "./ui-dom.js";
 import { memory } from "./ui-memory.js";
-import { randomRoom } from "./ui-words.js";
+import { isAtAddress, randomRoom } from "./ui-words.js";
 
 const form = one('[data-form="join"]');
 const name = one('[data-field="name"]');
@@ -55,15 +55,17 @@ async function showOffers() {
   }
   const has = (test) => urls.some(test);
   const turn = (url) => url.startsWith("turn:");
+  const tls = urls.filter((url) => url.startsWith("turns:"));
+  const atAddress = tls.length > 0 && tls.every(isAtAddress) ? " (not in Firefox: it needs a host name)" : null;
   const offers = [
     ["stun", "Finding your address", has((url) => url.startsWith("stun:") || turn(url))],
     ["relay-udp", "Relay over UDP", has((url) => turn(url) && !url.includes("transport=tcp"))],
     ["relay-tcp", "Relay over TCP", has((url) => turn(url) && url.includes("transport=tcp"))],
-    ["relay-tls", "Relay inside TLS", has((url) => url.startsWith("turns:"))],
+    ["relay-tls", "Relay inside TLS", tls.length > 0, atAddress],
     ["secure", "Camera and microphone", isSecureContext],
   ];
-  one('[data-list="offers"]').append(...offers.map(([offer, text, on]) =>
+  one('[data-list="offers"]').append(...offers.map(([offer, text, on, note = null]) =>
     html("li", { "data-offer": offer, "data-on": on ? "yes" : "no" },
       html("i", { class: on ? "lamp on" : "lamp", "aria-hidden": "true" }),
-      html("span", {}, text, on ? null : html("small", {}, " (not here)")))));
+      html("span", {}, text, on && !note ? null : html("small", {}, on ? note : " (not here)")))));
 }

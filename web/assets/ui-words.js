@@ -52,6 +52,20 @@ export const STATES = {
   failed: "Trying another line…",
 };
 
+/** Whether a `turns:` URL names its relay by an IP address, at which Firefox does not try it. */
+export function isAtAddress(url) {
+  return /^turns:(\[|\d{1,3}(\.\d{1,3}){3}(:|\?|$))/.test(url);
+}
+
+/** Says why this browser lacks the relay inside TLS that the server offers, or an empty string. */
+export function explainMissingRelay(iceServers, userAgent = navigator.userAgent) {
+  const relays = iceServers.flatMap(({ urls }) => urls).filter((url) => url.startsWith("turns:"));
+  const isMissing = userAgent.includes("Firefox/") && relays.length > 0 && relays.every(isAtAddress);
+  return isMissing
+    ? "Firefox does not use the relay inside TLS of this server, because it is at an IP address. If the call does not connect, open this page by the server's host name, or in another browser."
+    : "";
+}
+
 export function milliseconds(seconds) {
   return Number.isFinite(seconds) ? `${Math.max(1, Math.round(seconds * 1000))} ms` : "not known yet";
 }

@@ -23,6 +23,7 @@ pub mod secret;
 mod signal;
 mod start;
 mod tls;
+mod tls_relay;
 mod turn;
 
 use anyhow::Result;

@@ -47,6 +47,53 @@ fn one_port_serves_stun_over_udp_and_tcp_and_http() {
 }
 
 #[test]
+fn the_start_lines_say_when_browsers_do_not_use_the_relay_inside_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+    let made = rcgen::generate_simple_self_signed(["call.example.org".to_owned()]).unwrap();
+    std::fs::write(&files[0], made.cert.pem()).unwrap();
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
+    let [chain, key] = files.each_ref().map(|file| file.to_str().unwrap());
+    let tls = ("listen-tls", "127.0.0.1:0");
+    let about_relay = |pairs: &[(&str, &str)]| -> Vec<String> {
+        let server = Running::start(pairs);
+        let lines = server.server().announcement();
+        assert!(
+            lines.last().unwrap().starts_with("Open http://127.0.0.1:"),
+            "{lines:?}"
+        );
+        lines
+            .into_iter()
+            .filter(|line| line.contains("relay inside TLS"))
+            .collect()
+    };
+    assert_eq!(about_relay(&[]), [""; 0]);
+    let named = [
+        tls,
+        ("tls-cert", chain),
+        ("tls-key", key),
+        ("public-host", "call.example.org"),
+    ];
+    assert_eq!(about_relay(&named), [""; 0]);
+    let at_ip = [
+        tls,
+        ("tls-cert", chain),
+        ("tls-key", key),
+        ("public-host", "192.0.2.1:3478"),
+    ];
+    let lines = about_relay(&at_ip);
+    assert!(
+        lines.len() == 1 && lines[0].contains("Firefox"),
+        "{lines:?}"
+    );
+    let lines = about_relay(&[tls, ("tls-self-signed", "true")]);
+    assert!(
+        lines.len() == 1 && lines[0].contains("self-signed"),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn the_first_bytes_may_come_one_by_one() {
     let server = Running::start(&[]);
     let mut stream = server.connect();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::Config;
+use super::tls_relay::TlsRelayObstacle;
+use crate::config::{Certificate, Config};
 
 /// Knows this server's ports and secret, and makes `RTCIceServer` lists from them.
 #[derive(Debug, Clone)]
@@ -14,6 +15,7 @@ pub struct IceMinter {
     public_host: Option<String>,
     ports: Vec<u16>,
     tls_ports: Vec<u16>,
+    certificate: Option<Certificate>,
 }
 
 /// An `RTCIceServer`, as browsers take it.
@@ -37,6 +39,9 @@ pub struct IceAnswer {
     pub ice_servers: Vec<IceServer>,
     /// Seconds that the credentials last.
     pub ttl: u64,
+    /// What people should know of the servers; programs need not read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<TlsRelayObstacle>,
 }
 
 /// How a client reached us: which host it named and whether inside TLS.
@@ -104,6 +109,7 @@ impl IceMinter {
             public_host: config.public_host.clone(),
             ports: ports(&config.listen),
             tls_ports,
+            certificate: config.certificate.clone(),
         }
     }
 
@@ -135,7 +141,10 @@ impl IceMinter {
             turn.push(format!("turn:{host}:{port}?transport=udp"));
             turn.push(format!("turn:{host}:{port}?transport=tcp"));
         }
+        let mut note = None;
         if let Some(port) = choose(&self.tls_ports) {
+            let certificate = self.certificate.as_ref();
+            note = certificate.and_then(|it| TlsRelayObstacle::of(it, Some(host)));
             turn.push(format!("turns:{host}:{port}?transport=tcp"));
         }
         let mut ice_servers = Vec::new();
@@ -156,12 +165,13 @@ impl IceMinter {
         IceAnswer {
             ice_servers,
             ttl: self.ttl.as_secs(),
+            note,
         }
     }
 }
 
 /// Parts `HOST:PORT`; the brackets of an IPv6 address stay.
-fn split_authority(authority: &str) -> (&str, Option<u16>) {
+pub(super) fn split_authority(authority: &str) -> (&str, Option<u16>) {
     match authority.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => {
             (host, port.parse().ok())
@@ -239,6 +249,30 @@ mod tests {
         assert_eq!(
             all.last().unwrap(),
             "turns:turn.example.org:5349?transport=tcp"
+        );
+    }
+
+    #[test]
+    fn a_note_says_why_browsers_do_not_use_the_relay_inside_tls() {
+        let note = |pairs: &[(&str, &str)], host: &str| {
+            let answer =
+                minter(pairs).mint(Duration::ZERO, "ann", Reached::from_url(host).as_ref());
+            serde_json::to_value(answer).unwrap().get("note").cloned()
+        };
+        let tls = ("listen-tls", "0.0.0.0:443");
+        let files = [tls, ("tls-cert", "chain.pem"), ("tls-key", "key.pem")];
+        assert_eq!(note(&[], "http://192.0.2.1:3478"), None);
+        assert_eq!(note(&files, "https://call.example.org"), None);
+        let at_ip = note(&files, "https://192.0.2.1").unwrap();
+        assert!(at_ip.as_str().unwrap().contains("Firefox"), "{at_ip}");
+        let self_signed = note(
+            &[tls, ("tls-self-signed", "true")],
+            "https://call.example.org",
+        );
+        let self_signed = self_signed.unwrap();
+        assert!(
+            self_signed.as_str().unwrap().contains("self-signed"),
+            "{self_signed}"
         );
     }
 

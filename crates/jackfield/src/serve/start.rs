@@ -8,7 +8,9 @@ use jackfield_driver::shard::{Shards, ShardsConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::app::App;
+use super::ice::split_authority;
 use super::listeners::{self, Bindings};
+use super::tls_relay::TlsRelayObstacle;
 use super::{addresses, nat_discovery, tls};
 use crate::config::Config;
 
@@ -80,7 +82,8 @@ impl Server {
         &self.bindings.tls
     }
 
-    /// Returns what the server prints at its start: each URL, one a line.
+    /// Returns what the server prints at its start: each URL, one a line, then what keeps browsers
+    /// from the relay inside TLS, and what to open first.
     #[must_use]
     pub fn announcement(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -107,12 +110,22 @@ impl Server {
                 lines.push(format!("turns:{host}:{}", address.port()));
             }
         }
-        if let Some(first) = lines.first() {
+        let first = lines.first().cloned();
+        lines.extend(self.tls_relay_note());
+        if let Some(first) = first {
             lines.push(format!(
                 "Open {first}r/demo in two windows to call yourself; Ctrl-C stops."
             ));
         }
         lines
+    }
+
+    fn tls_relay_note(&self) -> Option<String> {
+        let config = &self.app.config;
+        let host = config.public_host.as_deref();
+        let host = host.map(|authority| split_authority(authority).0);
+        let obstacle = TlsRelayObstacle::of(config.certificate.as_ref()?, host)?;
+        Some(obstacle.to_string())
     }
 
     /// Serves until SIGINT or SIGTERM, then lets open requests finish; a second signal ends them.
