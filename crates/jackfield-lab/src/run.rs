@@ -304,7 +304,7 @@ impl Lab<'_> {
         let mut words = vec![program.display().to_string(), "serve".to_owned()];
         let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
         flag("--listen", format!("{server}:3478"));
-        // Behaviour discovery needs a second address of the server (RFC 5780 §3).
+        // Behaviour discovery needs a second address of the server (RFC 5780 §7.4).
         flag("--nat-discovery", second.to_string());
         // 443 is the one port for TLS that the firewall `only-https` lets out.
         flag("--listen-tls", format!("{server}:443"));

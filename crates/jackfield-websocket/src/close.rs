@@ -63,6 +63,7 @@ impl CloseFrame {
     #[must_use]
     pub fn new(code: CloseCode, reason: &str) -> Self {
         let mut end = reason.len().min(MAX_REASON);
+        // Half a character would make the peer fail the connection (RFC 6455 §8.1).
         while !reason.is_char_boundary(end) {
             end -= 1;
         }

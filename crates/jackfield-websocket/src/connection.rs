@@ -151,6 +151,7 @@ impl Connection {
 
     /// Returns the bytes that wait to be written.
     pub fn outgoing(&mut self) -> &mut Outgoing {
+        // The queue has room again: the most recent of the Pings that had to wait is answered.
         if self.outgoing.is_empty()
             && let Some(body) = self.late_pong.take()
             && !self.close_sent
@@ -191,6 +192,8 @@ impl Connection {
     fn mask(&mut self) -> Option<[u8; 4]> {
         match &mut self.keys {
             Keys::Server => None,
+            // A page that could foresee the key would choose the bytes on the wire (RFC 6455
+            // §10.3).
             Keys::Client(keys) => Some(keys.next_u32().to_le_bytes()),
         }
     }

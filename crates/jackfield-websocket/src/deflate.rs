@@ -119,7 +119,8 @@ impl Params {
     }
 }
 
-/// What a sync flush ends with, which a sender removes and a receiver appends (RFC 7692 §7.2.1).
+/// What a sync flush ends with: a sender removes it (RFC 7692 §7.2.1), a receiver appends it
+/// (§7.2.2).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// The smallest window that the compressor can keep to; an offer that asks for 8 bits is declined.

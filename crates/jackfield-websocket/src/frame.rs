@@ -82,12 +82,16 @@ impl Header {
         let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
             return Ok(None);
         };
+        // RSV2 and RSV3: RFC 6455 §5.2 wants them 0 unless an extension gives them a meaning, and
+        // permessage-deflate does not.
         if first & 0x30 != 0 {
             return Err(Violation::ReservedBit);
         }
         let opcode = OpCode::new(first & 0x0f).ok_or(Violation::ReservedOpcode)?;
         let fin = first & 0x80 != 0;
         let short = second & 0x7f;
+        // RFC 6455 §5.5: a control frame is whole and short, so that it can be handled between the
+        // fragments of a message.
         if opcode.is_control() {
             if !fin {
                 return Err(Violation::FragmentedControl);
@@ -129,6 +133,7 @@ impl Header {
             },
             _ => (u64::from(short), 0, rest),
         };
+        // RFC 6455 §5.2: the highest bit of a length is 0.
         if len >> 63 != 0 {
             return Err(Violation::LengthOverflow);
         }
@@ -179,6 +184,7 @@ pub fn encode(
         mask,
         len: len as u64,
     };
+    // The exact size: the buffer becomes the frame without another allocation.
     let size =
         len + match len {
             0..126 => 2,
@@ -191,6 +197,7 @@ pub fn encode(
     for part in parts {
         out.extend_from_slice(part);
     }
+    // The copy is masked, as `parts` may be shared by many connections.
     if let (Some(key), Some(payload)) = (mask, out.get_mut(start..)) {
         mask::apply(key, 0, payload);
     }

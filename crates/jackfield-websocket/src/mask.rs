@@ -6,6 +6,8 @@
 ///
 /// Masking twice with the same key and offset gives the bytes back.
 pub fn apply(key: [u8; 4], offset: usize, bytes: &mut [u8]) {
+    // RFC 6455 §5.3 counts the key's bytes from the start of the payload, not of this piece: so
+    // the key is turned by the offset. Then eight bytes are masked at once.
     let key = u32::from_le_bytes(key).rotate_right(8 * (offset as u32 % 4));
     let wide = u64::from(key) << 32 | u64::from(key);
     let (words, tail) = bytes.as_chunks_mut::<8>();

@@ -30,6 +30,8 @@ impl Decoder {
     /// Takes the next bytes of the text; `false` says that no continuation can make it valid.
     #[must_use]
     pub fn push(&mut self, mut bytes: &[u8]) -> bool {
+        // The character that the last piece cut is finished byte by byte: three more end it at
+        // most.
         while self.unfinished_len > 0 {
             let Some((&byte, rest)) = bytes.split_first() else {
                 return true;

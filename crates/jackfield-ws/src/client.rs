@@ -27,6 +27,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut random = [0; 48];
+    // Neither the seed of the masking keys nor the handshake's nonce may be foreseen (RFC 6455
+    // §4.1, §5.3).
     getrandom::fill(&mut random).map_err(|_| Error::Randomness)?;
     let (seed, nonce) = random.split_first_chunk().ok_or(Error::Randomness)?;
     let nonce = nonce.try_into().map_err(|_| Error::Randomness)?;
@@ -69,6 +71,7 @@ fn take(
     handshake: &mut ClientHandshake,
     mut input: &[u8],
 ) -> Option<Result<(Established, Vec<u8>), Error>> {
+    // A read of no bytes is the end of the stream.
     if input.is_empty() {
         return Some(Err(Error::Disconnected));
     }

@@ -141,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             return Poll::Ready(Ok(Step::Over));
         };
         ending.dropped += dropped;
+        // A peer that never stops sending must not keep the connection until the time is up.
         if ending.dropped > self.config.max_linger {
             Counters::add(&self.config.counters.lingered_too_much);
             return Poll::Ready(Ok(Step::Over));

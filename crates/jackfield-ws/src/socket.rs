@@ -74,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             closing: Timer::default(),
             subprotocol: agreed.subprotocol.map(Into::into),
         };
+        // A server may send its first frames in one packet with the handshake's answer.
         socket.take_input(early);
         socket
     }
@@ -227,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if self.core.is_close_sent() {
             return Err(SendError::Closing.into());
         }
+        // The length before compression counts: how far a message shrinks is known too late.
         if self.core.queued_bytes().saturating_add(more) > self.config.max_queued {
             Counters::add(&self.config.counters.queue_full);
             return Err(Error::QueueFull);

@@ -68,6 +68,7 @@ impl Heartbeat {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
         while self.timer.as_mut().poll(cx).is_ready() {
+            // Any byte shows life: a Pong may wait behind a long message on a slow line.
             if std::mem::take(&mut self.heard) {
                 self.pinged = false;
                 self.restart(self.interval);

@@ -80,6 +80,7 @@ impl Future for Upgrade {
             Role::Server,
             agreed,
             Arc::clone(&self.config),
+            // hyper's stream itself begins with what it had read behind the request.
             &[],
         )))
     }

@@ -35,9 +35,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.core.outgoing().advance(written);
+            // The limit is for a peer that takes nothing: a slow one may take as long as it needs.
             self.stall.stop();
             self.unflushed = true;
         }
+        // A TLS stream keeps written bytes back until it is flushed.
         if self.unflushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
@@ -48,6 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let outgoing = self.core.outgoing();
         let mut io = Pin::new(&mut self.io);
+        // Such a stream would write the first slice alone, so the other slices are not gathered.
         if !io.is_write_vectored() {
             return io.as_mut().poll_write(cx, outgoing.chunk());
         }

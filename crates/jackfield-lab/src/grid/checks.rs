@@ -235,7 +235,8 @@ impl Checks {
         };
         let local = self.own.kind(base, mapped);
         let id = message.transaction();
-        // Otherwise the pair is not symmetric, and has failed (RFC 8445 §7.2.5.2.1).
+        // An answer from elsewhere than the check went to finds no pair with this id: the addresses
+        // are not symmetric, and the pair does not succeed by it (RFC 8445 §7.2.5.2.1).
         if let Some(pair) = self.find_mut(base, from).filter(|pair| pair.id == id) {
             pair.local.get_or_insert(local);
             pair.due = now;

@@ -103,6 +103,8 @@ impl Content {
     }
 
     fn push_below(&mut self, limit: usize, piece: &[u8]) -> Result<(), Violation> {
+        // A few kilobytes can inflate to gigabytes, so the limit holds for each piece that comes
+        // out.
         if self.len() + piece.len() > limit {
             return Err(Violation::MessageTooLarge);
         }
@@ -149,6 +151,7 @@ fn unmask_by<const N: usize>(
     offset: usize,
     mut take: impl FnMut(&[u8]) -> Result<(), Violation>,
 ) -> Result<(), Violation> {
+    // The input is the caller's and stays as it is; a piece at a time needs no allocation.
     let mut scratch = [0; N];
     for (index, piece) in input.chunks(N).enumerate() {
         let scratch = scratch.get_mut(..piece.len()).unwrap_or_default();

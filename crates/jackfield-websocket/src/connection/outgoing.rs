@@ -38,6 +38,7 @@ impl Outgoing {
     }
 
     pub(crate) fn push(&mut self, frame: Bytes) {
+        // A `Buf` with bytes left must not return an empty chunk, so the queue has no empty frame.
         if !frame.is_empty() {
             self.bytes += frame.len();
             self.frames.push_back(frame);
@@ -54,6 +55,7 @@ impl Outgoing {
     }
 
     fn emptied(&mut self) {
+        // Frames do not say what they are: Pongs are forgotten when all frames have gone.
         self.bytes = 0;
         self.pongs = 0;
         if self.frames.capacity() > KEPT_CAPACITY {

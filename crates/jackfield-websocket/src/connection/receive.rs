@@ -28,11 +28,13 @@ impl Connection {
             };
             match step {
                 Ok(Some(event)) => return Some(event),
+                // No further byte finishes a frame without payload, so it must not wait for one.
                 Ok(None) if input.is_empty() && !self.has_empty_payload() => return None,
                 Ok(None) => {}
                 Err(violation) => return Some(self.fail(violation)),
             }
         }
+        // RFC 6455 §1.4 and §7.1.7: what comes behind a Close or a violation is not processed.
         *input = &[];
         None
     }
@@ -72,19 +74,22 @@ impl Connection {
 
     /// Judges a header by the state of the connection and prepares for its payload.
     fn start_frame(&mut self, header: &Header) -> Result<(), Violation> {
-        // RFC 6455 §5.1: a proxy that mistakes frames for HTTP could be fed requests of an
-        // attacker's choice, were a client's frames not masked; so a server must not let an
-        // unmasked one pass.
+        // RFC 6455 §10.3: a proxy that mistakes frames for HTTP could be fed requests of an
+        // attacker's choice, were a client's frames not masked. So §5.1 has either side close the
+        // connection when a frame is not masked as its sender's role wants it.
         match (self.is_server(), header.mask) {
             (true, None) => return Err(Violation::NotMasked),
             (false, Some(_)) => return Err(Violation::Masked),
             _ => {}
         }
         let starts_message = matches!(header.opcode, OpCode::Text | OpCode::Binary);
+        // RFC 7692 §6: RSV1 says on the first frame of a message that it is compressed. It has no
+        // other meaning, and none without the extension.
         if header.compressed && !(starts_message && self.deflate.is_some()) {
             return Err(Violation::ReservedBit);
         }
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        // A control frame is within 125 bytes by its format, whatever the limit for data is.
         if len > self.limits.max_frame && !header.opcode.is_control() {
             return Err(Violation::FrameTooLarge);
         }
@@ -110,6 +115,7 @@ impl Connection {
         header: &Header,
         payload: Payload,
     ) -> Result<Stage, Violation> {
+        // RFC 6455 §5.4: fragments of two messages do not mix.
         if self.assembly.is_some() {
             return Err(Violation::InterruptedMessage);
         }
@@ -122,6 +128,7 @@ impl Connection {
             return Err(Violation::UnexpectedContinuation);
         };
         assembly.frames += 1;
+        // Empty fragments never reach the limit of the message's length, and each costs us work.
         if assembly.frames > self.limits.max_fragments {
             return Err(Violation::TooManyFragments);
         }
@@ -149,6 +156,8 @@ impl Connection {
                 let inflater = deflate.inflater.get_or_insert_with(take_inflater);
                 let limit = self.limits.max_message;
                 assembly.push_compressed(piece, payload.mask, offset, inflater, limit)?;
+                // The sender cut the four bytes off the message, not off each fragment (RFC 7692
+                // §7.2.1).
                 if payload.seen == payload.len && payload.fin {
                     assembly.finish_compressed(inflater, limit)?;
                 }
@@ -170,6 +179,8 @@ impl Connection {
     }
 
     fn finish_message(&mut self) -> Result<Option<Event>, Violation> {
+        // The next message starts with an empty window, so any connection can use the
+        // decompressor.
         if let Some(deflate) = &mut self.deflate
             && !deflate.inbound_takeover
             && let Some(inflater) = deflate.inflater.take()
@@ -192,6 +203,7 @@ impl Connection {
         let piece = payload.take(input);
         let offset = payload.seen;
         payload.seen += piece.len();
+        // Control frames come between the fragments of a message: their bytes have a buffer apart.
         let start = self.control.len();
         self.control.extend_from_slice(piece);
         if let Some(key) = payload.mask {
@@ -217,6 +229,8 @@ impl Connection {
     }
 
     fn answer_ping(&mut self, body: &Bytes) {
+        // Our Close is the last frame that we send, and the peer learns more from it than from a
+        // Pong.
         if self.close_sent {
             return;
         }

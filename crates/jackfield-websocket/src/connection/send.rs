@@ -58,12 +58,14 @@ impl Connection {
     /// [`SendError::Closing`] after our Close.
     pub fn send_frame(&mut self, frame: &Frame) -> Result<(), SendError> {
         self.check_open()?;
+        // A client masks each frame with a key of its own and has nothing to share.
         if !self.is_server() {
             return self.send_parts(frame.kind(), &[frame.payload()]);
         }
         let bytes = match &self.deflate {
             None => frame.plain(),
             Some(deflate) if frame.payload().len() < deflate.outbound.threshold => frame.plain(),
+            // With context takeover the bytes depend on what this connection sent before.
             Some(deflate) if deflate.outbound.takeover => {
                 return self.send_parts(frame.kind(), &[frame.payload()]);
             }
@@ -121,6 +123,7 @@ impl Connection {
     }
 
     fn queue_close(&mut self, frame: Option<&CloseFrame>) {
+        // RFC 6455 §5.5.1: a Close answers the peer's Close only if none was sent before.
         if self.close_sent {
             return;
         }
@@ -162,6 +165,7 @@ impl Deflate {
     /// Returns the message compressed, if it is long enough to be.
     fn compress(&mut self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
+        // A short message hardly shrinks, and compressing it takes longer than writing it.
         if len < self.outbound.threshold {
             return None;
         }

@@ -28,8 +28,8 @@ impl Compressor {
     pub(crate) fn compress(&mut self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len == 0 {
-            // RFC 7692 §7.2.3.6: zlib has nothing to flush for an empty message, so its one byte
-            // is written by hand.
+            // zlib has nothing to flush for an empty message, so the empty block is written by
+            // hand, without its last four bytes (RFC 7692 §7.2.3.6).
             return Some(vec![0]);
         }
         let mut out = Vec::with_capacity(len / 2 + 64);
@@ -50,6 +50,8 @@ impl Compressor {
     /// Runs zlib until it took all input and has no more output for now.
     fn run(&mut self, mut input: &[u8], out: &mut Vec<u8>, flush: FlushCompress) -> bool {
         loop {
+            // Room comes first: a buffer that is full cannot be told from a flush that is
+            // finished.
             if out.capacity() - out.len() < 64 {
                 out.reserve(input.len() / 2 + 256);
             }

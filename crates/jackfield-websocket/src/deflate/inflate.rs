@@ -15,6 +15,7 @@ impl Inflater {
     /// Returns a decompressor with the largest window, which reads what any smaller window wrote.
     pub(crate) fn new() -> Self {
         Self {
+            // `false`: a message is bare DEFLATE, without zlib's header and checksum.
             inner: Decompress::new(false),
         }
     }
@@ -45,14 +46,15 @@ impl Inflater {
             input = input.get(taken..).unwrap_or_default();
             sink(out.get(..made).unwrap_or_default())?;
             match status {
-                // RFC 7692 §7.2.3.4 lets a sender end a block with BFINAL; what follows starts
-                // afresh.
+                // RFC 7692 §7.2.1 lets a sender set BFINAL on any block. zlib takes that for the
+                // end of all, so the block behind it needs a new start.
                 Status::StreamEnd => self.inner.reset(false),
                 Status::Ok | Status::BufError => {
                     let room = made < PIECE;
                     if room && input.is_empty() {
                         return Ok(());
                     }
+                    // Without progress the loop would not end.
                     if room && taken == 0 && made == 0 {
                         return Err(Violation::CorruptDeflate);
                     }

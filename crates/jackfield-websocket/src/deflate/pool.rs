@@ -26,6 +26,7 @@ pub(crate) fn compress_once(coding: Coding, parts: &[&[u8]]) -> Option<Vec<u8>> 
         }
         let mut compressor = Compressor::new(coding);
         let message = compressor.compress(parts);
+        // Clients that ask for windows of many sizes must not make the pool grow.
         if compressors.len() == KEPT {
             compressors.remove(0);
         }

@@ -175,6 +175,8 @@ impl ClientHandshake {
             return Err(HandshakeError::NotAnUpgrade);
         }
         let accept = headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+        // Only a server that has read this request's key can answer so: what a cache or another
+        // protocol's server sends does not pass (RFC 6455 §1.3).
         if accept.map(<[u8]>::trim_ascii) != Some(accept_key(self.key.as_bytes()).as_bytes()) {
             return Err(HandshakeError::Accept);
         }
@@ -189,6 +191,7 @@ impl ClientHandshake {
             return Ok(None);
         };
         let offered = &self.options.subprotocols;
+        // RFC 6455 §4.1: a subprotocol that was not offered fails the connection.
         offered
             .iter()
             .find(|name| name.as_bytes() == chosen.as_bytes().trim_ascii())

@@ -40,6 +40,8 @@ impl Given {
                 }
                 _ => return None,
             };
+            // RFC 7692 §7: an offer that repeats a parameter is declined, an answer that does
+            // fails the connection.
             if repeated {
                 return None;
             }
@@ -84,6 +86,7 @@ fn answer_one(offer: &Extension, config: &DeflateConfig) -> Option<(Params, Stri
             .map_or(config.server_max_window_bits, |bits| {
                 bits.min(config.server_max_window_bits)
             }),
+        // RFC 7692 §7.1.2.2: a client that did not offer the parameter must not be limited.
         client_max_window_bits: offered_client_bits.map_or(MAX_WINDOW_BITS, |bits| {
             bits.min(config.client_max_window_bits)
         }),
@@ -97,6 +100,7 @@ fn answer_one(offer: &Extension, config: &DeflateConfig) -> Option<(Params, Stri
     if params.client_no_context_takeover {
         value.push_str("; client_no_context_takeover");
     }
+    // RFC 7692 §7.1.2.1: the server accepts the parameter by repeating it.
     if offer.server_max_window_bits.is_some() {
         let _ = write!(
             value,
@@ -148,7 +152,9 @@ pub(super) fn accept_answer(answer: &Extension, config: &DeflateConfig) -> Optio
     let server_bits = answer.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS);
     let client_bits = answer
         .client_max_window_bits
-        .map_or(Some(MAX_WINDOW_BITS), |bits| bits)?;
+        .map_or(Some(MAX_WINDOW_BITS), |bits| bits)?; // an answer gives a value (RFC 7692 §7.1.2.2)
+    // A server accepts these two parameters by repeating them (RFC 7692 §7.1.1.1, §7.1.2.1); one
+    // that does not would send what this side said it cannot read.
     if server_bits > config.server_max_window_bits
         || config.server_no_context_takeover && !answer.server_no_context_takeover
     {

@@ -61,6 +61,7 @@ impl Refusal {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         match self {
+            // RFC 6455 §4.2.2: an answer with 426 names the version that the server speaks.
             Self::NotAnUpgrade | Self::Version => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -169,6 +170,7 @@ fn only(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
 
 /// Returns whether this is 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
+    // 16 bytes are always 22 digits and two of padding; what they decode to does not matter.
     key.split_at_checked(22).is_some_and(|(digits, padding)| {
         padding == b"=="
             && digits
@@ -182,6 +184,8 @@ fn choose_subprotocol(headers: &HeaderMap, options: &Options) -> Result<Option<S
     for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
         let value = value.to_str().map_err(|_| Refusal::Subprotocols)?;
         for name in value.split(',').map(str::trim) {
+            // The list is read to its end after the choice, too: RFC 6455 §4.2.1 refuses a request
+            // whose header breaks the grammar anywhere.
             if !is_token(name) {
                 return Err(Refusal::Subprotocols);
             }
