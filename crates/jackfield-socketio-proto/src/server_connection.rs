@@ -156,10 +156,13 @@ impl ServerConnection {
         let state = self.namespaces.get(&namespace).copied();
         match (packet.content, state) {
             (Content::Connect(auth), None) => {
+                // Events are refused until the middlewares have judged: they may depend on who the
+                // client is.
                 self.namespaces.insert(namespace.clone(), State::Asked);
                 let auth = auth.or_else(|| query.as_deref().map(query_as_json));
                 Ok(Event::Connect { namespace, auth })
             }
+            // A socket of this name exists; a second one would take its packets.
             (Content::Connect(_), Some(_)) => Err(Violation::JoinedTwice),
             (Content::ConnectError(_), _) => Err(Violation::ConnectErrorFromClient),
             (Content::Disconnect, Some(_)) => {

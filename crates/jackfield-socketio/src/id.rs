@@ -23,6 +23,7 @@ impl Id {
 
     /// Reads an id that a client sent; what cannot be one is `None`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        // The alphabet is not checked: an id that was never drawn is found nowhere.
         text.as_bytes().try_into().ok().map(Self)
     }
 
@@ -47,7 +48,7 @@ impl fmt::Display for Id {
 
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever has the id of a polling session can use it.
+        // The id of a polling session is all that is needed to use it.
         f.write_str("Id(..)")
     }
 }

@@ -210,6 +210,7 @@ impl ServerSession {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
+        // All or nothing: a packet whose attachments do not follow would break the client's parser.
         let size: usize = packets.clone().into_iter().map(Outgoing::held).sum();
         if self.buffered.saturating_add(size) > self.config.max_buffered {
             return Err(SendError::Full);
@@ -227,9 +228,11 @@ impl ServerSession {
             return;
         }
         if self.link.is_some() {
+            // The WebSocket still carries what is buffered, and then its own Close.
             self.end(CloseReason::ForcedClose);
             return;
         }
+        // A polling client hears of the end only when it asks: the close packet waits for a GET.
         self.state = State::Closing(now + self.config.close_timeout);
         self.flush();
     }
@@ -257,6 +260,8 @@ impl ServerSession {
                 self.enqueue(Outgoing::text("2"));
                 self.flush();
             }
+            // A closing session has its own deadline, and its last GET carries nothing but the
+            // close packet.
             Due::Ping => {}
             Due::Timeout => self.abort(CloseReason::PingTimeout),
         }
@@ -315,6 +320,7 @@ impl ServerSession {
 
     fn handle_ping(&mut self, now: Instant, content: &str) {
         match self.version {
+            // In revision 4 the server pings; Node.js ends a session whose client does, too.
             Version::V4 => self.abort(CloseReason::TransportError),
             Version::V3 => {
                 self.heartbeat.refresh(now, &self.config);
@@ -329,6 +335,7 @@ impl ServerSession {
     fn handle_pong(&mut self, now: Instant) {
         match self.version {
             Version::V4 => self.heartbeat.refresh(now, &self.config),
+            // In revision 3 the client pings and gets the pongs.
             Version::V3 => self.abort(CloseReason::TransportError),
         }
     }

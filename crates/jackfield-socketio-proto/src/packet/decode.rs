@@ -109,10 +109,12 @@ fn read_attachments(text: &str, max: usize) -> Result<(usize, &str), DecodeError
     let (digits, rest) = text
         .split_once('-')
         .ok_or(DecodeError::IllegalAttachments)?;
+    // `parse` alone would take a sign, and any number of zeros in front.
     let well_formed =
         (1..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     let count: usize = match digits.parse() {
         Ok(count) if well_formed && count > 0 => count,
+        // Zero attachments are illegal in a binary packet, as in socket.io-parser since 4.2.7.
         _ => return Err(DecodeError::IllegalAttachments),
     };
     if count > max {
@@ -190,6 +192,8 @@ pub(crate) fn read_args(json: ByteString, attachments: usize) -> Result<Args, De
 }
 
 fn check_args(json: &str, attachments: usize) -> Result<(), DecodeError> {
+    // An index out of range is a past vulnerability of socket.io-parser. Without attachments a
+    // placeholder is plain data.
     if attachments == 0 || crate::args::check_placeholders(json, attachments) {
         Ok(())
     } else {
@@ -214,6 +218,7 @@ fn read_name(json: &ByteString) -> Result<ByteString, DecodeError> {
         .and_then(|name| deserializer.end().map(|()| name))
         .map_err(|_| DecodeError::InvalidPayload)?;
     match name {
+        // A client must not be able to run the handlers of the library's own events.
         Name::Borrowed(name) if is_reserved(name) => Err(DecodeError::ReservedName),
         Name::Borrowed(name) => Ok(json.slice_ref(name)),
         Name::Owned(name) if is_reserved(&name) => Err(DecodeError::ReservedName),
@@ -239,6 +244,8 @@ impl<'de> Visitor<'de> for NameVisitor {
         let name = seq
             .next_element_seed(NameSeed)?
             .ok_or_else(|| A::Error::custom("the event has no name"))?;
+        // The rest is read for its syntax alone; the arguments stay text until a handler wants
+        // them.
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(name)
     }
@@ -272,6 +279,7 @@ impl<'de> Visitor<'de> for NameSeed {
         Ok(Name::Owned(name.to_owned()))
     }
 
+    // socket.io-parser takes numbers as event names, too.
     fn visit_u64<E>(self, name: u64) -> Result<Name<'de>, E> {
         Ok(Name::Owned(name.to_string()))
     }

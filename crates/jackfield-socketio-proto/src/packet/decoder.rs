@@ -70,6 +70,8 @@ impl Decoder {
             }
             (Message::Binary(bytes), Some(mut pending)) => {
                 pending.held += bytes.len();
+                // Each message is within its limit, but a packet holds all of its attachments at
+                // once.
                 if pending.held > self.config.max_packet {
                     return Err(DecodeError::TooLarge);
                 }

@@ -28,6 +28,7 @@ pub(super) async fn read<B: Body>(
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<usize>().ok());
+    // A body that says that it is too large is refused before it is read.
     if announced.is_some_and(|length| length > limit) {
         return Err(BodyError::TooLarge);
     }

@@ -24,6 +24,7 @@ impl Access {
         let origin = request.get(ORIGIN);
         let origin = match &cors.origins {
             Origins::Any if !cors.credentials => Some(HeaderValue::from_static("*")),
+            // Browsers take no `*` for requests with credentials.
             Origins::Any => origin.cloned(),
             Origins::List(list) => origin
                 .filter(|origin| list.iter().any(|item| item.as_bytes() == origin.as_bytes()))

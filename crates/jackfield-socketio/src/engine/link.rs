@@ -34,6 +34,7 @@ pub(super) async fn run<S>(
     let mut closing = false;
     let end = loop {
         let more = !closing && feed(socket, id, ws);
+        // The last packets go first: among them is what was sent before the close.
         if !closing && !more && link.closing.load(Ordering::Acquire) {
             closing = true;
             ws.start_close(None);
@@ -63,6 +64,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut flush = pin!(link.wake.notified());
+    // Reading stops, so that TCP slows the client down; writing goes on, as handlers may wait for
+    // it.
     if !closing && socket.is_paused() {
         let mut caught_up = pin!(socket.caught_up());
         return poll_fn(|cx| {
@@ -80,6 +83,8 @@ where
         if let Poll::Ready(received) = ws.poll_recv(cx) {
             return Poll::Ready(Wake::Received(received));
         }
+        // No wake is to come for packets that the session still holds: room in the WebSocket is
+        // one.
         if more && ws.queued_bytes() < WRITE_AHEAD {
             return Poll::Ready(Wake::Flush);
         }
@@ -96,6 +101,7 @@ fn feed<S>(socket: &EngineSocket, id: LinkId, ws: &mut WebSocket<S>) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // Packets stay in the session as long as possible: there they count as buffered.
     if ws.queued_bytes() >= WRITE_AHEAD {
         return true;
     }

@@ -32,6 +32,7 @@ pub(super) async fn poll(socket: &EngineSocket) -> Response {
     let (id, answer) = socket.poll();
     let guard = PollGuard { socket, id };
     let response = wait(answer).await;
+    // The answer has come: dropping the guard would end the session.
     std::mem::forget(guard);
     response
 }
@@ -54,6 +55,7 @@ async fn post<B: Body>(inner: &Inner, socket: &EngineSocket, request: Request<B>
     if !read {
         return wait(answer).await;
     }
+    // hyper drops this future when the client goes away while its body is read.
     let guard = PostGuard { socket, id };
     let config = &inner.config;
     let body = body::read(&head.headers, body, config.max_payload, config.body_timeout).await;
@@ -61,6 +63,8 @@ async fn post<B: Body>(inner: &Inner, socket: &EngineSocket, request: Request<B>
     match body.map(|bytes| decode(octet_stream, bytes)) {
         Ok(Ok(body)) => {
             socket.post(id, body);
+            // The answer waits for the handlers, and the client sends no further POST until it has
+            // it.
             socket.caught_up().await;
         }
         Ok(Err(failure)) => socket.post_failed(id, failure),

@@ -39,6 +39,7 @@ impl Registry {
     }
 
     fn bucket(&self, sid: Id) -> Option<&Mutex<HashMap<Id, EngineSocket>>> {
+        // Ids are the server's own random bytes, so no client can fill one bucket.
         self.buckets.get(sid.bucket(BUCKETS))
     }
 }

@@ -126,6 +126,7 @@ impl Server {
         }
         let deadline = Instant::now() + self.0.config.shutdown_timeout;
         while self.0.is_busy() {
+            // The wait is set up before the look, or the last end could come in between.
             let ended = self.0.ended.notified();
             if !self.0.is_busy() {
                 break;
@@ -170,6 +171,7 @@ impl Inner {
         };
         let info = RequestInfo::new(parts, self.config.keep_headers);
         let socket = EngineSocket::new(Arc::clone(self), sid, core, info);
+        // Emits may come from threads without a runtime, and their handlers need one.
         self.runtime.get_or_init(Handle::current);
         self.timers.ensure_running(&self.registry);
         self.registry.insert(&socket);
@@ -209,6 +211,7 @@ impl Inner {
 
     /// Takes a closed session out.
     pub(super) fn forget(&self, socket: &EngineSocket) {
+        // Only the caller that takes it out gives the place back: a session has one.
         if self.registry.remove(socket.sid()) {
             self.release();
         }
@@ -264,6 +267,7 @@ fn ws_config(config: &IoConfig) -> ws::WsConfig {
     let mut ws = ws::WsConfig {
         // The session has its own heartbeat.
         ping_interval: None,
+        // The session's own limits hold, and its packets are fed a little at a time.
         max_queued: usize::MAX,
         close_timeout: Duration::from_secs(5),
         ..ws::WsConfig::default()

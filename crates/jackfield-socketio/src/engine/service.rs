@@ -63,6 +63,7 @@ impl Service {
             cors::preflight(cors, request.headers(), response.headers_mut());
             return response;
         }
+        // Before the request is answered, which takes it apart.
         let access = Access::judge(cors, request.headers());
         let mut response = inner.answer(request).await;
         access.allow(response.headers_mut());
@@ -104,6 +105,7 @@ impl Inner {
             },
         };
         match (transport, upgrade, session) {
+            // The revisions frame packets differently; Node.js refuses a changed `EIO` as well.
             (_, _, Some(socket)) if socket.version() != query.version => {
                 self.refuse(RequestError::BadRequest)
             }
@@ -155,6 +157,7 @@ impl Inner {
             self.stats.too_many_handshakes.increment();
             return Err(Box::new(busy(StatusCode::TOO_MANY_REQUESTS)));
         }
+        // The application's judge may be slow, so it comes after the cheap refusals.
         let parts = head(request);
         if let Some(judge) = &self.config.allow_request
             && let Err(message) = judge.judge(&parts)
@@ -163,6 +166,7 @@ impl Inner {
             let body = RequestError::Forbidden.body_with_message(&message);
             return Err(Box::new(json(StatusCode::FORBIDDEN, body)));
         }
+        // Last, because a place that is reserved has to be used or given back.
         if !self.reserve() {
             return Err(Box::new(busy(StatusCode::SERVICE_UNAVAILABLE)));
         }
@@ -173,6 +177,8 @@ impl Inner {
         let info = request.extensions().get::<ConnectionInfo>();
         match (self.config.handshake_rate, info) {
             (Some(rate), Some(info)) => self.rates.allow(Instant::now(), info.peer.ip(), rate),
+            // Without `ConnectionInfo` no address is known, and one bucket for all would let one
+            // client keep the others out.
             (None, _) | (_, None) => true,
         }
     }
@@ -204,6 +210,7 @@ impl Inner {
         let (response, upgrade) = match ws::upgrade(request, &self.ws_config) {
             Ok(accepted) => accepted,
             Err(refusal) => {
+                // The place was reserved before it was known that this is no WebSocket.
                 self.release();
                 self.stats.bad_requests.increment();
                 return refusal.response().map(|body| Full::new(body.into()));
@@ -227,6 +234,7 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "A WebSocket was not opened");
+                    // The handler of the end runs only for a session that was started.
                     inner.start(&socket);
                     socket.abort(super::CloseReason::TransportError);
                 }
@@ -306,6 +314,7 @@ fn plain(status: StatusCode, body: Bytes) -> HttpResponse {
     let mut response = http::Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    // A cache that answered a GET again would repeat packets, or hand them to another client.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

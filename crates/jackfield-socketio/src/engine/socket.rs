@@ -108,6 +108,7 @@ impl EngineSocket {
 
     /// Gives the session its peer.
     pub(super) fn start(&self, peer: Box<dyn Peer>) {
+        // What came before has waited in the queue, so it is delivered in order.
         lock(&self.0.inbox).peer = Some(peer);
         self.with(|_, _| ());
         self.deliver();
@@ -237,6 +238,7 @@ impl EngineSocket {
     pub(crate) fn remove_inbound(&self, bytes: usize) {
         let before = self.0.inbound.fetch_sub(bytes, Ordering::AcqRel);
         let limit = self.0.server.config.max_inbound;
+        // Only the call that crosses the limit wakes readers, not every one below it.
         if before > limit && before.saturating_sub(bytes) <= limit {
             self.0.drained.notify_waiters();
         }
@@ -268,6 +270,8 @@ impl EngineSocket {
         let mut due = false;
         {
             let mut state = lock(&self.0.state);
+            // A later entry may have been replaced by an earlier one: only what has fired is
+            // forgotten.
             if state.scheduled.is_some_and(|scheduled| scheduled <= entry) {
                 state.scheduled = None;
             }

@@ -36,6 +36,7 @@ impl Timers {
     /// Wakes the session `sid` at `at`.
     pub(super) fn schedule(&self, at: Instant, sid: Id) {
         let mut entries = lock(&self.entries);
+        // Only an entry that comes first changes what the task sleeps for.
         let first = entries.peek().is_none_or(|entry| at < entry.at);
         entries.push(Entry { at, sid });
         drop(entries);
@@ -74,6 +75,7 @@ async fn run(timers: Arc<Timers>, registry: Arc<Registry>) {
     loop {
         let (due, next) = timers.take_due(Instant::now());
         for entry in due {
+            // A session that has ended is not found: its entry was left to come due.
             if let Some(session) = registry.get(entry.sid) {
                 session.handle_timeout(entry.at);
             }

@@ -41,6 +41,7 @@ impl Ack {
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let state = &self.0;
         let encoded = packet::ack(state.socket.namespace_name(), state.id, args)?;
+        // A client expects one answer for an id.
         if state.sent.swap(true, Ordering::AcqRel) {
             return Ok(());
         }

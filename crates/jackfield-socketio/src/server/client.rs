@@ -34,6 +34,7 @@ impl Client {
         let config = ServerConnectionConfig {
             decoder: DecoderConfig {
                 max_attachments: io.config.max_attachments,
+                // A packet and each of its attachments may be as large as one message.
                 max_packet: io
                     .config
                     .max_payload
@@ -77,6 +78,8 @@ impl Client {
                 }
             }
             Event::Disconnect { namespace } => {
+                // The lock ends with this statement: handlers of the end may use the client's
+                // other sockets.
                 let socket = lock(&self.state.sockets).remove(&namespace);
                 if let Some(socket) = socket {
                     socket.end(DisconnectReason::ClientNamespaceDisconnect, false);
@@ -185,6 +188,7 @@ impl ClientState {
     }
 
     fn refuse(&self, namespace: &str, error: &ConnectError) {
+        // The client may ask again, for instance with other credentials.
         lock(&self.connection).leave(namespace);
         let plain = self.engine.version() == Version::V3;
         let text = packet::connect_error(namespace, &error.json(plain));
@@ -211,6 +215,7 @@ impl ClientState {
     }
 
     fn close(&self, reason: DisconnectReason) {
+        // The first reason counts; what follows from closing is no reason of its own.
         lock(&self.reason).get_or_insert(reason);
         self.engine.close();
     }
@@ -218,6 +223,7 @@ impl ClientState {
     /// Takes a socket out, if it is there still.
     fn take(&self, socket: &Socket) -> bool {
         let mut sockets = lock(&self.sockets);
+        // The client may have left and joined again: then the name stands for a newer socket.
         let there = sockets.get(socket.namespace_name()) == Some(socket);
         if there {
             sockets.remove(socket.namespace_name());

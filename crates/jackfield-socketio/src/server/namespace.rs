@@ -286,6 +286,7 @@ impl Namespace {
             .cloned()
             .unwrap_or_default();
         for handler in handlers {
+            // A handler that panics must not end the adapter's task.
             let mut running = handler(event.clone());
             poll_fn(|context| poll_handler(&self.0.stats, &mut running, context)).await;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::tls_relay::TlsRelayObstacle;
+pub use super::tls_relay::TlsRelayObstacle;
 use crate::config::{Certificate, Config};
 
 /// Knows this server's ports and secret, and makes `RTCIceServer` lists from them.

@@ -18,6 +18,7 @@ pub fn encode_text<'a>(packets: impl IntoIterator<Item = &'a Outgoing>) -> Bytes
             out.extend_from_slice(format!("{}:", entry.len()).as_bytes());
             out.append(&mut entry);
         } else {
+            // JavaScript's `length` of the packet, which is not the number of bytes.
             let units = utf16_len(packet.content());
             out.extend_from_slice(format!("{units}:").as_bytes());
             out.extend_from_slice(packet.content());
@@ -113,6 +114,7 @@ impl BinaryDecoder {
         let marker = *marker;
         let digits = tail
             .iter()
+            // The end of the digits is not searched for in the whole body.
             .take(MAX_LENGTH_DIGITS + 1)
             .position(|byte| *byte == END_OF_LENGTH)
             .ok_or(PacketError::Length)?;

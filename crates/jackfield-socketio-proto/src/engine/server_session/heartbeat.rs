@@ -32,6 +32,8 @@ impl Heartbeat {
     pub(super) fn new(now: Instant, version: Version, config: &ServerSessionConfig) -> Self {
         match version {
             Version::V4 => Self::PingAt(now + config.ping_interval),
+            // In revision 3 the client pings, at an interval by its own clock: the timeout is its
+            // margin.
             Version::V3 => Self::ClientPingBy(now + config.ping_interval + config.ping_timeout),
         }
     }
@@ -79,6 +81,7 @@ impl Heartbeat {
         packet: &Packet,
         config: &ServerSessionConfig,
     ) {
+        // Only once, or a client that sends and never reads could live without a pong for ever.
         if let Self::PongBy { deadline, extended } = self
             && !*extended
             && !matches!(packet, Packet::Pong(_))

@@ -35,6 +35,7 @@ impl ServerSession {
             self.refuse(request, error);
             return;
         }
+        // Two GETs would split the buffer, and their answers could overtake each other.
         if self.polling.get.is_some() {
             self.abort(CloseReason::TransportError);
             self.refuse(request, RequestError::BadRequest);
@@ -70,6 +71,8 @@ impl ServerSession {
             self.refuse(request, error);
             return false;
         }
+        // Bodies that are read side by side could finish in the wrong order. Revision 4 writes
+        // binary messages in base64, so a binary body is none of its.
         if self.polling.post.is_some() || (octet_stream && self.version == Version::V4) {
             self.abort(CloseReason::TransportError);
             self.refuse(request, RequestError::BadRequest);
@@ -123,6 +126,7 @@ impl ServerSession {
             return;
         }
         match failure {
+            // Nothing of the body was taken, so the order of messages still holds.
             PostFailure::TooLarge => {
                 let response = Response::too_large();
                 self.outputs
@@ -141,6 +145,7 @@ impl ServerSession {
 
     /// Ends the POST in progress; false, with its answer out, if it is not the session's any more.
     fn finish_post(&mut self, request: RequestId) -> bool {
+        // The session may have ended, or moved to a WebSocket, while the body was on its way.
         if self.polling.post != Some(request) {
             self.refuse(request, RequestError::BadRequest);
             return false;
@@ -160,6 +165,7 @@ impl ServerSession {
     ) {
         for packet in packets {
             self.handle_packet(now, packet);
+            // What stands behind a close packet or an error is not delivered.
             if self.is_closed() {
                 return;
             }
@@ -169,6 +175,7 @@ impl ServerSession {
     /// Why the session takes no polling request, if so.
     const fn unfit_for_polling(&self) -> Option<RequestError> {
         match (self.state, self.link) {
+            // A late request finds its session here only because it was already looked up.
             (State::Closed(_), _) => Some(RequestError::UnknownSid),
             (_, Some(_)) => Some(RequestError::BadRequest),
             (_, None) => None,

@@ -27,6 +27,7 @@ impl ServerSession {
     #[must_use]
     pub fn handle_link(&mut self, now: Instant) -> LinkId {
         let link = self.next_link();
+        // One probe at a time: two could both complete, and the client reads from one.
         let free = self.link.is_none() && self.probe.is_none() && self.state == State::Open;
         if free && self.config.allow_upgrades {
             self.probe = Some(Probe {
@@ -50,6 +51,8 @@ impl ServerSession {
         match packet {
             Ok(Packet::Ping(content)) if content == "probe" => self.answer_probe(now),
             Ok(Packet::Upgrade) => self.complete_upgrade(),
+            // The session stays: whoever knows only how to open a WebSocket must not be able to
+            // end it.
             Ok(_) | Err(_) => self.drop_probe(),
         }
     }
@@ -63,6 +66,7 @@ impl ServerSession {
         probe.answered = true;
         probe.noop_at = Some(now + NOOP_INTERVAL);
         self.outputs.push_back(Output::Flush(probe.link));
+        // The client stops polling before it upgrades, so the GET that waits has to end.
         if waiting {
             self.answer_poll_with_noop();
         }
@@ -72,6 +76,7 @@ impl ServerSession {
         let Some(probe) = self.probe.take() else {
             return;
         };
+        // From here on no GET is taken, so one that waits would never be answered.
         self.answer_poll_with_noop();
         self.link = Some(probe.link);
         if let Some(answer) = probe.outbox {

@@ -12,6 +12,7 @@ impl ServerSession {
             Message::Text(text) => Packet::decode_text(&text),
             Message::Binary(bytes) => Packet::decode_binary(self.version, bytes),
         };
+        // A probe carries nothing of the session before the upgrade packet.
         if self.link == Some(link) {
             self.handle_packet(now, packet);
         } else if self.is_probe(link) {

@@ -20,6 +20,7 @@ impl EngineSocket {
 
     pub(in crate::engine) fn poll_aborted(&self, id: RequestId) {
         self.with(|core, _| core.handle_poll_aborted(id));
+        // The core does not answer a GET that was given up, so its channel goes here.
         lock(&self.0.state)
             .waiting
             .retain(|(waiting, _)| *waiting != id);
@@ -66,6 +67,7 @@ impl EngineSocket {
         let mut id = None;
         self.with_state(|state, now| {
             let new = state.core.handle_link(now);
+            // In the same lock: the core may want this link flushed or closed at once.
             state.links.push((new, added));
             id = Some(new);
         });

@@ -81,6 +81,7 @@ impl Rooms {
         let mut excluded = HashSet::new();
         for room in &selection.except {
             match self.rooms.get(room) {
+                // By ids, as a socket may be in several rooms, among them the excepted one.
                 Some(members) => excluded.extend(members.sockets.keys().cloned()),
                 None => excluded.extend(
                     self.sockets
@@ -153,6 +154,7 @@ impl Adapter for LocalAdapter {
             return;
         };
         for name in names {
+            // Every socket is in the room of its id, which is found without an entry.
             if name.as_str() == &**socket.id() || entry.rooms.contains(name) {
                 continue;
             }

@@ -117,6 +117,7 @@ impl Socket {
         let id = self.next_ack_id();
         let wire = self.encode(name, Some(id), args)?;
         let (sender, receiver) = oneshot::channel();
+        // Registered before it is sent: the answer may be here before `send_wire` returns.
         let forget = self.expect_ack(id, Waiter::One(sender));
         self.send_wire(&wire)?;
         Ok((receiver, forget))
@@ -129,6 +130,7 @@ impl Socket {
     /// Registers for an acknowledgement until the guard is dropped.
     pub(crate) fn expect_ack(&self, id: u64, waiter: Waiter) -> Forget {
         lock(&self.0.acks).insert(id, waiter);
+        // The socket may have ended in between, after its end had cleared the list.
         if !self.is_connected() {
             lock(&self.0.acks).clear();
         }

@@ -13,6 +13,8 @@ use crate::sync::lock;
 impl Socket {
     /// Takes an event from the network.
     pub(crate) fn handle_event(&self, event: EventPacket) {
+        // Counted before it is queued: a handler on another thread could otherwise subtract it
+        // first.
         self.0.engine.add_inbound(event.args.held());
         self.0.inbox.push(Item::Event(event));
         pump(self);
@@ -36,8 +38,10 @@ impl Socket {
         if drop_events {
             self.0.engine.remove_inbound(self.0.inbox.drop_events());
         }
+        // Handlers of the end may ask for the rooms that the socket was in.
         *lock(&self.0.last_rooms) = self.0.namespace.adapter.rooms(self);
         self.0.namespace.remove(self);
+        // Emits that wait for an answer end at once, not after their time.
         lock(&self.0.acks).clear();
         self.0.inbox.push(Item::Disconnect(reason));
         pump(self);
@@ -54,6 +58,7 @@ impl Socket {
     async fn connect(self) {
         for middleware in self.0.namespace.middlewares() {
             if let Err(error) = middleware(self.clone()).await {
+                // Later middlewares may count on what this one wants.
                 self.refuse(&error);
                 return;
             }
