@@ -24,6 +24,7 @@ impl Hub {
             .get(&member)
             .and_then(|state| state.host.clone());
         let ice = self.ice.mint(now, name, host.as_deref());
+        // A member has one planned refresh, however often it asks.
         self.cancel_refresh(member);
         if !ice.ttl.is_zero()
             && let Some(at) = now.checked_add((ice.ttl / 4 * 3).max(SHORTEST_REFRESH))

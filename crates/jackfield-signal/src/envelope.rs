@@ -46,6 +46,7 @@ impl<'a> Envelope<'a> {
         if !text.starts_with('{') {
             return Err(ErrorCode::Malformed);
         }
+        // Receivers' parsers may recurse: what nests too deep could crash them.
         if depth(text) > max_depth {
             return Err(ErrorCode::TooDeep);
         }
@@ -115,6 +116,7 @@ impl Edit<'_> {
 
     /// Returns the changed message.
     pub(crate) fn finish(mut self) -> String {
+        // Fields come in any order; the copy below goes through the text once.
         self.replaced.sort_unstable();
         let inner = self
             .text

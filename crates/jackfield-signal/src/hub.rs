@@ -67,6 +67,8 @@ impl Hub {
     /// then belongs to no member.
     pub fn handle_connect(&mut self, now: Instant, new: NewMember) -> MemberId {
         let _ = now;
+        // Numbered even when the hub is full, so that the driver can address the error and the
+        // close.
         self.next_id += 1;
         let member = MemberId(self.next_id);
         if self.members.len() >= self.config.max_members {
@@ -78,6 +80,7 @@ impl Hub {
             return member;
         }
         self.counters.connected += 1;
+        // The client wrote this header, and it is kept for as long as the client stays.
         let host = new.host.filter(|host| host.len() <= MAX_HOST_BYTES);
         self.members.insert(
             member,
@@ -194,6 +197,7 @@ impl Hub {
             kind: kind.unwrap_or_default(),
             ack,
         };
+        // The rate comes first: a flood must not even be parsed.
         if !self.takes(&origin, 1) {
             return self.close_flooding(&origin);
         }
@@ -206,12 +210,15 @@ impl Hub {
         };
         match (kind, &written) {
             (None, None) => return self.refuse(&origin, ErrorCode::TypeMissing),
+            // Members over WebSocket read the type in the body: it must be the one that was
+            // judged.
             (Some(event), Some(written)) if event != written => {
                 return self.refuse(&origin, ErrorCode::Malformed);
             }
             (None, Some(written)) => origin.kind = written,
             (Some(_), _) => {}
         }
+        // What a message costs beyond that shows only in its type.
         if !self.takes(&origin, extra_cost(origin.kind)) {
             return self.close_flooding(&origin);
         }
@@ -258,6 +265,7 @@ impl Hub {
             "message" => self.message(origin, envelope),
             "video-offer" | "video-answer" | "new-ice-candidate" => self.call(origin, envelope),
             "hang-up" => self.hang_up(origin, envelope),
+            // Only the server says these: a member could otherwise pretend that another has left.
             "id" | "rejectusername" | "joined" | "user-joined" | "user-left" | "error" | "ok" => {
                 Err(ErrorCode::TypeReserved)
             }
@@ -336,6 +344,7 @@ impl Hub {
         self.cancel_refresh(member);
         self.leave_lobby(member);
         self.end_calls(member);
+        // Last, as each step before looks the member up.
         self.members.remove(&member);
     }
 }

@@ -28,6 +28,7 @@ impl Hub {
         }
         if !self.is_in(origin.member, &room) {
             self.check_place(origin.member, &room)?;
+            // The gate is asked last, about joins alone that would succeed.
             if let Some(gate) = &mut self.gate
                 && !gate.admits(origin.now, &room, &wanted, token.as_deref())
             {
@@ -50,6 +51,7 @@ impl Hub {
     ) -> Result<Reply, ErrorCode> {
         let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
         self.leave_room(origin.member, &room, true);
+        // Credentials are for calls, and those need a room.
         if self.rooms_of(origin.member).is_empty() {
             self.cancel_refresh(origin.member);
             self.return_to_lobby(origin.member);
@@ -72,6 +74,8 @@ impl Hub {
             return Err(ErrorCode::LobbyFull);
         }
         if let Some(member) = self.members.get_mut(&origin.member) {
+            // A client that names itself outside of rooms speaks MDN's dialect, and is sent back
+            // to the lobby when it leaves its last room.
             member.name = Some(wanted.clone());
             member.lobby = true;
         }
@@ -172,6 +176,7 @@ impl Hub {
     }
 
     fn enter_room(&mut self, member: MemberId, room: Arc<str>, wanted: &str) {
+        // Calls with members of the lobby end, unless both share a room.
         self.leave_lobby(member);
         self.end_lost_calls(member);
         let scope = self.rooms.entry(room.clone()).or_default();
@@ -205,6 +210,7 @@ impl Hub {
         };
         let mut readers: Vec<MemberId> = scope.members().collect();
         if readers.is_empty() {
+            // A room exists by its members alone, so made-up names leave nothing behind.
             self.rooms.remove(room);
         }
         if tell {
@@ -263,6 +269,7 @@ impl Hub {
         };
         let told: Vec<_> = scope
             .members()
+            // Each reader gets words of its own: `polite` differs from one to the other.
             .filter(|reader| *reader != but)
             .map(|reader| (reader, words(scope, reader)))
             .collect();

@@ -32,6 +32,7 @@ impl Hub {
             return Err(ErrorCode::BadField);
         }
         let json = edit
+            // The sender's true number and name, whatever the message says.
             .replace(fields.id, &origin.member.to_string())
             .set("name", fields.name, &quoted(&name))
             .finish();

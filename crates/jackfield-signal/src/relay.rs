@@ -52,10 +52,12 @@ impl Hub {
         let target = target(envelope)?.ok_or(ErrorCode::BadTarget)?;
         let id = self.scope_of(origin.member, string(envelope.fields.room)?, Some(&target))?;
         let to = self.find(&id, &target)?;
+        // The two ends of a call with oneself would answer each other without end.
         if to == origin.member {
             return Err(ErrorCode::BadTarget);
         }
         let json = self.stamped(origin, envelope, &id)?;
+        // Candidates may still come when their call is over: they must not begin it anew.
         if origin.kind != "new-ice-candidate" {
             self.begin_call(origin.member, to);
         }
@@ -101,6 +103,7 @@ impl Hub {
     pub(crate) fn end_lost_calls(&mut self, member: MemberId) {
         let partners = self.members.get(&member).map(|state| state.calls.clone());
         for partner in partners.unwrap_or_default() {
+            // A call lives on while any scope is shared, whichever one it was begun in.
             if self.common_scope(member, partner).is_none() {
                 self.end_call(member, partner);
             }
@@ -205,6 +208,7 @@ impl Hub {
         let name = quoted(name.ok_or(ErrorCode::NameRequired)?);
         let edit = envelope.edit().kind_first(origin.kind, fields.kind);
         let edit = match id {
+            // MDN's client sends no name with candidates, and the bytes stay as it sent them.
             ScopeId::Lobby if origin.kind == "new-ice-candidate" => {
                 edit.replace(fields.name, &name)
             }

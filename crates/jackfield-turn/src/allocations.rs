@@ -84,6 +84,7 @@ impl Allocations {
         for relay in allocation.relays.iter() {
             self.by_relayed.remove(&relay.local);
         }
+        // The slot gets another generation, as late answers still name this id.
         self.release_id(id);
         Some(allocation)
     }

@@ -117,6 +117,7 @@ impl Authenticator {
         if !self.nonces.check(nonce.0, client, unix) {
             return Err(Rejection::StaleNonce);
         }
+        // A configured user may have a name that looks like a time-limited one.
         let is_static = self.users.iter().any(|user| user.name == username);
         let expiry = credential::expiry(&username).filter(|_| !is_static);
         Ok(Authenticated {
@@ -142,6 +143,8 @@ impl Authenticator {
         match (offered && self.password_algorithms, chosen, echoed) {
             (true, Some(PasswordAlgorithm(chosen)), true) => {
                 let echo: PasswordAlgorithms<'_> = required(request)?;
+                // RFC 8489 §9.2.4: another list than the one that was sent has been changed on its
+                // way.
                 if echo == PasswordAlgorithms::ALL {
                     Ok(Some(chosen))
                 } else {
@@ -172,7 +175,9 @@ impl Authenticator {
         let ClaimedName::Plain(username) = name else {
             return None;
         };
+        // A name without a time comes from none of the secrets: no HMAC is spent on it.
         credential::expiry(username)?;
+        // Several, so that a secret can be replaced while credentials of the old one live.
         self.secrets.iter().find_map(|secret| {
             let password = credential::password(secret, username);
             let key = Key::long_term(algorithm, username, &self.realm, &password);

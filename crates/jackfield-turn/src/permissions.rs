@@ -41,6 +41,7 @@ impl Permissions {
             .copied()
             .filter(|ip| self.find(*ip).is_err())
             .collect();
+        // A request may name an address twice, with two ports: that is one permission.
         new.sort_unstable();
         new.dedup();
         self.entries.len() + new.len() <= max

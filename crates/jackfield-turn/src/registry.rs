@@ -123,6 +123,7 @@ impl Registry {
     ) -> Option<SocketAddr> {
         self.expire_reservations(now);
         let mut accounts = self.accounts();
+        // Looked at before it is taken: a user who guesses a token must not destroy it.
         if &*accounts.reservations.get(&token)?.username != username {
             return None;
         }
@@ -165,6 +166,7 @@ impl Registry {
         if let Some(ports) = self.find(ip) {
             return ports;
         }
+        // Another shard may have made the entry since the look.
         let mut ports = self.ports.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(ports.entry(ip).or_default())
     }
@@ -215,6 +217,8 @@ struct Ports {
 }
 
 /// A set of ports that threads may use at once.
+///
+/// A bit a port: 8 KiB for an address, set and read without a lock.
 struct PortSet([AtomicU64; 1024]);
 
 impl PortSet {

@@ -53,11 +53,11 @@ pub struct Server {
     allocations: Allocations,
     pending: PendingAllocations,
     timers: Timers<Timer>,
-    /// ServerLimits errors to sources that could be forged.
+    /// Limits errors to sources that could be forged.
     unauthenticated: SourceLimiter,
-    /// ServerLimits Binding answers to such sources.
+    /// Limits Binding answers to such sources.
     bindings: SourceLimiter,
-    /// ServerLimits answers of behaviour discovery that come from or go to elsewhere.
+    /// Limits answers of behaviour discovery that come from or go to elsewhere.
     discoveries: SourceLimiter,
     random: ChaCha12Rng,
     outputs: VecDeque<Output>,
@@ -137,6 +137,8 @@ impl Server {
         bytes: &'b [u8],
     ) -> Option<Relay<'b>> {
         let relayed = match PacketType::of(bytes) {
+            // Channel numbers of RFC 5766 above 0x4FFF begin with bytes that RFC 9443 gives to
+            // QUIC.
             PacketType::TurnChannel | PacketType::QuicShort => {
                 self.channel_data(now, path, bytes).map(Some)
             }
@@ -149,6 +151,7 @@ impl Server {
     /// Takes the end of a client's connection (TCP, TLS, DTLS): its allocation ends with it.
     pub fn handle_client_closed(&mut self, now: Instant, path: FiveTuple) {
         let _ = now;
+        // The path may be used anew while the driver still binds the socket of the old request.
         self.pending.abandon(&path);
         if let Some(allocation) = self.allocations.by_path(&path) {
             let id = allocation.id;
@@ -287,6 +290,7 @@ impl Server {
         let context = ResponseContext::new(path, message);
         let user = match user {
             Ok(user) if self.accepts_credential(path, message.method(), &user) => user,
+            // A credential whose time is over proves no more than a wrong one.
             Ok(_) => return self.challenge(now, &context, ErrorCode::UNAUTHENTICATED),
             Err(Rejection::Unauthenticated) => {
                 return self.challenge(now, &context, ErrorCode::UNAUTHENTICATED);
@@ -299,6 +303,7 @@ impl Server {
             }
         };
         let context = context.by(user);
+        // RFC 8489 §6.3: once authentication is done, and not before.
         let unknown: Vec<_> = self.unknown_attributes(message).take(MAX_UNKNOWN).collect();
         if !unknown.is_empty() {
             return self.refuse_unknown(&context, unknown);

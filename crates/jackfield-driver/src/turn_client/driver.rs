@@ -128,7 +128,7 @@ impl Driver {
                 () = sleep_until(until) => shared.core().handle_timeout(Instant::now()),
             }
         }
-        // Whoever waits for datagrams learns of the end by the closing of `packets`.
+        // A receiver of datagrams learns of the end by the closing of `packets`.
     }
 
     /// Does what the core wants done.

@@ -260,8 +260,7 @@ impl ServerSession {
                 self.enqueue(Outgoing::text("2"));
                 self.flush();
             }
-            // A closing session has its own deadline, and its last GET carries nothing but the
-            // close packet.
+            // A closing session has its own deadline and waits only for a GET.
             Due::Ping => {}
             Due::Timeout => self.abort(CloseReason::PingTimeout),
         }

@@ -83,8 +83,8 @@ where
         if let Poll::Ready(received) = ws.poll_recv(cx) {
             return Poll::Ready(Wake::Received(received));
         }
-        // No wake is to come for packets that the session still holds: room in the WebSocket is
-        // one.
+        // The session gives no wake for packets that it still holds: room in the WebSocket is the
+        // sign to go on.
         if more && ws.queued_bytes() < WRITE_AHEAD {
             return Poll::Ready(Wake::Flush);
         }

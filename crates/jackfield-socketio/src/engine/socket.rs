@@ -270,8 +270,7 @@ impl EngineSocket {
         let mut due = false;
         {
             let mut state = lock(&self.0.state);
-            // A later entry may have been replaced by an earlier one: only what has fired is
-            // forgotten.
+            // This may be an entry that an earlier one has replaced: one that is due later stays.
             if state.scheduled.is_some_and(|scheduled| scheduled <= entry) {
                 state.scheduled = None;
             }

@@ -35,10 +35,13 @@ enum RequestedPort {
 impl Server {
     pub(super) fn allocate(&mut self, request: &Request<'_, '_>) -> Result<(), DropReason> {
         let context = &request.context;
+        // The answer to the first copy of this request is on its way.
         if self.pending.has_path(&context.path) {
             return Err(DropReason::InProgress);
         }
         if let Some(existing) = self.allocations.by_path(&context.path) {
+            // RFC 8656 §7.2 wants 437 for a path in use. A retransmission is no new request,
+            // though, and its client has not seen the first answer.
             let repeated = existing.transaction == context.transaction
                 && *existing.username == *context.username();
             if !repeated {
@@ -78,6 +81,7 @@ impl Server {
         let requested: Option<RequestedAddressFamily> = message.get().map_err(family_error)?;
         let additional: Option<AdditionalAddressFamily> =
             message.get().or(Err(ErrorCode::BAD_REQUEST))?;
+        // RFC 8656 §7.2, steps 5, 6, 9 and 8.
         let clashes = [
             token.is_some() && (even_port.is_some() || requested.is_some() || additional.is_some()),
             requested.is_some() && additional.is_some(),
@@ -114,6 +118,8 @@ impl Server {
         let family = match (requested, self.config.default_family) {
             (Some(RequestedAddressFamily(family)), _) => family,
             (None, DefaultFamily::Ipv4) => AddressFamily::V4,
+            // Step 7 would give IPv4. Browsers never name a family, and in an IPv6-only network
+            // IPv4 always fails.
             (None, DefaultFamily::Client) => {
                 let came_by = AddressFamily::of(plain(context.path.local).ip());
                 if can(came_by) {
@@ -138,6 +144,7 @@ impl Server {
     ) -> Result<(), DropReason> {
         let context = &request.context;
         let user = credential::quota_key(context.username());
+        // Counted before a socket is asked for: shards would otherwise pass the quota together.
         match self.registry.admit(user, &self.config.limits) {
             Ok(()) => {}
             Err(QuotaError::User) => {
@@ -198,6 +205,7 @@ impl Server {
         reservation: Option<[u8; 8]>,
         failure: Option<AddressErrorCode<'_>>,
     ) -> Result<(), DropReason> {
+        // The answer to a repeated request says what is left, not what was granted.
         let expires = relays.iter().map(|relay| relay.expires).min();
         let lifetime = expires.map_or(Duration::ZERO, |expires| {
             expires.saturating_duration_since(now)

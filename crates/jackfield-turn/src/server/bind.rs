@@ -28,6 +28,8 @@ impl Server {
         }
         let answered = if pending.relays.iter().next().is_some() {
             if let Some(next) = pending.next_port.filter(|_| !pending.probing) {
+                // Whether another process has the next port shows only when it is bound; it is
+                // closed again at once.
                 pending.probing = true;
                 return self.ask_to_bind(pending, next);
             }
@@ -72,6 +74,7 @@ impl Server {
             }
             Err(error) => self.note_failure(&mut pending, asked_for, error),
         }
+        // The client's connection ended in the meantime, so no answer would arrive.
         if pending.abandoned {
             self.drop_pending(pending);
             return;
@@ -113,6 +116,7 @@ impl Server {
             self.registry.release(address);
         }
         pending.attempts = pending.attempts.saturating_sub(1);
+        // Another port helps only where this one was taken; other errors come again.
         let again = error == BindError::InUse
             && pending.attempts > 0
             && !matches!(pending.port, PortChoice::Reserved(_));
@@ -150,6 +154,8 @@ impl Server {
     ) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let (low, high) = self.config.relay_ports.clone().into_inner();
         let size = u32::from(high.checked_sub(low)?) + 1;
+        // RFC 8656 §7.2 recommends random ports (RFC 6056): strangers cannot foresee the next
+        // relay.
         for _ in 0..RANDOM_TRIES {
             let offset = self.random_below(size);
             if let Some(claimed) = self.try_port(ip, low, size, offset, wish) {
@@ -185,6 +191,7 @@ impl Server {
             return Some((address, None));
         }
         let next = with_port(address, port.checked_add(1)?);
+        // EVEN-PORT wants both or none.
         if !self.registry.claim(next) {
             self.registry.release(address);
             return None;
@@ -194,6 +201,7 @@ impl Server {
 
     /// Returns a uniform number below `size`, which is at most 65,536.
     fn random_below(&mut self, size: u32) -> u32 {
+        // Ports differ in likelihood by less than 2^-16, and there is no division.
         let wide = u64::from(self.random.next_u32()) * u64::from(size.max(1));
         (wide >> 32) as u32
     }

@@ -44,6 +44,7 @@ impl Server {
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let more = asks_for_more(message);
+        // These answers come from or go to what the sender chose: they have a rate of their own.
         if more {
             self.limit_discoveries(now, path.remote)?;
         }
@@ -89,6 +90,7 @@ impl Server {
         let question = Question::read(message, &discovery.keys, self.epoch.unix(now))
             .map_err(|_| DropReason::HelperDenied)?;
         let client = question.client();
+        // The answer has to leave from the socket that was asked, which has one family.
         if client.is_ipv4() != plain(path.local).is_ipv4() {
             return Err(DropReason::HelperDenied);
         }

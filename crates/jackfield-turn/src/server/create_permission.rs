@@ -23,6 +23,7 @@ impl Server {
         let peers: Result<Vec<IpAddr>, _> = request
             .message
             .all::<XorPeerAddress>()
+            // One more than allowed shows that there are too many; the rest is not read.
             .take(MAX_PEERS + 1)
             .map(|peer| peer.map(|XorPeerAddress(address)| address.ip()))
             .collect();
@@ -44,6 +45,7 @@ impl Server {
         if !peers.iter().all(reachable) {
             return self.refuse(context, ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
+        // Another client's relayed address may be named, too: each packet is judged by its port.
         let allowed = |ip: &IpAddr| {
             self.relay_addresses.advertises(*ip) || self.policy.judge_permission(*ip).is_ok()
         };

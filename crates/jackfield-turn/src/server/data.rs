@@ -85,10 +85,12 @@ impl Server {
             .towards(peer.ip(), now)
             .ok_or(DropReason::FamilyMismatch)?;
         let relayed = relay.local;
+        // For ChannelData, RFC 8656 §12.6 asks only whether the channel is bound.
         let needs_permission = matches!(towards, Destination::Peer(_));
         if needs_permission && !allocation.permissions.has(peer.ip(), now) {
             return Err(DropReason::NoPermission);
         }
+        // A permission is for an address; what lives at its ports changes from packet to packet.
         let peer = self.relay_addresses.to_local(peer, &self.registry);
         self.policy.judge(peer).or(Err(DropReason::PeerDenied))?;
         meter(allocation, &self.config.limits, now, payload.len())?;
@@ -117,6 +119,7 @@ impl Server {
             .allocations
             .by_relayed(&relayed)
             .ok_or(DropReason::UnknownRelayed)?;
+        // The relayed address may have run out a moment before its socket is closed.
         if allocation.relays.towards(source.ip(), now).is_none() {
             return Err(DropReason::UnknownRelayed);
         }
@@ -131,6 +134,8 @@ impl Server {
         let (header, padding) = match channel {
             Some(number) => {
                 let length = u16::try_from(payload.len()).or(Err(DropReason::TooLong))?;
+                // RFC 8656 §12.5 wants the padding on streams; in a datagram it would only cost
+                // bytes.
                 let padded = path.transport.is_stream();
                 (
                     Header::channel_data(number.value(), length),
@@ -165,6 +170,7 @@ fn meter(
     now: Instant,
     length: usize,
 ) -> Result<(), DropReason> {
+    // What is dropped for other reasons has cost the client nothing of its rate.
     if length > limits.payload {
         return Err(DropReason::TooLong);
     }

@@ -56,6 +56,7 @@ impl Server {
             .filter(|relay| relay.expires <= now)
             .map(|relay| relay.local)
             .collect();
+        // Without a relayed address nothing is left of an allocation.
         if expired.len() == allocation.relays.iter().count() {
             self.end_allocation(id, EndReason::Expired);
             return;

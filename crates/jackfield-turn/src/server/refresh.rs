@@ -62,6 +62,7 @@ impl Server {
         let now = request.now;
         let allocation = self.allocations.by_path(&request.context.path);
         let living = allocation
+            // The sweep may come a moment later than the end.
             .filter(|allocation| allocation.relays.iter().any(|relay| relay.expires > now));
         let code = match living {
             Some(allocation) if *allocation.username == *request.context.username() => {
@@ -120,6 +121,7 @@ impl Server {
                 relay.expires = request.now + lifetime;
             }
         }
+        // An expired credential prolongs an allocation once, or it would never end.
         allocation.used_grace |= request.context.user().is_some_and(|user| user.expired);
         self.schedule(id);
         self.outputs

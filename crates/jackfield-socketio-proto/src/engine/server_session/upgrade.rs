@@ -51,8 +51,7 @@ impl ServerSession {
         match packet {
             Ok(Packet::Ping(content)) if content == "probe" => self.answer_probe(now),
             Ok(Packet::Upgrade) => self.complete_upgrade(),
-            // The session stays: whoever knows only how to open a WebSocket must not be able to
-            // end it.
+            // A failed probe leaves the session on polling, which still works.
             Ok(_) | Err(_) => self.drop_probe(),
         }
     }
