@@ -99,6 +99,7 @@ impl Transaction {
     #[must_use]
     pub fn is_answered_by(&self, message: &Message<'_>) -> bool {
         use crate::Class::{Error, Success};
+        // A request with our own id is a reflection of ours, and not an answer.
         message.transaction() == self.id && matches!(message.class(), Success | Error)
     }
 
@@ -120,6 +121,7 @@ impl Transaction {
             true => 1,
             false => self.retransmission.count.max(1),
         };
+        // The pause after the last sending is over, too: `next` has been set to its end.
         if self.sent >= count {
             (self.next, self.output) = (None, Some(Output::TimedOut));
             return;

@@ -54,8 +54,8 @@ impl RelayAddresses {
         }
         self.own.iter().copied().find(|ip| {
             AddressFamily::of(*ip) == family
-                // A client on this machine is not given a public relay, nor one outside a loopback
-                // one.
+                // A relay reaches as far as the address that the client came to: loopback for
+                // loopback.
                 && ip.is_loopback() == came_to.is_loopback()
                 && !is_link_local(*ip)
                 && !ip.is_unspecified()

@@ -125,6 +125,7 @@ impl Engine {
         if let Some(relay) = relay {
             self.relay(now, relay);
         }
+        // The core may want something sent or bound even where it passes nothing on.
         self.touch();
     }
 
@@ -219,6 +220,8 @@ impl Engine {
         let Some(relay) = relays.get(allocation.slot(), relayed) else {
             return self.stats.driver.dropped_no_socket.add(1);
         };
+        // `first` says that the socket was idle: it is noted for the flush once, not for each
+        // packet.
         let first = if whole {
             relay.socket.send_whole(relayed, peer, &[payload])
         } else {
@@ -290,6 +293,7 @@ impl Engine {
                     self.to_client(&path, &[&bytes], Urgency::Control);
                 }
                 Output::Bind { id, local } => {
+                    // Answered within the drain: the client's answer leaves with this flush.
                     let bound = self.bind(id, local);
                     self.core.borrow_mut().handle_bound(now, id, bound);
                 }

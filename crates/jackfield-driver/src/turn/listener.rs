@@ -18,6 +18,7 @@ pub(super) async fn serve(
     let mut shutdown = engine.context.shutdown();
     loop {
         tokio::select! {
+            // A socket that is ready is the common case, and is looked at first.
             biased;
             () = listener.socket.readable() => {}
             () = shutdown.requested() => return,

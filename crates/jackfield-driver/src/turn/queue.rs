@@ -78,6 +78,7 @@ impl WriteQueue {
             let rest = bytes.get(self.written.get()..).unwrap_or_default();
             if rest.is_empty() {
                 bytes.clear();
+                // A client that was slow once must not keep its memory for as long as it stays.
                 bytes.shrink_to(KEPT);
                 self.written.set(0);
                 return Poll::Ready(Ok(()));

@@ -114,6 +114,7 @@ impl Engine {
         let relay = self.relays.borrow_mut().remove(local);
         if let Some(relay) = relay {
             self.stats().driver.relay_sockets.sub(1);
+            // The last packets were taken from the client before its allocation ended.
             relay.socket.flush();
             relay.task.abort();
         }

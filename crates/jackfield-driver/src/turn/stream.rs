@@ -72,6 +72,8 @@ impl<'a> Registered<'a> {
     /// Returns nothing if there are too many, or one with this path.
     fn new(engine: &'a Rc<Engine>, path: FiveTuple) -> Option<Self> {
         let mut streams = engine.streams.borrow_mut();
+        // An old connection of the same path may still be ending: its drop would take out this
+        // one.
         if streams.len() >= engine.config.streams || streams.contains_key(&path) {
             return None;
         }
@@ -141,6 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if let Poll::Ready(Err(error)) = self.poll_write(cx) {
             return Poll::Ready(Step::End(End::Io(error)));
         }
+        // An allocation ends by its own lifetime, and its client may have nothing to say until
+        // then.
         if silence.poll(cx).is_ready() && !self.queue.is_allocated() {
             return Poll::Ready(Step::End(End::Idle));
         }
@@ -184,6 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 other => other,
             }
         });
+        // Flushed once the queue is empty: a TLS stream may hold records back until then.
         if written.is_ready() && self.unflushed {
             let flushed = Pin::new(&mut self.stream).poll_flush(cx);
             self.unflushed = flushed.is_pending();

@@ -65,6 +65,7 @@ impl Egress {
     /// Queues a datagram made of `parts`; returns false, with nothing queued, if it does not fit.
     pub(super) fn push(&mut self, to: Towards, parts: &[&[u8]], limits: &Limits) -> bool {
         let len = parts.iter().map(|part| part.len()).sum();
+        // The arena is freed as a whole, so what was sent already counts until all is sent.
         if self.arena.len() + len > limits.bytes {
             return false;
         }
@@ -114,6 +115,7 @@ impl Egress {
         if !fits {
             return false;
         }
+        // Only the last datagram of a train may be shorter.
         run.closed = len < run.segment;
         run.count += 1;
         run.bytes += len;

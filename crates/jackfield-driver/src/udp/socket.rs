@@ -51,6 +51,8 @@ impl UdpSocket {
             Type::DGRAM,
             Some(Protocol::UDP),
         )?;
+        // IPv4 clients would otherwise show up with IPv4-mapped addresses, and the IPv4 wildcard
+        // could not be bound.
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -215,6 +217,7 @@ impl UdpSocket {
     fn queue(&self, local: SocketAddr, remote: SocketAddr, parts: &[&[u8]], whole: bool) -> bool {
         let to = Towards {
             remote,
+            // A client takes an answer only from the address that it asked.
             source: (self.wildcard && !local.ip().is_unspecified()).then(|| local.ip()),
             whole,
         };

@@ -10,6 +10,7 @@ use crate::{DecodeError, MAGIC_COOKIE, TransactionId};
 ///
 /// [RFC 8489 §14.1]: https://www.rfc-editor.org/rfc/rfc8489#section-14.1
 pub fn decode(kind: AttributeType, value: &[u8]) -> Result<SocketAddr, DecodeError> {
+    // RFC 8489 §14.1: receivers ignore the first byte.
     let Some((&[_, family, high, low], ip)) = value.split_first_chunk::<4>() else {
         return Err(DecodeError::ValueLength(kind, value.len()));
     };
@@ -62,6 +63,8 @@ pub fn xor(address: SocketAddr, transaction: &TransactionId) -> SocketAddr {
             let mut mask = [0; 16];
             let (cookie, id) = mask.split_at_mut(4);
             cookie.copy_from_slice(&MAGIC_COOKIE);
+            // IPv6 has 96 bits more than the cookie covers: they are XORed with the transaction's
+            // id.
             id.copy_from_slice(transaction.as_bytes());
             (u128::from(ip) ^ u128::from_be_bytes(mask))
                 .to_be_bytes()

@@ -56,6 +56,8 @@ impl<'a> Attribute<'a> for ErrorCodeAttribute<'a> {
         //# The Number represents the binary encoding of the error code
         //# modulo 100, and its value MUST be between 0 and 99.
         let code = match number {
+            // The bits before the class are reserved: RFC 8489 §14.8 wants receivers to ignore
+            // them.
             0..=99 => ErrorCode::new(u16::from(class & 0x07) * 100 + u16::from(number)),
             _ => None,
         };

@@ -85,9 +85,11 @@ impl MessageHeader {
             return Err(DecodeError::TooShort(bytes.len()));
         };
         let &[t0, t1, l0, l1, c0, c1, c2, c3, ref id @ ..] = header;
+        // RFC 8489 §5: these two bits tell STUN from other protocols on the same port.
         if t0 & 0xC0 != 0 {
             return Err(DecodeError::NotStun);
         }
+        // A message of RFC 3489 has random bytes here and other rules, which are not served.
         if [c0, c1, c2, c3] != MAGIC_COOKIE {
             return Err(DecodeError::Cookie);
         }
@@ -124,6 +126,7 @@ fn split_type(bits: u16) -> (Class, Method) {
         (true, false) => Class::Success,
         (true, true) => Class::Error,
     };
+    // The method closes the two gaps that the class bits leave (RFC 8489 §5).
     let method = bits & 0x000F | (bits & 0x00E0) >> 1 | (bits & 0x3E00) >> 2;
     (class, Method(method))
 }

@@ -29,9 +29,11 @@ impl<'a> Message<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let header = MessageHeader::parse(bytes)?;
         let (length, there) = (usize::from(header.length), bytes.len() - HEADER_LENGTH);
+        // Attributes are padded to four bytes, so the length is a multiple of that (RFC 8489 §5).
         if length % 4 != 0 {
             return Err(DecodeError::Unaligned(length));
         }
+        // A datagram holds one message and nothing else; streams are cut by `framing` before.
         if length != there {
             return Err(DecodeError::Length(length, there));
         }
@@ -51,6 +53,8 @@ impl<'a> Message<'a> {
     fn walk(&mut self) -> Result<(), DecodeError> {
         let mut at = HEADER_LENGTH;
         while let Some(found) = split_attribute(self.bytes, at)? {
+            // RFC 8489 §14.7: FINGERPRINT is the last attribute. What stood behind it would be
+            // checked by nothing.
             if self.has_fingerprint {
                 return Err(DecodeError::AfterFingerprint);
             }
@@ -141,6 +145,7 @@ impl<'a> Message<'a> {
     /// Returns the first attribute of a kind, decoded; `None` if there is none. Later ones of the
     /// kind don't count.
     pub fn get<A: Attribute<'a>>(&self) -> Result<Option<A>, DecodeError> {
+        // RFC 8489 §14: only the first of a kind needs to be processed.
         match self.attributes().find(|(kind, _)| *kind == A::TYPE) {
             Some((_, value)) => A::decode(value, &self.header.transaction).map(Some),
             None => Ok(None),
@@ -228,6 +233,8 @@ fn split_attribute(bytes: &[u8], at: usize) -> Result<Option<Split<'_>>, DecodeE
     };
     let kind = AttributeType::new(u16::from_be_bytes([t0, t1]));
     let length = usize::from(u16::from_be_bytes([l0, l1]));
+    // The padding belongs to the message, but not to the attribute's length (RFC 8489 §14). Its
+    // bytes are ignored, whatever they are.
     let padded = length.next_multiple_of(4);
     match rest.get(..length) {
         Some(value) if padded <= rest.len() => Ok(Some(Split {

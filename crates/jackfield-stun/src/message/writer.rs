@@ -102,9 +102,12 @@ impl<'b> MessageWriter<'b> {
         encode(self.out);
         let value = self.out.len() - before - 4;
         let end = before + 4 + value.next_multiple_of(4);
+        // RFC 8489 §14: padding is zero when it is sent.
         self.out.resize(end, 0);
         let total = end - self.start - HEADER_LENGTH;
         let (Ok(value), Ok(total)) = (u16::try_from(value), u16::try_from(total)) else {
+            // The buffer keeps a message that is whole as far as it goes; `finish` says that it
+            // lacks something.
             self.out.truncate(before);
             self.overflow = true;
             return;
