@@ -15,7 +15,7 @@ pub struct HubConfig {
     pub max_room_chars: usize,
     /// Longest `token` in bytes.
     pub max_token_bytes: usize,
-    /// Most members in one room. Each member hears of each, so a room costs the square of this.
+    /// Most members in one room. Each join is sent to all, so a room costs the square of this.
     pub max_room_members: usize,
     /// Most rooms one member can be in.
     pub max_rooms_per_member: usize,

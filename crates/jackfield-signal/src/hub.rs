@@ -25,7 +25,7 @@ pub struct Hub {
     pub(crate) gate: Option<Box<dyn Gate + Send>>,
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) rooms: BTreeMap<Arc<str>, Scope>,
-    /// Where those meet who are in no room and said their name, in MDN's dialect.
+    /// The members that are in no room and said their name, in MDN's dialect.
     pub(crate) lobby: Scope,
     /// When whose ICE servers are minted anew. In step with `Member::refresh_at`.
     pub(crate) refreshes: BTreeSet<(Instant, MemberId)>,
@@ -359,7 +359,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// Who sent what is being handled, and how it is answered.
+/// The sender of the message that is being handled, and how it is answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin<'a> {
     pub(crate) now: Instant,

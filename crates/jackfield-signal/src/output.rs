@@ -34,7 +34,7 @@ pub struct AckId(pub u64);
 pub enum Output {
     /// Send a message, in the order of the drain.
     Send {
-        /// Who gets it.
+        /// The receiver.
         to: MemberId,
         /// The message's `type`: the event name on Socket.IO.
         kind: Cow<'static, str>,
@@ -44,7 +44,7 @@ pub enum Output {
     },
     /// Answer the acknowledgement that came with an event.
     Ack {
-        /// Who waits for it.
+        /// The member that waits for it.
         to: MemberId,
         /// Which one.
         ack: AckId,

@@ -52,7 +52,7 @@ impl Hub {
         let target = target(envelope)?.ok_or(ErrorCode::BadTarget)?;
         let id = self.scope_of(origin.member, string(envelope.fields.room)?, Some(&target))?;
         let to = self.find(&id, &target)?;
-        // The two ends of a call with oneself would answer each other without end.
+        // A member that calls itself would answer its own offers without end.
         if to == origin.member {
             return Err(ErrorCode::BadTarget);
         }

@@ -43,7 +43,7 @@ pub(crate) fn reject_username(member: MemberId, room: Option<&str>, name: &str) 
     }
 }
 
-/// MDN's user list: names in the order of connection, `null` for who has none.
+/// MDN's user list: names in the order of connection, `null` for a member without one.
 pub(crate) fn lobby_list(lobby: &Scope) -> String {
     let names: Vec<String> = lobby
         .entries()

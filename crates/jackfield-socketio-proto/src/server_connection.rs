@@ -1,4 +1,4 @@
-//! What one client has joined: the state of its namespaces, told the time.
+//! What one client has joined: the state of its namespaces, and the deadline for the first.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -113,7 +113,7 @@ impl Authenticator {
         let (username, key) = self
             .find_key(request, &name, chosen.unwrap_or(Algorithm::Md5))
             .ok_or(Rejection::Unauthenticated)?;
-        // The nonce comes last, so that 438 goes only to those who know a password.
+        // The nonce comes last, so that 438 goes only to clients that know a password.
         if !self.nonces.check(nonce.0, client, unix) {
             return Err(Rejection::StaleNonce);
         }
@@ -211,7 +211,7 @@ impl User {
     }
 }
 
-/// Who a request says it is from.
+/// The user that a request names.
 enum ClaimedName<'a> {
     Plain(&'a str),
     Hashed([u8; 32]),

@@ -100,7 +100,7 @@ fn seconds(unix: Duration) -> u32 {
 /// Bytes of the second and the port.
 const STAMP: usize = 6;
 
-/// Bytes of the HMAC: 96 bits are more than anybody guesses within a nonce's lifetime.
+/// Bytes of the HMAC: 96 bits cannot be guessed within a nonce's lifetime.
 const MAC: usize = 12;
 
 #[cfg(test)]

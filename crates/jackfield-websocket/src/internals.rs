@@ -6,7 +6,7 @@ use crate::handshake::{answer, parse};
 /// An extension's name, and its parameters with their values.
 pub type Extension = (String, Vec<(String, Option<String>)>);
 
-/// Reads the value of a `Sec-WebSocket-Extensions` header; `None` if it is none.
+/// Reads the value of a `Sec-WebSocket-Extensions` header; `None` if it is malformed.
 #[must_use]
 pub fn parse_extensions(list: &str) -> Option<Vec<Extension>> {
     let list = parse(list)?.into_iter();

@@ -9,7 +9,7 @@ use jackfield_websocket::{SendError, Violation};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peer broke the protocol or a limit; it was told so.
+    /// The peer broke the protocol or a limit; our Close frame gives it the reason.
     #[error("the peer broke the protocol: {0}")]
     Protocol(Violation),
     /// The stream ended without a Close frame (close code 1006 in a browser's words).

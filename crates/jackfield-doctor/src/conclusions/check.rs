@@ -63,7 +63,7 @@ pub enum Check {
     Nat(Report),
     /// When two packets leave from one outside address and port.
     Mapping(Report),
-    /// Who may send to that address and port.
+    /// Which peers may send to that address and port.
     Filtering(Report),
     /// How outside ports are chosen.
     Ports(Report),

@@ -13,7 +13,7 @@ use webpki::EndEntityCert;
 
 use crate::facts::CertificateError;
 
-/// rustls's own verifier, with its refusals told apart.
+/// rustls's own verifier, with more kinds of refusals.
 #[derive(Debug)]
 pub(super) struct Explaining {
     /// Absent when there is no authority to trust.

@@ -284,7 +284,7 @@ impl Engine {
         })
     }
 
-    /// Does all that the core wants done; returns when it wants to be told the time.
+    /// Does all that the core wants done; returns the time of its next deadline.
     fn drain(self: &Rc<Self>, now: Instant) -> Option<Instant> {
         loop {
             let output = self.core.borrow_mut().poll_output();
@@ -332,7 +332,7 @@ impl Engine {
         let mut core = self.core.borrow_mut();
         match request {
             Request::Stats(answer) => {
-                // Who asked may have gone meanwhile.
+                // The asking task may have ended since.
                 let _gone = answer.send(core.counters().clone());
             }
             Request::Deallocate(id) => core.deallocate(Instant::now(), id),

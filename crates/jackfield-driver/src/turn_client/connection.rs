@@ -95,7 +95,7 @@ impl Connection {
     async fn udp(server: SocketAddr, local: Option<IpAddr>) -> Result<Self, ConnectError> {
         let local = SocketAddr::new(local.unwrap_or_else(|| unspecified(server)), 0);
         let socket = UdpSocket::bind(local).await.map_err(ConnectError::Local)?;
-        // Datagrams of anybody else are none of ours.
+        // Datagrams from any other address are not the server's.
         socket
             .connect(server)
             .await

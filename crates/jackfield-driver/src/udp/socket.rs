@@ -64,7 +64,7 @@ impl UdpSocket {
         Self::from_std(socket.into(), config, stats)
     }
 
-    /// Takes over a socket that is bound, by this process or by who started it; `reuse_port` is no
+    /// Takes over a socket that is bound, by this process or its parent; `reuse_port` is no
     /// longer asked for.
     ///
     /// # Errors

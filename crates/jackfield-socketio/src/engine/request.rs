@@ -26,9 +26,9 @@ pub struct RequestInfo {
     pub url: String,
     /// The query's parameters; the first of a repeated one.
     pub query: BTreeMap<String, String>,
-    /// The client's address, if the listener told it by [`ConnectionInfo`].
+    /// The client's address, if the listener gave it by [`ConnectionInfo`].
     pub address: Option<SocketAddr>,
-    /// Whether the connection is encrypted, as far as the listener told it.
+    /// Whether the connection is encrypted; false if the listener gave no [`ConnectionInfo`].
     pub secure: bool,
     /// When the session was opened.
     pub issued: SystemTime,

@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// Bytes of events that wait for handlers; above the limit nothing more is read from the
     /// client.
     inbound: AtomicUsize,
-    /// Wakes those who wait for `inbound` to fall.
+    /// Wakes the tasks that wait for `inbound` to fall.
     drained: Notify,
 }
 

@@ -68,7 +68,7 @@ impl fmt::Debug for Ack {
 #[derive(Debug, Default)]
 pub(crate) struct Pending(BTreeMap<u64, Waiter>);
 
-/// Who waits for an acknowledgement.
+/// What an acknowledgement is passed on to.
 #[derive(Debug)]
 pub(crate) enum Waiter {
     One(oneshot::Sender<Args>),

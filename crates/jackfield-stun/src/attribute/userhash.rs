@@ -3,7 +3,7 @@
 use crate::attribute::{Attribute, AttributeType};
 use crate::{DecodeError, TransactionId};
 
-/// USERHASH: a username that only who knows it recognises ([RFC 8489 §14.4]); see
+/// USERHASH: a username that is recognised only where it is known ([RFC 8489 §14.4]); see
 /// [`userhash`](crate::credential::userhash).
 ///
 /// [RFC 8489 §14.4]: https://www.rfc-editor.org/rfc/rfc8489#section-14.4

@@ -65,7 +65,7 @@ pub(super) enum Outcome {
     Silent,
 }
 
-/// What an answer told.
+/// The content of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     /// The socket that was asked from.

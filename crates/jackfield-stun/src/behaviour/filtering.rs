@@ -28,7 +28,7 @@ pub(super) enum Step {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Round {
     first: First,
-    /// Whether the server told of a second address.
+    /// Whether the server has named a second address.
     has_other: bool,
     both: Seen,
     port: Seen,

@@ -13,7 +13,7 @@ use super::finding::Finding;
 pub struct Report {
     /// The server that was asked.
     pub server: Option<SocketAddr>,
-    /// The server's other address and port, if it told.
+    /// The server's other address and port, if it has sent OTHER-ADDRESS.
     pub other: Option<SocketAddr>,
     /// The fastest round trip to the server.
     pub round_trip: Finding<Duration>,
@@ -27,7 +27,7 @@ pub struct Report {
     pub mapping: Finding<Mapping>,
     /// How many rounds have seen that.
     pub mapping_stability: Stability,
-    /// Who may send to that outside endpoint.
+    /// Which remote endpoints may send to that outside endpoint.
     pub filtering: Finding<Filtering>,
     /// How many rounds have seen that.
     pub filtering_stability: Stability,
@@ -157,7 +157,7 @@ pub struct Observation {
 pub enum Label {
     /// No NAT, and every remote may send.
     Open,
-    /// No NAT, and only who was sent to gets in.
+    /// No NAT, and a filter that admits only endpoints that were sent to.
     SymmetricFirewall,
     /// Endpoint-independent mapping and filtering.
     FullCone,

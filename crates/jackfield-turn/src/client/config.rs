@@ -25,7 +25,7 @@ pub struct ClientConfig {
     /// Whether each peer that is sent to gets a channel, which saves 32 bytes a packet. Default:
     /// yes.
     pub channels: bool,
-    /// SOFTWARE, if it is to be told. Default: none.
+    /// SOFTWARE, if it is to be sent. Default: none.
     pub software: Option<String>,
     /// How often a request is sent over UDP, and for how long an answer is awaited on any
     /// transport.

@@ -68,7 +68,7 @@ pub(super) struct Challenge {
     nonce: String,
     /// The offer as it came, to be sent back, and what we chose of it.
     offer: Option<(Vec<u8>, Algorithm)>,
-    /// Whether our name is hidden from who listens.
+    /// Whether our name is hidden from an eavesdropper (USERHASH).
     anonymous: bool,
     signer: Signer,
 }
@@ -159,7 +159,7 @@ impl Challenge {
 }
 
 impl Signer {
-    /// Returns whether an answer is from who knows our password.
+    /// Returns whether an answer is signed with our password.
     pub(super) fn has_signed(&self, message: &Message<'_>) -> bool {
         if self.sha256 || message.has_sha256() {
             message.check_sha256(&self.key).is_ok()

@@ -131,7 +131,7 @@ impl Client {
 
     /// Takes a success response to CreatePermission, or to ChannelBind, which permits as well.
     pub(super) fn permitted(&mut self, now: Instant, peer: IpAddr) {
-        // Who was forgotten meanwhile stays so; the server forgets by itself.
+        // A peer that was removed since stays removed; its permission at the server runs out.
         if !self.permissions.0.contains_key(&peer) {
             return;
         }

@@ -237,7 +237,7 @@ impl Server {
         self.finish_allocate(now, pending, Some(token))
     }
 
-    /// Refuses a request for which no socket could be had.
+    /// Refuses a request for which no socket could be bound.
     fn give_up(&mut self, pending: PendingAllocation) -> Result<(), DropReason> {
         let code = match pending.failure {
             //= https://www.rfc-editor.org/rfc/rfc8656#section-7.2

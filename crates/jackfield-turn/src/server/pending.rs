@@ -33,7 +33,7 @@ pub(super) struct PendingAllocation {
     pub(super) relays: Relays,
     /// Why a family failed, of two that were asked for.
     pub(super) failure: Option<(AddressFamily, ErrorCode)>,
-    /// Whether the client has gone meanwhile.
+    /// Whether the client's connection has ended since.
     pub(super) abandoned: bool,
 }
 

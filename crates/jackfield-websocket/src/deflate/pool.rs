@@ -1,6 +1,6 @@
 //! The coders that all connections of a thread share while they need no window of their own.
 //!
-//! What a coder gives does not depend on who used it before: it is reset between messages.
+//! What a coder gives does not depend on its earlier uses: it is reset between messages.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Who must be heard of by when.
+//! The heartbeat of a session: when a ping is due, and when its answer is.
 
 use std::time::{Duration, Instant};
 

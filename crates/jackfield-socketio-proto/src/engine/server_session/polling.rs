@@ -72,7 +72,7 @@ impl ServerSession {
             return false;
         }
         // Bodies that are read side by side could finish in the wrong order. Revision 4 writes
-        // binary messages in base64, so a binary body is none of its.
+        // binary messages in base64 and has no binary bodies.
         if self.polling.post.is_some() || (octet_stream && self.version == Version::V4) {
             self.abort(CloseReason::TransportError);
             self.refuse(request, RequestError::BadRequest);

@@ -1,4 +1,4 @@
-//! One life-cycle stage after the other, told the time.
+//! One life-cycle stage after the other, on a clock that the tests move.
 
 use bytes::Bytes;
 use bytestring::ByteString;
