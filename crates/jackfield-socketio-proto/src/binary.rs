@@ -23,6 +23,8 @@ impl<T: Into<Bytes>> From<T> for Binary {
     }
 }
 
+// Serde hands no context down to a value, so the attachments of the packet at hand are lent to the
+// thread for as long as its arguments are written or read.
 thread_local! {
     /// The attachments of the packet that this thread encodes, if it encodes one.
     static ENCODING: RefCell<Option<Vec<Bytes>>> = const { RefCell::new(None) };

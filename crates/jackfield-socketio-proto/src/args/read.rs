@@ -177,6 +177,7 @@ impl<'de> Visitor<'de> for Check {
         let mut num = Seen::Other;
         while let Some(key) = map.next_key::<String>()? {
             let value = map.next_value_seed(self)?;
+            // The last of a repeated key counts, as where the value is read.
             match key.as_str() {
                 "_placeholder" => placeholder = value == Seen::True,
                 "num" => num = value,
@@ -279,6 +280,7 @@ impl<'de> Visitor<'de> for WithBinaryVisitor {
         let find = |name: &str| {
             entries
                 .iter()
+                // The last of a repeated key counts, as in JavaScript.
                 .rfind(|(key, _)| key == name)
                 .map(|(_, value)| value)
         };

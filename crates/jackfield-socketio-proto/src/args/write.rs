@@ -36,6 +36,7 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
         Shape::Several => spread(out, args),
     });
     written?;
+    // A name without arguments.
     if out.last() == Some(&b',') {
         out.pop();
     }
@@ -47,6 +48,7 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
 fn spread<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result<(), serde_json::Error> {
     let start = out.len();
     serde_json::to_writer(&mut *out, args)?;
+    // serde_json has written the tuple as an array: its elements go into the one that is open.
     out.pop();
     out.remove(start);
     Ok(())

@@ -42,6 +42,7 @@ impl Query {
         }
         Self {
             version: match version.as_deref() {
+                // Clients of Engine.IO 3 may send no `EIO`, and Node.js takes them for such.
                 Some("4") => Version::V4,
                 _ => Version::V3,
             },
@@ -87,6 +88,7 @@ fn decode_component(text: &str) -> String {
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
         match (first, tail) {
+            // Queries are written as forms are, in which a space is a plus.
             (b'+', _) => out.push(b' '),
             (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => {

@@ -107,6 +107,7 @@ impl Packet {
     /// # Errors
     /// In revision 3, when the frame is empty or its first byte is not 4.
     pub fn decode_binary(version: Version, mut frame: Bytes) -> Result<Self, PacketError> {
+        // Revision 3 has the packet type in front of binary messages, too, as a byte of value 4.
         if version == Version::V3 {
             match frame.first() {
                 None => return Err(PacketError::Empty),

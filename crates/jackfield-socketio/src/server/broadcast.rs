@@ -35,6 +35,7 @@ impl BroadcastAcks {
             return None;
         }
         let next = tokio::time::timeout_at(self.deadline, self.stream.next()).await;
+        // An end without a timeout means that all answered, or left.
         if next.is_err() {
             self.stats.ack_timeouts.add(self.missing());
         }

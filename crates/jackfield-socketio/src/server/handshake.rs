@@ -141,6 +141,7 @@ fn write_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
         let value = String::from_utf8_lossy(value.as_bytes());
         written
             .entry(name.to_string())
+            // Node.js joins repeated headers so, and its adapters expect one text for each name.
             .and_modify(|all| {
                 all.push_str(if name == http::header::COOKIE {
                     "; "

@@ -126,6 +126,7 @@ impl Io {
         if let Some(namespace) = self.inner.namespace(&name) {
             return namespace;
         }
+        // Another thread may have made it since the look above.
         let mut namespaces = write(&self.inner.namespaces);
         namespaces
             .entry(name.clone())
@@ -180,6 +181,7 @@ impl Io {
     pub async fn close(&self) {
         self.inner.closing.store(true, Ordering::Release);
         self.engine.close().await;
+        // Adapters close last: the ends of the sessions still go through them.
         let namespaces: Vec<_> = read(&self.inner.namespaces).values().cloned().collect();
         for namespace in namespaces {
             namespace.0.adapter.close().await;

@@ -101,6 +101,7 @@ impl Rooms {
     fn leave(&mut self, id: &SocketId, room: &Room) {
         if let Some(members) = self.rooms.get_mut(room) {
             members.sockets.remove(id);
+            // An empty room goes, or names that clients choose would pile up.
             members.list = None;
             if members.sockets.is_empty() {
                 self.rooms.remove(room);
