@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_tap_nobody_hears() {
+    async fn without_a_tap_nothing_is_recorded() {
         assert!(current().is_none());
         let (ours, mut theirs) = tokio::io::duplex(64);
         Tapped::new(ours, path()).write_all(b"hello").await.unwrap();

@@ -174,7 +174,7 @@ async fn stopping_ends_every_mapping() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told() {
+async fn a_refusal_reaches_the_caller() {
     let config = GatewayConfig {
         leases_per_host: 0,
         ..GatewayConfig::default()

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_read_is_no_name() {
+    fn unreadable_characters_make_no_name() {
         for wanted in [
             "",
             "  ",

@@ -114,7 +114,7 @@ fn rooms_and_names_have_a_length() {
 }
 
 #[test]
-fn a_full_room_takes_nobody_until_somebody_leaves() {
+fn a_full_room_takes_no_member_until_one_leaves() {
     let mut world = limited(|config| config.max_room_members = 2);
     let ann = world.in_room("r", "ann");
     world.in_room("r", "bob");
@@ -178,7 +178,7 @@ fn a_full_hub_says_so_and_closes() {
 }
 
 #[test]
-fn a_flood_is_told_so_and_closed_and_the_room_hears_that_the_sender_left() {
+fn a_flood_gets_an_error_and_is_closed_and_the_room_hears_that_the_sender_left() {
     let mut world = limited(|config| {
         config.message_burst = 10;
         config.messages_per_second = 1;

@@ -122,7 +122,7 @@ fn the_sender_is_who_sent_it_and_not_who_the_message_says() {
 }
 
 #[test]
-fn a_type_of_nobodys_is_passed_on_but_one_of_the_servers_is_not() {
+fn an_unknown_type_is_passed_on_but_one_of_the_servers_is_not() {
     let mut world = World::new();
     let [ann, bob] = named(&mut world, ["ann", "bob"]);
     let wave = r#"{"type":"wave","target":"bob","how":[1,2]}"#;
@@ -151,7 +151,7 @@ fn a_type_of_nobodys_is_passed_on_but_one_of_the_servers_is_not() {
 }
 
 #[test]
-fn an_unknown_target_is_told_to_the_sender_only() {
+fn an_unknown_target_is_an_error_for_the_sender_only() {
     let mut world = World::new();
     let [ann, bob] = named(&mut world, ["ann", "bob"]);
     world.say(

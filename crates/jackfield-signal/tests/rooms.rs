@@ -83,7 +83,7 @@ fn who_gives_no_name_is_a_guest() {
 }
 
 #[test]
-fn joining_again_answers_again_and_tells_nobody() {
+fn joining_again_answers_again_and_sends_nothing_to_others() {
     let mut world = World::new();
     let (ann, bob) = (world.in_room("r", "ann"), world.in_room("r", "bob"));
     world.join(ann, "r", "zoe");
@@ -119,7 +119,7 @@ fn a_gate_decides_by_room_name_and_token() {
 // Talking
 
 #[test]
-fn a_message_reaches_everybody_in_the_room_in_one_order_and_nobody_else() {
+fn a_message_reaches_all_members_of_the_room_in_one_order_and_no_others() {
     let mut world = World::new();
     let (ann, bob, eve) = (
         world.in_room("r", "ann"),
@@ -225,7 +225,7 @@ fn payloads_are_carried_byte_for_byte_and_in_order() {
 }
 
 #[test]
-fn a_call_needs_somebody_else_as_its_target() {
+fn a_call_needs_another_member_as_its_target() {
     let mut world = World::new();
     let ann = world.in_room("r", "ann");
     for text in [
@@ -277,7 +277,7 @@ fn a_call_is_over_when_the_two_meet_nowhere_any_more() {
 // Renaming and leaving
 
 #[test]
-fn a_new_name_is_told_to_the_room_with_each_readers_part() {
+fn a_new_name_reaches_the_room_with_each_readers_part() {
     let mut world = World::new();
     let (ann, bob) = (world.in_room("r", "ann"), world.in_room("r", "bob"));
     world.say(bob, r#"{"type":"username","name":"ann"}"#);
@@ -292,7 +292,7 @@ fn a_new_name_is_told_to_the_room_with_each_readers_part() {
 }
 
 #[test]
-fn who_leaves_or_disconnects_is_told_of_and_empty_rooms_are_gone() {
+fn the_room_hears_of_leaves_and_disconnects_and_empty_rooms_are_gone() {
     let mut world = World::new();
     let (ann, bob, cyd) = (
         world.in_room("r", "ann"),

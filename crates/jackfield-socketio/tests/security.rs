@@ -140,7 +140,7 @@ async fn cve_2022_2421_a_placeholder_must_name_an_attachment() {
 }
 
 #[tokio::test]
-async fn cve_2022_41940_a_connection_that_is_reset_during_the_upgrade_harms_nobody() {
+async fn cve_2022_41940_a_connection_that_is_reset_during_the_upgrade_harms_no_other() {
     let address = fixture(false).await;
     let polling = Polling::open(address, PATH).await;
     let ws = polling.websocket().await;

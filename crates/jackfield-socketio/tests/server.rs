@@ -241,7 +241,7 @@ async fn an_acknowledgement_is_sent_once_and_may_be_sent_later() {
 }
 
 #[tokio::test]
-async fn an_acknowledgement_that_nobody_waits_for_is_ignored() {
+async fn an_acknowledgement_with_an_unknown_id_is_ignored() {
     let (io, address, mut sockets) = server().await;
     let (mut ws, socket) = join(address, &mut sockets).await;
     ws.send("4399[1]").await;
@@ -334,7 +334,7 @@ async fn what_cannot_be_an_event_is_not_sent() {
 // Rooms and broadcasts
 
 #[tokio::test]
-async fn broadcasts_reach_whom_they_address() {
+async fn broadcasts_reach_exactly_the_addressed_sockets() {
     let (io, address, mut sockets) = server().await;
     let (mut a, socket_a) = join(address, &mut sockets).await;
     let (mut b, socket_b) = join(address, &mut sockets).await;
@@ -614,7 +614,7 @@ async fn events_that_came_before_the_end_are_handled_before_it() {
 }
 
 #[tokio::test]
-async fn a_closing_server_takes_leave_of_its_clients_and_lets_nobody_in() {
+async fn a_closing_server_takes_leave_of_its_clients_and_refuses_new_ones() {
     let (io, address, mut sockets) = server().await;
     let (mut ws, socket) = join(address, &mut sockets).await;
     let polling = Polling::open(address, PATH).await;

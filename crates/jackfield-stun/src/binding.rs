@@ -75,7 +75,7 @@ mod tests {
     const REMOTE: &str = "192.0.2.1:32853";
 
     #[test]
-    fn a_request_is_told_its_address_and_nothing_else() {
+    fn an_answer_has_the_senders_address_and_nothing_else() {
         let mut request = Vec::new();
         let id = TransactionId::new(*b"abcdefghijkl");
         let mut writer = MessageWriter::new(&mut request, Class::Request, Method::BINDING, id);

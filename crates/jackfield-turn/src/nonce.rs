@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn shards_with_one_key_take_each_others_nonces_and_nobody_elses() {
+    fn shards_with_one_key_take_each_others_nonces_and_no_others() {
         let client: IpAddr = "2001:db8::1".parse().unwrap();
         let nonce = nonces(1).make(SocketAddr::new(client, 4000), NOW);
         assert!(nonces(1).check(&nonce, client, NOW));

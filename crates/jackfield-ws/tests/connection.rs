@@ -129,7 +129,7 @@ async fn a_client_and_a_hyper_server_agree_and_talk() {
 }
 
 #[tokio::test]
-async fn a_request_that_opens_no_websocket_is_told_what_would() {
+async fn a_refusal_says_what_would_open_a_websocket() {
     let config = quiet();
     let counters = Arc::clone(&config.counters);
     let mut stream = http_server(config);
@@ -397,7 +397,7 @@ async fn a_peer_that_answers_pings_is_kept() {
 // The end
 
 #[tokio::test]
-async fn a_broken_peer_is_told_why_and_the_server_as_well() {
+async fn a_violation_is_named_in_the_close_frame_and_in_the_servers_error() {
     let config = Arc::new(quiet());
     let (mut server, mut peer) = server(&config, 1 << 12);
     peer.write_all(b"\x81\x81\0\0\0\0a\x81\x81\0\0\0\0\xff")

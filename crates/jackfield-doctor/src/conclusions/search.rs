@@ -425,7 +425,7 @@ fn relay_problems(facts: &Facts, reach: &Reach, relay: RelayState) -> Vec<Proble
     let mut problems: Vec<Problem> = Vec::new();
     for attempt in &facts.relays {
         let finding = RelayFinding::of(attempt);
-        if finding.is_usable() || is_told_elsewhere(facts, attempt) {
+        if finding.is_usable() || is_reported_elsewhere(facts, attempt) {
             continue;
         }
         let problem = relay_problem(facts, attempt, finding);
@@ -471,7 +471,7 @@ fn server_address(facts: &Facts, relayed: Option<IpAddr>) -> Option<IpAddr> {
 
 /// Returns whether a relay fails only because UDP does, or because all but the proxy does, which
 /// are problems of their own.
-fn is_told_elsewhere(facts: &Facts, attempt: &RelayAttempt) -> bool {
+fn is_reported_elsewhere(facts: &Facts, attempt: &RelayAttempt) -> bool {
     let is_connection = matches!(
         attempt.result,
         Err(RelayError::Silent | RelayError::Unreachable(_))

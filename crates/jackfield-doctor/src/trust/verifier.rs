@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_moment_of_a_certificate_is_read_whoever_signed_it() {
+    fn the_last_moment_of_a_certificate_is_read_whatever_its_issuer() {
         for (year, seconds) in [
             (2030, 1_893_456_000),
             (2049, 2_493_072_000),

@@ -39,7 +39,7 @@ fn the_reach_behind_each_of_the_nine_kinds_is_the_oracles() {
 }
 
 #[test]
-fn a_nat_that_maps_by_destination_and_lets_everybody_in_reaches_all_peers() {
+fn a_nat_that_maps_by_destination_without_a_filter_reaches_all_peers() {
     for mapping in [Mapping::AddressDependent, Mapping::AddressAndPortDependent] {
         let own = Behaviour {
             mapping,

@@ -725,7 +725,7 @@ fn one_nat_behind_an_office_router_is_not_called_two() {
 }
 
 #[test]
-fn people_and_programs_are_told_the_same() {
+fn words_and_json_say_the_same() {
     for case in CASES {
         let mut facts = healthy();
         (case.breaks)(&mut facts);

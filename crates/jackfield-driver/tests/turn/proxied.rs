@@ -38,7 +38,7 @@ fn an_allocation_over_tcp_and_tls_works_through_both_kinds_of_proxy() {
 }
 
 #[test]
-fn a_proxy_that_refuses_is_told_apart_from_a_server_that_does() {
+fn a_refusing_proxy_and_a_refusing_server_give_different_errors() {
     run(async move {
         let at = proxy(Credentials::new(b"ann", b"secret")).await;
         let nowhere = closed_port().await;

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_request_is_told_what_it_may_send() {
+    fn a_preflight_response_lists_the_allowed_methods_and_headers() {
         let mut asked = request("http://b.example");
         asked.insert(
             ACCESS_CONTROL_REQUEST_HEADERS,

@@ -378,7 +378,7 @@ async fn servers_answer_each_other() {
 }
 
 #[tokio::test]
-async fn alone_there_is_nobody_to_answer() {
+async fn a_server_without_others_gets_no_answers() {
     let io = Io::new(IoConfig::default());
     io.on_server_event("q", async |_| unreachable!("a server does not hear itself"));
     let acks = io.server_side_emit_with_ack("q", &Value::Null).unwrap();

@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_request_is_told_both_forms_of_its_address() {
+    fn a_plain_request_gets_both_forms_of_its_address() {
         let addresses = addresses(Some(Alternate::Own(server_address(TWO))));
         let (action, response) = ask(&request(|_| {}), "198.18.0.1:3478", &addresses);
         assert_eq!(

@@ -47,7 +47,7 @@ fn nat(mapping: Mapping, filtering: Filtering) -> NatConfig {
 }
 
 #[test]
-fn all_nine_kinds_are_told_apart_and_four_of_them_have_a_name() {
+fn all_nine_kinds_are_distinguished_and_four_of_them_have_a_name() {
     let mut names = Vec::new();
     for map in Mapping::ALL {
         for filter in Filtering::ALL {

@@ -112,7 +112,7 @@ fn what_cannot_be_sent_says_why() {
 }
 
 #[test]
-fn what_waits_and_whom_it_is_for_is_limited() {
+fn waiting_datagrams_and_their_peers_are_limited() {
     let mut config = client_config();
     config.limits.peers = 1;
     config.limits.waiting_packets = 2;

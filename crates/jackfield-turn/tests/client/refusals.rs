@@ -11,7 +11,7 @@ use jackfield_turn::client::{self, Event, Failure, Fault};
 use super::world::{Alone, World, address, client_config, path, secs, server_config, udp};
 
 #[test]
-fn a_wrong_password_is_told_as_such() {
+fn a_wrong_password_fails_as_such() {
     let mut config = client_config();
     config.credential = Some(client::Credential::new("user", "wrong").unwrap());
     let mut world = World::with(config, server_config(), udp());
@@ -21,14 +21,14 @@ fn a_wrong_password_is_told_as_such() {
 }
 
 #[test]
-fn a_challenge_without_a_credential_is_told_as_such() {
+fn a_challenge_without_a_credential_fails_as_such() {
     let mut world = World::with(client::ClientConfig::default(), server_config(), udp());
     world.settle();
     assert_eq!(world.events, [Event::Failed(Failure::CredentialMissing)]);
 }
 
 #[test]
-fn a_server_that_asks_nobody_is_believed() {
+fn a_server_without_authentication_is_believed() {
     let mut alone = Alone::new(client::ClientConfig::default(), udp());
     let request = alone.request();
     alone.answer(&request, Class::Success, |writer| {

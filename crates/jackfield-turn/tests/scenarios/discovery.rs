@@ -167,7 +167,7 @@ fn a_server_that_does_not_help_takes_a_question_for_a_keepalive() {
 }
 
 #[test]
-fn nobody_gets_help_with_another_secret() {
+fn a_question_under_another_secret_gets_no_help() {
     let helper = Alternate::Helper(HELPER.parse().unwrap());
     let mut config = with_other(Some(helper));
     config.discovery.keys = vec![key("a stranger's secret")];

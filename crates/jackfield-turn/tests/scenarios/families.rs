@@ -111,7 +111,7 @@ fn peers_are_reached_from_the_address_of_their_family() {
 }
 
 #[test]
-fn a_family_that_fails_of_two_is_told_with_its_reason() {
+fn a_success_names_the_family_that_failed_and_its_reason() {
     // No IPv6 address at all.
     let mut world = World::new(config());
     let mut client = Client::new("203.0.113.5:4000");

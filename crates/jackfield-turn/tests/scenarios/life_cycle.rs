@@ -24,7 +24,7 @@ fn a_binding_request_is_answered_without_any_state() {
 // ---- The challenge ----
 
 #[test]
-fn a_stranger_is_told_how_to_authenticate_and_nothing_else() {
+fn a_challenge_says_how_to_authenticate_and_nothing_else() {
     let mut world = World::new(config());
     let client = Client::new("203.0.113.5:4000");
     let request = client.request(world.transaction(), method::ALLOCATE, |writer| {
@@ -316,7 +316,7 @@ fn permissions_are_made_for_all_peers_or_none() {
 }
 
 #[test]
-fn an_indication_without_peer_or_data_or_with_what_nobody_knows_is_dropped() {
+fn an_indication_without_peer_or_data_or_with_an_unknown_attribute_is_dropped() {
     let mut world = World::new(config());
     let mut client = Client::new("203.0.113.5:4000");
     client.allocate(&mut world);

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subprotocol_nobody_knows_is_left_out_of_the_answer() {
+    fn an_unknown_subprotocol_is_left_out_of_the_answer() {
         let mut headers = headers();
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("other"));
         assert_eq!(judge(&headers).unwrap().established.subprotocol, None);
