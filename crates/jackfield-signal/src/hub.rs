@@ -233,6 +233,7 @@ impl Hub {
         let rate = Rate::new(per_second, burst);
         let state = self.members.get_mut(&origin.member);
         state.is_some_and(|state| {
+            // A rate of 0 stands for no limit.
             per_second == 0 || state.bucket.take(origin.now, rate, cost.into())
         })
     }
@@ -305,6 +306,7 @@ impl Hub {
     }
 
     fn close(&mut self, member: MemberId, why: CloseReason) {
+        // Forgotten first: nothing is queued any more for a connection that ends.
         self.forget(member);
         self.outputs.push_back(Output::Close { member, why });
     }

@@ -43,6 +43,7 @@ impl Channels {
     ) -> Result<Instant, Conflict> {
         let expires = now + LIFETIME;
         match (self.find(number), self.find_peer(peer)) {
+            // Both are bound, to each other or each to something else (RFC 8656 §12.2).
             (Ok(index), Ok(_)) => match self.by_number.get_mut(index) {
                 Some(channel) if channel.peer == peer => channel.expires = expires,
                 _ => return Err(Conflict::Taken),

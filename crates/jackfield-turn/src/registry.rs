@@ -90,6 +90,7 @@ impl Registry {
         accounts.total = accounts.total.saturating_sub(1);
         if let Some(count) = accounts.users.get_mut(user) {
             *count -= 1;
+            // Time-limited names are new each time and would pile up.
             if *count == 0 {
                 accounts.users.remove(user);
             }

@@ -63,6 +63,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Skip<T> {
             seq.next_element::<IgnoredAny>()?;
         }
         let value = T::deserialize(SeqAccessDeserializer::new(&mut seq))?;
+        // serde_json takes an array that is left before its end for an error.
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(value)
     }

@@ -392,6 +392,7 @@ impl Namespace {
 
 impl NamespaceInner {
     pub(crate) fn middlewares(&self) -> Vec<Middleware> {
+        // Cloned out of the lock: a middleware may be slow, or add another one.
         read(&self.middlewares).clone()
     }
 

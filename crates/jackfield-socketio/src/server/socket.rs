@@ -346,6 +346,7 @@ impl Socket {
     }
 
     fn with_handlers(&self, act: impl FnOnce(&mut Handlers)) {
+        // Made on first use: where the namespace's handlers do, a socket has none of its own.
         act(lock(&self.0.handlers).get_or_insert_default());
     }
 

@@ -96,6 +96,7 @@ impl Server {
         code: ErrorCode,
     ) -> Result<(), DropReason> {
         self.limit_unauthenticated(now, context)?;
+        // Without words: the address may be forged, so the answer stays small.
         self.answer(context, Class::Error, |writer| {
             writer.attribute(&ErrorCodeAttribute::without_reason(code));
         })?;
@@ -147,6 +148,7 @@ impl Server {
         let mut writer = MessageWriter::new(&mut bytes, class, context.method, context.transaction);
         fill(&mut writer);
         if let Some(user) = &context.user {
+            // Strangers do not learn which version has which holes.
             if let Some(software) = &self.config.software {
                 writer.attribute(&Software(software));
             }

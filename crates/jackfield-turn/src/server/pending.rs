@@ -70,6 +70,7 @@ impl PendingAllocations {
 
     pub(super) fn take(&mut self, id: AllocationId) -> Option<PendingAllocation> {
         let pending = self.by_id.remove(&id)?;
+        // An abandoned path may belong to a newer request by now.
         if self.by_path.get(&pending.context.path) == Some(&id) {
             self.by_path.remove(&pending.context.path);
         }
