@@ -105,6 +105,7 @@ impl Site {
             Self::PortRestricted => vec![nat(Profile::PORT_RESTRICTED_CONE)],
             Self::Symmetric => vec![nat(Profile::SYMMETRIC)],
             Self::DoubleCone => vec![nat(Profile::FULL_CONE), nat(Profile::FULL_CONE)],
+            // libwebrtc names the NATs from the internet inwards.
             Self::SymmetricThenCone => vec![nat(Profile::FULL_CONE), nat(Profile::SYMMETRIC)],
             Self::NoUdp => vec![open_firewall(Policy::no_udp())],
             Self::NoUdpNoIncomingTcp => vec![open_firewall(Policy::no_udp_no_incoming_tcp())],
@@ -126,6 +127,7 @@ impl Site {
         if matches!(self, Self::HttpProxy | Self::SocksProxy) {
             let open = Filtering::EndpointIndependent;
             let mut wall = Traits::plain(Mapping::EndpointIndependent, open);
+            // The proxy forwards no packets, so that no path is direct.
             wall.blocked = true;
             return vec![wall];
         }
@@ -204,6 +206,7 @@ impl World {
         let config = ProxyConfig {
             http_port: http.then_some(HTTP_PROXY_PORT),
             socks_port: (!http).then_some(SOCKS_PORT),
+            // As the configuration that comes with Squid: CONNECT reaches port 443 alone.
             tunnel_ports: vec![if http { 443..=443 } else { 0..=u16::MAX }],
             outside: Some(outside),
             ..ProxyConfig::default()

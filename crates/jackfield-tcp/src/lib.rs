@@ -271,6 +271,7 @@ impl Stack {
         };
         let data = connection.recv(most);
         connection.notified.data = false;
+        // Reading makes room, which the peer may be waiting to hear of.
         self.poll_connection(id, at, None);
         data
     }

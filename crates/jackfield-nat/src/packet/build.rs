@@ -119,6 +119,7 @@ pub fn fill_transport_checksum(
         sum += checksum::pseudo_header(source, destination, protocol, segment.len());
     }
     let value = match checksum::finish(sum) {
+        // In UDP, zero says that there is no checksum (RFC 768).
         0 if protocol == protocol::UDP => 0xffff,
         value => value,
     };

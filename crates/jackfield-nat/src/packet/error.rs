@@ -54,6 +54,7 @@ impl IcmpError {
             return None;
         }
         let (kind, code) = self.type_and_code(headers.is_v4())?;
+        // The longest errors that RFC 1812 §4.3.2.3 and RFC 4443 §2.4 allow, less their headers.
         let (protocol, most) = if headers.is_v4() {
             (protocol::ICMP, 576 - 28)
         } else {
@@ -116,8 +117,8 @@ fn copy_class(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Returns whether an error may be sent to `address`: it is not unspecified, multicast, broadcast
-/// or loopback.
+/// Returns whether an error may be sent to `address`: it is not unspecified, multicast, broadcast,
+/// loopback, or of class E.
 pub(crate) fn is_one_host(address: Address) -> bool {
     match address.to_v4() {
         Some(bits) => {
