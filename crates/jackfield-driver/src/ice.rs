@@ -42,6 +42,10 @@
 //! an address that the session has sent to. What is neither is dropped, counted, and not answered.
 //! A TCP connection belongs to the session that its first packet names.
 //!
+//! Where both sides share ports, two sessions would have the same two addresses, and data says
+//! nothing of its session. Such a path belongs to the session that came first; the other gets a UDP
+//! socket of its own ([`EndpointLimits::own_sockets`]), which is one more candidate.
+//!
 //! # What runs
 //! One task wakes all sessions, by a queue of their deadlines; one follows the interfaces; one asks
 //! STUN servers, once for each address and not for each agent. Each socket, listener and connection
@@ -52,6 +56,7 @@ mod core;
 mod counters;
 mod endpoint;
 mod interfaces;
+mod own;
 mod routes;
 mod session;
 mod stream;

@@ -47,6 +47,9 @@ pub struct EndpointLimits {
     pub addresses: usize,
     /// Remote addresses that a session's packets are known by; the oldest gives way. Default: 256.
     pub routes: usize,
+    /// Sockets of single sessions, each for remote addresses that another session talks to as well;
+    /// a session that gets none has to take another path. Default: 512.
+    pub own_sockets: usize,
     /// Packets that wait for the application of one session; what is above it is dropped. Default:
     /// 256.
     pub packets: usize,
@@ -91,6 +94,7 @@ impl Default for EndpointLimits {
             sessions: 100_000,
             addresses: 16,
             routes: 256,
+            own_sockets: 512,
             packets: 256,
             events: 256,
             stream_packets: 64,

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct EndpointCounters {
     /// Sessions above [`EndpointLimits::sessions`](super::EndpointLimits::sessions).
     pub refused_sessions: Count,
+    /// Sockets above [`EndpointLimits::own_sockets`](super::EndpointLimits::own_sockets).
+    pub refused_own_sockets: Count,
     /// Datagrams that are for no session.
     pub unknown_datagrams: Count,
     /// Accepted connections that did not say in time that they are for a session.

@@ -21,6 +21,7 @@ use super::config::EndpointConfig;
 use super::core::{Core, CoreOutput};
 use super::counters::EndpointCounters;
 use super::interfaces::interface_addresses;
+use super::own::OwnSocket;
 use super::routes::Routes;
 use super::session::{Locked, Session, SessionId, Slot};
 use super::stream::Wanted;
@@ -46,7 +47,8 @@ pub(super) struct Inner<C: Core> {
 pub(super) struct Shared<C: Core> {
     pub(super) config: EndpointConfig,
     topology: Mutex<Topology>,
-    sockets: RwLock<HashMap<SocketAddr, Arc<SharedSocket>>>,
+    pub(super) sockets: RwLock<HashMap<SocketAddr, Arc<SharedSocket>>>,
+    pub(super) own_sockets: Mutex<HashMap<(SessionId, IpAddr), OwnSocket>>,
     sessions: RwLock<HashMap<SessionId, Arc<Slot<C>>>>,
     routes: RwLock<Routes>,
     timers: Mutex<Timers<SessionId>>,
@@ -63,7 +65,7 @@ pub(super) struct Shared<C: Core> {
     pub(super) counters: EndpointCounters,
     pub(super) runtime: tokio::runtime::Handle,
     /// For tasks that a session asks for.
-    this: std::sync::Weak<Self>,
+    pub(super) this: std::sync::Weak<Self>,
 }
 
 /// What is to be written to each connection.
@@ -111,6 +113,7 @@ impl<C: Core> IceEndpoint<C> {
         let shared = Arc::new_cyclic(|this| Shared {
             topology: Mutex::default(),
             sockets: RwLock::default(),
+            own_sockets: Mutex::default(),
             sessions: RwLock::default(),
             routes: RwLock::new(Routes::new(config.limits.routes)),
             timers: Mutex::new(Timers::new()),
@@ -250,6 +253,7 @@ impl<C: Core> Shared<C> {
         write(&self.sessions).remove(&slot.id);
         write(&self.routes).remove(slot.id);
         lock(&self.timers).cancel(&slot.id);
+        self.end_own_sockets(slot.id);
         // Each connection's task ends with its queue.
         lock(&self.connections).retain(|(session, _), _| *session != slot.id);
     }
@@ -300,7 +304,7 @@ impl<C: Core> Shared<C> {
         self.session(id)
     }
 
-    fn session(&self, id: SessionId) -> Option<Arc<Slot<C>>> {
+    pub(super) fn session(&self, id: SessionId) -> Option<Arc<Slot<C>>> {
         read(&self.sessions).get(&id).cloned()
     }
 
@@ -312,6 +316,10 @@ impl<C: Core> Shared<C> {
     fn dispatch(&self, path: FiveTuple, bytes: &[u8], touched: &mut Touched<C>) {
         if let Some((ufrag, _)) = username(bytes) {
             match self.by_ufrag(ufrag) {
+                // Data along this path is another session's.
+                Some(slot) if self.is_taken(slot.id, path) => {
+                    self.want_own_socket(slot.id, path.local.ip());
+                }
                 Some(slot) => {
                     self.deliver(&slot, path, bytes);
                     touched.add(slot);
@@ -429,9 +437,9 @@ impl<C: Core> Shared<C> {
     fn transmit(&self, id: SessionId, path: FiveTuple, bytes: Vec<u8>) {
         let has_room = match self.socket(path) {
             Some(socket) => {
-                let to = (path.local, path.remote);
-                if !read(&self.routes).knows(id, to) {
-                    write(&self.routes).add_path(id, to);
+                if !self.claim(id, path, &bytes) {
+                    self.want_own_socket(id, path.local.ip());
+                    return;
                 }
                 socket.send(path.remote, bytes)
             }
@@ -443,6 +451,28 @@ impl<C: Core> Shared<C> {
         if !has_room {
             self.counters.dropped_transmits.add();
         }
+    }
+
+    /// Notes that a session sends along a path; returns whether it may. Paths to STUN servers are
+    /// shared: answers have the number of a transaction. One to a candidate has one session.
+    fn claim(&self, id: SessionId, path: FiveTuple, bytes: &[u8]) -> bool {
+        let path = (path.local, path.remote);
+        if read(&self.routes).knows(id, path) {
+            return true;
+        }
+        let mut routes = write(&self.routes);
+        let is_free = routes.by_path(path).is_empty() || username(bytes).is_none();
+        if is_free {
+            routes.add_path(id, path);
+        }
+        is_free
+    }
+
+    /// Returns whether a path belongs to other sessions.
+    fn is_taken(&self, id: SessionId, path: FiveTuple) -> bool {
+        let routes = read(&self.routes);
+        let sessions = routes.by_path((path.local, path.remote));
+        !sessions.is_empty() && !sessions.contains(&id)
     }
 
     fn socket(&self, path: FiveTuple) -> Option<Arc<SharedSocket>> {
@@ -767,6 +797,7 @@ impl Bindings {
             return;
         };
         tracing::debug!(%ip, "ICE endpoint lost an address");
+        shared.lose_own_sockets(ip);
         let (socket, listener) = (binding.socket, binding.listener);
         if let Some(socket) = socket {
             write(&shared.sockets).remove(&socket);
@@ -852,7 +883,7 @@ fn random() -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No guard is held while code that could panic runs, but for a core, which is a bug then.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -861,13 +892,13 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A task that ends with its owner.
 #[derive(Debug)]
-struct Task(JoinHandle<()>);
+pub(super) struct Task(pub(super) JoinHandle<()>);
 
 impl Drop for Task {
     fn drop(&mut self) {
@@ -890,7 +921,7 @@ impl<C: Core> fmt::Debug for Inner<C> {
     }
 }
 
-const MAX_DATAGRAM: usize = 65_536;
+pub(super) const MAX_DATAGRAM: usize = 65_536;
 const LISTEN_BACKLOG: u32 = 1_024;
 
 /// Sessions that are woken before other tasks get a turn.

@@ -10,8 +10,8 @@ use super::session::SessionId;
 /// receiver, everything else is known by where it comes from.
 ///
 /// A remote address is learned from what a session sends, never from what comes in: strangers could
-/// fill the table. Several sessions may talk to one remote address, if the other side shares a port
-/// as well; answers go to each of them, and each knows its own.
+/// fill the table. Several sessions may ask one STUN server; its answers go to each of them, and
+/// each knows its own.
 #[derive(Debug)]
 pub(super) struct Routes {
     by_ufrag: HashMap<Arc<str>, SessionId>,

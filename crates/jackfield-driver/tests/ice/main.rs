@@ -86,8 +86,8 @@ async fn two_agents_meet_and_talk() {
 }
 
 #[tokio::test]
-async fn many_agents_share_a_port_on_both_sides() {
-    let (here, there) = (endpoint(), endpoint());
+async fn many_agents_share_a_port() {
+    let here = endpoint();
     let mut pairs = Vec::new();
     for _ in 0..50 {
         let alice = here.agent(agent(Role::Controlling)).unwrap();
@@ -103,13 +103,36 @@ async fn many_agents_share_a_port_on_both_sides() {
         exchange(alice, bob, &format!("hello {index}")).await;
     }
     assert_eq!(here.sessions(), 50);
-    // Two agents of one endpoint with peers at one address both connect, as answers are told
-    // apart; their data could not be.
-    for _ in 0..2 {
+}
+
+#[tokio::test]
+async fn agents_that_share_a_port_on_both_sides_keep_their_data_apart() {
+    let (here, there) = (endpoint(), endpoint());
+    let mut pairs = Vec::new();
+    for _ in 0..5 {
         let alice = here.agent(agent(Role::Controlling)).unwrap();
         let bob = there.agent(agent(Role::Controlled)).unwrap();
-        connect(&alice, &bob, |_| true).await;
+        connect(&alice, &bob, |transport| {
+            transport == CandidateTransport::Udp
+        })
+        .await;
+        pairs.push((alice, bob));
     }
+    for (index, (alice, bob)) in pairs.iter().enumerate() {
+        for _ in 0..10 {
+            exchange(alice, bob, &format!("hello {index}")).await;
+        }
+    }
+    // A path is free again when its session goes.
+    let path = pairs.first().unwrap().0.path();
+    drop(pairs);
+    let alice = here.agent(agent(Role::Controlling)).unwrap();
+    let bob = there.agent(agent(Role::Controlled)).unwrap();
+    connect(&alice, &bob, |transport| {
+        transport == CandidateTransport::Udp
+    })
+    .await;
+    assert_eq!(alice.path(), path);
 }
 
 #[tokio::test]
