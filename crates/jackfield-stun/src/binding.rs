@@ -2,7 +2,11 @@
 //!
 //! [RFC 8489 §6.3.1]: https://www.rfc-editor.org/rfc/rfc8489#section-6.3.1
 
+mod classic;
+
 use std::net::SocketAddr;
+
+pub use classic::ClassicRequest;
 
 use crate::attribute::{AttributeType, ErrorCodeAttribute, UnknownAttributes, XorMappedAddress};
 use crate::{Class, ErrorCode, Message, MessageTooLong, MessageWriter, Method};

@@ -30,8 +30,9 @@
 //! - [RFC 8489 §9.2.2], §14.3: names and passwords are used as given, without OpaqueString (RFC
 //!   8265). That is the same for ASCII, and the tables of Unicode would be the largest part of this
 //!   crate.
-//! - [RFC 8489 §12] wants servers to answer clients of RFC 3489, which send no magic cookie. No
-//!   living client needs it, and their requests look like those of any other protocol.
+//! - [RFC 8489 §12] wants servers to answer clients of RFC 3489, which send no magic cookie.
+//!   [`binding::ClassicRequest`] takes those without attributes, as libnice sends them, and no
+//!   others: they look like any other protocol.
 //! - [RFC 8489 §6.3.1.1] wants SOFTWARE in every answer. [`binding::answer`] leaves it out, as it
 //!   leaves out reason phrases: the source of such a request may be forged, and an answer larger
 //!   than necessary would amplify an attack.

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use jackfield_sansio::{Epoch, FiveTuple, PacketType, Seed, Timers};
 use jackfield_stun::attribute::AttributeType;
-use jackfield_stun::{Class, ErrorCode, Message, Method};
+use jackfield_stun::{Class, DecodeError, ErrorCode, Message, Method};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -256,7 +256,13 @@ impl Server {
         path: FiveTuple,
         bytes: &'b [u8],
     ) -> Result<Option<Relay<'b>>, DropReason> {
-        let message = Message::parse(bytes).map_err(|_| DropReason::Malformed)?;
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(DecodeError::Cookie) => {
+                return self.classic_binding(now, path, bytes).map(|()| None);
+            }
+            Err(_) => return Err(DropReason::Malformed),
+        };
         match (message.class(), message.method()) {
             (Class::Indication, method::SEND) => {
                 self.send_indication(now, path, &message).map(Some)

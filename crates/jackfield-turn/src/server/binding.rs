@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_stun::Message;
 use jackfield_stun::behaviour::answer::{Action, answer, asks_for_more};
 use jackfield_stun::behaviour::helper::Question;
-use jackfield_stun::{Message, binding};
+use jackfield_stun::binding::{self, ClassicRequest};
 
 use super::{Server, answer::may_be_forged, plain};
 use crate::DropReason;
@@ -31,6 +32,25 @@ impl Server {
         let mut bytes = Vec::with_capacity(64);
         binding::answer(message, plain(path.remote), &mut bytes)
             .map_err(|_| DropReason::ResponseTooLong)?;
+        self.counters.bindings += 1;
+        self.transmit(path, bytes);
+        Ok(())
+    }
+
+    /// Answers a Binding request of RFC 3489. Only over UDP: those clients know no other transport.
+    pub(super) fn classic_binding(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        bytes: &[u8],
+    ) -> Result<(), DropReason> {
+        let request = ClassicRequest::parse(bytes).filter(|_| path.transport == Transport::Udp);
+        let request = request.ok_or(DropReason::Malformed)?;
+        if !self.bindings.allows(now, path.remote.ip()) {
+            return Err(DropReason::BindingRate);
+        }
+        let mut bytes = Vec::with_capacity(64);
+        request.answer(plain(path.remote), &mut bytes);
         self.counters.bindings += 1;
         self.transmit(path, bytes);
         Ok(())

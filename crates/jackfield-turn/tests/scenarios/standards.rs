@@ -1,6 +1,7 @@
 //! Sentences of RFC 8489 and RFC 8656 that are easy to get wrong, each beside the test that holds
 //! it.
 
+use jackfield_sansio::Transport;
 use jackfield_stun::attribute::{
     Algorithm, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, Username,
 };
@@ -43,6 +44,22 @@ fn two_requests_from_different_ports_get_different_nonces() {
         answer.get::<Nonce<'_>>().unwrap().0.to_owned()
     });
     assert_ne!(nonces[0], nonces[1]);
+}
+
+#[test]
+fn a_client_of_rfc_3489_hears_its_address_over_udp() {
+    let mut world = World::new(config());
+    let request = b"\0\x01\0\0\x3d\xba\x35\x43abcdefghijkl";
+    let by_udp = Client::new("203.0.113.5:4000").path;
+    let Answer(answer) = world.ask(by_udp, request).unwrap();
+    assert_eq!(answer[..4], *b"\x01\x01\0\x0c");
+    assert_eq!(answer[4..20], request[4..]);
+    // MAPPED-ADDRESS: IPv4, port 4000.
+    assert_eq!(answer[20..28], *b"\0\x01\0\x08\0\x01\x0f\xa0");
+    assert_eq!(answer[28..], [203, 0, 113, 5]);
+    let by_tcp = Client::on(Transport::Tcp, "203.0.113.5:4000", "192.0.2.1:3478").path;
+    assert!(world.ask(by_tcp, request).is_none());
+    assert_eq!(world.dropped(DropReason::Malformed), 1);
 }
 
 #[test]
