@@ -1,0 +1,3 @@
+module pion_ice
+
+go 1.19
