@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use jackfield_ice::gather::GatherConfig;
 use jackfield_internet::Datagram;
 
 /// An ICE agent that knows its local candidates from outside.
@@ -50,6 +51,14 @@ pub trait Contender: Debug + Send {
 
     /// Returns data on its way, once there is a path for it.
     fn send(&mut self, now: Instant, payload: &[u8]) -> Option<Datagram>;
+
+    /// Takes that every socket is known: it may ask servers now.
+    fn end_of_sockets(&mut self, _now: Instant) {}
+
+    /// Returns whether it has nothing more to ask of servers itself.
+    fn is_gathered(&self) -> bool {
+        true
+    }
 }
 
 /// A local candidate.
@@ -103,18 +112,23 @@ impl Kind {
         }
     }
 
-    /// Returns why this agent cannot do without a direct path, if it cannot.
-    pub fn cannot_relay(self) -> Option<&'static str> {
-        match self {
-            Self::Jackfield => Some("its agent takes no relayed candidates yet"),
-            _ => None,
-        }
+    /// Returns whether the agent asks TURN servers itself; the others take a relayed address from
+    /// outside.
+    pub fn allocates(self) -> bool {
+        self == Self::Jackfield
     }
 
-    /// Returns an agent with nothing but credentials.
-    pub fn build(self, now: Instant, controlling: bool, seed: [u8; 32]) -> Box<dyn Contender> {
+    /// Returns an agent with nothing but credentials; `servers` are for one that
+    /// [`allocates`](Self::allocates).
+    pub fn build(
+        self,
+        now: Instant,
+        controlling: bool,
+        seed: [u8; 32],
+        servers: GatherConfig,
+    ) -> Box<dyn Contender> {
         match self {
-            Self::Jackfield => Box::new(jackfield::Jackfield::new(now, controlling, seed)),
+            Self::Jackfield => Box::new(jackfield::Jackfield::new(now, controlling, seed, servers)),
             Self::Is | Self::IsFast => Box::new(is::Is::new(controlling, self == Self::IsFast)),
             Self::Rice | Self::RiceFast => {
                 Box::new(rice::Rice::new(now, controlling, self == Self::RiceFast))

@@ -41,6 +41,9 @@ pub struct Args {
     /// By how many milliseconds one delivery may be later than the other, at most.
     #[arg(long, default_value_t = 5)]
     pub skew: u64,
+    /// Milliseconds between the candidates of a side; 0 delivers all of them at once.
+    #[arg(long, default_value_t = 0)]
+    pub trickle: u64,
     /// Threads, at most 64.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub jobs: u64,

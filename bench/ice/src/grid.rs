@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::agents::Kind;
 use crate::args::Args;
 use crate::report;
-use crate::run::{Outcome, connect};
-use crate::scene::{Cell, Nats};
+use crate::run::{Outcome, Signaling, connect};
+use crate::scene::Cell;
 
 /// What the connections of one agent in one cell have cost.
 #[derive(Debug, Clone, Default)]
@@ -61,16 +61,15 @@ pub fn cells(args: &Args) -> Vec<Cell> {
 
 fn measure(args: &Args) -> Results {
     let agents = args.agents();
-    let can =
-        |(cell, kind): &(Cell, Kind)| cell.nats != Nats::Relay || kind.cannot_relay().is_none();
-    let of_cell = |cell| agents.iter().map(move |kind| (cell, *kind)).filter(can);
+    let signaling = Signaling::new(args);
+    let of_cell = |cell| agents.iter().map(move |kind| (cell, *kind));
     let jobs: Vec<(Cell, Kind)> = cells(args).into_iter().flat_map(of_cell).collect();
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Results::new());
     let work = || {
         while let Some(&(cell, kind)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let seeds = args.first_seed..args.first_seed.saturating_add(args.seeds);
-            let outcomes = seeds.map(|seed| connect(kind, cell, seed, args.skew.min(1_000)));
+            let outcomes = seeds.map(|seed| connect(kind, cell, seed, signaling));
             let sample = Sample::of(outcomes);
             let mut results = results.lock().expect("no thread panics");
             results.insert((cell, kind), sample);

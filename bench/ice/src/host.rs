@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_ice::gather::{Event, GatherConfig, Gatherer, Handled, Output};
+use jackfield_ice::gather::{Event, GatherConfig, Gatherer, Handled, IceServer, Output};
 use jackfield_internet::{App, CloneApp, Datagram};
 use jackfield_sansio::{FiveTuple, Transport};
 
@@ -14,7 +14,8 @@ use crate::agents::{Contender, Kind, Local, address_of};
 #[derive(Debug, Clone)]
 pub struct Signal {
     credentials: (String, String),
-    candidates: Vec<String>,
+    /// Each as an SDP attribute's value, in the order in which they were gathered.
+    pub candidates: Vec<String>,
 }
 
 /// What an agent has sent, application data left out.
@@ -60,11 +61,19 @@ impl IceHost {
         main: SocketAddr,
         servers: GatherConfig,
     ) -> Self {
-        let mut agent = counted(|| kind.build(now, controlling, seed));
+        let allocates = kind.allocates() && servers.servers.iter().any(IceServer::is_turn);
+        let none = GatherConfig::default();
+        let (its, ours) = if allocates {
+            (servers, none)
+        } else {
+            (none, servers)
+        };
+        let mut agent = counted(|| kind.build(now, controlling, seed, its));
         for socket in sockets {
             counted(|| agent.add_local(now, Local::Host(*socket)));
         }
-        let mut gatherer = Gatherer::new(servers, now, seed);
+        counted(|| agent.end_of_sockets(now));
+        let mut gatherer = Gatherer::new(ours, now, seed);
         gatherer.add_socket(now, main);
         gatherer.end_of_sockets(now);
         let mut host = Self {
@@ -84,7 +93,7 @@ impl IceHost {
 
     /// Returns whether every server has answered or was given up.
     pub fn is_gathered(&self) -> bool {
-        self.gatherer.is_complete()
+        self.gatherer.is_complete() && self.agent.is_gathered()
     }
 
     /// Returns what the other side has to know.
@@ -95,19 +104,26 @@ impl IceHost {
         }
     }
 
-    /// Takes what the other side signals; the count of packets starts here.
+    /// Takes the parameters of the other side; the count of packets starts here.
     pub fn hear(&mut self, now: Instant, signal: &Signal) {
         self.is_started = true;
         self.spent = Spent::default();
         let (ufrag, password) = &signal.credentials;
         counted(|| self.agent.set_remote(now, ufrag, password));
-        for candidate in &signal.candidates {
+        self.settle(now);
+    }
+
+    /// Takes candidates of the other side, and whether they are the last ones.
+    pub fn hear_candidates(&mut self, now: Instant, candidates: &[String], last: bool) {
+        for candidate in candidates {
             if let Some(address) = address_of(candidate) {
                 self.gatherer.permit(now, address.ip());
             }
             counted(|| self.agent.add_remote(now, candidate));
         }
-        counted(|| self.agent.end_of_remotes(now));
+        if last {
+            counted(|| self.agent.end_of_remotes(now));
+        }
         self.settle(now);
     }
 

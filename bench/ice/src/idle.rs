@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use jackfield_ice::gather::GatherConfig;
 use jackfield_testing::{SplitMix64, epoch, held_bytes};
 
 use crate::agents::{Contender, Kind, Local};
@@ -48,7 +49,7 @@ impl Pair {
     fn new(kind: Kind, now: Instant, candidates: u8, random: &mut SplitMix64) -> Self {
         let mut side = 0;
         Self([true, false].map(|controlling| {
-            let mut agent = kind.build(now, controlling, bytes(random));
+            let mut agent = kind.build(now, controlling, bytes(random), GatherConfig::default());
             side += 1;
             for number in 0..candidates {
                 let address = SocketAddr::from(([10, side, number, 2], 50_000));

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::agents::Kind;
 use crate::args::Args;
 use crate::grid::cells;
-use crate::run::connect;
+use crate::run::{Signaling, connect};
 use crate::scene::Cell;
 
 /// Prints the instructions that one agent takes from its start until data has arrived on both
@@ -15,7 +15,7 @@ pub fn main(args: &Args) -> Result<(), String> {
         for kind in args.agents() {
             for cell in cells(args) {
                 for seed in 0..args.seeds {
-                    connect(kind, cell, args.first_seed + seed, args.skew.min(1_000));
+                    connect(kind, cell, args.first_seed + seed, Signaling::new(args));
                 }
             }
         }
@@ -60,6 +60,7 @@ fn measure(args: &Args, kind: Kind, cell: Cell) -> Result<u64, String> {
         .args(["--seeds", &args.seeds.to_string()])
         .args(["--first-seed", &args.first_seed.to_string()])
         .args(["--skew", &args.skew.to_string()])
+        .args(["--trickle", &args.trickle.to_string()])
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);

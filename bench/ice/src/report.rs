@@ -30,7 +30,7 @@ pub fn table(args: &Args, results: &Results) -> String {
         let _ = write!(text, "| {} | {candidates} | {rtt} | {loss} |", nats.name());
         for kind in &agents {
             let sample = results.get(&(cell, *kind));
-            text += &format!(" {} |", sample.map_or_else(|| "cannot".into(), entry));
+            text += &format!(" {} |", sample.map_or_else(|| "-".into(), entry));
         }
         text.push('\n');
     }
@@ -39,11 +39,6 @@ pub fn table(args: &Args, results: &Results) -> String {
         text += &format!(" {} |", entry(&merged(results, *kind)));
     }
     text.push('\n');
-    for kind in &agents {
-        if let Some(reason) = kind.cannot_relay() {
-            let _ = writeln!(text, "\n{} cannot: {reason}.", kind.name());
-        }
-    }
     text
 }
 
@@ -94,6 +89,7 @@ pub fn json(args: &Args, results: &Results) -> String {
         "seeds": args.seeds,
         "first_seed": args.first_seed,
         "skew_ms": args.skew,
+        "trickle_ms": args.trickle,
         "rows": rows,
     });
     format!("{all:#}\n")

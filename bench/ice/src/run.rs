@@ -1,9 +1,12 @@
 //! One connection.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::agents::Kind;
-use crate::host::IceHost;
+use crate::args::Args;
+use crate::host::{IceHost, Signal};
 use crate::scene::{Cell, Scene};
 
 /// What a connection has cost.
@@ -17,8 +20,37 @@ pub struct Outcome {
     pub bytes: u64,
 }
 
+/// How signaling delivers what each side has to know of the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Signaling {
+    /// By how much one side may be later than the other, at most.
+    pub skew: Duration,
+    /// The time between candidates, the first of which comes with the parameters; zero delivers
+    /// all at once.
+    pub trickle: Duration,
+}
+
+impl Signaling {
+    /// Returns what the command line asks for.
+    pub fn new(args: &Args) -> Self {
+        Self {
+            skew: Duration::from_millis(args.skew.min(1_000)),
+            trickle: Duration::from_millis(args.trickle.min(1_000)),
+        }
+    }
+}
+
+/// Something that reaches one side.
+#[derive(Debug)]
+struct Delivery {
+    at: Instant,
+    side: usize,
+    /// The candidates; with the first ones come the parameters.
+    candidates: Range<usize>,
+}
+
 /// Connects two agents of a kind.
-pub fn connect(kind: Kind, cell: Cell, seed: u64, skew: u64) -> Outcome {
+pub fn connect(kind: Kind, cell: Cell, seed: u64, signaling: Signaling) -> Outcome {
     let mut scene = Scene::new(kind, cell, seed);
     let signals = scene.hosts.map(|host| {
         let signal = scene
@@ -26,27 +58,22 @@ pub fn connect(kind: Kind, cell: Cell, seed: u64, skew: u64) -> Outcome {
             .with_app(host, |host: &mut IceHost, _| host.signal());
         signal.expect("a host runs it")
     });
-    let begin = scene.world.now();
-    let delays = [(); 2].map(|()| {
-        let micros = scene.random.below(skew as usize * 1_000 + 1);
-        Duration::from_micros(micros as u64)
-    });
-    let mut order = [0, 1];
-    order.sort_by_key(|side| delays[*side]);
-    for side in order {
-        scene.world.run_until(begin + delays[side]);
-        let signal = &signals[1 - side];
-        let hear = |host: &mut IceHost, now| host.hear(now, signal);
-        scene.world.with_app(scene.hosts[side], hear);
-    }
-    let start = scene.world.now();
+    let (start, mut deliveries) = plan(&mut scene, &signals, signaling);
     let end = start + LIMIT;
     let mut steps = 0;
     while last_data(&scene).is_none() && steps < STEPS {
-        if scene.world.next_event().is_none_or(|at| at > end) {
+        let next = scene.world.next_event();
+        let due = deliveries.front().map(|delivery| delivery.at);
+        if due.is_some_and(|due| next.is_none_or(|next| due <= next))
+            && let Some(delivery) = deliveries.pop_front()
+        {
+            scene.world.run_until(delivery.at);
+            deliver(&mut scene, &signals[1 - delivery.side], delivery);
+        } else if next.is_none_or(|at| at > end) {
             break;
+        } else {
+            scene.world.step();
         }
-        scene.world.step();
         steps += 1;
     }
     let spent = scene.hosts.map(|host| host_of(&scene, host).spent);
@@ -55,6 +82,49 @@ pub fn connect(kind: Kind, cell: Cell, seed: u64, skew: u64) -> Outcome {
         packets: spent.iter().map(|it| it.packets).sum(),
         bytes: spent.iter().map(|it| it.bytes).sum(),
     }
+}
+
+/// Returns when the later side hears of the other, and what reaches which side when.
+fn plan(
+    scene: &mut Scene,
+    signals: &[Signal; 2],
+    signaling: Signaling,
+) -> (Instant, VecDeque<Delivery>) {
+    let begin = scene.world.now();
+    let mut deliveries = Vec::new();
+    let mut start = begin;
+    for side in [0, 1] {
+        let skew = scene.random.below(signaling.skew.as_micros() as usize + 1);
+        let mut at = begin + Duration::from_micros(skew as u64);
+        start = start.max(at);
+        let count = signals[1 - side].candidates.len();
+        let step = if signaling.trickle.is_zero() {
+            count.max(1)
+        } else {
+            1
+        };
+        for first in (0..count.max(1)).step_by(step) {
+            deliveries.push(Delivery {
+                at,
+                side,
+                candidates: first..(first + step).min(count),
+            });
+            at += signaling.trickle;
+        }
+    }
+    deliveries.sort_by_key(|delivery| delivery.at);
+    (start, deliveries.into())
+}
+
+fn deliver(scene: &mut Scene, signal: &Signal, delivery: Delivery) {
+    let host = scene.hosts[delivery.side];
+    scene.world.with_app(host, |host: &mut IceHost, now| {
+        if delivery.candidates.start == 0 {
+            host.hear(now, signal);
+        }
+        let last = delivery.candidates.end == signal.candidates.len();
+        host.hear_candidates(now, &signal.candidates[delivery.candidates], last);
+    });
 }
 
 /// Returns when data had arrived on both sides.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jackfield_ice::gather::GatherConfig;
 use jackfield_ice::username;
 use jackfield_internet::Datagram;
 use jackfield_sansio::Timers;
@@ -102,7 +103,12 @@ impl Port {
     fn add_agents(&mut self, count: usize, random: &mut SplitMix64) {
         for controlling in [false, true] {
             for number in 0..count {
-                let mut agent = Kind::Jackfield.build(self.now, controlling, bytes(random));
+                let mut agent = Kind::Jackfield.build(
+                    self.now,
+                    controlling,
+                    bytes(random),
+                    GatherConfig::default(),
+                );
                 let local = if controlling {
                     peer_address(number)
                 } else {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use jackfield_ice::gather::GatherConfig;
 use jackfield_ice::{
     Agent, AgentConfig, Candidate, Credentials, Event, IceParameters, Output, Role,
 };
@@ -18,12 +19,19 @@ pub struct Jackfield {
     candidates: Vec<String>,
     outbox: Vec<Datagram>,
     deadline: Option<Instant>,
+    /// Whether it has a server to ask, and that one's answer is still to come.
+    is_asking: bool,
 }
 
 impl Jackfield {
     /// Returns an agent. It makes no TCP candidates, as the others make none.
-    pub fn new(now: Instant, controlling: bool, seed: [u8; 32]) -> Self {
+    pub fn new(now: Instant, controlling: bool, seed: [u8; 32], servers: GatherConfig) -> Self {
+        let is_asking = !servers.servers.is_empty();
         let config = AgentConfig {
+            gather: GatherConfig {
+                servers: servers.servers,
+                ..AgentConfig::default().gather
+            },
             role: if controlling {
                 Role::Controlling
             } else {
@@ -37,6 +45,7 @@ impl Jackfield {
             candidates: Vec::new(),
             outbox: Vec::new(),
             deadline: None,
+            is_asking,
         }
     }
 
@@ -51,6 +60,7 @@ impl Jackfield {
                 Output::Event(Event::LocalCandidate(candidate)) => {
                     self.candidates.push(candidate.to_string());
                 }
+                Output::Event(Event::GatheringComplete) => self.is_asking = false,
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     return;
@@ -62,6 +72,18 @@ impl Jackfield {
 }
 
 impl Contender for Jackfield {
+    fn end_of_sockets(&mut self, now: Instant) {
+        // Without a server of its own, more addresses come from outside.
+        if self.is_asking {
+            self.agent.end_of_sockets(now);
+            self.drain();
+        }
+    }
+
+    fn is_gathered(&self) -> bool {
+        !self.is_asking
+    }
+
     fn credentials(&self) -> (String, String) {
         let credentials = &self.agent.local_parameters().credentials;
         (credentials.ufrag().into(), credentials.password().into())
@@ -71,7 +93,7 @@ impl Contender for Jackfield {
         match local {
             Local::Host(address) => self.agent.add_socket(now, address),
             Local::Reflexive { address, base } => self.agent.add_mapped_address(now, base, address),
-            Local::Relayed { .. } => {}
+            Local::Relayed { .. } => unreachable!("it asks servers itself"),
         }
         self.drain();
     }
