@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { IceAgent } from './lib/ice_agent.mjs';
-import { Lab } from './lib/lab.mjs';
+import { SERVER, USER, startIceLab } from './lib/ice_lab.mjs';
 import { python } from './lib/python.mjs';
 import { example } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
@@ -14,38 +14,8 @@ import { buildPionIce } from './stock/pion.mjs';
 
 const stock = (name) => fileURLToPath(new URL(`stock/${name}`, import.meta.url));
 
-/** The hosts are called like their sites; those called `open` have public addresses. */
-const LAB = `
-  [server]
-  serve = true
-  # An agent that is ended leaves its allocation behind.
-  flags = ["--user", "ann:s3cret-of-the-lab", "--turn-max-allocations-per-user", "1000"]
-  [site.cone-a]
-  nat = "port-restricted-cone"
-  [site.cone-b]
-  nat = "port-restricted-cone"
-  [site.symmetric-a]
-  nat = "symmetric"
-  [site.symmetric-b]
-  nat = "symmetric"
-  [site.walled]
-  nat = "port-restricted-cone"
-  firewall = "no-udp"
-  [host.cone-a]
-  site = "cone-a"
-  [host.cone-b]
-  site = "cone-b"
-  [host.symmetric-a]
-  site = "symmetric-a"
-  [host.symmetric-b]
-  site = "symmetric-b"
-  [host.walled]
-  site = "walled"
-  [host.open-a]
-  [host.open-b]
-`;
-const SERVER = '198.18.0.1:3478';
-const turn = (transport) => ({ address: SERVER, transport, username: 'ann', password: 's3cret-of-the-lab' });
+const turn = (transport) => ({ address: SERVER, transport, ...USER });
+const BY_STUN = { stun: SERVER };
 const BY_UDP = { stun: SERVER, turn: turn('udp') };
 const BY_TCP = { stun: SERVER, turn: turn('tcp') };
 const NONE = {};
@@ -55,7 +25,7 @@ let lab;
 let pion;
 before(async () => {
   pion = await buildPionIce();
-  lab = await Lab.up('ice', LAB);
+  lab = await startIceLab('ice');
 });
 after(async () => {
   await lab?.down();
@@ -118,6 +88,7 @@ const takes = (agent, path) =>
 const CASES = {
   'on open hosts': [['open-a', 'open-b'], [NONE, NONE], 'direct'],
   'behind port-restricted NATs, directly': [['cone-a', 'cone-b'], [BY_UDP, BY_UDP], 'direct'],
+  'behind port-restricted NATs, by STUN alone': [['cone-a', 'cone-b'], [{ ...BY_STUN, ...ICE_TCP }, BY_STUN], 'direct'],
   'behind a symmetric and a port-restricted NAT, relayed': [['symmetric-a', 'cone-b'], [BY_UDP, BY_UDP], 'relay'],
   'behind symmetric NATs, relayed': [['symmetric-a', 'symmetric-b'], [BY_UDP, BY_UDP], 'relay'],
   'when we cannot use UDP, relayed over TCP': [['walled', 'cone-b'], [BY_TCP, BY_UDP], 'relayByTcp'],

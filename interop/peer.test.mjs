@@ -1,5 +1,5 @@
 // Our data-channel peer against browsers and libraries: either side offers, both open a channel, messages of all sizes come
-// back as they were sent, and either side closes.
+// back as they were sent, and either side closes; then behind NATs and firewalls of `jackfield lab`.
 
 import { after, before, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
@@ -7,9 +7,11 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 import { BrowserPeer } from './lib/browser_peer.mjs';
+import { SERVER, USER, startIceLab } from './lib/ice_lab.mjs';
 import { python } from './lib/python.mjs';
 import { example } from './lib/server.mjs';
 import { StdioPeer } from './lib/stdio_peer.mjs';
+import { until } from './lib/wait.mjs';
 import { buildPion } from './stock/pion.mjs';
 
 const stock = (name) => fileURLToPath(new URL(`stock/${name}`, import.meta.url));
@@ -67,3 +69,70 @@ for (const [name, { start, sizes }] of Object.entries(PEERS)) {
     }
   });
 }
+
+/** By name, how a peer is started on a host of a lab, with its servers. */
+const LAB_PEERS = {
+  'Chromium': (lab, host, iceServers) => startBrowser('chromium', lab, host, iceServers),
+  'Firefox': (lab, host, iceServers) => startBrowser('firefox', lab, host, iceServers),
+  'libdatachannel': (lab, host, iceServers) => startProgram(lab, host, iceServers, process.execPath, stock('datachannel_peer.mjs')),
+  'aiortc': (lab, host, iceServers) => startProgram(lab, host, iceServers, python('python3'), stock('aiortc_peer.py')),
+  'pion': (lab, host, iceServers) => startProgram(lab, host, iceServers, pion.program),
+};
+
+function startProgram(lab, host, iceServers, command, ...args) {
+  return new StdioPeer(...lab.inside(host, command, args, { ICE_SERVERS: JSON.stringify(iceServers) }));
+}
+
+function startBrowser(kind, lab, host, iceServers) {
+  return BrowserPeer.start({ kind, namespace: lab.namespace(host), url: `http://${SERVER}/healthz`, iceServers });
+}
+
+const relay = (transport) => ({ urls: [`turn:${SERVER}?transport=${transport}`], username: USER.username, credential: USER.password });
+const STUN = { urls: [`stun:${SERVER}`] };
+const BY_UDP = [STUN, relay('udp')];
+const BY_TCP = [relay('tcp')];
+
+/** By name: where we are and they are, the servers of each, and whether a relay is needed. */
+const NETWORKS = {
+  'behind port-restricted NATs, directly': [['cone-a', 'cone-b'], [BY_UDP, BY_UDP], false],
+  'behind symmetric NATs, relayed': [['symmetric-a', 'symmetric-b'], [BY_UDP, BY_UDP], true],
+  'when we cannot use UDP, relayed over TCP': [['walled', 'cone-b'], [BY_TCP, BY_UDP], true],
+  'when they cannot use UDP, relayed over TCP': [['cone-a', 'walled'], [BY_UDP, BY_TCP], true],
+};
+
+describe('in a lab, our peer and', { concurrency: 3 }, () => {
+  let lab;
+  before(async () => {
+    lab = await startIceLab('peers');
+  });
+  after(() => lab?.down());
+
+  for (const [name, start] of Object.entries(LAB_PEERS)) {
+    for (const [number, [what, network]] of Object.entries(NETWORKS).entries()) {
+      // Its agent asks TURN servers by UDP alone.
+      if (name === 'libdatachannel' && network[0][1] === 'walled') continue;
+      const weOffer = number % 2 === 0;
+      it(`${name} talk ${what}; ${weOffer ? 'we' : 'they'} offer`, async () => {
+        const [[ourHost, theirHost], [ourServers, theirServers], isRelayed] = network;
+        const ours = startProgram(lab, ourHost, ourServers, example('peer_stdio'));
+        let theirs;
+        try {
+          theirs = await start(lab, theirHost, theirServers);
+          const [first, second] = weOffer ? [ours, theirs] : [theirs, ours];
+          await first.accept(await second.answer(await first.offer()));
+          await Promise.all([ours.exchange([2, 16_384]), theirs.exchange([2, 16_384])]);
+          await until(async () => {
+            const { path } = await ours.stats();
+            assert.equal([path.local, path.remote].includes('relay'), isRelayed, JSON.stringify(path));
+            return true;
+          }, 'the path that the networks allow');
+        } catch (error) {
+          throw new Error(`${error.message}\nours: ${ours.output}\ntheirs: ${theirs?.output}`, { cause: error });
+        } finally {
+          await theirs?.stop();
+          await ours.stop();
+        }
+      });
+    }
+  }
+});

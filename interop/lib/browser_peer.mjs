@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { Browser } from './browser.mjs';
 
 /** What runs in the page: a peer connection, its own channel `ours`, and an echo for the other side's channels. */
-function install(media) {
-  const connection = new RTCPeerConnection();
+function install({ media, iceServers }) {
+  const connection = new RTCPeerConnection({ iceServers });
   if (media) {
     connection.addTransceiver('audio');
     connection.addTransceiver('video');
@@ -73,17 +73,16 @@ export class BrowserPeer {
   #page;
   #server;
 
-  /** Starts a browser, `chromium` or `firefox`; with `media` its offers have audio and video as well. */
-  static async start({ kind, media = false }) {
+  /**
+   * Starts a browser, `chromium` or `firefox`; with `media` its offers have audio and video as well. In a `namespace` it opens
+   * `url`, the page of a server that it can reach there.
+   */
+  static async start({ kind, media = false, namespace, url, iceServers = [] }) {
     const peer = new BrowserPeer();
-    // A page of no server has no secure context in Firefox, and no network to gather on.
-    peer.#server = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<!doctype html><title>peer</title>'));
-    peer.#server.listen(0, '127.0.0.1');
-    await once(peer.#server, 'listening');
     try {
-      peer.#browser = await Browser.start({ kind });
-      peer.#page = await peer.#browser.open(`http://127.0.0.1:${peer.#server.address().port}/`);
-      await peer.#page.evaluate(install, media);
+      peer.#browser = await Browser.start({ kind, namespace });
+      peer.#page = await peer.#browser.open(url ?? (await peer.#serve()));
+      await peer.#page.evaluate(install, { media, iceServers });
     } catch (error) {
       await peer.stop();
       throw error;
@@ -100,7 +99,15 @@ export class BrowserPeer {
 
   async stop() {
     await this.#browser?.stop();
-    this.#server.close();
+    this.#server?.close();
+  }
+
+  /** A page of no server has no secure context in Firefox, and no network to gather on. */
+  async #serve() {
+    this.#server = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<!doctype html><title>peer</title>'));
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return `http://127.0.0.1:${this.#server.address().port}/`;
   }
 
   #order(name, argument) {

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { run } from './process.mjs';
+import { Child, run } from './process.mjs';
 import { JACKFIELD } from './server.mjs';
 import { temporaryFolder } from './temp.mjs';
 
@@ -29,9 +29,19 @@ export class Lab {
     this.env = { ...process.env, XDG_RUNTIME_DIR: this.#folder.path, NO_COLOR: '1' };
   }
 
-  /** Returns the command, the arguments and the options that start a program on a host. */
-  inside(host, command, args) {
-    return [JACKFIELD, ['lab', 'exec', '--lab', this.name, host, '--', command, ...args], { env: this.env }];
+  /** Returns the command, the arguments and the options that start a program on a host; `env` adds to its environment. */
+  inside(host, command, args, env = {}) {
+    return [JACKFIELD, ['lab', 'exec', '--lab', this.name, host, '--', command, ...args], { env: { ...this.env, ...env } }];
+  }
+
+  /** Returns the host as a namespace that programs are started in. */
+  namespace(host) {
+    return {
+      start: (command, args, options) => {
+        const [program, words, { env }] = this.inside(host, command, args);
+        return new Child(program, words, { ...options, env });
+      },
+    };
   }
 
   /** Ends all that runs in it, and removes it. */

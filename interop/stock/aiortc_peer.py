@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import sys
 
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 
-connection = RTCPeerConnection()
+servers = [RTCIceServer(**server) for server in json.loads(os.environ.get("ICE_SERVERS", "[]"))]
+connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
 ended = asyncio.Event()
 
 

@@ -1,11 +1,12 @@
-// libdatachannel (by node-datachannel) as a peer that takes orders as lines of JSON, like `examples/peer_stdio.rs`.
+// libdatachannel (by node-datachannel) as a peer that takes orders as lines of JSON, like `examples/peer_stdio.rs`. It asks
+// TURN servers by UDP alone.
 
 import { createInterface } from 'node:readline';
 
 import nodeDataChannel from 'node-datachannel';
 
 const [address] = process.argv.slice(2);
-const connection = new nodeDataChannel.PeerConnection('peer', { iceServers: [], bindAddress: address, maxMessageSize: 1 << 20 });
+const connection = new nodeDataChannel.PeerConnection('peer', { iceServers: servers(), bindAddress: address, maxMessageSize: 1 << 20 });
 const gathered = new Promise((resolve) => {
   connection.onGatheringStateChange((state) => state === 'complete' && resolve());
 });
@@ -18,6 +19,12 @@ const closed = new Promise((resolve) => {
     channel.onClosed(resolve);
   });
 });
+
+/** The servers of `ICE_SERVERS`, as this library writes them. */
+function servers() {
+  return JSON.parse(process.env.ICE_SERVERS ?? '[]').flatMap(({ urls, username, credential }) =>
+    urls.map((url) => (username ? url.replace(':', `:${username}:${credential}@`) : url)));
+}
 
 function send(channel, message) {
   return typeof message === 'string' ? channel.sendMessage(message) : channel.sendMessageBinary(message);

@@ -325,7 +325,9 @@ pub(crate) const PARTS: &[Part] = &[
         about: "data channels between our peer and Chromium, Firefox, libdatachannel, aiortc and pion",
         after: &["build"],
         needs: &[
+            Need::Root,
             Need::Node,
+            IP,
             CHROMIUM,
             FIREFOX,
             Need::Program("go", "golang-go"),

@@ -12,9 +12,10 @@
 //! | `exchange` | `sizes` | sends texts and bytes on `ours`, and checks that they come back |
 //! | `close` | | closes `ours`, and waits for the other side's half |
 //! | `closed` | | waits until the other side has closed its channel |
-//! | `stats` | | the DTLS version and the state |
+//! | `stats` | | the DTLS version, the state, and the kinds of the selected pair's candidates |
 //!
-//! `cargo run --example peer_stdio -- 192.0.2.5` has its socket at that address.
+//! `cargo run --example peer_stdio -- 192.0.2.5` has its socket at that address. The variable
+//! `ICE_SERVERS` has STUN and TURN servers, as JSON of WebRTC's `RTCIceServer`s.
 
 #![expect(
     clippy::indexing_slicing,
@@ -27,7 +28,9 @@ use std::sync::Arc;
 
 use jackfield_driver::peer::{
     ChannelConfig, DataChannel, Peer, PeerEvent, PeerEvents, PeerOptions, ReceivedMessage,
+    RtcIceServer, resolve_servers,
 };
+use jackfield_ice::Stats;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -41,6 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     let options = PeerOptions::new()
         .addresses(addresses)
+        .servers(resolve_servers(&ice_servers()?).await)
         .max_message_size(LONGEST);
     let (peer, events) = Peer::new(options)?;
     let side = Arc::new(Side::new(peer, events));
@@ -112,7 +116,11 @@ impl Side {
             }
             "stats" => {
                 let stats = self.peer.stats();
-                Ok(json!({ "version": stats.dtls_version, "state": stats.state.name() }))
+                Ok(json!({
+                    "version": stats.dtls_version,
+                    "state": stats.state.name(),
+                    "path": path(&stats.ice),
+                }))
             }
             other => Err(format!("{other} is no order").into()),
         }
@@ -160,6 +168,34 @@ impl Side {
         }
         Ok(Value::Null)
     }
+}
+
+fn ice_servers() -> Result<Vec<RtcIceServer>, Box<dyn Error>> {
+    let text = std::env::var("ICE_SERVERS").unwrap_or_else(|_| "[]".to_owned());
+    let servers: Vec<Value> = serde_json::from_str(&text)?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let read = |server: &Value| RtcIceServer {
+        urls: server["urls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(text)
+            .collect(),
+        username: text(&server["username"]),
+        credential: text(&server["credential"]),
+    };
+    Ok(servers.iter().map(read).collect())
+}
+
+/// Returns the kinds of the candidates that data takes.
+fn path(ice: &Stats) -> Option<Value> {
+    let pair = ice.pairs.get(ice.selected_pair?)?;
+    let local = ice.local_candidates.iter().find(|it| it.id == pair.local)?;
+    let remote = ice
+        .remote_candidates
+        .iter()
+        .find(|it| it.id == pair.remote)?;
+    Some(json!({ "local": local.kind.as_str(), "remote": remote.kind.as_str() }))
 }
 
 fn expect(received: Option<ReceivedMessage>, sent: &ReceivedMessage) -> Result<(), Box<dyn Error>> {

@@ -32,7 +32,13 @@ type peer struct {
 }
 
 func main() {
-	connection, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	configuration := webrtc.Configuration{}
+	if servers := os.Getenv("ICE_SERVERS"); servers != "" {
+		if err := json.Unmarshal([]byte(servers), &configuration.ICEServers); err != nil {
+			panic(err)
+		}
+	}
+	connection, err := webrtc.NewPeerConnection(configuration)
 	if err != nil {
 		panic(err)
 	}
