@@ -1,12 +1,21 @@
 //! Data-channel peers on loopback: on a port that they share, and over TCP.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jackfield_driver::ice::{EndpointConfig, EndpointLimits};
 use jackfield_driver::peer::{
     ChannelConfig, CloseReason, ConnectionState, DataChannel, Peer, PeerEndpoint, PeerEvent,
     PeerEvents, PeerOptions,
 };
+use tokio::net::UdpSocket;
 
 #[tokio::test]
 async fn peers_of_one_endpoint_share_its_port_and_keep_their_data_apart() {
@@ -59,16 +68,95 @@ async fn a_connection_over_tcp_comes_about_if_either_side_has_no_udp() {
         let peer = |udp| Peer::new(PeerOptions::new().network(EndpointConfig { udp, ..network() }));
         let (alice, bob) = (peer(alice).unwrap(), peer(bob).unwrap());
         let (alice, here, there) = connect(alice, bob).await;
-        let stats = alice.stats().ice;
-        assert!(stats.selected_pair.is_some());
-        let selected = stats.pairs.get(stats.selected_pair.unwrap()).unwrap();
-        let mut locals = stats.local_candidates.iter();
-        let local = locals.find(|local| local.id == selected.local).unwrap();
-        assert!(local.transport.is_tcp(), "{local:?}");
+        assert!(is_over_tcp(&alice));
         exchange(&here, &there, "hello").await;
         // Longer than what waits for a connection at one time.
         exchange(&here, &there, &"x".repeat(100_000)).await;
     }
+}
+
+#[tokio::test]
+async fn data_goes_on_over_tcp_when_udp_stops() {
+    let quick = |options: PeerOptions| {
+        let mut options = options.network(network());
+        options.ice.timing.silence = Duration::from_millis(100);
+        options.ice.timing.probe_interval = Duration::from_millis(100);
+        Peer::new(options).unwrap()
+    };
+    let (alice, _) = quick(PeerOptions::new());
+    let (bob, _) = quick(PeerOptions::new());
+    // All that each knows of the other's UDP leads through this.
+    let middle = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let middle_port = middle.local_addr().unwrap().port();
+    let passing = tokio::spawn(pass_between(Arc::clone(&middle), udp_address(&bob)));
+    let offer = with_udp_at(&alice.create_offer().unwrap(), &alice, None);
+    let answer = bob.handle_offer(&offer).unwrap();
+    alice
+        .handle_answer(&with_udp_at(&answer, &bob, Some(middle_port)))
+        .unwrap();
+    let here = alice
+        .open_channel(ChannelConfig::new("ours"))
+        .await
+        .unwrap();
+    let there = bob.accept_channel().await.unwrap();
+    // UDP is the better way, once both are found.
+    while is_over_tcp(&alice) || is_over_tcp(&bob) {
+        exchange(&here, &there, "hello").await;
+    }
+    passing.abort();
+    while !(is_over_tcp(&alice) && is_over_tcp(&bob)) {
+        exchange(&here, &there, "are you there?").await;
+    }
+    exchange(&here, &there, &"x".repeat(50_000)).await;
+    assert_eq!(alice.state(), ConnectionState::Connected);
+}
+
+/// Passes datagrams between `bob` and the last one else that has sent any.
+async fn pass_between(middle: Arc<UdpSocket>, bob: SocketAddr) {
+    let mut room = [0; 2_048];
+    let mut other = None;
+    loop {
+        let (length, from) = middle.recv_from(&mut room).await.unwrap();
+        let to = match from == bob {
+            true => other,
+            false => {
+                other = Some(from);
+                Some(bob)
+            }
+        };
+        if let (Some(to), Some(bytes)) = (to, room.get(..length)) {
+            middle.send_to(bytes, to).await.unwrap();
+        }
+    }
+}
+
+/// Returns a description whose UDP candidate is at another port, or which has none.
+fn with_udp_at(description: &str, peer: &Peer, port: Option<u16>) -> String {
+    let at = |port| format!(" 127.0.0.1 {port} typ host");
+    let from = at(udp_address(peer).port());
+    let is_udp = |line: &str| line.to_ascii_lowercase().contains(" udp ");
+    let lines = description.lines().filter_map(|line| {
+        if !line.starts_with("a=candidate") || !is_udp(line) {
+            return Some(line.to_owned());
+        }
+        assert!(line.contains(&from), "{line}");
+        port.map(|port| line.replace(&from, &at(port)))
+    });
+    lines.map(|line| line + "\r\n").collect()
+}
+
+fn udp_address(peer: &Peer) -> SocketAddr {
+    let candidates = peer.stats().ice.local_candidates;
+    let udp = candidates.iter().find(|it| !it.transport.is_tcp()).unwrap();
+    udp.address.as_ref().unwrap().ip().unwrap()
+}
+
+fn is_over_tcp(peer: &Peer) -> bool {
+    let stats = peer.stats().ice;
+    let selected = stats.selected_pair.map(|index| stats.pairs[index].local);
+    let mut locals = stats.local_candidates.iter();
+    let local = selected.and_then(|id| locals.find(|local| local.id == id));
+    local.is_some_and(|local| local.transport.is_tcp())
 }
 
 #[tokio::test]
