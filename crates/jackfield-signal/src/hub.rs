@@ -67,8 +67,8 @@ impl Hub {
     /// then belongs to no member.
     pub fn handle_connect(&mut self, now: Instant, new: NewMember) -> MemberId {
         let _ = now;
-        // Numbered even when the hub is full, so that the driver can address the error and the
-        // close.
+        // The connection gets a number even when the hub is full, so that the driver can address
+        // the error and the close.
         self.next_id += 1;
         let member = MemberId(self.next_id);
         if self.members.len() >= self.config.max_members {
@@ -306,7 +306,7 @@ impl Hub {
     }
 
     fn close(&mut self, member: MemberId, why: CloseReason) {
-        // Forgotten first: nothing is queued any more for a connection that ends.
+        // The member is forgotten first: nothing more is queued for a connection that ends.
         self.forget(member);
         self.outputs.push_back(Output::Close { member, why });
     }
@@ -346,7 +346,7 @@ impl Hub {
         self.cancel_refresh(member);
         self.leave_lobby(member);
         self.end_calls(member);
-        // Last, as each step before looks the member up.
+        // This comes last, as each step before looks the member up.
         self.members.remove(&member);
     }
 }

@@ -56,7 +56,7 @@ impl Scope {
 
     /// Seats a newcomer; the name must be free.
     pub(crate) fn insert(&mut self, member: MemberId, name: Option<Arc<str>>) {
-        // Not the member's number: a member that connected first may join last.
+        // The member's number would not do: a member that connected first may join last.
         self.arrivals += 1;
         let arrival = self.arrivals;
         if let Some(name) = &name {

@@ -177,7 +177,8 @@ impl Authenticator {
         };
         // A name without a time comes from none of the secrets: no HMAC is spent on it.
         credential::expiry(username)?;
-        // Several, so that a secret can be replaced while credentials of the old one live.
+        // All secrets are tried, so that one can be replaced while credentials of the old one
+        // live.
         self.secrets.iter().find_map(|secret| {
             let password = credential::password(secret, username);
             let key = Key::long_term(algorithm, username, &self.realm, &password);

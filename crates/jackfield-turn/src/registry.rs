@@ -124,7 +124,7 @@ impl Registry {
     ) -> Option<SocketAddr> {
         self.expire_reservations(now);
         let mut accounts = self.accounts();
-        // Looked at before it is taken: a user who guesses a token must not destroy it.
+        // The name is checked first: a user who guesses a token must not destroy it.
         if &*accounts.reservations.get(&token)?.username != username {
             return None;
         }

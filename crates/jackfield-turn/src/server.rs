@@ -309,7 +309,7 @@ impl Server {
             }
         };
         let context = context.by(user);
-        // RFC 8489 §6.3: once authentication is done, and not before.
+        // RFC 8489 §6.3 looks for unknown attributes once authentication is done.
         let unknown: Vec<_> = self.unknown_attributes(message).take(MAX_UNKNOWN).collect();
         if !unknown.is_empty() {
             return self.refuse_unknown(&context, unknown);

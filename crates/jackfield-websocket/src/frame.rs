@@ -184,7 +184,7 @@ pub fn encode(
         mask,
         len: len as u64,
     };
-    // The exact size: the buffer becomes the frame without another allocation.
+    // With its exact size, the buffer becomes the frame without another allocation.
     let size =
         len + match len {
             0..126 => 2,

@@ -293,7 +293,8 @@ impl Engine {
                     self.to_client(&path, &[&bytes], Urgency::Control);
                 }
                 Output::Bind { id, local } => {
-                    // Answered within the drain: the client's answer leaves with this flush.
+                    // The core hears of it within the drain, so the client's answer leaves with
+                    // this flush.
                     let bound = self.bind(id, local);
                     self.core.borrow_mut().handle_bound(now, id, bound);
                 }

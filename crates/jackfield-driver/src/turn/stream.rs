@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 other => other,
             }
         });
-        // Flushed once the queue is empty: a TLS stream may hold records back until then.
+        // The flush comes when the queue is empty: a TLS stream may hold records back until then.
         if written.is_ready() && self.unflushed {
             let flushed = Pin::new(&mut self.stream).poll_flush(cx);
             self.unflushed = flushed.is_pending();

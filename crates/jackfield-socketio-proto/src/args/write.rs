@@ -36,7 +36,7 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
         Shape::Several => spread(out, args),
     });
     written?;
-    // A name without arguments.
+    // A name without arguments has left its comma.
     if out.last() == Some(&b',') {
         out.pop();
     }

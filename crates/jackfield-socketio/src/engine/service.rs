@@ -63,7 +63,7 @@ impl Service {
             cors::preflight(cors, request.headers(), response.headers_mut());
             return response;
         }
-        // Before the request is answered, which takes it apart.
+        // The headers are read first: the answer takes the request apart.
         let access = Access::judge(cors, request.headers());
         let mut response = inner.answer(request).await;
         access.allow(response.headers_mut());
@@ -166,7 +166,7 @@ impl Inner {
             let body = RequestError::Forbidden.body_with_message(&message);
             return Err(Box::new(json(StatusCode::FORBIDDEN, body)));
         }
-        // Last, because a place that is reserved has to be used or given back.
+        // This comes last, because a place that is reserved has to be used or given back.
         if !self.reserve() {
             return Err(Box::new(busy(StatusCode::SERVICE_UNAVAILABLE)));
         }

@@ -48,7 +48,7 @@ impl Wire {
             Version::V3 => 0,
             Version::V4 => 1,
         };
-        // Framed when the first client of the revision needs it, and shared by all others.
+        // The first client of a revision has them framed, and all others share them.
         let attachments = match self.framed.get(index) {
             Some(framed) if !self.attachments.is_empty() => framed
                 .get_or_init(|| {

@@ -45,7 +45,8 @@ impl Client {
         let version = engine.version();
         let mut connection = ServerConnection::new(Instant::now(), version, &config);
         if version == Version::V3 {
-            // Asked for before the first message is read, or an event for it would be a violation.
+            // The namespace is asked for before the first message is read, or an event for it
+            // would be a violation.
             connection.ask("/".into());
         }
         engine.set_deadline(connection.deadline());

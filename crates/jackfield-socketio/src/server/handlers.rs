@@ -51,7 +51,7 @@ impl Handlers {
         out.extend(self.any.iter().cloned());
         if let Some(entries) = self.named.get_mut(name) {
             out.extend(entries.iter().map(|entry| Arc::clone(&entry.handler)));
-            // Taken out before it runs: the next event must not find it again.
+            // The handler is taken out before it runs: the next event must not find it again.
             entries.retain(|entry| !entry.once);
         }
     }

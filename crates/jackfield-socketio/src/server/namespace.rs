@@ -392,7 +392,7 @@ impl Namespace {
 
 impl NamespaceInner {
     pub(crate) fn middlewares(&self) -> Vec<Middleware> {
-        // Cloned out of the lock: a middleware may be slow, or add another one.
+        // The lock is not held while they run: a middleware may be slow, or add another one.
         read(&self.middlewares).clone()
     }
 

@@ -346,7 +346,7 @@ impl Socket {
     }
 
     fn with_handlers(&self, act: impl FnOnce(&mut Handlers)) {
-        // Made on first use: where the namespace's handlers do, a socket has none of its own.
+        // The list is made on first use: many sockets have no handlers but their namespace's.
         act(lock(&self.0.handlers).get_or_insert_default());
     }
 

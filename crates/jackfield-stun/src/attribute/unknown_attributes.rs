@@ -28,8 +28,7 @@ impl<'a> Attribute<'a> for UnknownAttributes {
     const TYPE: AttributeType = AttributeType::UNKNOWN_ATTRIBUTES;
 
     fn decode(value: &'a [u8], _transaction: &TransactionId) -> Result<Self, DecodeError> {
-        // No padding here: an odd number of types is filled up outside of the value (RFC 8489
-        // §14).
+        // The value has no padding: an odd number of types is filled up behind it (RFC 8489 §14).
         let (pairs, rest) = value.as_chunks::<2>();
         if !rest.is_empty() {
             return Err(DecodeError::ValueLength(Self::TYPE, value.len()));

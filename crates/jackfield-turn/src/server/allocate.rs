@@ -144,7 +144,8 @@ impl Server {
     ) -> Result<(), DropReason> {
         let context = &request.context;
         let user = credential::quota_key(context.username());
-        // Counted before a socket is asked for: shards would otherwise pass the quota together.
+        // The allocation counts before a socket is asked for: shards would otherwise pass the
+        // quota together.
         match self.registry.admit(user, &self.config.limits) {
             Ok(()) => {}
             Err(QuotaError::User) => {

@@ -96,7 +96,7 @@ impl Server {
         code: ErrorCode,
     ) -> Result<(), DropReason> {
         self.limit_unauthenticated(now, context)?;
-        // Without words: the address may be forged, so the answer stays small.
+        // The address may be forged, so the answer stays small and has no words.
         self.answer(context, Class::Error, |writer| {
             writer.attribute(&ErrorCodeAttribute::without_reason(code));
         })?;

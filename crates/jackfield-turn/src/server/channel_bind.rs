@@ -49,7 +49,7 @@ impl Server {
             .relays
             .towards(peer.ip(), now)
             .ok_or(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH)?;
-        // Judged is the address that packets go to, not the public one that stands for it.
+        // The policy judges the address that packets go to, not the public one that stands for it.
         let target = self.relay_addresses.to_local(peer, &self.registry);
         self.policy.judge(target).or(Err(ErrorCode::FORBIDDEN))?;
         let limits = &self.config.limits;
@@ -59,7 +59,8 @@ impl Server {
             outputs.push_back(Output::Event(Event::ChannelUnbound { id, number }));
         });
         allocation.permissions.expire(now);
-        // Before the channel is bound, as RFC 8656 §12.2 makes its permission with it.
+        // The room is checked before the channel is bound: RFC 8656 §12.2 makes its permission
+        // with it.
         if !allocation
             .permissions
             .has_room_for(&[peer.ip()], limits.permissions)

@@ -50,8 +50,7 @@ impl Compressor {
     /// Runs zlib until it took all input and has no more output for now.
     fn run(&mut self, mut input: &[u8], out: &mut Vec<u8>, flush: FlushCompress) -> bool {
         loop {
-            // Room comes first: a buffer that is full cannot be told from a flush that is
-            // finished.
+            // The room is made first: a full buffer would look like a finished flush.
             if out.capacity() - out.len() < 64 {
                 out.reserve(input.len() / 2 + 256);
             }

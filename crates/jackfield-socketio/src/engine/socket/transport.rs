@@ -67,7 +67,7 @@ impl EngineSocket {
         let mut id = None;
         self.with_state(|state, now| {
             let new = state.core.handle_link(now);
-            // In the same lock: the core may want this link flushed or closed at once.
+            // The lock is still held: the core may want this link flushed or closed at once.
             state.links.push((new, added));
             id = Some(new);
         });

@@ -78,7 +78,8 @@ impl AckSink {
     /// Notes that one server has reported how many of its clients were asked.
     pub fn expect_clients(&self, count: usize) {
         if let Some(tally) = self.tally.upgrade() {
-            // Before the report: a reader that sees the report has then counted the clients.
+            // The clients come before the report: a reader that sees the report has then counted
+            // them.
             tally.clients.fetch_add(count, Ordering::AcqRel);
             tally.reports.fetch_add(1, Ordering::AcqRel);
         }

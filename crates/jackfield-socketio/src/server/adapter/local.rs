@@ -81,7 +81,8 @@ impl Rooms {
         let mut excluded = HashSet::new();
         for room in &selection.except {
             match self.rooms.get(room) {
-                // By ids, as a socket may be in several rooms, among them the excepted one.
+                // Ids are compared, as a socket may be in several rooms, among them the excepted
+                // one.
                 Some(members) => excluded.extend(members.sockets.keys().cloned()),
                 None => excluded.extend(
                     self.sockets

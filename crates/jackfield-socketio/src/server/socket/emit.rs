@@ -117,7 +117,8 @@ impl Socket {
         let id = self.next_ack_id();
         let wire = self.encode(name, Some(id), args)?;
         let (sender, receiver) = oneshot::channel();
-        // Registered before it is sent: the answer may be here before `send_wire` returns.
+        // The answer is expected before the event is sent: it may be here before `send_wire`
+        // returns.
         let forget = self.expect_ack(id, Waiter::One(sender));
         self.send_wire(&wire)?;
         Ok((receiver, forget))

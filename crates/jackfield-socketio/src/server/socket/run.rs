@@ -13,8 +13,8 @@ use crate::sync::lock;
 impl Socket {
     /// Takes an event from the network.
     pub(crate) fn handle_event(&self, event: EventPacket) {
-        // Counted before it is queued: a handler on another thread could otherwise subtract it
-        // first.
+        // The bytes are counted before the event is queued: a handler on another thread could
+        // otherwise subtract them first.
         self.0.engine.add_inbound(event.args.held());
         self.0.inbox.push(Item::Event(event));
         pump(self);
