@@ -269,7 +269,7 @@ impl Attack {
         }
     }
 
-    fn victim_is_bounded(&mut self, before: i64, input: usize) {
+    fn victim_is_bounded(&self, before: i64, input: usize) {
         // What the victim said waits at the other side, which may never read it.
         let waiting: usize = self.outward.iter().chain(&self.inward).map(Vec::len).sum();
         let held = held_bytes() - before - 2 * waiting as i64;

@@ -24,6 +24,10 @@ pub fn scenario(data: &[u8]) {
 }
 
 /// What came of a scenario.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "only tests read how far the seeds get")
+)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outcome {
     /// Whether both peers were connected at the end.
