@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use jackfield_nat::oracle::Traits;
+use jackfield_nat::oracle::{Access, Traits};
 use jackfield_nat::profile::Profile;
 use jackfield_nat::{Behaviour, Filtering, Mapping, NatConfig, Policy, Prefix, Translation};
 
@@ -121,6 +121,21 @@ impl Site {
     /// Returns the traits of the site for the TCP [oracle](jackfield_nat::oracle).
     pub fn tcp_traits(self) -> Vec<Traits> {
         self.traits(Traits::of_tcp)
+    }
+
+    /// Returns what stands in front of an ICE agent at the site, for the
+    /// [oracle](jackfield_nat::oracle::pairs). Through the SOCKS proxy the agent can dial any port.
+    #[must_use]
+    pub fn access(self) -> Access {
+        let is_proxied = matches!(self, Self::HttpProxy | Self::SocksProxy);
+        let of_chain = Access::of(&self.chain());
+        Access {
+            udp: self.udp_traits(),
+            tcp: self.tcp_traits(),
+            is_public: of_chain.is_public && !is_proxied,
+            dials: of_chain.dials && self != Self::HttpProxy,
+            has_relay: true,
+        }
     }
 
     fn traits(self, of: fn(&NatConfig) -> Traits) -> Vec<Traits> {

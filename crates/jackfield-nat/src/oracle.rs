@@ -1,5 +1,6 @@
 #![doc = include_str!("docs/oracle.md")]
 
+mod pair;
 mod why;
 
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use crate::{
     Assignment, Conflict, Filtering, Mapping, NatConfig, Pooling, Protocol, Side, Translation,
 };
 
+pub use pair::{Access, CandidateType, Pair, pairs};
 pub use why::why;
 
 /// The path between two hosts that the oracle predicts.
