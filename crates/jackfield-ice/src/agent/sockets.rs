@@ -97,15 +97,15 @@ impl Agent {
         self.drive(now);
     }
 
-    /// Takes the address outside that a port mapping (UPnP, NAT-PMP, PCP) has given a socket or a
-    /// listener: it gives a server-reflexive candidate.
+    /// Takes the address outside that a STUN server or a port mapping (UPnP, NAT-PMP, PCP) has
+    /// given a socket or a listener: it gives a server-reflexive candidate.
+    ///
+    /// Where a socket and a listener have the same address and port, the address is of the socket.
     pub fn add_mapped_address(&mut self, now: Instant, local: SocketAddr, outside: SocketAddr) {
-        let transport = match self.context.listeners.contains(&local) {
-            true => CandidateTransport::TcpPassive,
-            false => CandidateTransport::Udp,
-        };
-        let is_known = self.context.base(local, transport).is_some();
-        if is_known && outside != local {
+        let transports = [CandidateTransport::Udp, CandidateTransport::TcpPassive];
+        let has_base = |transport: &_| self.context.base(local, *transport).is_some();
+        let known = transports.into_iter().find(has_base);
+        if let Some(transport) = known.filter(|_| outside != local) {
             self.add_candidate(
                 now,
                 NewLocal {
