@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS};
+use super::plan::{Plan, SERVER, SERVER_IP6, SERVER_IPS, SitePlan, synthesized};
+use super::proxy::ProxyKind;
 
 /// Returns the variables of programs on a host.
 pub fn variables(lab: &str, plan: &Plan, host: &str) -> BTreeMap<String, String> {
@@ -11,8 +12,23 @@ pub fn variables(lab: &str, plan: &Plan, host: &str) -> BTreeMap<String, String>
     let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
     set("LAB_NAME", lab.to_owned());
     set("LAB_HOST", host.to_owned());
+    let own = plan.hosts.iter().find(|it| it.name == host);
+    let site = own.and_then(|host| plan.sites.get(host.site));
     for (name, ip) in ["LAB_SERVER", "LAB_SERVER_2"].iter().zip(SERVER_IPS) {
-        set(name, ip.to_string());
+        set(
+            name,
+            match site.is_some_and(SitePlan::is_nat64) {
+                true => synthesized(ip).to_string(),
+                false => ip.to_string(),
+            },
+        );
+    }
+    if let Some(proxy) = site.and_then(|site| site.proxy) {
+        // By these names curl and most other programs know their proxy.
+        match proxy.kind {
+            ProxyKind::Http => set("https_proxy", format!("http://{}", proxy.address)),
+            ProxyKind::Socks => set("all_proxy", format!("socks5h://{}", proxy.address)),
+        };
     }
     if plan.ipv6 {
         set("LAB_SERVER_6", SERVER_IP6.to_string());
@@ -63,10 +79,16 @@ pub fn hosts_file(plan: &Plan) -> String {
         line(&"::1", "localhost");
         line(&SERVER_IP6, SERVER);
     }
+    // As a DNS64 would say it (RFC 6147). Where there is no route to these, they come last
+    // (RFC 6724 §6, rule 1).
+    let has_nat64 = plan.sites.iter().any(SitePlan::is_nat64);
+    for (name, ip) in plan.public_ipv4().filter(|_| has_nat64) {
+        line(&synthesized(ip), name);
+    }
     for host in &plan.hosts {
         line(&host.ip, &host.name);
-        if let Some(ip6) = &host.ip6 {
-            line(ip6, &host.name);
+        if let Some(ip6) = host.ip6.filter(|ip6| host.ip != *ip6) {
+            line(&ip6, &host.name);
         }
     }
     text

@@ -79,6 +79,7 @@ struct SiteTable {
     nat: Option<OneOrMany>,
     behind: Option<String>,
     external: Option<u8>,
+    proxy: Option<String>,
     firewall: Option<String>,
     mapping: Option<String>,
     filtering: Option<String>,
@@ -107,6 +108,7 @@ impl SiteTable {
             let key = format!("{path}.external");
             return Err(SpecError::value(key, externals.to_string(), accepted));
         }
+        let proxy = self.proxy.map(|text| spec::proxy(&path, &text));
         let nats = self.nat.map(OneOrMany::into_vec).unwrap_or_default();
         let site = SiteSpec {
             nats: nats.iter().filter_map(|text| spec::nat(text)).collect(),
@@ -132,6 +134,7 @@ impl SiteTable {
             },
             externals,
             behind: self.behind,
+            proxy: proxy.transpose()?,
             name,
         };
         site.check(&path)?;

@@ -78,6 +78,7 @@ impl SiteSpec {
         match key {
             "nat" => self.nats.extend(spec::nat(value)),
             "behind" => self.behind = Some(value.to_owned()),
+            "proxy" => self.proxy = Some(spec::proxy(path, value)?),
             "external" => {
                 let number = value.parse().ok();
                 let fits = number.filter(|number| (1..=MOST_EXTERNALS).contains(number));
@@ -103,7 +104,7 @@ fn accepted_words() -> String {
     let settings = Change::KEYS.iter().filter(|key| **key != "profile");
     let settings: Vec<&str> = settings.copied().collect();
     let settings = settings.join(", ");
-    format!("a NAT, a firewall, or one of nat, behind, external, {settings} with a value")
+    format!("a NAT, a firewall, or one of nat, behind, external, proxy, {settings} with a value")
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Besides, [`nat`] runs a single router between two interfaces, and [`grid`] tries every pair of
-//! NATs by every transport and holds what comes out against theory.
+//! Besides, [`nat`] runs a single router between two interfaces, and [`grid`] has ICE agents behind
+//! every pair of NATs, firewalls and proxies meet, and holds the paths that they choose against
+//! theory.
 //!
 //! The library prints nothing: an [`Observer`] receives what happens. It needs root, or a kernel
 //! that lets users have namespaces, and `/dev/net/tun`.
@@ -43,6 +44,7 @@ pub mod nat;
 mod output;
 mod plan;
 mod processes;
+mod proxy;
 mod run;
 mod spec;
 pub mod state;
@@ -52,8 +54,9 @@ pub use background::{BackgroundError, down, exec, up};
 pub use event::{Event, Observer, Stream};
 pub use jackfield_router::namespace::IsolationError;
 pub use line_format::LineFormat;
-pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, SERVER, SitePlan};
+pub use plan::{HostPlan, Ipv6Plan, Plan, PlanError, ProxyPlan, SERVER, SitePlan};
 pub use processes::ProcessError;
+pub use proxy::ProxyKind;
 pub use run::{LabError, LabOptions, WorkError, run, run_with};
 pub use spec::{CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
 

@@ -4,16 +4,20 @@ mod error;
 mod site;
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use jackfield_nat::profile::Profile;
 
 use super::spec::{SiteSpec, Spec};
 use crate::nat::{Change, Routing, Settings};
+use crate::proxy::ProxyKind;
 
 pub use error::PlanError;
-pub use site::{Ipv6Plan, SitePlan};
+pub use site::{Ipv6Plan, ProxyPlan, SitePlan};
 
 use error::unknown;
 use site::ipv6;
+pub(crate) use site::{PREF64, synthesized};
 
 /// The addresses of a lab and the settings of its routers.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +37,7 @@ pub struct HostPlan {
     pub name: String,
     /// The index of its site in [`Plan::sites`].
     pub site: usize,
-    /// Its address there.
+    /// Its address there: of IPv6 behind a NAT64.
     pub ip: IpAddr,
     /// The address that the internet sees: the first one of the outermost NAT, or its own.
     pub public_ip: IpAddr,
@@ -106,6 +110,16 @@ impl Plan {
         self.hosts.iter().filter(move |host| host.site == site)
     }
 
+    /// Returns the server and the hosts that have a public IPv4 address of their own.
+    pub(super) fn public_ipv4(&self) -> impl Iterator<Item = (&str, Ipv4Addr)> {
+        let [server, _] = SERVER_IPS;
+        let hosts = self.hosts.iter().filter_map(|host| match host.ip {
+            IpAddr::V4(ip) if host.ip == host.public_ip => Some((host.name.as_str(), ip)),
+            _ => None,
+        });
+        std::iter::once((SERVER, server)).chain(hosts)
+    }
+
     /// Adds a site after those that it is behind; returns its index.
     ///
     /// `depth` is how many more sites it may be behind: a cycle has no end, and uses them up.
@@ -133,14 +147,25 @@ impl Plan {
                         outer: outer.name.clone(),
                     });
                 }
+                if outer.proxy.is_some() || outer.nats.iter().any(is_nat64) {
+                    return Err(PlanError::BehindClosed {
+                        site: site.name.clone(),
+                        outer: outer.name.clone(),
+                    });
+                }
                 Some(self.add_site(spec, outer, depth - 1)?)
             }
         };
+        let has_nat64 = site.nats.iter().any(is_nat64);
+        if site.nats.iter().skip(1).any(is_nat64) || (has_nat64 && site.proxy.is_some()) {
+            return Err(PlanError::Nat64(site.name.clone()));
+        }
         if site.nats.is_empty() {
-            return match parent {
-                Some(_) => Err(PlanError::PublicBehind(site.name.clone())),
-                None => self.add_network(&site.name, None, &[&site.change], 0),
-            };
+            if parent.is_some() {
+                return Err(PlanError::PublicBehind(site.name.clone()));
+            }
+            let place = self.add_network(&site.name, None, &[&site.change], 0)?;
+            return Ok(self.add_proxy(place, site.proxy));
         }
         // The outermost NAT comes first: each is a host of the network in front of it.
         for (depth, nat) in site.nats.iter().enumerate().skip(1).rev() {
@@ -149,7 +174,17 @@ impl Plan {
         }
         let innermost = site.nats.first().map_or_else(Change::default, Clone::clone);
         let changes = [&innermost, &site.change];
-        self.add_network(&site.name, parent, &changes, site.externals)
+        let place = self.add_network(&site.name, parent, &changes, site.externals)?;
+        Ok(self.add_proxy(place, site.proxy))
+    }
+
+    /// Puts a proxy at the gateway of a site; returns the site's index.
+    fn add_proxy(&mut self, place: usize, kind: Option<ProxyKind>) -> usize {
+        if let (Some(site), Some(kind)) = (self.sites.get_mut(place), kind) {
+            let address = SocketAddr::new(site.gateway, kind.port());
+            site.proxy = Some(ProxyPlan { kind, address });
+        }
+        place
     }
 
     fn add_network(
@@ -179,15 +214,23 @@ impl Plan {
             true => Ipv4Addr::new(198, 18, number, 0),
             false => Ipv4Addr::new(10, number, 0, 0),
         };
+        let mut prefix = (network.into(), 24);
+        let mut gateway = offset(network, 254).into();
+        if settings.is_nat64() {
+            prefix = (ipv6(number, 0).into(), 64);
+            gateway = ipv6(number, 0xffff).into();
+            settings.gateway = None;
+        }
         let ipv6 = self.ipv6.then(|| Ipv6Plan::new(number, &settings));
         self.sites.push(SitePlan {
             name: name.to_owned(),
             number,
             parent,
             settings,
-            prefix: (network.into(), 24),
-            gateway: offset(network, 254).into(),
+            prefix,
+            gateway,
             ipv6,
+            proxy: None,
         });
         if let Some(parent) = parent.and_then(|parent| self.sites.get_mut(parent)) {
             // RFC 6598 sets 100.64.0.0/10 aside for the networks between two NATs.
@@ -249,7 +292,7 @@ impl Plan {
         };
         let ip = match site.prefix.0 {
             IpAddr::V4(network) => offset(network, number).into(),
-            IpAddr::V6(network) => IpAddr::V6(network),
+            IpAddr::V6(_) => ipv6(site.number, number.into()).into(),
         };
         self.hosts.push(HostPlan {
             name: name.to_owned(),
@@ -329,6 +372,11 @@ fn check_names(spec: &Spec) -> Result<(), PlanError> {
     let networks = of_sites.chain(public.map(|host| host.name.clone()));
     let twice = duplicate(networks).or_else(|| duplicate(hosts()));
     twice.map_or(Ok(()), |name| Err(PlanError::Duplicate(name)))
+}
+
+/// Returns whether a NAT of a row is a NAT64.
+fn is_nat64(nat: &Change) -> bool {
+    nat.profile.as_deref() == Some(Profile::NAT64.name())
 }
 
 fn is_reserved(name: &str) -> bool {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::nat::{Change, Firewall, SettingError, Settings};
+use crate::proxy::ProxyKind;
 
 /// The description of a lab. [`Spec::from_toml`] and the `add_` methods check each value by
 /// itself; [`Plan::new`](super::Plan::new) finds out whether they fit together.
@@ -38,6 +39,8 @@ pub struct SiteSpec {
     pub externals: u8,
     /// The site that this one's router is a host of; `None` for the internet.
     pub behind: Option<String>,
+    /// The proxy that is all that its hosts reach; `None` where they have a way out of their own.
+    pub proxy: Option<ProxyKind>,
 }
 
 impl SiteSpec {
@@ -50,6 +53,7 @@ impl SiteSpec {
             change: Change::default(),
             externals: 1,
             behind: None,
+            proxy: None,
         }
     }
 }
@@ -216,6 +220,12 @@ pub(super) fn name(path: &str, name: &str) -> Result<(), SpecError> {
     let accepted =
         "a name of lower-case letters, digits and hyphens that begins with a letter, up to 24";
     Err(SpecError::value(path, name, accepted))
+}
+
+/// Reads the protocol of a site's proxy.
+pub(super) fn proxy(path: &str, text: &str) -> Result<ProxyKind, SpecError> {
+    let names = ProxyKind::ALL.map(ProxyKind::name).join(", ");
+    ProxyKind::find(text).ok_or_else(|| SpecError::value(format!("{path}.proxy"), text, names))
 }
 
 /// Returns whether a word of the `--site` flag names a firewall.

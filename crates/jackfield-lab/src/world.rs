@@ -13,8 +13,10 @@ use jackfield_router::{Netns, TunConfig};
 use tokio::sync::mpsc as async_mpsc;
 
 use super::plan::{
-    Plan, SERVER, SERVER_GATEWAY, SERVER_GATEWAY6, SERVER_IP6, SERVER_IPS, SitePlan,
+    PREF64, Plan, ProxyPlan, SERVER, SERVER_GATEWAY, SERVER_GATEWAY6, SERVER_IP6, SERVER_IPS,
+    SitePlan,
 };
+use super::proxy;
 use crate::nat::{RouterError, RouterSetup, Settings, route};
 
 /// A lab that was built. The kernel takes it away when this process ends.
@@ -48,6 +50,14 @@ pub enum WorldError {
         site: String,
         /// Why.
         error: RouterEnd,
+    },
+    /// The proxy of a site cannot be started.
+    #[error("the proxy of {site} cannot be started: {error}")]
+    NoProxy {
+        /// The site.
+        site: String,
+        /// What the system says.
+        error: io::Error,
     },
     /// The router of a site ended while the lab was running.
     #[error("the router of {site} failed: {error}")]
@@ -106,16 +116,29 @@ impl World {
         let mut networks = vec![internet];
         for (place, site) in plan.sites.iter().enumerate() {
             let network = site_network(plan, site)?;
+            if let Some(proxy) = site.proxy {
+                start_proxy(&network, proxy).map_err(|error| WorldError::NoProxy {
+                    site: site.name.clone(),
+                    error,
+                })?;
+            }
             for (number, host) in plan.hosts_of(place).enumerate() {
-                let netns = wiring::host(plan.ipv6)?;
+                let netns = wiring::host(plan.ipv6 || site.is_nat64())?;
                 let port = format!("host{}", number + 1);
                 wiring::connect((&network, &port), (&netns, "eth0"))?;
                 wiring::add_to_bridge(&network, &port, LAN)?;
                 wiring::address(&netns, "eth0", host.ip, site.prefix.1)?;
-                wiring::route(&netns, DEFAULT_ROUTE, site.gateway)?;
                 if let (Some(ip6), Some(ipv6)) = (host.ip6, &site.ipv6) {
-                    wiring::address(&netns, "eth0", ip6.into(), ipv6.prefix.1)?;
-                    wiring::route(&netns, DEFAULT_ROUTE6, ipv6.gateway)?;
+                    if host.ip != ip6 {
+                        wiring::address(&netns, "eth0", ip6.into(), ipv6.prefix.1)?;
+                    }
+                    if site.proxy.is_none() {
+                        wiring::route(&netns, DEFAULT_ROUTE6, ipv6.gateway)?;
+                    }
+                }
+                // Without a route the proxy, which is on the link, is all that a host reaches.
+                if site.proxy.is_none() {
+                    wiring::route(&netns, to_ipv4(site), site.gateway)?;
                 }
                 hosts.insert(host.name.clone(), netns);
             }
@@ -179,14 +202,48 @@ fn server(plan: &Plan, internet: &Netns) -> Result<Netns, WiringError> {
 
 /// Makes the namespace with the bridge that a site's hosts are plugged into.
 fn site_network(plan: &Plan, site: &SitePlan) -> Result<Netns, WiringError> {
-    let network = wiring::host(plan.ipv6)?;
-    wiring::forward(&network, plan.ipv6)?;
+    let has_ipv6 = plan.ipv6 || site.is_nat64();
+    let network = wiring::host(has_ipv6)?;
+    wiring::forward(&network, has_ipv6)?;
     wiring::bridge(&network, LAN)?;
     wiring::address(&network, LAN, site.gateway, site.prefix.1)?;
-    if let Some(ipv6) = &site.ipv6 {
+    if let Some(ipv6) = site.ipv6.as_ref().filter(|_| !site.is_nat64()) {
         wiring::address(&network, LAN, ipv6.gateway, ipv6.prefix.1)?;
     }
     Ok(network)
+}
+
+/// Returns what a site's hosts have a route to by the NAT for IPv4.
+fn to_ipv4(site: &SitePlan) -> (IpAddr, u8) {
+    match site.is_nat64() {
+        true => (PREF64.0.into(), PREF64.1),
+        false => DEFAULT_ROUTE,
+    }
+}
+
+/// Starts a site's proxy on a thread of its own, which ends with the process.
+fn start_proxy(network: &Netns, plan: ProxyPlan) -> io::Result<()> {
+    let (netns, (ready, is_ready)) = (network.clone(), mpsc::channel());
+    let serve = move |ready: &mpsc::Sender<io::Result<()>>| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(plan.address))?;
+        // The starter waits for this or for an error.
+        let _ = ready.send(Ok(()));
+        runtime.block_on(proxy::serve(plan.kind, listener, plan.address.ip()));
+        Ok(())
+    };
+    std::thread::Builder::new()
+        .name("proxy".to_owned())
+        .spawn(move || {
+            let served = netns.run(|| serve(&ready)).and_then(|served| served);
+            if let Err(error) = served {
+                let _ = ready.send(Err(error));
+            }
+        })?;
+    let started = is_ready.recv_timeout(START_TIMEOUT);
+    started.map_err(io::Error::other)?
 }
 
 /// A router to start.
@@ -292,7 +349,7 @@ fn routers(
             name,
         }
     };
-    let mut routers = vec![make(&site.settings, "", [vec![DEFAULT_ROUTE], to_site])];
+    let mut routers = vec![make(&site.settings, "", [vec![to_ipv4(site)], to_site])];
     if let Some(ipv6) = &site.ipv6 {
         let all = plan.sites.iter().enumerate();
         // IPv6 addresses are the same on both sides of a router, so the outside needs a route to

@@ -79,7 +79,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "jackfield-router",
             "jackfield-driver",
+            "jackfield-ice",
             "jackfield-portmap",
+            "jackfield-proxy",
             "jackfield-nat",
             "jackfield-turn",
             "jackfield-stun",

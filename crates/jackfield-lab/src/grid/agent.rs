@@ -1,267 +1,291 @@
-//! One side of an attempt: the sockets that [`Checks`] does without.
+//! One side of an attempt: an ICE agent with sockets of its own, as any program would have one.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jackfield_driver::turn_client::{ClientTransport, Options, Tls, TurnClient, TurnError};
-use jackfield_stun::attribute::XorMappedAddress;
-use jackfield_stun::{Class, Message, MessageWriter, Method, TransactionId};
+use jackfield_driver::ice::{EndpointConfig, IceEndpoint, OpenError, Session};
+use jackfield_driver::proxy::Proxy;
+use jackfield_driver::turn_client::Tls;
+use jackfield_ice::gather::{GatherConfig, IceServer};
+use jackfield_ice::{
+    Agent, AgentConfig, Candidate, CandidateAddress, CandidateKind, CandidateTransport, Event,
+    IceParameters, Role, SelectedPair,
+};
+use jackfield_nat::oracle::CandidateType;
+use jackfield_proxy::{ProxyUrl, Scheme};
+use jackfield_sansio::Transport;
 use jackfield_turn::client::Credential;
 use rustls_pki_types::ServerName;
-use tokio::net::UdpSocket;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::candidate::CandidateType;
-use super::checks::{Base, Candidate, Checks, LocalCandidates, SelectedPair};
-use super::expect::Timeouts;
-use super::transport::Transport;
+use super::network::{Network, PLAIN_PORT, TLS_PORT};
+use super::transport::RelayWay;
+use crate::plan::{SERVER_IPS, synthesized};
+use crate::proxy::ProxyKind;
 
-/// What both sides of an attempt know.
-#[derive(Debug, Clone)]
-pub(super) struct Attempt {
-    pub(super) transport: Transport,
-    /// Parts this attempt's packets from those of others.
-    pub(super) session: u64,
-    pub(super) server: Server,
+/// What signaling carries from one side to the other.
+#[derive(Debug)]
+pub(super) enum Signal {
+    Parameters(Box<IceParameters>),
+    Candidate(Candidate),
 }
 
-/// The STUN and TURN server.
-#[derive(Debug, Clone)]
-pub(super) struct Server {
-    /// STUN and TURN over UDP and TCP.
-    pub(super) plain: SocketAddr,
-    /// TURN over TLS.
-    pub(super) tls: SocketAddr,
-    pub(super) credential: Credential,
+/// What a side has found so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct View {
+    /// The pair that data takes.
+    pub(super) pair: Option<SeenPair>,
+    /// How long it took until data of this side's had come back.
+    pub(super) echoed_after: Option<Duration>,
+}
+
+/// A selected pair, as the side sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SeenPair {
+    pub(super) local: CandidateType,
+    pub(super) remote: CandidateType,
+    pub(super) tcp: bool,
+    /// How this side reaches its relay, if the local candidate is one's.
+    pub(super) way: Option<RelayWay>,
 }
 
 /// One side of an attempt.
 #[derive(Debug)]
-pub(super) struct AgentSetup {
-    pub(super) host: std::net::IpAddr,
-    pub(super) timeouts: Timeouts,
-    pub(super) controlling: bool,
-    /// Takes our candidates to the other side.
-    pub(super) local_candidates: oneshot::Sender<Vec<Candidate>>,
-    /// Brings the candidates of the other side.
-    pub(super) remote_candidates: oneshot::Receiver<Vec<Candidate>>,
-    /// How many sides have found a path.
-    pub(super) done: Arc<watch::Sender<u8>>,
+pub(super) struct Side {
+    pub(super) role: Role,
+    pub(super) credential: Credential,
+    pub(super) network: Network,
+    /// When both sides began.
+    pub(super) begun: Instant,
+    /// Takes signals to the other side.
+    pub(super) signals: mpsc::UnboundedSender<Signal>,
+    /// Brings the other side's.
+    pub(super) heard: mpsc::UnboundedReceiver<Signal>,
+    pub(super) view: watch::Sender<View>,
+    /// Becomes true when enough was seen.
+    pub(super) stop: watch::Receiver<bool>,
 }
 
-impl AgentSetup {
-    /// Looks for a path. It has to run on the host's own thread, which opens sockets in the host's
-    /// namespace.
+/// Why a side has no agent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SideError {
+    #[error("{0}")]
+    Bind(#[from] io::Error),
+    #[error("{0}")]
+    Open(#[from] OpenError),
+}
+
+impl Side {
+    /// Looks for a path until it is stopped. It has to run on the host's own thread, which opens
+    /// sockets in the host's namespace.
     ///
     /// # Errors
-    /// Fails when no socket can be opened. Finding no path is `None`.
-    pub(super) async fn run(self, attempt: Attempt) -> io::Result<Option<SelectedPair>> {
-        let socket = UdpSocket::bind((self.host, 0)).await?;
-        let timeouts = self.timeouts;
-        let relay = allocate(&attempt, timeouts.relay);
-        let reflexive = reflexive(&socket, &attempt, timeouts.reflexive);
-        let (reflexive, relay) = tokio::join!(reflexive, relay);
-        let own = LocalCandidates {
-            host: Some(socket.local_addr()?),
-            reflexive,
-            relayed: relay.as_ref().and_then(|relay| relay.relayed().v4),
-        };
-        // The other side may have failed, and then sends none, either.
-        let _ = self.local_candidates.send(own.candidates());
-        let Ok(theirs) = self.remote_candidates.await else {
-            return Ok(None);
-        };
-        let now = Instant::now();
-        let seed = attempt.session << 1 | u64::from(self.controlling);
-        let mut checks = Checks::new(now, self.controlling, attempt.session, own, seed);
-        for remote in theirs {
-            for base in bases(attempt.transport, relay.is_some(), remote) {
-                checks.add(now, base, remote);
-            }
-        }
-        let mut agent = Agent {
-            checks,
-            socket,
-            relay,
-        };
-        let path = agent.connect(&self.done, timeouts.path).await?;
-        if let Some(relay) = agent.relay.take() {
-            relay.close().await;
-        }
-        Ok(path)
-    }
-}
-
-/// Returns which of our sockets are tried with a candidate of theirs.
-///
-/// A direct attempt uses no relay, and one by a relay tries no direct pair: each transport of a
-/// cell is measured for itself.
-fn bases(transport: Transport, has_relay: bool, remote: Candidate) -> Vec<Base> {
-    let theirs = remote.kind == CandidateType::Relayed;
-    match transport {
-        Transport::Direct if theirs => Vec::new(),
-        Transport::Direct => vec![Base::Socket],
-        // No server relays to private addresses.
-        _ if remote.kind == CandidateType::Host && is_private(remote.address) => Vec::new(),
-        _ => {
-            let socket = theirs.then_some(Base::Socket);
-            let relay = has_relay.then_some(Base::Relay);
-            socket.into_iter().chain(relay).collect()
-        }
-    }
-}
-
-fn is_private(address: SocketAddr) -> bool {
-    match address {
-        SocketAddr::V4(address) => address.ip().is_private(),
-        SocketAddr::V6(_) => false,
-    }
-}
-
-/// The checks with their sockets.
-#[derive(Debug)]
-struct Agent {
-    checks: Checks,
-    socket: UdpSocket,
-    relay: Option<TurnClient>,
-}
-
-impl Agent {
-    /// Runs the checks until both sides have a path or the time is up.
-    async fn connect(
-        &mut self,
-        done: &watch::Sender<u8>,
-        timeouts: Duration,
-    ) -> io::Result<Option<SelectedPair>> {
-        let deadline = Instant::now() + timeouts;
-        let mut both = done.subscribe();
-        let mut path = None;
-        let mut buffer = [0; 1500];
+    /// Fails when no socket can be opened. Finding no path is no error.
+    pub(super) async fn run(mut self) -> Result<(), SideError> {
+        let endpoint = IceEndpoint::bind(self.endpoint_config())?;
+        let session = endpoint.agent(self.agent_config())?;
+        let parameters = Box::new(session.local_parameters());
+        self.signal(Signal::Parameters(parameters));
+        let mut asking = tokio::time::interval(ASK_INTERVAL);
         loop {
-            let now = Instant::now();
-            self.checks.handle_timeout(now);
-            self.send().await;
-            if path.is_none() {
-                path = self.checks.outcome(now);
-                if path.is_some() {
-                    done.send_modify(|count| *count += 1);
-                }
-            }
-            if now >= deadline || *both.borrow_and_update() >= 2 {
-                return Ok(path);
-            }
-            let next = self.checks.next().unwrap_or(deadline).min(deadline);
-            let next = next.min(now + STEP);
             tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => {
-                    if let Ok((length, from)) = received {
-                        let bytes = buffer.get(..length).unwrap_or_default();
-                        self.checks.handle(Instant::now(), Base::Socket, from, bytes);
+                event = session.event() => match event {
+                    Some(Event::LocalCandidate(candidate)) => {
+                        self.signal(Signal::Candidate(candidate));
                     }
-                }
-                received = receive(&mut self.relay) => match received {
-                    Ok((from, bytes)) => self.checks.handle(Instant::now(), Base::Relay, from, &bytes),
-                    Err(error) => {
-                        tracing::debug!(%error, "Relay ended");
-                        self.relay = None;
-                    }
+                    Some(_) => {}
+                    None => return Ok(()),
                 },
-                _ = both.changed() => {}
-                () = tokio::time::sleep_until(next.into()) => {}
+                Some(signal) = self.heard.recv() => self.hear(&session, signal),
+                Some(packet) = session.recv() => self.receive(&session, &packet).await,
+                _ = asking.tick() => self.ask(&session).await,
+                stopped = self.stop.changed() => {
+                    if stopped.is_err() || *self.stop.borrow() {
+                        return Ok(());
+                    }
+                }
             }
+            self.look(&session);
         }
     }
 
-    async fn send(&mut self) {
-        while let Some(packet) = self.checks.poll() {
-            match packet.base {
-                Base::Socket => {
-                    // A packet that the host refuses to send is as good as lost.
-                    let _ = self.socket.send_to(&packet.bytes, packet.to).await;
+    fn signal(&self, signal: Signal) {
+        // The other side may have failed, which the attempt reports.
+        let _ = self.signals.send(signal);
+    }
+
+    fn hear(&self, session: &Session<Agent>, signal: Signal) {
+        match signal {
+            Signal::Parameters(parameters) => {
+                if let Err(error) = session.set_remote_parameters(*parameters) {
+                    tracing::warn!(%error, "Parameters refused");
                 }
-                Base::Relay => {
-                    let Some(relay) = &self.relay else { continue };
-                    if let Err(error) = relay.send_to(&packet.bytes, packet.to).await {
-                        tracing::debug!(%error, "Relay refused a packet");
-                        self.checks.give_up(Base::Relay, packet.to);
+            }
+            Signal::Candidate(candidate) => {
+                for candidate in self.reachable(candidate) {
+                    if let Err(error) = session.add_remote_candidate(candidate) {
+                        tracing::debug!(%error, "Candidate refused");
                     }
                 }
             }
         }
     }
-}
 
-async fn receive(relay: &mut Option<TurnClient>) -> Result<(SocketAddr, bytes::Bytes), TurnError> {
-    match relay {
-        None => std::future::pending().await,
-        Some(relay) => relay
-            .recv_from()
-            .await
-            .map(|packet| (packet.peer, packet.data)),
-    }
-}
-
-/// Makes an allocation for an attempt by a relay; `None` where the network does not let it.
-async fn allocate(attempt: &Attempt, timeouts: Duration) -> Option<TurnClient> {
-    let server = &attempt.server;
-    let (address, transport) = match attempt.transport {
-        Transport::Direct => return None,
-        Transport::RelayUdp => (server.plain, ClientTransport::Udp),
-        Transport::RelayTcp => (server.plain, ClientTransport::Tcp),
-        Transport::RelayTls => {
-            let name = ServerName::from(server.tls.ip());
-            (server.tls, ClientTransport::Tls(Tls::any_certificate(name)))
+    /// Returns a candidate of the other side, and besides, behind a NAT64, the address by which
+    /// this host reaches it: programs there learn the prefix from their resolver (RFC 7050).
+    fn reachable(&self, candidate: Candidate) -> Vec<Candidate> {
+        let mut all = vec![candidate.clone()];
+        if let (true, Some(SocketAddr::V4(address))) =
+            (self.network.is_nat64, candidate.address.ip())
+        {
+            let ip = synthesized(*address.ip()).into();
+            all.push(Candidate {
+                address: CandidateAddress::Ip(SocketAddr::new(ip, address.port())),
+                ..candidate
+            });
         }
-    };
-    let options = Options::new(transport, server.credential.clone());
-    let connect = TurnClient::connect_with(address, options);
-    match tokio::time::timeout(timeouts, connect).await {
-        Ok(Ok(client)) => Some(client),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "No relay");
-            None
-        }
-        Err(_) => None,
+        all
     }
-}
 
-/// Asks the server which address it sees our socket at.
-async fn reflexive(
-    socket: &UdpSocket,
-    attempt: &Attempt,
-    timeouts: Duration,
-) -> Option<SocketAddr> {
-    let mut id = [0; 12];
-    getrandom::fill(&mut id).ok()?;
-    let id = TransactionId::new(id);
-    let mut request = Vec::new();
-    let writer = MessageWriter::new(&mut request, Class::Request, Method::BINDING, id);
-    writer.finish().ok()?;
-    let ask = async {
-        let mut buffer = [0; 1500];
-        loop {
-            // A packet that the host refuses to send is as good as lost.
-            let _ = socket.send_to(&request, attempt.server.plain).await;
-            let answer =
-                tokio::time::timeout(REQUEST_INTERVAL, socket.recv_from(&mut buffer)).await;
-            let Ok(Ok((length, _))) = answer else {
-                continue;
-            };
-            let bytes = buffer.get(..length).unwrap_or_default();
-            if let Ok(message) = Message::parse(bytes)
-                && message.transaction() == id
-                && let Ok(Some(XorMappedAddress(mapped))) = message.get()
-            {
-                return mapped;
+    /// Answers what the other side asks, and notes its answers.
+    async fn receive(&self, session: &Session<Agent>, packet: &[u8]) {
+        match packet {
+            [QUESTION] => send(session, ANSWER).await,
+            [ANSWER] => {
+                let after = self.begun.elapsed();
+                self.view.send_if_modified(|view| {
+                    let is_first = view.echoed_after.is_none();
+                    view.echoed_after.get_or_insert(after);
+                    is_first
+                });
             }
+            _ => {}
         }
-    };
-    tokio::time::timeout(timeouts, ask).await.ok()
+    }
+
+    /// Sends data until some has come back.
+    async fn ask(&self, session: &Session<Agent>) {
+        let view = *self.view.borrow();
+        if view.pair.is_some() && view.echoed_after.is_none() {
+            send(session, QUESTION).await;
+        }
+    }
+
+    /// Notes the pair that data takes.
+    fn look(&self, session: &Session<Agent>) {
+        let pair = session.selected_pair();
+        let pair = pair.map(|pair| SeenPair::new(&pair, self.server()));
+        self.view.send_if_modified(|view| {
+            let is_new = view.pair != pair;
+            view.pair = pair;
+            is_new
+        });
+    }
+
+    fn endpoint_config(&self) -> EndpointConfig {
+        let tls = Tls::any_certificate(ServerName::from(self.server()));
+        let proxy = self.network.proxy().map(|(kind, address)| {
+            let scheme = match kind {
+                ProxyKind::Http => Scheme::Http,
+                ProxyKind::Socks => Scheme::Socks5h,
+            };
+            Proxy::new(ProxyUrl::new(scheme, address.into()))
+        });
+        let stun = SocketAddr::new(self.server(), PLAIN_PORT);
+        EndpointConfig {
+            stun: vec![IceServer::stun(stun)],
+            tls: Some(tls.config),
+            proxy,
+            ..EndpointConfig::default()
+        }
+    }
+
+    fn agent_config(&self) -> AgentConfig {
+        let turn = |(transport, port)| {
+            let address = SocketAddr::new(self.server(), port);
+            IceServer::turn(transport, address, self.credential.clone())
+        };
+        let ways = [
+            (Transport::Udp, PLAIN_PORT),
+            (Transport::Tcp, PLAIN_PORT),
+            (Transport::Tls, TLS_PORT),
+        ];
+        let config = AgentConfig::default();
+        AgentConfig {
+            role: self.role,
+            gather: GatherConfig {
+                servers: Arc::from(ways.map(turn)),
+                ..config.gather
+            },
+            ..config
+        }
+    }
+
+    /// Returns the address by which the host reaches the server.
+    fn server(&self) -> IpAddr {
+        let [server, _] = SERVER_IPS;
+        match self.network.is_nat64 {
+            true => synthesized(server).into(),
+            false => server.into(),
+        }
+    }
 }
 
+async fn send(session: &Session<Agent>, kind: u8) {
+    // The pair may be gone again; the next question goes by the next one.
+    if let Err(error) = session.send(&[kind]).await {
+        tracing::debug!(%error, "Data not sent");
+    }
+}
+
+impl SeenPair {
+    fn new(pair: &SelectedPair, server: IpAddr) -> Self {
+        let to_server = |port| pair.path.remote == SocketAddr::new(server, port);
+        let is_relayed = [PLAIN_PORT, TLS_PORT].into_iter().any(to_server);
+        let local = match pair.local.transport {
+            // A peer behind a NAT64 sees the relay at another address, which is a new candidate.
+            _ if is_relayed => CandidateType::Relayed,
+            // The agent that dials has no address before: the other one discovers it.
+            CandidateTransport::TcpActive => CandidateType::PeerReflexive,
+            _ => kind(pair.local.kind),
+        };
+        let way = match pair.path.transport {
+            Transport::Udp => RelayWay::Udp,
+            Transport::Tcp => RelayWay::Tcp,
+            Transport::Tls | Transport::Dtls => RelayWay::Tls,
+        };
+        Self {
+            local,
+            remote: kind(pair.remote.kind),
+            tcp: pair.local.transport.is_tcp(),
+            way: is_relayed.then_some(way),
+        }
+    }
+
+    /// Returns whether the other side, behind a NAT64 or not, sees our candidate as we do.
+    ///
+    /// A host behind a NAT64 sees an IPv4 address as one of IPv6 and tells its peer so, which the
+    /// peer then takes for a new, peer-reflexive address of its own.
+    pub(super) fn is_seen_by(self, other: Self, has_nat64: bool) -> bool {
+        let is_new = has_nat64 && self.local == CandidateType::PeerReflexive;
+        self.tcp == other.tcp && (self.local == other.remote || is_new)
+    }
+}
+
+const fn kind(kind: CandidateKind) -> CandidateType {
+    match kind {
+        CandidateKind::Host => CandidateType::Host,
+        CandidateKind::ServerReflexive => CandidateType::ServerReflexive,
+        CandidateKind::PeerReflexive => CandidateType::PeerReflexive,
+        CandidateKind::Relayed => CandidateType::Relayed,
+    }
+}
+
+/// Data that has to be answered; neither STUN nor a TURN channel by its first byte (RFC 7983).
+const QUESTION: u8 = 0xB0;
+/// The answer.
+const ANSWER: u8 = 0xB1;
 /// How long to wait for an answer before asking again.
-const REQUEST_INTERVAL: Duration = Duration::from_millis(200);
-/// How often to look whether a path has settled, at least.
-const STEP: Duration = Duration::from_millis(20);
+const ASK_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,106 +1,92 @@
-//! What must come out of each attempt.
+//! What must come out of each pair of networks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jackfield_nat::Protocol;
-use jackfield_nat::oracle::{Path, oracle, why};
+use jackfield_nat::oracle::{CandidateType, Pair, pairs, why};
 
 use super::network::Network;
-use super::transport::Transport;
+use super::report::PathView;
+use super::transport::RelayWay;
 
-/// What must come out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expected {
-    /// A path.
-    Path,
-    /// No path.
-    Nothing,
-    /// Either, since it depends on chance.
-    Either,
+/// What must come out of a pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// The pairs of candidates that are right; none if there must be no path.
+    pairs: BTreeSet<Pair>,
+    /// By what each side reaches its relay, if one is used.
+    ways: [Option<RelayWay>; 2],
 }
 
 impl Expected {
-    /// Returns whether an attempt with that outcome came out as it must.
-    pub(super) const fn agrees(self, found: bool) -> bool {
-        match self {
-            Self::Path => found,
-            Self::Nothing => !found,
-            Self::Either => true,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Path => "path",
-            Self::Nothing => "none",
-            Self::Either => "either",
-        }
-    }
-}
-
-/// Returns what must come out of an attempt between two networks.
-pub(super) fn expected(a: &Network, b: &Network, transport: Transport) -> Expected {
-    if transport == Transport::Direct {
-        return match oracle(&a.traits, &b.traits) {
-            Path::Direct => Expected::Path,
-            Path::Relay => Expected::Nothing,
-            Path::Nondeterministic => Expected::Either,
-        };
-    }
-    let has_relay = |network: &Network| has_relay(network, transport);
-    // A relayed address is a UDP port of the server, and a host without a relay has to send to it.
-    let reaches = |network: &Network| has_relay(network) || network.lets_out(Protocol::Udp, RELAY);
-    match (has_relay(a) && reaches(b)) || (has_relay(b) && reaches(a)) {
-        true => Expected::Path,
-        false => Expected::Nothing,
-    }
-}
-
-/// Returns whether a network lets out what an allocation by this transport takes.
-fn has_relay(network: &Network, transport: Transport) -> bool {
-    match transport {
-        Transport::Direct => false,
-        Transport::RelayUdp => network.lets_out(Protocol::Udp, 3478),
-        Transport::RelayTcp => network.lets_out(Protocol::Tcp, 3478),
-        Transport::RelayTls => network.lets_out(Protocol::Tcp, 443),
-    }
-}
-
-/// How long one side of an attempt waits: long for what must come, since the machine may be busy,
-/// and shorter for what must not, since most attempts of a grid may fail.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timeouts {
-    /// For the server's answer to a Binding request.
-    pub(super) reflexive: Duration,
-    /// For an allocation.
-    pub(super) relay: Duration,
-    /// For a path.
-    pub(super) path: Duration,
-}
-
-impl Timeouts {
-    pub(super) fn new(network: &Network, transport: Transport, must: Expected) -> Self {
-        let long_if = |comes| if comes { LONG } else { SHORT };
+    pub(super) fn new(a: &Network, b: &Network) -> Self {
         Self {
-            reflexive: long_if(network.lets_out(Protocol::Udp, 3478)),
-            relay: long_if(has_relay(network, transport)),
-            path: long_if(must == Expected::Path),
+            pairs: pairs(&a.access, &b.access),
+            ways: [a.way, b.way],
         }
+    }
+
+    /// Returns whether this outcome is right.
+    pub(super) fn agrees(&self, found: Option<&PathView>) -> bool {
+        let Some(path) = found else {
+            return self.pairs.is_empty();
+        };
+        let way = |end, way| (end == CandidateType::Relayed).then_some(way).flatten();
+        let ways = [
+            way(path.pair.a, self.ways[0]),
+            way(path.pair.b, self.ways[1]),
+        ];
+        self.pairs.contains(&path.pair) && path.relays == ways
+    }
+
+    /// Returns the right outcomes, as the JSON has them.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self.pairs.is_empty() {
+            true => vec!["none".to_owned()],
+            false => self.pairs.iter().map(Pair::to_string).collect(),
+        }
+    }
+
+    /// Returns how long to wait: long for what must come, since the machine may be busy.
+    pub(super) fn patience(&self) -> Duration {
+        match self.pairs.is_empty() {
+            true => SHORT,
+            false => LONG,
+        }
+    }
+}
+
+/// Returns the reason for what must come out, in plain words.
+pub(super) fn reason(a: (&str, &Network), b: (&str, &Network)) -> String {
+    let udp = why(a.0, &a.1.access.udp, b.0, &b.1.access.udp);
+    let pairs = pairs(&a.1.access, &b.1.access);
+    let rest = match pairs.iter().find(|pair| pair.tcp) {
+        _ if pairs.iter().all(|pair| !pair.tcp && !pair.is_relayed()) && !pairs.is_empty() => None,
+        Some(_) => Some("A TCP connection to a public address gets in, so no relay is needed."),
+        None if pairs.is_empty() => Some("No relay can be reached, either."),
+        None => blocked([a, b]),
+    };
+    match rest {
+        Some(rest) => format!("{udp} {rest}"),
+        None => udp,
+    }
+}
+
+/// Explains a relay between networks of which one lets no UDP out.
+fn blocked(sides: [(&str, &Network); 2]) -> Option<&'static str> {
+    let is_blocked = |network: &Network| network.access.udp.iter().any(|nat| nat.blocked);
+    let ways = sides.map(|(_, network)| network.way.filter(|_| is_blocked(network)));
+    match ways.into_iter().flatten().max()? {
+        RelayWay::Udp => None,
+        RelayWay::Tcp => Some("Its relay is reached over TCP."),
+        RelayWay::Tls => Some("Its relay is reached over TLS on port 443, like a web page."),
     }
 }
 
 /// How long to wait for what must come.
 const LONG: Duration = Duration::from_secs(20);
-/// How long to wait for what must not, or need not, come.
-const SHORT: Duration = Duration::from_millis(2500);
-
-/// Returns the oracle's reason, in plain words.
-pub(super) fn reason(a: (&str, &Network), b: (&str, &Network)) -> String {
-    why(a.0, &a.1.traits, b.0, &b.1.traits)
-}
-
-/// A port of the range that relays are in.
-const RELAY: u16 = 50_000;
+/// How long to wait for what must not come.
+const SHORT: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests {
@@ -117,34 +103,70 @@ mod tests {
         Network::new(&Plan::new(&spec).unwrap(), "it")
     }
 
-    #[test]
-    fn a_relay_is_as_good_as_the_way_to_it() {
-        let [open, udp, https] = ["open", "no-udp", "only-https"].map(network);
-        let all = |a: &Network, b: &Network| Transport::ALL.map(|t| expected(a, b, t));
-        let (path, none) = (Expected::Path, Expected::Nothing);
-        assert_eq!(all(&open, &open), [path; 4]);
-        // The open side's own relay is no use to a host that cannot send UDP to it.
-        assert_eq!(all(&open, &udp), [none, none, path, path]);
-        assert_eq!(all(&udp, &https), [none, none, none, path]);
-        assert_eq!(all(&https, &https), [none, none, none, path]);
+    fn names(a: &str, b: &str) -> String {
+        Expected::new(&network(a), &network(b)).names().join("|")
     }
 
     #[test]
-    fn direct_paths_are_the_oracles_to_say() {
-        let [strict, symmetric, chance] =
-            ["port-restricted-cone", "symmetric", "linux-open-input"].map(network);
-        assert_eq!(
-            expected(&strict, &symmetric, Transport::Direct),
-            Expected::Nothing
-        );
-        assert_eq!(
-            expected(&strict, &strict, Transport::Direct),
-            Expected::Path
-        );
-        assert_eq!(
-            expected(&chance, &strict, Transport::Direct),
-            Expected::Either
-        );
-        assert!(Expected::Either.agrees(true) && Expected::Either.agrees(false));
+    fn networks_of_the_lab_give_the_pairs_of_libwebrtcs_matrix() {
+        for (a, b, wanted) in [
+            ("open", "open", "H-H"),
+            ("full-cone", "symmetric", "S-P"),
+            ("port-restricted-cone", "symmetric", "S-R|R-P"),
+            ("full-cone+symmetric", "full-cone", "P-S"),
+            ("open", "no-udp", "Ht-Pt|Pt-Ht"),
+            ("symmetric", "no-udp", "Pt-Ht"),
+            ("open", "no-udp-no-incoming-tcp", "Ht-Pt"),
+            ("symmetric", "no-udp-no-incoming-tcp", "P-R"),
+            ("open", "only-https", "H-R"),
+            ("only-https", "no-udp", "R-R"),
+            ("http-proxy", "port-restricted-cone", "R-S"),
+            ("nat64", "full-cone", "S-S"),
+            ("nat64", "open", "S-H"),
+        ] {
+            assert_eq!(names(a, b), wanted, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_relay_is_reached_in_the_first_way_that_the_network_lets_out() {
+        for (text, way) in [
+            ("symmetric", RelayWay::Udp),
+            ("no-udp", RelayWay::Tcp),
+            ("only-https", RelayWay::Tls),
+            ("http-proxy", RelayWay::Tls),
+            ("socks-proxy", RelayWay::Tcp),
+            ("nat64", RelayWay::Udp),
+        ] {
+            assert_eq!(network(text).way, Some(way), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_outcome_by_another_relay_or_pair_is_wrong() {
+        let must = Expected::new(&network("open"), &network("only-https"));
+        let path = |relay| PathView {
+            pair: Pair {
+                a: CandidateType::Host,
+                b: CandidateType::Relayed,
+                tcp: false,
+            },
+            relays: [None, Some(relay)],
+            ms: 1.0,
+        };
+        assert!(must.agrees(Some(&path(RelayWay::Tls))));
+        assert!(!must.agrees(Some(&path(RelayWay::Tcp))));
+        assert!(!must.agrees(None));
+    }
+
+    #[test]
+    fn the_reason_says_what_makes_up_for_udp() {
+        let reason = |a: &str, b: &str| {
+            let (a, b) = (network(a), network(b));
+            reason(("A", &a), ("B", &b))
+        };
+        assert!(reason("open", "no-udp").contains("TCP connection"));
+        assert!(reason("open", "only-https").contains("port 443"));
+        assert!(!reason("open", "open").contains("TCP"));
     }
 }

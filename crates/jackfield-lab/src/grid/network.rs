@@ -1,11 +1,15 @@
 //! What stands between a host of the grid and the internet.
 
-use jackfield_nat::oracle::Traits;
-use jackfield_nat::{Policy, Protocol, Side};
+use std::net::SocketAddr;
+
+use jackfield_nat::oracle::{Access, Traits};
+use jackfield_nat::{Filtering, Mapping, Policy, Protocol, Side};
 use serde::Serialize;
 
+use super::transport::RelayWay;
 use crate::nat::{Change, Firewall};
-use crate::plan::Plan;
+use crate::plan::{Plan, ProxyPlan};
+use crate::proxy::ProxyKind;
 use crate::spec::{self, SiteSpec, SpecError};
 
 /// A line and a column of the grid: the NATs and the firewall between a host and the internet.
@@ -20,11 +24,13 @@ pub struct NetworkType {
     nats: Vec<Change>,
     #[serde(skip)]
     firewall: Option<Firewall>,
+    #[serde(skip)]
+    pub(super) proxy: Option<ProxyKind>,
 }
 
 impl NetworkType {
-    /// Reads a network type: NATs from the host outwards and at most one firewall, with `+`
-    /// between them, or `open`.
+    /// Reads a network type: NATs from the host outwards, at most one firewall, and at most one
+    /// proxy, with `+` between them, or `open`.
     ///
     /// # Errors
     /// Names the word that is neither, and what is accepted.
@@ -34,11 +40,16 @@ impl NetworkType {
             about: String::new(),
             nats: Vec::new(),
             firewall: None,
+            proxy: None,
         };
         for word in text.split('+').map(str::trim) {
-            match Firewall::find(word).filter(|it| *it != Firewall::None) {
-                Some(firewall) => network_type.firewall = Some(firewall),
-                None => network_type.nats.extend(spec::nat(word)),
+            let firewall = Firewall::find(word).filter(|it| *it != Firewall::None);
+            if let Some(kind) = proxy(word) {
+                network_type.proxy = Some(kind);
+            } else if let Some(firewall) = firewall {
+                network_type.firewall = Some(firewall);
+            } else {
+                network_type.nats.extend(spec::nat(word));
             }
         }
         let site = network_type.site("type");
@@ -46,7 +57,7 @@ impl NetworkType {
             SpecError::Value { value, accepted, .. } => SpecError::Value {
                 key: "--types".to_owned(),
                 value,
-                accepted: format!("open, no-udp, no-udp-no-incoming-tcp, only-https, MAPPING/FILTERING, or {accepted}"),
+                accepted: format!("open, no-udp, no-udp-no-incoming-tcp, only-https, http-proxy, socks-proxy, MAPPING/FILTERING, or {accepted}"),
             },
             other => other,
         })?;
@@ -66,6 +77,7 @@ impl NetworkType {
             change,
             externals: 1,
             behind: None,
+            proxy: self.proxy,
         }
     }
 
@@ -76,6 +88,9 @@ impl NetworkType {
             [] => "a public address".to_owned(),
             nats => nats.join("; behind it: "),
         };
+        if let Some(proxy) = self.proxy {
+            return format!("no way out but by {}", proxy_words(proxy));
+        }
         match firewall {
             None if self.nats.is_empty() => {
                 "a public address and nothing in front of it".to_owned()
@@ -105,6 +120,18 @@ fn about(nat: &Change) -> &'static str {
     }
 }
 
+/// Returns the proxy that a word of a type stands for.
+fn proxy(word: &str) -> Option<ProxyKind> {
+    word.strip_suffix("-proxy").and_then(ProxyKind::find)
+}
+
+const fn proxy_words(proxy: ProxyKind) -> &'static str {
+    match proxy {
+        ProxyKind::Http => "an HTTP proxy, which opens tunnels to port 443 alone",
+        ProxyKind::Socks => "a SOCKS proxy, for TCP alone",
+    }
+}
+
 const fn wall(firewall: Firewall) -> &'static str {
     match firewall {
         Firewall::None => "none",
@@ -114,41 +141,81 @@ const fn wall(firewall: Firewall) -> &'static str {
     }
 }
 
-/// What a network of the plan lets through, as far as the expectations need it.
+/// What a network of the plan lets through, as far as agents and expectations need it.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
-    pub(super) traits: Vec<Traits>,
-    policies: Vec<Policy>,
+    pub(super) access: Access,
+    /// The first way to a relay that gets out.
+    pub(super) way: Option<RelayWay>,
+    pub(super) is_nat64: bool,
+    pub(super) proxy: Option<ProxyPlan>,
 }
 
 impl Network {
     /// Returns what the routers between a site and the internet let through together.
-    pub(super) fn new(plan: &Plan, site: &str) -> Self {
-        let mut network = Self {
-            traits: Vec::new(),
-            policies: Vec::new(),
-        };
-        let mut next = plan.sites.iter().find(|it| it.name == site);
+    pub(super) fn new(plan: &Plan, name: &str) -> Self {
+        let found = plan.sites.iter().find(|it| it.name == name);
+        let mut access = Access::of(&[]);
+        let mut policies = Vec::new();
+        let mut next = found;
         while let Some(site) = next {
             let config = site.settings.config();
-            let public = site.settings.externals.is_empty();
-            let traits = Traits::of(&config);
-            // The oracle takes each entry for a NAT. A public site is none, except that its
-            // firewall may block UDP.
-            if !public || traits.blocked {
-                network.traits.push(traits);
+            let is_public = site.settings.externals.is_empty();
+            access.is_public &= is_public;
+            // A public site has no filter of its own, but for its firewall.
+            if !is_public || site.settings.firewall != Firewall::None {
+                access.udp.push(Traits::of(&config));
+                access.tcp.push(Traits::of_tcp(&config));
             }
-            network.policies.push(config.policy);
+            policies.push(config.policy);
             next = site.parent.and_then(|place| plan.sites.get(place));
         }
-        network
+        access.dials = !access.tcp.iter().any(|nat| nat.blocked);
+        let proxy = found.and_then(|site| site.proxy);
+        if proxy.is_some() {
+            access = behind_proxy();
+        }
+        let lets_out = |protocol, port| {
+            let mut all = policies.iter();
+            all.all(|policy| allows(policy, protocol, port))
+        };
+        let gets_out = |way: &RelayWay| {
+            let (protocol, port) = match way {
+                RelayWay::Udp => (Protocol::Udp, PLAIN_PORT),
+                RelayWay::Tcp => (Protocol::Tcp, PLAIN_PORT),
+                RelayWay::Tls => (Protocol::Tcp, TLS_PORT),
+            };
+            let through_proxy =
+                |proxy: ProxyPlan| protocol == Protocol::Tcp && proxy.kind.allows(port);
+            proxy.is_none_or(through_proxy) && lets_out(protocol, port)
+        };
+        let way = RelayWay::ALL.into_iter().find(gets_out);
+        access.has_relay = way.is_some();
+        Self {
+            access,
+            way,
+            is_nat64: found.is_some_and(|site| site.is_nat64()),
+            proxy,
+        }
     }
 
-    /// Returns whether connections to a port outside get through.
-    pub(super) fn lets_out(&self, protocol: Protocol, port: u16) -> bool {
-        self.policies
-            .iter()
-            .all(|policy| allows(policy, protocol, port))
+    /// Returns the address of the proxy.
+    pub(super) fn proxy(&self) -> Option<(ProxyKind, SocketAddr)> {
+        self.proxy.map(|proxy| (proxy.kind, proxy.address))
+    }
+}
+
+/// Returns the access of a host that reaches nothing but a proxy. Agents reach TURN servers by it
+/// and dial no candidates through it.
+fn behind_proxy() -> Access {
+    let mut wall = Traits::plain(Mapping::EndpointIndependent, Filtering::EndpointIndependent);
+    wall.blocked = true;
+    Access {
+        udp: vec![wall],
+        tcp: vec![wall],
+        is_public: false,
+        dials: false,
+        has_relay: true,
     }
 }
 
@@ -170,9 +237,18 @@ pub const DEFAULT_TYPES: &[&str] = &[
     "restricted-cone",
     "port-restricted-cone",
     "symmetric",
+    "linux+cgn",
+    "nat64",
     "no-udp",
+    "no-udp-no-incoming-tcp",
     "only-https",
+    "http-proxy",
+    "socks-proxy",
 ];
+
+/// The ports of the lab's server: STUN and TURN over UDP and TCP, and TURN over TLS.
+pub(super) const PLAIN_PORT: u16 = 3478;
+pub(super) const TLS_PORT: u16 = 443;
 
 /// All nine combinations of mapping and filtering (RFC 4787).
 pub const ALL_TYPES: &[&str] = &[
@@ -196,6 +272,8 @@ mod tests {
         for name in DEFAULT_TYPES.iter().chain(ALL_TYPES) {
             let network_type = NetworkType::parse(name).unwrap();
             assert!(!network_type.about.is_empty());
+            let proxied = name.ends_with("-proxy");
+            assert_eq!(network_type.proxy.is_some(), proxied, "{name}");
         }
         let network_type = NetworkType::parse("linux+cgn+no-udp").unwrap();
         assert_eq!(network_type.nats.len(), 2);

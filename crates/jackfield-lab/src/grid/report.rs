@@ -1,12 +1,11 @@
 //! What came out of a grid.
 
-use serde::Serialize;
+use jackfield_nat::oracle::Pair;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
-use super::candidate::CandidateType;
-use super::checks::SelectedPair;
-use super::expect::Expected;
 use super::network::NetworkType;
-use super::transport::Transport;
+use super::transport::{RelayWay, Transport};
 
 /// The outcome of a grid; its JSON is a promise.
 #[derive(Debug, Clone, Serialize)]
@@ -15,7 +14,7 @@ pub struct Grid {
     pub types: Vec<NetworkType>,
     /// The pairs, line by line.
     pub cells: Vec<Cell>,
-    /// Whether every attempt came out as it must.
+    /// Whether every pair came out as it must.
     pub agrees: bool,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -24,87 +23,53 @@ pub struct Grid {
 /// The outcome of a pair of hosts.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cell {
-    /// The network of the line, whose host controls (RFC 8445 §6.1.1) and so picks the path.
+    /// The network of the line, whose agent controls (RFC 8445 §6.1.1) and so picks the path.
     pub a: String,
     /// The network of the column.
     pub b: String,
-    /// The best transport by which they reach each other.
+    /// By what they reach each other; `None` if they do not.
     pub best: Option<Transport>,
+    /// The path that their agents chose.
+    pub path: Option<PathView>,
+    /// The pairs of candidates that are right, each as [`PathView::pair`] is written, or `none`.
+    pub expected: Vec<String>,
+    /// Whether the path is one of these, and each relay is reached in the first way that gets out.
+    pub agrees: bool,
     /// Why there is a direct path, or none.
     pub why: String,
-    /// Whether every attempt came out as it must.
-    pub agrees: bool,
-    /// An attempt by each transport.
-    pub attempts: Vec<AttemptView>,
 }
 
-/// The outcome of an attempt.
-#[derive(Debug, Clone, Serialize)]
-pub struct AttemptView {
-    /// The transport.
-    pub transport: Transport,
-    /// What must come out: `path`, `none`, or `either` where chance decides.
-    pub expected: &'static str,
-    /// Whether it did.
-    pub agrees: bool,
-    /// The path that was found, if one was.
-    pub path: Option<PathView>,
-}
-
-/// A path.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// A path. As JSON it has the pair as `pair`, such as `S-P` or `Pt-Ht`, and in parts as `local`,
+/// `remote` and `tcp`.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PathView {
-    /// The type of the line's address: `H`, `S`, `P` or `R`.
-    pub local: CandidateType,
-    /// The type of the column's address.
-    pub remote: CandidateType,
-    /// How long it took until data had gone both ways, in milliseconds, since both hosts knew the
-    /// other's candidates.
+    /// The candidates, that of the line first.
+    pub pair: Pair,
+    /// How each side reaches the relay that its candidate is of.
+    pub relays: [Option<RelayWay>; 2],
+    /// How long it took from when both agents began until data of each had come back, in
+    /// milliseconds.
     pub ms: f64,
 }
 
-impl AttemptView {
-    pub(super) fn new(
-        transport: Transport,
-        expected: Expected,
-        found: Option<SelectedPair>,
-    ) -> Self {
-        Self {
-            transport,
-            expected: expected.name(),
-            agrees: expected.agrees(found.is_some()),
-            path: found.map(|path| PathView {
-                local: path.local,
-                remote: path.remote,
-                ms: (path.after.as_secs_f64() * 10_000.0).round() / 10.0,
-            }),
-        }
+impl PathView {
+    /// Returns by what the packets travel.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        Transport::of(self.pair.tcp, self.relays)
     }
 }
 
-impl Cell {
-    pub(super) fn new(
-        a: &NetworkType,
-        b: &NetworkType,
-        why: String,
-        attempts: Vec<AttemptView>,
-    ) -> Self {
-        let found = attempts.iter().find(|attempt| attempt.path.is_some());
-        Self {
-            a: a.name.clone(),
-            b: b.name.clone(),
-            best: found.map(|attempt| attempt.transport),
-            why,
-            agrees: attempts.iter().all(|attempt| attempt.agrees),
-            attempts,
-        }
-    }
-
-    /// Returns the path of the best transport.
-    #[must_use]
-    pub fn best_path(&self) -> Option<(Transport, PathView)> {
-        let mut attempts = self.attempts.iter();
-        attempts.find_map(|attempt| Some((attempt.transport, attempt.path?)))
+impl Serialize for PathView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut path = serializer.serialize_struct("PathView", 6)?;
+        path.serialize_field("pair", &self.pair.to_string())?;
+        path.serialize_field("local", &self.pair.a.letter())?;
+        path.serialize_field("remote", &self.pair.b.letter())?;
+        path.serialize_field("tcp", &self.pair.tcp)?;
+        path.serialize_field("relays", &self.relays)?;
+        path.serialize_field("ms", &self.ms)?;
+        path.end()
     }
 }
 
@@ -118,93 +83,69 @@ impl Grid {
             .unwrap_or_default()
     }
 
-    /// Returns of how many pairs each transport is the best, and how many have none.
-    pub(super) fn counts(&self) -> ([(Transport, usize); 4], usize) {
-        let count = |transport| {
-            let cells = self.cells.iter();
-            cells.filter(|cell| cell.best == Some(transport)).count()
-        };
-        let none = self.cells.iter().filter(|cell| cell.best.is_none()).count();
-        (
-            Transport::ALL.map(|transport| (transport, count(transport))),
-            none,
-        )
+    /// Returns of how many pairs each transport is, and how many have none.
+    pub(super) fn counts(&self) -> ([(Transport, usize); 5], usize) {
+        let count = |best| self.cells.iter().filter(|cell| cell.best == best).count();
+        let counts = Transport::ALL.map(|transport| (transport, count(Some(transport))));
+        (counts, count(None))
     }
 
-    /// Returns a line for each attempt that came out otherwise than it must.
+    /// Returns a line for each pair that came out otherwise than it must.
     #[must_use]
     pub fn disagreements(&self) -> Vec<String> {
-        let of_cell = |cell: &Cell| -> Vec<String> {
-            let wrong = cell.attempts.iter().filter(|attempt| !attempt.agrees);
-            let line = |attempt: &AttemptView| {
-                let found = match attempt.path {
-                    Some(path) => {
-                        format!("a path {}-{}", path.local.letter(), path.remote.letter())
-                    }
-                    None => "no path".to_owned(),
-                };
-                let by = attempt.transport.about();
-                format!(
-                    "{} to {}, {by}: {found}, and it must be {}",
-                    cell.a, cell.b, attempt.expected
-                )
+        let wrong = self.cells.iter().filter(|cell| !cell.agrees);
+        let line = |cell: &Cell| {
+            let found = match &cell.path {
+                Some(path) => format!("{}, {}", path.pair, path.transport().about()),
+                None => "no path".to_owned(),
             };
-            wrong.map(line).collect()
+            let expected = cell.expected.join(" or ");
+            format!("{} to {}: {found}; it must be {expected}", cell.a, cell.b)
         };
-        self.cells.iter().flat_map(of_cell).collect()
+        wrong.map(line).collect()
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use std::time::Duration;
+    use jackfield_nat::oracle::CandidateType;
 
-    /// A grid of two types with a direct, a relayed and an impossible pair; one attempt is wrong
-    /// unless it `agrees`.
+    /// A grid of two types with a direct, a relayed and an impossible pair; one is wrong unless it
+    /// `agrees`.
     pub(in super::super) fn grid(agrees: bool) -> Grid {
         let types = ["open", "symmetric"].map(|name| NetworkType::parse(name).unwrap());
-        let found = |local, remote| {
-            Some(SelectedPair {
-                local,
-                remote,
-                after: Duration::from_micros(1234),
-            })
+        let path = |a, b, relays| PathView {
+            pair: Pair { a, b, tcp: false },
+            relays,
+            ms: 1.2,
         };
-        let cell = |a: &NetworkType,
-                    b: &NetworkType,
-                    direct: Option<SelectedPair>,
-                    relayed: Option<SelectedPair>| {
-            let ways = Transport::ALL.into_iter().map(|transport| {
-                let path = if transport == Transport::Direct {
-                    direct
-                } else {
-                    relayed
-                };
-                let must = if path.is_some() {
-                    Expected::Path
-                } else {
-                    Expected::Nothing
-                };
-                AttemptView::new(transport, must, path)
-            });
-            Cell::new(a, b, "There is a reason.".into(), ways.collect())
+        let cell = |a: &NetworkType, b: &NetworkType, path: Option<PathView>| Cell {
+            a: a.name.clone(),
+            b: b.name.clone(),
+            best: path.map(|path| path.transport()),
+            path,
+            expected: vec![path.map_or_else(|| "none".into(), |path| path.pair.to_string())],
+            agrees: true,
+            why: "There is a reason.".into(),
         };
         let [a, b] = &types;
-        let straight = found(
-            CandidateType::ServerReflexive,
-            CandidateType::ServerReflexive,
+        let reflexive = CandidateType::ServerReflexive;
+        let straight = path(reflexive, reflexive, [None; 2]);
+        let relayed = path(
+            CandidateType::Relayed,
+            CandidateType::PeerReflexive,
+            [Some(RelayWay::Udp), None],
         );
-        let relayed = found(CandidateType::Relayed, CandidateType::PeerReflexive);
         let mut cells = vec![
-            cell(a, a, straight, relayed),
-            cell(a, b, None, relayed),
-            cell(b, a, straight, None),
-            cell(b, b, None, None),
+            cell(a, a, Some(straight)),
+            cell(a, b, Some(relayed)),
+            cell(b, a, Some(straight)),
+            cell(b, b, None),
         ];
-        if !agrees {
-            cells[0].attempts[0] = AttemptView::new(Transport::Direct, Expected::Nothing, straight);
-            cells[0].agrees = false;
+        if !agrees && let Some(first) = cells.first_mut() {
+            first.expected = vec!["none".into()];
+            first.agrees = false;
         }
         Grid {
             agrees,
@@ -215,13 +156,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_json_says_what_came_out_of_each_attempt() {
+    fn the_json_says_what_came_out_of_each_pair() {
         let json = serde_json::to_value(grid(true)).unwrap();
         assert_eq!(json["types"][1]["name"], "symmetric");
         let cell = &json["cells"][1];
         assert_eq!(cell["best"], "relay-udp");
-        assert_eq!(cell["attempts"][0]["path"], serde_json::Value::Null);
-        assert_eq!(cell["attempts"][1]["path"]["local"], "R");
-        assert_eq!(cell["attempts"][1]["path"]["ms"], 1.2);
+        assert_eq!(cell["path"]["pair"], "R-P");
+        assert_eq!(cell["path"]["local"], "R");
+        assert_eq!(cell["path"]["relays"], serde_json::json!(["udp", null]));
+        assert_eq!(cell["path"]["ms"], 1.2);
+        assert_eq!(json["cells"][3]["path"], serde_json::Value::Null);
     }
 }

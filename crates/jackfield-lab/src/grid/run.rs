@@ -1,24 +1,23 @@
-//! Runs a grid: hosts on threads of their own, and every pair by every transport.
+//! Runs a grid: hosts on threads of their own, and an ICE agent on either side of every pair.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use jackfield_ice::Role;
+use jackfield_nat::oracle::Pair;
 use jackfield_router::Netns;
 use jackfield_turn::client::{Credential, CredentialError};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc as signals, watch};
 use tokio::task::JoinSet;
 
-use super::agent::{AgentSetup, Attempt, Server};
-use super::checks::SelectedPair;
-use super::expect::{Timeouts, expected, reason};
+use super::agent::{Side, SideError, View};
+use super::expect::{Expected, reason};
 use super::network::{Network, NetworkType};
-use super::report::{AttemptView, Cell, Grid};
-use super::transport::Transport;
-use crate::plan::{Plan, SERVER_IPS};
+use super::report::{Cell, Grid, PathView};
+use crate::plan::Plan;
 use crate::spec::{HostSpec, Spec};
 use crate::world::World;
 
@@ -26,9 +25,9 @@ use crate::world::World;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GridError {
-    /// The plan or the world is not one of [`lab`]: a host is missing.
-    #[error("a host is missing{0}")]
-    NoHost(&'static str),
+    /// The world is not one of [`lab`]: a host is missing.
+    #[error("a host is missing")]
+    NoHost,
     /// The system has no thread for a host.
     #[error("no thread: {0}")]
     Thread(io::Error),
@@ -41,9 +40,9 @@ pub enum GridError {
     /// An attempt panicked.
     #[error("an attempt ended early: {0}")]
     Attempt(tokio::task::JoinError),
-    /// A host has no sockets.
-    #[error("a host has no sockets: {0}")]
-    Sockets(io::Error),
+    /// A host has no ICE agent, for lack of sockets mostly.
+    #[error("a host has no ICE agent: {0}")]
+    Agent(String),
     /// The server's credential is not one.
     #[error("{0}")]
     Credential(#[from] CredentialError),
@@ -54,7 +53,7 @@ pub enum GridError {
 pub struct GridOptions {
     /// The networks, which are lines and columns.
     pub types: Vec<NetworkType>,
-    /// How many attempts are made at the same time.
+    /// How many pairs are tried at the same time.
     pub parallel: usize,
 }
 
@@ -88,8 +87,7 @@ pub fn lab(types: &[NetworkType]) -> Spec {
     spec
 }
 
-/// Tries every pair by every transport; calls `progress` with how many of how many attempts are
-/// over.
+/// Tries every pair; calls `progress` with how many of how many are over.
 ///
 /// # Errors
 /// Fails when this machine has no sockets or threads for it.
@@ -103,29 +101,16 @@ pub async fn run(
     let count = options.types.len();
     let lines = GridHost::all(LINE, count, plan, world)?;
     let columns = GridHost::all(COLUMN, count, plan, world)?;
-    let server = server()?;
     let room = Arc::new(Semaphore::new(options.parallel.max(1)));
     let mut attempts = JoinSet::new();
     for (line, a) in lines.iter().enumerate() {
         for (column, b) in columns.iter().enumerate() {
-            for (way, transport) in Transport::ALL.into_iter().enumerate() {
-                let place = (line * count + column) * Transport::ALL.len() + way;
-                let attempt = Attempt {
-                    transport,
-                    session: place as u64,
-                    server: server.clone(),
-                };
-                let must = expected(&a.network, &b.network, transport);
-                let side = |stand: &GridHost| {
-                    let timeouts = Timeouts::new(&stand.network, transport, must);
-                    (stand.thread.clone(), timeouts)
-                };
-                let (room, a, b) = (Arc::clone(&room), side(a), side(b));
-                attempts.spawn(async move {
-                    let _permit = room.acquire_owned().await;
-                    (place, try_pair(a, b, attempt).await)
-                });
-            }
+            let place = line * count + column;
+            let (room, a, b) = (Arc::clone(&room), a.clone(), b.clone());
+            attempts.spawn(async move {
+                let _permit = room.acquire_owned().await;
+                (place, try_pair(&a, &b).await)
+            });
         }
     }
     let total = attempts.len();
@@ -141,35 +126,41 @@ pub async fn run(
     let mut cells = Vec::new();
     for (a, line) in options.types.iter().zip(&lines) {
         for (b, column) in options.types.iter().zip(&columns) {
-            let ways = Transport::ALL.into_iter().zip(found.by_ref());
-            let attempts = ways.map(|(transport, found)| {
-                let must = expected(&line.network, &column.network, transport);
-                AttemptView::new(transport, must, found)
-            });
-            let attempts = attempts.collect();
-            let why = reason(("A", &line.network), ("B", &column.network));
-            cells.push(Cell::new(a, b, why, attempts));
+            let networks = (&line.network, &column.network);
+            cells.push(cell((a, b), networks, found.next().flatten()));
         }
     }
     Ok(Grid {
         agrees: cells.iter().all(|cell| cell.agrees),
         types: options.types.clone(),
         cells,
-        seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        seconds: tenths(begun.elapsed().as_secs_f64()),
     })
 }
 
-/// A host of the grid, with what its network lets through.
-#[derive(Debug)]
-struct GridHost {
-    thread: HostThread,
-    network: Network,
+fn cell(
+    (a, b): (&NetworkType, &NetworkType),
+    (of_a, of_b): (&Network, &Network),
+    path: Option<PathView>,
+) -> Cell {
+    let must = Expected::new(of_a, of_b);
+    Cell {
+        a: a.name.clone(),
+        b: b.name.clone(),
+        best: path.map(|path| path.transport()),
+        path,
+        expected: must.names(),
+        agrees: must.agrees(path.as_ref()),
+        why: reason(("A", of_a), ("B", of_b)),
+    }
 }
 
+/// A host of the grid, with what its network lets through.
 #[derive(Debug, Clone)]
-struct HostThread {
+struct GridHost {
+    /// Runs tasks on the host's own thread.
     runtime: Handle,
-    ip: IpAddr,
+    network: Network,
 }
 
 impl GridHost {
@@ -180,9 +171,7 @@ impl GridHost {
     }
 
     fn new(name: &str, plan: &Plan, world: &World) -> Result<Self, GridError> {
-        let planned = plan.hosts.iter().find(|host| host.name == name);
-        let planned = planned.ok_or(GridError::NoHost(" in the plan"))?;
-        let netns = world.host(name).ok_or(GridError::NoHost(""))?.clone();
+        let netns = world.host(name).ok_or(GridError::NoHost)?.clone();
         let (here, there) = mpsc::channel();
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -195,10 +184,7 @@ impl GridHost {
             .map_err(GridError::Thread)?;
         let runtime = there.recv().or(Err(GridError::ThreadEnded))??;
         Ok(Self {
-            thread: HostThread {
-                runtime,
-                ip: planned.ip,
-            },
+            runtime,
             network: Network::new(plan, name),
         })
     }
@@ -218,52 +204,88 @@ fn host_thread(netns: &Netns, here: &mpsc::Sender<io::Result<Handle>>) -> io::Re
     })?
 }
 
-/// Has two hosts look for a path; returns `None` when they find none.
-async fn try_pair(
-    a: (HostThread, Timeouts),
-    b: (HostThread, Timeouts),
-    attempt: Attempt,
-) -> Result<Option<SelectedPair>, GridError> {
-    let ((from_a, to_b), (from_b, to_a)) = (oneshot::channel(), oneshot::channel());
-    let done = Arc::new(watch::channel(0).0);
-    let side = |thread: &HostThread, timeouts, controlling, local_candidates, remote_candidates| {
-        AgentSetup {
-            host: thread.ip,
-            timeouts,
-            controlling,
-            local_candidates,
-            remote_candidates,
-            done: Arc::clone(&done),
+/// Has agents of two hosts look for a path; returns the one that both agree on, if any.
+async fn try_pair(a: &GridHost, b: &GridHost) -> Result<Option<PathView>, GridError> {
+    let must = Expected::new(&a.network, &b.network);
+    let ((from_a, to_b), (from_b, to_a)) =
+        (signals::unbounded_channel(), signals::unbounded_channel());
+    let (view_a, mut of_a) = watch::channel(View::default());
+    let (view_b, mut of_b) = watch::channel(View::default());
+    let (stop, stopped) = watch::channel(false);
+    let begun = Instant::now();
+    let credential = Credential::new(USER, PASSWORD)?;
+    let side = |host: &GridHost, role, signals, heard, view| {
+        let side = Side {
+            role,
+            credential: credential.clone(),
+            network: host.network.clone(),
+            begun,
+            signals,
+            heard,
+            view,
+            stop: stopped.clone(),
+        };
+        host.runtime.spawn(side.run())
+    };
+    let nat64 = [a, b].map(|host| host.network.is_nat64);
+    let a = side(a, Role::Controlling, from_a, to_a, view_a);
+    let b = side(b, Role::Controlled, from_b, to_b, view_b);
+    let settled = async {
+        loop {
+            let path = path(*of_a.borrow_and_update(), *of_b.borrow_and_update(), nat64);
+            let is_right = path.is_some() && must.agrees(path.as_ref());
+            let changed = async {
+                tokio::select! {
+                    changed = of_a.changed() => changed,
+                    changed = of_b.changed() => changed,
+                }
+            };
+            // What is right for a moment may be on the way to something else.
+            tokio::select! {
+                changed = changed => if changed.is_err() { return },
+                () = tokio::time::sleep(SETTLE), if is_right => return,
+            }
         }
     };
-    let ((a, our_timeouts), (b, their_timeouts)) = (a, b);
-    let ours = side(&a, our_timeouts, true, from_a, to_a);
-    let theirs = side(&b, their_timeouts, false, from_b, to_b);
-    let ours = a.runtime.spawn(ours.run(attempt.clone()));
-    let theirs = b.runtime.spawn(theirs.run(attempt));
-    let (ours, theirs) = tokio::join!(ours, theirs);
-    let found = |result: Result<io::Result<Option<SelectedPair>>, _>| {
-        let ended: Result<_, GridError> = result.or(Err(GridError::ThreadEnded));
-        ended?.map_err(GridError::Sockets)
-    };
-    let (ours, theirs) = (found(ours)?, found(theirs)?);
-    // Both sides have to agree that they have a path.
-    Ok(ours.filter(|_| theirs.is_some()))
+    // What has not become right by then is what came out.
+    let _too_late = tokio::time::timeout(must.patience(), settled).await;
+    let found = path(*of_a.borrow(), *of_b.borrow(), nat64);
+    let _both_have_ended = stop.send(true);
+    for side in [a, b] {
+        let ended: Result<Result<(), SideError>, GridError> =
+            side.await.or(Err(GridError::ThreadEnded));
+        ended?.map_err(|error| GridError::Agent(error.to_string()))?;
+    }
+    Ok(found)
 }
 
-fn server() -> Result<Server, GridError> {
-    let [ip, _] = SERVER_IPS;
-    Ok(Server {
-        plain: SocketAddr::new(ip.into(), 3478),
-        tls: SocketAddr::new(ip.into(), 443),
-        credential: Credential::new(USER, PASSWORD)?,
+/// Returns the path that both sides see, once data of both has come back; `nat64` says which side
+/// is behind one. Each candidate is of the type that the other side sees.
+fn path(a: View, b: View, nat64: [bool; 2]) -> Option<PathView> {
+    let (ours, theirs) = (a.pair?, b.pair?);
+    let after = a.echoed_after?.max(b.echoed_after?);
+    let agree = ours.is_seen_by(theirs, nat64[1]) && theirs.is_seen_by(ours, nat64[0]);
+    agree.then(|| PathView {
+        pair: Pair {
+            a: theirs.remote,
+            b: ours.remote,
+            tcp: ours.tcp,
+        },
+        relays: [ours.way, theirs.way],
+        ms: tenths(after.as_secs_f64() * 1000.0),
     })
+}
+
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 fn host(side: &str, place: usize) -> String {
     format!("{side}-{}", place + 1)
 }
 
+/// How long a path has to stay as it is.
+const SETTLE: Duration = Duration::from_millis(500);
 const LINE: &str = "line";
 const COLUMN: &str = "column";
 /// The credentials of a server that only the lab reaches.

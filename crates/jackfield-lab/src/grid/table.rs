@@ -40,24 +40,22 @@ pub fn table(grid: &Grid, coloured: bool) -> String {
     text
 }
 
-/// Returns the first line of a cell: the candidates and the transport.
+/// Returns the first line of a cell: the candidates, and how relays are reached.
 fn upper(cell: &Cell) -> String {
     let mark = if cell.agrees { "" } else { "!" };
-    match cell.best_path() {
+    match &cell.path {
         None => format!("none{mark}"),
-        Some((transport, path)) => {
-            let letters = format!("{}-{}", path.local.letter(), path.remote.letter());
-            match transport {
-                Transport::Direct => format!("{letters}{mark}"),
-                relay => format!("{letters} {}{mark}", relay.short()),
-            }
+        Some(path) => {
+            let way = path.relays.into_iter().flatten().max();
+            let way = way.map(|way| format!(" {}", way.name()));
+            format!("{}{}{mark}", path.pair, way.unwrap_or_default())
         }
     }
 }
 
 fn lower(cell: &Cell) -> String {
-    cell.best_path()
-        .map(|(_, path)| format!("{:.1} ms", path.ms))
+    let path = cell.path.as_ref();
+    path.map(|path| format!("{:.1} ms", path.ms))
         .unwrap_or_default()
 }
 
@@ -77,20 +75,17 @@ fn legend(text: &mut String, grid: &Grid, paint: &Paint) {
     for line in [
         "  The letters are the addresses that the path uses, the line's first and then the column's:",
         "  H its own   S as the STUN server sees it   P as the other host alone sees it   R a relay's",
-        "  The time is from when both knew of each other until data had gone both ways.",
+        "  t is for a TCP connection between the two. Behind R, udp, tcp or tls is the way to the relay.",
+        "  The time is from when both agents began until data of each had come back.",
     ] {
         let _ = writeln!(text, "{}", paint.dim(line));
     }
-    let attempts = grid
-        .cells
-        .iter()
-        .map(|cell| cell.attempts.len())
-        .sum::<usize>();
+    let pairs = grid.cells.len();
     let wrong = grid.disagreements();
     let verdict = match wrong.len() {
-        0 => paint.good(&format!("All {attempts} attempts came out as they must")),
-        1 => paint.bad("1 attempt came out otherwise than it must"),
-        n => paint.bad(&format!("{n} attempts came out otherwise than they must")),
+        0 => paint.good(&format!("All {pairs} pairs came out as they must")),
+        1 => paint.bad("1 pair came out otherwise than it must"),
+        n => paint.bad(&format!("{n} pairs came out otherwise than they must")),
     };
     let _ = writeln!(text, "\n  {verdict}, in {} s.", grid.seconds);
     for line in wrong {
@@ -145,6 +140,7 @@ impl Paint {
 const fn background(transport: Transport) -> u8 {
     match transport {
         Transport::Direct => 114,
+        Transport::DirectTcp => 116,
         Transport::RelayUdp => 222,
         Transport::RelayTcp => 216,
         Transport::RelayTls => 182,
@@ -170,7 +166,7 @@ mod tests {
             "R-P udp",
             "none",
             "1.2 ms",
-            "All 16 attempts came out as they must",
+            "All 4 pairs came out as they must",
         ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
@@ -181,7 +177,7 @@ mod tests {
         let text = table(&grid(false), false);
         assert!(text.contains("S-S!"), "{text}");
         assert!(
-            text.contains("open to open, direct, over UDP: a path S-S, and it must be none"),
+            text.contains("open to open: S-S, direct, over UDP; it must be none"),
             "{text}"
         );
     }

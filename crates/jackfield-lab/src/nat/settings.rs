@@ -192,6 +192,12 @@ impl Settings {
         config
     }
 
+    /// Returns whether hosts inside have IPv6 alone, and the NAT makes IPv4 of it.
+    #[must_use]
+    pub fn is_nat64(&self) -> bool {
+        matches!(self.config().translation, Translation::Nat64 { .. })
+    }
+
     /// Returns how ports are leased to hosts inside.
     #[must_use]
     pub fn leasing(&self) -> jackfield_portmap::GatewayConfig {

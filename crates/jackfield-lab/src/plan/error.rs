@@ -58,6 +58,21 @@ pub enum PlanError {
         /// The outer one.
         outer: String,
     },
+    /// A site is behind one that has no IPv4 for it, or nothing but a proxy.
+    #[error(
+        "site.{site}.behind is `{outer}`, whose network carries no IPv4 packets of others: it has a NAT64, or nothing but a proxy"
+    )]
+    BehindClosed {
+        /// The inner site.
+        site: String,
+        /// The outer one.
+        outer: String,
+    },
+    /// A NAT64 is not next to the hosts, or is together with a proxy.
+    #[error(
+        "site.{0}.nat has `nat64`, which has to be the first NAT, next to the hosts, and has no `proxy`"
+    )]
+    Nat64(String),
     /// A router has a setting that is not accepted.
     #[error(transparent)]
     Setting(#[from] SettingError),

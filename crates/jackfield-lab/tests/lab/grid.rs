@@ -1,7 +1,7 @@
 //! The grid: which networks it can have, and how what came out of it is shown.
 
 use jackfield_lab::grid::{
-    ALL_TYPES, AttemptView, CandidateType, Cell, DEFAULT_TYPES, Grid, NetworkType, PathView,
+    ALL_TYPES, CandidateType, Cell, DEFAULT_TYPES, Grid, NetworkType, Pair, PathView, RelayWay,
     Transport, lab, page, table,
 };
 use jackfield_lab::nat::Firewall;
@@ -44,9 +44,7 @@ proptest! {
         for line in &wrong {
             prop_assert!(text.contains(line), "{} is not in\n{}", line, text);
         }
-        let flags = json["cells"].as_array().unwrap().iter().flat_map(|cell| {
-            cell["attempts"].as_array().unwrap().iter().map(|attempt| attempt["agrees"] == true)
-        });
+        let flags = json["cells"].as_array().unwrap().iter().map(|cell| cell["agrees"] == true);
         prop_assert_eq!(flags.filter(|agrees| !agrees).count(), wrong.len());
         prop_assert_eq!(page.matches("<td class=").count(), grid.cells.len());
     }
@@ -77,6 +75,35 @@ fn the_grid_that_nobody_asked_for_otherwise_is_one_that_can_be() {
 }
 
 #[test]
+fn a_host_of_ipv6_alone_has_a_nat64_before_it_and_a_name_for_the_server() {
+    let plan = Plan::new(&lab(&[NetworkType::parse("nat64").unwrap()])).unwrap();
+    let host = &plan.hosts[0];
+    let site = &plan.sites[host.site];
+    assert!(site.is_nat64() && host.ip.is_ipv6());
+    assert!(host.public_ip.is_ipv4());
+    let variables = jackfield_lab::environment::variables("lab", &plan, &host.name);
+    assert_eq!(variables["LAB_SERVER"], "64:ff9b::c612:1");
+    let names = jackfield_lab::environment::hosts_file(&plan);
+    assert!(names.contains("64:ff9b::c612:1 server\n"), "{names}");
+    assert!(names.contains("198.18.0.1 server\n"), "{names}");
+}
+
+#[test]
+fn a_proxy_is_at_the_gateway_and_programs_find_it_in_their_variables() {
+    for (name, variable, url) in [
+        ("http-proxy", "https_proxy", "http://198.18.1.254:3128"),
+        ("socks-proxy", "all_proxy", "socks5h://198.18.1.254:1080"),
+    ] {
+        let plan = Plan::new(&lab(&[NetworkType::parse(name).unwrap()])).unwrap();
+        let host = &plan.hosts[0];
+        let proxy = plan.sites[host.site].proxy.unwrap();
+        assert_eq!(proxy.address.ip(), plan.sites[host.site].gateway);
+        let variables = jackfield_lab::environment::variables("lab", &plan, &host.name);
+        assert_eq!(variables[variable], url);
+    }
+}
+
+#[test]
 fn a_word_that_is_no_network_is_refused_with_those_that_are() {
     for (text, value) in [
         ("cone", "cone"),
@@ -84,6 +111,7 @@ fn a_word_that_is_no_network_is_refused_with_those_that_are() {
         ("eim/cone", "cone"),
         ("no-tcp", "no-tcp"),
         ("", ""),
+        ("ftp-proxy", "ftp-proxy"),
     ] {
         let error = NetworkType::parse(text).unwrap_err();
         let SpecError::Value {
@@ -99,7 +127,7 @@ fn a_word_that_is_no_network_is_refused_with_those_that_are() {
             ("--types", value),
             "{text}"
         );
-        for word in ["open", "only-https", "MAPPING/FILTERING"] {
+        for word in ["open", "only-https", "socks-proxy", "MAPPING/FILTERING"] {
             assert!(accepted.contains(word), "{error}");
         }
     }
@@ -133,100 +161,106 @@ fn the_json_of_a_grid_is_as_promised() {
     };
     assert_eq!(keys(&json), ["agrees", "cells", "seconds", "types"]);
     let cell = &json["cells"][0];
-    assert_eq!(keys(cell), ["a", "agrees", "attempts", "b", "best", "why"]);
-    assert_eq!(keys(&json["types"][0]), ["about", "name"]);
-    let transports = cell["attempts"].as_array().unwrap().iter();
-    let transports: Vec<&str> = transports
-        .map(|it| it["transport"].as_str().unwrap())
-        .collect();
     assert_eq!(
-        transports,
-        ["direct", "relay-udp", "relay-tcp", "relay-tls"]
+        keys(cell),
+        ["a", "agrees", "b", "best", "expected", "path", "why"]
     );
-    let path = &cell["attempts"][1]["path"];
+    assert_eq!(keys(&json["types"][0]), ["about", "name"]);
+    let path = &cell["path"];
+    assert_eq!(
+        keys(path),
+        ["local", "ms", "pair", "relays", "remote", "tcp"]
+    );
+    assert_eq!(path["pair"], "R-P");
     assert_eq!(
         (&path["local"], &path["remote"]),
         (&"R".into(), &"P".into())
     );
-    assert_eq!(cell["best"], "relay-udp");
+    assert_eq!(path["relays"], serde_json::json!(["tls", null]));
+    assert_eq!(cell["best"], "relay-tls");
+    assert_eq!(cell["expected"], serde_json::json!(["R-P"]));
 }
 
 #[test]
 fn a_disagreement_is_told_in_words() {
     let mut grid = example();
-    grid.cells[0].attempts[0].agrees = false;
-    grid.cells[0].attempts[1].agrees = false;
-    assert_eq!(
-        grid.disagreements(),
-        [
-            "open to open, direct, over UDP: no path, and it must be none",
-            "open to open, by a relay, reached over UDP: a path R-P, and it must be path",
-        ]
-    );
+    grid.cells[0].agrees = false;
+    grid.cells[0].expected = vec!["H-H".into(), "S-S".into()];
+    let by = "by a relay, reached over TLS on port 443";
+    let wanted = format!("open to open: R-P, {by}; it must be H-H or S-S");
+    assert_eq!(grid.disagreements(), [wanted]);
+    grid.cells[0].path = None;
+    let wanted = "open to open: no path; it must be H-H or S-S";
+    assert_eq!(grid.disagreements(), [wanted]);
 }
 
-/// One network that meets its like by relays alone.
+#[test]
+fn the_worse_way_to_a_relay_is_what_a_path_is_called_by() {
+    let by = |tcp, relays| {
+        let (a, b) = (CandidateType::Relayed, CandidateType::Relayed);
+        let pair = Pair { a, b, tcp };
+        let ms = 1.0;
+        PathView { pair, relays, ms }.transport()
+    };
+    let (udp, tls) = (Some(RelayWay::Udp), Some(RelayWay::Tls));
+    assert_eq!(by(false, [None, None]), Transport::Direct);
+    assert_eq!(by(true, [None, None]), Transport::DirectTcp);
+    assert_eq!(by(false, [udp, None]), Transport::RelayUdp);
+    assert_eq!(by(false, [udp, tls]), Transport::RelayTls);
+}
+
+/// One network that meets its like by a relay.
 fn example() -> Grid {
     let open = NetworkType::parse("open").unwrap();
-    let relayed = PathView {
-        local: CandidateType::Relayed,
-        remote: CandidateType::PeerReflexive,
+    let path = PathView {
+        pair: Pair {
+            a: CandidateType::Relayed,
+            b: CandidateType::PeerReflexive,
+            tcp: false,
+        },
+        relays: [Some(RelayWay::Tls), None],
         ms: 1.5,
     };
-    let attempts = Transport::ALL.map(|transport| match transport {
-        Transport::Direct => attempt(transport, None, true),
-        _ => attempt(transport, Some(relayed), true),
-    });
     Grid {
-        cells: vec![cell(&open, &open, attempts.to_vec())],
+        cells: vec![cell(&open, &open, Some(path), true)],
         types: vec![open],
         agrees: true,
         seconds: 1.5,
     }
 }
 
-fn attempt(transport: Transport, path: Option<PathView>, agrees: bool) -> AttemptView {
-    AttemptView {
-        transport,
-        expected: if path.is_some() == agrees {
-            "path"
-        } else {
-            "none"
-        },
+fn cell(a: &NetworkType, b: &NetworkType, path: Option<PathView>, agrees: bool) -> Cell {
+    let found = path.map_or_else(|| "none".to_owned(), |path| path.pair.to_string());
+    Cell {
+        a: a.name.clone(),
+        b: b.name.clone(),
+        best: path.map(|path| path.transport()),
+        expected: vec![if agrees { found } else { "Ht-Ht".into() }],
+        why: "There is a reason.".into(),
         agrees,
         path,
     }
 }
 
-fn cell(a: &NetworkType, b: &NetworkType, attempts: Vec<AttemptView>) -> Cell {
-    let found = attempts.iter().find(|attempt| attempt.path.is_some());
-    Cell {
-        a: a.name.clone(),
-        b: b.name.clone(),
-        best: found.map(|attempt| attempt.transport),
-        why: "There is a reason.".into(),
-        agrees: attempts.iter().all(|attempt| attempt.agrees),
-        attempts,
-    }
-}
-
 /// A grid in which anything came out.
 fn grid() -> impl Strategy<Value = Grid> {
-    let kinds = [
+    let kinds = vec![
         CandidateType::Host,
         CandidateType::ServerReflexive,
         CandidateType::PeerReflexive,
         CandidateType::Relayed,
     ];
-    let path = (select(kinds.to_vec()), select(kinds.to_vec()), 0_u16..3000);
-    let path = path.prop_map(|(local, remote, tenths)| PathView {
-        local,
-        remote,
+    let ends = (select(kinds.clone()), select(kinds));
+    let way = || prop::option::of(select(RelayWay::ALL.to_vec()));
+    let path = (ends, any::<bool>(), [way(), way()], 0_u16..3000);
+    let path = path.prop_map(|((a, b), tcp, relays, tenths)| PathView {
+        pair: Pair { a, b, tcp },
+        relays,
         ms: f64::from(tenths) / 10.0,
     });
     let outcome = (prop::option::of(path), prop::bool::weighted(0.9));
     let names = subsequence(DEFAULT_TYPES, 1..4);
-    (names, prop::collection::vec(outcome, 9 * 4)).prop_map(|(names, outcomes)| {
+    (names, prop::collection::vec(outcome, 9)).prop_map(|(names, outcomes)| {
         let types: Vec<NetworkType> = names
             .iter()
             .map(|it| NetworkType::parse(it).unwrap())
@@ -235,9 +269,8 @@ fn grid() -> impl Strategy<Value = Grid> {
         let mut cells = Vec::new();
         for a in &types {
             for b in &types {
-                let attempts = Transport::ALL.into_iter().zip(outcomes.by_ref());
-                let attempts = attempts.map(|(by, (path, agrees))| attempt(by, path, agrees));
-                cells.push(cell(a, b, attempts.collect()));
+                let (path, agrees) = outcomes.next().unwrap();
+                cells.push(cell(a, b, path, agrees));
             }
         }
         Grid {

@@ -17,18 +17,19 @@ use jackfield_lab::{Event, LabOptions, Observer, Plan, run_with};
 /// Returns `jackfield lab grid`.
 pub(super) fn command() -> Command {
     Command::new("grid")
-        .about("Tries every pair of NATs by every transport, and shows who reaches whom and how")
+        .about("Tries every pair of NATs, firewalls and proxies, and shows who reaches whom and how")
         .long_about(
-            "Builds a host behind each kind of NAT and firewall, has each pair look for a path directly and by a relay \
-             over UDP, TCP and TLS, through real sockets and with a real `jackfield serve`, and shows what came out. Every \
-             attempt is held against theory; the exit code is 1 when one came out otherwise than it must.",
+            "Builds a host behind each kind of NAT, firewall and proxy, has an ICE agent on each look for a path to that \
+             of every other, with real sockets and a real `jackfield serve` for STUN and TURN over UDP, TCP and TLS, and \
+             shows which path each pair took. Every path is held against theory; the exit code is 1 when one is \
+             otherwise than it must be.",
         )
         .after_help(
             "Examples:\n  \
              jackfield lab grid\n  \
              jackfield lab grid --html grid.html\n  \
              jackfield lab grid --all\n  \
-             jackfield lab grid --types open,linux,linux+cgn,apdm/eif,symmetric+no-udp --json",
+             jackfield lab grid --types open,linux,linux+cgn,nat64,symmetric+no-udp,socks-proxy --json",
         )
         .args([
             Arg::new("types")
@@ -38,7 +39,7 @@ pub(super) fn command() -> Command {
                 .conflicts_with("all")
                 .help(
                     "Lines and columns: profiles (see `jackfield nat profiles`), MAPPING/FILTERING, firewalls (no-udp, \
-                     no-udp-no-incoming-tcp, only-https), `open`; several in a row with `+`.",
+                     no-udp-no-incoming-tcp, only-https), http-proxy, socks-proxy, `open`; several in a row with `+`.",
                 ),
             Arg::new("all")
                 .long("all")
@@ -53,8 +54,8 @@ pub(super) fn command() -> Command {
                 .long("parallel")
                 .value_name("N")
                 .value_parser(value_parser!(u16).range(1..))
-                .default_value("24")
-                .help("How many attempts are made at the same time."),
+                .default_value("8")
+                .help("How many pairs are tried at the same time."),
             Arg::new("seed")
                 .long("seed")
                 .value_name("NUMBER")
@@ -147,12 +148,12 @@ fn show(grid: &Grid, json: bool, html: Option<&Path>) -> Result<u8> {
     Ok(u8::from(!grid.agrees))
 }
 
-/// Shows on a terminal how many attempts are over.
+/// Shows on a terminal how many pairs are over.
 fn progress(done: usize, total: usize) {
     let mut out = std::io::stderr();
     if out.is_terminal() {
         // A progress line that cannot be written is no reason to stop.
-        let _ = write!(out, "\r  {done} of {total} attempts ");
+        let _ = write!(out, "\r  {done} of {total} pairs ");
     }
 }
 

@@ -117,7 +117,8 @@ fn content() -> Vec<Arg> {
             "site",
             "NAME[=WORD,...]",
             "Adds a network. CommandLine: a NAT (see `jackfield nat profiles`, or MAPPING/FILTERING) or several from the host \
-             outwards, a firewall (no-udp, no-udp-no-incoming-tcp, only-https), behind=SITE, external=COUNT, or a \
+             outwards, a firewall (no-udp, no-udp-no-incoming-tcp, only-https), behind=SITE, external=COUNT, \
+             proxy=http or proxy=socks where hosts reach nothing but a proxy, or a \
              setting of its router such as latency=TIME, loss=PERCENT or rate=RATE (see `jackfield nat run --help`). \
              Without a NAT its addresses are public.",
         ),
