@@ -46,83 +46,35 @@ pub(crate) fn run(subject: &Subject, rules: Rules, scenario: &Scenario) -> Vec<V
     )
 }
 
+/// Returns the rules, which are those that `docs/nat.md` shows where they have no peculiarity.
 fn ruleset(rules: Rules) -> String {
     match rules {
-        Rules::Masquerade => masquerade("masquerade", "drop"),
-        Rules::MasqueradeOpenInput => masquerade("masquerade", "accept"),
-        Rules::MasqueradeRandom => masquerade("masquerade fully-random", "drop"),
-        Rules::FullCone => cone(
-            &format!("iifname \"lan\" ip daddr {EXTERNAL} dnat ip to udp dport map @cone"),
-            &format!(
-                "oifname \"lan\" ip saddr 10.0.0.0/24 ct status dnat update @cone {{ udp sport : ip saddr . udp sport }} snat to {EXTERNAL}"
-            ),
-            "iifname \"wan\" accept",
-        ),
-        Rules::RestrictedCone => cone(
-            "",
-            "",
-            "iifname \"wan\" ip daddr . udp dport . ip saddr @contacted accept",
-        ),
+        Rules::Masquerade => PORT_RESTRICTED_CONE.to_owned(),
+        Rules::MasqueradeOpenInput => {
+            PORT_RESTRICTED_CONE.replace("ct state new drop", "ct state new accept")
+        }
+        Rules::MasqueradeRandom => SYMMETRIC.to_owned(),
+        Rules::FullCone => hairpinning(FULL_CONE),
+        Rules::RestrictedCone => RESTRICTED_CONE.to_owned(),
     }
 }
 
-/// The rules that every Linux router has; `input` is the verdict on unsolicited packets.
-fn masquerade(statement: &str, input: &str) -> String {
-    format!(
-        r#"table ip lab {{
-             chain input {{
-               type filter hook input priority filter
-               iifname "wan" ct state new {input}
-             }}
-             chain forward {{
-               type filter hook forward priority filter; policy drop;
-               iifname "lan" oifname "wan" accept
-               iifname "wan" ct state established,related accept
+/// Adds hairpinning to a cone.
+fn hairpinning(cone: &str) -> String {
+    let chains = format!(
+        r#"table ip nat_type {{
+             chain prerouting {{
+               iifname "lan" ip daddr {EXTERNAL} dnat ip to udp dport map @cone
              }}
              chain postrouting {{
-               type nat hook postrouting priority srcnat
-               oifname "wan" {statement}
+               oifname "lan" ip saddr 10.0.0.0/24 ct status dnat update @cone {{ udp sport : ip saddr . udp sport }} snat to {EXTERNAL}
              }}
            }}"#
-    )
+    );
+    format!("{cone}\n{chains}")
 }
 
-/// A cone from a map that each first packet out writes an entry of.
-fn cone(hairpin_in: &str, hairpin_out: &str, filter: &str) -> String {
-    format!(
-        r#"table ip lab {{
-             map cone {{
-               type inet_service : ipv4_addr . inet_service
-               flags dynamic; size 65535
-             }}
-             set contacted {{
-               type ipv4_addr . inet_service . ipv4_addr
-               flags dynamic; size 65535
-             }}
-             chain input {{
-               type filter hook input priority filter
-               iifname "wan" ct state new drop
-             }}
-             chain forward {{
-               type filter hook forward priority filter; policy drop;
-               iifname "lan" accept
-               iifname "wan" ct state established,related accept
-               {filter}
-             }}
-             chain prerouting {{
-               type nat hook prerouting priority dstnat
-               iifname "wan" meta l4proto udp dnat ip to udp dport map @cone
-               {hairpin_in}
-             }}
-             chain contacts {{
-               type filter hook forward priority filter + 10
-               iifname "lan" oifname "wan" meta l4proto udp update @contacted {{ ip saddr . udp sport . ip daddr }}
-             }}
-             chain postrouting {{
-               type nat hook postrouting priority srcnat
-               oifname "wan" meta l4proto udp update @cone {{ udp sport : ip saddr . udp sport }} masquerade
-               {hairpin_out}
-             }}
-           }}"#
-    )
-}
+const PORT_RESTRICTED_CONE: &str = include_str!("../../../../docs/nat/port-restricted-cone.nft");
+const SYMMETRIC: &str = include_str!("../../../../docs/nat/symmetric.nft");
+const FULL_CONE: &str = include_str!("../../../../docs/nat/full-cone.nft");
+const RESTRICTED_CONE: &str = include_str!("../../../../docs/nat/restricted-cone.nft");
