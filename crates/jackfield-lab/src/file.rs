@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::plan::MOST_EXTERNALS;
 use super::spec::{self, CommandLine, HostSpec, Job, SiteSpec, Spec, SpecError};
-use crate::nat::Change;
+use crate::nat::{Change, duration};
 
 impl Spec {
     /// Reads a lab from TOML.
@@ -186,7 +186,7 @@ impl CommandTable {
         let ready_timeout = match &self.ready_within {
             None => spec::READY_TIMEOUT,
             Some(text) => ready_within(text).ok_or_else(|| {
-                let accepted = "a time such as 500ms, 30s or 10m, up to an hour";
+                let accepted = "a time with its unit, such as 500ms, 30s or 10m, up to an hour";
                 SpecError::value(format!("{path}.ready-within"), text, accepted)
             })?,
         };
@@ -203,7 +203,7 @@ impl CommandTable {
 }
 
 fn ready_within(text: &str) -> Option<Duration> {
-    jackfield_sansio::parse_duration(text, Duration::from_millis(1), Duration::from_secs(3600))
+    duration(text, Duration::from_millis(1), Duration::from_secs(3600))
 }
 
 #[derive(Debug, Deserialize)]

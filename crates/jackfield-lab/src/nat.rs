@@ -29,4 +29,5 @@ pub use reachability::{NatChain, Reachability, ReachabilityTable};
 pub use run::{RouterOptions, run_router};
 pub(crate) use run::{RouterSetup, route};
 pub use settings::{HostRate, Routing, Settings};
+pub(crate) use values::duration;
 pub use view::{LeaseLine, LinkView, MappingLine, SideView, View};

@@ -75,14 +75,23 @@ pub(super) fn protocols(text: &str) -> Result<Dialects, SettingError> {
     Ok(protocols)
 }
 
+/// Reads a time; only zero needs no unit.
+pub(crate) fn duration(text: &str, min: Duration, max: Duration) -> Option<Duration> {
+    // A number alone would be seconds, and `latency=20` is hardly ever meant as that.
+    let has_unit = !text.trim_end().ends_with(|c: char| c.is_ascii_digit());
+    let parsed = jackfield_sansio::parse_duration(text, min, max);
+    parsed.filter(|time| has_unit || time.is_zero())
+}
+
 pub(super) fn time(
     key: &'static str,
     text: &str,
     min: Duration,
     max: Duration,
 ) -> Result<Duration, SettingError> {
-    jackfield_sansio::parse_duration(text, min, max).ok_or_else(|| {
-        let accepted = format!("a time such as 500ms, 30s or 10m, from {min:?} to {max:?}");
+    duration(text, min, max).ok_or_else(|| {
+        let accepted =
+            format!("a time with its unit, such as 500ms, 30s or 10m, from {min:?} to {max:?}");
         refused(key, text, accepted)
     })
 }

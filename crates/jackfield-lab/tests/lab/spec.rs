@@ -110,11 +110,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("hairpinning", "yes", "internal-source"),
     ("udp-timeout", "10ms", "from 100ms to"),
     ("udp-timeout", "soon", "30s"),
+    ("udp-timeout", "30", "with its unit"),
     ("new-mappings-per-host", "0", "none, or a number a second"),
     ("new-flows-per-host", "many", "none, or a number a second"),
     ("firewall", "strong", "no-udp-no-incoming-tcp"),
     ("latency", "61s", "to 60s"),
     ("latency", "-1ms", "500ms"),
+    ("latency", "20", "with its unit"),
+    ("jitter", "5", "with its unit"),
     ("jitter", "fast", "500ms"),
     ("loss", "150", "a percentage from 0 to 100"),
     ("loss", "some", "0.5"),
@@ -202,6 +205,10 @@ fn other_mistakes_in_a_file_are_named_with_the_way_out() {
         (
             "[[command]]\non = \"server\"\nrun = \"x\"\nready-within = \"2h\"",
             &["command 1.ready-within cannot be `2h`", "up to an hour"],
+        ),
+        (
+            "[[command]]\non = \"server\"\nrun = \"x\"\nready-within = \"30\"",
+            &["command 1.ready-within cannot be `30`", "with its unit"],
         ),
         (
             "[[command]]\non = \"server\"\nrun = \"x\"\nready = \"y\"",
