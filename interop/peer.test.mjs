@@ -94,7 +94,7 @@ const BY_TCP = [relay('tcp')];
 
 /** By name: where we are and they are, the servers of each, and whether a relay is needed. */
 const NETWORKS = {
-  'behind port-restricted NATs, directly': [['cone-a', 'cone-b'], [BY_UDP, BY_UDP], false],
+  'behind port-restricted NATs, directly': [['cone-a', 'cone-b'], [[STUN], [STUN]], false],
   'behind symmetric NATs, relayed': [['symmetric-a', 'symmetric-b'], [BY_UDP, BY_UDP], true],
   'when we cannot use UDP, relayed over TCP': [['walled', 'cone-b'], [BY_TCP, BY_UDP], true],
   'when they cannot use UDP, relayed over TCP': [['cone-a', 'walled'], [BY_UDP, BY_TCP], true],
