@@ -239,22 +239,22 @@ impl Gatherer {
         path: FiveTuple,
         bytes: &'b [u8],
     ) -> Handled<'b> {
-        let is_of_path = |relay: &Relay| relay.path() == Some(path);
-        if let Some(index) = self.relays.iter().position(is_of_path) {
-            return self.handle_relay(now, index, bytes);
-        }
-        if path.transport != Transport::Udp
-            || self.queries.is_empty()
-            || PacketType::of(bytes) != PacketType::Stun
+        // Queries come first: an allocation from the same socket on the same server has the same
+        // path, and its client drops an answer that is not its own.
+        let may_answer = path.transport == Transport::Udp
+            && !self.queries.is_empty()
+            && PacketType::of(bytes) == PacketType::Stun;
+        if may_answer
+            && let Ok(message) = Message::parse(bytes)
+            && self.handle_answer(now, path, &message)
         {
-            return Handled::NotOurs;
+            self.advance(now);
+            return Handled::Consumed;
         }
-        match Message::parse(bytes) {
-            Ok(message) if self.handle_answer(now, path, &message) => {
-                self.advance(now);
-                Handled::Consumed
-            }
-            Ok(_) | Err(_) => Handled::NotOurs,
+        let is_of_path = |relay: &Relay| relay.path() == Some(path);
+        match self.relays.iter().position(is_of_path) {
+            Some(index) => self.handle_relay(now, index, bytes),
+            None => Handled::NotOurs,
         }
     }
 

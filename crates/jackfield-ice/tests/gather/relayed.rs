@@ -221,3 +221,16 @@ fn agents_on_one_port_have_sockets_of_their_own_for_relays() {
     world.settle();
     assert_eq!(world.closed, [path]);
 }
+
+#[test]
+fn one_address_can_be_a_stun_and_a_turn_server() {
+    for servers in [
+        [stun(SERVER), turn(Transport::Udp)],
+        [turn(Transport::Udp), stun(SERVER)],
+    ] {
+        let world = World::gathered(config(&servers));
+        assert!(world.errors().is_empty(), "{:?}", world.errors());
+        assert_eq!(world.relayed().len(), 2);
+        assert!(world.completed().is_some_and(|at| at <= millis(30)));
+    }
+}
