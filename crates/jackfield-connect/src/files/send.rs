@@ -72,6 +72,7 @@ pub fn send(
         source,
         progress,
         take,
+        is_accepted: false,
         requests: VecDeque::new(),
         sent: 0,
         acked: 0,
@@ -88,6 +89,7 @@ struct Sending<'a> {
     source: &'a Source,
     progress: &'a Progress,
     take: &'a mut dyn FnMut() -> bool,
+    is_accepted: bool,
     requests: VecDeque<Request>,
     /// Bytes of content sent on this channel, and how many of them the receiver has taken.
     sent: u64,
@@ -149,8 +151,19 @@ impl Sending<'_> {
 
     /// Takes a message; returns whether the receiver has everything.
     fn handle(&mut self, control: Control) -> Result<bool, SendError> {
+        let is_demand = matches!(
+            control,
+            Control::Get { .. } | Control::Ack { .. } | Control::Finished
+        );
+        // `take` decides who gets the files, and it is asked at the acceptance.
+        if is_demand && !self.is_accepted {
+            return Err(SendError::Protocol("it has not accepted the offer"));
+        }
         match control {
             Control::Accept => {
+                if std::mem::replace(&mut self.is_accepted, true) {
+                    return Err(SendError::Protocol("it accepts the offer twice"));
+                }
                 if !(self.take)() {
                     return Err(SendError::TakenByAnother);
                 }
