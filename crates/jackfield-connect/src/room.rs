@@ -47,7 +47,7 @@ pub struct RoomOptions {
 /// A person or program of the room, for as long as there is a call with them: coming back on
 /// another connection to the server does not change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(u64);
+pub struct PeerId(pub(crate) u64);
 
 /// What happens in a room.
 #[derive(Debug)]

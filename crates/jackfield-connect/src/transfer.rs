@@ -53,10 +53,8 @@ async fn offer_to_all(
     progress: &Arc<Progress>,
 ) -> Result<(), Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
-    // Who has an offer, and who has taken it: nobody else gets the files then.
-    let mut offers = BTreeSet::new();
-    let taker: Arc<Taker> = Arc::default();
-    let _over = OnDrop(Arc::clone(&taker));
+    let mut offers = Offers::default();
+    let _over = OnDrop(Arc::clone(&offers.taker));
     loop {
         tokio::select! {
             step = session.next() => match step? {
@@ -64,14 +62,14 @@ async fn offer_to_all(
                     let Ok(channel) = session.handle().open_channel(peer, "files", files::PROTOCOL).await else {
                         continue;
                     };
-                    offers.insert(peer);
+                    offers.members.insert(peer);
                     session.tell(Event::Offering {
                         peer: session.name(peer),
                         files: source.files(),
                         bytes: source.bytes(),
                     });
                     let (source, progress, ended) = (Arc::clone(source), Arc::clone(progress), ended.clone());
-                    let taker = Arc::clone(&taker);
+                    let taker = Arc::clone(&offers.taker);
                     tokio::task::spawn_blocking(move || {
                         let mut channel = channel;
                         let mut take = || taker.claim(peer);
@@ -83,8 +81,7 @@ async fn offer_to_all(
                 Step::Purpose(peer, purpose) => mismatch(session, peer, purpose, &["receive", "page"]),
                 Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
                 Step::Left { peer, .. } => {
-                    offers.remove(&peer);
-                    taker.release(peer);
+                    offers.withdraw(peer);
                 }
                 Step::Chat { .. } => {}
             },
@@ -101,24 +98,49 @@ async fn offer_to_all(
                     return Ok(());
                 }
                 Err(SendError::Ended(_)) => {
-                    if !offers.contains(&peer) {
-                        taker.release(peer);
+                    if !offers.members.contains(&peer) {
+                        offers.taker.release(peer);
                     }
                     session.tell(Event::Paused { bytes: progress.bytes() });
                 }
                 Err(SendError::TakenByAnother) => {}
                 Err(SendError::Refused { reason, path }) => {
-                    offers.remove(&peer);
+                    let is_last = offers.withdraw(peer);
                     let name = session.name(peer);
-                    if offers.is_empty() {
+                    if is_last {
                         return Err(Error::Refused { peer: name, reason, path });
                     }
                     let why = reason_words(reason, path.as_deref());
                     session.tell(Event::Declined { peer: name, why });
                 }
+                // One member's mistake does not keep the files from the others.
+                Err(error @ (SendError::Protocol(_) | SendError::Message(_))) => {
+                    if offers.withdraw(peer) {
+                        return Err(Error::Send(error));
+                    }
+                    let why = "broke the protocol".to_owned();
+                    session.tell(Event::Declined { peer: session.name(peer), why });
+                }
                 Err(error) => return Err(Error::Send(error)),
             },
         }
+    }
+}
+
+/// The members that have the offer, and which of them gets the files.
+#[derive(Debug, Default)]
+struct Offers {
+    members: BTreeSet<PeerId>,
+    taker: Arc<Taker>,
+}
+
+impl Offers {
+    /// Takes the offer, and the files if they were its, from a member; returns whether it was the
+    /// last one.
+    fn withdraw(&mut self, peer: PeerId) -> bool {
+        self.members.remove(&peer);
+        self.taker.release(peer);
+        self.members.is_empty()
     }
 }
 
@@ -284,3 +306,21 @@ fn say_busy(channel: Channel) {
 
 /// How long a sender that is done waits for the receiver to close the channel.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_refuses_after_it_accepted_leaves_the_files_to_the_next() {
+        let (first, second) = (PeerId(1), PeerId(2));
+        let mut offers = Offers::default();
+        offers.members.extend([first, second]);
+        assert!(offers.taker.claim(first));
+        let taker = Arc::clone(&offers.taker);
+        let waiting = std::thread::spawn(move || taker.claim(second));
+        assert!(!offers.withdraw(first));
+        assert!(waiting.join().unwrap());
+        assert!(offers.withdraw(second));
+    }
+}
