@@ -230,7 +230,7 @@ where
         tokio::select! {
             step = session.next() => match step? {
                 Step::Chat { text } => {
-                    let line = format!("{text}\n");
+                    let line = line_of(&text);
                     let written = async {
                         writer.write_all(line.as_bytes()).await?;
                         writer.flush().await
@@ -248,6 +248,14 @@ where
             },
         }
     }
+}
+
+/// Returns a message of the chat as one line. Control characters become spaces: a line break would
+/// make two messages of one, and others of them give orders to a terminal.
+fn line_of(text: &str) -> String {
+    let mut line = text.replace(|c: char| c.is_control() && c != '\t', " ");
+    line.push('\n');
+    line
 }
 
 /// A reader that ends with its input, or when it is stopped.
@@ -315,3 +323,14 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for EndingWriter<W> {
 
 /// Where a stream leads that joins standard input and output.
 const TO: &str = "pipe";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_chat_is_one_line_without_control_characters() {
+        let text = "a\tb\nc\r\u{1b}]0;title\u{7}\u{9b}2J ü";
+        assert_eq!(line_of(text), "a\tb c  ]0;title  2J ü\n");
+    }
+}

@@ -87,7 +87,7 @@ impl Reporter {
             Output::Words => {
                 self.bar.set_length(total);
                 self.bar.set_position(bytes);
-                self.bar.set_message(self.progress.current());
+                self.bar.set_message(visible(&self.progress.current()));
             }
             Output::JsonOnStdout | Output::JsonOnStderr if bytes != *last => self.json(&json!({
                 "event": "progress",
@@ -104,7 +104,7 @@ impl Reporter {
     pub(super) fn fail(&self, why: &str) {
         self.bar.finish_and_clear();
         match self.output {
-            Output::Words => self.line(why),
+            Output::Words => self.line(&visible(why)),
             Output::JsonOnStdout | Output::JsonOnStderr => {
                 self.json(&json!({ "event": "error", "message": why }));
             }
@@ -241,7 +241,9 @@ impl Observer for Reporter {
         match self.output {
             Output::Words => {
                 if let Some(words) = self.words(&event) {
-                    self.line(&words);
+                    // The words about the room are our own, and of several lines.
+                    let is_ours = matches!(event, Event::Room { .. });
+                    self.line(&if is_ours { words } else { visible(&words) });
                 }
             }
             Output::JsonOnStdout | Output::JsonOnStderr => {
@@ -252,6 +254,26 @@ impl Observer for Reporter {
             self.begin();
         }
     }
+}
+
+/// Returns a text in which the characters that a terminal obeys, and those that hide or reorder
+/// others, are escapes: names, paths and reasons come from the other side.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_hidden = c.is_control()
+            || matches!(
+                c,
+                '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            )
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+        if is_hidden {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn count(files: u64) -> String {
@@ -265,3 +287,16 @@ fn count(files: u64) -> String {
 const BAR: &str = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {wide_msg}";
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_gives_no_orders_to_the_terminal() {
+        let said = "22\u{1b}]0;x\u{7}\njackfield: done\u{202e}gpj \u{9b}2J";
+        let shown = r"22\u{1b}]0;x\u{7}\njackfield: done\u{202e}gpj \u{9b}2J";
+        assert_eq!(visible(said), shown);
+        assert_eq!(visible("Åsa 李 👩\u{200d}🚀"), "Åsa 李 👩\u{200d}🚀");
+    }
+}
