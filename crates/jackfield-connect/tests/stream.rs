@@ -130,6 +130,24 @@ async fn a_reset_beyond_ends_the_stream_with_its_reason() {
 }
 
 #[test]
+fn many_small_messages_are_kept_as_a_few_large_pieces() {
+    let mut stream = Stream::default();
+    let sent = bytes(40_000, 1);
+    for byte in &sent {
+        stream.handle_bytes(vec![*byte].into()).unwrap();
+    }
+    let (mut pieces, mut taken) = (0, Vec::new());
+    while !stream.arrived().is_empty() {
+        let piece = stream.arrived();
+        stream.take(piece.len());
+        taken.extend_from_slice(&piece);
+        pieces += 1;
+    }
+    assert_eq!(taken, sent);
+    assert_eq!(pieces, 3);
+}
+
+#[test]
 fn a_side_that_breaks_the_protocol_is_found_out() {
     let sent = |count: usize| {
         let mut stream = Stream::default();

@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::message::{Control, Entry, MessageError, Reason};
 use super::path::{EntryPath, PathError};
 use super::progress::Progress;
-use super::{ACK_EVERY, MAX_ENTRIES, MAX_REQUESTED};
+use super::{ACK_EVERY, MAX_ENTRIES, MAX_PATH_BYTES, MAX_REQUESTED, PathBytes};
 use crate::channel::{Channel, ChannelEnded, Message};
 
 /// What a transfer brought.
@@ -69,8 +69,8 @@ pub enum ReceiveError {
         /// What is wrong with it.
         why: PathError,
     },
-    /// There are too many entries.
-    #[error("more than {MAX_ENTRIES} files and folders")]
+    /// There are too many entries, or their paths are too long in all.
+    #[error("more than {MAX_ENTRIES} files and folders, or {MAX_PATH_BYTES} bytes of paths")]
     TooMany,
     /// It cannot be stored.
     #[error(transparent)]
@@ -189,7 +189,7 @@ impl Receiving<'_> {
             return Err(ReceiveError::TooMany);
         }
         let mut paths = BTreeSet::new();
-        let mut sum = 0_u64;
+        let (mut sum, mut path_bytes) = (0_u64, PathBytes::default());
         while self.entries.len() < count {
             let Control::Entries { entries } = self.hear()? else {
                 return Err(ReceiveError::Protocol("entries are missing"));
@@ -207,6 +207,9 @@ impl Receiving<'_> {
                 })?;
                 if !paths.insert(path.clone()) {
                     return Err(ReceiveError::Protocol("it offers a path twice"));
+                }
+                if !path_bytes.add(&entry.path) {
+                    return Err(ReceiveError::TooMany);
                 }
                 sum = sum.saturating_add(entry.size);
                 self.entries.push((path, entry));

@@ -5,15 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::MAX_ENTRIES;
 use super::message::Entry;
 use super::path::{EntryPath, PathError};
+use super::{MAX_ENTRIES, MAX_PATH_BYTES, PathBytes};
 
 /// The files and folders of a transfer.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     pub(super) entries: Vec<SourceEntry>,
     skipped: Vec<PathBuf>,
+    path_bytes: PathBytes,
 }
 
 #[derive(Debug, Clone)]
@@ -52,8 +53,8 @@ pub enum SourceError {
     /// Something that is neither a file nor a folder was named.
     #[error("{} is neither a file nor a folder", .0.display())]
     Special(PathBuf),
-    /// There are too many files.
-    #[error("more than {MAX_ENTRIES} files and folders")]
+    /// There are too many files, or their paths are too long in all.
+    #[error("more than {MAX_ENTRIES} files and folders, or {MAX_PATH_BYTES} bytes of paths")]
     TooMany,
 }
 
@@ -118,7 +119,7 @@ impl Source {
                 path: path.clone(),
                 why,
             })?;
-        if self.entries.len() >= MAX_ENTRIES {
+        if self.entries.len() >= MAX_ENTRIES || !self.path_bytes.add(&name) {
             return Err(SourceError::TooMany);
         }
         let entry = entry(name.clone(), metadata);

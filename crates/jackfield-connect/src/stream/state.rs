@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::{Control, Place};
 use crate::channel::Message;
@@ -216,8 +216,16 @@ impl Stream {
         if incoming.place.received - incoming.place.taken > WINDOW as u64 {
             return Err(Violation::Window);
         }
-        if !bytes.is_empty() {
-            incoming.queue.push_back(bytes);
+        match incoming.queue.back_mut() {
+            _ if bytes.is_empty() => {}
+            // The window counts bytes: in messages of one byte each, it would take a hundred times
+            // its size.
+            Some(last) if bytes.len() < SMALL && last.len() < PIECE => {
+                let mut joined = BytesMut::from(std::mem::take(last));
+                joined.extend_from_slice(&bytes);
+                *last = joined.freeze();
+            }
+            _ => incoming.queue.push_back(bytes),
         }
         Ok(())
     }
@@ -265,3 +273,6 @@ const ACK_EVERY: u64 = 256 << 10;
 
 /// Bytes of one message; every browser takes it.
 const PIECE: usize = 16 << 10;
+
+/// Shorter messages are kept together with the one before, if nobody has taken it yet.
+const SMALL: usize = 1 << 10;
