@@ -123,15 +123,16 @@ impl SharedSocket {
     }
 
     async fn flush(&self) {
-        self.has_backlog.notified().await;
+        // The queue decides, not the notification alone: this future is dropped whenever datagrams
+        // come first, perhaps with a notification that it has taken.
+        while self.backlog().is_empty() {
+            self.has_backlog.notified().await;
+        }
         self.writable().await;
         let mut backlog = self.backlog();
         while let Some((remote, bytes)) = backlog.front() {
             match self.socket.try_send_to(bytes, *remote) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.has_backlog.notify_one();
-                    return;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Ok(_) | Err(_) => backlog.pop_front(),
             };
         }
@@ -149,3 +150,21 @@ const BATCH: usize = 64;
 const BACKLOG: usize = 1_024;
 
 const SOCKET_BUFFER: usize = 4 * 1_024 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_is_sent_although_the_notification_of_it_is_gone() {
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let socket = SharedSocket::bind(any).expect("a socket");
+        let other = UdpSocket::bind(any).await.expect("a socket");
+        let to = other.local_addr().expect("an address");
+        socket.backlog().push_back((to, b"late".to_vec()));
+        socket.receive(&mut [0; 64], |_, _| {}).await;
+        let mut room = [0; 64];
+        let length = other.recv(&mut room).await.expect("a datagram");
+        assert_eq!(room.get(..length), Some(&b"late"[..]));
+    }
+}
