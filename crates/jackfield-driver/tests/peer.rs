@@ -209,6 +209,28 @@ async fn an_endpoint_has_no_more_peers_than_allowed() {
     assert_eq!(endpoint.counters().refused_sessions.value(), 1);
 }
 
+#[tokio::test]
+async fn channels_that_were_closed_again_do_not_pile_up_before_they_are_accepted() {
+    let (bob, bob_events) = {
+        let mut options = PeerOptions::new().network(network());
+        options.max_channels = 4;
+        Peer::new(options).unwrap()
+    };
+    let alice = Peer::new(PeerOptions::new().network(network())).unwrap();
+    // Each of them holds a channel of the four.
+    let (alice, _here, _there) = connect(alice, (bob.clone(), bob_events)).await;
+    for _ in 0..10 {
+        let channel = alice.open_channel(ChannelConfig::new("x")).await.unwrap();
+        channel.close().await;
+    }
+    bob.close().await;
+    let mut waiting = 0;
+    while bob.accept_channel().await.is_some() {
+        waiting += 1;
+    }
+    assert_eq!(waiting, 4);
+}
+
 fn network() -> EndpointConfig {
     let mut network = EndpointConfig::default();
     network.interfaces.addresses = vec!["127.0.0.1".parse().unwrap()];

@@ -40,7 +40,8 @@ pub enum PeerEvent {
 pub(super) struct Inner {
     pub(super) core: PeerCore,
     channels: BTreeMap<ChannelId, Channel>,
-    /// Channels of the other side that wait to be accepted.
+    /// Channels of the other side that wait to be accepted, closed ones among them: at most as
+    /// many as may be open.
     incoming: VecDeque<ChannelId>,
     accepting: Wakers,
     closing: Wakers,
@@ -112,7 +113,13 @@ impl Inner {
                 config,
                 incoming,
             } => {
-                if incoming {
+                // The association counts channels that are open: those that the other side has
+                // closed again would pile up here, where nothing accepts them.
+                let most = self.core.association().config().max_channels;
+                if incoming && self.incoming.len() >= most {
+                    tracing::debug!(most, "Too many channels wait to be accepted");
+                    self.core.close_channel(Instant::now(), id);
+                } else if incoming {
                     self.open(id, config);
                     self.incoming.push_back(id);
                     self.accepting.wake();

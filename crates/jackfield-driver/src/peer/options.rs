@@ -26,7 +26,8 @@ pub struct PeerOptions {
     pub ice: AgentConfig,
     /// The longest message that is accepted, in bytes. Default: 262,144, as browsers.
     pub max_message_size: usize,
-    /// How many channels there may be at a time. Default: 1,024.
+    /// How many channels there may be at a time, and how many of the other side may wait to be
+    /// accepted. Default: 1,024.
     pub max_channels: usize,
     /// How many bytes a channel buffers before a writer waits. Default: 4 MiB.
     pub max_buffered: usize,
