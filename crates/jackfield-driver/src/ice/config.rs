@@ -31,8 +31,8 @@ pub struct EndpointConfig {
     pub proxy: Option<Proxy>,
     /// The TURN servers that are connected to without the proxy. Default: none.
     pub no_proxy: NoProxy,
-    /// How often interfaces are looked at where the system does not tell of changes, and besides
-    /// where it does. Default: 30 s on Linux, 2 s elsewhere.
+    /// How often interfaces are read. On Linux they are read after each change, too, because the
+    /// kernel reports it. Default: 30 s on Linux, 2 s elsewhere.
     pub poll: Duration,
     /// What is kept at most.
     pub limits: EndpointLimits,

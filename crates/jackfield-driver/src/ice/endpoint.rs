@@ -71,7 +71,7 @@ pub(super) struct Shared<C: Core> {
 /// What is to be written to each connection.
 type Connections = HashMap<(SessionId, FiveTuple), mpsc::Sender<Vec<u8>>>;
 
-/// What every session is told of; locked before a session's core and never after.
+/// The addresses that every core gets to know. It is locked before a session's core, never after.
 #[derive(Debug, Default)]
 struct Topology {
     sockets: Vec<SocketAddr>,
@@ -146,7 +146,8 @@ impl<C: Core> IceEndpoint<C> {
         })
     }
 
-    /// Opens a session for a core; `servers` are those that it names by their place.
+    /// Opens a session for a core, whose [`CoreOutput::Connect`] names a server by its index in
+    /// `servers`.
     ///
     /// # Errors
     /// When there are too many.

@@ -25,7 +25,7 @@ pub(super) struct SessionId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Slot<C: Core> {
     pub(super) id: SessionId,
-    /// The servers that its core names by their place.
+    /// The servers, by the index that [`CoreOutput::Connect`](super::CoreOutput::Connect) has.
     pub(super) servers: Arc<[IceServer]>,
     /// Held for single calls, never across a wait.
     locked: Mutex<Locked<C>>,
