@@ -183,6 +183,11 @@ fn a_side_that_breaks_the_protocol_is_found_out() {
         Err(Violation::Acknowledgement)
     );
 
+    let mut stream = sent(9);
+    let place = |received| Place { received, taken: 0 };
+    stream.attach(place(5)).unwrap();
+    assert_eq!(stream.attach(place(4)), Err(Violation::Acknowledgement));
+
     let mut stream = Stream::default();
     for _ in 0..64 {
         stream.handle_bytes(Bytes::from(vec![0; 64 << 10])).unwrap();

@@ -73,6 +73,11 @@ impl Stream {
     /// # Errors
     /// [`Violation::Acknowledgement`] if it cannot have got there.
     pub fn attach(&mut self, place: Place) -> Result<(), Violation> {
+        // Bytes that were received are not kept. A side that has lost them, as a program that was
+        // started again has, would get the stream with a gap.
+        if place.received < self.outgoing.first {
+            return Err(Violation::Acknowledgement);
+        }
         self.outgoing.acknowledge(place)?;
         self.outgoing.next = 0;
         self.outgoing.is_end_sent = false;
