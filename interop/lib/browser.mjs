@@ -11,6 +11,9 @@ import { PATIENCE, until, within } from './wait.mjs';
 const driver = (name) => fileURLToPath(new URL(name, import.meta.url));
 const DRIVERS = { chromium: driver('browser_driver.mjs'), firefox: driver('firefox_driver.mjs') };
 
+/** How long a browser may take to close before it is ended, in milliseconds. */
+const CLOSING = 5_000;
+
 /** A running browser. The driver beside it, a process of its own, takes orders as lines of JSON. */
 export class Browser {
   #driver;
@@ -51,8 +54,14 @@ export class Browser {
     return new Page(this, await this.order('open', { url }));
   }
 
-  /** Ends the browser and its driver. */
+  /** Ends the browser and its driver, which closes the browser when it gets no more orders. */
   async stop() {
+    this.#driver.process.stdin.end();
+    try {
+      await within(this.#driver.ended, 'the browser to close', CLOSING);
+    } catch {
+      // Ended below.
+    }
     await this.#driver.stop();
     this.#profile.remove();
   }
