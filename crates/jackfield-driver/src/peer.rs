@@ -129,6 +129,7 @@ impl Peer {
         config.ice = options.ice;
         config.association.max_message_size = options.max_message_size;
         config.association.max_channels = options.max_channels;
+        config.probe_path = options.probe_path;
         config.association.max_buffered = options.max_buffered;
         // ICE refuses the other side's loopback addresses, unless ours are of that kind, too.
         config.ice.remote.loopback |= endpoint.is_on_loopback();

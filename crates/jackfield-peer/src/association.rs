@@ -4,6 +4,7 @@ mod channels;
 mod config;
 mod counters;
 mod output;
+mod path_probe;
 
 pub use config::{AssociationConfig, RemoteParameters};
 pub use counters::{ChannelStats, Counters};
@@ -18,6 +19,7 @@ use crate::channel::{ChannelConfig, ChannelId, Message};
 use crate::dtls::{Dtls, DtlsOutput, DtlsRole};
 use crate::sctp::{Library, Sctp, SctpClosed, SctpConfig, SctpEvent, SnapChunks};
 use channels::Channels;
+use path_probe::PathProbe;
 
 /// DTLS, SCTP and DCEP between two peers ([RFC 8831], [RFC 8832], [RFC 8261]).
 ///
@@ -50,6 +52,7 @@ pub struct Association {
     shutdown_deadline: Option<Instant>,
     /// When the other side is given up because it acknowledges nothing.
     silence_deadline: Option<Instant>,
+    path_probe: PathProbe,
     counters: Counters,
 }
 
@@ -75,6 +78,7 @@ impl Association {
             idle_deadline: None,
             shutdown_deadline: None,
             silence_deadline: None,
+            path_probe: PathProbe::default(),
             counters: Counters::default(),
         }
     }
@@ -157,6 +161,7 @@ impl Association {
             self.finish(CloseReason::TimedOut);
             return;
         }
+        self.path_probe.handle_timeout(now);
         if passed(self.idle_deadline) {
             self.idle_deadline = None;
             self.shutdown(now);
@@ -326,6 +331,22 @@ impl Association {
         self.sctp.as_ref().and_then(|sctp| sctp.round_trip())
     }
 
+    /// Finds out how large datagrams on the path may be: sends a few of growing size, which the other
+    /// side sends back. Does nothing before the association is connected.
+    pub fn probe_path(&mut self, now: Instant) {
+        self.advance(now);
+        if self.state == State::Connected {
+            self.path_probe.begin();
+        }
+    }
+
+    /// Returns the largest datagram that passed in both directions since
+    /// [`probe_path`](Self::probe_path), in bytes of the UDP payload.
+    #[must_use]
+    pub fn largest_datagram(&self) -> Option<usize> {
+        self.path_probe.largest()
+    }
+
     /// Returns our INIT chunk for the signaling ([draft-hancke-tsvwg-snap]).
     ///
     /// [draft-hancke-tsvwg-snap]: https://datatracker.ietf.org/doc/draft-hancke-tsvwg-snap/
@@ -377,6 +398,7 @@ impl Association {
             self.idle_deadline,
             self.shutdown_deadline,
             self.silence_deadline,
+            self.path_probe.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -394,12 +416,37 @@ impl Association {
             moved = true;
             self.handle_sctp(event);
         }
+        moved |= self.send_probe();
         let now = self.now;
         while let Some(packet) = self.sctp.as_mut().and_then(|sctp| sctp.poll_packet(now)) {
             moved = true;
             self.encrypt(&packet);
         }
         moved
+    }
+
+    /// Sends the path's next probe, if one is due.
+    fn send_probe(&mut self) -> bool {
+        let Some((number, size)) = self
+            .path_probe
+            .due()
+            .filter(|_| self.state == State::Connected)
+        else {
+            return false;
+        };
+        let overhead = match self.dtls_version() {
+            Some("DTLSv1.3") => DTLS_1_3_OVERHEAD,
+            _ => DTLS_OVERHEAD,
+        };
+        let sctp = self.sctp.as_ref();
+        let Some(packet) = sctp.and_then(|sctp| sctp.probe(number, size - overhead)) else {
+            return false;
+        };
+        let waiting = self.transmits.len();
+        self.encrypt(&packet);
+        let size = self.transmits.get(waiting).map_or(0, Vec::len);
+        self.path_probe.sent(self.now, size);
+        true
     }
 
     fn dtls_connected(&self) -> bool {
@@ -462,6 +509,7 @@ impl Association {
                 self.channels.reset_complete(stream);
                 self.open_pending();
             }
+            SctpEvent::ProbeAnswered(number) => self.path_probe.answered(number),
             SctpEvent::BufferedAmountLow(stream) => {
                 if let Some(id) = self.channels.id(stream) {
                     self.events.push_back(Event::BufferedAmountLow(id));
@@ -547,6 +595,7 @@ impl Association {
         self.idle_deadline = None;
         self.shutdown_deadline = None;
         self.silence_deadline = None;
+        self.path_probe = PathProbe::default();
         self.sctp = None;
         self.early.clear();
         if let Some(mut dtls) = self.dtls.take()
@@ -570,6 +619,9 @@ const EARLY_DATAGRAMS: usize = 8;
 
 /// Header, explicit nonce and tag of a DTLS 1.2 record; those of DTLS 1.3 are shorter.
 const DTLS_OVERHEAD: usize = 13 + 8 + 16;
+
+/// Header, type and tag of a DTLS 1.3 record.
+const DTLS_1_3_OVERHEAD: usize = 5 + 1 + 16;
 
 /// How long the other side may be silent during a shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -35,6 +35,9 @@ pub struct Peer {
     association: Association,
     negotiation: Negotiation,
     state: ConnectionState,
+    probe_path: bool,
+    /// The path of the last datagram, and what was put around it.
+    last_path: Option<(FiveTuple, usize)>,
     now: Instant,
     /// Our candidates, so that a later description has them.
     candidates: Vec<Candidate>,
@@ -57,6 +60,8 @@ impl Peer {
             negotiation: Negotiation::new(config.polite, &seed),
             association: Association::new(config.association, now),
             state: ConnectionState::New,
+            probe_path: config.probe_path,
+            last_path: None,
             now,
             candidates: Vec::new(),
             is_gathered: false,
@@ -284,9 +289,19 @@ impl Peer {
             ice: self.agent.stats(),
             dtls_version: self.association.dtls_version(),
             sctp_round_trip: self.association.round_trip(),
+            path_mtu: self.path_mtu(),
             association: *self.association.counters(),
             peer: self.counters,
         }
+    }
+
+    /// Returns the size of the IP packet that the largest probe travelled in.
+    fn path_mtu(&self) -> Option<usize> {
+        let (path, header) = self
+            .last_path
+            .filter(|(path, _)| !path.transport.is_stream())?;
+        let ip = if path.remote.is_ipv4() { 20 } else { 40 };
+        Some(self.association.largest_datagram()? + header + UDP_HEADER + ip)
     }
 
     fn advance(&mut self, now: Instant) {
@@ -418,6 +433,9 @@ impl Peer {
             }
             Ice::SelectedPairChanged(pair) => {
                 self.begin();
+                if self.probe_path {
+                    self.association.probe_path(self.now);
+                }
                 PeerEvent::PathChanged(pair)
             }
             Ice::RestartNeeded => PeerEvent::RestartNeeded,
@@ -438,8 +456,12 @@ impl Peer {
                 }
                 Output::Transmit(datagram) => self.send(datagram),
                 Output::Event(event) => {
-                    if let Event::Closed(_) = event {
-                        self.agent.close(self.now);
+                    match event {
+                        Event::Closed(_) => self.agent.close(self.now),
+                        Event::Connected if self.probe_path => {
+                            self.association.probe_path(self.now);
+                        }
+                        _ => {}
                     }
                     self.outputs
                         .push_back(PeerOutput::Event(PeerEvent::Association(event)));
@@ -459,6 +481,11 @@ impl Peer {
             }
         };
         let path = outgoing.path;
+        let header = outgoing
+            .header
+            .as_ref()
+            .map_or(0, |header| header.as_bytes().len());
+        self.last_path = Some((path, header));
         let bytes = match outgoing.header {
             None if outgoing.padding == 0 => datagram,
             header => {
@@ -506,6 +533,8 @@ fn connection_state(ice: jackfield_ice::State, association: State) -> Connection
         (State::New | State::Connecting, _) => ConnectionState::Connecting,
     }
 }
+
+const UDP_HEADER: usize = 8;
 
 /// The section's name where nothing gives another.
 const DEFAULT_MID: &str = "0";

@@ -5,6 +5,7 @@
 //!
 //! [RFC 9260]: https://www.rfc-editor.org/rfc/rfc9260
 
+mod heartbeat;
 mod inspect;
 mod library;
 
@@ -47,6 +48,10 @@ pub(crate) trait Sctp: fmt::Debug + Send {
     fn buffered(&mut self, stream: u16) -> usize;
     /// Says below which amount [`SctpEvent::BufferedAmountLow`] comes.
     fn set_low_threshold(&mut self, stream: u16, bytes: usize);
+
+    /// Returns a packet of about `size` bytes that the other side answers with one as large, once the
+    /// association is up; see [`SctpEvent::ProbeAnswered`].
+    fn probe(&self, number: u32, size: usize) -> Option<Vec<u8>>;
 
     /// Ends the association once everything is sent.
     fn shutdown(&mut self);
@@ -92,6 +97,8 @@ pub(crate) enum SctpEvent {
     /// The stream may be used again.
     ResetComplete(u16),
     BufferedAmountLow(u16),
+    /// The answer to the [`probe`](Sctp::probe) of this number came.
+    ProbeAnswered(u32),
     /// The association is over.
     Closed(SctpClosed),
 }

@@ -34,6 +34,9 @@ pub struct PeerOptions {
     /// How many bytes of a channel wait to be received before its sender is held back.
     /// Default: 1 MiB.
     pub max_received: usize,
+    /// Whether the peer finds out how large packets on its path may be, for
+    /// [`PeerStats::path_mtu`](jackfield_peer::PeerStats::path_mtu). Default: no.
+    pub probe_path: bool,
 }
 
 impl PeerOptions {
@@ -50,6 +53,7 @@ impl PeerOptions {
             max_channels: 1024,
             max_buffered: 4 << 20,
             max_received: 1 << 20,
+            probe_path: false,
         }
     }
 

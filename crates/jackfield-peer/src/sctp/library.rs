@@ -12,6 +12,7 @@ use sctp_proto::{
     TransportConfig, generate_snap_token,
 };
 
+use super::heartbeat::{answered, heartbeat, tag_of};
 use super::inspect::{Fact, inspect};
 use super::{Ppid, Sctp, SctpClosed, SctpConfig, SctpEvent, SctpMessage, StreamError};
 use crate::channel::Reliability;
@@ -37,6 +38,8 @@ pub(crate) struct Library {
     /// Packets of one transmission of the library that are left.
     packets: VecDeque<Bytes>,
     events: VecDeque<SctpEvent>,
+    /// The other side's verification tag.
+    remote_tag: Option<[u8; 4]>,
     /// Streams on which a PPID came that data channels do not know.
     foreign: BTreeSet<u16>,
     /// Whether a shutdown was asked for or seen, and so how an end is called.
@@ -61,6 +64,7 @@ impl Library {
             held_init: None,
             packets: VecDeque::new(),
             events: VecDeque::new(),
+            remote_tag: None,
             foreign: BTreeSet::new(),
             shutting_down: false,
             aborted: false,
@@ -80,9 +84,12 @@ impl Library {
         let mut client = ClientConfig::new();
         client.transport = Arc::new(transport(&self.config));
         if let Some(snap) = self.config.snap.take() {
+            // The tag comes behind the chunk's header; without INITs no packet of ours shows it.
+            let tag = snap.remote.get(4..).and_then(<[u8]>::first_chunk).copied();
             let with_snap = client.clone().with_snap(snap.local, snap.remote);
             match self.endpoint.connect(with_snap, NOWHERE) {
                 Ok((_, association)) => {
+                    self.remote_tag = tag;
                     self.adopt(association, true);
                     return;
                 }
@@ -213,6 +220,10 @@ impl Sctp for Library {
     }
 
     fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+        if let Some(number) = answered(packet) {
+            self.events.push_back(SctpEvent::ProbeAnswered(number));
+            return;
+        }
         let mut is_init = false;
         inspect(packet, |fact| match fact {
             Fact::Init => is_init = true,
@@ -264,7 +275,9 @@ impl Sctp for Library {
                 self.packets.extend(packets);
             }
         }
-        self.packets.pop_front().map(Vec::from)
+        let packet = self.packets.pop_front()?;
+        self.remote_tag = tag_of(&packet).or(self.remote_tag);
+        Some(Vec::from(packet))
     }
 
     fn poll_event(&mut self) -> Option<SctpEvent> {
@@ -374,6 +387,11 @@ impl Sctp for Library {
         {
             tracing::debug!(%error, "A stream ended before its threshold was set");
         }
+    }
+
+    fn probe(&self, number: u32, size: usize) -> Option<Vec<u8>> {
+        let ports = [self.config.local_port, self.config.remote_port];
+        Some(heartbeat(ports, self.remote_tag?, number, size))
     }
 
     fn shutdown(&mut self) {

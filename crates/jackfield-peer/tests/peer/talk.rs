@@ -105,3 +105,22 @@ fn the_statistics_know_the_path_and_the_version() {
     assert!(stats.ice.selected_pair.is_some());
     assert_eq!(stats.state, ConnectionState::Connected);
 }
+
+#[test]
+fn the_largest_packets_that_pass_are_found_on_each_path() {
+    for (limit, expected) in [(usize::MAX, 1470..=1500), (1400, 1380..=1400)] {
+        let mut world = World::with(|_, config| config.probe_path = true);
+        // The network drops larger UDP payloads; IP and UDP take 28 bytes.
+        world.largest = limit.saturating_sub(28);
+        world.connect();
+        world.run_for(Duration::from_secs(5));
+        for side in [ALICE, BOB] {
+            let mtu = world.peers[side].stats().path_mtu.unwrap();
+            assert!(expected.contains(&mtu), "{mtu} of {limit}");
+        }
+    }
+    let mut world = World::new();
+    world.connect();
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.peers[ALICE].stats().path_mtu, None);
+}

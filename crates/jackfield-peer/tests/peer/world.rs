@@ -24,6 +24,8 @@ pub(crate) struct World {
     flying: VecDeque<(Instant, Transmit)>,
     waits: [Option<Instant>; 2],
     delay: Duration,
+    /// The largest datagram that the network carries.
+    pub(crate) largest: usize,
 }
 
 impl World {
@@ -51,6 +53,7 @@ impl World {
             flying: VecDeque::new(),
             waits: [None, None],
             delay: Duration::from_millis(10),
+            largest: usize::MAX,
         };
         world.drain();
         world
@@ -147,6 +150,7 @@ impl World {
         for side in [ALICE, BOB, ALICE] {
             loop {
                 match self.peers[side].poll_output() {
+                    PeerOutput::Transmit(transmit) if transmit.bytes.len() > self.largest => {}
                     PeerOutput::Transmit(transmit) => {
                         self.flying.push_back((self.now + self.delay, transmit));
                     }
