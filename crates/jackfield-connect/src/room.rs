@@ -122,6 +122,13 @@ pub enum RoomEvent {
         /// What.
         text: String,
     },
+    /// They told this program something through the server, which works without a connection.
+    Told {
+        /// The call.
+        peer: PeerId,
+        /// What, as their program means it.
+        data: Value,
+    },
     /// They are gone.
     Left {
         /// The call.
@@ -154,6 +161,7 @@ enum Command {
         reply: oneshot::Sender<Result<Channel, ConnectionError>>,
     },
     Chat(String),
+    Tell(PeerId, Value),
     Leave,
 }
 
@@ -222,6 +230,13 @@ impl RoomHandle {
         // A room that was left has no chat.
         let _left = self.0.send(Command::Chat(text.into()));
     }
+
+    /// Tells one member something through the server, byte for byte; lost while the server is out
+    /// of reach, or when they are gone.
+    pub fn tell(&self, peer: PeerId, data: Value) {
+        // A room that was left has nobody to tell.
+        let _left = self.0.send(Command::Tell(peer, data));
+    }
 }
 
 async fn run<C: Connector>(
@@ -246,6 +261,7 @@ async fn run<C: Connector>(
                     let _dropped = reply.send(opened);
                 }
                 Some(Command::Chat(text)) => actor.chat(&text),
+                Some(Command::Tell(peer, data)) => actor.tell_member(peer, &data),
                 Some(Command::Leave) | None => break,
             },
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
@@ -358,6 +374,7 @@ impl<C: Connector> Actor<C> {
                     name.clone_into(&mut self.name);
                 }
             }
+            "message" if message.get("data").is_some() => self.heard_data(message),
             "message" => self.heard_chat(message),
             "video-offer" | "video-answer" | "new-ice-candidate" | "hang-up" => {
                 self.handle_call(kind, message).await;
@@ -490,6 +507,30 @@ impl<C: Connector> Actor<C> {
             self.tell(RoomEvent::Chat {
                 name: name.to_owned(),
                 text: text.to_owned(),
+            });
+        }
+    }
+
+    fn tell_member(&mut self, peer: PeerId, data: &Value) {
+        let Some(call) = self.calls.get(&peer) else {
+            return;
+        };
+        let message = json!({
+            "type": "message",
+            "room": self.room(),
+            "target": call.member.name,
+            "data": data,
+        });
+        self.signaling.send(&message);
+    }
+
+    fn heard_data(&self, message: &Value) {
+        let name = text(message, "name").unwrap_or_default();
+        let peer = self.find(|call| call.member.name == name);
+        if let (Some(peer), Some(data)) = (peer, message.get("data")) {
+            self.tell(RoomEvent::Told {
+                peer,
+                data: data.clone(),
             });
         }
     }

@@ -184,6 +184,8 @@ impl Session {
                 self.tell(Event::path(self.name(peer), &path, relay));
                 Ok(None)
             }
+            // What programs tell each other is for those that know it.
+            RoomEvent::Told { .. } => Ok(None),
             RoomEvent::Chat { name: _, text } => Ok(Some(Step::Chat { text })),
             RoomEvent::Left {
                 peer,

@@ -20,4 +20,10 @@ impl Trust {
     pub fn new(file: Option<&Path>) -> Result<Self, TrustError> {
         Ok(Self(Arc::new(with_roots(root_certificates(file)?))))
     }
+
+    /// Trusts what a configuration of rustls does.
+    #[must_use]
+    pub fn of_config(config: Arc<ClientConfig>) -> Self {
+        Self(config)
+    }
 }

@@ -67,6 +67,13 @@ impl WebRtc {
         self
     }
 
+    /// Has peers find out how large packets on their paths may be.
+    #[must_use]
+    pub fn probing(mut self) -> Self {
+        self.options.probe_path = true;
+        self
+    }
+
     /// Reaches TURN servers over TCP and TLS by a proxy, if these rules name one. A server on this
     /// machine is reached directly.
     #[must_use]
@@ -91,6 +98,14 @@ impl WebRtc {
         let endpoint = PeerEndpoint::bind(network)?;
         self.options.endpoint = Some(endpoint.clone());
         Ok(endpoint)
+    }
+}
+
+impl WebRtcConnection {
+    /// Returns the peer, for its statistics and for channels of other kinds than a room opens.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 
