@@ -265,6 +265,13 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("doctor.test.mjs"),
     },
     Part {
+        name: "doctorpeer",
+        about: "the doctors of two machines in a lab name the path between them, and why no better one",
+        after: &["build"],
+        needs: &[Need::Root, Need::Node, IP, Need::NodePackages],
+        action: Action::Suite("doctorpeer.test.mjs"),
+    },
+    Part {
         name: "portmap",
         about: "port mapping: stock clients at our router, our client at a stock router",
         after: &["build"],

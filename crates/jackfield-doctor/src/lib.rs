@@ -4,6 +4,7 @@ pub mod conclusions;
 mod examine;
 pub mod facts;
 pub mod json;
+pub mod peer;
 mod reachability;
 mod target;
 pub mod trace;

@@ -100,6 +100,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "jackfield-doctor",
         &[
+            "jackfield-connect",
             "jackfield-driver",
             "jackfield-proxy",
             "jackfield-nat",

@@ -2,7 +2,9 @@
 
 use jackfield_nat::oracle::{Path, Traits, oracle};
 use jackfield_nat::{Behaviour, Filtering, Mapping};
-use jackfield_stun::behaviour::{Finding, Reason, Report};
+use jackfield_stun::behaviour::Report;
+
+use crate::peer::NatSight;
 
 /// The peers that are reached without a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub enum Reach {
 impl Reach {
     /// Asks the oracle about each kind of peer, with what was found of the own NAT.
     pub fn of(report: Option<&Report>) -> Self {
-        match report.and_then(chain) {
+        let sight = report.and_then(NatSight::of);
+        match sight.and_then(|sight| sight.chain()) {
             Some(own) => Self::behind(&own),
             None => Self::Unknown,
         }
@@ -74,31 +77,6 @@ impl Reach {
 fn kinds() -> impl Iterator<Item = Behaviour> {
     let pair = |mapping| Filtering::ALL.map(|filtering| Behaviour { mapping, filtering });
     Mapping::ALL.into_iter().flat_map(pair)
-}
-
-/// Returns the NAT of a report as the oracle takes it; nothing if too little is known of it.
-fn chain(report: &Report) -> Option<Vec<Traits>> {
-    let mapping = match report.mapping {
-        Finding::Known(mapping) => mapping,
-        // Whether the port matters too makes no difference to the oracle.
-        Finding::Unknown(Reason::VariesByDestination) => Mapping::AddressDependent,
-        Finding::Unknown(_) => return None,
-    };
-    let filtering = match report.filtering {
-        Finding::Known(filtering) => filtering,
-        // NATs that map by destination and let strangers in are rare, so none is hoped for.
-        Finding::Unknown(_) if mapping != Mapping::EndpointIndependent => {
-            Filtering::AddressAndPortDependent
-        }
-        Finding::Unknown(_) => return None,
-    };
-    if report.nat == Finding::Known(false) && filtering == Filtering::EndpointIndependent {
-        return Some(Vec::new());
-    }
-    Some(vec![Traits {
-        arbitrary_pooling: report.externals.len() > 1,
-        ..Traits::plain(mapping, filtering)
-    }])
 }
 
 #[cfg(test)]

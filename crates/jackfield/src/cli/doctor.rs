@@ -1,5 +1,7 @@
 //! `jackfield doctor`.
 
+mod peer;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -26,7 +28,11 @@ pub(super) fn command() -> Command {
              the proxy that the environment names; no other host. Where the server does not \
              answer as it should, it also asks 192.0.2.1, an address of no host, to see what \
              answers in its place. Without --server it asks the one at http://localhost:3478, if \
-             there is one. It exits with 0 when all is well, with 1 when it found a problem, and \
+             there is one.\n\n\
+             With --peer, two machines run it with the same server and room: each examines its own \
+             network, and the two find out which path packets take between them and how good it \
+             is.\n\n\
+             It exits with 0 when all is well, with 1 when it found a problem, and \
              with 2 when it was wrongly used.",
         )
         .after_help(
@@ -36,6 +42,7 @@ pub(super) fn command() -> Command {
              jackfield doctor --server turn.example.org --insecure\n  \
              jackfield doctor --server call.example.org --trace report\n  \
              jackfield doctor --server call.example.org --watch 10s --count 60\n  \
+             jackfield doctor --server call.example.org --peer demo-7f3a9c   # here and there\n  \
              jackfield doctor --json | jq -r '.problems[].kind'",
         )
         .args([
@@ -92,6 +99,7 @@ pub(super) fn command() -> Command {
                 .help("Ends after so many examinations; without it, Ctrl-C ends the watch."),
             super::json(),
         ])
+        .args(peer::arguments())
 }
 
 /// Examines, and prints the conclusions.
@@ -100,13 +108,13 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         Ok(trust) => trust,
         Err(error) => return wrong_use(&error.to_string()),
     };
+    if matches.contains_id("peer") {
+        return peer::run(matches, trust);
+    }
     match block_on(conclude(matches, trust)) {
         Ok(Some(conclusions)) if conclusions.is_problem_found() => ExitCode::from(1),
         Ok(Some(_)) => ExitCode::SUCCESS,
-        Ok(None) => wrong_use(
-            "--server is needed: no server answers at http://localhost:3478, and strangers' \
-             servers are not asked",
-        ),
+        Ok(None) => wrong_use(NO_SERVER),
         Err(error) => failed(&error),
     }
 }
@@ -118,13 +126,17 @@ fn trust(matches: &ArgMatches) -> Result<Trust, TrustError> {
     Trust::new(matches.get_one::<PathBuf>("tls-ca").map(PathBuf::as_path))
 }
 
+/// Returns the server to ask: the named one, or the one on this machine.
+async fn target(matches: &ArgMatches, trust: &Trust) -> Option<Target> {
+    match matches.get_one::<Target>("server") {
+        Some(target) => Some(target.clone()),
+        None => local_server(trust).await,
+    }
+}
+
 /// Examines, once or until the watch ends; returns the last conclusions, nothing without a server.
 async fn conclude(matches: &ArgMatches, trust: Trust) -> Result<Option<Conclusions>> {
-    let target = match matches.get_one::<Target>("server") {
-        Some(target) => Some(target.clone()),
-        None => local_server(&trust).await,
-    };
-    let Some(target) = target else {
+    let Some(target) = target(matches, &trust).await else {
         return Ok(None);
     };
     let trace = matches.get_one::<PathBuf>("trace");
@@ -265,3 +277,6 @@ fn changed(changes: &[Change]) -> Value {
     );
     Value::Array(all.collect())
 }
+
+const NO_SERVER: &str = "--server is needed: no server answers at http://localhost:3478, and \
+                         strangers' servers are not asked";

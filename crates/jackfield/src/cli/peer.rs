@@ -399,7 +399,7 @@ fn output(matches: &ArgMatches, is_stdout_free: bool) -> Output {
     }
 }
 
-fn user_name() -> String {
+pub(super) fn user_name() -> String {
     let named = ["USER", "USERNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok());
@@ -414,7 +414,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(accepted)
 }
 
-fn random() -> u128 {
+pub(super) fn random() -> u128 {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     u128::from_be_bytes(bytes)
