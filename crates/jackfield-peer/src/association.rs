@@ -206,8 +206,8 @@ impl Association {
     ///
     /// # Errors
     ///
-    /// [`WriteError::WouldBlock`] past [`AssociationConfig::max_buffered`]: nothing was queued, and
-    /// [`Event::BufferedAmountLow`] says when to try again.
+    /// [`WriteError::WouldBlock`] past [`AssociationConfig::max_buffered`]: nothing was queued,
+    /// and [`Event::BufferedAmountLow`] says when to try again.
     pub fn write(
         &mut self,
         now: Instant,
@@ -331,8 +331,8 @@ impl Association {
         self.sctp.as_ref().and_then(|sctp| sctp.round_trip())
     }
 
-    /// Finds out how large datagrams on the path may be: sends a few of growing size, which the other
-    /// side sends back. Does nothing before the association is connected.
+    /// Finds out how large datagrams on the path may be: sends a few of growing size, which the
+    /// other side sends back. Does nothing before the association is connected.
     pub fn probe_path(&mut self, now: Instant) {
         self.advance(now);
         if self.state == State::Connected {

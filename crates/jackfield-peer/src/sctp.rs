@@ -49,8 +49,8 @@ pub(crate) trait Sctp: fmt::Debug + Send {
     /// Says below which amount [`SctpEvent::BufferedAmountLow`] comes.
     fn set_low_threshold(&mut self, stream: u16, bytes: usize);
 
-    /// Returns a packet of about `size` bytes that the other side answers with one as large, once the
-    /// association is up; see [`SctpEvent::ProbeAnswered`].
+    /// Returns a packet of about `size` bytes that the other side answers with one as large, once
+    /// the association is up; see [`SctpEvent::ProbeAnswered`].
     fn probe(&self, number: u32, size: usize) -> Option<Vec<u8>>;
 
     /// Ends the association once everything is sent.

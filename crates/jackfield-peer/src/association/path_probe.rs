@@ -57,8 +57,8 @@ impl PathProbe {
         }
     }
 
-    /// Ends the search if nothing came back. A path that is new may lose a packet, and the first size
-    /// passes nearly every path whole.
+    /// Ends the search if nothing came back. A path that is new may lose a packet, and the first
+    /// size passes nearly every path whole.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|at| at <= now) {
             self.deadline = None;

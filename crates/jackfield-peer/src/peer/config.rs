@@ -18,8 +18,8 @@ pub struct PeerConfig {
     /// [perfect negotiation]: https://www.w3.org/TR/webrtc/#perfect-negotiation-example
     pub polite: bool,
     /// Whether it finds out how large packets on each new path may be, for
-    /// [`PeerStats::path_mtu`](crate::PeerStats::path_mtu); that costs some ten kilobytes. Default:
-    /// no, since what it sends itself passes any path.
+    /// [`PeerStats::path_mtu`](crate::PeerStats::path_mtu); that costs some ten kilobytes.
+    /// Default: no, since what it sends itself passes any path.
     pub probe_path: bool,
 }
 

@@ -127,8 +127,8 @@ pub struct PeerStats {
     pub dtls_version: Option<&'static str>,
     /// `smoothedRoundTripTime` of `RTCSctpTransport`.
     pub sctp_round_trip: Option<Duration>,
-    /// The largest packet that passed the selected path in both directions, in bytes of the whole IP
-    /// packet between this machine and the next one that speaks ICE or TURN. Nothing before
+    /// The largest packet that passed the selected path in both directions, in bytes of the whole
+    /// IP packet between this machine and the next one that speaks ICE or TURN. Nothing before
     /// [`PeerConfig::probe_path`](crate::PeerConfig::probe_path) has found any, and on a stream.
     pub path_mtu: Option<usize>,
     /// The association's counters.

@@ -1,9 +1,9 @@
 //! HEARTBEATs that probe how large packets on the path may be ([RFC 8899 §6.2.1.2]).
 //!
 //! The RFC fills a probe up with a PAD chunk, which comes back small. `sctp-proto` drops a packet
-//! with a chunk that it does not know, so the Heartbeat Information is as long as the probe here: it
-//! comes back in the HEARTBEAT ACK ([RFC 9260 §8.3]), and packets of its size have then passed in
-//! both directions.
+//! with a chunk that it does not know, so the Heartbeat Information is as long as the probe here:
+//! it comes back in the HEARTBEAT ACK ([RFC 9260 §8.3]), and packets of its size have then passed
+//! in both directions.
 //!
 //! [RFC 8899 §6.2.1.2]: https://www.rfc-editor.org/rfc/rfc8899#section-6.2.1.2
 //! [RFC 9260 §8.3]: https://www.rfc-editor.org/rfc/rfc9260#section-8.3
