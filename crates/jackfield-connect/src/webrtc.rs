@@ -9,6 +9,7 @@ use jackfield_driver::peer::{
     PeerEvent, PeerEvents, PeerOptions, ReceivedMessage, RtcIceServer, SelectedPair,
     resolve_servers,
 };
+use jackfield_driver::portmap::MapperConfig;
 use jackfield_driver::proxy::Proxy;
 use jackfield_proxy::ProxyRules;
 use jackfield_sansio::Transport;
@@ -83,6 +84,14 @@ impl WebRtc {
         let is_direct = network.interfaces.loopback;
         network.proxy = rules.proxy.filter(|_| !is_direct).map(Proxy::new);
         network.no_proxy = rules.no_proxy;
+        self
+    }
+
+    /// Asks the gateway to keep a UDP port open, so that the other side reaches this one behind a
+    /// NAT that would not let it in (PCP, NAT-PMP, UPnP).
+    #[must_use]
+    pub fn mapped(mut self) -> Self {
+        self.options.network.port_mapping = Some(MapperConfig::default());
         self
     }
 

@@ -48,7 +48,8 @@
 //!
 //! # What runs
 //! One task wakes all sessions, by a queue of their deadlines; one follows the interfaces; one asks
-//! STUN servers, once for each address and not for each agent. Each socket, listener and connection
+//! STUN servers, once for each address and not for each agent; one maps a port at the gateway, if
+//! that is wanted ([`EndpointConfig::port_mapping`]). Each socket, listener and connection
 //! has a task of its own. A session has none.
 
 mod config;
@@ -56,6 +57,7 @@ mod core;
 mod counters;
 mod endpoint;
 mod interfaces;
+mod mapping;
 mod own;
 mod routes;
 mod session;

@@ -29,6 +29,12 @@ pub use jackfield_portmap::{Dialect, Dialects, TransportProtocol};
 pub use mapper::{MapFailure, MappedPort, Mapper, MapperConfig, MapperEnded};
 pub use probe::{Probe, ProbeConfig, probe};
 
+/// Returns the gateway of a configuration, and the address of ours that faces it.
+pub(crate) fn place(config: &MapperConfig) -> Option<(IpAddr, IpAddr)> {
+    let gateway = config.gateway.or_else(default_gateway)?;
+    Some((gateway, driver::local_towards(gateway).ok()?))
+}
+
 /// Returns the address of this machine's gateway: that of the default route with the lowest
 /// metric, or where that names none, as on a TUN device, the first address of its network that is
 /// not ours. `None` without a default route, and on systems other than Linux.

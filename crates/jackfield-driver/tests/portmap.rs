@@ -9,10 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jackfield_driver::ice::{EndpointConfig, IceEndpoint};
 use jackfield_driver::portmap::{
     AbsenceReason, Dialect, Dialects, MapError, MapFailure, MapRequest, Mapper, MapperConfig,
     ProbeConfig, Support, TransportProtocol, probe,
 };
+use jackfield_ice::{Agent, AgentConfig, CandidateKind, CandidateTransport, Event};
 use jackfield_nat::{Nat, NatConfig};
 use jackfield_portmap::{Gateway, GatewayConfig, SERVER_PORT};
 use tokio::net::UdpSocket;
@@ -134,6 +136,35 @@ async fn a_probe_of_a_machine_that_is_no_gateway_finds_nothing_at_once() {
         Support::Absent(AbsenceReason::Unreachable)
     );
     assert!(!found.is_any_present());
+}
+
+#[tokio::test]
+async fn a_port_that_the_gateway_keeps_open_is_a_candidate() {
+    let gateway = Home::start("127.53.51.6", GatewayConfig::default()).await;
+    let mut config = EndpointConfig {
+        port_mapping: Some(to(gateway.ip)),
+        ..EndpointConfig::default()
+    };
+    config.interfaces.addresses = vec!["127.0.0.1".parse().unwrap()];
+    let endpoint = IceEndpoint::<Agent>::bind(config).unwrap();
+    // A session that is there before the gateway has answered hears of it, and a later one as well.
+    for _ in 0..2 {
+        let session = endpoint.agent(AgentConfig::default()).unwrap();
+        let address = loop {
+            if let Some(Event::LocalCandidate(candidate)) = session.event().await
+                && candidate.kind == CandidateKind::ServerReflexive
+            {
+                assert_eq!(candidate.transport, CandidateTransport::Udp);
+                break candidate.address.ip().unwrap();
+            }
+        };
+        assert_eq!(address.ip(), EXTERNAL.parse::<IpAddr>().unwrap());
+    }
+    assert_eq!(gateway.leases(), 1);
+    drop(endpoint);
+    while gateway.leases() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use jackfield_proxy::NoProxy;
 use rustls::ClientConfig;
 
 use super::InterfaceFilter;
+use crate::portmap::MapperConfig;
 use crate::proxy::Proxy;
 
 /// How an [`IceEndpoint`](super::IceEndpoint) is set up.
@@ -31,6 +32,9 @@ pub struct EndpointConfig {
     pub proxy: Option<Proxy>,
     /// The TURN servers that are connected to without the proxy. Default: none.
     pub no_proxy: NoProxy,
+    /// How the gateway is asked to keep a UDP port open (PCP, NAT-PMP, UPnP), if it is. Default: it
+    /// is not asked.
+    pub port_mapping: Option<MapperConfig>,
     /// How often interfaces are read. On Linux they are read after each change, too, because the
     /// kernel reports it. Default: 30 s on Linux, 2 s elsewhere.
     pub poll: Duration,
@@ -82,6 +86,7 @@ impl Default for EndpointConfig {
             tls: None,
             proxy: None,
             no_proxy: NoProxy::default(),
+            port_mapping: None,
             poll: Duration::from_secs(if cfg!(target_os = "linux") { 30 } else { 2 }),
             limits: EndpointLimits::default(),
         }

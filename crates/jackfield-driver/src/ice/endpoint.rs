@@ -57,6 +57,8 @@ pub(super) struct Shared<C: Core> {
     /// Asks the STUN servers, for all sessions.
     gatherer: Mutex<Gatherer>,
     gatherer_changed: Notify,
+    /// The sockets may be others; for the task that maps ports.
+    pub(super) sockets_changed: Notify,
     pub(super) strangers: Arc<Semaphore>,
     resolutions: Arc<Semaphore>,
     /// What TLS is made by where the configuration does not say.
@@ -121,6 +123,7 @@ impl<C: Core> IceEndpoint<C> {
             connections: Mutex::default(),
             gatherer: Mutex::new(Gatherer::new(gather, now, seed)),
             gatherer_changed: Notify::new(),
+            sockets_changed: Notify::new(),
             strangers: Arc::new(Semaphore::new(config.limits.strangers)),
             resolutions: Arc::new(Semaphore::new(config.limits.resolutions)),
             system_tls: OnceCell::new(),
@@ -136,11 +139,17 @@ impl<C: Core> IceEndpoint<C> {
         if bindings.sockets.is_empty() {
             return Err(refused.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
         }
-        let tasks = vec![
+        let mut tasks = vec![
             Task(tokio::spawn(Arc::clone(&shared).run_timers())),
             Task(tokio::spawn(Arc::clone(&shared).run_gatherer())),
             Task(tokio::spawn(bindings.run(Arc::clone(&shared), watch))),
         ];
+        if let Some(config) = shared.config.port_mapping.clone() {
+            let shared = Arc::clone(&shared);
+            tasks.push(Task(tokio::spawn(async move {
+                shared.run_mapper(config).await;
+            })));
+        }
         Ok(Self {
             inner: Arc::new(Inner { shared, tasks }),
         })
@@ -170,7 +179,7 @@ impl<C: Core> IceEndpoint<C> {
     /// Returns the addresses of the UDP sockets, the preferred ones first.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.inner.shared.topology().sockets.clone()
+        self.inner.shared.local_sockets()
     }
 
     /// Returns whether all its addresses are loopback ones.
@@ -586,32 +595,11 @@ impl<C: Core> Shared<C> {
     }
 
     fn gathered(&self, event: &gather::Event) {
-        let mut topology = self.topology();
         match event {
-            gather::Event::Reflexive { base, address, .. } => {
-                topology.mapped.push((*base, *address));
-                for slot in self.all_sessions() {
-                    self.call(&slot, |core, now| {
-                        core.add_mapped_address(now, *base, *address);
-                    });
-                }
-            }
-            gather::Event::ReflexiveLost { base, address } => {
-                topology
-                    .mapped
-                    .retain(|mapped| *mapped != (*base, *address));
-                let left = topology.mapped.iter().filter(|(local, _)| local == base);
-                let left: Vec<SocketAddr> = left.map(|(_, outside)| *outside).collect();
-                for slot in self.all_sessions() {
-                    self.call(&slot, |core, now| {
-                        core.remove_mapped_address(now, *base);
-                        for outside in &left {
-                            core.add_mapped_address(now, *base, *outside);
-                        }
-                    });
-                }
-            }
+            gather::Event::Reflexive { base, address, .. } => self.add_mapped(*base, *address),
+            gather::Event::ReflexiveLost { base, address } => self.remove_mapped(*base, *address),
             gather::Event::Complete => {
+                let mut topology = self.topology();
                 topology.is_gathered = true;
                 for slot in self.all_sessions() {
                     self.call(&slot, Core::end_of_sockets);
@@ -628,6 +616,45 @@ impl<C: Core> Shared<C> {
             }
             _ => {}
         }
+    }
+
+    /// Takes where a socket is seen outside, and tells every session.
+    pub(super) fn add_mapped(&self, local: SocketAddr, outside: SocketAddr) {
+        let mut topology = self.topology();
+        topology.mapped.push((local, outside));
+        for slot in self.all_sessions() {
+            self.call(&slot, |core, now| {
+                core.add_mapped_address(now, local, outside);
+            });
+        }
+    }
+
+    /// Takes that a socket is no longer seen there, and tells every session.
+    pub(super) fn remove_mapped(&self, local: SocketAddr, outside: SocketAddr) {
+        let mut topology = self.topology();
+        let mapped = &mut topology.mapped;
+        let known = mapped.iter().position(|mapped| *mapped == (local, outside));
+        if let Some(known) = known {
+            mapped.remove(known);
+        }
+        let left = mapped.iter().filter(|(socket, _)| *socket == local);
+        let left: Vec<SocketAddr> = left.map(|(_, outside)| *outside).collect();
+        if known.is_none() || left.contains(&outside) {
+            return;
+        }
+        for slot in self.all_sessions() {
+            self.call(&slot, |core, now| {
+                core.remove_mapped_address(now, local);
+                for outside in &left {
+                    core.add_mapped_address(now, local, *outside);
+                }
+            });
+        }
+    }
+
+    /// Returns the addresses of the UDP sockets, the preferred ones first.
+    pub(super) fn local_sockets(&self) -> Vec<SocketAddr> {
+        self.topology().sockets.clone()
     }
 
     fn topology(&self) -> MutexGuard<'_, Topology> {
@@ -689,6 +716,7 @@ impl Bindings {
         drop(topology);
         lock(&shared.gatherer).end_of_sockets(Instant::now());
         shared.gatherer_changed.notify_one();
+        shared.sockets_changed.notify_one();
         Ok(refused)
     }
 

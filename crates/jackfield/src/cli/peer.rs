@@ -260,6 +260,13 @@ fn common() -> Vec<Arg> {
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
             .help("A PEM file with the certificates to trust, in place of the system's."),
+        Arg::new("port-mapping")
+            .long("port-mapping")
+            .action(ArgAction::SetTrue)
+            .help(
+                "Asks the router to keep a UDP port open (PCP, NAT-PMP or UPnP), for a direct path \
+                 where its NAT allows none otherwise.",
+            ),
         super::json().help("Prints what happens as JSON, an object a line."),
     ]
 }
@@ -291,9 +298,12 @@ fn run(
         purpose: "pipe",
         seed: random().to_be_bytes(),
     };
-    let connector = WebRtc::near(&room.server)
+    let mut connector = WebRtc::near(&room.server)
         .trusting(&room.trust)
         .proxied(proxies);
+    if matches.get_flag("port-mapping") {
+        connector = connector.mapped();
+    }
     let wait = matches
         .get_one::<Duration>("wait")
         .copied()
