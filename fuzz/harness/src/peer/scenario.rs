@@ -420,7 +420,6 @@ impl World {
     fn drain_side(&mut self, who: usize) {
         for _ in 0..MOST_OUTPUTS {
             let (now, forged) = (self.now, self.forged);
-            let probes = who == 0;
             let side = self.side(who);
             match side.peer.poll_output() {
                 PeerOutput::Transmit(transmit) => {
@@ -430,8 +429,8 @@ impl World {
                         ..transmit.path
                     };
                     let length = transmit.bytes.len();
-                    // Only what looks for the path's MTU is larger than any path carries.
-                    assert!(length <= 1_200 || probes && length <= 1_472, "{length}");
+                    // What looks for the path's MTU comes back as large from the other side.
+                    assert!(length <= 1_472, "{length}");
                     let at = now + DELAY;
                     self.wire.push_back((1 - who, at, path, transmit.bytes));
                 }
