@@ -174,12 +174,12 @@ impl Gatherer {
         self.advance(now);
     }
 
-    /// Asks servers that have failed once more, for an ICE restart. What others have given stays
-    /// and is not said again.
+    /// Asks every server once more, for an ICE restart: a NAT on the way may have forgotten what it
+    /// knew. What they have given stays and is not said again, unless they say otherwise.
     pub fn restart(&mut self, now: Instant) {
         self.is_complete = false;
-        self.retry_queries();
-        self.retry_relays(now);
+        self.ask_again();
+        self.renew_relays(now);
         self.advance(now);
     }
 

@@ -547,14 +547,21 @@ impl Gatherer {
         self.drain_relays(now);
     }
 
-    /// Tries allocations that have failed once more.
-    pub(super) fn retry_relays(&mut self, now: Instant) {
+    /// Tries allocations that have failed once more, and has the others refreshed: a server that
+    /// sees us at another address does not know them.
+    pub(super) fn renew_relays(&mut self, now: Instant) {
         for index in 0..self.relays.len() {
-            let Some(relay) = self.relays.get(index) else {
+            let Some(relay) = self.relays.get_mut(index) else {
                 return;
             };
+            if let RelayState::Active(client, _) = &mut relay.state {
+                client.refresh_now(now);
+                self.drain_relay(now, index);
+                continue;
+            }
+            let transport = relay.transport;
             if matches!(relay.state, RelayState::Failed | RelayState::Retry(_)) {
-                let state = self.held(now, relay.transport);
+                let state = self.held(now, transport);
                 if let Some(relay) = self.relays.get_mut(index) {
                     relay.state = state;
                     relay.failures = 0;

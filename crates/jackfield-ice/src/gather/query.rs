@@ -19,6 +19,8 @@ pub(super) struct Query {
     pub(super) state: QueryState,
     /// The address that the server saw last.
     pub(super) mapped: Option<SocketAddr>,
+    /// Whether gathering waits for the answer.
+    pub(super) is_wanted: bool,
 }
 
 #[derive(Debug)]
@@ -54,13 +56,14 @@ impl Query {
             server,
             state: QueryState::Waiting,
             mapped: None,
+            is_wanted: true,
         }
     }
 
     /// Returns whether gathering waits for it: a server that has answered before is only reminded.
     pub(super) fn is_pending(&self) -> bool {
         match self.state {
-            QueryState::Waiting | QueryState::Asking(..) => self.mapped.is_none(),
+            QueryState::Waiting | QueryState::Asking(..) => self.is_wanted || self.mapped.is_none(),
             QueryState::Answered(_) | QueryState::Failed => false,
         }
     }

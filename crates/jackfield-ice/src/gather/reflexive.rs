@@ -79,6 +79,7 @@ impl Gatherer {
         let Some(query) = self.queries.get_mut(index) else {
             return;
         };
+        query.is_wanted = false;
         let (base, server, before) = (query.base, query.server, query.mapped);
         let keepalive = now + self.config.keepalive;
         match answer {
@@ -210,11 +211,12 @@ impl Gatherer {
         }
     }
 
-    /// Asks servers that have failed once more.
-    pub(super) fn retry_queries(&mut self) {
+    /// Asks every server once more. An address that one has told stays until it tells another.
+    pub(super) fn ask_again(&mut self) {
         for query in &mut self.queries {
-            if matches!(query.state, QueryState::Failed) {
+            if matches!(query.state, QueryState::Failed | QueryState::Answered(_)) {
                 query.state = QueryState::Waiting;
+                query.is_wanted = true;
             }
         }
     }

@@ -164,7 +164,7 @@ fn a_socket_that_is_removed_takes_its_address_along() {
 }
 
 #[test]
-fn a_restart_asks_those_again_that_have_failed() {
+fn a_restart_asks_every_server_again() {
     let mut world = World::new(config(&[stun(SERVER), stun(OTHER_SERVER)]));
     world.silent.insert((Transport::Udp, address(OTHER_SERVER)));
     world.add(LOCAL);
@@ -177,7 +177,27 @@ fn a_restart_asks_those_again_that_have_failed() {
     world.gatherer.restart(world.now);
     world.pass(secs(1));
     assert_eq!(world.events(), [&Event::Complete]);
-    assert_eq!(world.sent.len(), 1);
+    assert_eq!(world.sent.len(), 2);
+}
+
+#[test]
+fn a_restart_learns_that_a_nat_has_forgotten_us_before_it_is_complete() {
+    let mut world = World::gathered(config(&[stun(SERVER), stun(OTHER_SERVER)]));
+    world.events.clear();
+    let elsewhere = address("203.0.113.5:4001");
+    world.nat.insert(address(LOCAL), elsewhere);
+    world.gatherer.restart(world.now);
+    world.pass(secs(1));
+    let found = Event::Reflexive {
+        base: address(LOCAL),
+        address: elsewhere,
+        server: address(SERVER),
+    };
+    let lost = Event::ReflexiveLost {
+        base: address(LOCAL),
+        address: address(OUTSIDE),
+    };
+    assert_eq!(world.events(), [&found, &lost, &Event::Complete]);
 }
 
 #[test]

@@ -65,6 +65,15 @@ impl Client {
         }
     }
 
+    /// Refreshes the allocation now rather than when it is due, if there is one. A server that sees
+    /// us at another address, since a NAT has forgotten the old one, answers that it does not know
+    /// the allocation; [`Event::Failed`] says so.
+    pub fn refresh_now(&mut self, now: Instant) {
+        if matches!(self.state, State::Allocated(_)) {
+            self.refresh(now);
+        }
+    }
+
     pub(super) fn allocate(&mut self, now: Instant) {
         self.ask(now, Operation::Allocate);
     }
