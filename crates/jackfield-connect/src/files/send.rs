@@ -225,6 +225,11 @@ impl Sending<'_> {
             self.sent += chunk.len() as u64;
             self.transmit(Message::Binary(chunk))?;
         }
+        // The receiver would have a mixture of the old file and the new one, with a checksum that
+        // is right.
+        if !entry.is_same(&reading.file).map_err(unreadable(path))? {
+            return Err(SendError::Changed(path.clone()));
+        }
         let sha256 = Digest::of(reading.hasher.clone());
         self.say(&Control::Done { file, sha256 })?;
         self.progress.add_file();

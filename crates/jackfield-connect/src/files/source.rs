@@ -162,9 +162,13 @@ impl SourceEntry {
     /// Opens the file, if it is still the one that was offered.
     pub(super) fn open(&self) -> io::Result<Option<File>> {
         let file = File::open(&self.path)?;
+        Ok(self.is_same(&file)?.then_some(file))
+    }
+
+    /// Returns whether an open file is still the one that was offered.
+    pub(super) fn is_same(&self, file: &File) -> io::Result<bool> {
         let now = entry(String::new(), &file.metadata()?);
-        let same = (now.size, now.mtime, now.folder) == (self.entry.size, self.entry.mtime, false);
-        Ok(same.then_some(file))
+        Ok((now.size, now.mtime, now.folder) == (self.entry.size, self.entry.mtime, false))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Whatever ends a channel, the next one goes on, and the result is equal.
 
 use std::fs;
+use std::io::Write;
 
 use jackfield_connect::Message;
-use jackfield_connect::files::{Control, Destination, ReceiveError, SendError, Source};
+use jackfield_connect::files::{Control, Destination, Reason, ReceiveError, SendError, Source};
 use jackfield_testing::SplitMix64;
 use proptest::prelude::*;
 
@@ -156,6 +157,34 @@ fn a_file_that_changes_after_the_offer_is_not_sent_as_the_old_one() {
         "{received:?}"
     );
     assert!(!to.path().join("a").exists());
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_not_taken_for_a_whole_one() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = from.path().join("log");
+    // More than the channels hold, so that the sender is in the middle when the first chunk passes.
+    write(&path, 4 << 20, 1);
+    let source = Source::gather(&[&path]).unwrap();
+    let destination = Destination::new(to.path(), false);
+    let mut is_changed = false;
+    let (sent, received) = transfer_with(&source, &destination, usize::MAX, move |message| {
+        if matches!(message, Message::Binary(_)) && !std::mem::replace(&mut is_changed, true) {
+            let mut file = fs::File::options().append(true).open(&path).unwrap();
+            file.write_all(b"one line more").unwrap();
+        }
+        message
+    });
+    assert!(
+        matches!(&sent, Err(SendError::Changed(path)) if path == "log"),
+        "{sent:?}"
+    );
+    let why = Reason::Changed;
+    assert!(
+        matches!(&received, Err(ReceiveError::Refused { reason, .. }) if *reason == why),
+        "{received:?}"
+    );
+    assert!(!to.path().join("log").exists());
 }
 
 #[test]
