@@ -23,6 +23,11 @@ pub trait Connector: Send + 'static {
         ice_servers: &Value,
         events: Events,
     ) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+
+    /// Returns whether its connections use relays alone, so that no direct path is looked for.
+    fn is_relay_only(&self) -> bool {
+        false
+    }
 }
 
 /// Where a connection says what happens to it.
@@ -147,6 +152,16 @@ pub struct Path {
     pub protocol: &'static str,
     /// The round-trip time in milliseconds, if it is known.
     pub rtt_ms: Option<u64>,
+}
+
+impl Path {
+    /// Returns whether it is the same way as another. A round trip that took longer makes no
+    /// difference.
+    #[must_use]
+    pub fn is_same_way(&self, other: &Self) -> bool {
+        let way = |path: &Self| (path.relay, path.local, path.remote, path.protocol);
+        way(self) == way(other)
+    }
 }
 
 /// How a relay is reached.

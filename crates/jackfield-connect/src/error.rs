@@ -25,6 +25,30 @@ pub enum Error {
     /// Nobody was connected for the longest time that we wait.
     #[error("nobody came into the room for {}", words(*.0))]
     Nobody(Duration),
+    /// Somebody was there, and did not come back for the longest time that we wait.
+    #[error("{peer} is gone, and did not come back for {}", words(*.wait))]
+    Gone {
+        /// Who.
+        peer: String,
+        /// How long we waited.
+        wait: Duration,
+    },
+    /// The server went out of reach while nobody was connected, and stayed there.
+    #[error("{why}, and nobody came in {}", words(*.wait))]
+    ServerLost {
+        /// What went wrong with the server last.
+        why: String,
+        /// How long we waited.
+        wait: Duration,
+    },
+    /// Somebody is there, but nothing gets to them.
+    #[error("there is no way to {peer}: none was found for {}; `jackfield doctor` says why", words(*.wait))]
+    NoPath {
+        /// Who.
+        peer: String,
+        /// How long it was looked for.
+        wait: Duration,
+    },
     /// The other side was connected, and did not come back.
     #[error("{peer} left before everything was there")]
     Left {
@@ -51,7 +75,7 @@ pub enum Error {
     #[error(transparent)]
     Receive(ReceiveError),
     /// The pipe broke.
-    #[error("the pipe broke: {}", stream_words(.0))]
+    #[error("the pipe broke: {}", pipe_words(.0))]
     Pipe(StreamError),
     /// A port of this machine cannot be listened on.
     #[error("cannot listen on {address}")]
@@ -84,6 +108,13 @@ pub(crate) fn reason_words(reason: Reason, path: Option<&str>) -> String {
         Reason::Protocol => "says that this side broke the protocol".to_owned(),
         Reason::Stopped => "was stopped".to_owned(),
         Reason::Unknown => "refused, for a reason that this version does not know".to_owned(),
+    }
+}
+
+fn pipe_words(error: &StreamError) -> String {
+    match error {
+        StreamError::Closed(Close::Reset) => "the other side reads no more".to_owned(),
+        other => stream_words(other),
     }
 }
 

@@ -52,6 +52,11 @@ pub enum Event {
         /// Who.
         peer: String,
     },
+    /// Somebody who was found is not new, but back; it goes on with them.
+    Returned {
+        /// Who.
+        peer: String,
+    },
     /// Somebody left.
     Left {
         /// Who.

@@ -32,8 +32,14 @@ pub(crate) struct Negotiation {
     /// The answer to the offer `answered`.
     answer: Option<String>,
     early: VecDeque<Value>,
+    /// Our candidates of this ICE session, with its username fragment: what is sent again goes with
+    /// them, as they may be lost, too.
+    candidates: Vec<String>,
+    ufrag: String,
     resend_after: Duration,
     resend_at: Option<Instant>,
+    /// When the pending offer was last sent to where the other end is.
+    sent_at: Option<Instant>,
     restart_wanted: bool,
 }
 
@@ -61,8 +67,11 @@ impl Negotiation {
             answered: 0,
             answer: None,
             early: VecDeque::new(),
+            candidates: Vec::new(),
+            ufrag: String::new(),
             resend_after: RESEND_FIRST,
             resend_at: None,
+            sent_at: None,
             restart_wanted: false,
         }
     }
@@ -123,7 +132,26 @@ impl Negotiation {
     /// Sends a pending offer again; returns whether there is one.
     pub(crate) fn resend(&mut self, outbox: &mut Outbox) -> bool {
         self.resend_after = RESEND_FIRST;
-        self.send_offer(outbox)
+        self.send_offer_again(outbox)
+    }
+
+    fn send_offer_again(&mut self, outbox: &mut Outbox) -> bool {
+        let is_pending = self.send_offer(outbox);
+        if is_pending {
+            self.send_candidates_again(outbox);
+        }
+        is_pending
+    }
+
+    fn send_candidates_again(&self, outbox: &mut Outbox) {
+        for candidate in &self.candidates {
+            self.push_candidate(candidate, &self.ufrag, outbox);
+        }
+    }
+
+    /// Notes that the pending offer went to a connection that the other end no longer has.
+    pub(crate) fn lose_offer(&mut self) {
+        self.sent_at = None;
     }
 
     /// Does what is due.
@@ -131,7 +159,7 @@ impl Negotiation {
         if self.resend_at.is_some_and(|at| at <= now) {
             self.resend_at = None;
             self.resend_after = (self.resend_after * 2).min(RESEND_LAST);
-            self.send_offer(outbox);
+            self.send_offer_again(outbox);
         }
     }
 
@@ -177,6 +205,7 @@ impl Negotiation {
                 && let Some(answer) = self.answer.clone()
             {
                 self.send_answer(&answer, number, outbox);
+                self.send_candidates_again(outbox);
             }
             return Ok(Then::Nothing);
         }
@@ -201,6 +230,10 @@ impl Negotiation {
                 return Ok(Then::Nothing);
             }
             if !self.is_polite_towards(text(message, "from")) {
+                // An offer that was sent long ago did not cross theirs: it may be lost.
+                if self.sent_at.is_none_or(|at| at.elapsed() > CROSSING) {
+                    self.resend(outbox);
+                }
                 return Ok(Then::Nothing);
             }
             if !self.is_described {
@@ -308,7 +341,9 @@ impl Negotiation {
             "answered": self.answered,
         });
         push(outbox, "video-offer", fields);
-        self.resend_at = Some(Instant::now() + self.resend_after);
+        let now = Instant::now();
+        self.sent_at = Some(now);
+        self.resend_at = Some(now + self.resend_after);
         true
     }
 
@@ -325,7 +360,18 @@ impl Negotiation {
     }
 
     /// Passes on a candidate of ours.
-    pub(crate) fn send_candidate(&self, candidate: &str, ufrag: &str, outbox: &mut Outbox) {
+    pub(crate) fn send_candidate(&mut self, candidate: &str, ufrag: &str, outbox: &mut Outbox) {
+        if self.ufrag != ufrag {
+            ufrag.clone_into(&mut self.ufrag);
+            self.candidates.clear();
+        }
+        if self.candidates.len() < MOST_CANDIDATES_KEPT {
+            self.candidates.push(candidate.to_owned());
+        }
+        self.push_candidate(candidate, ufrag, outbox);
+    }
+
+    fn push_candidate(&self, candidate: &str, ufrag: &str, outbox: &mut Outbox) {
         let fields = json!({
             "from": self.mark,
             "to": self.remote,
@@ -357,6 +403,10 @@ pub(crate) fn text<'a>(message: &'a Value, field: &str) -> Option<&'a str> {
     message.get(field).and_then(Value::as_str)
 }
 
+/// Offers that cross were sent within this time.
+const CROSSING: Duration = Duration::from_secs(1);
 const RESEND_FIRST: Duration = Duration::from_secs(3);
 const RESEND_LAST: Duration = Duration::from_secs(24);
 const MOST_CANDIDATES_WAITING: usize = 200;
+/// More than an ICE agent has.
+const MOST_CANDIDATES_KEPT: usize = 100;

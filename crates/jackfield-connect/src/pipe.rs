@@ -131,7 +131,8 @@ where
                     let result = if idle.is_none() { results.recv().await } else { None };
                     return match result {
                         Some((_, result)) if is_over(&result) => Ok(()),
-                        _ => Err(Error::Left { peer: name }),
+                        None | Some((_, Ok(()) | Err(StreamError::Ended(_)))) => Err(Error::Left { peer: name }),
+                        Some((_, Err(error))) => Err(Error::Pipe(error)),
                     };
                 }
                 Step::Connected(_) | Step::Left { .. } | Step::Chat { .. } => {}

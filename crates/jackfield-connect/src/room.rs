@@ -6,12 +6,13 @@
 mod call;
 mod member;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::channel::Channel;
@@ -75,6 +76,14 @@ pub enum RoomEvent {
         name: String,
         /// Whether they were in the room before us.
         was_here: bool,
+    },
+    /// Somebody who was [found](Self::Found) is not new: they are back on another connection to the
+    /// server, and the call with them goes on.
+    Returned {
+        /// The call that goes on.
+        peer: PeerId,
+        /// What they were found as; it means nobody from here on.
+        found_as: PeerId,
     },
     /// Channels work. With `anew`, channels of an earlier connection have ended.
     Connected {
@@ -281,10 +290,14 @@ struct Actor<C: Connector> {
     calls: BTreeMap<PeerId, Call<C::Connection>>,
     happened: mpsc::UnboundedSender<RoomEvent>,
     name: String,
-    id: Option<u64>,
+    /// The numbers of all our connections to the server so far: it may not know yet that the
+    /// earlier ones are dead.
+    own: BTreeSet<u64>,
     next_peer: u64,
     has_joined: bool,
     is_over: bool,
+    /// Connections with members that have said goodbye.
+    closing: JoinSet<Result<(), Elapsed>>,
 }
 
 impl<C: Connector> Actor<C> {
@@ -304,10 +317,11 @@ impl<C: Connector> Actor<C> {
             calls: BTreeMap::new(),
             happened,
             name,
-            id: None,
+            own: BTreeSet::new(),
             next_peer: 0,
             has_joined: false,
             is_over: false,
+            closing: JoinSet::new(),
         }
     }
 
@@ -362,7 +376,7 @@ impl<C: Connector> Actor<C> {
             "joined" => self.joined(message).await,
             "user-joined" => {
                 if let Some(member) = message.get("user").and_then(Member::read)
-                    && Some(member.id) != self.id
+                    && !self.own.contains(&member.id)
                 {
                     self.meet(member, false).await;
                 }
@@ -391,10 +405,8 @@ impl<C: Connector> Actor<C> {
 
     async fn joined(&mut self, message: &Value) {
         self.take_ice_servers(message);
-        let before = self.id;
-        let me = message.get("self").and_then(Member::read);
-        self.id = me.as_ref().map(|me| me.id);
-        if let Some(me) = me {
+        if let Some(me) = message.get("self").and_then(Member::read) {
+            self.own.insert(me.id);
             self.name = me.name;
         }
         self.context.is_reachable = true;
@@ -407,8 +419,7 @@ impl<C: Connector> Actor<C> {
             .into_iter()
             .flatten()
             .filter_map(Member::read)
-            // The server may not know yet that our earlier connection is gone.
-            .filter(|member| Some(member.id) != before)
+            .filter(|member| !self.own.contains(&member.id))
             .map(|member| (member.id, member))
             .collect();
         let known: Vec<PeerId> = self.calls.keys().copied().collect();
@@ -447,8 +458,23 @@ impl<C: Connector> Actor<C> {
             name,
             was_here: offers,
         });
-        self.with_call(peer, async |call, context| call.begin(context).await)
+        let lost: Vec<PeerId> = self.all(Call::is_lost).collect();
+        let is_perhaps_known = !lost.is_empty();
+        for call in lost {
+            self.with_call(call, async |call, context| {
+                call.resume(false, context).await
+            })
             .await;
+        }
+        self.with_call(peer, async |call, context| {
+            if is_perhaps_known {
+                call.hesitate();
+                Ok(())
+            } else {
+                call.begin(context).await
+            }
+        })
+        .await;
     }
 
     async fn resume(&mut self, peer: PeerId, member: Member, was_away: bool) {
@@ -539,18 +565,12 @@ impl<C: Connector> Actor<C> {
         let name = text(message, "name").unwrap_or_default();
         let from = text(message, "from");
         let mut peer = self.find(|call| call.member.name == name && !call.is_gone());
-        let is_earlier =
-            |call: &Call<_>| call.is_gone() && from.is_some() && call.remote_mark() == from;
-        let earlier = self.find(is_earlier);
-        if let (Some(newer), Some(older), "video-offer") = (peer, earlier, kind) {
-            // Back under another name: the old one was not free yet.
-            if let Some(member) = self.calls.get(&newer).map(|call| call.member.clone()) {
-                self.drop_call(newer, true);
-                if let Some(call) = self.calls.get_mut(&older) {
-                    call.is_back(member);
-                }
-                peer = Some(older);
-            }
+        let is_earlier = |call: &Call<_>| from.is_some() && call.remote_mark() == from;
+        let earlier = self.find(is_earlier).filter(|call| Some(*call) != peer);
+        if let (Some(newer), Some(older), "video-offer" | "video-answer") = (peer, earlier, kind) {
+            // Back under another name: the old one was not free yet, and perhaps the server has not
+            // noticed that its connection is dead.
+            peer = Some(self.merge(newer, older));
         }
         let Some(peer) = peer else {
             return;
@@ -581,6 +601,24 @@ impl<C: Connector> Actor<C> {
             }
         })
         .await;
+    }
+
+    /// Makes one of two calls with the same program; returns which.
+    fn merge(&mut self, newer: PeerId, older: PeerId) -> PeerId {
+        if self.calls.get(&newer).is_some_and(Call::is_connected) {
+            self.drop_call(older, false);
+            return newer;
+        }
+        if let Some(call) = self.calls.remove(&newer) {
+            if let Some(older) = self.calls.get_mut(&older) {
+                older.is_back(call.member);
+            }
+            self.tell(RoomEvent::Returned {
+                peer: older,
+                found_as: newer,
+            });
+        }
+        older
     }
 
     async fn handle_internal(&mut self, peer: PeerId, generation: u64, what: Internal) {
@@ -648,7 +686,7 @@ impl<C: Connector> Actor<C> {
             }
             "path" => {
                 if let Some(call) = self.calls.get_mut(&peer) {
-                    call.heard_relay(text(message, "relay"));
+                    call.heard_relay(text(message, "relay"), &self.context);
                 }
             }
             _ => {}
@@ -721,25 +759,60 @@ impl<C: Connector> Actor<C> {
         if let Err(error) = work(call, &mut self.context).await {
             tracing::debug!(%error, name = %call.member.name, "A step of a negotiation failed");
         }
-        let target = call.member.name.clone();
-        for (kind, mut fields) in call.take_outbox() {
-            fields.insert("type".to_owned(), kind.into());
-            fields.insert("target".to_owned(), target.as_str().into());
-            fields.insert("room".to_owned(), self.context.options.room.as_str().into());
-            self.signaling.send(&Value::Object(fields));
+        let is_in_doubt = call.take_doubt();
+        let outbox = call.take_outbox();
+        for target in self.targets(peer) {
+            for (kind, fields) in &outbox {
+                let mut fields = fields.clone();
+                fields.insert("type".to_owned(), (*kind).into());
+                fields.insert("target".to_owned(), target.as_str().into());
+                fields.insert("room".to_owned(), self.room().into());
+                self.signaling.send(&Value::Object(fields));
+            }
+        }
+        if is_in_doubt {
+            let question = json!({ "type": "userlist", "room": self.room() });
+            self.signaling.check(&question);
         }
     }
 
+    /// Returns whose messages a call's are: its member's. One that was lost may be back on another
+    /// connection to the server, and then is one of the members that have said nothing yet.
+    fn targets(&self, peer: PeerId) -> Vec<String> {
+        let Some(call) = self.calls.get(&peer) else {
+            return Vec::new();
+        };
+        let mut targets = vec![call.member.name.clone()];
+        if call.is_lost() {
+            let silent = self
+                .calls
+                .values()
+                .filter(|call| call.remote_mark().is_none());
+            targets.extend(silent.map(|call| call.member.name.clone()));
+        }
+        targets
+    }
+
     fn find(&self, wanted: impl Fn(&Call<C::Connection>) -> bool) -> Option<PeerId> {
-        self.calls
-            .iter()
-            .find(|(_, call)| wanted(call))
+        self.all(wanted).next()
+    }
+
+    fn all(&self, wanted: impl Fn(&Call<C::Connection>) -> bool) -> impl Iterator<Item = PeerId> {
+        let calls = self.calls.iter();
+        calls
+            .filter(move |(_, call)| wanted(call))
             .map(|(peer, _)| *peer)
     }
 
     fn drop_call(&mut self, peer: PeerId, said_goodbye: bool) {
         if let Some(call) = self.calls.remove(&peer) {
             let name = call.member.name;
+            if said_goodbye {
+                // Their last words, such as why they leave, may come after their goodbye.
+                while self.closing.try_join_next().is_some() {}
+                self.closing
+                    .spawn(timeout(CLOSE_WITHIN, call.connection.close()));
+            }
             self.tell(RoomEvent::Left {
                 peer,
                 name,
@@ -759,15 +832,13 @@ impl<C: Connector> Actor<C> {
                 .send(&json!({ "type": "leave", "room": room }));
         }
         self.signaling.close().await;
-        let closing = self.calls.into_values().map(|call| call.connection.close());
-        // Who does not answer is not waited for.
-        let _late = timeout(CLOSE_WITHIN, all(closing)).await;
+        let mut closing = self.closing;
+        for call in self.calls.into_values() {
+            closing.spawn(timeout(CLOSE_WITHIN, call.connection.close()));
+        }
+        // Who does not answer in time is not waited for.
+        while closing.join_next().await.is_some() {}
     }
-}
-
-async fn all<F: Future<Output = ()> + Send + 'static>(work: impl Iterator<Item = F>) {
-    let set: tokio::task::JoinSet<()> = work.collect();
-    set.join_all().await;
 }
 
 /// How long closing all connections may take.

@@ -18,10 +18,14 @@ pub(crate) struct Session {
     page: String,
     room_name: String,
     peers: BTreeMap<PeerId, Peer>,
+    /// What those were called who left last.
+    left: BTreeMap<PeerId, String>,
     pub(crate) observer: Arc<dyn Observer>,
     wait: Duration,
     /// Since when nobody is connected.
     alone_since: Option<Instant>,
+    /// Why the server is out of reach.
+    server_trouble: Option<String>,
     has_joined: bool,
 }
 
@@ -70,9 +74,11 @@ impl Session {
             page,
             room_name,
             peers,
+            left: BTreeMap::new(),
             observer,
             wait,
             alone_since,
+            server_trouble: None,
             has_joined: false,
         }
     }
@@ -87,9 +93,9 @@ impl Session {
 
     /// Returns what somebody is called, also after they have left.
     pub(crate) fn name(&self, peer: PeerId) -> String {
-        self.peers
-            .get(&peer)
-            .map_or_else(|| "somebody".to_owned(), |peer| peer.name.clone())
+        let here = self.peers.get(&peer).map(|peer| &peer.name);
+        let name = here.or_else(|| self.left.get(&peer));
+        name.map_or_else(|| "somebody".to_owned(), Clone::clone)
     }
 
     /// Returns whether somebody was in the room before us; of two programs this is true for one.
@@ -109,12 +115,32 @@ impl Session {
             let event = tokio::select! {
                 event = self.room.next() => event.ok_or(Error::RoomLeft)?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    return Err(Error::Nobody(self.wait));
+                    return Err(self.nobody());
                 }
             };
             if let Some(step) = self.handle_event(event)? {
                 return Ok(step);
             }
+        }
+    }
+
+    /// Returns whether channels to somebody work, as far as we know.
+    pub(crate) fn is_connected(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.is_connected)
+    }
+
+    /// Says why nobody is connected.
+    fn nobody(&self) -> Error {
+        let wait = self.wait;
+        let here = self.peers.values().next().map(|peer| peer.name.clone());
+        if let Some(why) = self.server_trouble.clone() {
+            return Error::ServerLost { why, wait };
+        }
+        let last = self.left.values().next_back().cloned();
+        match (here, last) {
+            (Some(peer), _) => Error::NoPath { peer, wait },
+            (None, Some(peer)) => Error::Gone { peer, wait },
+            (None, None) => Error::Nobody(wait),
         }
     }
 
@@ -127,6 +153,7 @@ impl Session {
         match event {
             RoomEvent::Joined { name } => {
                 let (room, page) = (self.room_name.clone(), self.page.clone());
+                self.server_trouble = None;
                 self.tell(Event::Room { room, page, name });
                 if !std::mem::replace(&mut self.has_joined, true) {
                     self.tell(Event::Waiting);
@@ -135,9 +162,9 @@ impl Session {
             }
             RoomEvent::ServerLost(error) if !self.has_joined => Err(error.into()),
             RoomEvent::ServerLost(error) => {
-                self.tell(Event::ServerLost {
-                    why: error.to_string(),
-                });
+                let why = error.to_string();
+                self.server_trouble = Some(why.clone());
+                self.tell(Event::ServerLost { why });
                 Ok(None)
             }
             RoomEvent::Refused { code, message } => Err(Error::NotLetIn { code, message }),
@@ -153,6 +180,13 @@ impl Session {
                 };
                 self.peers.insert(peer, found);
                 self.tell(Event::Found { peer: name });
+                Ok(None)
+            }
+            RoomEvent::Returned { peer, found_as } => {
+                self.peers.remove(&found_as);
+                self.tell(Event::Returned {
+                    peer: self.name(peer),
+                });
                 Ok(None)
             }
             RoomEvent::Connected { peer, anew } => {
@@ -194,6 +228,10 @@ impl Session {
             } => {
                 self.set_connected(peer, false);
                 self.peers.remove(&peer);
+                self.left.insert(peer, name.clone());
+                if self.left.len() > MOST_REMEMBERED {
+                    self.left.pop_first();
+                }
                 self.tell(Event::Left {
                     peer: name.clone(),
                     said_goodbye,
@@ -221,3 +259,6 @@ impl Session {
         }
     }
 }
+
+/// How many of those who left have a name.
+const MOST_REMEMBERED: usize = 100;

@@ -25,16 +25,29 @@ pub(crate) struct Signaling {
     trust: Trust,
     config: Arc<WsConfig>,
     state: State,
+    doubt: Doubt,
     attempts: u32,
     /// A number for each retry that spreads the clients of a server that comes back.
     random: u64,
 }
 
 enum State {
-    Connecting(Pin<Box<dyn Future<Output = Result<Socket, SignalingError>> + Send>>),
+    Connecting(Opening),
     Open(Box<Socket>),
     Waiting(Instant),
 }
+
+/// Whether an open connection works.
+enum Doubt {
+    /// As far as we know.
+    None,
+    /// The server was asked something; without an answer until then another connection is opened.
+    Asked(Instant),
+    /// Another connection is being opened, and replaces this one unless this one answers first.
+    Replacing(Opening),
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Socket, SignalingError>> + Send>>;
 
 type Socket = WebSocket<Box<dyn Stream>>;
 
@@ -109,6 +122,7 @@ impl Signaling {
             trust,
             config,
             state,
+            doubt: Doubt::None,
             attempts: 0,
             random,
         }
@@ -124,13 +138,28 @@ impl Signaling {
         socket.feed(&Message::text(message.to_string())).is_ok()
     }
 
+    /// Asks the server something, and opens another connection unless an answer comes soon: what
+    /// broke the path to the other side may have broken this connection, too, and TCP notices that
+    /// minutes later. A connection that waits for its next try is tried at once.
+    pub(crate) fn check(&mut self, question: &Value) {
+        match &self.state {
+            State::Open(_) => {
+                if matches!(self.doubt, Doubt::None) && self.send(question) {
+                    self.doubt = Doubt::Asked(Instant::now() + ANSWER_WITHIN);
+                }
+            }
+            State::Waiting(_) => self.state = State::Connecting(self.open()),
+            State::Connecting(_) => {}
+        }
+    }
+
     /// Returns what comes next. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Incoming {
         loop {
             match &mut self.state {
                 State::Waiting(until) => {
                     tokio::time::sleep_until(*until).await;
-                    self.state = self.connecting();
+                    self.state = State::Connecting(self.open());
                 }
                 State::Connecting(opening) => match opening.as_mut().await {
                     Ok(socket) => {
@@ -139,20 +168,46 @@ impl Signaling {
                     }
                     Err(error) => return self.lost(error),
                 },
-                State::Open(socket) => match socket.recv().await {
-                    Some(Ok(Message::Text(text))) => {
-                        self.attempts = 0;
-                        match serde_json::from_str(text.as_ref()) {
-                            Ok(message) => return Incoming::Message(message),
-                            Err(error) => tracing::debug!(%error, "The server sent no JSON"),
-                        }
+                State::Open(socket) => {
+                    let news = tokio::select! {
+                        received = socket.recv() => News::Received(received),
+                        news = self.doubt.grow() => news,
+                    };
+                    if let Some(incoming) = self.handle(news) {
+                        return incoming;
                     }
-                    Some(Ok(Message::Binary(_))) => {}
-                    Some(Err(_)) | None => {
-                        return self.lost(SignalingError::Broken(self.server.clone()));
-                    }
-                },
+                }
             }
+        }
+    }
+
+    fn handle(&mut self, news: News) -> Option<Incoming> {
+        match news {
+            News::Received(Some(Ok(message))) => {
+                self.doubt = Doubt::None;
+                let Message::Text(text) = message else {
+                    return None;
+                };
+                self.attempts = 0;
+                match serde_json::from_str(text.as_ref()) {
+                    Ok(message) => return Some(Incoming::Message(message)),
+                    Err(error) => tracing::debug!(%error, "The server sent no JSON"),
+                }
+                None
+            }
+            News::Received(Some(Err(_)) | None) => {
+                Some(self.lost(SignalingError::Broken(self.server.clone())))
+            }
+            News::NoAnswer => {
+                self.doubt = Doubt::Replacing(self.open());
+                None
+            }
+            News::Replaced(Ok(socket)) => {
+                self.doubt = Doubt::None;
+                self.state = State::Open(socket);
+                Some(Incoming::Open)
+            }
+            News::Replaced(Err(error)) => Some(self.lost(error)),
         }
     }
 
@@ -165,9 +220,9 @@ impl Signaling {
         }
     }
 
-    fn connecting(&self) -> State {
+    fn open(&self) -> Opening {
         let (server, trust) = (self.server.clone(), self.trust.clone());
-        State::Connecting(Box::pin(open(server, trust, self.config.clone())))
+        Box::pin(open(server, trust, self.config.clone()))
     }
 
     fn lost(&mut self, error: SignalingError) -> Incoming {
@@ -175,6 +230,7 @@ impl Signaling {
             .saturating_mul(1 << self.attempts.min(10))
             .min(LAST_RETRY);
         self.attempts += 1;
+        self.doubt = Doubt::None;
         self.random = self
             .random
             .wrapping_mul(0x5851_f42d_4c95_7f2d)
@@ -183,6 +239,27 @@ impl Signaling {
         let spread = u32::try_from(self.random >> 56).unwrap_or_default();
         self.state = State::Waiting(Instant::now() + longest / 2 + longest / 512 * spread);
         Incoming::Lost(error)
+    }
+}
+
+/// What happens to an open connection.
+enum News {
+    Received(Option<Result<Message, jackfield_ws::Error>>),
+    NoAnswer,
+    Replaced(Result<Box<Socket>, SignalingError>),
+}
+
+impl Doubt {
+    /// Waits until there is more of it. Dropping the future loses nothing.
+    async fn grow(&mut self) -> News {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Asked(until) => {
+                tokio::time::sleep_until(*until).await;
+                News::NoAnswer
+            }
+            Self::Replacing(opening) => News::Replaced(opening.as_mut().await.map(Box::new)),
+        }
     }
 }
 
@@ -247,6 +324,9 @@ async fn try_open(
         .map_err(strange)
 }
 
+/// How long the server may take to answer before another connection is opened. Where it takes
+/// longer, the answer still comes before that connection is open, which takes several round trips.
+const ANSWER_WITHIN: Duration = Duration::from_millis(300);
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(500);

@@ -220,43 +220,42 @@ async fn take_first_offer(
     progress: &Arc<Progress>,
 ) -> Result<Received, Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
+    let take = |session: &Session, peer: PeerId, channel: Channel| {
+        let name = session.name(peer);
+        let observer = Arc::clone(&session.observer);
+        let (destination, progress) = (Arc::clone(destination), Arc::clone(progress));
+        let ended = ended.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut channel = channel;
+            let mut told = |step: files::Step<'_>| observer.tell(event_of(&name, step));
+            let result = files::receive(&mut channel, &destination, &progress, &mut told);
+            // A program that has ended asks for nothing more.
+            let _over = ended.send((peer, result));
+        });
+    };
     let mut sender: Option<PeerId> = None;
+    // The next one, while the last channel may be a dead one.
+    let mut next: Option<(PeerId, Channel)> = None;
     loop {
         tokio::select! {
             step = session.next() => match step? {
-                Step::Channel { peer, protocol, channel } if protocol == files::PROTOCOL => {
-                    if sender.is_some() {
-                        say_busy(channel);
-                        continue;
+                Step::Channel { peer, protocol, channel } if protocol == files::PROTOCOL => match sender {
+                    None => {
+                        sender = Some(peer);
+                        take(session, peer, channel);
                     }
-                    sender = Some(peer);
-                    let name = session.name(peer);
-                    let observer = Arc::clone(&session.observer);
-                    let (destination, progress, ended) =
-                        (Arc::clone(destination), Arc::clone(progress), ended.clone());
-                    tokio::task::spawn_blocking(move || {
-                        let mut channel = channel;
-                        let mut told = |what: files::Step<'_>| observer.tell(match what {
-                            files::Step::Offer { files, bytes } => {
-                                Event::Offer { peer: name.clone(), files, bytes }
-                            }
-                            files::Step::File { path, size, sha256 } => Event::File {
-                                path: path.to_string(),
-                                size,
-                                sha256: sha256.to_string(),
-                            },
-                        });
-                        let result = files::receive(&mut channel, &destination, &progress, &mut told);
-                        // A program that has ended asks for nothing more.
-                        let _over = ended.send((peer, result));
-                    });
-                }
+                    // The same sender with a new channel, or in place of one that was killed.
+                    Some(known) if known == peer || !session.is_connected(known) => next = Some((peer, channel)),
+                    Some(_) => say_busy(channel),
+                },
                 Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
                 Step::Purpose(peer, purpose) => mismatch(session, peer, purpose, &["send", "page"]),
-                Step::Connected(_) | Step::Left { .. } | Step::Chat { .. } => {}
+                Step::Left { peer, .. } => {
+                    next.take_if(|(waiting, _)| *waiting == peer);
+                }
+                Step::Connected(_) | Step::Chat { .. } => {}
             },
             Some((peer, result)) = endings.recv() => {
-                sender = None;
                 match result {
                     Ok(received) => {
                         session.tell(Event::Done {
@@ -274,8 +273,27 @@ async fn take_first_offer(
                     }
                     Err(error) => return Err(Error::Receive(error)),
                 }
+                sender = next.take().map(|(peer, channel)| {
+                    take(session, peer, channel);
+                    peer
+                });
             }
         }
+    }
+}
+
+fn event_of(peer: &str, step: files::Step<'_>) -> Event {
+    match step {
+        files::Step::Offer { files, bytes } => Event::Offer {
+            peer: peer.to_owned(),
+            files,
+            bytes,
+        },
+        files::Step::File { path, size, sha256 } => Event::File {
+            path: path.to_string(),
+            size,
+            sha256: sha256.to_string(),
+        },
     }
 }
 

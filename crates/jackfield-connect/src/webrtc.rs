@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_driver::peer::{
-    ChannelConfig, ConnectionState as PeerState, DataChannel, Peer, PeerEndpoint, PeerError,
-    PeerEvent, PeerEvents, PeerOptions, ReceivedMessage, RtcIceServer, SelectedPair,
+    CandidatePolicy, ChannelConfig, ConnectionState as PeerState, DataChannel, Peer, PeerEndpoint,
+    PeerError, PeerEvent, PeerEvents, PeerOptions, ReceivedMessage, RtcIceServer, SelectedPair,
     resolve_servers,
 };
 use jackfield_driver::portmap::MapperConfig;
@@ -14,7 +14,7 @@ use jackfield_driver::proxy::Proxy;
 use jackfield_proxy::ProxyRules;
 use jackfield_sansio::Transport;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -39,6 +39,8 @@ pub struct WebRtcConnection {
     /// Each channel has a clone as long as a message waits to be passed on.
     pending: Option<mpsc::Sender<()>>,
     passed_on: mpsc::Receiver<()>,
+    /// Ends the channels when it is dropped, whatever is on its way on them.
+    open: watch::Sender<()>,
 }
 
 impl WebRtc {
@@ -53,6 +55,10 @@ impl WebRtc {
     #[must_use]
     pub fn near(server: &Server) -> Self {
         let mut options = PeerOptions::new();
+        let timing = &mut options.ice.timing;
+        timing.silence = SILENCE;
+        timing.probe_interval = PROBE_INTERVAL;
+        timing.unanswered_probes = UNANSWERED_PROBES;
         if server.is_on_loopback() {
             options.ice.remote.loopback = true;
             options.network.interfaces.loopback = true;
@@ -108,6 +114,17 @@ impl WebRtc {
         self.options.endpoint = Some(endpoint.clone());
         Ok(endpoint)
     }
+
+    /// Sets whether the other side is reached by relays alone, so that it learns no address of this
+    /// machine. Default: no.
+    #[must_use]
+    pub fn relay_only(mut self, relay_only: bool) -> Self {
+        self.options.ice.policy = match relay_only {
+            true => CandidatePolicy::RelayOnly,
+            false => CandidatePolicy::All,
+        };
+        self
+    }
 }
 
 impl WebRtcConnection {
@@ -121,15 +138,21 @@ impl WebRtcConnection {
 impl Connector for WebRtc {
     type Connection = WebRtcConnection;
 
+    fn is_relay_only(&self) -> bool {
+        self.options.ice.policy == CandidatePolicy::RelayOnly
+    }
+
     async fn connect(&mut self, servers: &Value, events: Events) -> io::Result<WebRtcConnection> {
         let servers = resolve_servers(&read_servers(servers)).await;
         let endpoint = self.endpoint()?;
         let options = self.options.clone().endpoint(endpoint).servers(servers);
         let (peer, happened) = Peer::new(options)?;
         let (pending, passed_on) = mpsc::channel(1);
+        let (open, is_open) = watch::channel(());
+        let accepting = accept(peer.clone(), events.clone(), pending.clone(), is_open);
         let tasks = [
-            tokio::spawn(tell(happened, events.clone())).abort_handle(),
-            tokio::spawn(accept(peer.clone(), events, pending.clone())).abort_handle(),
+            tokio::spawn(tell(happened, events)).abort_handle(),
+            tokio::spawn(accepting).abort_handle(),
         ];
         let pending = Some(pending);
         Ok(WebRtcConnection {
@@ -137,6 +160,7 @@ impl Connector for WebRtc {
             tasks,
             pending,
             passed_on,
+            open,
         })
     }
 }
@@ -199,12 +223,13 @@ impl Connection for WebRtcConnection {
         let (ours, theirs) = Channel::pair();
         let peer = self.peer.clone();
         let pending = self.pending.clone();
+        let is_open = self.open.subscribe();
         // The channel takes messages at once; they leave when it is open.
         tokio::spawn(async move {
             match peer.open_channel(config).await {
                 Ok(data) => {
                     drop(peer);
-                    pump(data, theirs, pending).await;
+                    pump(data, theirs, pending, is_open).await;
                 }
                 Err(error) => tracing::debug!(%error, "A channel did not open"),
             }
@@ -264,11 +289,17 @@ async fn tell(mut happened: PeerEvents, events: Events) {
     }
 }
 
-async fn accept(peer: Peer, events: Events, pending: mpsc::Sender<()>) {
+async fn accept(
+    peer: Peer,
+    events: Events,
+    pending: mpsc::Sender<()>,
+    is_open: watch::Receiver<()>,
+) {
     while let Some(data) = peer.accept_channel().await {
         let (label, protocol) = (data.label().to_owned(), data.protocol().to_owned());
         let (channel, theirs) = Channel::pair();
-        tokio::spawn(pump(data, theirs, Some(pending.clone())));
+        let pump = pump(data, theirs, Some(pending.clone()), is_open.clone());
+        tokio::spawn(pump);
         events.tell(ConnectionEvent::Channel {
             label,
             protocol,
@@ -277,8 +308,13 @@ async fn accept(peer: Peer, events: Events, pending: mpsc::Sender<()>) {
     }
 }
 
-/// Passes messages on in both directions until either side closes.
-async fn pump(data: DataChannel, channel: Channel, pending: Option<mpsc::Sender<()>>) {
+/// Passes messages on in both directions until either side closes, or the connection is dropped.
+async fn pump(
+    data: DataChannel,
+    channel: Channel,
+    pending: Option<mpsc::Sender<()>>,
+    mut is_open: watch::Receiver<()>,
+) {
     let Channel {
         sender,
         mut receiver,
@@ -298,11 +334,7 @@ async fn pump(data: DataChannel, channel: Channel, pending: Option<mpsc::Sender<
     };
     let incoming = async {
         while let Some(message) = data.recv().await {
-            let message = match message {
-                ReceivedMessage::Text(text) => Message::Text(text),
-                ReceivedMessage::Binary(bytes) => Message::Binary(bytes.into()),
-            };
-            if sender.send(message).await.is_err() {
+            if sender.send(message_of(message)).await.is_err() {
                 // Nobody reads any more; what was written still has to go.
                 std::future::pending::<()>().await;
             }
@@ -311,6 +343,30 @@ async fn pump(data: DataChannel, channel: Channel, pending: Option<mpsc::Sender<
     tokio::select! {
         () = outgoing => {}
         () = incoming => {}
+        // Nothing is ever sent; it ends with its sender.
+        _ = is_open.changed() => {}
+    }
+    // What has come, such as a last word, is passed on as far as there is room.
+    while let Some(Some(message)) = now_or_never(data.recv()).await {
+        if sender.try_send(message_of(message)).is_err() {
+            return;
+        }
+    }
+}
+
+fn message_of(message: ReceivedMessage) -> Message {
+    match message {
+        ReceivedMessage::Text(text) => Message::Text(text),
+        ReceivedMessage::Binary(bytes) => Message::Binary(bytes.into()),
+    }
+}
+
+/// Returns what a future has at once.
+async fn now_or_never<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = std::future::ready(()) => None,
     }
 }
 
@@ -352,6 +408,12 @@ fn path_of(pair: &SelectedPair) -> Path {
     }
 }
 
+/// How long nothing may come back while bytes are sent before the path is probed, and how often it
+/// is then: a path that broke is left within some two seconds. A file waits for every
+/// acknowledgement, so that such a silence is rare where the path works.
+const SILENCE: Duration = Duration::from_millis(500);
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+const UNANSWERED_PROBES: u32 = 3;
 /// How long closing a connection waits for messages that are on their way to it.
 const PASS_ON_WITHIN: Duration = Duration::from_secs(1);
 

@@ -51,7 +51,7 @@ pub use channel::DataChannel;
 pub use endpoint::PeerEndpoint;
 pub use error::{ChannelError, PeerError};
 pub use inner::PeerEvent;
-pub use jackfield_ice::SelectedPair;
+pub use jackfield_ice::{CandidatePolicy, SelectedPair};
 pub use jackfield_peer::{
     Certificate, ChannelConfig, ChannelStats, CloseReason, ConnectionState, PeerStats,
     ReceivedMessage, Reliability,

@@ -82,6 +82,10 @@ impl<C: Connector> Context<C> {
         }
     }
 
+    pub(super) fn is_relay_only(&self) -> bool {
+        self.connector.is_relay_only()
+    }
+
     pub(super) fn first_random(&self) -> u64 {
         u64::try_from(self.random >> 64).unwrap_or_default()
     }
@@ -146,6 +150,8 @@ pub(super) struct Call<C> {
     gone_until: Option<Instant>,
     restarts: u32,
     mend_at: Option<Instant>,
+    /// Whether the connection to the server may have broken with this one.
+    is_server_in_doubt: bool,
     /// When we offer although the other side was to do it.
     offer_at: Option<Instant>,
     path: Option<Path>,
@@ -154,6 +160,9 @@ pub(super) struct Call<C> {
     /// Until when a path is not reported, as the other side may still name its relay.
     word_until: Option<Instant>,
     reported_path: Option<(Path, Option<Relay>)>,
+    /// When a direct path is looked for again, while a relay is in use.
+    seek_at: Option<Instant>,
+    seek_after: Duration,
 }
 
 impl<C: Connection> Call<C> {
@@ -180,12 +189,15 @@ impl<C: Connection> Call<C> {
             gone_until: None,
             restarts: 0,
             mend_at: None,
+            is_server_in_doubt: false,
             offer_at: (!offers).then(|| Instant::now() + OFFER_WITHIN),
             path: None,
             said_relay: None,
             their_relay: None,
             word_until: None,
             reported_path: None,
+            seek_at: None,
+            seek_after: SEEK_FIRST,
         })
     }
 
@@ -201,12 +213,22 @@ impl<C: Connection> Call<C> {
         self.state == ConnectionState::Connected
     }
 
+    /// Returns whether there was a connection, which works no longer.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.is_connected() && self.remote_mark().is_some()
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         self.gone_until.is_some()
     }
 
     pub(super) fn take_outbox(&mut self) -> Outbox {
         std::mem::take(&mut self.outbox)
+    }
+
+    /// Returns whether the connection to the server is to be checked.
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.is_server_in_doubt)
     }
 
     /// Says something over the channel that every call has; it is lost when that is not open.
@@ -223,9 +245,18 @@ impl<C: Connection> Call<C> {
             .await
     }
 
+    /// Begins later, unless the member turns out to be one that a call was lost with.
+    pub(super) fn hesitate(&mut self) {
+        self.offer_at
+            .get_or_insert_with(|| Instant::now() + HESITATION);
+    }
+
     /// The member has a connection to the server again.
     pub(super) fn is_back(&mut self, member: Member) {
         self.gone_until = None;
+        if member.id != self.member.id {
+            self.negotiation.lose_offer();
+        }
         self.negotiation.is_polite_by_server = member.polite;
         self.member = member;
     }
@@ -262,7 +293,8 @@ impl<C: Connection> Call<C> {
 
     /// Returns whether a call without its member has nothing to wait for.
     pub(super) fn is_given_up(&self, now: Instant) -> bool {
-        self.gone_until.is_some_and(|until| until <= now)
+        let is_over = |until| until <= now || !self.is_connected();
+        self.gone_until.is_some_and(is_over)
     }
 
     pub(super) async fn handle<K: Connector<Connection = C>>(
@@ -312,14 +344,49 @@ impl<C: Connection> Call<C> {
                 Ok(())
             }
             ConnectionEvent::Path(path) => {
-                self.path = Some(path);
-                self.say_relay();
+                self.take_path(path);
+                self.plan_seeking(context);
                 Ok(())
             }
             ConnectionEvent::State(state) => self.become_state(state, context).await,
             // The room has taken it.
             ConnectionEvent::Channel { .. } => Ok(()),
         }
+    }
+
+    fn take_path(&mut self, path: Path) {
+        if self
+            .path
+            .as_ref()
+            .is_some_and(|before| !before.is_same_way(&path))
+        {
+            // Where one way has changed, others may have.
+            self.is_server_in_doubt = true;
+            self.seek_after = SEEK_FIRST;
+            self.seek_at = None;
+        }
+        self.path = Some(path);
+        self.say_relay();
+    }
+
+    /// Looks for a direct path again and again while a relay is in use: what was in the way of one
+    /// may be gone, and a path that was lost to a NAT that forgot it comes back no other way.
+    fn plan_seeking<K: Connector<Connection = C>>(&mut self, context: &Context<K>) {
+        let seeks = self.is_connected() && self.relay().is_some() && !context.is_relay_only();
+        // One side is enough.
+        if !seeks || self.negotiation.is_polite() {
+            self.seek_at = None;
+        } else if self.seek_at.is_none() {
+            self.seek_at = Some(Instant::now() + self.seek_after);
+        }
+    }
+
+    /// Plans the next search, and returns whether one can begin.
+    fn begin_seeking<K: Connector<Connection = C>>(&mut self, context: &Context<K>) -> bool {
+        self.seek_at = None;
+        self.seek_after = (2 * self.seek_after).min(SEEK_LAST);
+        self.plan_seeking(context);
+        self.seek_at.is_some() && context.is_reachable && !self.is_gone()
     }
 
     async fn become_state<K: Connector<Connection = C>>(
@@ -337,6 +404,7 @@ impl<C: Connection> Call<C> {
                     self.word_until = Some(Instant::now() + WORD_WITHIN);
                 }
                 self.say_relay();
+                self.plan_seeking(context);
                 Ok(())
             }
             ConnectionState::Disconnected => {
@@ -347,6 +415,7 @@ impl<C: Connection> Call<C> {
                 } else {
                     Duration::ZERO
                 };
+                self.is_server_in_doubt = true;
                 self.mend_at
                     .get_or_insert_with(|| Instant::now() + patience);
                 Ok(())
@@ -366,6 +435,7 @@ impl<C: Connection> Call<C> {
             self.mend_at = None;
             return Ok(());
         }
+        self.is_server_in_doubt = true;
         self.mend_at = Some(Instant::now() + MEND_WITHIN * (2 + self.restarts));
         if !context.is_reachable || self.is_gone() {
             return Ok(());
@@ -382,11 +452,17 @@ impl<C: Connection> Call<C> {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let word = self.word_until.filter(|_| self.path.is_some());
+        let is_lost = self.is_gone() && !self.is_connected();
+        let given_up = match is_lost {
+            true => Some(Instant::now()),
+            false => self.gone_until,
+        };
         let all = [
             self.negotiation.deadline(),
             self.mend_at,
             self.offer_at,
-            self.gone_until,
+            given_up,
+            self.seek_at,
             word,
         ];
         all.into_iter().flatten().min()
@@ -407,13 +483,22 @@ impl<C: Connection> Call<C> {
                 .offer_first(&mut self.connection, &mut self.outbox)
                 .await?;
         }
+        if self.seek_at.is_some_and(|at| at <= now) && self.begin_seeking(context) {
+            self.negotiation
+                .restart(&mut self.connection, &mut self.outbox)
+                .await?;
+        }
         if self.mend_at.is_some_and(|at| at <= now) {
             self.mend(context).await?;
         }
         Ok(())
     }
 
-    pub(super) fn heard_relay(&mut self, relay: Option<&str>) {
+    pub(super) fn heard_relay<K: Connector<Connection = C>>(
+        &mut self,
+        relay: Option<&str>,
+        context: &Context<K>,
+    ) {
         self.their_relay = Some(match relay {
             Some("udp") => Some(Relay::Udp),
             Some("tcp") => Some(Relay::Tcp),
@@ -421,6 +506,7 @@ impl<C: Connection> Call<C> {
             _ => None,
         });
         self.word_until = None;
+        self.plan_seeking(context);
     }
 
     /// Tells the other side which relay of ours is used: it cannot see how we reach it.
@@ -432,6 +518,15 @@ impl<C: Connection> Call<C> {
             self.said_relay = Some(path.relay);
             self.say(&json!({ "t": "path", "relay": path.relay.map(Relay::as_str) }));
         }
+    }
+
+    /// Returns the worse of the relays on both sides.
+    fn relay(&self) -> Option<Relay> {
+        let path = self.path.as_ref()?;
+        // A relay over TCP shows as one over UDP until its owner says more. What the owner said of
+        // an earlier path does not hide a relay that is seen on this one.
+        let seen = (path.remote == "relay").then_some(Relay::Udp);
+        path.relay.max(self.their_relay.flatten()).max(seen)
     }
 
     /// Returns what has changed since the last time.
@@ -458,25 +553,17 @@ impl<C: Connection> Call<C> {
             && self.is_connected()
             && (self.word_until.is_none() || is_surely_direct(path))
         {
-            // A relay over TCP shows as one over UDP until its owner says more. What the owner said
-            // of an earlier path does not hide a relay that is seen on this one.
-            let seen = (path.remote == "relay").then_some(Relay::Udp);
-            let relay = path.relay.max(self.their_relay.flatten()).max(seen);
-            // A round trip that took a little longer is no news.
-            let key = (
-                Path {
-                    rtt_ms: None,
-                    ..path.clone()
-                },
-                relay,
-            );
-            if self.reported_path.as_ref() != Some(&key) {
-                news.push(RoomEvent::Path {
-                    peer,
-                    path: path.clone(),
-                    relay,
+            let relay = self.relay();
+            let is_known = self
+                .reported_path
+                .as_ref()
+                .is_some_and(|(known, known_relay)| {
+                    known.is_same_way(path) && *known_relay == relay
                 });
-                self.reported_path = Some(key);
+            if !is_known {
+                let path = path.clone();
+                self.reported_path = Some((path.clone(), relay));
+                news.push(RoomEvent::Path { peer, path, relay });
             }
         }
         news
@@ -491,12 +578,19 @@ fn is_surely_direct(path: &Path) -> bool {
 
 /// Who came earlier waits this long for the newcomer's offer.
 const OFFER_WITHIN: Duration = Duration::from_secs(6);
+/// How long a newcomer has to show that they are known.
+const HESITATION: Duration = Duration::from_millis(1500);
 /// How long a call outlives its member's place in the room: time enough to reconnect to the server.
 const LINGER: Duration = Duration::from_secs(15);
 /// From one attempt to mend a connection to the next; each takes that much longer than the last.
 const MEND_WITHIN: Duration = Duration::from_secs(3);
-const LEAVE_FIRST: Duration = Duration::from_millis(1500);
+/// The end that gives way leaves the first attempt to the other for so long.
+const LEAVE_FIRST: Duration = Duration::from_millis(300);
 /// After so many fruitless ICE restarts the connection is made anew.
 const RESTARTS: u32 = 2;
+/// How long after a relay was chosen a direct path is looked for, first and at most; the time
+/// doubles in between.
+const SEEK_FIRST: Duration = Duration::from_secs(2);
+const SEEK_LAST: Duration = Duration::from_secs(300);
 /// How long to wait for the other side's word on its relay before its candidates alone decide.
 const WORD_WITHIN: Duration = Duration::from_secs(4);

@@ -267,6 +267,10 @@ fn common() -> Vec<Arg> {
                 "Asks the router to keep a UDP port open (PCP, NAT-PMP or UPnP), for a direct path \
                  where its NAT allows none otherwise.",
             ),
+        Arg::new("relay")
+            .long("relay")
+            .action(ArgAction::SetTrue)
+            .help("Uses the server's relay even where a direct path exists, so that the other side learns no address of this machine."),
         super::json().help("Prints what happens as JSON, an object a line."),
     ]
 }
@@ -300,7 +304,8 @@ fn run(
     };
     let mut connector = WebRtc::near(&room.server)
         .trusting(&room.trust)
-        .proxied(proxies);
+        .proxied(proxies)
+        .relay_only(matches.get_flag("relay"));
     if matches.get_flag("port-mapping") {
         connector = connector.mapped();
     }

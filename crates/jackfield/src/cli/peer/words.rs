@@ -152,6 +152,7 @@ impl Reporter {
             Event::Interrupted { peer } => {
                 format!("nothing comes from {peer}; looking for another way")
             }
+            Event::Returned { peer } => format!("it is {peer}, back on another connection"),
             Event::Left {
                 peer,
                 said_goodbye: true,
