@@ -1,11 +1,14 @@
 // `jackfield lab`: hosts behind NATs of ours, in which programs run.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { Child, run } from './process.mjs';
+import { Child, run, succeed } from './process.mjs';
 import { JACKFIELD } from './server.mjs';
 import { temporaryFolder } from './temp.mjs';
+
+/** Where the lab's own server is, for programs on its hosts. */
+export const LAB_SERVER = 'http://198.18.0.1:3478';
 
 export class Lab {
   #folder = temporaryFolder('lab');
@@ -34,20 +37,51 @@ export class Lab {
     return [JACKFIELD, ['lab', 'exec', '--lab', this.name, host, '--', command, ...args], { env: { ...this.env, ...env } }];
   }
 
+  /** Starts a program on a host. */
+  start(host, command, args, options) {
+    const [program, words, { env }] = this.inside(host, command, args);
+    return new Child(program, words, { ...options, env });
+  }
+
+  /** Runs a program on a host, and resolves with what it prints. */
+  succeed(host, command, args) {
+    const [program, words, options] = this.inside(host, command, args);
+    return succeed(program, words, options);
+  }
+
+  /** Changes a site's router by the flags of `jackfield nat set`. */
+  set(site, ...flags) {
+    return this.#nat('set', site, flags);
+  }
+
+  /** Has a site's router forget every mapping. */
+  reboot(site) {
+    return this.#nat('reboot', site, []);
+  }
+
+  /** Gives a host another address in place of the one that it has, as another Wi-Fi would. */
+  async changeAddress(host) {
+    const [{ gateway }] = JSON.parse(await this.succeed(host, 'ip', ['-j', 'route', 'show', 'default']));
+    const next = gateway.replace(/\d+$/, '77');
+    const steps = ['ip address flush dev eth0', `ip address add ${next}/24 dev eth0`, `ip route add default via ${gateway}`];
+    await this.succeed(host, 'sh', ['-c', steps.join(' && ')]);
+  }
+
   /** Returns the host as a namespace that programs are started in. */
   namespace(host) {
-    return {
-      start: (command, args, options) => {
-        const [program, words, { env }] = this.inside(host, command, args);
-        return new Child(program, words, { ...options, env });
-      },
-    };
+    return { start: (...all) => this.start(host, ...all) };
   }
 
   /** Ends all that runs in it, and removes it. */
   async down() {
     await run(JACKFIELD, ['lab', 'down', this.name], { env: this.env });
     this.#folder.remove();
+  }
+
+  #nat(command, site, flags) {
+    const state = join(this.#folder.path, 'jackfield-lab', this.name, 'state.json');
+    const { control } = JSON.parse(readFileSync(state, 'utf8')).sites[site];
+    return succeed(JACKFIELD, ['nat', command, '--control', control, ...flags]);
   }
 
   async #lab(...args) {

@@ -406,6 +406,13 @@ pub(crate) const PARTS: &[Part] = &[
         action: Action::Suite("transfer.test.mjs"),
     },
     Part {
+        name: "interruptions",
+        about: "files between two NATs, and what breaks in the middle",
+        after: &["build"],
+        needs: &[Need::Root, Need::Node, IP, Need::Program("mount", "mount")],
+        action: Action::Suite("interruptions.test.mjs"),
+    },
+    Part {
         name: "calls",
         about: "calls between browsers behind NATs and firewalls",
         after: &["build"],
