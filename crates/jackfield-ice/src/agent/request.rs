@@ -121,7 +121,11 @@ impl Session {
     pub(super) fn rto(&self, context: &Context, pair: &Pair) -> Duration {
         let rtt = pair.rtt.or(context.rtt).unwrap_or_default();
         let pacing = &context.config.pacing;
-        (2 * rtt).clamp(pacing.min_rto, pacing.max_rto.max(pacing.min_rto))
+        let least = match pair.is_authenticated {
+            true => pacing.min_rto_heard.min(pacing.min_rto),
+            false => pacing.min_rto,
+        };
+        (2 * rtt).clamp(least, pacing.max_rto.max(least))
     }
 }
 

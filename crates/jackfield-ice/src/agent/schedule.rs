@@ -70,7 +70,9 @@ impl Session {
         self.send_check(context, now, id, purpose);
     }
 
-    /// Returns the pair whose turn it is: first checks and repetitions alternate.
+    /// Returns the pair whose turn it is: first checks and repetitions alternate, and repetitions by
+    /// which the other side was heard come before both. Such a pair works in one direction at
+    /// least, so what it waits for is most likely a packet that was lost.
     fn next_paced(&mut self, context: &Context, now: Instant) -> Option<PairId> {
         if self.is_spent(context) {
             return None;
@@ -82,9 +84,11 @@ impl Session {
             self.is_to_be_repeated(context, pair) && pair.due.is_some_and(|due| due <= now)
         };
         let first = self.pairs.iter().find(is_first).map(|pair| pair.id);
-        let again = self.pairs.iter().filter(is_due).min_by_key(|pair| pair.due);
+        let due = self.pairs.iter().filter(is_due);
+        let again = due.min_by_key(|pair| (!pair.is_authenticated, pair.due));
+        let is_urgent = again.is_some_and(|pair| pair.is_authenticated);
         let again = again.map(|pair| pair.id);
-        let next = match self.pacer.was_first {
+        let next = match self.pacer.was_first || is_urgent {
             true => again.or(first),
             false => first.or(again),
         };

@@ -1,6 +1,6 @@
 //! Connecting, on paths without and with filters.
 
-use jackfield_ice::{CandidateKind, Role, State};
+use jackfield_ice::{AgentConfig, CandidateKind, Pacing, Role, State};
 use jackfield_sansio::{FiveTuple, Transport};
 
 use super::world::{LEFT, RIGHT, World, ms, secs};
@@ -78,6 +78,41 @@ fn a_check_that_a_filter_dropped_is_repeated_when_the_other_side_is_heard() {
         at <= ms(60 + 50 + 100),
         "{at:?} and not one and a half round trips after both know"
     );
+}
+
+/// A pair by which the other side was heard works in one direction at least: when our check is
+/// lost, the repetition comes before those of sixty pairs that lead nowhere.
+#[test]
+fn a_lost_check_of_a_pair_that_was_heard_is_repeated_before_all_others() {
+    let slow = AgentConfig {
+        pacing: Pacing::RFC_8445,
+        ..AgentConfig::default()
+    };
+    let mut world = World::with(AgentConfig::default(), slow);
+    world.trickle = false;
+    world.delay = ms(20);
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    for host in 1..=60 {
+        let line = format!("candidate:1 1 udp 2130706431 203.0.113.{host} 9 typ host");
+        let now = world.now;
+        let _ = world.agent(LEFT).add_remote_candidate(now, line.parse().unwrap());
+    }
+    world.drain(LEFT);
+    // The left side is busy with these when the right one's check comes, and its own is lost.
+    world.run(ms(500));
+    let hosts = ["192.0.2.1", "198.51.100.1"].map(|ip| ip.parse().unwrap());
+    world.cut.insert((hosts[0], hosts[1]));
+    world.signal_candidates(LEFT);
+    let heard = |world: &mut World| world.agent(LEFT).counters().requests_accepted > 0;
+    let heard = world.run_until(secs(1), heard);
+    world.run(ms(1));
+    world.cut.clear();
+    let connected = |world: &mut World| world.peers[LEFT].agent.state().is_connected();
+    let at = world.run_until(secs(5), connected);
+    // 50 ms, one Ta of the right side, and a round trip; that side repeats its check after 500 ms.
+    assert!(at <= heard + ms(50 + 50 + 40), "{heard:?} {at:?}");
 }
 
 #[test]
