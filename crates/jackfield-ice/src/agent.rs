@@ -12,6 +12,7 @@ mod counters;
 mod data;
 mod early;
 mod gathering;
+mod lite;
 mod local;
 mod output;
 mod pair;
@@ -29,6 +30,7 @@ mod session;
 mod sockets;
 mod state;
 mod stats;
+mod tidy;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -73,7 +75,7 @@ pub struct Agent {
     context: Context,
     session: Session,
     /// The generation before a restart, while its pair carries the data.
-    previous: Option<Previous>,
+    previous: Option<Box<Previous>>,
     state: State,
     /// Whether every server has answered or was given up.
     is_gathered: bool,
@@ -324,9 +326,11 @@ impl Agent {
         session.give_up(context, now);
         session.revive(context, now);
         session.check(context, now);
+        session.accept_all_lite(context, now);
         if session.next_choice(context, now).is_none() {
             session.select(context, now);
         }
+        session.tidy(context, now);
         self.retire_previous(now);
         // Checks through relays have had the gatherer ask for permissions.
         self.drain_gatherer(now);

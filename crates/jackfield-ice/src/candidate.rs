@@ -109,6 +109,12 @@ impl CandidateTransport {
         self != Self::Udp
     }
 
+    /// Returns whether this side opens the connections of such a candidate.
+    #[must_use]
+    pub fn dials(self) -> bool {
+        matches!(self, Self::TcpActive | Self::TcpSimultaneousOpen)
+    }
+
     /// Returns the value of `tcptype`, or `None` for UDP.
     #[must_use]
     pub fn tcp_type(self) -> Option<&'static str> {

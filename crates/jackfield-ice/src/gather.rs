@@ -362,6 +362,15 @@ impl Gatherer {
         &self.counters
     }
 
+    /// Gives back memory that was of use while servers were asked.
+    pub(crate) fn shrink(&mut self) {
+        self.sockets.shrink_to_fit();
+        self.queries.shrink_to_fit();
+        self.relays.shrink_to_fit();
+        self.peers.shrink_to_fit();
+        self.outputs.shrink_to_fit();
+    }
+
     /// Starts what may start by now, and says when all is done.
     fn advance(&mut self, now: Instant) {
         if self.is_closed {

@@ -218,11 +218,14 @@ impl Peer {
     /// Takes one datagram, or one frame of a stream.
     pub fn handle_datagram(&mut self, now: Instant, path: FiveTuple, bytes: &[u8]) {
         self.advance(now);
-        let Some(data) = self.agent.handle_datagram(now, path, bytes) else {
-            return;
-        };
+        if let Some(data) = self.agent.handle_datagram(now, path, bytes) {
+            self.take_data(data);
+        }
+    }
+
+    fn take_data(&mut self, data: &[u8]) {
         match PacketType::of(data) {
-            PacketType::Dtls => self.association.handle_datagram(now, data),
+            PacketType::Dtls => self.association.handle_datagram(self.now, data),
             // The answer refused audio and video, so that nothing else is expected.
             _ => self.counters.packets_dropped += 1,
         }
@@ -439,6 +442,10 @@ impl Peer {
                 PeerEvent::PathChanged(pair)
             }
             Ice::RestartNeeded => PeerEvent::RestartNeeded,
+            Ice::EarlyData(data) => {
+                self.take_data(&data);
+                return;
+            }
             _ => return,
         };
         self.outputs.push_back(PeerOutput::Event(event));

@@ -94,6 +94,8 @@ pub enum CoreOutput<E> {
     Close(FiveTuple),
     /// Look up this name.
     Resolve(String),
+    /// Give the application this packet, which came earlier than it could be taken.
+    Data(Box<[u8]>),
     /// Something the application wants to know.
     Event(E),
     /// Nothing more to do before this instant.
@@ -192,6 +194,7 @@ impl Core for Agent {
             },
             Output::Close(path) => CoreOutput::Close(path),
             Output::Resolve(name) => CoreOutput::Resolve(name),
+            Output::Event(Event::EarlyData(data)) => CoreOutput::Data(data),
             Output::Event(event) => CoreOutput::Event(event),
             Output::Wait(until) => CoreOutput::Wait(until),
         }

@@ -296,16 +296,21 @@ impl<C: Core> Shared<C> {
     pub(super) fn deliver(&self, slot: &Slot<C>, path: FiveTuple, bytes: &[u8]) {
         let mut locked = slot.lock();
         let data = locked.core.handle_datagram(Instant::now(), path, bytes);
-        if let Some(data) = data
-            && slot.packets.try_send(Bytes::copy_from_slice(data)).is_err()
-        {
-            self.counters.dropped_packets.add();
+        if let Some(data) = data {
+            self.pass_on(slot, Bytes::copy_from_slice(data));
         }
     }
 
     /// Does what a core wants done after the packets that were delivered to it.
     pub(super) fn flush(&self, slot: &Slot<C>) {
         self.drain(slot, &mut slot.lock());
+    }
+
+    /// Gives a packet to the application of a session.
+    fn pass_on(&self, slot: &Slot<C>, data: Bytes) {
+        if slot.packets.try_send(data).is_err() {
+            self.counters.dropped_packets.add();
+        }
     }
 
     /// Returns the session that a username fragment belongs to.
@@ -387,6 +392,7 @@ impl<C: Core> Shared<C> {
                 }
                 CoreOutput::Close(path) => self.remove_connection(slot.id, path),
                 CoreOutput::Resolve(name) => self.resolve(slot.id, name),
+                CoreOutput::Data(data) => self.pass_on(slot, data.into()),
                 CoreOutput::Event(event) => {
                     let sent = slot.events.try_send(event);
                     if let Err(mpsc::error::TrySendError::Full(_)) = sent {

@@ -23,6 +23,7 @@ impl Agent {
         assert!(session.held.len() <= limits.remote_candidates);
         assert!(session.names.len() <= limits.names);
         assert!(session.early.len() <= limits.early_checks);
+        assert!(session.early.is_empty() || session.early_data.len() <= 4);
         assert!(session.pairs.len() <= limits.pairs);
         assert!(session.selected.is_none_or(|id| session.pair(id).is_some()));
         for pair in &session.pairs {

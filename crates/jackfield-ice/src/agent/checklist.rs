@@ -99,8 +99,21 @@ impl Session {
         self.sort(context);
     }
 
+    /// Makes every pair anew that was forgotten.
+    pub(super) fn pair_all(&mut self, context: &Context) {
+        let remotes: Vec<RemoteId> = self.remotes.iter().map(|remote| remote.id).collect();
+        let bases = context.locals.iter().filter(|local| local.is_base());
+        for local in bases.map(|local| local.id) {
+            for remote in &remotes {
+                self.add_pair(context, local, *remote);
+            }
+        }
+        self.sort(context);
+    }
+
     fn add_pair(&mut self, context: &Context, local: LocalId, remote: RemoteId) {
-        if context.config.lite || self.pair_of(local, remote).is_some() {
+        let is_checked = !context.config.lite || self.are_both_lite(context);
+        if !is_checked || self.pair_of(local, remote).is_some() {
             return;
         }
         let (Some(base), Some(other)) = (context.local(local), self.remote(remote)) else {

@@ -160,6 +160,9 @@ pub struct Limits {
     pub pairs_per_address: usize,
     /// Checks that come before the other side's parameters and are remembered. Default: 16.
     pub early_checks: usize,
+    /// Bytes of datagrams that come before the other side's parameters, from where checks have come
+    /// as well, and are kept for [`Event::EarlyData`](crate::Event::EarlyData). Default: 4,096.
+    pub early_bytes: usize,
     /// Remote mDNS names that are looked up, in one ICE generation. Default: 8.
     pub names: usize,
     /// TCP connections, accepted ones included. Default: 16.
@@ -244,6 +247,7 @@ impl Default for Limits {
             pairs: 100,
             pairs_per_address: 25,
             early_checks: 16,
+            early_bytes: 4_096,
             names: 8,
             connections: 16,
             reserves: 2,

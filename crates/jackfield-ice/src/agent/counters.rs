@@ -24,8 +24,9 @@ pub struct AgentCounters {
     pub dropped_unverified: u64,
     /// Packets from or to addresses that the agent has no socket for.
     pub dropped_unknown_path: u64,
-    /// Checks that came before the other side's parameters, past
-    /// [`Limits::early_checks`](crate::Limits::early_checks).
+    /// Checks and datagrams that came before the other side's parameters, past
+    /// [`Limits::early_checks`](crate::Limits::early_checks) and
+    /// [`Limits::early_bytes`](crate::Limits::early_bytes).
     pub dropped_early: u64,
     /// Candidates past their limits.
     pub dropped_candidates: u64,

@@ -65,10 +65,11 @@ impl Agent {
             _ => &mut self.session,
         };
         let probe = session.note_data(&self.context, now);
+        let are_lite = session.are_both_lite(&self.context);
         let selected = session.selected;
         let pair = selected.and_then(|id| session.pair_mut(id));
         let expiry = self.context.config.timing.consent_expiry;
-        let pair = pair.filter(|pair| pair.has_consent(now, expiry));
+        let pair = pair.filter(|pair| are_lite || pair.has_consent(now, expiry));
         let pair = pair.ok_or(SendError::NotConnected)?;
         let outgoing = self.context.outgoing(now, pair, payload)?;
         pair.counters.packets_sent += 1;
@@ -89,11 +90,13 @@ impl Agent {
         let previous = self.previous.as_mut().map(|previous| &mut previous.session);
         for session in std::iter::once(&mut self.session).chain(previous) {
             if let Some(pair) = session.pair_from(arrival) {
-                pair.heard = Some(now);
-                pair.counters.packets_received += 1;
-                pair.counters.bytes_received += bytes.len() as u64;
+                pair.note_data(now, bytes.len());
                 return Some(bytes);
             }
+        }
+        let context = &mut self.context;
+        if self.session.keep_early_data(context, arrival, bytes) {
+            return None;
         }
         self.context.counters.dropped_unverified += 1;
         None
@@ -101,6 +104,13 @@ impl Agent {
 }
 
 impl Pair {
+    /// Counts a datagram of the application that came by the pair.
+    pub(super) fn note_data(&mut self, now: Instant, length: usize) {
+        self.heard = Some(now);
+        self.counters.packets_received += 1;
+        self.counters.bytes_received += length as u64;
+    }
+
     /// Returns whether the other side has consented to packets by this pair lately.
     fn has_consent(&self, now: Instant, expiry: std::time::Duration) -> bool {
         let age = self.answered.map(|at| now.saturating_duration_since(at));
@@ -110,7 +120,7 @@ impl Pair {
 
 impl Session {
     /// Returns the pair that a packet came by, if a check has shown who sends by it.
-    fn pair_from(&mut self, arrival: Arrival) -> Option<&mut Pair> {
+    pub(super) fn pair_from(&mut self, arrival: Arrival) -> Option<&mut Pair> {
         let is_it = |pair: &Pair| {
             pair.local == arrival.local
                 && pair.address == arrival.source

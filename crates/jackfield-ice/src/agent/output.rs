@@ -78,6 +78,9 @@ pub enum Event {
     /// be exchanged after [`Agent::restart`](crate::Agent::restart). It comes once in an ICE
     /// generation.
     RestartNeeded,
+    /// A datagram of the other side came before its parameters, right behind its checks: what
+    /// [`Agent::handle_datagram`](crate::Agent::handle_datagram) would return, were it to come now.
+    EarlyData(Box<[u8]>),
     /// A check of the other side carried an attribute that this crate gives no meaning.
     RemoteAttribute(OpaqueAttribute),
 }

@@ -83,7 +83,7 @@ impl Session {
 
     fn next_revival(&self, context: &Context) -> Option<Instant> {
         let began = self.began?;
-        if self.selected.is_some()
+        if self.selected().is_some_and(super::pair::Pair::works)
             || !self
                 .pairs
                 .iter()

@@ -117,10 +117,11 @@ impl Agent {
         if let Some(selected) = old.selected {
             old.remove_pairs(&mut self.context, |pair| pair.id != selected);
             old.has_asked_restart = true;
-            if let Some(older) = self.previous.replace(Previous {
+            let old = Previous {
                 session: old,
                 ends: None,
-            }) {
+            };
+            if let Some(older) = self.previous.replace(Box::new(old)) {
                 self.end(older.session);
             }
         } else {

@@ -70,8 +70,8 @@ impl Session {
         self.send_check(context, now, id, purpose);
     }
 
-    /// Returns the pair whose turn it is: first checks and repetitions alternate, and repetitions by
-    /// which the other side was heard come before both. Such a pair works in one direction at
+    /// Returns the pair whose turn it is: first checks and repetitions alternate, and repetitions
+    /// by which the other side was heard come before both. Such a pair works in one direction at
     /// least, so what it waits for is most likely a packet that was lost.
     fn next_paced(&mut self, context: &Context, now: Instant) -> Option<PairId> {
         if self.is_spent(context) {

@@ -9,6 +9,11 @@
 //! wait for the best pair before the first nomination, as the RFC has it, costs other agents
 //! seconds.
 //!
+//! Between pairs of one kind the priority decides, which says what the other side prefers, unless
+//! a round trip is much shorter: the same two hosts may be 20 ms apart by one network and 200 ms
+//! by another. That counts for direct paths of datagrams alone. A stream's round trips are the
+//! times of its retransmissions, also on the way to a relay, and one relay is better than two.
+//!
 //! [RFC 8445 §8]: https://www.rfc-editor.org/rfc/rfc8445#section-8
 
 use std::net::IpAddr;
@@ -60,12 +65,42 @@ impl Session {
             return Some(best.id);
         };
         let (best_rank, rank) = (self.rank(context, best), self.rank(context, current));
-        let is_due = !rank.is_alike(best_rank) || self.settled_at(context) <= Some(now);
-        if best_rank > rank && is_due {
-            Some(best.id)
-        } else {
-            Some(current.id)
+        if !rank.is_alike(best_rank) {
+            return Some(if best_rank > rank {
+                best.id
+            } else {
+                current.id
+            });
         }
+        if self.settled_at(context) > Some(now) {
+            return Some(current.id);
+        }
+        let counts_time = rank.is_direct && rank.is_udp;
+        if let Some(quicker) = self.quickest(context, now, current)
+            && counts_time
+        {
+            return Some(quicker.id);
+        }
+        let is_kept = counts_time && current.is_quicker(best, KEPT);
+        let is_better = best_rank > rank && !is_kept;
+        Some(if is_better { best.id } else { current.id })
+    }
+
+    /// Returns the pair of the shortest round trip among those that are as good as the current
+    /// one, if it is so much shorter that data should move there.
+    fn quickest(&self, context: &Context, now: Instant, current: &Pair) -> Option<&Pair> {
+        let rank = self.rank(context, current);
+        let is_quicker = |pair: &&Pair| {
+            pair.works()
+                && pair.is_fresh(context, now)
+                && pair.is_steady(now)
+                && self.rank(context, pair).is_alike(rank)
+                && pair.is_quicker(current, MOVED)
+        };
+        self.pairs
+            .iter()
+            .filter(is_quicker)
+            .min_by_key(|pair| pair.rtt)
     }
 
     /// Returns the pair that the controlled side uses: the one that was nominated last by
@@ -241,6 +276,16 @@ impl Pair {
         context.config.lite || age.is_some_and(|age| age <= timing.keepalive * 3 / 2)
     }
 
+    /// Returns whether the round trip of this pair is shorter than that of another one by more than
+    /// a margin. It takes some measurements of both: one says more about that moment.
+    fn is_quicker(&self, other: &Self, margin: Margin) -> bool {
+        let is_known = |pair: &Self| pair.counters.responses_received >= MEASUREMENTS;
+        let (Some(ours), Some(theirs)) = (self.rtt, other.rtt) else {
+            return false;
+        };
+        is_known(self) && is_known(other) && ours * margin.percent / 100 + margin.time < theirs
+    }
+
     /// Returns when a pair that was lost is trusted again: the oftener it was lost, the later.
     fn steady_at(&self) -> Option<Instant> {
         let doublings = self.losses.saturating_sub(1).min(5);
@@ -252,6 +297,31 @@ impl Pair {
         self.steady_at().is_none_or(|at| at <= now)
     }
 }
+
+/// By how much a round trip has to be shorter.
+#[derive(Debug, Clone, Copy)]
+struct Margin {
+    /// The other one is longer than this part of the shorter one, in percent, ...
+    percent: u32,
+    /// ... and this time.
+    time: Duration,
+}
+
+/// When data moves to a pair of the same kind for its round trip, whatever the priorities say.
+const MOVED: Margin = Margin {
+    percent: 150,
+    time: Duration::from_millis(20),
+};
+
+/// When data stays on a pair for its round trip although another one has a higher priority. It is
+/// less than [`MOVED`], so that a pair which data has moved to is not left at the next measurement.
+const KEPT: Margin = Margin {
+    percent: 125,
+    time: Duration::from_millis(10),
+};
+
+/// How many answers a pair has to have before its round trip counts.
+const MEASUREMENTS: u64 = 3;
 
 /// How long a nominated pair may get no nomination while another one gets some: longer than the
 /// time between two consent checks.

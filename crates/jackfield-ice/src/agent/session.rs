@@ -6,7 +6,7 @@ use jackfield_stun::Key;
 
 use super::checklist::Pacer;
 use super::context::Context;
-use super::early::EarlyCheck;
+use super::early::{EarlyCheck, EarlyDatagram};
 use super::local::LocalId;
 use super::pair::{Pair, PairId};
 use super::remote::{Remote, RemoteId};
@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) names: Vec<MdnsName>,
     /// Checks that came before the other side's parameters.
     pub(super) early: Vec<EarlyCheck>,
+    /// Datagrams of the application that came with them.
+    pub(super) early_data: Vec<EarlyDatagram>,
     /// Whether the other side has no more candidates.
     pub(super) has_all_remotes: bool,
     pub(super) pairs: Vec<Pair>,
@@ -76,6 +78,7 @@ impl Session {
             held: Vec::new(),
             names: Vec::new(),
             early: Vec::new(),
+            early_data: Vec::new(),
             has_all_remotes: false,
             pairs: Vec::new(),
             pairs_made: 0,

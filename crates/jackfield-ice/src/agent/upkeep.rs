@@ -58,6 +58,9 @@ impl Session {
             self.lose_silent(context, now);
         }
         if is_lost {
+            self.dial_anew(context);
+        }
+        if is_lost {
             self.select(context, now);
         }
     }
@@ -72,6 +75,32 @@ impl Session {
             pair.losses = pair.losses.saturating_add(1);
             pair.unanswered = context.config.timing.unanswered_probes;
             pair.upkeep = Some(now + LONGEST_GAP);
+        }
+    }
+
+    /// Has the pairs whose connection was lost open another one, where that is ours to do.
+    ///
+    /// A NAT or firewall that has forgotten a connection drops its segments for as long as they
+    /// come; TCP itself would try for minutes.
+    fn dial_anew(&mut self, context: &mut Context) {
+        let mut closed = Vec::new();
+        let is_lost = |pair: &&mut Pair| pair.state == PairState::Succeeded && pair.is_lost;
+        for pair in self.pairs.iter_mut().filter(is_lost) {
+            let local = context.local(pair.local);
+            let dials = local.is_some_and(|local| local.candidate.transport.dials());
+            if !dials || pair.connection.is_none() {
+                continue;
+            }
+            closed.extend(pair.connection.take());
+            pair.reset();
+            pair.sent.clear();
+            pair.upkeep = None;
+            if self.selected == Some(pair.id) {
+                self.selected = None;
+            }
+        }
+        for path in closed {
+            context.close(path);
         }
     }
 
@@ -167,6 +196,9 @@ impl Session {
 
     /// Ends the consent of pairs that were not answered for too long.
     fn expire_consent(&mut self, context: &mut Context, now: Instant) {
+        if self.are_both_lite(context) {
+            return;
+        }
         let expiry = context.config.timing.consent_expiry;
         let is_over = |pair: &&Pair| {
             let age = pair.answered.map(|at| now.saturating_duration_since(at));
@@ -220,6 +252,8 @@ impl Session {
         }
         self.lost = Some(now);
         self.pacer.restart();
+        // Pairs that were forgotten while another one worked may work today.
+        self.pair_all(context);
         let is_idle = |pair: &&mut Pair| {
             let is_stale = pair.works() && !pair.is_fresh(context, now);
             let is_over = matches!(pair.state, PairState::Failed | PairState::InProgress);
@@ -251,8 +285,9 @@ impl Session {
     /// Returns when [`Session::maintain`] has something to do next.
     pub(super) fn next_upkeep(&self, context: &Context) -> Option<Instant> {
         let expiry = context.config.timing.consent_expiry;
+        let are_lite = self.are_both_lite(context);
         let of_pair = |pair: &Pair| {
-            if pair.state != PairState::Succeeded {
+            if pair.state != PairState::Succeeded || are_lite {
                 return None;
             }
             let expires = pair.answered.map(|at| at + expiry);

@@ -36,6 +36,7 @@ impl Gatherer {
             relayed: Relayed::default(),
             mapped: None,
             failures: 0,
+            is_retried: false,
         });
     }
 
@@ -445,16 +446,20 @@ impl Gatherer {
     fn relay_failed(&mut self, now: Instant, index: usize, why: Failure) {
         let was_allocated = self.relays.get(index).is_some_and(Relay::is_allocated);
         let again = self.relays.get(index).and_then(|relay| {
-            // A server that has given no allocation yet is reported as an error instead, and is
-            // tried again by a restart alone.
-            let is_lost = was_allocated || relay.failures > 0;
-            pause(why, relay.failures).filter(|_| is_lost)
+            let is_lost = was_allocated || relay.is_retried;
+            // A lossy path may swallow the SYNs of five seconds, and a stream may be the only way.
+            let is_slow = relay.transport.is_stream()
+                && why == Failure::TimedOut
+                && relay.failures < CONNECT_RETRIES;
+            pause(why, relay.failures).filter(|_| is_lost || is_slow)
         });
         if was_allocated {
             self.counters.lost_allocations += 1;
         }
         let path = self.relays.get(index).and_then(Relay::path);
+        let is_first = self.relays.get(index).is_some_and(|it| it.failures == 0);
         if let Some(relay) = self.relays.get_mut(index) {
+            relay.is_retried |= was_allocated;
             relay.state = match again {
                 Some(pause) => RelayState::Retry(now + pause),
                 None => RelayState::Failed,
@@ -466,7 +471,7 @@ impl Gatherer {
             self.lose(index);
             self.rearm_held(now, index);
         } else if let Some(relay) = self.relays.get(index)
-            && again.is_none()
+            && (again.is_none() || is_first)
         {
             let (base, server) = (relay.base, relay.server);
             let code = why.code().map(jackfield_stun::ErrorCode::value);
@@ -579,3 +584,6 @@ impl Gatherer {
 fn is_internal(to: SocketAddr, from: SocketAddr) -> bool {
     to.ip().is_loopback() && !from.ip().is_loopback() || !is_address(to)
 }
+
+/// How often a connection to a server is tried again that could not be made in time.
+const CONNECT_RETRIES: u32 = 3;

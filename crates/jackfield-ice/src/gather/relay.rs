@@ -24,6 +24,8 @@ pub(super) struct Relay {
     pub(super) mapped: Option<SocketAddr>,
     /// How many tries in a row have failed.
     pub(super) failures: u32,
+    /// Whether there was an allocation, so that it is asked for until it is there again.
+    pub(super) is_retried: bool,
 }
 
 #[derive(Debug)]

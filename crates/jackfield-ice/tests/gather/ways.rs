@@ -80,13 +80,20 @@ fn a_connection_that_takes_too_long_is_given_up() {
     let mut world = World::new(config(&[turn(Transport::Tcp)]));
     world.add(LOCAL);
     world.gatherer.end_of_sockets(world.now);
-    world.pass(secs(6));
+    world.pass(millis(5_500));
     assert_eq!(world.errors()[0].code, 701);
     assert_eq!(world.completed(), Some(secs(5)));
     // The driver's answer may come after that.
     let path = world.connected();
     assert_eq!(world.closed, [path]);
     assert_eq!(world.relayed(), []);
+    // A lossy path may swallow all SYNs of five seconds: the server is asked again.
+    world.pass(secs(1));
+    assert_eq!(connects(&world)[1..], [(secs(6), Transport::Tcp)]);
+    let again = world.connected();
+    world.pass(secs(1));
+    assert_ne!(again, path);
+    assert_eq!(world.relayed().len(), 2);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jackfield_ice::{Event, State};
-use jackfield_internet::{InterfaceId, Link, Loss};
+use jackfield_internet::{InterfaceId, Link, Loss, Site};
+use jackfield_nat::Nat;
 
 use crate::peer::Signal;
 use crate::scene::{BOTH, Scene, TURN, ip, millis, secs};
@@ -125,6 +126,26 @@ fn a_restart_costs_no_packet_and_ends_the_old_candidates() {
 }
 
 #[test]
+fn a_restart_behind_symmetric_nats_finds_a_path_again() {
+    for sites in [[Site::Symmetric, Site::FullCone], [Site::Symmetric; 2]] {
+        let (mut scene, _) = Scene::at_sites(1, Link::latency(millis(10)), sites);
+        scene.connect(secs(5));
+        scene.run_for(secs(5));
+        let before = scene.seen(0);
+        scene.act(0, |peer, now, stack| {
+            peer.act(now, stack, |agent| agent.restart(now));
+            let parameters = peer.agent.local_parameters().clone();
+            peer.signals.push_front(Signal::Parameters(parameters));
+        });
+        scene.post();
+        let silence = scene.longest_silence(secs(10));
+        assert!(silence < millis(300), "{silence:?}\n{}", scene.describe());
+        assert_eq!(scene.seen(0), before);
+        assert_eq!(scene.exchange(), [10, 10]);
+    }
+}
+
+#[test]
 fn a_network_that_is_gone_for_ten_seconds_is_survived() {
     for seed in 0..10 {
         let mut scene = Scene::open(seed, millis(40));
@@ -133,6 +154,10 @@ fn a_network_that_is_gone_for_ten_seconds_is_survived() {
         let interface = selected_interface(&scene, 0);
         scene.world.set_link(interface, dead(), dead());
         scene.longest_silence(secs(10));
+        for side in BOTH {
+            let state = scene.get(side).agent.state();
+            assert_eq!(state, State::Disconnected, "{}", scene.describe());
+        }
         scene.world.set_link(interface, alive(), alive());
         scene.longest_silence(secs(10));
         assert!(scene.is_connected(), "{}", scene.describe());
@@ -180,6 +205,28 @@ fn when_udp_stops_the_session_goes_on_by_tcp_and_comes_back_later() {
         let silence = scene.longest_silence(secs(60));
         assert!(silence < secs(1), "{silence:?}");
         assert!(!scene.seen(0).unwrap().tcp, "{}", scene.describe());
+        no_restart(&scene);
+    }
+}
+
+/// A firewall that has forgotten a connection drops its segments, and TCP by itself tries for
+/// minutes.
+#[test]
+fn a_connection_that_a_firewall_on_the_way_has_forgotten_is_replaced() {
+    for seed in 0..10 {
+        let link = Link::latency(millis(10));
+        let (mut scene, places) = Scene::at_sites(seed, link, [Site::NoUdp; 2]);
+        scene.connect(secs(5));
+        scene.run_for(secs(5));
+        assert!(scene.seen(0).unwrap().tcp);
+        for place in &places {
+            scene.world.with_nat(place.boxes[0], Nat::reboot);
+        }
+        let silence = scene.longest_silence(secs(20));
+        assert!(silence < secs(8), "{silence:?}\n{}", scene.describe());
+        assert!(scene.is_connected(), "{}", scene.describe());
+        assert_eq!(scene.exchange(), [10, 10]);
+        assert!(scene.seen(0).unwrap().tcp);
         no_restart(&scene);
     }
 }

@@ -22,11 +22,14 @@ use crate::scene::{BOTH, Scene, Seen, millis, secs};
 ///
 /// Rows are the controlling side's site, columns the controlled side's.
 ///
-/// - With `|`, either answer is right. Where both sides can dial a TCP connection, both pairs are
-///   of equal worth (RFC 6544 prefers whoever is active, on both sides). Where two relays could
-///   be used and one is, libwebrtc takes that of the port-restricted side. By the pair priorities
-///   of RFC 8445 §6.1.2.3 it is the controlled side's: its pair has a host candidate on the
-///   controlling side, which weighs more than the peer-reflexive one of the other pair.
+/// - With `|`, either answer is right: both sides can dial a TCP connection, and both pairs are of
+///   equal worth. RFC 6544 §4.2 prefers the active candidate on both sides, so that their pair
+///   priorities are the same number; which connection is open first decides.
+/// - Where two relays could be used and one is, the pair priorities of RFC 8445 §6.1.2.3 decide.
+///   The smaller priority, the relay's, is the same in both pairs, so the greater one does: a
+///   symmetric side is seen by a peer-reflexive candidate, which weighs more than a
+///   server-reflexive one. So the relay is the port-restricted side's, as in libwebrtc; between
+///   two symmetric sides it is the controlled side's, by the last bit of the formula.
 /// - A site with TCP alone has its relay's address from TURN over TCP or TLS; peers send to it by
 ///   UDP.
 /// - HTTP proxies allow CONNECT to port 443 alone, so that the site is like web-only.
@@ -37,10 +40,10 @@ const TABLE: [[&str; 12]; 12] = [
     ["H-H",   "H-S",    "H-S",    "H-S",    "H-P",        "H-S",    "H-P",        "Ht-Pt|Pt-Ht", "Ht-Pt", "H-R", "H-R", "Ht-Pt"],
     ["S-H",   "S-S",    "S-S",    "S-S",    "S-P",        "S-S",    "S-P",        "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],
     ["S-H",   "S-S",    "S-S",    "S-S",    "S-P",        "S-S",    "S-P",        "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],
-    ["S-H",   "S-S",    "S-S",    "S-S",    "R-P|S-R",    "S-S",    "R-P|S-R",    "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],
-    ["P-H",   "P-S",    "P-S",    "P-R|R-S", "P-R|R-P",   "P-S",    "P-R|R-P",    "Pt-Ht",       "P-R",   "P-R", "P-R", "P-R"],
+    ["S-H",   "S-S",    "S-S",    "S-S",    "R-P",        "S-S",    "R-P",        "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],
+    ["P-H",   "P-S",    "P-S",    "P-R",    "P-R",        "P-S",    "P-R",        "Pt-Ht",       "P-R",   "P-R", "P-R", "P-R"],
     ["S-H",   "S-S",    "S-S",    "S-S",    "S-P",        "S-S",    "S-P",        "Pt-Ht",       "S-R",   "S-R", "S-R", "S-R"],
-    ["P-H",   "P-S",    "P-S",    "P-R|R-S", "P-R|R-P",   "P-S",    "P-R|R-P",    "Pt-Ht",       "P-R",   "P-R", "P-R", "P-R"],
+    ["P-H",   "P-S",    "P-S",    "P-R",    "P-R",        "P-S",    "P-R",        "Pt-Ht",       "P-R",   "P-R", "P-R", "P-R"],
     ["Ht-Pt|Pt-Ht", "Ht-Pt", "Ht-Pt", "Ht-Pt", "Ht-Pt",   "Ht-Pt",  "Ht-Pt",      "Ht-Pt|Pt-Ht", "Ht-Pt", "R-R", "R-R", "Ht-Pt"],
     ["Pt-Ht", "R-S",    "R-S",    "R-S",    "R-P",        "R-S",    "R-P",        "Pt-Ht",       "R-R",   "R-R", "R-R", "R-R"],
     ["R-H",   "R-S",    "R-S",    "R-S",    "R-P",        "R-S",    "R-P",        "R-R",         "R-R",   "R-R", "R-R", "R-R"],
@@ -115,8 +118,11 @@ fn the_table_is_what_the_oracle_says() {
             let said = pairs(&a.access(), &b.access());
             let said: BTreeSet<String> = said.iter().map(ToString::to_string).collect();
             let cell = TABLE[a as usize][b as usize];
-            let table = cell.split('|').map(str::to_owned).collect();
-            assert_eq!(said, table, "{a} {b}");
+            let table: BTreeSet<String> = cell.split('|').map(str::to_owned).collect();
+            // Where two relays compete the oracle names both, and this agent's priorities one.
+            let relays_compete = said.len() > table.len();
+            assert!(table.is_subset(&said), "{a} {b}: {said:?}");
+            assert!(!relays_compete || cell.contains('R'), "{a} {b}: {said:?}");
         }
     }
 }
@@ -172,14 +178,34 @@ fn cell(seed: u64, sites: [Site; 2], expected: &str) -> (String, f64) {
         let mirrored = seen[0].is_some() && seen[0] == seen[1].map(Seen::mirror);
         mirrored && is_expected(seen[0].unwrap(), expected)
     };
+    // Losses may hold a nomination back.
+    let is_lossy = seed % 4 == 3;
+    let patience = if is_lossy { secs(30) } else { secs(0) };
     scene.run_for(secs(5));
-    assert!(right(&scene), "not {expected}: {}", context(&scene));
-    // Losses keep a stream waiting for its retransmissions, and a relay over TCP with it.
-    let (limit, least) = if seed % 4 == 3 { (30, 3) } else { (3, 10) };
-    let received = scene.exchange_within(secs(limit));
-    let both = received.into_iter().all(|count| count >= least);
-    assert!(both, "{received:?} received: {}", context(&scene));
-    assert!(right(&scene), "left {expected}: {}", context(&scene));
+    let settled = scene.run_until(patience, right);
+    assert!(settled, "not {expected}: {}", context(&scene));
+    // A burst of losses may swallow any ten packets in a row, so it takes more to tell a path that
+    // works from one that does not. Datagrams come at once or never; a stream, also that to a
+    // relay, waits for its retransmissions: RFC 6298 doubles from 1 s on, and five in a row take
+    // 31 s. An agent does not wait as long. It moves, or dials anew, and what the old connection
+    // has kept is lost; so a stream has three tries.
+    let is_stream = BOTH.into_iter().any(|side| {
+        let pair = scene.get(side).agent.selected_pair();
+        pair.is_some_and(|pair| pair.path.transport.is_stream())
+    });
+    let (count, least) = if is_lossy { (50, 25) } else { (10, 10) };
+    let (limit, tries) = match is_lossy && is_stream {
+        true => (31, 3),
+        false => (3, 1),
+    };
+    let arrived = (0..tries).any(|_| {
+        let received = scene.exchange_some(count, secs(limit));
+        received.into_iter().all(|received| received >= least)
+    });
+    assert!(arrived, "fewer than {least} arrived: {}", context(&scene));
+    // A pair that was lost twice is trusted again after a while.
+    let stays = scene.run_until(patience * 4, right);
+    assert!(stays, "left {expected}: {}", context(&scene));
     let trips = time.as_secs_f64() / rtt.as_secs_f64();
     (text(scene.seen(0).unwrap()), trips)
 }

@@ -271,13 +271,13 @@ impl Scene {
 
     /// Sends 10 packets of 36 bytes each way, and returns how many arrived within 3 s.
     pub(crate) fn exchange(&mut self) -> [usize; 2] {
-        self.exchange_within(secs(3))
+        self.exchange_some(10, secs(3))
     }
 
-    /// Sends 10 packets of 36 bytes each way, and returns how many arrived within a limit.
-    pub(crate) fn exchange_within(&mut self, limit: Duration) -> [usize; 2] {
+    /// Sends packets of 36 bytes each way, and returns how many arrived within a limit.
+    pub(crate) fn exchange_some(&mut self, packets: u8, limit: Duration) -> [usize; 2] {
         let before = BOTH.map(|side| self.get(side).received.len());
-        for number in 0..10_u8 {
+        for number in 0..packets {
             for side in BOTH {
                 let payload = [vec![0x80, number], vec![side as u8; 34]].concat();
                 self.act(side, |peer, now, stack| peer.send(now, stack, &payload));
@@ -286,7 +286,8 @@ impl Scene {
         }
         let count = |scene: &Self, side: usize| scene.get(side).received.len() - before[side];
         self.run_until(limit, |scene| {
-            BOTH.iter().all(|side| count(scene, *side) == 10)
+            BOTH.iter()
+                .all(|side| count(scene, *side) == usize::from(packets))
         });
         BOTH.map(|side| count(self, side))
     }

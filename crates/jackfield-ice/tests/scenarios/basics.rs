@@ -97,7 +97,9 @@ fn a_lost_check_of_a_pair_that_was_heard_is_repeated_before_all_others() {
     for host in 1..=60 {
         let line = format!("candidate:1 1 udp 2130706431 203.0.113.{host} 9 typ host");
         let now = world.now;
-        let _ = world.agent(LEFT).add_remote_candidate(now, line.parse().unwrap());
+        let _ = world
+            .agent(LEFT)
+            .add_remote_candidate(now, line.parse().unwrap());
     }
     world.drain(LEFT);
     // The left side is busy with these when the right one's check comes, and its own is lost.

@@ -1,9 +1,10 @@
 //! After the connection: role conflicts, restarts, consent, loss, lite agents, lost interfaces.
 
 use jackfield_ice::{
-    AgentConfig, CandidateKind, Event, PairState, ParametersError, RemoteCandidateError, Role,
-    State,
+    AgentConfig, CandidateKind, CandidateStats, Credentials, Event, PairState, ParametersError,
+    RemoteCandidateError, Role, State,
 };
+use jackfield_sansio::{FiveTuple, Transport};
 
 use super::world::{LEFT, RIGHT, World, ms, secs};
 
@@ -70,6 +71,63 @@ fn checks_that_come_before_the_parameters_are_answered_and_kept() {
     assert!(stats.remote_candidates[0].address.is_some());
     // The other one is the active TCP candidate.
     assert_eq!(stats.remote_candidates.len(), 2);
+}
+
+/// The answer to an early check lets the other side send: its DTLS ClientHello comes right behind,
+/// and would be sent again only after a second.
+#[test]
+fn data_that_comes_right_behind_an_early_check_waits_for_the_parameters() {
+    let mut world = World::new();
+    world.trickle = false;
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.set_parameters(RIGHT);
+    world.signal_all(LEFT);
+    world.run(ms(120));
+    for part in 0..10_u8 {
+        assert!(world.send(RIGHT, &[vec![22, part], vec![0; 1_198]].concat()));
+    }
+    // A stranger's data is not kept, whatever there is room for.
+    let stranger = FiveTuple {
+        transport: Transport::Udp,
+        local: "192.0.2.1:1000".parse().unwrap(),
+        remote: "203.0.113.9:9".parse().unwrap(),
+    };
+    world.enqueue_packet(LEFT, stranger, vec![22, 99]);
+    world.run(ms(60));
+    assert!(world.peers[LEFT].data.is_empty());
+    let counters = *world.agent(LEFT).counters();
+    assert_eq!(
+        (counters.dropped_early, counters.dropped_unverified),
+        (7, 1)
+    );
+    world.set_parameters(LEFT);
+    let parts: Vec<u8> = early_data(&world).iter().map(|bytes| bytes[1]).collect();
+    assert_eq!(parts, [0, 1, 2], "4,096 bytes of the first");
+    world.run(secs(1));
+    assert!(world.is_connected());
+}
+
+/// Whoever knows our password alone is not the other side: its parameters say whose checks count.
+#[test]
+fn early_data_of_someone_else_than_the_parameters_name_is_dropped() {
+    let mut world = World::new();
+    world.trickle = false;
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.set_parameters(RIGHT);
+    world.signal_all(LEFT);
+    world.run(ms(120));
+    assert!(world.send(RIGHT, &[22; 100]));
+    world.run(ms(60));
+    let third = World::new().peers[RIGHT].agent.local_parameters().clone();
+    let now = world.now;
+    let mut third = third;
+    third.credentials = Credentials::new("another", "thatNoOtherAgentHasAtAll").unwrap();
+    world.agent(LEFT).set_remote_parameters(now, third).unwrap();
+    world.drain(LEFT);
+    assert!(early_data(&world).is_empty());
+    assert_eq!(world.agent(LEFT).counters().dropped_unverified, 1);
 }
 
 #[test]
@@ -272,6 +330,136 @@ fn a_lite_agent_answers_and_uses_what_the_full_one_nominates() {
 }
 
 #[test]
+fn two_lite_agents_pick_one_pair_without_a_check() {
+    let lite = AgentConfig {
+        lite: true,
+        ..AgentConfig::default()
+    };
+    let mut world = World::with(lite.clone(), lite);
+    for (peer, hosts) in [
+        (LEFT, ["192.0.2.1:1", "[2001:db8::1]:1", "192.0.2.9:1"]),
+        (
+            RIGHT,
+            ["198.51.100.1:2", "198.51.100.9:2", "[2001:db8::2]:2"],
+        ),
+    ] {
+        for host in hosts {
+            world.add_socket(peer, host);
+        }
+    }
+    world.connect();
+    world.run(secs(2));
+    let paths = [LEFT, RIGHT].map(|peer| world.selected(peer).path);
+    assert_eq!(paths[0].local, paths[1].remote);
+    assert_eq!(paths[0].remote, paths[1].local);
+    assert!(paths[0].local.is_ipv6(), "RFC 6724 prefers IPv6");
+    let roles = [LEFT, RIGHT].map(|peer| world.agent(peer).role());
+    assert_eq!(roles, [Role::Controlling, Role::Controlled]);
+    for peer in [LEFT, RIGHT] {
+        assert_eq!(world.peers[peer].agent.state(), State::Completed);
+        assert_eq!(world.peers[peer].sent, 0, "no check was sent");
+    }
+    // There is no consent to lose.
+    world.run(secs(120));
+    assert!(world.send(LEFT, b"one way") && world.send(RIGHT, b"and back"));
+    world.run(ms(60));
+    assert_eq!(world.peers[RIGHT].data.len(), 1);
+    assert_eq!(world.peers[LEFT].data.len(), 1);
+}
+
+/// What was forgotten while a pair worked is made anew when none does.
+#[test]
+fn pairs_that_were_forgotten_are_checked_again_when_all_others_are_lost() {
+    let mut world = World::new();
+    for host in 1..=4 {
+        world.add_socket(LEFT, &format!("192.0.2.{host}:1000"));
+        world.add_socket(RIGHT, &format!("198.51.100.{host}:2000"));
+    }
+    world.connect();
+    world.run(secs(60));
+    for peer in [LEFT, RIGHT] {
+        let pairs = world.agent(peer).stats().pairs;
+        assert!(
+            pairs.len() <= 3,
+            "{}: the selected one, two in reserve",
+            pairs.len()
+        );
+    }
+    let is_kept = |world: &mut World, left: &str, right: &str| {
+        let stats = world.agent(LEFT).stats();
+        let address = |list: &[CandidateStats], id| {
+            let found = list.iter().find(|it| it.id == id);
+            found
+                .and_then(|it| it.address.clone())
+                .unwrap()
+                .ip()
+                .unwrap()
+                .ip()
+        };
+        stats.pairs.iter().any(|pair| {
+            let local = address(&stats.local_candidates, pair.local);
+            let remote = address(&stats.remote_candidates, pair.remote);
+            (local.to_string(), remote.to_string()) == (left.to_owned(), right.to_owned())
+        })
+    };
+    // Only one pair stays open, and it is one that was forgotten.
+    let (left, right) = ("192.0.2.4", "198.51.100.4");
+    assert!(!is_kept(&mut world, left, right));
+    for one in 1..=4 {
+        for other in 1..=4 {
+            let ends = [format!("192.0.2.{one}"), format!("198.51.100.{other}")];
+            if ends != [left, right] {
+                let ends = ends.map(|end| end.parse().unwrap());
+                world.cut.insert((ends[0], ends[1]));
+                world.cut.insert((ends[1], ends[0]));
+            }
+        }
+    }
+    let at = world.elapsed();
+    let moved = world.run_until(secs(15), |world| {
+        let on_it = |peer: usize, ip: &str| {
+            let pair = world.peers[peer].agent.selected_pair();
+            pair.is_some_and(|pair| pair.path.local.ip().to_string() == ip)
+        };
+        world.is_connected() && on_it(LEFT, left) && on_it(RIGHT, right)
+    });
+    // The next consent check is at most 6 s away, four probes follow, and then the new checks.
+    assert!(moved - at <= secs(6 + 3 + 2), "{:?}", moved - at);
+    assert!(world.send(LEFT, b"there"));
+    world.run(ms(60));
+    assert_eq!(world.peers[RIGHT].data.len(), 1);
+}
+
+#[test]
+fn a_much_shorter_round_trip_decides_between_pairs_of_one_kind() {
+    for (slow, moves) in [(ms(80), true), (ms(8), false)] {
+        let mut world = World::direct();
+        world.delay = ms(10);
+        // The priorities prefer IPv6, and its way is the longer one.
+        world.add_socket(LEFT, "[2001:db8::1]:1000");
+        world.add_socket(RIGHT, "[2001:db8::2]:2000");
+        world.slow.insert("2001:db8::1".parse().unwrap(), slow);
+        world.connect();
+        world.run(secs(3));
+        assert!(world.selected(LEFT).path.local.is_ipv6());
+        world.run(secs(120));
+        for peer in [LEFT, RIGHT] {
+            assert_eq!(world.selected(peer).path.local.is_ipv4(), moves, "{slow:?}");
+        }
+        // A little change afterwards moves nothing, and neither does time.
+        let changes = |world: &World| {
+            let changed = |(_, event): &&(_, Event)| matches!(event, Event::SelectedPairChanged(_));
+            world.peers[LEFT].events.iter().filter(changed).count()
+        };
+        let before = changes(&world);
+        let less = slow * 3 / 4;
+        world.slow.insert("2001:db8::1".parse().unwrap(), less);
+        world.run(secs(300));
+        assert_eq!(changes(&world), before);
+    }
+}
+
+#[test]
 fn an_interface_that_goes_is_replaced_by_another_one() {
     let mut world = World::direct();
     world.add_socket(LEFT, "192.0.2.77:1000");
@@ -360,4 +548,14 @@ fn a_closed_agent_sends_nothing_more() {
     assert_eq!(world.peers[LEFT].sent, sent);
     assert_eq!(world.peers[LEFT].agent.state(), State::Closed);
     assert!(!world.send(LEFT, b"x"));
+}
+
+/// Returns the datagrams that the left side's application got late.
+fn early_data(world: &World) -> Vec<&[u8]> {
+    let events = world.peers[LEFT].events.iter();
+    let data = events.filter_map(|(_, event)| match event {
+        Event::EarlyData(bytes) => Some(&bytes[..]),
+        _ => None,
+    });
+    data.collect()
 }

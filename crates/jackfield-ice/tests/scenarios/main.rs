@@ -7,6 +7,7 @@
 )]
 
 mod basics;
+mod candidates;
 mod life;
 mod relay;
 mod tcp;

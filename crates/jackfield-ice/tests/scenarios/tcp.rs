@@ -1,6 +1,6 @@
 //! TCP candidates (RFC 6544).
 
-use jackfield_ice::{CandidateKind, CandidateTransport, State};
+use jackfield_ice::{AgentConfig, CandidateKind, CandidateTransport, State};
 
 use super::world::{LEFT, RIGHT, World, ms, secs};
 
@@ -59,4 +59,61 @@ fn a_closed_connection_ends_its_pair_at_once() {
     world.agent(LEFT).handle_closed(now, path);
     world.drain(LEFT);
     assert_eq!(world.peers[LEFT].agent.state(), State::Disconnected);
+}
+
+/// RFC 6544 §3: where no host takes connections, both dial at once from the ports of their
+/// listeners, and each SYN opens its own firewall for the other one.
+#[test]
+fn two_firewalls_that_drop_incoming_connections_are_passed_by_a_simultaneous_open() {
+    for simultaneous in [true, false] {
+        let config = AgentConfig {
+            tcp_simultaneous_open: simultaneous,
+            ..AgentConfig::default()
+        };
+        let mut world = World::with(config.clone(), config);
+        world.udp = false;
+        world.incoming_tcp = false;
+        for (peer, host) in [(LEFT, "192.0.2.1"), (RIGHT, "198.51.100.1")] {
+            world.add_socket(peer, &format!("{host}:1000"));
+            world.add_listener(peer, &format!("{host}:1001"));
+        }
+        world.connect();
+        world.run(secs(5));
+        assert_eq!(world.is_connected(), simultaneous);
+        if simultaneous {
+            for peer in [LEFT, RIGHT] {
+                let pair = world.selected(peer);
+                let transport = CandidateTransport::TcpSimultaneousOpen;
+                assert_eq!(pair.local.transport, transport);
+                assert_eq!(pair.path.local.port(), 1001);
+            }
+            assert!(world.send(LEFT, b"one way") && world.send(RIGHT, b"and back"));
+            world.run(ms(60));
+            assert_eq!(world.peers[RIGHT].data.len(), 1);
+            assert_eq!(world.peers[LEFT].data.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_dialed_anew() {
+    let mut world = World::direct();
+    world.udp = false;
+    world.add_listener(RIGHT, "198.51.100.1:2001");
+    world.connect();
+    world.run(secs(2));
+    let before = world.selected(LEFT).path;
+    // What is between forgets the connection, without a word to either end.
+    world.forget_streams();
+    world.run(secs(12));
+    let after = world.selected(LEFT).path;
+    assert_ne!(before, after);
+    assert_eq!((after.local, after.remote), {
+        let path = world.selected(RIGHT).path;
+        (path.remote, path.local)
+    });
+    assert!(world.send(LEFT, b"by another") && world.send(RIGHT, b"connection"));
+    world.run(ms(60));
+    assert_eq!(world.peers[RIGHT].data.len(), 1);
+    assert_eq!(world.peers[LEFT].data.len(), 1);
 }

@@ -29,6 +29,12 @@ pub(crate) struct World {
     pub(crate) delay: Duration,
     /// How long signaling takes one way.
     pub(crate) signaling: Duration,
+    /// How much longer datagrams of an IP address travel, whichever way they go.
+    pub(crate) slow: BTreeMap<IpAddr, Duration>,
+    /// Whether hosts take connections that they have not asked for themselves.
+    pub(crate) incoming_tcp: bool,
+    /// Connections that one side has asked for, and the other side's firewall has dropped.
+    pending: BTreeMap<(SocketAddr, SocketAddr), (usize, ConnectionId)>,
     /// Of a hundred packets, how many are lost.
     pub(crate) loss: usize,
     /// Whether datagrams pass.
@@ -99,6 +105,9 @@ impl World {
             queued: 0,
             delay: Duration::from_millis(50),
             signaling: Duration::ZERO,
+            slow: BTreeMap::new(),
+            incoming_tcp: true,
+            pending: BTreeMap::new(),
             loss: 0,
             udp: true,
             trickle: true,
@@ -440,7 +449,9 @@ impl World {
                     local,
                     remote: source,
                 };
-                self.enqueue(self.delay, Delivery::Packet(peer, path, bytes.clone()));
+                let slow = [local, source].map(|end| self.slow.get(&end.ip()).copied());
+                let delay = self.delay + slow.into_iter().flatten().max().unwrap_or_default();
+                self.enqueue(delay, Delivery::Packet(peer, path, bytes.clone()));
             }
         }
     }
@@ -506,21 +517,39 @@ impl World {
             return self.enqueue(2 * self.delay, Delivery::Connected(peer, id, path));
         }
         let other = 1 - peer;
-        let is_listening = self.peers[other].listeners().contains(&remote);
-        if !is_listening {
-            self.enqueue(2 * self.delay, Delivery::Refused(peer, id));
-            return;
-        }
         let tcp = |local, remote| FiveTuple {
             transport: Transport::Tcp,
             local,
             remote,
         };
+        if !self.incoming_tcp {
+            // Each SYN opens the own firewall for the other one.
+            let Some((first, first_id)) = self.pending.remove(&(remote, local)) else {
+                self.pending.insert((local, remote), (peer, id));
+                return;
+            };
+            let (ours, theirs) = (tcp(local, remote), tcp(remote, local));
+            self.streams.insert(ours, theirs);
+            self.streams.insert(theirs, ours);
+            self.enqueue(2 * self.delay, Delivery::Connected(peer, id, ours));
+            self.enqueue(2 * self.delay, Delivery::Connected(first, first_id, theirs));
+            return;
+        }
+        let is_listening = self.peers[other].listeners().contains(&remote);
+        if !is_listening {
+            self.enqueue(2 * self.delay, Delivery::Refused(peer, id));
+            return;
+        }
         let (ours, theirs) = (tcp(local, remote), tcp(remote, local));
         self.streams.insert(ours, theirs);
         self.streams.insert(theirs, ours);
         self.enqueue(self.delay, Delivery::Accepted(other, theirs));
         self.enqueue(2 * self.delay, Delivery::Connected(peer, id, ours));
+    }
+
+    /// Drops all that is sent by the connections there are.
+    pub(crate) fn forget_streams(&mut self) {
+        self.streams.clear();
     }
 
     /// Sends application data.
