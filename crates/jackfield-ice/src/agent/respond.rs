@@ -68,6 +68,24 @@ impl Session {
         if !self.settle_role(context, now, arrival, message) {
             return true;
         }
+        // An answer would let the other side think that we hear it and will answer its data. Being
+        // refused, it gives the pair up, too, and both ask for a restart.
+        //= https://www.rfc-editor.org/rfc/rfc7675#section-5.2
+        //# Consent for sending application data is immediately revoked by
+        //# receipt of an authenticated message that closes the connection (e.g.,
+        //# a Transport Layer Security (TLS) fatal alert) or receipt of a valid
+        //# and authenticated STUN response with error code Forbidden (403).
+        if self.has_revoked(arrival) {
+            self.refuse(
+                context,
+                now,
+                arrival,
+                message,
+                ErrorCode::FORBIDDEN,
+                Vec::new(),
+            );
+            return true;
+        }
         self.accept(context, now, arrival, message);
         let check = Check {
             priority: message
@@ -89,6 +107,15 @@ impl Session {
             self.keep_early(context, arrival, check, ufrag);
         }
         true
+    }
+
+    /// Returns whether a message came by a pair whose consent is over.
+    fn has_revoked(&self, arrival: Arrival) -> bool {
+        let is_of = |pair: &super::pair::Pair| match arrival.connection {
+            Some(connection) => pair.connection == Some(connection),
+            None => pair.local == arrival.local && pair.address == arrival.source,
+        };
+        self.pairs.iter().any(|pair| pair.is_revoked && is_of(pair))
     }
 
     /// Returns the sender's username fragment, if the message is signed for this generation.

@@ -21,6 +21,8 @@ pub(super) struct Query {
     pub(super) mapped: Option<SocketAddr>,
     /// Whether gathering waits for the answer.
     pub(super) is_wanted: bool,
+    /// How many transactions in a row the server has left without any answer.
+    pub(super) silences: u32,
 }
 
 #[derive(Debug)]
@@ -32,8 +34,9 @@ pub(super) enum QueryState {
     /// The server has answered, and is asked again at this instant; `None` where another server
     /// keeps the binding.
     Answered(Option<Instant>),
-    /// The server gave no answer, or none that is good.
-    Failed,
+    /// The server gave no answer, or none that is good; one that was silent is asked again at this
+    /// instant.
+    Failed(Option<Instant>),
 }
 
 /// What came of a transaction.
@@ -57,14 +60,16 @@ impl Query {
             state: QueryState::Waiting,
             mapped: None,
             is_wanted: true,
+            silences: 0,
         }
     }
 
-    /// Returns whether gathering waits for it: a server that has answered before is only reminded.
+    /// Returns whether gathering waits for it: a server that has answered before, or was silent
+    /// before, holds nothing up.
     pub(super) fn is_pending(&self) -> bool {
         match self.state {
-            QueryState::Waiting | QueryState::Asking(..) => self.is_wanted || self.mapped.is_none(),
-            QueryState::Answered(_) | QueryState::Failed => false,
+            QueryState::Waiting | QueryState::Asking(..) => self.is_wanted,
+            QueryState::Answered(_) | QueryState::Failed(_) => false,
         }
     }
 
@@ -76,7 +81,10 @@ impl Query {
     pub(super) fn keeps(&self, base: SocketAddr, mapped: SocketAddr) -> bool {
         self.base == base
             && self.mapped == Some(mapped)
-            && !matches!(self.state, QueryState::Answered(None) | QueryState::Failed)
+            && !matches!(
+                self.state,
+                QueryState::Answered(None) | QueryState::Failed(_)
+            )
     }
 
     pub(super) fn ask(&mut self, now: Instant, id: TransactionId, retransmission: Retransmission) {
@@ -88,15 +96,15 @@ impl Query {
             QueryState::Asking(transaction, _) => {
                 transaction.is_answered_by(message) && message.method() == Method::BINDING
             }
-            QueryState::Waiting | QueryState::Answered(_) | QueryState::Failed => false,
+            QueryState::Waiting | QueryState::Answered(_) | QueryState::Failed(_) => false,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             QueryState::Asking(_, next) => Some(*next),
-            QueryState::Answered(again) => *again,
-            QueryState::Waiting | QueryState::Failed => None,
+            QueryState::Answered(again) | QueryState::Failed(again) => *again,
+            QueryState::Waiting => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The addresses that servers see our sockets at.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::{Message, TransactionId};
@@ -35,10 +35,10 @@ impl Gatherer {
         let Some(query) = self.queries.get_mut(index) else {
             return;
         };
-        if let QueryState::Answered(Some(again)) = query.state
+        if let QueryState::Answered(Some(again)) | QueryState::Failed(Some(again)) = query.state
             && again <= now
         {
-            // A reminder is paced as a first question is.
+            // It is paced as a first question is.
             query.state = QueryState::Waiting;
             return;
         }
@@ -79,7 +79,11 @@ impl Gatherer {
         let Some(query) = self.queries.get_mut(index) else {
             return;
         };
-        query.is_wanted = false;
+        let was_wanted = std::mem::take(&mut query.is_wanted);
+        query.silences = match answer {
+            Answer::Nothing => query.silences.saturating_add(1),
+            _ => 0,
+        };
         let (base, server, before) = (query.base, query.server, query.mapped);
         let keepalive = now + self.config.keepalive;
         match answer {
@@ -101,13 +105,30 @@ impl Gatherer {
             Answer::Nothing | Answer::Malformed | Answer::Refused(_) if before.is_some() => {
                 query.state = QueryState::Answered(Some(keepalive));
             }
-            Answer::Nothing => self.query_failed(index, None, "no answer came from the server"),
+            Answer::Nothing => {
+                let again = Some(now + retry_after(query.silences));
+                match was_wanted {
+                    true => self.query_failed(index, again, None, "no answer came from the server"),
+                    // It was said when the server was silent for the first time.
+                    false => query.state = QueryState::Failed(again),
+                }
+            }
             Answer::Malformed => {
                 self.counters.malformed += 1;
-                self.query_failed(index, None, "the server's answer names no usable address");
+                self.query_failed(
+                    index,
+                    None,
+                    None,
+                    "the server's answer names no usable address",
+                );
             }
             Answer::Refused(code) => {
-                self.query_failed(index, Some(code), "the server refused to tell the address");
+                self.query_failed(
+                    index,
+                    None,
+                    Some(code),
+                    "the server refused to tell the address",
+                );
             }
         }
     }
@@ -118,15 +139,22 @@ impl Gatherer {
             if before.is_some() && query.base == base && query.mapped == before {
                 // A NAT that has given one binding anew has likely forgotten the others, too.
                 (query.state, query.mapped) = (QueryState::Waiting, None);
+                query.is_wanted = true;
             }
         }
     }
 
-    fn query_failed(&mut self, index: usize, code: Option<u16>, text: &str) {
+    fn query_failed(
+        &mut self,
+        index: usize,
+        again: Option<Instant>,
+        code: Option<u16>,
+        text: &str,
+    ) {
         let Some(query) = self.queries.get_mut(index) else {
             return;
         };
-        query.state = QueryState::Failed;
+        query.state = QueryState::Failed(again);
         let (base, server) = (query.base, query.server);
         self.error(base, server, code, text.to_owned());
     }
@@ -206,7 +234,7 @@ impl Gatherer {
             let is_of_path = query.base == path.local
                 && server.is_some_and(|server| server.address == path.remote);
             if is_of_path && query.is_pending() {
-                self.query_failed(index, None, "no route leads to the server");
+                self.query_failed(index, None, None, "no route leads to the server");
             }
         }
     }
@@ -214,7 +242,7 @@ impl Gatherer {
     /// Asks every server once more. An address that one has told stays until it tells another.
     pub(super) fn ask_again(&mut self) {
         for query in &mut self.queries {
-            if matches!(query.state, QueryState::Failed | QueryState::Answered(_)) {
+            if matches!(query.state, QueryState::Failed(_) | QueryState::Answered(_)) {
                 query.state = QueryState::Waiting;
                 query.is_wanted = true;
             }
@@ -236,3 +264,11 @@ impl Gatherer {
         }
     }
 }
+
+/// Returns how long a server that was silent so many times is left alone: a network that was away,
+/// or a server that was started anew, is found again, and one that is gone costs little.
+fn retry_after(silences: u32) -> Duration {
+    FIRST_RETRY * 2_u32.pow(silences.saturating_sub(1).min(5))
+}
+
+const FIRST_RETRY: Duration = Duration::from_secs(10);

@@ -64,6 +64,37 @@ fn a_silent_server_holds_nothing_back_and_is_given_up() {
 }
 
 #[test]
+fn a_server_that_was_silent_is_asked_again_later_and_reported_once() {
+    let mut world = World::new(config(&[stun(SERVER)]));
+    world.silent.insert((Transport::Udp, address(SERVER)));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(secs(60));
+    assert_eq!(world.errors().len(), 1);
+    assert_eq!(world.completed(), Some(millis(3_750)));
+    world.events.clear();
+    world.silent.clear();
+    world.pass(secs(60));
+    assert_eq!(world.events(), [&found(SERVER)]);
+}
+
+#[test]
+fn a_server_that_stays_silent_is_asked_less_and_less() {
+    let mut world = World::new(config(&[stun(SERVER)]));
+    world.silent.insert((Transport::Udp, address(SERVER)));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(secs(100));
+    let early = world.sent.len();
+    world.pass(secs(900));
+    let late = world.sent.len() - early;
+    assert!(
+        early >= 12 && late <= 16,
+        "{early} in 100 s, {late} in 900 s"
+    );
+}
+
+#[test]
 fn a_server_without_a_route_is_given_up_at_once() {
     let mut world = World::new(config(&[stun("198.51.100.77:3478")]));
     world.add(LOCAL);

@@ -162,6 +162,11 @@ fn cell(seed: u64, sites: [Site; 2], expected: &str) -> (String, f64) {
     };
     let (mut scene, _) = Scene::at_sites(seed, link, sites);
     scene.signaling = Some(millis(random.below(150) as u64));
+    // A stream that stalls for the 30 s of consent ends the pair, and it takes a restart to use the
+    // same addresses again (RFC 7675 §5.1): programs do what the agent asks for.
+    for side in BOTH {
+        scene.act(side, |peer, _, _| peer.restarts = true);
+    }
     scene.start();
     let context = |scene: &Scene| {
         let [a, b] = sites;

@@ -54,6 +54,8 @@ pub(crate) struct Peer {
     /// The addresses of mDNS names.
     pub(crate) names: BTreeMap<String, IpAddr>,
     pub(crate) resolved: Vec<String>,
+    /// Whether the program restarts ICE when the agent asks for it.
+    pub(crate) restarts: bool,
     /// Whether a firewall on the host drops every datagram, in both directions.
     pub(crate) blocks_udp: bool,
     pub(crate) events: Vec<(Instant, Event)>,
@@ -95,6 +97,7 @@ impl Peer {
             deadline: None,
             names: BTreeMap::new(),
             resolved: Vec::new(),
+            restarts: false,
             blocks_udp: false,
             events: Vec::new(),
             signals: VecDeque::new(),
@@ -256,6 +259,11 @@ impl Peer {
                     .push_back(Signal::Removed(candidate.to_string()));
             }
             Event::GatheringComplete => self.signals.push_back(Signal::End),
+            Event::RestartNeeded if self.restarts => {
+                self.agent.restart(now);
+                let parameters = self.agent.local_parameters().clone();
+                self.signals.push_back(Signal::Parameters(parameters));
+            }
             _ => {}
         }
         self.events.push((now, event));

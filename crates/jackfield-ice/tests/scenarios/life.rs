@@ -241,6 +241,29 @@ fn consent_ends_after_thirty_seconds_without_an_answer() {
 }
 
 #[test]
+fn a_side_whose_consent_is_over_has_the_other_one_stop_too() {
+    for tenths in 0..20 {
+        let mut world = World::direct();
+        world.connect();
+        world.run(secs(2) + ms(300 * tenths));
+        world.udp = false;
+        // One side's consent ends before the other's, as their checks are not in step.
+        world.run_until(secs(60), |world| {
+            let lost = |peer: usize| world.peers[peer].agent.counters().consent_lost;
+            lost(LEFT) + lost(RIGHT) > 0
+        });
+        world.udp = true;
+        world.run(secs(60));
+        for peer in [LEFT, RIGHT] {
+            let state = world.peers[peer].agent.state();
+            assert_eq!(state, State::Failed, "side {peer}, {tenths}");
+            assert!(!world.send(peer, b"no"));
+            assert!(world.asked_restart(peer));
+        }
+    }
+}
+
+#[test]
 fn an_outage_of_ten_seconds_passes() {
     let mut world = World::direct();
     world.connect();
