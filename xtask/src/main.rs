@@ -4,8 +4,8 @@
 //! of it, and `cargo xtask setup` only installs. `cargo xtask check` holds the dependencies to
 //! `deny.toml` and compiles every feature. `cargo xtask --help` lists the parts.
 //!
-//! Suites with browsers run beside the other parts; `--one-by-one` shows the output of one part
-//! after the other as it comes.
+//! Two parts run side by side, at most one of them with browsers; `--one-by-one` shows the output of
+//! one part after the other as it comes.
 //!
 //! A part whose needs this machine cannot meet is skipped and loudly said to be; with `CI=true` in
 //! the environment a skipped part is a failure, so a green CI means that everything ran.
@@ -20,17 +20,17 @@ mod apt;
 mod args;
 mod check;
 mod command;
-mod lanes;
 mod log;
 mod need;
 mod part;
 mod report;
+mod schedule;
 mod workspace;
 
 use std::process::ExitCode;
 
 use args::{Args, Job};
-use lanes::Order;
+use schedule::Order;
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
@@ -63,7 +63,7 @@ fn setup(args: &Args) -> ExitCode {
 }
 
 fn test(args: &Args) -> ExitCode {
-    let report = lanes::run(
+    let report = schedule::run(
         &args.parts,
         Order {
             is_side_by_side: !args.one_by_one,

@@ -18,15 +18,6 @@ pub(crate) struct Part {
     action: Action,
 }
 
-/// Parts of different lanes may run at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// Compilation, tests of Rust, and suites that mostly wait.
-    Programs,
-    /// Suites with browsers. Two of them at once would starve each other on a small machine.
-    Browsers,
-}
-
 #[derive(Debug)]
 enum Action {
     /// Runs cargo once for each argument list.
@@ -64,13 +55,9 @@ impl Part {
         }
     }
 
-    /// Returns the lane that the part runs in.
-    pub(crate) fn lane(&self) -> Lane {
-        if self.needs.contains(&CHROMIUM) || self.needs.contains(&FIREFOX) {
-            Lane::Browsers
-        } else {
-            Lane::Programs
-        }
+    /// Returns whether the part runs browsers.
+    pub(crate) fn has_browser(&self) -> bool {
+        self.needs.contains(&CHROMIUM) || self.needs.contains(&FIREFOX)
     }
 }
 
