@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { IceAgent } from './lib/ice_agent.mjs';
 import { SERVER, USER, startIceLab } from './lib/ice_lab.mjs';
 import { python } from './lib/python.mjs';
-import { example } from './lib/server.mjs';
+import { driverExample } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 import { buildPionIce } from './stock/pion.mjs';
 
@@ -32,7 +32,7 @@ after(async () => {
   pion?.remove();
 });
 
-const OURS = { command: () => [example('ice_stdio'), []] };
+const OURS = { command: () => [driverExample('ice_stdio'), []] };
 const PEERS = {
   'ourselves': { ...OURS, renominates: true, active: true, conflicts: true, restarts: true, lite: true },
   'libnice': { command: () => [python('python3'), [stock('libnice_agent.py')]], active: true, conflicts: true, restarts: true, lite: true },

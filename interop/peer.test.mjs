@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { BrowserPeer } from './lib/browser_peer.mjs';
 import { SERVER, USER, startIceLab } from './lib/ice_lab.mjs';
 import { python } from './lib/python.mjs';
-import { example } from './lib/server.mjs';
+import { driverExample } from './lib/server.mjs';
 import { StdioPeer } from './lib/stdio_peer.mjs';
 import { until } from './lib/wait.mjs';
 import { buildPion } from './stock/pion.mjs';
@@ -32,7 +32,7 @@ before(async () => {
 });
 after(() => pion?.remove());
 
-const startOurs = () => new StdioPeer(example('peer_stdio'), [ADDRESS]);
+const startOurs = () => new StdioPeer(driverExample('peer_stdio'), [ADDRESS]);
 
 const PEERS = {
   'ourselves': { start: startOurs, sizes: [...SIZES, MEBIBYTE] },
@@ -114,7 +114,7 @@ describe('in a lab, our peer and', { concurrency: 3 }, () => {
       const weOffer = number % 2 === 0;
       it(`${name} talk ${what}; ${weOffer ? 'we' : 'they'} offer`, async () => {
         const [[ourHost, theirHost], [ourServers, theirServers], isRelayed] = network;
-        const ours = startProgram(lab, ourHost, ourServers, example('peer_stdio'));
+        const ours = startProgram(lab, ourHost, ourServers, driverExample('peer_stdio'));
         let theirs;
         try {
           theirs = await start(lab, theirHost, theirServers);

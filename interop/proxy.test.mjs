@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { run } from './lib/process.mjs';
-import { LOOPBACK, Server, accepts, example, freePort, startJackfield } from './lib/server.mjs';
+import { LOOPBACK, Server, accepts, driverExample, freePort, startJackfield } from './lib/server.mjs';
 import { temporaryFolder } from './lib/temp.mjs';
 
 const USER = Object.freeze({ name: 'ann', password: 'secret' });
@@ -47,7 +47,7 @@ for (const [name, [scheme, start]] of Object.entries(PROXIES)) {
       const url = `${scheme}://${user}${LOOPBACK}:${proxy.port}`;
       const args = ['--server', `${LOOPBACK}:${port}`, '--transport', transport, '--user', USER.name];
       args.push('--password', USER.password, '--peer', `${LOOPBACK}:${echo.address().port}`, '--proxy', url);
-      const { output } = await run(example('turn_echo'), args);
+      const { output } = await run(driverExample('turn_echo'), args);
       const json = output.split('\n').find((line) => line.startsWith('{'));
       assert.ok(json, output);
       return JSON.parse(json);

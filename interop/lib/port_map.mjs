@@ -1,9 +1,9 @@
 // Our own port mapping client, the example `port_map` of jackfield-driver, inside a namespace.
 
-import { example } from './server.mjs';
+import { driverExample } from './server.mjs';
 import { until } from './wait.mjs';
 
-const PROGRAM = example('port_map');
+const PROGRAM = driverExample('port_map');
 
 /** Asks what a gateway offers; resolves with what it says of each dialect. */
 export async function probe(namespace, gateway = []) {

@@ -17,6 +17,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const JACKFIELD = join(ROOT, 'target/release/jackfield');
 export const example = (name) => join(ROOT, 'target/release/examples', name);
 
+/** The examples of the driver, with the checks of a debug build. The tests of Rust build the same files. */
+export const driverExample = (name) => join(ROOT, 'target/debug/examples', name);
+
 /** The port that `jackfield serve` uses unless told otherwise. */
 export const DEFAULT_PORT = 3478;
 

@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { run, succeed } from './process.mjs';
 import { python } from './python.mjs';
-import { LOOPBACK, example } from './server.mjs';
+import { LOOPBACK, driverExample } from './server.mjs';
 
 export const SECRET = 'a secret that both share';
 export const REALM = 'interop.example';
@@ -121,7 +121,7 @@ export function clientContract(start) {
     const host = at.includes(':') ? `[${at}]` : at;
     const args = ['--server', `${LOOPBACK}:${port}`, '--transport', transport, '--user', user.name];
     args.push('--password', user.password, '--peer', `${host}:${echo.port}`, ...options);
-    const { output } = await run(example('turn_echo'), args);
+    const { output } = await run(driverExample('turn_echo'), args);
     const json = output.split('\n').find((line) => line.startsWith('{'));
     assert.ok(json, output);
     return JSON.parse(json);

@@ -118,9 +118,9 @@ pub(crate) const PARTS: &[Part] = &[
                 "jackfield-ws",
                 "--examples",
             ],
+            // Linking these for speed would take minutes, and it is not what they show.
             &[
                 "build",
-                "--release",
                 "--locked",
                 "--package",
                 "jackfield-driver",
