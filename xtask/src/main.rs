@@ -4,8 +4,8 @@
 //! of it, and `cargo xtask setup` only installs. `cargo xtask check` holds the dependencies to
 //! `deny.toml` and compiles every feature. `cargo xtask --help` lists the parts.
 //!
-//! Two parts run side by side, at most one of them with browsers; `--one-by-one` shows the output of
-//! one part after the other as it comes.
+//! Two parts run side by side, at most one of them with browsers; `--one-by-one` shows the output
+//! of one part after the other as it comes.
 //!
 //! A part whose needs this machine cannot meet is skipped and loudly said to be; with `CI=true` in
 //! the environment a skipped part is a failure, so a green CI means that everything ran.
