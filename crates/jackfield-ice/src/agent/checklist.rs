@@ -200,17 +200,42 @@ impl Session {
         self.prune(context);
     }
 
-    /// Drops the least promising pairs past the limits ([RFC 8445 §6.1.2.5]).
+    /// Drops the least promising pairs past the limits ([RFC 8445 §6.1.2.5]), and some of each kind
+    /// stay.
+    ///
+    /// Two hosts with ten networks each have a hundred pairs that may all lead nowhere: those with
+    /// a relay, which are less promising, would all give way to them.
     ///
     /// [RFC 8445 §6.1.2.5]: https://www.rfc-editor.org/rfc/rfc8445#section-6.1.2.5
     fn prune(&mut self, context: &Context) {
         let limits = &context.config.limits;
         let selected = self.selected;
-        let is_kept = |pair: &Pair| pair.is_kept(selected);
+        self.prune_addresses(limits.pairs_per_address);
+        let (mut kept, mut counts) = (0, [0; CLASSES]);
+        for pair in &self.pairs {
+            match counts.get_mut(usize::from(pair.promise)) {
+                Some(count) if !pair.is_kept(selected) => *count += 1,
+                _ => kept += 1,
+            }
+        }
+        let mut shares = shares(counts, limits.pairs.saturating_sub(kept));
+        self.pairs.retain(|pair| {
+            let share = shares.get_mut(usize::from(pair.promise));
+            match share.filter(|_| !pair.is_kept(selected)) {
+                None => true,
+                Some(0) => false,
+                Some(share) => {
+                    *share -= 1;
+                    true
+                }
+            }
+        });
+    }
+
+    /// Drops the least promising pairs towards each address.
+    fn prune_addresses(&mut self, limit: usize) {
+        let selected = self.selected;
         let mut counts: Vec<(IpAddr, usize)> = Vec::new();
-        let mut room = limits
-            .pairs
-            .saturating_sub(self.pairs.iter().filter(|pair| is_kept(pair)).count());
         self.pairs.retain(|pair| {
             let ip = pair.address.ip();
             let at = counts.iter().position(|(known, _)| *known == ip);
@@ -222,14 +247,7 @@ impl Session {
                 *count += 1;
                 *count
             });
-            if is_kept(pair) {
-                return true;
-            }
-            if count > limits.pairs_per_address || room == 0 {
-                return false;
-            }
-            room -= 1;
-            true
+            pair.is_kept(selected) || count <= limit
         });
     }
 
@@ -313,12 +331,30 @@ fn promise(local: &Local, remote: &Remote, address: SocketAddr) -> u8 {
     }
 }
 
+/// Divides the room for pairs among the classes of [`promise`]: each gets what it has up to an
+/// equal part, the hopeless one excepted, and what is left goes to the more promising ones.
+fn shares(counts: [usize; CLASSES], room: usize) -> [usize; CLASSES] {
+    let [hopeful @ .., _] = counts;
+    let classes = hopeful.iter().filter(|count| **count > 0).count();
+    let part = room.checked_div(classes).unwrap_or(0);
+    let [same, public, other, relayed] = hopeful.map(|count| count.min(part));
+    let mut shares = [same, public, other, relayed, 0];
+    let mut left = room - shares.iter().sum::<usize>();
+    for (share, count) in shares.iter_mut().zip(counts) {
+        let more = (count - *share).min(left);
+        *share += more;
+        left -= more;
+    }
+    shares
+}
+
 /// The classes of [`promise`].
 const SAME_NETWORK: u8 = 0;
 const PUBLIC: u8 = 1;
 const OTHER_NETWORK: u8 = 2;
 const RELAYED: u8 = 3;
 const UNREACHABLE: u8 = 4;
+const CLASSES: usize = 5;
 
 /// The least time between two checks that RFC 8445 allows.
 const MIN_TA: Duration = Duration::from_millis(5);

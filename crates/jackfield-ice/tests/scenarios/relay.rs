@@ -43,6 +43,29 @@ fn two_agents_that_cannot_meet_use_one_relay() {
 }
 
 #[test]
+fn many_addresses_that_lead_nowhere_leave_room_for_the_relay() {
+    let mut world = World::with(with_relay(&[Transport::Udp]), with_relay(&[Transport::Udp]));
+    world.delay = ms(20);
+    let ips = |net: &str| -> Vec<String> { (1..=16).map(|host| format!("{net}.{host}")).collect() };
+    let (ours, theirs) = (ips("192.0.2"), ips("198.51.100"));
+    for (one, other) in ours
+        .iter()
+        .flat_map(|one| theirs.iter().map(move |other| (one, other)))
+    {
+        let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+        world.cut.insert((one, other));
+        world.cut.insert((other, one));
+    }
+    for (left, right) in ours.iter().zip(&theirs) {
+        world.add_socket(LEFT, &format!("{left}:1000"));
+        world.add_socket(RIGHT, &format!("{right}:2000"));
+    }
+    world.connect();
+    let at = world.run_until(secs(10), |world| world.is_connected());
+    assert!(at <= secs(5), "{at:?}");
+}
+
+#[test]
 fn a_relay_is_left_as_soon_as_a_direct_path_works() {
     let mut world = apart(with_relay(&[Transport::Udp]), with_relay(&[Transport::Udp]));
     world.connect();
