@@ -32,7 +32,7 @@ pub struct Stay {
 /// A receiver that vanishes in the middle is waited for.
 ///
 /// # Errors
-/// [`Error`] says why nobody has everything.
+/// [`Error`] says why no receiver has everything.
 pub async fn send<C: Connector>(
     mut stay: Stay,
     connector: C,
@@ -185,7 +185,7 @@ impl Taker {
     }
 }
 
-/// Has nobody wait for files whose sender has ended.
+/// Ends the wait of every side for files whose sender has ended.
 struct OnDrop(Arc<Taker>);
 
 impl Drop for OnDrop {

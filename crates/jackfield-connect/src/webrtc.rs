@@ -283,7 +283,7 @@ async fn tell(mut happened: PeerEvents, events: Events) {
                 events.tell(ConnectionEvent::State(ConnectionState::Failed));
             }
             PeerEvent::Closed(_) => events.tell(ConnectionEvent::State(ConnectionState::Closed)),
-            // That there are no more candidates helps nobody to a path.
+            // The end of the candidates brings no new path.
             _ => {}
         }
     }

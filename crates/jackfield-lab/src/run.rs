@@ -272,7 +272,7 @@ impl Lab<'_> {
         let jobs = serve.iter().chain(&self.spec.jobs);
         for job in jobs.chain(&self.options.command) {
             let command = self.options.command.as_ref();
-            // The command is told by its address, since another job may have the same words.
+            // Another job may have the same words, so the command is recognized by its address.
             let has_terminal = command.is_some_and(|command| std::ptr::eq(command, job));
             let netns = world.host(&job.host).ok_or(LabError::NoHost)?;
             let variables = environment::variables(self.folder.name(), self.plan, &job.host);

@@ -141,8 +141,8 @@ async fn without_udp_candidates_a_connection_is_opened() {
     let alice = here.agent(agent(Role::Controlling)).unwrap();
     let bob = there.agent(agent(Role::Controlled)).unwrap();
     connect(&alice, &bob, CandidateTransport::is_tcp).await;
-    // Checks over UDP may find a pair as well, as both sides see where they come from; over TCP
-    // there is none to see before it is told.
+    // A check over UDP shows its source, so that a pair may come up without a signaled candidate;
+    // the side that dials by TCP needs the candidate first.
     let pair = alice.selected_pair().unwrap();
     assert_eq!(pair.path.transport, Transport::Tcp);
     exchange(&alice, &bob, "hello").await;

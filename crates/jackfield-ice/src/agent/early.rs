@@ -57,8 +57,8 @@ impl Session {
         true
     }
 
-    /// Gives the application the datagrams that have waited for the parameters, if these are of
-    /// whoever sent them.
+    /// Gives the application the datagrams that have waited for the parameters, if the parameters
+    /// name their sender.
     fn replay_early_data(&mut self, context: &mut Context, now: Instant) {
         for early in std::mem::take(&mut self.early_data) {
             let length = early.bytes.len();

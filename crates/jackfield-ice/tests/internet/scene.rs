@@ -256,8 +256,7 @@ impl Scene {
     pub(crate) fn seen(&self, side: usize) -> Option<Seen> {
         let pair = self.get(side).agent.selected_pair()?;
         let is_tcp = |transport| transport != CandidateTransport::Udp;
-        // The candidate of whoever dials has port 9, which stands for the port that the other side
-        // discovers.
+        // An active TCP candidate has port 9 in signaling; the other side discovers the real port.
         let local = match pair.local.transport {
             CandidateTransport::TcpActive => CandidateKind::PeerReflexive,
             _ => pair.local.kind,

@@ -108,7 +108,8 @@ fn data_that_comes_right_behind_an_early_check_waits_for_the_parameters() {
     assert!(world.is_connected());
 }
 
-/// Whoever knows our password alone is not the other side: its parameters say whose checks count.
+/// A sender that knows our password is not the other side by that: the parameters that come later
+/// say whose checks count.
 #[test]
 fn early_data_of_someone_else_than_the_parameters_name_is_dropped() {
     let mut world = World::new();
