@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -32,18 +33,23 @@ pub trait Connector: Send + 'static {
 
 /// Where a connection says what happens to it.
 #[derive(Clone)]
-pub struct Events(Arc<dyn Fn(ConnectionEvent) + Send + Sync>);
+pub struct Events(Arc<dyn Fn(ConnectionEvent) -> Telling + Send + Sync>);
+
+type Telling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Events {
     /// Passes events on to `tell`.
     #[must_use]
-    pub fn new(tell: impl Fn(ConnectionEvent) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    pub fn new<T>(tell: impl Fn(ConnectionEvent) -> T + Send + Sync + 'static) -> Self
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        Self(Arc::new(move |event| Box::pin(tell(event))))
     }
 
-    /// Tells of something that happened.
-    pub fn tell(&self, event: ConnectionEvent) {
-        (self.0)(event);
+    /// Tells of something that happened; waits while too much of what happened is not taken.
+    pub async fn tell(&self, event: ConnectionEvent) {
+        (self.0)(event).await;
     }
 }
 

@@ -5,6 +5,9 @@
 
 mod call;
 mod member;
+mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,6 +27,7 @@ use crate::trust::Trust;
 
 use call::{Call, Context, Internal, Tagged};
 use member::Member;
+use queue::{EventReceiver, EventSender, Permit, Permits};
 
 /// Where to go, and how to appear there.
 #[derive(Debug, Clone)]
@@ -152,7 +156,7 @@ pub enum RoomEvent {
 /// A room that this program is in.
 #[derive(Debug)]
 pub struct Room {
-    events: mpsc::UnboundedReceiver<RoomEvent>,
+    events: EventReceiver,
     handle: RoomHandle,
     task: JoinHandle<()>,
 }
@@ -178,8 +182,9 @@ impl Room {
     /// Enters a room. What comes of it is in [`Room::next`].
     pub fn enter<C: Connector>(options: RoomOptions, connector: C) -> Self {
         let (commands, to_do) = mpsc::unbounded_channel();
-        let (happened, events) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run(options, connector, to_do, happened));
+        let (happened, events) = queue::queue();
+        let (actor, internals) = Actor::new(options, connector, happened);
+        let task = tokio::spawn(actor.run(to_do, internals));
         Self {
             events,
             handle: RoomHandle(commands),
@@ -188,8 +193,11 @@ impl Room {
     }
 
     /// Returns what happens next; `None` when the room was left. Dropping the future loses nothing.
+    ///
+    /// Of a program that does not call it, the members and the server are slowed down: a bounded
+    /// number of events waits. Commands of a [`RoomHandle`] are carried out all the same.
     pub async fn next(&mut self) -> Option<RoomEvent> {
-        self.events.recv().await
+        self.events.next().await
     }
 
     /// Returns a handle.
@@ -248,47 +256,14 @@ impl RoomHandle {
     }
 }
 
-async fn run<C: Connector>(
-    options: RoomOptions,
-    connector: C,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    happened: mpsc::UnboundedSender<RoomEvent>,
-) {
-    let (internal, mut internals) = mpsc::unbounded_channel();
-    let mut actor = Actor::new(options, connector, happened, internal);
-    loop {
-        let deadline = actor.deadline();
-        tokio::select! {
-            incoming = actor.signaling.next() => actor.handle_signaling(incoming).await,
-            Some(Tagged { peer, generation, what }) = internals.recv() => {
-                actor.handle_internal(peer, generation, what).await;
-            }
-            command = commands.recv() => match command {
-                Some(Command::Open { peer, label, protocol, reply }) => {
-                    let opened = actor.open_channel(peer, &label, &protocol).await;
-                    // The caller may have stopped waiting.
-                    let _dropped = reply.send(opened);
-                }
-                Some(Command::Chat(text)) => actor.chat(&text),
-                Some(Command::Tell(peer, data)) => actor.tell_member(peer, &data),
-                Some(Command::Leave) | None => break,
-            },
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                actor.handle_timeout(Instant::now()).await;
-            }
-        }
-        if actor.is_over {
-            break;
-        }
-    }
-    actor.leave().await;
-}
-
 struct Actor<C: Connector> {
     context: Context<C>,
     signaling: Signaling,
     calls: BTreeMap<PeerId, Call<C::Connection>>,
-    happened: mpsc::UnboundedSender<RoomEvent>,
+    happened: EventSender,
+    permits: Permits,
+    /// The permit of what is being handled, for the events that come of it.
+    permit: Option<Permit>,
     name: String,
     /// The numbers of all our connections to the server so far: it may not know yet that the
     /// earlier ones are dead.
@@ -304,30 +279,72 @@ impl<C: Connector> Actor<C> {
     fn new(
         options: RoomOptions,
         connector: C,
-        happened: mpsc::UnboundedSender<RoomEvent>,
-        internal: mpsc::UnboundedSender<Tagged>,
-    ) -> Self {
+        happened: EventSender,
+    ) -> (Self, mpsc::UnboundedReceiver<Tagged>) {
+        // It is bounded by the permits, too: each of its senders has one.
+        let (internal, internals) = mpsc::unbounded_channel();
+        let permits = Permits::new();
         let (server, trust) = (options.server.clone(), options.trust.clone());
         let name = options.name.clone();
-        let context = Context::new(options, connector, internal);
+        let context = Context::new(options, connector, internal, permits.clone());
         let signaling = Signaling::new(server, trust, context.first_random());
-        Self {
+        let actor = Self {
             context,
             signaling,
             calls: BTreeMap::new(),
             happened,
+            permits,
+            permit: None,
             name,
             own: BTreeSet::new(),
             next_peer: 0,
             has_joined: false,
             is_over: false,
             closing: JoinSet::new(),
+        };
+        (actor, internals)
+    }
+
+    async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut internals: mpsc::UnboundedReceiver<Tagged>,
+    ) {
+        while !self.is_over {
+            let deadline = self.deadline();
+            let (permits, signaling) = (&self.permits, &mut self.signaling);
+            let from_server = async { (permits.server().await, signaling.next().await) };
+            tokio::select! {
+                (permit, incoming) = from_server => {
+                    self.permit = Some(permit);
+                    self.handle_signaling(incoming).await;
+                }
+                Some(tagged) = internals.recv() => {
+                    let Tagged { peer, generation, what, permit } = tagged;
+                    self.permit = Some(permit);
+                    self.handle_internal(peer, generation, what).await;
+                }
+                command = commands.recv() => match command {
+                    Some(Command::Open { peer, label, protocol, reply }) => {
+                        let opened = self.open_channel(peer, &label, &protocol).await;
+                        // The caller may have stopped waiting.
+                        let _dropped = reply.send(opened);
+                    }
+                    Some(Command::Chat(text)) => self.chat(&text),
+                    Some(Command::Tell(peer, data)) => self.tell_member(peer, &data),
+                    Some(Command::Leave) | None => break,
+                },
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.handle_timeout(Instant::now()).await;
+                }
+            }
+            self.permit = None;
         }
+        self.leave().await;
     }
 
     fn tell(&self, event: RoomEvent) {
-        // A program that has dropped its room is about to drop its command channel.
-        let _dropped = self.happened.send(event);
+        self.happened.send(event, self.permit.clone());
     }
 
     fn room(&self) -> &str {

@@ -272,20 +272,19 @@ impl From<PeerError> for ConnectionError {
 
 async fn tell(mut happened: PeerEvents, events: Events) {
     while let Some(event) = happened.next().await {
-        match event {
+        let event = match event {
             PeerEvent::LocalCandidate(candidate) => {
                 let ufrag = ufrag_of(&candidate).to_owned();
-                events.tell(ConnectionEvent::Candidate { candidate, ufrag });
+                ConnectionEvent::Candidate { candidate, ufrag }
             }
-            PeerEvent::StateChanged(state) => events.tell(ConnectionEvent::State(state_of(state))),
-            PeerEvent::PathChanged(pair) => events.tell(ConnectionEvent::Path(path_of(&pair))),
-            PeerEvent::RestartNeeded => {
-                events.tell(ConnectionEvent::State(ConnectionState::Failed));
-            }
-            PeerEvent::Closed(_) => events.tell(ConnectionEvent::State(ConnectionState::Closed)),
+            PeerEvent::StateChanged(state) => ConnectionEvent::State(state_of(state)),
+            PeerEvent::PathChanged(pair) => ConnectionEvent::Path(path_of(&pair)),
+            PeerEvent::RestartNeeded => ConnectionEvent::State(ConnectionState::Failed),
+            PeerEvent::Closed(_) => ConnectionEvent::State(ConnectionState::Closed),
             // The end of the candidates brings no new path.
-            _ => {}
-        }
+            _ => continue,
+        };
+        events.tell(event).await;
     }
 }
 
@@ -300,11 +299,13 @@ async fn accept(
         let (channel, theirs) = Channel::pair();
         let pump = pump(data, theirs, Some(pending.clone()), is_open.clone());
         tokio::spawn(pump);
-        events.tell(ConnectionEvent::Channel {
+        let opened = ConnectionEvent::Channel {
             label,
             protocol,
             channel,
-        });
+        };
+        // The next channel is accepted when this one has its place in the queue.
+        events.tell(opened).await;
     }
 }
 

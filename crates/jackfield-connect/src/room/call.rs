@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::member::Member;
+use super::queue::{self, Permit, Permits};
 use super::{PeerId, RoomEvent, RoomOptions};
 use crate::channel::Message;
 use crate::connection::{
     Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
 };
+use crate::control;
 use crate::negotiation::{Negotiation, Outbox, Then};
 
 /// What all calls of a room share.
@@ -24,6 +27,7 @@ pub(super) struct Context<C> {
     pub(super) is_reachable: bool,
     connector: C,
     internal: mpsc::UnboundedSender<Tagged>,
+    permits: Permits,
     random: u128,
     generation: u64,
 }
@@ -34,6 +38,7 @@ pub(super) struct Tagged {
     pub(super) peer: PeerId,
     pub(super) generation: u64,
     pub(super) what: Internal,
+    pub(super) permit: Permit,
 }
 
 #[derive(Debug)]
@@ -49,14 +54,21 @@ struct Tagger {
     peer: PeerId,
     generation: u64,
     internal: mpsc::UnboundedSender<Tagged>,
+    permits: Permits,
 }
 
 impl Tagger {
-    fn tell(&self, what: Internal) {
+    /// Passes something on once there is a permit for the events that may come of it.
+    async fn tell(&self, what: Internal) {
+        let weight = match what {
+            Internal::Connection(ConnectionEvent::Channel { .. }) => queue::CHANNEL,
+            Internal::Connection(_) | Internal::Hello(_) => 1,
+        };
         let tagged = Tagged {
             peer: self.peer,
             generation: self.generation,
             what,
+            permit: self.permits.member(weight).await,
         };
         // A room that was left wants to hear nothing.
         let _left = self.internal.send(tagged);
@@ -68,6 +80,7 @@ impl<C: Connector> Context<C> {
         options: RoomOptions,
         connector: C,
         internal: mpsc::UnboundedSender<Tagged>,
+        permits: Permits,
     ) -> Self {
         let random = u128::from_be_bytes(options.seed);
         let ice_servers = Value::Array(Vec::new());
@@ -77,6 +90,7 @@ impl<C: Connector> Context<C> {
             is_reachable: false,
             connector,
             internal,
+            permits,
             random,
             generation: 0,
         }
@@ -102,34 +116,52 @@ impl<C: Connector> Context<C> {
         format!("!{}-{}", mixed >> 32 & 0xffff_ffff, mixed & 0xffff_ffff)
     }
 
-    async fn connect(
-        &mut self,
-        peer: PeerId,
-    ) -> io::Result<(C::Connection, u64, mpsc::Sender<Message>)> {
+    async fn connect(&mut self, peer: PeerId) -> io::Result<(C::Connection, u64, Hello)> {
         self.generation += 1;
         let generation = self.generation;
         let tagger = Tagger {
             peer,
             generation,
             internal: self.internal.clone(),
+            permits: self.permits.clone(),
         };
         let events = {
             let tagger = tagger.clone();
-            Events::new(move |event| tagger.tell(Internal::Connection(event)))
+            Events::new(move |event| {
+                let tagger = tagger.clone();
+                async move { tagger.tell(Internal::Connection(event)).await }
+            })
         };
         let mut connection = self.connector.connect(&self.ice_servers, events).await?;
         let opened = connection.open_channel("jackfield", "", Some(0)).await;
         let mut hello = opened.map_err(io::Error::other)?;
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             while let Some(message) = hello.receiver.recv().await {
                 if let Message::Text(text) = message
-                    && let Ok(object) = serde_json::from_str(&text)
+                    && let Ok(object) = control::parse(&text, LONGEST_HELLO)
                 {
-                    tagger.tell(Internal::Hello(object));
+                    tagger.tell(Internal::Hello(object)).await;
                 }
             }
         });
-        Ok((connection, generation, hello.sender))
+        let hello = Hello {
+            sender: hello.sender,
+            reading: reading.abort_handle(),
+        };
+        Ok((connection, generation, hello))
+    }
+}
+
+/// The channel that every call has. Nothing of it is read after it is dropped: what a member left
+/// behind would otherwise wait for permits as long as the program reads no events.
+struct Hello {
+    sender: mpsc::Sender<Message>,
+    reading: AbortHandle,
+}
+
+impl Drop for Hello {
+    fn drop(&mut self) {
+        self.reading.abort();
     }
 }
 
@@ -141,7 +173,7 @@ pub(super) struct Call<C> {
     peer: PeerId,
     negotiation: Negotiation,
     outbox: Outbox,
-    hello: mpsc::Sender<Message>,
+    hello: Hello,
     state: ConnectionState,
     /// The generation that was last reported as connected.
     reported: Option<u64>,
@@ -233,7 +265,10 @@ impl<C: Connection> Call<C> {
 
     /// Says something over the channel that every call has; it is lost when that is not open.
     pub(super) fn say(&self, message: &Value) {
-        let _closed = self.hello.try_send(Message::Text(message.to_string()));
+        let _closed = self
+            .hello
+            .sender
+            .try_send(Message::Text(message.to_string()));
     }
 
     pub(super) async fn begin<K: Connector<Connection = C>>(
@@ -594,3 +629,5 @@ const SEEK_FIRST: Duration = Duration::from_secs(2);
 const SEEK_LAST: Duration = Duration::from_secs(300);
 /// How long to wait for the other side's word on its relay before its candidates alone decide.
 const WORD_WITHIN: Duration = Duration::from_secs(4);
+/// Most bytes of a message on the channel that every call has; a longer one is left out.
+const LONGEST_HELLO: usize = 64 << 10;

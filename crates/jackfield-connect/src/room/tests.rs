@@ -1,0 +1,208 @@
+//! A program that reads none of its room's events, and members and a server that go on.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jackfield_driver::tls::with_roots;
+use rustls::RootCertStore;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::queue::{CHANNEL, OF_MEMBERS, OF_SERVER};
+use super::*;
+use crate::channel::Message;
+use crate::connection::Events;
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_floods_waits_for_a_program_that_reads_nothing_and_loses_nothing() {
+    let (mut room, peer, member) = meet().await;
+    let hello = member.channel();
+    let flood = tokio::spawn(async move {
+        for number in 0..FLOOD {
+            let chat = json!({ "t": "chat", "text": number.to_string() }).to_string();
+            hello.sender.send(Message::Text(chat)).await.unwrap();
+        }
+        hello
+    });
+    idle().await;
+    assert!(!flood.is_finished());
+    // The server is out of reach, which is told, too.
+    assert!(room.events.len() >= OF_MEMBERS as usize);
+    assert!(room.events.len() <= (OF_MEMBERS + OF_SERVER) as usize);
+
+    // The room's task is not the one that waits.
+    let opened = room.handle().open_channel(peer, "files", "").await;
+    assert!(opened.is_ok());
+
+    let mut heard = Vec::new();
+    while heard.len() < FLOOD {
+        if let RoomEvent::Chat { text, .. } = room.next().await.unwrap() {
+            heard.push(text.parse::<usize>().unwrap());
+        }
+    }
+    assert!(heard.into_iter().eq(0..FLOOD));
+    drop(flood.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_that_no_program_takes_are_few() {
+    let (room, _, member) = meet().await;
+    let opened = Arc::new(Mutex::new(0));
+    let flood = tokio::spawn({
+        let (opened, events) = (Arc::clone(&opened), member.events());
+        async move {
+            loop {
+                let channel = ConnectionEvent::Channel {
+                    label: String::new(),
+                    protocol: String::new(),
+                    channel: Channel::pair().0,
+                };
+                events.tell(channel).await;
+                *opened.lock().unwrap() += 1;
+            }
+        }
+    });
+    idle().await;
+    assert_eq!(*opened.lock().unwrap(), OF_MEMBERS / CHANNEL);
+    flood.abort();
+    drop(room);
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_of_the_server_waits_for_the_program() {
+    let (room, ..) = meet().await;
+    // A try every ten seconds at most: more than the queue takes.
+    sleep(Duration::from_secs(20) * OF_SERVER).await;
+    assert_eq!(room.events.len(), OF_SERVER as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_too_long_is_left_out() {
+    let (mut room, _, member) = meet().await;
+    let hello = member.channel();
+    for length in [64 << 10, 1] {
+        let chat = json!({ "t": "chat", "text": "x".repeat(length) }).to_string();
+        hello.sender.send(Message::Text(chat)).await.unwrap();
+    }
+    let text = loop {
+        if let RoomEvent::Chat { text, .. } = room.next().await.unwrap() {
+            break text;
+        }
+    };
+    assert_eq!(text, "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_left_behind_is_not_kept() {
+    let (mut room, _, member) = meet().await;
+    let hello = member.channel();
+    let bye = json!({ "t": "bye" }).to_string();
+    hello.sender.send(Message::Text(bye)).await.unwrap();
+    while !matches!(room.next().await.unwrap(), RoomEvent::Left { .. }) {}
+    // The room's end of the channel is dropped.
+    hello.sender.closed().await;
+}
+
+/// Enters a room whose server is out of reach, with one member that is there all the same.
+async fn meet() -> (Room, PeerId, Fake) {
+    let connector = Fake::default();
+    let options = RoomOptions {
+        // Port 1 of this machine refuses connections.
+        server: "http://127.0.0.1:1".parse().unwrap(),
+        trust: trust(),
+        room: "flood".parse().unwrap(),
+        name: "here".to_owned(),
+        token: None,
+        purpose: "pipe",
+        seed: [7; 16],
+    };
+    let (commands, to_do) = mpsc::unbounded_channel();
+    let (happened, mut events) = queue::queue();
+    let (mut actor, internals) = Actor::new(options, connector.clone(), happened);
+    let member = json!({ "id": 1, "name": "there" });
+    actor.meet(Member::read(&member).unwrap(), false).await;
+    let Some(RoomEvent::Found { peer, .. }) = events.next().await else {
+        panic!("nothing was found");
+    };
+    let room = Room {
+        events,
+        handle: RoomHandle(commands),
+        task: tokio::spawn(actor.run(to_do, internals)),
+    };
+    (room, peer, connector)
+}
+
+/// Lets every task go on until all of them wait: only then does paused time move.
+async fn idle() {
+    sleep(Duration::from_millis(100)).await;
+}
+
+/// Makes connections that a test holds the other end of.
+#[derive(Debug, Clone, Default)]
+struct Fake(Arc<Mutex<Ends>>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    channels: Vec<Channel>,
+    events: Option<Events>,
+}
+
+impl Fake {
+    /// Returns the member's end of the last channel that was opened.
+    fn channel(&self) -> Channel {
+        self.0.lock().unwrap().channels.pop().unwrap()
+    }
+
+    fn events(&self) -> Events {
+        self.0.lock().unwrap().events.clone().unwrap()
+    }
+}
+
+impl Connector for Fake {
+    type Connection = Self;
+
+    async fn connect(&mut self, _: &Value, events: Events) -> io::Result<Self> {
+        self.0.lock().unwrap().events = Some(events);
+        Ok(self.clone())
+    }
+}
+
+impl Connection for Fake {
+    async fn offer(&mut self, _: bool) -> Result<String, ConnectionError> {
+        Ok(String::new())
+    }
+
+    async fn accept(&mut self, _: &str) -> Result<String, ConnectionError> {
+        Ok(String::new())
+    }
+
+    async fn complete(&mut self, _: &str) -> Result<(), ConnectionError> {
+        Ok(())
+    }
+
+    async fn add_candidate(&mut self, _: &str, _: Option<&str>) -> Result<(), ConnectionError> {
+        Ok(())
+    }
+
+    async fn open_channel(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: Option<u16>,
+    ) -> Result<Channel, ConnectionError> {
+        let (ours, theirs) = Channel::pair();
+        self.0.lock().unwrap().channels.push(theirs);
+        Ok(ours)
+    }
+
+    async fn close(self) {}
+}
+
+fn trust() -> Trust {
+    Trust::of_config(Arc::new(with_roots(RootCertStore::empty())))
+}
+
+/// Messages of a member that floods: more than all queues hold.
+const FLOOD: usize = 2000;
