@@ -1,7 +1,8 @@
 //! The command line as a person types it.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 #[test]
 fn a_wrong_flag_is_wrong_use() {
@@ -139,6 +140,56 @@ fn every_subcommand_has_help_with_examples() {
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("Examples:"), "{subcommand:?}");
     }
+}
+
+#[test]
+fn a_start_that_cannot_write_the_secret_says_so_and_leaves_no_file() {
+    let data = tempfile::tempdir().expect("a directory");
+    let serve = serve_arguments(path(data.path()));
+    // Files of this process may have no bytes, which fails in the same call as a full disk does.
+    let mut shell = Command::new("sh");
+    shell
+        .env_clear()
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""]);
+    shell.arg(env!("CARGO_BIN_EXE_jackfield")).args(serve);
+    let output = shell.output().expect("the shell runs");
+    assert!(!output.status.success());
+    let said = stderr(&output);
+    assert!(said.contains("cannot write"), "{said}");
+    let left = std::fs::read_dir(data.path()).expect("the directory is there");
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = tempfile::tempdir().expect("a directory");
+    let file = data.path().join("turn-secret");
+    std::fs::write(&file, "0123456789abcdef\n").expect("a file");
+    let logs = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&file, mode).expect("the file is ours");
+        let mut server = command(&serve_arguments(path(data.path())))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let lines = BufReader::new(server.stderr.take().expect("it is a pipe")).lines();
+        let lines = lines.map(|line| line.expect("a line in UTF-8"));
+        let start: Vec<_> = lines.take_while(|line| !line.contains("Serving")).collect();
+        server.kill().expect("it runs");
+        server.wait().expect("it ends");
+        start.join("\n")
+    };
+    let warned = logs(0o644);
+    assert!(warned.contains("chmod 600"), "{warned}");
+    let silent = logs(0o600);
+    assert!(!silent.contains("chmod 600"), "{silent}");
+}
+
+/// A server on a port of its own.
+fn serve_arguments(data_dir: &str) -> [&str; 5] {
+    ["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir]
 }
 
 fn jackfield(arguments: &[&str]) -> Output {

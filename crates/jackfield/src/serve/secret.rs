@@ -1,6 +1,8 @@
 //! The shared secret of time-limited TURN credentials, generated once and kept.
 
-use std::io::{ErrorKind, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,44 +13,103 @@ const FILE: &str = "turn-secret";
 
 /// Returns the secret in `dir`, making it on first use; the file is readable by its owner alone.
 ///
+/// An empty file counts as none. Processes that start at the same time agree on one secret.
+///
 /// # Errors
 ///
-/// Fails when the directory or file can be neither read nor made, or when the file holds less than
-/// 16 characters.
+/// Fails when the directory or file can be neither read nor made, or when the file holds text of
+/// less than 16 characters.
 pub fn load_or_create(dir: &Path) -> Result<String> {
     let path = dir.join(FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let secret = text.trim().to_owned();
-            anyhow::ensure!(
-                secret.len() >= 16,
-                "{} holds no secret of 16 characters or more",
-                path.display()
-            );
-            Ok(secret)
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => create(dir, &path),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    if let Some(secret) = read(&path)? {
+        return Ok(secret);
     }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let _lock = lock(dir);
+    // Another process may have made the secret while this one waited for the lock.
+    if let Some(secret) = read(&path)? {
+        return Ok(secret);
+    }
+    create(dir, &path)?;
+    // Without a lock the file of another process may have taken the place of this one.
+    read(&path)?.with_context(|| format!("{} is empty after it was written", path.display()))
 }
 
-fn create(dir: &Path, path: &Path) -> Result<String> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let secret = generate()?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(mut file) => {
-            writeln!(file, "{secret}")
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(secret)
-        }
-        // Another process was first.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => load_or_create(dir),
-        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+/// Reads the secret; `None` where there is no file, or an empty one.
+fn read(path: &Path) -> Result<Option<String>> {
+    let context = || format!("cannot read {}", path.display());
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(context),
+    };
+    let mut text = String::new();
+    file.read_to_string(&mut text).with_context(context)?;
+    let secret = text.trim();
+    if secret.is_empty() {
+        return Ok(None);
     }
+    anyhow::ensure!(
+        secret.len() >= 16,
+        "{} holds no secret of 16 characters or more",
+        path.display()
+    );
+    let metadata = file.metadata().with_context(context)?;
+    if is_open_to_others(metadata.permissions().mode()) {
+        tracing::warn!(
+            path = %path.display(),
+            "Other users of this machine can read or change the TURN secret: chmod 600 closes it"
+        );
+    }
+    Ok(Some(secret.to_owned()))
+}
+
+/// Returns whether the group or everyone may read or write a file of this mode.
+fn is_open_to_others(mode: u32) -> bool {
+    mode & 0o066 != 0
+}
+
+/// Waits for the directory's lock, which the file returned holds until it is dropped.
+fn lock(dir: &Path) -> Option<File> {
+    let locked = File::open(dir).and_then(|file| file.lock().map(|()| file));
+    // Some network file systems lock no directories. Only first starts at the same time suffer.
+    locked
+        .inspect_err(|error| tracing::debug!(%error, "Cannot lock the data directory"))
+        .ok()
+}
+
+/// Writes a new secret under a temporary name and renames it, so that the file at `path` is whole
+/// at every moment, whatever ends this process or fills the disk.
+fn create(dir: &Path, path: &Path) -> Result<()> {
+    let temporary = dir.join(format!(
+        "{FILE}.{:016x}",
+        u64::from_ne_bytes(random_bytes()?)
+    ));
+    let written = write(&temporary, &generate()?).and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(error) = written {
+        if let Err(error) = std::fs::remove_file(&temporary)
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %temporary.display(), "Cannot remove a temporary file");
+        }
+        return Err(error).with_context(|| format!("cannot write {}", path.display()));
+    }
+    // The rename lasts through a power failure once the directory is on the disk.
+    if let Err(error) = File::open(dir).and_then(|dir| dir.sync_all()) {
+        tracing::debug!(%error, "Cannot sync the data directory");
+    }
+    Ok(())
+}
+
+fn write(path: &Path, secret: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()
 }
 
 /// Returns 32 random bytes as text.
@@ -83,6 +144,8 @@ pub fn default_dir() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
@@ -92,18 +155,77 @@ mod tests {
         let first = load_or_create(&inner).unwrap();
         assert_eq!(first.len(), 43);
         assert_eq!(load_or_create(&inner).unwrap(), first);
-        #[cfg(unix)]
-        {
-            let file = std::fs::metadata(inner.join(FILE)).unwrap();
-            let mode = std::os::unix::fs::PermissionsExt::mode(&file.permissions());
-            assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(only_file(&inner).permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn first_starts_at_the_same_time_agree_on_one_secret() {
+        // Every third round begins with an empty file, as a full disk may have left it.
+        for round in 0..100 {
+            let dir = tempfile::tempdir().unwrap();
+            if round % 3 == 0 {
+                std::fs::write(dir.path().join(FILE), "").unwrap();
+            }
+            let together = Barrier::new(8);
+            let secrets: Vec<String> = std::thread::scope(|scope| {
+                let start = || {
+                    together.wait();
+                    load_or_create(dir.path()).unwrap()
+                };
+                let starts: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+                starts.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let first = secrets.first().unwrap();
+            assert!(secrets.iter().all(|secret| secret == first), "{secrets:?}");
+            assert_eq!(&load_or_create(dir.path()).unwrap(), first);
+            only_file(dir.path());
         }
     }
 
     #[test]
-    fn an_empty_file_is_not_a_secret() {
+    fn an_empty_file_counts_as_none() {
+        for text in ["", "\n"] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(FILE), text).unwrap();
+            let first = load_or_create(dir.path()).unwrap();
+            assert_eq!(load_or_create(dir.path()).unwrap(), first);
+            assert_eq!(only_file(dir.path()).permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_and_kept() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), "\n").unwrap();
+        std::fs::write(dir.path().join(FILE), "short\n").unwrap();
         assert!(load_or_create(dir.path()).is_err());
+        let kept = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(kept, "short\n");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_put_in_place_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_the_way = dir.path().join(FILE);
+        std::fs::create_dir(&in_the_way).unwrap();
+        assert!(create(dir.path(), &in_the_way).is_err());
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[test]
+    fn modes_that_let_others_in_are_told_from_those_that_do_not() {
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
+            assert!(is_open_to_others(mode), "{mode:o}");
+        }
+        for mode in [0o600, 0o400, 0o100_600, 0o700] {
+            assert!(!is_open_to_others(mode), "{mode:o}");
+        }
+    }
+
+    /// Returns what there is to know of the one file that a directory may hold.
+    fn only_file(dir: &Path) -> std::fs::Metadata {
+        let files: Vec<_> = std::fs::read_dir(dir).unwrap().collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        std::fs::metadata(dir.join(FILE)).unwrap()
     }
 }
