@@ -1,5 +1,6 @@
 //! Where files arrive: below one folder, never through a link, and never over another file.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -154,6 +155,10 @@ impl Destination {
     }
 
     /// Gives a file that is whole its time, its mode and its name.
+    ///
+    /// The file is on the disk before it has its name: after a crash, a name without its content
+    /// would pass for another file and be refused. Its name need not be on the disk at once, as the
+    /// unfinished file is then found whole; see [`Destination::sync_folders`].
     pub(super) fn finish(
         &self,
         file: File,
@@ -163,6 +168,7 @@ impl Destination {
     ) -> Result<(), DiskError> {
         let place = self.path_of(path);
         set_attributes(&file, entry).map_err(DiskError::of(part))?;
+        file.sync_all().map_err(DiskError::of(part))?;
         drop(file);
         let moved = if self.overwrite {
             fs::rename(part, &place)
@@ -170,6 +176,40 @@ impl Destination {
             rename_into_nothing(part, &place)
         };
         moved.map_err(DiskError::of(&place))
+    }
+
+    /// Returns the folders that name an entry: the one it is in, and those up to the receiver's.
+    pub(super) fn folders_of(&self, path: &EntryPath) -> impl Iterator<Item = PathBuf> {
+        let place = self.path_of(path);
+        let depth = path.names().count();
+        let mut folder = place;
+        std::iter::repeat_with(move || {
+            folder.pop();
+            folder.clone()
+        })
+        .take(depth)
+    }
+
+    /// Writes the names in these folders to the disk.
+    ///
+    /// It is done once for each folder, at the end of a transfer: a folder of many small files
+    /// would otherwise be written once for each of them.
+    pub(super) fn sync_folders(folders: &BTreeSet<PathBuf>) -> Result<(), DiskError> {
+        // Only on Unix can a folder be opened as a file.
+        if cfg!(unix) {
+            for folder in folders {
+                // An empty path is the working directory.
+                let is_here = folder.as_os_str().is_empty();
+                let path = if is_here { Path::new(".") } else { folder };
+                let synced = File::open(path).and_then(|folder| folder.sync_all());
+                match synced {
+                    // Not every file system can sync a folder.
+                    Err(error) if is_unsupported(&error) => {}
+                    synced => synced.map_err(DiskError::of(folder))?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Gives a folder its time, which writing into it has changed.
@@ -241,6 +281,12 @@ fn is_link(_: &io::Error) -> bool {
     false
 }
 
+fn is_unsupported(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    // Files can be made in a folder that the program may not read, which it therefore cannot open.
+    matches!(error.kind(), InvalidInput | Unsupported | PermissionDenied)
+}
+
 fn set_attributes(file: &File, entry: &Entry) -> io::Result<()> {
     if let Some(time) = entry.mtime.and_then(time_of) {
         file.set_modified(time)?;
@@ -293,3 +339,30 @@ const TAG: usize = 8;
 const MAX_PART_STEM: usize = 200;
 
 const HASHED_AT_ONCE: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_an_entry_are_in_every_folder_up_to_the_receivers() {
+        let destination = Destination::new("/to", false);
+        let folders: Vec<PathBuf> = destination.folders_of(&"a/b/c".parse().unwrap()).collect();
+        assert_eq!(folders, ["/to/a/b", "/to/a", "/to"].map(PathBuf::from));
+        let here = Destination::new("", false);
+        let folders: BTreeSet<PathBuf> = here.folders_of(&"c".parse().unwrap()).collect();
+        assert_eq!(folders, BTreeSet::from([PathBuf::new()]));
+        Destination::sync_folders(&folders).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_gone_is_not_taken_for_one_on_the_disk() {
+        let there = tempfile::tempdir().unwrap();
+        let mut folders = BTreeSet::from([there.path().to_owned()]);
+        Destination::sync_folders(&folders).unwrap();
+        folders.insert(there.path().join("gone"));
+        let error = Destination::sync_folders(&folders).unwrap_err();
+        assert!(matches!(error, DiskError::Refused { .. }), "{error:?}");
+    }
+}

@@ -114,6 +114,7 @@ pub fn receive(
         taken: 0,
         acked: 0,
         received: Received::default(),
+        to_sync: BTreeSet::new(),
     };
     let result = receiving.run().map_err(|error| receiving.last_word(error));
     if let Err(error) = &result {
@@ -136,6 +137,8 @@ struct Receiving<'a> {
     taken: u64,
     acked: u64,
     received: Received,
+    /// Folders in which files have got their names.
+    to_sync: BTreeSet<PathBuf>,
 }
 
 struct Requested {
@@ -265,6 +268,7 @@ impl Receiving<'_> {
         for (path, entry) in self.entries.iter().filter(|(_, entry)| entry.folder) {
             self.destination.finish_folder(path, entry)?;
         }
+        Destination::sync_folders(&self.to_sync)?;
         Ok(())
     }
 
@@ -340,6 +344,7 @@ impl Receiving<'_> {
         } else {
             let Requested { part, prefix, .. } = requested;
             self.destination.finish(prefix.file, &part, &path, &entry)?;
+            self.to_sync.extend(self.destination.folders_of(&path));
         }
         let size = entry.size;
         (self.told)(Step::File {
