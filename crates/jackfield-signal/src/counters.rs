@@ -25,6 +25,9 @@ pub struct HubCounters {
     pub renamed: u64,
     /// Inputs for a member that the hub no longer has: they were on their way when it was closed.
     pub late: u64,
+    /// Messages of members that a receiver did not get, one for each receiver, as too much waited
+    /// for it.
+    pub receiver_busy: u64,
     refused: [u64; ErrorCode::ALL.len()],
 }
 

@@ -44,11 +44,14 @@ pub enum ErrorCode {
     Refused,
     /// Too many messages in too short a time.
     RateLimited,
+    /// As much of the sender's waits for the receiver as may, or for one of the receivers: that one
+    /// did not get the message.
+    ReceiverBusy,
 }
 
 impl ErrorCode {
     /// Every code, in the order of [`HubCounters::refused`](crate::HubCounters::refused).
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Malformed,
         Self::TooLarge,
         Self::TooDeep,
@@ -69,6 +72,7 @@ impl ErrorCode {
         Self::ServerFull,
         Self::Refused,
         Self::RateLimited,
+        Self::ReceiverBusy,
     ];
 
     /// Returns the code as it stands on the wire and in metric labels.
@@ -95,6 +99,7 @@ impl ErrorCode {
             Self::ServerFull => "server-full",
             Self::Refused => "refused",
             Self::RateLimited => "rate-limited",
+            Self::ReceiverBusy => "receiver-busy",
         }
     }
 
@@ -122,6 +127,9 @@ impl ErrorCode {
             Self::ServerFull => "The server is full: try again later.",
             Self::Refused => "You may not join this room.",
             Self::RateLimited => "Too many messages in too short a time.",
+            Self::ReceiverBusy => {
+                "A receiver reads too slowly and did not get the message: try again later."
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::MemberId;
+
 /// Mints the ICE servers that a member receives.
 pub trait IceServers {
     /// Returns servers and credentials for the member called `name`.
@@ -39,4 +41,14 @@ impl IceServers for NoIceServers {
 pub trait Gate {
     /// Returns whether `name` may join `room` with the `token` it sent.
     fn admits(&mut self, now: Instant, room: &str, name: &str, token: Option<&str>) -> bool;
+}
+
+/// Knows how much waits for each member. Without one, every message is passed on.
+pub trait Queues {
+    /// Returns whether a message of `bytes` bytes (its `type` and its JSON text) that `from` sent
+    /// may be queued for `to`. If not, the sender gets the error `receiver-busy`.
+    ///
+    /// The hub asks about what members say. Its own messages it does not ask about: a member that
+    /// missed one would be wrong about who is in the room.
+    fn have_room(&mut self, from: MemberId, to: MemberId, bytes: usize) -> bool;
 }

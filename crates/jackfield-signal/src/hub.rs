@@ -12,7 +12,7 @@ use crate::config::HubConfig;
 use crate::counters::HubCounters;
 use crate::envelope::{Envelope, string};
 use crate::error::ErrorCode;
-use crate::hooks::{Gate, IceServers};
+use crate::hooks::{Gate, IceServers, Queues};
 use crate::member::{Member, NewMember};
 use crate::output::{AckId, CloseReason, MemberId, Output};
 use crate::scope::Scope;
@@ -23,6 +23,7 @@ pub struct Hub {
     pub(crate) config: HubConfig,
     pub(crate) ice: Box<dyn IceServers + Send>,
     pub(crate) gate: Option<Box<dyn Gate + Send>>,
+    pub(crate) queues: Option<Box<dyn Queues + Send>>,
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) rooms: BTreeMap<Arc<str>, Scope>,
     /// The members that are in no room and said their name, in MDN's dialect.
@@ -45,6 +46,7 @@ impl Hub {
             config,
             ice,
             gate: None,
+            queues: None,
             members: BTreeMap::new(),
             rooms: BTreeMap::new(),
             lobby: Scope::default(),
@@ -59,6 +61,11 @@ impl Hub {
     /// Lets a gate decide who may join which room.
     pub fn set_gate(&mut self, gate: Box<dyn Gate + Send>) {
         self.gate = Some(gate);
+    }
+
+    /// Lets the driver say for which member too much waits already.
+    pub fn set_queues(&mut self, queues: Box<dyn Queues + Send>) {
+        self.queues = Some(queues);
     }
 
     /// Takes a new connection and tells it its `id`.
@@ -314,26 +321,21 @@ impl Hub {
     pub(crate) fn send(&mut self, to: MemberId, kind: &'static str, json: Arc<str>) {
         self.counters.sent += 1;
         let kind = Cow::Borrowed(kind);
-        self.outputs.push_back(Output::Send { to, kind, json });
+        self.push(Output::Send {
+            from: None,
+            to,
+            kind,
+            json,
+        });
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
     }
 
     pub(crate) fn send_all(&mut self, to: &[MemberId], kind: &'static str, json: &Arc<str>) {
         for member in to {
             self.send(*member, kind, json.clone());
-        }
-    }
-
-    /// Sends what a member sent to others.
-    pub(crate) fn relay(&mut self, to: &[MemberId], kind: &str, json: &Arc<str>) {
-        self.counters.relayed += 1;
-        self.counters.sent += to.len() as u64;
-        for to in to {
-            let (kind, json) = (known_kind(kind), json.clone());
-            self.outputs.push_back(Output::Send {
-                to: *to,
-                kind,
-                json,
-            });
         }
     }
 
@@ -377,18 +379,6 @@ pub(crate) enum Reply {
     Ok,
     /// A message of this type.
     Answer(&'static str, String),
-}
-
-fn known_kind(kind: &str) -> Cow<'static, str> {
-    const KNOWN: [&str; 5] = [
-        "message",
-        "new-ice-candidate",
-        "video-offer",
-        "video-answer",
-        "hang-up",
-    ];
-    let known = KNOWN.into_iter().find(|known| *known == kind);
-    known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed)
 }
 
 /// How many messages more than one a message counts for: these reach all members, or mint

@@ -58,6 +58,9 @@
 //! sender's true `name`, and in a room the `room`; every other byte is as it was sent: `sdp`,
 //! `candidate` and `data` are never parsed.
 //!
+//! A member whose queue the driver finds full ([`Queues`]) misses what others say, and the sender
+//! gets `receiver-busy`: of a message to a whole room the others have it all the same.
+//!
 //! # The lobby
 //!
 //! Members who said their `username` and are in no room meet in the lobby, in the dialect of MDN's
@@ -107,7 +110,7 @@ mod write;
 pub use config::HubConfig;
 pub use counters::HubCounters;
 pub use error::ErrorCode;
-pub use hooks::{Gate, IceServerList, IceServers, NoIceServers};
+pub use hooks::{Gate, IceServerList, IceServers, NoIceServers, Queues};
 pub use hub::Hub;
 pub use member::NewMember;
 pub use output::{AckId, CloseReason, MemberId, Output};

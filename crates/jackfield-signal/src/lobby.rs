@@ -102,8 +102,7 @@ impl Hub {
         json: Arc<str>,
     ) -> Result<Reply, ErrorCode> {
         let to = lobby_receivers(&self.lobby, string(envelope.fields.target)?.as_deref())?;
-        self.relay(&to, origin.kind, &json);
-        Ok(Reply::Ok)
+        self.relay(origin, &to, &json)
     }
 }
 

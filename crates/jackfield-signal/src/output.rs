@@ -34,6 +34,8 @@ pub struct AckId(pub u64);
 pub enum Output {
     /// Send a message, in the order of the drain.
     Send {
+        /// The member whose message is passed on; `None` for a message of the hub itself.
+        from: Option<MemberId>,
         /// The receiver.
         to: MemberId,
         /// The message's `type`: the event name on Socket.IO.

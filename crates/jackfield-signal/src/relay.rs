@@ -1,9 +1,11 @@
 //! What members say to each other: chat, offers, answers, candidates, hang-ups.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, string};
 use crate::hub::{Hub, Origin, Reply};
+use crate::output::Output;
 use crate::scope::Scope;
 use crate::write::quoted;
 use crate::{ErrorCode, MemberId};
@@ -37,8 +39,7 @@ impl Hub {
                     Some(target) => vec![scope.find(&target).ok_or(ErrorCode::NoSuchUser)?],
                 };
                 let json = self.stamped(origin, envelope, &ScopeId::Room(room))?;
-                self.relay(&to, origin.kind, &json);
-                Ok(Reply::Ok)
+                self.relay(origin, &to, &json)
             }
         }
     }
@@ -57,12 +58,12 @@ impl Hub {
             return Err(ErrorCode::BadTarget);
         }
         let json = self.stamped(origin, envelope, &id)?;
+        let reply = self.relay(origin, &[to], &json)?;
         // Candidates may still come when their call is over: they must not begin it anew.
         if origin.kind != "new-ice-candidate" {
             self.begin_call(origin.member, to);
         }
-        self.relay(&[to], origin.kind, &json);
-        Ok(Reply::Ok)
+        Ok(reply)
     }
 
     /// Ends the call with the target, or every call of the sender. Other members hear nothing of
@@ -80,14 +81,51 @@ impl Hub {
             let id = self.scope_of(origin.member, room, Some(&target))?;
             let to = self.find(&id, &target)?;
             let json = self.stamped(origin, envelope, &id)?;
+            let reply = self.relay(origin, &[to], &json)?;
             self.end_call(origin.member, to);
-            self.relay(&[to], origin.kind, &json);
-            return Ok(Reply::Ok);
+            return Ok(reply);
         }
+        let mut done = Ok(Reply::Ok);
         for (partner, id) in self.partners(origin.member, room.as_deref()) {
             let json = self.stamped(origin, envelope, &id)?;
-            self.end_call(origin.member, partner);
-            self.relay(&[partner], origin.kind, &json);
+            match self.relay(origin, &[partner], &json) {
+                Ok(_) => self.end_call(origin.member, partner),
+                // The call stays, so that the sender can hang up again.
+                Err(code) => done = Err(code),
+            }
+        }
+        done
+    }
+
+    /// Passes a message on to each receiver that has room for it. It is refused if one has none.
+    pub(crate) fn relay(
+        &mut self,
+        origin: &Origin<'_>,
+        to: &[MemberId],
+        json: &Arc<str>,
+    ) -> Result<Reply, ErrorCode> {
+        let bytes = origin.kind.len() + json.len();
+        let mut busy = 0;
+        for to in to.iter().copied() {
+            let queues = self.queues.as_mut();
+            if !queues.is_none_or(|queues| queues.have_room(origin.member, to, bytes)) {
+                busy += 1;
+                continue;
+            }
+            self.counters.sent += 1;
+            self.push(Output::Send {
+                from: Some(origin.member),
+                to,
+                kind: known_kind(origin.kind),
+                json: json.clone(),
+            });
+        }
+        if busy < to.len() {
+            self.counters.relayed += 1;
+        }
+        if busy > 0 {
+            self.counters.receiver_busy += busy as u64;
+            return Err(ErrorCode::ReceiverBusy);
         }
         Ok(Reply::Ok)
     }
@@ -226,4 +264,16 @@ impl Hub {
 fn target(envelope: &Envelope<'_>) -> Result<Option<String>, ErrorCode> {
     let target = string(envelope.fields.target)?;
     Ok(target.filter(|target| !target.is_empty()))
+}
+
+fn known_kind(kind: &str) -> Cow<'static, str> {
+    const KNOWN: [&str; 5] = [
+        "message",
+        "new-ice-candidate",
+        "video-offer",
+        "video-answer",
+        "hang-up",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == kind);
+    known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed)
 }

@@ -7,13 +7,14 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use jackfield_signal::internals::{edited, is_envelope};
 use jackfield_signal::{
-    AckId, Hub, HubConfig, IceServerList, IceServers, MemberId, NewMember, Output,
+    AckId, Hub, HubConfig, IceServerList, IceServers, MemberId, NewMember, Output, Queues,
 };
 use jackfield_testing::epoch;
 
@@ -43,7 +44,8 @@ pub fn envelope(data: &[u8]) {
 
 /// Bytes are a play of connections, messages, events, time and ends. No message leaves a room for
 /// a member that is not in it, nothing is sent to a member that is gone, no member speaks under
-/// another's name, and when all have left nothing is kept.
+/// another's name, nothing that a member says is sent to one that has no room for it, and when all
+/// have left nothing is kept.
 pub fn hub(data: &[u8]) {
     let mut play = Play::new();
     let mut rest = data;
@@ -70,7 +72,29 @@ struct Play {
     entries: BTreeMap<(MemberId, String), String>,
     acks: BTreeSet<u64>,
     asked: u64,
+    waiting: Arc<Mutex<Waiting>>,
 }
+
+/// What members said to each other since time last passed.
+#[derive(Default)]
+struct Waiting {
+    bytes: BTreeMap<(MemberId, MemberId), usize>,
+    refused: u64,
+}
+
+struct Shared(Arc<Mutex<Waiting>>);
+
+impl Queues for Shared {
+    fn have_room(&mut self, from: MemberId, to: MemberId, bytes: usize) -> bool {
+        let mut waiting = self.0.lock().unwrap();
+        let before = waiting.bytes.get(&(from, to)).copied().unwrap_or_default();
+        let room = before + bytes <= MOST_WAITING;
+        waiting.refused += u64::from(!room);
+        room
+    }
+}
+
+const MOST_WAITING: usize = 300;
 
 struct TenSeconds;
 
@@ -100,8 +124,12 @@ impl Play {
             max_message_bytes: 200,
             ..HubConfig::default()
         };
+        let waiting = Arc::<Mutex<Waiting>>::default();
+        let mut hub = Hub::new(config, Box::new(TenSeconds), [0; 32]);
+        hub.set_queues(Box::new(Shared(waiting.clone())));
         Self {
-            hub: Hub::new(config, Box::new(TenSeconds), [0; 32]),
+            hub,
+            waiting,
             now: epoch(),
             alive: Vec::new(),
             entries: BTreeMap::new(),
@@ -216,6 +244,7 @@ impl Play {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
+        self.waiting.lock().unwrap().bytes.clear();
         self.hub.handle_timeout(self.now);
         let next = self.drain();
         assert!(next.is_none_or(|at| at > self.now), "what is due is done");
@@ -250,7 +279,17 @@ impl Play {
     fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.hub.poll_output() {
-                Output::Send { to, kind, json } => self.hear(to, &kind, &json),
+                Output::Send {
+                    from,
+                    to,
+                    kind,
+                    json,
+                } => {
+                    if let Some(from) = from {
+                        self.relayed(from, to, kind.len() + json.len());
+                    }
+                    self.hear(to, &kind, &json);
+                }
                 Output::Ack { to, ack, json } => {
                     assert!(self.acks.remove(&ack.0));
                     if let Ok(message) = serde_json::from_str::<Value>(&json) {
@@ -265,6 +304,13 @@ impl Play {
                 }
             }
         }
+    }
+
+    fn relayed(&self, from: MemberId, to: MemberId, bytes: usize) {
+        let mut waiting = self.waiting.lock().unwrap();
+        let pair = waiting.bytes.entry((from, to)).or_default();
+        *pair += bytes;
+        assert!(*pair <= MOST_WAITING, "it was not asked for room");
     }
 
     fn hear(&mut self, to: MemberId, kind: &str, json: &str) {
@@ -323,6 +369,8 @@ impl Play {
         assert_eq!(seated, self.entries.len());
         assert!(self.hub.room_count() <= 2 && self.hub.lobby_count() <= 3);
         assert_eq!(self.hub.member_count(), self.alive.len());
+        let refused = self.waiting.lock().unwrap().refused;
+        assert_eq!(self.hub.counters().receiver_busy, refused);
     }
 }
 

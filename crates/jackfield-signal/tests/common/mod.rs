@@ -165,7 +165,7 @@ impl World {
     pub(crate) fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.hub.poll_output() {
-                Output::Send { to, kind, json } => {
+                Output::Send { to, kind, json, .. } => {
                     let message: Typed = serde_json::from_str(&json).unwrap();
                     assert_eq!(message.kind, kind);
                     self.inbox.entry(to).or_default().push(json.to_string());

@@ -72,6 +72,8 @@ pub struct Config {
     pub signal: HubConfig,
     /// Bytes that may wait for one signaling client.
     pub signal_max_queue: usize,
+    /// Bytes of one signaling client that may wait for another.
+    pub signal_max_queue_per_sender: usize,
     /// Signaling's WebSockets.
     pub websocket: WsConfig,
 }
@@ -191,6 +193,10 @@ impl Config {
             socketio: socketio(&read)?,
             signal: signal(&read)?,
             signal_max_queue: read.one(&SIGNAL_MAX_QUEUE)?,
+            signal_max_queue_per_sender: match read.optional(&SIGNAL_MAX_QUEUE_PER_SENDER)? {
+                Some(bytes) => bytes,
+                None => read.one(&SIGNAL_MAX_QUEUE)? / 4,
+            },
             websocket: websocket(&read)?,
         })
     }
@@ -458,6 +464,14 @@ mod tests {
                 assert!(text.contains(&format!("{nonsense:?}")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn one_sender_has_a_quarter_of_a_queue_unless_it_is_given() {
+        let bytes = |pairs: &[(&str, &str)]| resolve(pairs).unwrap().signal_max_queue_per_sender;
+        assert_eq!(bytes(&[]), 1 << 20);
+        assert_eq!(bytes(&[("signal-max-queue", "1MiB")]), 256 << 10);
+        assert_eq!(bytes(&[("signal-max-queue-per-sender", "2KiB")]), 2048);
     }
 
     #[test]

@@ -522,7 +522,14 @@ keys! {
         SIGNAL_MAX_QUEUE: usize = size(
             "signal-max-queue",
             "4MiB",
-            "Bytes that wait for one signaling client; one that reads more slowly is closed.",
+            "Bytes that wait for one signaling client, a quarter of them for the server's own \
+             messages; a client without room for these is closed.",
+        );
+        SIGNAL_MAX_QUEUE_PER_SENDER: usize = size(
+            "signal-max-queue-per-sender",
+            "",
+            "Bytes of one client that wait for another; further messages are refused to their \
+             sender. A quarter of signal-max-queue unless given.",
         );
     }
 

@@ -15,7 +15,7 @@ use super::admission::Admission;
 use super::counters::Counters;
 use super::ice::{IceMinter, Reached};
 use super::listeners::ShardParts;
-use super::signal::{self, SharedHub};
+use super::signal::{self, QueueLimits, SharedHub};
 use super::{secret, turn};
 use crate::config::Config;
 
@@ -61,7 +61,10 @@ impl App {
                 labels: RandomState::new(),
             }),
             secret::random_bytes()?,
-            config.signal_max_queue,
+            QueueLimits {
+                total: config.signal_max_queue,
+                per_sender: config.signal_max_queue_per_sender,
+            },
         ));
         let io = signal::socketio::serve(&config, &hub);
         let connections = &config.connections;

@@ -325,6 +325,11 @@ fn signaling(app: &App, families: &mut Families) {
             hub.late,
         ),
         (
+            "signal_receiver_busy",
+            "Messages that a receiver did not get, as too much waited for it",
+            hub.receiver_busy,
+        ),
+        (
             "signal_overflowed",
             "Members disconnected because they read too slowly",
             counts.overflows,

@@ -1,14 +1,16 @@
 //! The signaling hub, shared by every shard, and the queue towards each of its members.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use jackfield_signal::{
     AckId, Hub, HubConfig, HubCounters, IceServers, MemberId, NewMember, Output,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
+
+use super::queue::{Deliveries, Delivery, QueueLimits, Queues};
 
 /// The hub, where every shard's connections meet, and the queue towards each of its members.
 ///
@@ -20,48 +22,14 @@ pub(in crate::serve) struct SharedHub {
     state: Mutex<State>,
     /// Wakes the timer task when the hub's next deadline may have changed.
     deadline: Notify,
-    max_queue: usize,
+    queues: Queues,
 }
 
 #[derive(Debug)]
 struct State {
     hub: Hub,
-    members: HashMap<MemberId, Outbox>,
     wait: Option<Instant>,
     overflows: u64,
-}
-
-/// What a connection is to send to its client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Delivery {
-    /// A message of the vocabulary.
-    Message {
-        /// Its `type`.
-        kind: String,
-        /// The JSON object.
-        json: Arc<str>,
-    },
-    /// The answer to an event that asked for one.
-    Ack {
-        /// Which event.
-        ack: AckId,
-        /// The JSON object.
-        json: Arc<str>,
-    },
-    /// Close the connection.
-    Close {
-        /// A WebSocket close code.
-        code: u16,
-        /// Why.
-        reason: &'static str,
-    },
-}
-
-/// The queue towards one member, bounded in bytes.
-#[derive(Debug)]
-struct Outbox {
-    sender: mpsc::UnboundedSender<Delivery>,
-    queued: Arc<AtomicUsize>,
 }
 
 /// One connection's membership of the hub; dropping it disconnects the member.
@@ -69,8 +37,7 @@ struct Outbox {
 pub(super) struct Membership {
     hub: Arc<SharedHub>,
     member: MemberId,
-    deliveries: mpsc::UnboundedReceiver<Delivery>,
-    queued: Arc<AtomicUsize>,
+    deliveries: Deliveries,
 }
 
 /// What the hub and its queues have counted.
@@ -87,43 +54,38 @@ pub(in crate::serve) struct HubCounts {
 }
 
 impl SharedHub {
-    /// Returns a hub that queues at most `max_queue` bytes for one member.
+    /// Returns a hub with queues of these limits.
     pub(in crate::serve) fn new(
         config: HubConfig,
         ice: Box<dyn IceServers + Send>,
         seed: [u8; 32],
-        max_queue: usize,
+        limits: QueueLimits,
     ) -> Self {
+        let queues = Queues::new(limits);
+        let mut hub = Hub::new(config, ice, seed);
+        hub.set_queues(Box::new(queues.clone()));
         Self {
             state: Mutex::new(State {
-                hub: Hub::new(config, ice, seed),
-                members: HashMap::new(),
+                hub,
                 wait: None,
                 overflows: 0,
             }),
             deadline: Notify::new(),
-            max_queue,
+            queues,
         }
     }
 
     /// Makes a connection a member.
     pub(super) fn connect(self: &Arc<Self>, member: NewMember) -> Membership {
         let now = Instant::now();
-        let (sender, deliveries) = mpsc::unbounded_channel();
-        let queued = Arc::new(AtomicUsize::new(0));
         let mut state = self.lock();
         let member = state.hub.handle_connect(now, member);
-        let outbox = Outbox {
-            sender,
-            queued: Arc::clone(&queued),
-        };
-        state.members.insert(member, outbox);
+        let deliveries = self.queues.open(member);
         self.drain(state);
         Membership {
             hub: Arc::clone(self),
             member,
             deliveries,
-            queued,
         }
     }
 
@@ -166,14 +128,17 @@ impl SharedHub {
     fn drain(&self, mut state: MutexGuard<'_, State>) {
         loop {
             let (member, delivery) = match state.hub.poll_output() {
-                Output::Send { to, kind, json } => {
-                    let kind = kind.into_owned();
-                    (to, Delivery::Message { kind, json })
-                }
+                Output::Send {
+                    from,
+                    to,
+                    kind,
+                    json,
+                } => (to, Delivery::Message { from, kind, json }),
                 Output::Ack { to, ack, json } => (to, Delivery::Ack { ack, json }),
                 Output::Close { member, why } => {
                     let (code, reason) = (why.websocket_code(), why.as_str());
-                    (member, Delivery::Close { code, reason })
+                    self.queues.push_close(member, code, reason);
+                    continue;
                 }
                 Output::Wait(wait) => {
                     if state.wait != wait {
@@ -187,35 +152,12 @@ impl SharedHub {
         }
     }
 
-    /// Queues a delivery; a member whose queue is full is disconnected.
+    /// Queues a delivery; a member that has no room for it is disconnected.
     fn deliver(&self, state: &mut State, member: MemberId, delivery: Delivery) {
-        let Some(outbox) = state.members.get(&member) else {
-            return; // Its connection ended in the same moment.
-        };
-        let closing = matches!(delivery, Delivery::Close { .. });
-        let length = delivery.length();
-        let queued = outbox.queued.fetch_add(length, Ordering::Relaxed) + length;
-        if queued > self.max_queue {
-            let (code, reason) = (1008, "reads too slowly");
-            // The receiver may have ended already; then its connection is closing anyway.
-            let _ = outbox.sender.send(Delivery::Close { code, reason });
-            state.members.remove(&member);
+        if self.queues.push(member, delivery).is_err() {
+            self.queues.push_close(member, 1008, "reads too slowly");
             state.overflows += 1;
             state.hub.handle_disconnect(Instant::now(), member);
-            return;
-        }
-        let _ = outbox.sender.send(delivery);
-        if closing {
-            state.members.remove(&member);
-        }
-    }
-}
-
-impl Delivery {
-    fn length(&self) -> usize {
-        match self {
-            Self::Message { json, .. } | Self::Ack { json, .. } => json.len(),
-            Self::Close { .. } => 0,
         }
     }
 }
@@ -230,9 +172,12 @@ impl Membership {
 
     /// Returns the next thing to send; `None` when there will be no more.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.recv().await?;
-        self.queued.fetch_sub(delivery.length(), Ordering::Relaxed);
-        Some(delivery)
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// [`next`](Self::next) for callers that are polled.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.deliveries.poll_next(cx)
     }
 
     /// Returns a handle for the events of this member.
@@ -247,7 +192,7 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
-        state.members.remove(&self.member);
+        self.hub.queues.close(self.member);
         state.hub.handle_disconnect(Instant::now(), self.member);
         self.hub.drain(state);
     }
@@ -287,7 +232,7 @@ mod tests {
         bob.message(r#"{"type":"message","room":"r","text":"two"}"#);
         let mut texts = Vec::new();
         while texts.len() < 2 {
-            if let Some(Delivery::Message { kind, json }) = ann.next().await
+            if let Some(Delivery::Message { kind, json, .. }) = ann.next().await
                 && kind == "message"
             {
                 let message: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -297,34 +242,146 @@ mod tests {
         assert_eq!(texts, ["one", "two"]);
     }
 
-    #[tokio::test]
-    async fn a_member_that_does_not_read_is_taken_off_and_the_others_go_on() {
-        let hub = hub(2_000);
-        let mut ann = hub.connect(NewMember::default());
-        let mut bob = hub.connect(NewMember::default());
-        ann.message(r#"{"type":"join","room":"r","name":"ann"}"#);
-        bob.message(r#"{"type":"join","room":"r","name":"bob"}"#);
-        while hub.counts().overflows == 0 {
-            bob.message(r#"{"type":"message","room":"r","text":"0123456789012345678901234567890123456789"}"#);
-            while bob.queued.load(Ordering::Relaxed) > 0 {
-                bob.next().await.unwrap();
+    #[test]
+    fn a_sender_is_held_back_and_the_member_that_does_not_read_stays() {
+        let hub = hub(40_000);
+        let [mut ann, mut bob, mut eve] = three_in_a_room(&hub);
+        let text = "x".repeat(1_000);
+        let to_ann = format!(r#"{{"type":"message","target":"ann","text":"{text}"}}"#);
+        for _ in 0..70 {
+            eve.message(&to_ann);
+        }
+        let refused = codes(&mut eve);
+        assert!(!refused.is_empty() && refused.iter().all(|code| code == "receiver-busy"));
+        // Each message costs its text, its other fields and its slot; a quarter of the queue is
+        // one sender's.
+        let passed = 70 - refused.len();
+        assert!((7..=9).contains(&passed), "{passed}");
+        assert!(ann.deliveries.bytes() <= 10_000);
+        // Another sender has a part of its own, and what eve said counts no more once it is read.
+        bob.message(&to_ann);
+        assert_eq!(codes(&mut bob), [""; 0]);
+        let mut heard = 0;
+        while let Some(Delivery::Message { .. }) = waiting(&mut ann) {
+            heard += 1;
+        }
+        assert_eq!(heard, passed + 1);
+        eve.message(&to_ann);
+        assert_eq!(codes(&mut eve), [""; 0]);
+        assert_eq!(hub.counts().overflows, 0);
+        assert_eq!(hub.counts().hub.receiver_busy, refused.len() as u64);
+    }
+
+    #[test]
+    fn a_message_to_all_skips_who_does_not_read_and_its_sender_is_told() {
+        let hub = hub(40_000);
+        let [mut ann, mut bob, mut eve] = three_in_a_room(&hub);
+        let text = "x".repeat(1_000);
+        let to_all = format!(r#"{{"type":"message","text":"{text}"}}"#);
+        let (mut heard, mut refused) = (0, 0);
+        for _ in 0..70 {
+            eve.message(&to_all);
+            refused += codes(&mut eve).len();
+            while waiting(&mut bob).is_some() {
+                heard += 1;
             }
+        }
+        assert_eq!(heard, 70, "who reads hears all");
+        assert!((60..=63).contains(&refused), "{refused}");
+        // The server's own messages have room all the same.
+        for _ in 0..10 {
+            drop(in_room(&hub, "zoe"));
+        }
+        let mut left = 0;
+        while let Some(Delivery::Message { kind, .. }) = waiting(&mut ann) {
+            left += usize::from(kind == "user-left");
+        }
+        assert_eq!(left, 10);
+        assert_eq!(hub.counts().overflows, 0);
+    }
+
+    #[test]
+    fn many_senders_leave_room_for_the_server() {
+        let hub = hub(40_000);
+        let mut ann = in_room(&hub, "ann");
+        let text = "x".repeat(1_000);
+        let to_ann = format!(r#"{{"type":"message","target":"ann","text":"{text}"}}"#);
+        let mut crowd: Vec<_> = (0..8).map(|_| in_room(&hub, "eve")).collect();
+        while waiting(&mut ann).is_some() {}
+        for eve in &mut crowd {
+            for _ in 0..20 {
+                eve.message(&to_ann);
+            }
+            assert!(!codes(eve).is_empty());
+        }
+        assert!((28_000..=30_000).contains(&ann.deliveries.bytes()));
+        assert_eq!(hub.counts().overflows, 0);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_reads_nothing_for_ever_is_taken_off_and_the_others_go_on() {
+        let hub = hub(4_000);
+        let mut ann = in_room(&hub, "ann");
+        while hub.counts().overflows == 0 {
+            drop(in_room(&hub, "bob"));
         }
         let mut last = None;
         while let Some(delivery) = ann.next().await {
             last = Some(delivery);
         }
         assert!(matches!(last, Some(Delivery::Close { code: 1008, .. })));
+        let mut bob = in_room(&hub, "bob");
         bob.message(r#"{"type":"message","room":"r","text":"still here"}"#);
+        assert_eq!(codes(&mut bob), [""; 0]);
         assert_eq!(hub.counts().overflows, 1);
     }
 
+    fn three_in_a_room(hub: &Arc<SharedHub>) -> [Membership; 3] {
+        let mut members = ["ann", "bob", "eve"].map(|name| in_room(hub, name));
+        for member in &mut members {
+            while waiting(member).is_some() {}
+        }
+        members
+    }
+
+    fn in_room(hub: &Arc<SharedHub>, name: &str) -> Membership {
+        let member = hub.connect(NewMember::default());
+        member.message(&format!(r#"{{"type":"join","room":"r","name":"{name}"}}"#));
+        member
+    }
+
+    /// Returns what waits for a member, if anything does.
+    fn waiting(member: &mut Membership) -> Option<Delivery> {
+        match member.poll_next(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(delivery) => delivery,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Reads all that waits for a member, and returns the codes of the errors in it.
+    fn codes(member: &mut Membership) -> Vec<String> {
+        let mut codes = Vec::new();
+        while let Some(delivery) = waiting(member) {
+            if let Delivery::Message { kind, json, .. } = delivery
+                && kind == "error"
+            {
+                let error: serde_json::Value = serde_json::from_str(&json).unwrap();
+                codes.push(error["code"].as_str().unwrap().to_owned());
+            }
+        }
+        codes
+    }
+
+    /// One sender may use a quarter of the queue.
     fn hub(max_queue: usize) -> Arc<SharedHub> {
         Arc::new(SharedHub::new(
             HubConfig::default(),
             Box::new(NoIceServers),
             [7; 32],
-            max_queue,
+            QueueLimits {
+                total: max_queue,
+                per_sender: max_queue / 4,
+            },
         ))
     }
 }

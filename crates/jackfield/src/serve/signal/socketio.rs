@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jackfield_signal::{AckId, NewMember};
 use jackfield_socketio::{Ack, Event, Io, Socket};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use super::shared_hub::{Delivery, MemberInput, Membership, SharedHub};
+use super::queue::Delivery;
+use super::shared_hub::{MemberInput, Membership, SharedHub};
 use crate::config::Config;
 use crate::serve::ice::Reached;
 
@@ -100,12 +102,20 @@ async fn forward(
     mut gone: watch::Receiver<bool>,
 ) {
     loop {
+        let next = async {
+            // What waits stays in the member's own queue, where it counts for its sender. The
+            // session does not tell when it was emptied, so it is looked at again.
+            while socket.buffered() > SEND_AHEAD {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            membership.next().await
+        };
         let delivery = tokio::select! {
-            delivery = membership.next() => delivery,
+            delivery = next => delivery,
             _ = gone.wait_for(|gone| *gone) => return,
         };
         let sent = match delivery {
-            Some(Delivery::Message { kind, json }) => {
+            Some(Delivery::Message { kind, json, .. }) => {
                 raw(&json).is_some_and(|json| socket.emit(&kind, &*json).is_ok())
             }
             Some(Delivery::Ack { ack, json }) => match (events.answered(ack), raw(&json)) {
@@ -127,3 +137,7 @@ fn raw(json: &str) -> Option<Box<RawValue>> {
         .inspect_err(|error| tracing::error!(%error, "The signaling hub wrote what is not JSON"))
         .ok()
 }
+
+/// Deliveries move into the session while no more bytes than this wait in it.
+const SEND_AHEAD: usize = 64 << 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -1,7 +1,9 @@
 //! Signaling over WebSocket, at `/signal` and for clients of MDN's sample at `/`: a JSON object a
 //! message.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -10,7 +12,8 @@ use hyper_util::rt::TokioIo;
 use jackfield_signal::NewMember;
 use jackfield_ws::{self as ws, CloseCode, CloseFrame, Message, WebSocket};
 
-use super::shared_hub::{Delivery, Membership};
+use super::queue::Delivery;
+use super::shared_hub::Membership;
 use crate::config::Config;
 use crate::serve::app::App;
 use crate::serve::http::{Body, full};
@@ -59,8 +62,10 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
     let mut stop = app.stop.subscribe();
     loop {
         let go_on = tokio::select! {
-            message = socket.recv() => receive(&membership, message),
-            delivery = membership.next() => deliver(&mut socket, delivery),
+            step = poll_fn(|cx| poll_step(&mut socket, &mut membership, cx)) => match step {
+                Step::Received(message) => receive(&membership, message),
+                Step::Deliver(delivery) => deliver(&mut socket, delivery),
+            },
             _ = stop.wait_for(|stop| *stop) => {
                 socket.start_close(Some(&CloseFrame::new(CloseCode::RESTART, "the server stops")));
                 false
@@ -75,6 +80,25 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
     if let Err(error) = socket.close(None).await {
         tracing::trace!(%error, "A WebSocket ended without a closing handshake");
     }
+}
+
+/// What happens next on a connection.
+enum Step {
+    Received(Option<Result<Message, ws::Error>>),
+    Deliver(Option<Delivery>),
+}
+
+/// Reads, and takes from the member's queue what the WebSocket has room for. What waits stays in
+/// that queue, where it counts for its sender.
+fn poll_step(socket: &mut Socket, membership: &mut Membership, cx: &mut Context<'_>) -> Poll<Step> {
+    // This writes as well, and wakes the task when more can be written.
+    if let Poll::Ready(message) = socket.poll_recv(cx) {
+        return Poll::Ready(Step::Received(message));
+    }
+    if socket.queued_bytes() > SEND_AHEAD {
+        return Poll::Pending;
+    }
+    membership.poll_next(cx).map(Step::Deliver)
 }
 
 /// Passes a message on; returns whether there may be more.
@@ -120,5 +144,7 @@ fn frame(code: u16, reason: &str) -> CloseFrame {
     )
 }
 
+/// Deliveries move into the WebSocket while no more bytes than this wait in it.
+const SEND_AHEAD: usize = 64 << 10;
 /// The subprotocol that clients of MDN's sample offer.
 const SUBPROTOCOL: &str = "json";
