@@ -22,8 +22,8 @@ pub enum Error {
         /// Its sentence.
         message: String,
     },
-    /// Nobody was connected for the longest time that we wait.
-    #[error("nobody came into the room for {}", words(*.0))]
+    /// No member was connected for the longest time that we wait.
+    #[error("no one came into the room for {}", words(*.0))]
     Nobody(Duration),
     /// Somebody was there, and did not come back for the longest time that we wait.
     #[error("{peer} is gone, and did not come back for {}", words(*.wait))]
@@ -33,8 +33,8 @@ pub enum Error {
         /// How long we waited.
         wait: Duration,
     },
-    /// The server went out of reach while nobody was connected, and stayed there.
-    #[error("{why}, and nobody came in {}", words(*.wait))]
+    /// The server went out of reach while no member was connected, and stayed there.
+    #[error("{why}, and no one came in {}", words(*.wait))]
     ServerLost {
         /// What went wrong with the server last.
         why: String,
@@ -121,7 +121,7 @@ fn pipe_words(error: &StreamError) -> String {
 pub(crate) fn stream_words(error: &StreamError) -> String {
     match error {
         StreamError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            "nobody reads what arrives".to_owned()
+            "no program reads what arrives".to_owned()
         }
         StreamError::Write(error) | StreamError::Read(error) => error.to_string(),
         StreamError::Closed(close) => close_words(*close).to_owned(),

@@ -35,7 +35,7 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// Nobody is connected; the program waits.
+    /// No member is connected; the program waits.
     Waiting,
     /// Somebody is there, and a connection is being made.
     Found {

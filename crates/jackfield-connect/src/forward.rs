@@ -111,7 +111,7 @@ pub struct Forwarding {
     pub seed: u128,
 }
 
-/// Forwards until it is stopped, or until nobody was there for too long.
+/// Forwards until it is stopped, or until the room was empty for too long.
 ///
 /// # Errors
 /// [`Error`] says why it does not go on.

@@ -86,7 +86,7 @@ pub enum RoomEvent {
     Returned {
         /// The call that goes on.
         peer: PeerId,
-        /// What they were found as; it means nobody from here on.
+        /// What they were found as; it names no call from here on.
         found_as: PeerId,
     },
     /// Channels work. With `anew`, channels of an earlier connection have ended.
@@ -251,7 +251,7 @@ impl RoomHandle {
     /// Tells one member something through the server, byte for byte; lost while the server is out
     /// of reach, or when they are gone.
     pub fn tell(&self, peer: PeerId, data: Value) {
-        // A room that was left has nobody to tell.
+        // A room that was left has no member to tell.
         let _left = self.0.send(Command::Tell(peer, data));
     }
 }

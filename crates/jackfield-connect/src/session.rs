@@ -1,4 +1,4 @@
-//! A room as the programs of this crate see it: who is connected, and how long nobody was.
+//! A room as the programs of this crate see it: who is connected, and how long no one was.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Session {
     left: BTreeMap<PeerId, String>,
     pub(crate) observer: Arc<dyn Observer>,
     wait: Duration,
-    /// Since when nobody is connected.
+    /// Since when no member is connected.
     alone_since: Option<Instant>,
     /// Why the server is out of reach.
     server_trouble: Option<String>,
@@ -115,7 +115,7 @@ impl Session {
             let event = tokio::select! {
                 event = self.room.next() => event.ok_or(Error::RoomLeft)?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    return Err(self.nobody());
+                    return Err(self.why_alone());
                 }
             };
             if let Some(step) = self.handle_event(event)? {
@@ -129,8 +129,8 @@ impl Session {
         self.peers.get(&peer).is_some_and(|peer| peer.is_connected)
     }
 
-    /// Says why nobody is connected.
-    fn nobody(&self) -> Error {
+    /// Says why no member is connected.
+    fn why_alone(&self) -> Error {
         let wait = self.wait;
         let here = self.peers.values().next().map(|peer| peer.name.clone());
         if let Some(why) = self.server_trouble.clone() {

@@ -22,7 +22,7 @@ use crate::session::{Session, Step};
 pub struct Stay {
     /// The room; its purpose is set by the program.
     pub room: RoomOptions,
-    /// How long to wait while nobody is connected, at the beginning and whenever they are gone.
+    /// How long to wait while no member is connected, at the beginning and whenever they are gone.
     pub wait: Duration,
 }
 
@@ -162,7 +162,7 @@ impl Taker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until nobody else holds the files, and takes them; returns whether that was possible.
+    /// Waits until no one else holds the files, and takes them; returns whether that was possible.
     ///
     /// A receiver that was killed holds them until it is known to be gone, and the one that was
     /// started in its place waits for that.

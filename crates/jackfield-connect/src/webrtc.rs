@@ -336,7 +336,7 @@ async fn pump(
     let incoming = async {
         while let Some(message) = data.recv().await {
             if sender.send(message_of(message)).await.is_err() {
-                // Nobody reads any more; what was written still has to go.
+                // The program reads no more messages; what it wrote still has to go.
                 std::future::pending::<()>().await;
             }
         }

@@ -120,7 +120,7 @@ async fn a_reset_beyond_ends_the_stream_with_its_reason() {
     let (mut right, mut server) = Side::new();
     let (ours, theirs) = attach(&mut left.stream, &mut right.stream, usize::MAX);
     drop(client);
-    server.write_all(b"nobody reads this").await.unwrap();
+    server.write_all(b"never to be read").await.unwrap();
     let (left, right) = tokio::join!(left.carry(ours), right.carry(theirs));
     assert!(matches!(left, Err(StreamError::Write(_))), "{left:?}");
     assert!(

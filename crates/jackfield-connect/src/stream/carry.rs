@@ -22,7 +22,7 @@ pub enum StreamError {
     /// The reader of this side failed.
     #[error("reading failed")]
     Read(#[source] io::Error),
-    /// The writer of this side failed: nobody reads what arrives.
+    /// The writer of this side failed: no program reads what arrives.
     #[error("writing failed")]
     Write(#[source] io::Error),
     /// The other side broke the protocol.

@@ -279,5 +279,5 @@ const ACK_EVERY: u64 = 256 << 10;
 /// Bytes of one message; every browser takes it.
 const PIECE: usize = 16 << 10;
 
-/// Shorter messages are kept together with the one before, if nobody has taken it yet.
+/// Shorter messages are kept together with the one before, if it was not taken yet.
 const SMALL: usize = 1 << 10;

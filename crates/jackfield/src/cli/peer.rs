@@ -254,7 +254,7 @@ fn common() -> Vec<Arg> {
             .value_name("TIME")
             .default_value("10m")
             .value_parser(duration)
-            .help("How long to wait while nobody is connected, such as 30s or 2h."),
+            .help("How long to wait while no one is connected, such as 30s or 2h."),
         Arg::new("tls-ca")
             .long("tls-ca")
             .value_name("FILE")

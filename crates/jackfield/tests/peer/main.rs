@@ -225,5 +225,5 @@ fn who_waits_in_vain_gives_up_when_told() {
     let output = Peer::start(&server, &["receive", "r", "--wait", "1s"]).output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("nobody came"), "{words}");
+    assert!(words.contains("no one came"), "{words}");
 }
