@@ -11,6 +11,7 @@ mod app;
 mod connection;
 mod counters;
 pub mod demux;
+mod descriptors;
 mod http;
 pub mod ice;
 mod listeners;

@@ -136,7 +136,7 @@ fn a_connection_that_is_kept_alive_for_nothing_is_closed() {
 
 #[test]
 fn connections_over_the_limit_are_closed() {
-    let server = Running::start(&[("max-connections-per-ip", "2")]);
+    let server = Running::start(&[("max-connections-per-network", "2")]);
     let mut first = server.connect();
     first.write_all(&BINDING).unwrap();
     first.read_exact(&mut [0; 32]).unwrap();
@@ -145,6 +145,30 @@ fn connections_over_the_limit_are_closed() {
     second.read_exact(&mut [0; 32]).unwrap();
     let mut third = server.connect();
     assert!(matches!(third.read(&mut [0; 1]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn websockets_keep_their_place_as_long_as_they_are_open() {
+    let server = Running::start(&[("max-connections-per-network", "2")]);
+    let first = server.websocket();
+    let _second = server.websocket();
+    let mut third = server.connect();
+    assert!(matches!(third.read(&mut [0; 1]), Ok(0) | Err(_)));
+    drop(first);
+    // The server learns of the end in its own time.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let mut stream = server.connect();
+        let asked = stream.write_all(&BINDING);
+        if asked.is_ok() && stream.read_exact(&mut [0; 32]).is_ok() {
+            break;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "no place is given back"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -223,6 +247,26 @@ impl Running {
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Returns a connection that has become a WebSocket of the signaling server.
+    fn websocket(&self) -> TcpStream {
+        let mut stream = self.connect();
+        stream
+            .write_all(
+                b"GET /signal HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\n\
+                upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            )
+            .unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0; 1];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101"));
         stream
     }
 

@@ -115,8 +115,8 @@ pub enum LogFormat {
 pub struct ConnectionLimits {
     /// Open connections in the process.
     pub max: usize,
-    /// Open connections from one address.
-    pub max_per_ip: usize,
+    /// Open connections from one network (/24 or /64).
+    pub max_per_network: usize,
     /// Until the TLS handshake is done, and until the first bytes or the HTTP header have come.
     pub first_bytes_timeout: Duration,
     /// While a peer takes nothing, or answers no keep-alive.
@@ -205,7 +205,7 @@ impl Config {
 fn connections(read: &Reader<'_>) -> Result<ConnectionLimits, ConfigError> {
     Ok(ConnectionLimits {
         max: read.one(&MAX_CONNECTIONS)?,
-        max_per_ip: read.one(&MAX_CONNECTIONS_PER_IP)?,
+        max_per_network: read.one(&MAX_CONNECTIONS_PER_NETWORK)?,
         first_bytes_timeout: read.one(&FIRST_BYTES_TIMEOUT)?,
         dead_peer_timeout: read.one(&DEAD_PEER_TIMEOUT)?,
         max_header: read.one(&MAX_HEADER)?,

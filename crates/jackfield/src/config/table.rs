@@ -221,11 +221,11 @@ keys! {
             value::count,
             "Open TCP connections, in the whole process.",
         );
-        MAX_CONNECTIONS_PER_IP: usize = count(
-            "max-connections-per-ip",
+        MAX_CONNECTIONS_PER_NETWORK: usize = count(
+            "max-connections-per-network",
             "1000",
             value::count,
-            "Open TCP connections from one address.",
+            "Open TCP connections from one network (/24 or /64), WebSockets among them.",
         );
         FIRST_BYTES_TIMEOUT: Duration = time(
             "first-bytes-timeout",

@@ -1,30 +1,32 @@
-//! How many TCP connections there may be, in the process and from one address.
+//! How many TCP connections there may be, in the process and from one network.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Who may connect by TCP: bounds open connections in the process and from one address.
+use jackfield_sansio::Prefix;
+
+/// Who may connect by TCP: bounds open connections in the process and from one network.
 #[derive(Debug)]
 pub(super) struct Admission {
     max: usize,
-    max_per_ip: usize,
+    max_per_prefix: usize,
     open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
-    by_ip: HashMap<IpAddr, usize>,
+    by_prefix: HashMap<Prefix, usize>,
     refused: u64,
     accepted: u64,
 }
 
-/// A place taken; dropping it gives the place back.
+/// A place taken. Dropping it gives the place back, so it goes wherever the socket goes.
 #[derive(Debug)]
 pub(super) struct Admitted {
     admission: Arc<Admission>,
-    ip: IpAddr,
+    prefix: Prefix,
 }
 
 /// What [`Admission`] has counted.
@@ -39,29 +41,29 @@ pub(super) struct AdmissionCounts {
 }
 
 impl Admission {
-    pub(super) fn new(max: usize, max_per_ip: usize) -> Self {
+    pub(super) fn new(max: usize, max_per_prefix: usize) -> Self {
         Self {
             max,
-            max_per_ip,
+            max_per_prefix,
             open: Mutex::default(),
         }
     }
 
     /// Takes a place for a connection from `ip`, if there is one.
     pub(super) fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Admitted> {
-        let ip = ip.to_canonical();
+        let prefix = Prefix::of(ip);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_ip = open.by_ip.get(&ip).copied().unwrap_or_default();
-        if open.total >= self.max || from_ip >= self.max_per_ip {
+        let from_prefix = open.by_prefix.get(&prefix).copied().unwrap_or_default();
+        if open.total >= self.max || from_prefix >= self.max_per_prefix {
             open.refused += 1;
             return None;
         }
         open.total += 1;
         open.accepted += 1;
-        open.by_ip.insert(ip, from_ip + 1);
+        open.by_prefix.insert(prefix, from_prefix + 1);
         Some(Admitted {
             admission: Arc::clone(self),
-            ip,
+            prefix,
         })
     }
 
@@ -83,10 +85,10 @@ impl Drop for Admitted {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
-        match open.by_ip.get_mut(&self.ip) {
+        match open.by_prefix.get_mut(&self.prefix) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
-                open.by_ip.remove(&self.ip);
+                open.by_prefix.remove(&self.prefix);
             }
         }
     }
@@ -97,19 +99,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_bounded_by_process_and_by_address_and_given_back() {
+    fn places_are_bounded_by_process_and_by_network_and_given_back() {
         let admission = Arc::new(Admission::new(3, 2));
         let ann = IpAddr::from([192, 0, 2, 1]);
-        let ann_mapped = "::ffff:192.0.2.1".parse().unwrap();
-        let bob = IpAddr::from([192, 0, 2, 2]);
+        let neighbour = "::ffff:192.0.2.200".parse().unwrap();
+        let bob = IpAddr::from([192, 0, 3, 1]);
         let first = admission.admit(ann).unwrap();
-        let _second = admission.admit(ann_mapped).unwrap();
-        assert!(admission.admit(ann).is_none(), "two from one address");
+        let _second = admission.admit(neighbour).unwrap();
+        assert!(admission.admit(ann).is_none(), "two from one network");
         let _third = admission.admit(bob).unwrap();
         assert!(admission.admit(bob).is_none(), "three in all");
         drop(first);
         assert!(admission.admit(ann).is_some());
         let counts = admission.counts();
         assert_eq!((counts.open, counts.accepted, counts.refused), (2, 4, 2));
+    }
+
+    #[test]
+    fn an_ipv6_network_has_the_places_of_one() {
+        let admission = Arc::new(Admission::new(300, 5));
+        let places: Vec<_> = (0..300u16)
+            .filter_map(|host| {
+                let ip = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host + 1);
+                admission.admit(ip.into())
+            })
+            .collect();
+        assert_eq!(places.len(), 5);
     }
 }

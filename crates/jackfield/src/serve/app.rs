@@ -73,7 +73,7 @@ impl App {
             socketio: io.service(),
             io,
             hub,
-            admission: Arc::new(Admission::new(connections.max, connections.max_per_ip)),
+            admission: Arc::new(Admission::new(connections.max, connections.max_per_network)),
             counters: Counters::default(),
             shards: OnceLock::new(),
             websocket: Arc::new(signal::websocket::ws_config(&config)),

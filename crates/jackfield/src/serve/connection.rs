@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -18,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::admission::Admitted;
 use super::app::App;
 use super::demux::Protocol;
 use super::http::{self, Origin};
@@ -45,7 +45,7 @@ pub(super) enum Listener {
 impl Connections {
     /// Serves a connection to its end.
     pub(super) async fn serve(self, stream: TcpStream, remote: SocketAddr, listener: Listener) {
-        let Some(_admitted) = self.app.admission.admit(remote.ip()) else {
+        let Some(place) = self.app.admission.admit(remote.ip()) else {
             tracing::debug!(%remote, "Refused a connection over the limit");
             return;
         };
@@ -60,7 +60,7 @@ impl Connections {
             local,
             remote,
         };
-        self.demux(stream, path, listener).await;
+        self.demux(stream, path, listener, Arc::new(place)).await;
     }
 
     /// Has the system end a connection whose peer is gone, or takes nothing of what we send.
@@ -74,20 +74,29 @@ impl Connections {
         socket.set_tcp_user_timeout(Some(limit))
     }
 
-    async fn demux(&self, mut stream: TcpStream, path: FiveTuple, listener: Listener) {
+    async fn demux(
+        &self,
+        mut stream: TcpStream,
+        path: FiveTuple,
+        listener: Listener,
+        place: Arc<Admitted>,
+    ) {
         let Some((protocol, prefix)) = self.in_time(first_bytes(&mut stream)).await else {
             return;
         };
         match (listener, protocol, &self.tls) {
             (_, Protocol::Tls, Some(tls)) => {
-                let handshake = tls.accept(Prefixed::new(prefix, stream));
+                let handshake = tls.accept(Prefixed::new(prefix, stream, Arc::clone(&place)));
                 let Some(inner) = self.in_time(handshake).await else {
                     return;
                 };
-                self.inside_tls(inner, path).await;
+                self.inside_tls(inner, path, place).await;
             }
             (Listener::Tls, Protocol::Http, _) => refuse_plain_http(stream).await,
-            (Listener::Plain, Protocol::Http, _) => self.http(prefix, stream, path, false).await,
+            (Listener::Plain, Protocol::Http, _) => {
+                let stream = Prefixed::new(prefix, stream, place);
+                self.http(stream, path, false).await;
+            }
             (Listener::Plain, Protocol::Stun, _) => {
                 self.turn.serve_stream(stream, path, prefix).await;
             }
@@ -97,7 +106,7 @@ impl Connections {
         }
     }
 
-    async fn inside_tls<S>(&self, mut stream: S, path: FiveTuple)
+    async fn inside_tls<S>(&self, mut stream: S, path: FiveTuple, place: Arc<Admitted>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -109,13 +118,16 @@ impl Connections {
             return;
         };
         match protocol {
-            Protocol::Http => self.http(prefix, stream, path, true).await,
+            Protocol::Http => {
+                let stream = Prefixed::new(prefix, stream, place);
+                self.http(stream, path, true).await;
+            }
             Protocol::Stun => self.turn.serve_stream(stream, path, prefix).await,
             Protocol::Tls | Protocol::Unknown => self.unknown(path),
         }
     }
 
-    async fn http<S>(&self, prefix: Bytes, stream: S, path: FiveTuple, secure: bool)
+    async fn http<S>(&self, stream: Prefixed<S>, path: FiveTuple, secure: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -143,7 +155,7 @@ impl Connections {
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit);
         let connection = builder
-            .serve_connection_with_upgrades(TokioIo::new(Prefixed::new(prefix, stream)), service)
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let Some(watcher) = self
             .graceful

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::admission::Admitted;
 use super::demux::{Protocol, classify};
 
 /// A stream whose first bytes were read to see which protocol it speaks, and are read again.
@@ -15,6 +17,8 @@ pub(super) struct Prefixed<S> {
     /// What was read and is still to be read again.
     prefix: Bytes,
     inner: S,
+    /// A WebSocket takes the stream out of its HTTP connection, and the place with it.
+    _place: Arc<Admitted>,
 }
 
 /// Reads until the first bytes tell the protocol; returns it with the bytes read.
@@ -38,8 +42,12 @@ pub(super) async fn first_bytes<S: AsyncRead + Unpin>(
 const FIRST_READ: usize = 1024;
 
 impl<S> Prefixed<S> {
-    pub(super) fn new(prefix: Bytes, inner: S) -> Self {
-        Self { prefix, inner }
+    pub(super) fn new(prefix: Bytes, inner: S, place: Arc<Admitted>) -> Self {
+        Self {
+            prefix,
+            inner,
+            _place: place,
+        }
     }
 }
 
@@ -92,6 +100,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::admission::Admission;
     use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
@@ -100,7 +109,7 @@ mod tests {
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let (protocol, prefix) = first_bytes(&mut server).await.unwrap();
         assert_eq!(protocol, Protocol::Http);
-        let mut stream = Prefixed::new(prefix, server);
+        let mut stream = Prefixed::new(prefix, server, place());
         client.write_all(b"rest").await.unwrap();
         drop(client);
         let mut all = Vec::new();
@@ -127,5 +136,10 @@ mod tests {
         drop(client);
         let (protocol, _) = first_bytes(&mut server).await.unwrap();
         assert_eq!(protocol, Protocol::Unknown);
+    }
+
+    fn place() -> Arc<Admitted> {
+        let admission = Arc::new(Admission::new(1, 1));
+        Arc::new(admission.admit([192, 0, 2, 1].into()).unwrap())
     }
 }

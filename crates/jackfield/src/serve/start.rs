@@ -11,7 +11,7 @@ use super::app::App;
 use super::ice::split_authority;
 use super::listeners::{self, Bindings};
 use super::tls_relay::TlsRelayObstacle;
-use super::{addresses, nat_discovery, tls};
+use super::{addresses, descriptors, nat_discovery, tls};
 use crate::config::Config;
 
 /// A server that runs until it is stopped.
@@ -30,6 +30,7 @@ impl Server {
     /// Fails when an address cannot be listened on, a certificate not be read, or a secret not be
     /// made.
     pub fn start(mut config: Config) -> Result<Self> {
+        descriptors::fit(&mut config);
         let tls_config = config
             .certificate
             .as_ref()
