@@ -197,6 +197,32 @@ fn pages_of_other_origins_get_credentials_only_where_configured() {
 }
 
 #[test]
+fn a_request_names_its_host_once() {
+    let server = Running::start(&[]);
+    let ask = |head: &str| {
+        let answer = server.request(&format!("GET {head}connection: close\r\n\r\n"));
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    for (head, status) in [
+        ("/healthz HTTP/1.1\r\n", "400"),
+        ("/healthz HTTP/1.1\r\nhost: a\r\n", "200"),
+        ("/healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n", "400"),
+        ("/healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n", "400"),
+        ("http://a/healthz HTTP/1.1\r\n", "400"),
+        ("/socket.io/?EIO=4&transport=polling HTTP/1.1\r\n", "400"),
+        ("/healthz HTTP/1.0\r\n", "200"),
+        ("/healthz HTTP/1.0\r\nhost: a\r\nhost: b\r\n", "400"),
+    ] {
+        assert_eq!(ask(head), status, "{head:?}");
+    }
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.contains("jackfield_http_bad_host_total 6"),
+        "{metrics}"
+    );
+}
+
+#[test]
 fn a_plain_request_to_the_tls_port_is_told_so() {
     let server = Running::start(&[("listen-tls", "127.0.0.1:0"), ("tls-self-signed", "true")]);
     let tls = server.server().tls_addresses().first().copied().unwrap();

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Counters {
     /// HTTP requests.
     pub(super) http_requests: Counter,
+    /// HTTP requests refused because they named no host, or two.
+    pub(super) http_bad_host: Counter,
     /// HTTP connections that ended in an error: a malformed request, a broken connection.
     pub(super) http_errors: Counter,
     /// Connections that ended before their first bytes or TLS handshake were complete.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -36,6 +36,13 @@ pub(super) async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     app.counters.http_requests.inc();
+    if !names_its_host(request.version(), request.headers()) {
+        app.counters.http_bad_host.inc();
+        return Ok(text(
+            StatusCode::BAD_REQUEST,
+            "a request has to name the host that it is for, once\n",
+        ));
+    }
     let path = request.uri().path();
     if app.socketio.serves(path) {
         request.extensions_mut().insert(ConnectionInfo {
@@ -63,6 +70,19 @@ pub(super) async fn answer(
             .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "there is nothing here\n")),
     };
     Ok(response)
+}
+
+/// Returns whether a request has the one Host that its version asks for
+/// ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
+///
+/// Two of them let a proxy and this server think of different hosts. HTTP/1.0 has no such header,
+/// and HTTP/2 has `:authority` in its place.
+fn names_its_host(version: Version, headers: &HeaderMap) -> bool {
+    match headers.get_all(header::HOST).iter().count() {
+        0 => version != Version::HTTP_11,
+        1 => true,
+        _ => false,
+    }
 }
 
 /// Tells how the client reached us, from the authority it named.

@@ -244,6 +244,11 @@ fn server(app: &App, families: &mut Families) {
     for (name, help, counter) in [
         ("http_requests", "HTTP requests", &counters.http_requests),
         (
+            "http_bad_host",
+            "HTTP requests refused because they named no host, or two",
+            &counters.http_bad_host,
+        ),
+        (
             "http_errors",
             "HTTP connections that ended in an error",
             &counters.http_errors,
