@@ -447,11 +447,10 @@ impl Gatherer {
         let was_allocated = self.relays.get(index).is_some_and(Relay::is_allocated);
         let again = self.relays.get(index).and_then(|relay| {
             let is_lost = was_allocated || relay.is_retried;
-            // A lossy path may swallow the SYNs of five seconds, and a stream may be the only way.
-            let is_slow = relay.transport.is_stream()
-                && why == Failure::TimedOut
-                && relay.failures < CONNECT_RETRIES;
-            pause(why, relay.failures).filter(|_| is_lost || is_slow)
+            // A lossy path may swallow the SYNs of five seconds, or all four requests by UDP. A
+            // stream may be the only way, and UDP the one that shows where a NAT maps us.
+            let may_be_late = why == Failure::TimedOut && relay.failures < SILENCE_RETRIES;
+            pause(why, relay.failures).filter(|_| is_lost || may_be_late)
         });
         if was_allocated {
             self.counters.lost_allocations += 1;
@@ -585,5 +584,5 @@ fn is_internal(to: SocketAddr, from: SocketAddr) -> bool {
     to.ip().is_loopback() && !from.ip().is_loopback() || !is_address(to)
 }
 
-/// How often a connection to a server is tried again that could not be made in time.
-const CONNECT_RETRIES: u32 = 3;
+/// How often a server is tried again that was silent, or not connected in time.
+const SILENCE_RETRIES: u32 = 3;

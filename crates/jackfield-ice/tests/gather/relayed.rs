@@ -139,6 +139,26 @@ fn an_allocation_that_the_server_has_lost_is_made_again() {
     assert!(world.hear(again, PEER, b"hello").is_some(), "let in again");
 }
 
+/// On a lossy path all requests to a server may be lost, and behind a NAT its answer shows the only
+/// address for a direct path.
+#[test]
+fn a_server_that_was_silent_by_udp_is_asked_for_an_allocation_again() {
+    let mut world = World::new(config(&[turn(Transport::Udp)]));
+    world.silent.insert((Transport::Udp, address(SERVER)));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(secs(4));
+    assert_eq!(world.errors().len(), 1);
+    assert!(world.completed().is_some());
+    assert!(world.relayed().is_empty());
+    world.silent.clear();
+    world.pass(secs(10));
+    assert_eq!(world.relayed().len(), 2);
+    let is_reflexive = |event: &&&Event| matches!(event, Event::Reflexive { .. });
+    assert_eq!(world.events().iter().filter(is_reflexive).count(), 1);
+    assert_eq!(world.errors().len(), 1);
+}
+
 #[test]
 fn a_socket_that_is_removed_takes_its_relays_along() {
     let mut world = gathered();
