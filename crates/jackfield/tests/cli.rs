@@ -1,8 +1,10 @@
 //! The command line as a person types it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 #[test]
 fn a_wrong_flag_is_wrong_use() {
@@ -169,22 +171,66 @@ fn a_secret_that_others_can_read_is_warned_of() {
     let logs = |mode| {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(&file, mode).expect("the file is ours");
-        let mut server = command(&serve_arguments(path(data.path())))
+        let server = command(&serve_arguments(path(data.path())))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let lines = BufReader::new(server.stderr.take().expect("it is a pipe")).lines();
+            .spawn();
+        let mut server = Started(server.expect("the binary runs"));
+        let lines = BufReader::new(server.0.stderr.take().expect("it is a pipe")).lines();
         let lines = lines.map(|line| line.expect("a line in UTF-8"));
         let start: Vec<_> = lines.take_while(|line| !line.contains("Serving")).collect();
-        server.kill().expect("it runs");
-        server.wait().expect("it ends");
         start.join("\n")
     };
     let warned = logs(0o644);
     assert!(warned.contains("chmod 600"), "{warned}");
     let silent = logs(0o600);
     assert!(!silent.contains("chmod 600"), "{silent}");
+}
+
+#[test]
+fn connections_beyond_the_open_files_are_closed_and_the_others_served() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut shell = Command::new("sh");
+    shell
+        .env_clear()
+        .args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]);
+    shell.arg(env!("CARGO_BIN_EXE_jackfield"));
+    shell.args(serve_arguments(path(data.path())));
+    shell.args(["--shards", "1", "--first-bytes-timeout", "1h"]);
+    let mut server = Started(shell.stdout(Stdio::piped()).spawn().expect("a shell"));
+    let mut lines = BufReader::new(server.0.stdout.take().expect("it is a pipe")).lines();
+    let url = lines.next().expect("a line").expect("a line in UTF-8");
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let connect = || {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        let patience = Some(Duration::from_secs(20));
+        stream.set_read_timeout(patience).expect("it is not zero");
+        stream
+    };
+    // More than there are files: with none left, the server could accept and close no connection.
+    let mut silent: Vec<_> = (0..150).map(|_| connect()).collect();
+    let last = silent.last_mut().expect("there are some");
+    match last.read(&mut [0; 1]) {
+        Ok(read) => assert_eq!(read, 0),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+    let first = silent.first_mut().expect("there are some");
+    first
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        .expect("it is open");
+    let mut status = [0; 12];
+    first.read_exact(&mut status).expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+/// A server that ends with its test, also with one that fails.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.kill().expect("it is ours");
+        self.0.wait().expect("it ends");
+    }
 }
 
 /// A server on a port of its own.

@@ -6,18 +6,18 @@ use crate::config::Config;
 
 /// Raises the limit of open files to the hard one, and lowers the maxima in `config` to what fits.
 ///
-/// Each TCP connection and each relay socket is a descriptor. Where one kind could take them all,
-/// a client of that kind would keep all others out, so each has a part of its own, and some are
-/// kept for listeners and files.
+/// A TCP connection is a descriptor, and an allocation up to two: one for each address family.
+/// Where one kind could take them all, its clients would keep the others out. So each kind has a
+/// part of its own, and some descriptors are kept for listeners and files.
 pub(super) fn fit(config: &mut Config) {
     let Some(limit) = raise() else {
         return; // The system sets no limit.
     };
     let parts = Parts::of(limit);
-    let (connections, relays) = (config.connections.max, config.turn.allocations);
+    let (connections, allocations) = (config.connections.max, config.turn.allocations);
     config.connections.max = connections.min(parts.connections);
-    config.turn.allocations = relays.min(u32::try_from(parts.relays).unwrap_or(u32::MAX));
-    if config.connections.max < connections || config.turn.allocations < relays {
+    config.turn.allocations = allocations.min(parts.allocations);
+    if config.connections.max < connections || config.turn.allocations < allocations {
         tracing::info!(
             open_files = limit,
             connections = config.connections.max,
@@ -47,17 +47,17 @@ fn raise() -> Option<u64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parts {
     connections: usize,
-    relays: usize,
+    allocations: u32,
 }
 
 impl Parts {
-    /// Half of what is not kept goes to TCP connections and half to relays.
+    /// A third of what is not kept goes to TCP connections, and two thirds to allocations.
     fn of(limit: u64) -> Self {
         let kept = (limit / 8).clamp(MIN_KEPT, MAX_KEPT);
-        let half = usize::try_from(limit.saturating_sub(kept) / 2).unwrap_or(usize::MAX);
+        let third = (limit.saturating_sub(kept) / 3).max(1);
         Self {
-            connections: half.max(1),
-            relays: half.max(1),
+            connections: usize::try_from(third).unwrap_or(usize::MAX),
+            allocations: u32::try_from(third).unwrap_or(u32::MAX),
         }
     }
 }
@@ -73,17 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_and_relays_together_leave_some_descriptors() {
+    fn connections_and_allocations_of_two_sockets_leave_some_descriptors() {
         for limit in [100, 1024, 20_000, 1_048_576] {
             let parts = Parts::of(limit);
-            let used = (parts.connections + parts.relays) as u64;
+            let used = parts.connections as u64 + 2 * u64::from(parts.allocations);
             assert!(used + MIN_KEPT <= limit, "{limit}: {parts:?}");
         }
         assert_eq!(
             Parts::of(1024),
             Parts {
-                connections: 448,
-                relays: 448
+                connections: 298,
+                allocations: 298
             }
         );
     }
@@ -94,7 +94,7 @@ mod tests {
             Parts::of(10),
             Parts {
                 connections: 1,
-                relays: 1
+                allocations: 1
             }
         );
     }
