@@ -28,7 +28,7 @@ async fn a_member_that_floods_waits_for_a_program_that_reads_nothing_and_loses_n
     });
     idle().await;
     assert!(!flood.is_finished());
-    // The server is out of reach, which is told, too.
+    // Each failed try to reach the server is an event as well.
     assert!(room.events.len() >= OF_MEMBERS as usize);
     assert!(room.events.len() <= (OF_MEMBERS + OF_SERVER) as usize);
 
