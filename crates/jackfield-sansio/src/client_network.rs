@@ -10,18 +10,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// the IPv4 address.
 ///
 /// ```
-/// use jackfield_sansio::Prefix;
+/// use jackfield_sansio::ClientNetwork;
 ///
-/// let of = |ip: &str| Prefix::of(ip.parse().expect("an address"));
+/// let of = |ip: &str| ClientNetwork::of(ip.parse().expect("an address"));
 /// assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.200"));
 /// assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
 /// assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
 /// assert_eq!(of("2001:db8::1").to_string(), "2001:db8::/64");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Prefix(IpAddr);
+pub struct ClientNetwork(IpAddr);
 
-impl Prefix {
+impl ClientNetwork {
     /// Returns the network of `address`.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
@@ -30,28 +30,9 @@ impl Prefix {
             IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         })
     }
-
-    /// Returns whether the network is this machine itself: 127.0.0.0/8 or the one of `::1`.
-    ///
-    /// Behind a reverse proxy on the same machine all clients come from there, so limits that count
-    /// by network do not hold for it.
-    #[must_use]
-    pub const fn is_loopback(self) -> bool {
-        match self.0 {
-            IpAddr::V4(v4) => v4.is_loopback(),
-            // The /64 of `::1` holds `::` besides, which is no client's address.
-            IpAddr::V6(v6) => v6.is_unspecified(),
-        }
-    }
 }
 
-impl From<IpAddr> for Prefix {
-    fn from(address: IpAddr) -> Self {
-        Self::of(address)
-    }
-}
-
-impl fmt::Display for Prefix {
+impl fmt::Display for ClientNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = if self.0.is_ipv4() { 24 } else { 64 };
         write!(f, "{}/{bits}", self.0)
@@ -62,8 +43,8 @@ impl fmt::Display for Prefix {
 mod tests {
     use super::*;
 
-    fn of(address: &str) -> Prefix {
-        Prefix::of(address.parse().unwrap())
+    fn of(address: &str) -> ClientNetwork {
+        ClientNetwork::of(address.parse().unwrap())
     }
 
     #[test]
@@ -73,16 +54,6 @@ mod tests {
         assert_eq!(of("192.0.2.7"), of("::ffff:192.0.2.9"));
         assert_eq!(of("2001:db8:1:2::"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
         assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
-    }
-
-    #[test]
-    fn loopback_is_recognized_in_each_notation() {
-        for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
-            assert!(of(address).is_loopback(), "{address}");
-        }
-        for address in ["128.0.0.1", "10.0.0.1", "fe80::1", "0:0:0:1::1"] {
-            assert!(!of(address).is_loopback(), "{address}");
-        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | [`FiveTuple`], [`Transport`], [`Transmit`] | where bytes come from and go to |
 //! | [`Timers`] | deadlines by key |
 //! | [`Epoch`] | the calendar, from monotonic time |
-//! | [`Prefix`] | the network that an address is counted by |
+//! | [`ClientNetwork`] | the network that an address is counted by |
 //! | [`Rate`], [`TokenBucket`], [`RateLimiter`] | how often something may happen |
 //! | [`SeededMap`] | hash maps that no stranger can slow down, the same each time |
 //! | [`PacketType`] | the protocol of a packet, by its first byte (RFC 7983, RFC 9443) |
@@ -34,21 +34,21 @@
 struct Readme;
 
 mod behaviour;
+mod client_network;
 mod demux;
 mod duration;
 mod epoch;
 mod five_tuple;
-mod prefix;
 mod rate;
 mod seeded_map;
 mod timers;
 
 pub use behaviour::{Behaviour, BehaviourError, Filtering, Mapping};
+pub use client_network::ClientNetwork;
 pub use demux::PacketType;
 pub use duration::parse_duration;
 pub use epoch::Epoch;
 pub use five_tuple::{FiveTuple, Transmit, Transport};
-pub use prefix::Prefix;
 pub use rate::{Rate, RateLimiter, TokenBucket};
 pub use seeded_map::{Seed, SeededHasher, SeededMap, fold};
 pub use timers::Timers;

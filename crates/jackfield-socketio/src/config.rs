@@ -51,8 +51,8 @@ pub struct IoConfig {
     pub max_inbound: usize,
     /// How many sessions may be open at once (100,000).
     pub max_connections: usize,
-    /// How many handshakes one IP address may make; `None` for no limit, the default. An IPv6
-    /// address counts by its /64.
+    /// How many handshakes one network (/24 of IPv4, /64 of IPv6) may make; `None` for no limit,
+    /// the default.
     pub handshake_rate: Option<Rate>,
     /// Which other origins may use the server from a browser; `None`, the default, lets none.
     pub cors: Option<Cors>,

@@ -67,7 +67,7 @@ async fn the_number_of_sessions_is_limited() {
 }
 
 #[tokio::test]
-async fn handshakes_from_one_address_are_limited() {
+async fn handshakes_from_one_network_are_limited() {
     let (io, address) = server(IoConfig {
         handshake_rate: Some(Rate::new(0, 3)),
         ..IoConfig::default()

@@ -399,8 +399,8 @@ keys! {
             "0",
             COUNT_OR_ZERO,
             value::count_or_none,
-            "Socket.IO handshakes a second from one address (IPv6: one /64), above a burst of \
-             ten times as many.",
+            "Socket.IO handshakes a second from one network (/24 or /64), above a burst of ten \
+             times as many.",
         );
         SOCKETIO_MAX_ATTACHMENTS: usize = count(
             "socketio-max-attachments",

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jackfield_sansio::Prefix;
+use jackfield_sansio::ClientNetwork;
 
 /// Who may connect by TCP: bounds open connections in the process and from one network.
 #[derive(Debug)]
 pub(super) struct Admission {
     max: usize,
-    max_per_prefix: usize,
+    max_per_network: usize,
     open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
-    by_prefix: HashMap<Prefix, usize>,
+    by_network: HashMap<ClientNetwork, usize>,
     refused: u64,
     accepted: u64,
 }
@@ -26,7 +26,7 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Admitted {
     admission: Arc<Admission>,
-    prefix: Prefix,
+    network: ClientNetwork,
 }
 
 /// What [`Admission`] has counted.
@@ -41,29 +41,29 @@ pub(super) struct AdmissionCounts {
 }
 
 impl Admission {
-    pub(super) fn new(max: usize, max_per_prefix: usize) -> Self {
+    pub(super) fn new(max: usize, max_per_network: usize) -> Self {
         Self {
             max,
-            max_per_prefix,
+            max_per_network,
             open: Mutex::default(),
         }
     }
 
     /// Takes a place for a connection from `ip`, if there is one.
     pub(super) fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Admitted> {
-        let prefix = Prefix::of(ip);
+        let network = ClientNetwork::of(ip);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_prefix = open.by_prefix.get(&prefix).copied().unwrap_or_default();
-        if open.total >= self.max || from_prefix >= self.max_per_prefix {
+        let from_network = open.by_network.get(&network).copied().unwrap_or_default();
+        if open.total >= self.max || from_network >= self.max_per_network {
             open.refused += 1;
             return None;
         }
         open.total += 1;
         open.accepted += 1;
-        open.by_prefix.insert(prefix, from_prefix + 1);
+        open.by_network.insert(network, from_network + 1);
         Some(Admitted {
             admission: Arc::clone(self),
-            prefix,
+            network,
         })
     }
 
@@ -85,10 +85,10 @@ impl Drop for Admitted {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
-        match open.by_prefix.get_mut(&self.prefix) {
+        match open.by_network.get_mut(&self.network) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
-                open.by_prefix.remove(&self.prefix);
+                open.by_network.remove(&self.network);
             }
         }
     }
