@@ -2,7 +2,9 @@
 //! describes it.
 //!
 //! The folder is locked for as long as the lab lives. One that is not locked was left by a lab
-//! that was killed, and is all that such a lab leaves: the next lab removes it.
+//! that was killed, and is all that such a lab leaves: the next lab removes it. Whoever makes,
+//! judges or removes a folder holds the lock of all labs meanwhile: a folder that is not locked
+//! yet looks like one that was left.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +26,7 @@ pub struct Registry {
 pub struct Folder {
     name: String,
     path: PathBuf,
+    labs: Registry,
     /// Forked processes share the lock, so it lasts until the last of them ends.
     _lock: File,
 }
@@ -84,6 +87,22 @@ pub enum RegistryError {
     /// A folder cannot be read.
     #[error("the folder {} cannot be read: {error}", path.display())]
     Read {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The lock of all labs cannot be had.
+    #[error("{} cannot be locked: {error}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A folder cannot be removed.
+    #[error("the folder {} cannot be removed: {error}", path.display())]
+    Remove {
         /// The folder.
         path: PathBuf,
         /// What the system says.
@@ -190,6 +209,7 @@ impl Registry {
         if name.is_empty() || !name.chars().all(sound) {
             return Err(RegistryError::Name(name.to_owned()));
         }
+        let _alone = self.lock()?;
         self.remove_leftovers();
         for number in 1..=MOST_LABS {
             let name = match number {
@@ -213,6 +233,7 @@ impl Registry {
             Ok(Some(lock)) => Ok(Some(Folder {
                 name: name.to_owned(),
                 path,
+                labs: self.clone(),
                 _lock: lock,
             })),
             Err(error) => Err(RegistryError::Make { path, error }),
@@ -224,6 +245,7 @@ impl Registry {
     /// # Errors
     /// Fails when the folder of the labs cannot be read.
     pub fn all(&self) -> Result<Vec<State>, RegistryError> {
+        let _alone = self.lock()?;
         let mut states = Vec::new();
         for folder in self.folders()? {
             if is_locked(&folder)
@@ -258,6 +280,14 @@ impl Registry {
             None if running.0.is_empty() => RegistryError::NoneRunning,
             None => RegistryError::Unclear(running),
         })
+    }
+
+    /// Waits until no other process makes, judges or removes a folder; none may, then, for as
+    /// long as the file is open.
+    fn lock(&self) -> Result<File, RegistryError> {
+        let path = self.root.join(LOCK_OF_ALL);
+        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| RegistryError::Lock { path, error })
     }
 
     /// Returns the folder that a lab of that name has.
@@ -318,8 +348,14 @@ impl Folder {
 
     /// Removes the folder after the end of its lab.
     pub fn remove(self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::debug!(%error, path = %self.path.display(), "Folder stays behind");
+        let removed = self.labs.lock().and_then(|_alone| {
+            fs::remove_dir_all(&self.path).map_err(|error| RegistryError::Remove {
+                path: self.path.clone(),
+                error,
+            })
+        });
+        if let Err(error) = removed {
+            tracing::debug!(%error, "Folder stays behind");
         }
     }
 }
@@ -358,6 +394,9 @@ fn is_taken(file: &File) -> io::Result<bool> {
 
 /// The file in a lab's folder that is locked while the lab lives.
 const LOCK: &str = "lock";
+/// The file beside the folders of the labs that is locked while one is made, judged or removed. No
+/// lab has that name, because of the dot.
+const LOCK_OF_ALL: &str = ".lock";
 /// The file in a lab's folder with its [`State`].
 const STATE: &str = "state.json";
 const MOST_LABS: usize = 1000;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
 
 use jackfield_lab::state::{HostState, Registry, SiteState, State};
 use serde_json::json;
@@ -102,6 +103,25 @@ fn what_a_killed_lab_left_is_no_lab_and_the_next_one_removes_it() {
     let other = labs.claim("other", true).unwrap();
     assert!(!path.exists());
     assert!(other.path().exists(), "a lab that runs stays");
+}
+
+#[test]
+fn labs_that_begin_and_end_at_the_same_time_leave_each_other_alone() {
+    let (_folder, labs) = labs();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let lab = labs.claim("demo", false).unwrap();
+                    let own = state(lab.name());
+                    lab.publish(&own).unwrap();
+                    assert_eq!(labs.find(Some(lab.name())).unwrap(), own);
+                    lab.remove();
+                }
+            });
+        }
+    });
+    assert_eq!(labs.all().unwrap(), []);
 }
 
 #[test]
