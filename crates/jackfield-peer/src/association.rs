@@ -595,7 +595,7 @@ impl Association {
         self.idle_deadline = None;
         self.shutdown_deadline = None;
         self.silence_deadline = None;
-        self.path_probe = PathProbe::default();
+        self.path_probe.end();
         self.sctp = None;
         self.early.clear();
         if let Some(mut dtls) = self.dtls.take()

@@ -33,6 +33,12 @@ impl PathProbe {
         };
     }
 
+    /// Ends the search, and keeps what it found.
+    pub(super) fn end(&mut self) {
+        self.is_due = false;
+        self.deadline = None;
+    }
+
     /// Returns the number and the size of the next datagram, if one is to be sent.
     pub(super) fn due(&self) -> Option<(u32, usize)> {
         let size = SIZES.get(self.index).filter(|_| self.is_due)?;

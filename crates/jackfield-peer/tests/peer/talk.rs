@@ -118,6 +118,14 @@ fn the_largest_packets_that_pass_are_found_on_each_path() {
             let mtu = world.peers[side].stats().path_mtu.unwrap();
             assert!(expected.contains(&mtu), "{mtu} of {limit}");
         }
+        // Of two programs that measure one path, one is done first and goes.
+        let found = world.peers[ALICE].stats().path_mtu;
+        let now = world.now;
+        world.peers[BOB].close(now);
+        world.run_for(Duration::from_secs(5));
+        let stats = world.peers[ALICE].stats();
+        assert_eq!(stats.state, ConnectionState::Closed);
+        assert_eq!(stats.path_mtu, found);
     }
     let mut world = World::new();
     world.connect();
