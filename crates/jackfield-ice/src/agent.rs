@@ -116,6 +116,7 @@ impl Agent {
             random,
             config,
             bases: Vec::new(),
+            addresses: Vec::new(),
             listeners: Vec::new(),
             locals: Vec::new(),
             next_local: 0,
@@ -304,6 +305,7 @@ impl Agent {
         self.session = Session::new(local);
         self.context.locals.clear();
         self.context.bases.clear();
+        self.context.addresses.clear();
         self.context.listeners.clear();
         self.context.gatherer.close(now);
         self.drain_gatherer(now);

@@ -75,8 +75,8 @@ use relay::{Relay, RelayState};
 pub struct Gatherer {
     config: GatherConfig,
     random: ChaCha12Rng,
-    /// In the order in which they were added.
-    sockets: Vec<SocketAddr>,
+    /// Sockets, and addresses without one, in the order in which they were added.
+    bases: Vec<SocketAddr>,
     queries: Vec<Query>,
     relays: Vec<Relay>,
     /// Addresses that every allocation lets in, the oldest first.
@@ -120,7 +120,7 @@ impl Gatherer {
         Self {
             config,
             random: ChaCha12Rng::from_seed(seed),
-            sockets: Vec::new(),
+            bases: Vec::new(),
             queries: Vec::new(),
             relays: Vec::new(),
             peers: VecDeque::new(),
@@ -136,19 +136,35 @@ impl Gatherer {
 
     /// Asks every server from this UDP socket, an address of an interface and never a wildcard.
     pub fn add_socket(&mut self, now: Instant, local: SocketAddr) {
-        if self.is_closed || self.sockets.contains(&local) {
+        self.add_base(now, local);
+    }
+
+    /// Asks TURN servers over TCP and TLS from an address without a UDP socket. What they relay has
+    /// this address and port 0 as its base.
+    ///
+    /// An address that has a socket needs no mention: [`Gatherer::add_socket`] asks over every
+    /// transport.
+    pub fn add_address(&mut self, now: Instant, local: IpAddr) {
+        self.add_base(now, without_socket(local));
+    }
+
+    fn add_base(&mut self, now: Instant, local: SocketAddr) {
+        if self.is_closed || self.bases.contains(&local) {
             return;
         }
-        if self.sockets.len() >= self.config.limits.sockets {
+        if self.bases.len() >= self.config.limits.sockets {
             self.counters.ignored_sockets += 1;
             return;
         }
-        self.sockets.push(local);
+        self.bases.push(local);
+        let has_socket = local != without_socket(local.ip());
         let servers = self.config.servers.clone();
         let count = self.config.limits.servers;
         self.counters.ignored_servers += servers.len().saturating_sub(count) as u64;
         for (index, server) in servers.iter().enumerate().take(count) {
-            if !server::can_reach(local.ip(), server.address.ip()) {
+            if !server::can_reach(local.ip(), server.address.ip())
+                || !has_socket && !server.transport.is_stream()
+            {
                 continue;
             }
             if server.is_turn() {
@@ -162,7 +178,16 @@ impl Gatherer {
 
     /// Forgets a socket whose interface is gone, and what servers have for it.
     pub fn remove_socket(&mut self, now: Instant, local: SocketAddr) {
-        self.sockets.retain(|socket| *socket != local);
+        self.remove_base(now, local);
+    }
+
+    /// Forgets an address of [`Gatherer::add_address`] that is gone, and what servers have for it.
+    pub fn remove_address(&mut self, now: Instant, local: IpAddr) {
+        self.remove_base(now, without_socket(local));
+    }
+
+    fn remove_base(&mut self, now: Instant, local: SocketAddr) {
+        self.bases.retain(|base| *base != local);
         self.forget_queries(local);
         self.forget_relays(|relay| relay.base == local);
         self.advance(now);
@@ -189,7 +214,7 @@ impl Gatherer {
     /// [`Gatherer::has_ended`] knows that the servers have heard.
     pub fn close(&mut self, now: Instant) {
         self.is_closed = true;
-        self.sockets.clear();
+        self.bases.clear();
         self.queries.clear();
         self.peers.clear();
         self.release_relays(now);
@@ -364,7 +389,7 @@ impl Gatherer {
 
     /// Gives back memory that was of use while servers were asked.
     pub(crate) fn shrink(&mut self) {
-        self.sockets.shrink_to_fit();
+        self.bases.shrink_to_fit();
         self.queries.shrink_to_fit();
         self.relays.shrink_to_fit();
         self.peers.shrink_to_fit();
@@ -445,11 +470,16 @@ impl Gatherer {
 impl fmt::Debug for Gatherer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gatherer")
-            .field("sockets", &self.sockets)
+            .field("bases", &self.bases)
             .field("is_complete", &self.is_complete)
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns what stands for an address without a UDP socket where a socket's address would stand.
+fn without_socket(local: IpAddr) -> SocketAddr {
+    SocketAddr::new(local, 0)
 }
 
 /// W3C's code for a server that cannot be reached.

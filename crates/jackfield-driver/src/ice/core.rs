@@ -28,6 +28,12 @@ pub trait Core: Send + 'static {
     /// Takes the end of a TCP listener.
     fn remove_listener(&mut self, now: Instant, local: SocketAddr);
 
+    /// Takes an address of this machine that has no UDP socket.
+    fn add_address(&mut self, now: Instant, local: IpAddr);
+
+    /// Takes the loss of an address without a UDP socket.
+    fn remove_address(&mut self, now: Instant, local: IpAddr);
+
     /// Takes the address at which a socket is seen outside.
     fn add_mapped_address(&mut self, now: Instant, local: SocketAddr, outside: SocketAddr);
 
@@ -123,6 +129,14 @@ impl Core for Agent {
 
     fn remove_listener(&mut self, now: Instant, local: SocketAddr) {
         Self::remove_listener(self, now, local);
+    }
+
+    fn add_address(&mut self, now: Instant, local: IpAddr) {
+        Self::add_address(self, now, local);
+    }
+
+    fn remove_address(&mut self, now: Instant, local: IpAddr) {
+        Self::remove_address(self, now, local);
     }
 
     fn add_mapped_address(&mut self, now: Instant, local: SocketAddr, outside: SocketAddr) {

@@ -78,6 +78,8 @@ type Connections = HashMap<(SessionId, FiveTuple), mpsc::Sender<Vec<u8>>>;
 struct Topology {
     sockets: Vec<SocketAddr>,
     listeners: Vec<SocketAddr>,
+    /// Addresses without a UDP socket.
+    addresses: Vec<IpAddr>,
     /// Where STUN servers see sockets.
     mapped: Vec<(SocketAddr, SocketAddr)>,
     /// Whether every STUN server has answered or was given up.
@@ -185,8 +187,9 @@ impl<C: Core> IceEndpoint<C> {
     /// Returns whether all its addresses are loopback ones.
     pub(crate) fn is_on_loopback(&self) -> bool {
         let topology = self.inner.shared.topology();
-        let mut all = topology.sockets.iter().chain(&topology.listeners);
-        all.all(|local| local.ip().is_loopback())
+        let with_port = topology.sockets.iter().chain(&topology.listeners);
+        let mut with_port = with_port.map(SocketAddr::ip);
+        with_port.all(|ip| ip.is_loopback()) && topology.addresses.iter().all(IpAddr::is_loopback)
     }
 
     /// Returns how many sessions there are.
@@ -246,6 +249,9 @@ impl<C: Core> Shared<C> {
             }
             for listener in &topology.listeners {
                 core.add_listener(now, *listener);
+            }
+            for address in &topology.addresses {
+                core.add_address(now, *address);
             }
             for (local, outside) in &topology.mapped {
                 core.add_mapped_address(now, *local, *outside);
@@ -719,6 +725,8 @@ impl Bindings {
         let place = |local: &SocketAddr| order.iter().position(|ip| *ip == local.ip());
         topology.sockets.sort_by_key(place);
         topology.listeners.sort_by_key(place);
+        let place = |address: &IpAddr| order.iter().position(|ip| ip == address);
+        topology.addresses.sort_by_key(place);
         drop(topology);
         lock(&shared.gatherer).end_of_sockets(Instant::now());
         shared.gatherer_changed.notify_one();
@@ -744,9 +752,11 @@ impl Bindings {
             false => None,
         };
         tracing::debug!(?socket, ?listener, "ICE endpoint bound");
+        let address = socket.is_none().then_some(ip);
         let mut topology = shared.topology();
         topology.sockets.extend(socket);
         topology.listeners.extend(listener);
+        topology.addresses.extend(address);
         for slot in shared.all_sessions() {
             shared.call(&slot, |core, now| {
                 if let Some(socket) = socket {
@@ -754,6 +764,9 @@ impl Bindings {
                 }
                 if let Some(listener) = listener {
                     core.add_listener(now, listener);
+                }
+                if let Some(address) = address {
+                    core.add_address(now, address);
                 }
             });
         }
@@ -834,12 +847,14 @@ impl Bindings {
         tracing::debug!(%ip, "ICE endpoint lost an address");
         shared.lose_own_sockets(ip);
         let (socket, listener) = (binding.socket, binding.listener);
+        let address = socket.is_none().then_some(ip);
         if let Some(socket) = socket {
             write(&shared.sockets).remove(&socket);
         }
         let mut topology = shared.topology();
         topology.sockets.retain(|local| Some(*local) != socket);
         topology.listeners.retain(|local| Some(*local) != listener);
+        topology.addresses.retain(|local| Some(*local) != address);
         topology.mapped.retain(|(local, _)| Some(*local) != socket);
         for slot in shared.all_sessions() {
             shared.call(&slot, |core, now| {
@@ -848,6 +863,9 @@ impl Bindings {
                 }
                 if let Some(listener) = listener {
                     core.remove_listener(now, listener);
+                }
+                if let Some(address) = address {
+                    core.remove_address(now, address);
                 }
             });
         }

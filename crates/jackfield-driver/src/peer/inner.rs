@@ -342,6 +342,14 @@ impl Core for Inner {
         self.core.agent_mut().remove_listener(now, local);
     }
 
+    fn add_address(&mut self, now: Instant, local: IpAddr) {
+        self.core.agent_mut().add_address(now, local);
+    }
+
+    fn remove_address(&mut self, now: Instant, local: IpAddr) {
+        self.core.agent_mut().remove_address(now, local);
+    }
+
     fn add_mapped_address(&mut self, now: Instant, local: SocketAddr, outside: SocketAddr) {
         self.core
             .agent_mut()

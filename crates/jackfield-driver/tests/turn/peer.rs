@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jackfield_driver::ice::EndpointConfig;
 use jackfield_driver::peer::{
-    ChannelConfig, Peer, PeerEvent, PeerEvents, PeerOptions, RtcIceServer, SelectedPair,
-    resolve_servers,
+    ChannelConfig, Peer, PeerEndpoint, PeerEvent, PeerEvents, PeerOptions, RtcIceServer,
+    SelectedPair, resolve_servers,
 };
 use jackfield_driver::proxy::Proxy;
 use jackfield_driver::tls::with_roots;
@@ -30,6 +30,37 @@ fn data_goes_by_a_relay_over_tcp() {
         .await;
         assert_eq!(path.path.transport, Transport::Tcp);
     });
+    server.stop();
+}
+
+#[test]
+fn a_peer_without_udp_sockets_is_relayed_over_tcp() {
+    let server = TestServer::start(1);
+    let url = format!("turn:{}?transport=tcp", server.address);
+    let over_udp = format!("turn:{}", server.address);
+    for tcp in [true, false] {
+        let (url, over_udp) = (url.clone(), over_udp.clone());
+        run(async move {
+            let network = EndpointConfig {
+                udp: false,
+                tcp,
+                ..network()
+            };
+            let endpoint = PeerEndpoint::bind(network).unwrap();
+            assert_eq!(endpoint.local_addresses(), []);
+            let shared = |options: PeerOptions| options.endpoint(endpoint.clone());
+            let path = talk(
+                shared(relayed(&url, EndpointConfig::default()).await),
+                shared(relayed(&url, EndpointConfig::default()).await),
+            )
+            .await;
+            assert_eq!(path.path.transport, Transport::Tcp);
+
+            let options = relayed(&over_udp, EndpointConfig::default()).await;
+            let (_peer, mut events) = Peer::new(shared(options)).unwrap();
+            assert_eq!(events.next().await, Some(PeerEvent::GatheringComplete));
+        });
+    }
     server.stop();
 }
 

@@ -8,7 +8,9 @@ impl Agent {
     #[doc(hidden)]
     pub fn check(&self) {
         let limits = &self.context.config.limits;
-        assert!(self.context.bases.len() + self.context.listeners.len() <= limits.sockets);
+        let (bases, listeners) = (&self.context.bases, &self.context.listeners);
+        let sockets = bases.len() + listeners.len() + self.context.addresses.len();
+        assert!(sockets <= limits.sockets);
         assert!(self.context.locals.len() <= limits.local_candidates);
         assert!(self.context.connections.len() <= limits.connections);
         let previous = self.previous.iter().map(|previous| &previous.session);

@@ -145,7 +145,7 @@ pub struct Timing {
 /// What an agent keeps at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Sockets and listeners. Default: 32.
+    /// Sockets, listeners, and addresses without a socket. Default: 32.
     pub sockets: usize,
     /// Local candidates, those that servers and peers discover included. Default: 64.
     pub local_candidates: usize,

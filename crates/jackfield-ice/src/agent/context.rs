@@ -26,6 +26,8 @@ pub(super) struct Context {
     pub(super) secret: Seed,
     /// The UDP sockets.
     pub(super) bases: Vec<SocketAddr>,
+    /// Addresses without a UDP socket.
+    pub(super) addresses: Vec<IpAddr>,
     /// The TCP listeners.
     pub(super) listeners: Vec<SocketAddr>,
     pub(super) locals: Vec<Local>,
@@ -55,6 +57,20 @@ impl Context {
     pub(super) fn randomized(&mut self, time: Duration) -> Duration {
         let permille = 800 + self.random.next_u32() % 401;
         time * permille / 1_000
+    }
+
+    /// Returns whether there is room for one more socket, listener or address.
+    pub(super) fn has_room(&mut self) -> bool {
+        let count = self.bases.len() + self.listeners.len() + self.addresses.len();
+        let has_room = count < self.config.limits.sockets;
+        self.counters.dropped_sockets += u64::from(!has_room);
+        has_room
+    }
+
+    /// Returns whether a socket or a listener is at an address, or the address stands for itself.
+    pub(super) fn is_local(&self, ip: IpAddr) -> bool {
+        let mut with_port = self.bases.iter().chain(&self.listeners);
+        with_port.any(|local| local.ip() == ip) || self.addresses.contains(&ip)
     }
 
     /// Sends a message from a base to a remote address.

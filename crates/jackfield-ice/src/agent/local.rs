@@ -172,9 +172,10 @@ impl Context {
 
     /// Returns the place of an interface's address among all of both families, the best first.
     fn order(&self, ip: IpAddr) -> u16 {
-        let of_family = |socket: &&SocketAddr| socket.is_ipv4() == ip.is_ipv4();
-        let mut of_family = self.bases.iter().filter(of_family);
-        let rank = of_family.position(|socket| socket.ip() == ip);
+        let of_sockets = self.bases.iter().map(SocketAddr::ip);
+        let all = of_sockets.chain(self.addresses.iter().copied());
+        let mut of_family = all.filter(|known| known.is_ipv4() == ip.is_ipv4());
+        let rank = of_family.position(|known| known == ip);
         let rank = u16::try_from(rank.unwrap_or(0)).unwrap_or(u16::MAX);
         priority::interleaved(ip, rank)
     }

@@ -1,6 +1,6 @@
 //! Sockets and listeners that come and go, and what their addresses are outside.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::local::{Local, LocalId, NewLocal};
@@ -14,22 +14,12 @@ impl Agent {
     /// The interfaces that are preferred come first.
     pub fn add_socket(&mut self, now: Instant, local: SocketAddr) {
         let context = &mut self.context;
-        if self.state == State::Closed || context.bases.contains(&local) {
-            return;
-        }
-        if context.bases.len() + context.listeners.len() >= context.config.limits.sockets {
-            context.counters.dropped_sockets += 1;
+        if self.state == State::Closed || context.bases.contains(&local) || !context.has_room() {
             return;
         }
         context.bases.push(local);
         self.add_candidate(now, NewLocal::host(CandidateTransport::Udp, local, local));
-        if self.context.config.tcp_active {
-            let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
-            self.add_candidate(
-                now,
-                NewLocal::host(CandidateTransport::TcpActive, active, active),
-            );
-        }
+        self.add_active(now, local.ip());
         self.context.gatherer.add_socket(now, local);
         self.drive(now);
     }
@@ -37,16 +27,10 @@ impl Agent {
     /// Takes the loss of a UDP socket, because its interface is gone: its pairs end at once.
     pub fn remove_socket(&mut self, now: Instant, local: SocketAddr) {
         self.context.bases.retain(|base| *base != local);
-        let is_last = !self
-            .context
-            .bases
-            .iter()
-            .any(|base| base.ip() == local.ip());
-        let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
         self.remove_locals(now, |candidate| {
-            let is_udp = candidate.candidate.transport == CandidateTransport::Udp;
-            is_udp && candidate.base == local || is_last && candidate.base == active
+            candidate.candidate.transport == CandidateTransport::Udp && candidate.base == local
         });
+        self.remove_active(now, local.ip());
         self.drive(now);
     }
 
@@ -55,11 +39,8 @@ impl Agent {
     /// [RFC 6544 §3]: https://www.rfc-editor.org/rfc/rfc6544#section-3
     pub fn add_listener(&mut self, now: Instant, local: SocketAddr) {
         let context = &mut self.context;
-        if self.state == State::Closed || context.listeners.contains(&local) {
-            return;
-        }
-        if context.bases.len() + context.listeners.len() >= context.config.limits.sockets {
-            context.counters.dropped_sockets += 1;
+        let is_known = context.listeners.contains(&local);
+        if self.state == State::Closed || is_known || !context.has_room() {
             return;
         }
         context.listeners.push(local);
@@ -73,13 +54,7 @@ impl Agent {
                 NewLocal::host(CandidateTransport::TcpSimultaneousOpen, local, local),
             );
         }
-        if self.context.config.tcp_active {
-            let active = SocketAddr::new(local.ip(), ACTIVE_PORT);
-            self.add_candidate(
-                now,
-                NewLocal::host(CandidateTransport::TcpActive, active, active),
-            );
-        }
+        self.add_active(now, local.ip());
         self.drive(now);
     }
 
@@ -94,6 +69,31 @@ impl Agent {
             );
             listens && candidate.base == local
         });
+        self.remove_active(now, local.ip());
+        self.drive(now);
+    }
+
+    /// Takes an address of this host that has no UDP socket: TURN servers are asked from it over
+    /// TCP and TLS, and connections are opened to the other side's passive candidates.
+    ///
+    /// An address of a socket needs no mention. Those that are preferred come first.
+    pub fn add_address(&mut self, now: Instant, local: IpAddr) {
+        let context = &mut self.context;
+        let is_known = context.addresses.contains(&local);
+        if self.state == State::Closed || is_known || !context.has_room() {
+            return;
+        }
+        context.addresses.push(local);
+        self.add_active(now, local);
+        self.context.gatherer.add_address(now, local);
+        self.drive(now);
+    }
+
+    /// Takes the loss of an address of [`Agent::add_address`].
+    pub fn remove_address(&mut self, now: Instant, local: IpAddr) {
+        self.context.addresses.retain(|address| *address != local);
+        self.remove_active(now, local);
+        self.context.gatherer.remove_address(now, local);
         self.drive(now);
     }
 
@@ -138,6 +138,25 @@ impl Agent {
         if !self.is_gathered {
             self.is_gathered = true;
             self.context.event(Event::GatheringComplete);
+        }
+    }
+
+    /// Adds the candidate that opens connections from an address.
+    fn add_active(&mut self, now: Instant, ip: IpAddr) {
+        if self.context.config.tcp_active {
+            let active = SocketAddr::new(ip, ACTIVE_PORT);
+            let new = NewLocal::host(CandidateTransport::TcpActive, active, active);
+            self.add_candidate(now, new);
+        }
+    }
+
+    /// Removes the candidate that opens connections from an address, once nothing is there.
+    fn remove_active(&mut self, now: Instant, ip: IpAddr) {
+        if !self.context.is_local(ip) {
+            self.remove_locals(now, |candidate| {
+                candidate.candidate.transport == CandidateTransport::TcpActive
+                    && candidate.base.ip() == ip
+            });
         }
     }
 

@@ -54,7 +54,7 @@ pub enum RelaySockets {
 /// What a [`Gatherer`](super::Gatherer) keeps at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GatherLimits {
-    /// Local addresses that servers are asked from; further ones are ignored. Default: 32.
+    /// Sockets and addresses that servers are asked from; further ones are ignored. Default: 32.
     pub sockets: usize,
     /// Servers that are asked, the first of the list. Default: 8.
     pub servers: usize,

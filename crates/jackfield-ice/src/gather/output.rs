@@ -64,7 +64,7 @@ pub enum Event {
         address: SocketAddr,
         /// Where the server sees us: the related address of the candidate.
         mapped: SocketAddr,
-        /// The local address that was added.
+        /// The local address that was added; with port 0 where it has no UDP socket.
         base: SocketAddr,
         /// Which server.
         server: SocketAddr,

@@ -1,7 +1,7 @@
 //! The ways to a TURN server: UDP, and TCP and TLS where UDP does not lead there.
 
 use jackfield_ice::gather::{Event, GatherConfig, Output};
-use jackfield_sansio::Transport;
+use jackfield_sansio::{Transmit, Transport};
 use std::time::Duration;
 
 use crate::world::*;
@@ -136,4 +136,38 @@ fn all_ways_are_kept_where_that_is_wanted() {
     world.pass(millis(10));
     let ways: Vec<_> = connects(&world).into_iter().map(|(_, way)| way).collect();
     assert_eq!(ways, [Transport::Tls, Transport::Tcp]);
+}
+
+#[test]
+fn an_address_without_a_socket_asks_over_streams_alone() {
+    let mut config = all_ways();
+    config.servers = [
+        turn(Transport::Udp),
+        stun(OTHER_SERVER),
+        turn(Transport::Tcp),
+    ]
+    .into();
+    let mut world = World::new(config);
+    world.gatherer.add_address(world.now, address(LOCAL).ip());
+    world.gatherer.end_of_sockets(world.now);
+    world.settle();
+    assert_eq!(connects(&world), [(millis(0), Transport::Tcp)]);
+    let path = world.connected();
+    world.pass(secs(1));
+    let is_udp = |(_, sent): &(_, Transmit)| sent.path.transport == Transport::Udp;
+    assert!(!world.sent.iter().any(is_udp));
+    let Event::Relayed { base, .. } = *world.events()[0] else {
+        panic!("{:?}", world.events());
+    };
+    assert_eq!((base.ip(), base.port()), (address(LOCAL).ip(), 0));
+    assert_eq!(world.completed(), Some(millis(20)));
+
+    world
+        .gatherer
+        .remove_address(world.now, address(LOCAL).ip());
+    assert_eq!(world.settle(), None, "nothing is left to do");
+    let lost = world.relayed().into_iter();
+    let mut lost = lost.map(|address| Event::RelayedLost { address });
+    assert!(lost.all(|lost| world.events().contains(&&lost)));
+    assert_eq!(world.closed, [path]);
 }

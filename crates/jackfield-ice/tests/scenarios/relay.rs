@@ -153,3 +153,38 @@ fn a_silent_server_delays_the_end_of_gathering_and_nothing_else() {
     let error = |(_, event): &(_, Event)| matches!(event, Event::CandidateError(_));
     assert!(world.peers[LEFT].events.iter().any(error));
 }
+
+#[test]
+fn an_agent_without_udp_is_reached_by_a_relay_over_tcp() {
+    let both = [Transport::Udp, Transport::Tcp];
+    let mut world = World::with(with_relay(&both), AgentConfig::default());
+    world.incoming_tcp = false;
+    world.add_address(LEFT, "192.0.2.1");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    world.run_until(secs(2), |world| world.is_connected());
+    let selected = world.selected(LEFT);
+    assert_eq!(selected.local.kind, CandidateKind::Relayed);
+    assert_eq!(selected.path.transport, Transport::Tcp);
+    assert!(world.send(LEFT, b"over TCP") && world.send(RIGHT, b"over UDP"));
+    world.run(ms(300));
+    assert_eq!(world.peers[RIGHT].data.len(), 1);
+    assert_eq!(world.peers[LEFT].data.len(), 1);
+
+    let (now, ip) = (world.now, "192.0.2.1".parse().unwrap());
+    let told = world.candidates_of(LEFT).len();
+    world.agent(LEFT).remove_address(now, ip);
+    world.drain(LEFT);
+    assert_eq!(
+        removed(&world, LEFT),
+        told,
+        "the active candidate goes, too"
+    );
+    assert!(world.peers[LEFT].agent.selected_pair().is_none());
+}
+
+/// Returns how many candidates an agent has taken back.
+fn removed(world: &World, peer: usize) -> usize {
+    let is_removal = |(_, event): &&(_, Event)| matches!(event, Event::LocalCandidateRemoved(_));
+    world.peers[peer].events.iter().filter(is_removal).count()
+}

@@ -137,6 +137,14 @@ impl World {
         self.drain(peer);
     }
 
+    pub(crate) fn add_address(&mut self, peer: usize, address: &str) {
+        let (now, ip) = (self.now, address.parse().unwrap());
+        // The server's messages over TCP find their way back by it.
+        self.peers[peer].sockets.insert(SocketAddr::new(ip, 0));
+        self.peers[peer].agent.add_address(now, ip);
+        self.drain(peer);
+    }
+
     pub(crate) fn add_listener(&mut self, peer: usize, address: &str) {
         let now = self.now;
         self.peers[peer]
