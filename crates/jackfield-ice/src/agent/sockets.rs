@@ -31,6 +31,7 @@ impl Agent {
             candidate.candidate.transport == CandidateTransport::Udp && candidate.base == local
         });
         self.remove_active(now, local.ip());
+        self.context.gatherer.remove_socket(now, local);
         self.drive(now);
     }
 

@@ -1,6 +1,6 @@
 //! Servers: reflexive and relayed candidates, and data through a relay.
 
-use jackfield_ice::{AgentConfig, CandidateKind, CandidatePolicy, Event, State};
+use jackfield_ice::{AgentConfig, Candidate, CandidateKind, CandidatePolicy, Event, Output, State};
 use jackfield_sansio::Transport;
 
 use super::world::{LEFT, RIGHT, SERVER, World, ms, secs, with_relay};
@@ -181,6 +181,37 @@ fn an_agent_without_udp_is_reached_by_a_relay_over_tcp() {
         "the active candidate goes, too"
     );
     assert!(world.peers[LEFT].agent.selected_pair().is_none());
+}
+
+#[test]
+fn a_socket_that_goes_takes_its_relays_along() {
+    let mut world = World::with(with_relay(&[Transport::Udp]), AgentConfig::default());
+    // More than the allocations that there may be at one time.
+    for port in 1..=10 {
+        let socket = format!("192.0.2.1:{port}");
+        world.add_socket(LEFT, &socket);
+        world.run(secs(1));
+        let now = world.now;
+        world
+            .agent(LEFT)
+            .remove_socket(now, socket.parse().unwrap());
+        world.drain(LEFT);
+        let told = world.candidates_of(LEFT);
+        let is_relayed = |candidate: &&Candidate| candidate.kind == CandidateKind::Relayed;
+        assert_eq!(told.iter().filter(is_relayed).count(), port);
+        assert_eq!(removed(&world, LEFT), told.len());
+        assert_eq!(world.agent(LEFT).poll_output(), Output::Wait(None));
+    }
+    // One that goes before the server has answered.
+    world.add_socket(LEFT, "192.0.2.1:11");
+    let now = world.now;
+    world
+        .agent(LEFT)
+        .remove_socket(now, "192.0.2.1:11".parse().unwrap());
+    world.drain(LEFT);
+    let sent = world.peers[LEFT].sent;
+    world.run(secs(600));
+    assert_eq!(world.peers[LEFT].sent, sent);
 }
 
 /// Returns how many candidates an agent has taken back.
