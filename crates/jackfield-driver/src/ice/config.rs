@@ -18,8 +18,8 @@ pub struct EndpointConfig {
     pub port: u16,
     /// Which interfaces are used.
     pub interfaces: InterfaceFilter,
-    /// Whether there are UDP sockets. Without them data goes over TCP alone, to the other side or to
-    /// a TURN server. Default: yes.
+    /// Whether there are UDP sockets. Without them data goes over TCP alone, to the other side or
+    /// to a TURN server. Default: yes.
     pub udp: bool,
     /// Whether TCP connections are listened for (RFC 6544). Default: yes.
     pub tcp: bool,
