@@ -124,7 +124,8 @@ describe('the page', () => {
   for (const people of [2, 3]) {
     test(`the samples work as they are printed, with ${people} people and one who only listens`, (t) =>
       at(undefined, async (browser) => {
-        const own = await startJackfield();
+        // Each sample is served by somebody else, at a port of its own.
+        const own = await startJackfield(['--cors-origin', '*']);
         t.after(() => own.stop());
         const open = async (sample) => {
           const served = await servePage(sample, `${own.url}/sdk.js`);

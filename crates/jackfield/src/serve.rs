@@ -22,6 +22,7 @@ mod pages;
 mod prefixed;
 pub mod secret;
 mod signal;
+mod site_policy;
 mod start;
 mod tls;
 mod tls_relay;

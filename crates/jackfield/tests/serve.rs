@@ -190,6 +190,101 @@ fn pages_of_other_origins_get_credentials_only_where_configured() {
 }
 
 #[test]
+fn pages_of_other_origins_get_no_websocket_and_no_session_unless_configured() {
+    let server = Running::start(&[("cors-origin", "https://app.example.org")]);
+    let own = format!("http://{}", server.address);
+    let authority = server.address.to_string();
+    let status = |path: &str, headers: &str| {
+        let answer = server.head(&format!(
+            "GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n{headers}\r\n"
+        ));
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let socketio = "/socket.io/?EIO=4&transport=websocket";
+    let polling = "/socket.io/?EIO=4&transport=polling";
+    for (origin, websocket, session) in [
+        (String::new(), "101", "200"),
+        (format!("origin: {own}\r\n"), "101", "200"),
+        (
+            "origin: https://app.example.org\r\n".to_owned(),
+            "101",
+            "200",
+        ),
+        ("origin: https://evil.example\r\n".to_owned(), "403", "403"),
+        ("origin: null\r\n".to_owned(), "403", "403"),
+        (format!("origin: {own}\r\norigin: {own}\r\n"), "403", "403"),
+    ] {
+        let upgrade = format!("{origin}{UPGRADE}");
+        for path in ["/", "/signal", socketio] {
+            assert_eq!(status(path, &upgrade), websocket, "{path} {origin}");
+        }
+        assert_eq!(status(polling, &origin), session, "{origin}");
+    }
+    let refused = server.request(&format!(
+        "GET {polling} HTTP/1.1\r\nhost: {authority}\r\norigin: http://evil.example\r\n\
+         connection: close\r\n\r\n"
+    ));
+    assert!(refused.contains(r#""code":4"#), "{refused}");
+    assert!(refused.contains("--cors-origin"), "{refused}");
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.contains("jackfield_http_foreign_origins_total 13"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_name_that_anyone_can_point_here_leads_a_browser_to_the_address() {
+    let server = Running::start(&[]);
+    let (address, port) = (server.address, server.address.port());
+    let ask = |path: &str, host: &str, headers: &str| {
+        server.head(&format!(
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"
+        ))
+    };
+    let evil = format!("evil.example:{port}");
+    let browser = "accept-language: en\r\n";
+    let page = ask("/r/demo?name=Ann", &evil, browser);
+    assert!(page.starts_with("HTTP/1.1 307"), "{page}");
+    let location = format!("location: http://{address}/r/demo?name=Ann\r\n");
+    assert!(page.contains(&location), "{page}");
+    // A proxy's port is no address of this server.
+    assert!(ask("/", "evil.example:8443", browser).starts_with("HTTP/1.1 403"));
+    let polling = "/socket.io/?EIO=4&transport=polling";
+    for path in ["/ice", "/metrics", "/sdk.js", polling] {
+        assert!(
+            ask(path, &evil, browser).starts_with("HTTP/1.1 403"),
+            "{path}"
+        );
+        let program = ask(path, &evil, "");
+        assert!(program.starts_with("HTTP/1.1 200"), "{path}: {program}");
+    }
+    let upgrade = format!("origin: http://{evil}\r\n{UPGRADE}");
+    assert!(ask("/signal", &evil, &upgrade).starts_with("HTTP/1.1 403"));
+    let names = [
+        format!("localhost:{port}"),
+        address.to_string(),
+        format!("nas.local:{port}"),
+    ];
+    for host in names {
+        let upgrade = format!("origin: http://{host}\r\naccept-language: en\r\n{UPGRADE}");
+        assert!(
+            ask("/signal", &host, &upgrade).starts_with("HTTP/1.1 101"),
+            "{host}"
+        );
+        assert!(
+            ask("/", &host, browser).starts_with("HTTP/1.1 200"),
+            "{host}"
+        );
+    }
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.contains("jackfield_http_unknown_hosts_total 7"),
+        "{metrics}"
+    );
+}
+
+#[test]
 fn a_request_names_its_host_once() {
     let server = Running::start(&[]);
     let ask = |head: &str| {
@@ -235,6 +330,11 @@ fn is_binding_success(message: &[u8]) -> bool {
     message.starts_with(&[1, 1]) && message.get(8..20) == BINDING.get(8..20)
 }
 
+/// What asks for a WebSocket.
+const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-version: 13\r\n\
+                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -279,21 +379,17 @@ impl Running {
     /// Returns a connection that has become a WebSocket of the signaling server.
     fn websocket(&self) -> TcpStream {
         let mut stream = self.connect();
+        let request = format!("GET /signal HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        assert!(read_head(&mut stream).starts_with("HTTP/1.1 101"));
         stream
-            .write_all(
-                b"GET /signal HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\n\
-                upgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            )
-            .unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0; 1];
-            stream.read_exact(&mut byte).unwrap();
-            head.extend(byte);
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101"));
-        stream
+    }
+
+    /// Returns the head of the answer to a request, which may open a WebSocket.
+    fn head(&self, text: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        read_head(&mut stream)
     }
 
     fn get(&self, path: &str) -> String {
@@ -321,6 +417,16 @@ impl Drop for Running {
             runtime.block_on(server.stop());
         }
     }
+}
+
+fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0; 1];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    String::from_utf8(head).unwrap()
 }
 
 fn start(pairs: &[(&str, &str)]) -> anyhow::Result<Server> {

@@ -50,8 +50,10 @@ pub struct Config {
     pub public_host: Option<String>,
     /// How long minted credentials last.
     pub credentials_ttl: Duration,
-    /// Origins that may use Socket.IO polling and `/ice` from their pages.
+    /// Origins whose pages may use the server, beside its own.
     pub cors_origins: Vec<String>,
+    /// DNS names that browsers inside a private network may use without TLS.
+    pub allow_hosts: Vec<String>,
     /// Where the generated secret is kept.
     pub data_dir: Option<PathBuf>,
     /// How many threads serve; zero means one a core.
@@ -180,6 +182,7 @@ impl Config {
             public_host: read.optional(&PUBLIC_HOST)?,
             credentials_ttl: read.one(&CREDENTIALS_TTL)?,
             cors_origins: read.many(&CORS_ORIGIN)?,
+            allow_hosts: read.many(&ALLOW_HOST)?,
             data_dir: read.optional(&DATA_DIR)?,
             shards: read.one(&SHARDS)?,
             log: Log {

@@ -76,7 +76,18 @@ keys! {
             "",
             "an origin such as https://app.example.org, or *",
             value::origin,
-            "Lets pages of this origin use Socket.IO polling and GET /ice.",
+            "Lets pages of this origin use the server: WebSockets, Socket.IO and GET /ice. Pages of \
+             the server's own origin may, and programs that send no Origin header.",
+        );
+        ALLOW_HOST: String = Typed::many(
+            "allow-host",
+            "HOST",
+            "",
+            "a DNS name without a port, or *",
+            value::host_name,
+            "Lets browsers inside a private network use the server by this name without TLS. IP \
+             addresses, names that nobody can register (nas, nas.local, localhost), public-host \
+             and this machine's own name need no entry.",
         );
         DATA_DIR: PathBuf = Typed::one(
             "data-dir",

@@ -99,8 +99,14 @@ pub(super) fn origin(text: &str) -> Option<String> {
     }
     let uri: http::Uri = text.parse().ok()?;
     let bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
-    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    (bare && scheme && uri.host().is_some()).then(|| text.to_owned())
+    // The pages of apps and of browser extensions have schemes of their own.
+    (bare && uri.scheme().is_some() && uri.host().is_some()).then(|| text.to_owned())
+}
+
+/// Reads a DNS name, or `*`.
+pub(super) fn host_name(text: &str) -> Option<String> {
+    let is_bare = !text.contains([':', '[', ']']);
+    (text == "*" || (is_bare && authority(text).is_some())).then(|| text.to_owned())
 }
 
 /// Reads a filter of log lines.

@@ -29,3 +29,15 @@ pub(super) fn all() -> Vec<IpAddr> {
         }
     }
 }
+
+/// Returns whether an address is of a network that the internet has no way into: loopback, private,
+/// link-local, or behind a carrier's NAT.
+pub(super) fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xC0 == 64; // RFC 6598
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

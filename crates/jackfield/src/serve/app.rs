@@ -16,6 +16,7 @@ use super::counters::Counters;
 use super::ice::{IceMinter, Reached};
 use super::listeners::ShardParts;
 use super::signal::{self, QueueLimits, SharedHub};
+use super::site_policy::SitePolicy;
 use super::{secret, turn};
 use crate::config::Config;
 
@@ -30,6 +31,7 @@ pub(super) struct App {
     /// The HTTP side of `io`.
     pub(super) socketio: jackfield_socketio::engine::Service,
     pub(super) admission: Arc<Admission>,
+    pub(super) sites: SitePolicy,
     pub(super) counters: Counters,
     /// Each shard, set once all have started.
     pub(super) shards: OnceLock<Vec<ShardParts>>,
@@ -74,6 +76,7 @@ impl App {
             io,
             hub,
             admission: Arc::new(Admission::new(connections.max, connections.max_per_network)),
+            sites: SitePolicy::new(&config),
             counters: Counters::default(),
             shards: OnceLock::new(),
             websocket: Arc::new(signal::websocket::ws_config(&config)),

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use super::admission::Admitted;
 use super::app::App;
 use super::demux::Protocol;
-use super::http::{self, Origin};
+use super::http;
 use super::prefixed::{Prefixed, first_bytes};
 
 /// What the connections of one shard need.
@@ -95,7 +95,7 @@ impl Connections {
             (Listener::Tls, Protocol::Http, _) => refuse_plain_http(stream).await,
             (Listener::Plain, Protocol::Http, _) => {
                 let stream = Prefixed::new(prefix, stream, place);
-                self.http(stream, path, false).await;
+                self.http(stream, path).await;
             }
             (Listener::Plain, Protocol::Stun, _) => {
                 self.turn.serve_stream(stream, path, prefix).await;
@@ -120,24 +120,20 @@ impl Connections {
         match protocol {
             Protocol::Http => {
                 let stream = Prefixed::new(prefix, stream, place);
-                self.http(stream, path, true).await;
+                self.http(stream, path).await;
             }
             Protocol::Stun => self.turn.serve_stream(stream, path, prefix).await,
             Protocol::Tls | Protocol::Unknown => self.unknown(path),
         }
     }
 
-    async fn http<S>(&self, stream: Prefixed<S>, path: FiveTuple, secure: bool)
+    async fn http<S>(&self, stream: Prefixed<S>, path: FiveTuple)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let origin = Origin {
-            remote: path.remote,
-            secure,
-        };
         let app = Arc::clone(&self.app);
         let service = hyper::service::service_fn(move |request| {
-            http::answer(Arc::clone(&app), origin, request)
+            http::answer(Arc::clone(&app), path, request)
         });
         let limits = &self.app.config.connections;
         let (limit, header) = (limits.first_bytes_timeout, limits.max_header);

@@ -9,6 +9,10 @@ pub(super) struct Counters {
     pub(super) http_requests: Counter,
     /// HTTP requests refused because they named no host, or two.
     pub(super) http_bad_host: Counter,
+    /// HTTP requests refused because a page of another origin made them.
+    pub(super) http_foreign_origins: Counter,
+    /// HTTP requests refused because a browser named a host that may be anyone's.
+    pub(super) http_unknown_hosts: Counter,
     /// HTTP connections that ended in an error: a malformed request, a broken connection.
     pub(super) http_errors: Counter,
     /// Connections that ended before their first bytes or TLS handshake were complete.

@@ -249,6 +249,16 @@ fn server(app: &App, families: &mut Families) {
             &counters.http_bad_host,
         ),
         (
+            "http_foreign_origins",
+            "HTTP requests refused because a page of another origin made them",
+            &counters.http_foreign_origins,
+        ),
+        (
+            "http_unknown_hosts",
+            "HTTP requests refused because a browser named a host that may be anyone's",
+            &counters.http_unknown_hosts,
+        ),
+        (
             "http_errors",
             "HTTP connections that ended in an error",
             &counters.http_errors,

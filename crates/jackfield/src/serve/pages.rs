@@ -32,6 +32,11 @@ pub(super) fn file_for(path: &str) -> Option<String> {
     }
 }
 
+/// Returns whether people open a path, and not a page that they have opened.
+pub(super) fn is_page(path: &str) -> bool {
+    matches!(path, "/" | "/doctor") || room_of(path).is_some()
+}
+
 /// Returns the room that `/r/ROOM` names, still percent-encoded.
 fn room_of(path: &str) -> Option<&str> {
     let room = path.strip_prefix("/r/")?;
