@@ -106,6 +106,7 @@ pub(crate) fn reason_words(reason: Reason, path: Option<&str>) -> String {
         Reason::Checksum => format!("received {file} damaged twice"),
         Reason::Version => "speaks another version of the protocol".to_owned(),
         Reason::Protocol => "says that this side broke the protocol".to_owned(),
+        Reason::Timeout => "waited too long for what it is offered".to_owned(),
         Reason::Stopped => "was stopped".to_owned(),
         Reason::Unknown => "refused, for a reason that this version does not know".to_owned(),
     }

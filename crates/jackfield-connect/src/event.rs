@@ -117,6 +117,13 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// What somebody offers is not taken; offers of others are waited for.
+    OfferNotTaken {
+        /// Who.
+        peer: String,
+        /// Why.
+        why: String,
+    },
     /// A file is there, checked.
     File {
         /// Its path below the receiver's folder.

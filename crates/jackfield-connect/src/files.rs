@@ -7,6 +7,7 @@
 mod destination;
 mod digest;
 mod message;
+mod offer;
 mod path;
 mod progress;
 mod receive;
@@ -16,8 +17,10 @@ mod source;
 pub use destination::{Destination, DiskError};
 pub use digest::{Digest, DigestError};
 pub use message::{Control, Entry, MessageError, Reason};
+pub(crate) use offer::{Offer, OfferReader};
 pub use path::{EntryPath, PathError};
 pub use progress::Progress;
+pub(crate) use receive::receive_offered;
 pub use receive::{ReceiveError, Received, Step, receive};
 pub use send::{SendError, send};
 pub use source::{Source, SourceError};

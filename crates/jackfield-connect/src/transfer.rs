@@ -1,5 +1,7 @@
 //! Sending and receiving files in a room.
 
+mod offers;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +14,11 @@ use crate::connection::Connector;
 use crate::error::{Error, reason_words};
 use crate::event::{Event, Observer};
 use crate::files::{
-    self, Control, Destination, Progress, Reason, ReceiveError, Received, SendError, Source,
+    self, Control, Destination, Offer, Progress, Reason, ReceiveError, Received, SendError, Source,
 };
 use crate::room::{PeerId, RoomOptions};
 use crate::session::{Session, Step};
+use offers::IncomingOffers;
 
 /// How a program stays in its room.
 #[derive(Debug, Clone)]
@@ -220,7 +223,7 @@ async fn take_first_offer(
     progress: &Arc<Progress>,
 ) -> Result<Received, Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let take = |session: &Session, peer: PeerId, channel: Channel| {
+    let take = |session: &Session, peer: PeerId, channel: Channel, offer: Offer| {
         let name = session.name(peer);
         let observer = Arc::clone(&session.observer);
         let (destination, progress) = (Arc::clone(destination), Arc::clone(progress));
@@ -228,32 +231,37 @@ async fn take_first_offer(
         tokio::task::spawn_blocking(move || {
             let mut channel = channel;
             let mut told = |step: files::Step<'_>| observer.tell(event_of(&name, step));
-            let result = files::receive(&mut channel, &destination, &progress, &mut told);
+            let result =
+                files::receive_offered(&mut channel, offer, &destination, &progress, &mut told);
             // A program that has ended asks for nothing more.
             let _over = ended.send((peer, result));
         });
     };
+    let mut offers = IncomingOffers::new();
     let mut sender: Option<PeerId> = None;
-    // The next one, while the last channel may be a dead one.
-    let mut next: Option<(PeerId, Channel)> = None;
     loop {
+        if sender.is_none()
+            && let Some((peer, channel, offer)) = offers.take()
+        {
+            sender = Some(peer);
+            take(session, peer, channel, offer);
+        }
         tokio::select! {
             step = session.next() => match step? {
                 Step::Channel { peer, protocol, channel } if protocol == files::PROTOCOL => match sender {
-                    None => {
-                        sender = Some(peer);
-                        take(session, peer, channel);
-                    }
-                    // The same sender with a new channel, or in place of one that was killed.
-                    Some(known) if known == peer || !session.is_connected(known) => next = Some((peer, channel)),
-                    Some(_) => say_busy(channel),
+                    Some(known) if known != peer && session.is_connected(known) => say_busy(&channel.sender),
+                    // The channel of the transfer may be a dead one: this is the same sender with a
+                    // new channel, or one in place of a sender that was killed.
+                    _ => offers.add(peer, channel),
                 },
                 Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
                 Step::Purpose(peer, purpose) => mismatch(session, peer, purpose, &["send", "page"]),
-                Step::Left { peer, .. } => {
-                    next.take_if(|(waiting, _)| *waiting == peer);
-                }
+                Step::Left { peer, .. } => offers.remove(peer),
                 Step::Connected(_) | Step::Chat { .. } => {}
+            },
+            read = offers.next() => if let Err((peer, error)) = read {
+                let is_last = sender.is_none() && offers.is_empty();
+                give_up_offer(session, peer, error, is_last)?;
             },
             Some((peer, result)) = endings.recv() => {
                 match result {
@@ -268,17 +276,48 @@ async fn take_first_offer(
                     Err(ReceiveError::Ended(_)) => {
                         session.tell(Event::Paused { bytes: progress.bytes() });
                     }
-                    Err(ReceiveError::Refused { reason, path }) => {
-                        return Err(Error::Refused { peer: session.name(peer), reason, path });
-                    }
-                    Err(error) => return Err(Error::Receive(error)),
+                    Err(error) => return Err(receive_error(session, peer, error)),
                 }
-                sender = next.take().map(|(peer, channel)| {
-                    take(session, peer, channel);
-                    peer
-                });
+                sender = None;
             }
         }
+    }
+}
+
+/// Tells of an offer that is not taken.
+///
+/// # Errors
+/// When no other member has made an offer, unless the member may make another one.
+fn give_up_offer(
+    session: &Session,
+    peer: PeerId,
+    error: ReceiveError,
+    is_last: bool,
+) -> Result<(), Error> {
+    let why = match &error {
+        // Its next channel brings the offer again.
+        ReceiveError::Ended(_) => return Ok(()),
+        ReceiveError::Refused { reason, path } => reason_words(*reason, path.as_deref()),
+        other => other.to_string(),
+    };
+    if is_last && !matches!(error, ReceiveError::Timeout) {
+        return Err(receive_error(session, peer, error));
+    }
+    session.tell(Event::OfferNotTaken {
+        peer: session.name(peer),
+        why,
+    });
+    Ok(())
+}
+
+fn receive_error(session: &Session, peer: PeerId, error: ReceiveError) -> Error {
+    match error {
+        ReceiveError::Refused { reason, path } => Error::Refused {
+            peer: session.name(peer),
+            reason,
+            path,
+        },
+        error => Error::Receive(error),
     }
 }
 
@@ -313,13 +352,13 @@ pub(crate) fn refuse(protocol: &str, channel: Channel) {
     drop(channel);
 }
 
-fn say_busy(channel: Channel) {
+fn say_busy(sender: &mpsc::Sender<Message>) {
     let refusal = Control::Refuse {
         reason: Reason::Busy,
         path: None,
     };
     // A fresh channel has room for a message; one that has ended needs none.
-    let _ended = channel.sender.try_send(Message::Text(refusal.to_text()));
+    let _ended = sender.try_send(Message::Text(refusal.to_text()));
 }
 
 /// How long a sender that is done waits for the receiver to close the channel.

@@ -118,6 +118,8 @@ pub enum Reason {
     Version,
     /// The other side broke the protocol.
     Protocol,
+    /// It waited too long for a message.
+    Timeout,
     /// It was stopped by its user.
     Stopped,
     /// A reason of a later version.

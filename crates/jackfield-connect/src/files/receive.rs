@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -11,9 +11,10 @@ use sha2::{Digest as _, Sha256};
 use super::destination::{Destination, DiskError, Prefix};
 use super::digest::Digest;
 use super::message::{Control, Entry, MessageError, Reason};
+use super::offer::Offer;
 use super::path::{EntryPath, PathError};
 use super::progress::Progress;
-use super::{ACK_EVERY, MAX_ENTRIES, MAX_PATH_BYTES, MAX_REQUESTED, PathBytes};
+use super::{ACK_EVERY, MAX_ENTRIES, MAX_PATH_BYTES, MAX_REQUESTED};
 use crate::channel::{Channel, ChannelEnded, Message};
 
 /// What a transfer brought.
@@ -81,6 +82,9 @@ pub enum ReceiveError {
     /// The sender speaks another version of the protocol.
     #[error("the other side speaks version {0} of the protocol, and this is version 1")]
     Version(u32),
+    /// The sender took too long to say what it offers.
+    #[error("the other side did not say in time what it offers")]
+    Timeout,
     /// The sender broke the protocol.
     #[error("the other side broke the protocol: {0}")]
     Protocol(&'static str),
@@ -103,12 +107,33 @@ pub fn receive(
     progress: &Progress,
     told: &mut dyn FnMut(Step<'_>),
 ) -> Result<Received, ReceiveError> {
+    match Offer::read(channel) {
+        Ok(offer) => receive_offered(channel, offer, destination, progress, told),
+        Err(error) => {
+            if let Some(refusal) = error.refusal(Path::new("")) {
+                // A channel that has ended needs no reason.
+                let _ended = channel.sender.blocking_send(refusal);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// As [`receive`], with an offer that was read.
+pub(crate) fn receive_offered(
+    channel: &mut Channel,
+    offer: Offer,
+    destination: &Destination,
+    progress: &Progress,
+    told: &mut dyn FnMut(Step<'_>),
+) -> Result<Received, ReceiveError> {
+    progress.begin(offer.bytes, offer.files());
     let mut receiving = Receiving {
         channel,
         destination,
         progress,
         told,
-        entries: Vec::new(),
+        entries: offer.entries,
         next: 0,
         requested: VecDeque::new(),
         taken: 0,
@@ -121,6 +146,36 @@ pub fn receive(
         receiving.say_why(error);
     }
     result.map(|()| receiving.received)
+}
+
+impl ReceiveError {
+    /// Returns the message that tells the sender why the transfer ends, where that is the
+    /// receiver's to tell. Paths in it are relative to the receiver's `folder`.
+    pub(crate) fn refusal(&self, folder: &Path) -> Option<Message> {
+        let relative = |path: &PathBuf| {
+            let below = path.strip_prefix(folder).unwrap_or(path);
+            below.display().to_string()
+        };
+        let (reason, path) = match self {
+            Self::Ended(_) | Self::Refused { .. } => return None,
+            Self::BadPath { path, .. } => (Reason::BadPath, Some(path.clone())),
+            Self::TooMany => (Reason::TooMany, None),
+            Self::Disk(error) => {
+                let path = match error {
+                    DiskError::Full(path)
+                    | DiskError::Exists(path)
+                    | DiskError::NotAFolder(path)
+                    | DiskError::Refused { path, .. } => relative(path),
+                };
+                (error.reason(), Some(path))
+            }
+            Self::Checksum(path) => (Reason::Checksum, Some(path.to_string())),
+            Self::Version(_) => (Reason::Version, None),
+            Self::Timeout => (Reason::Timeout, None),
+            Self::Protocol(_) | Self::Message(_) => (Reason::Protocol, None),
+        };
+        Some(Message::Text(Control::Refuse { reason, path }.to_text()))
+    }
 }
 
 struct Receiving<'a> {
@@ -153,7 +208,6 @@ struct Requested {
 
 impl Receiving<'_> {
     fn run(&mut self) -> Result<(), ReceiveError> {
-        self.take_offer()?;
         self.check_places()?;
         self.say(&Control::Accept)?;
         let (files, bytes) = (self.progress.total_files(), self.progress.total());
@@ -172,66 +226,6 @@ impl Receiving<'_> {
                 break;
             }
         }
-        Ok(())
-    }
-
-    fn take_offer(&mut self) -> Result<(), ReceiveError> {
-        let Control::Offer {
-            version,
-            entries,
-            bytes,
-        } = self.hear()?
-        else {
-            return Err(ReceiveError::Protocol("it does not begin with an offer"));
-        };
-        if version != 1 {
-            return Err(ReceiveError::Version(version));
-        }
-        let count = usize::try_from(entries).unwrap_or(usize::MAX);
-        if count > MAX_ENTRIES {
-            return Err(ReceiveError::TooMany);
-        }
-        let mut paths = BTreeSet::new();
-        let (mut sum, mut path_bytes) = (0_u64, PathBytes::default());
-        while self.entries.len() < count {
-            let Control::Entries { entries } = self.hear()? else {
-                return Err(ReceiveError::Protocol("entries are missing"));
-            };
-            if entries.is_empty() || self.entries.len() + entries.len() > count {
-                return Err(ReceiveError::Protocol(
-                    "there are not as many entries as it said",
-                ));
-            }
-            for entry in entries {
-                let path = entry.path.parse::<EntryPath>();
-                let path = path.map_err(|why| ReceiveError::BadPath {
-                    path: entry.path.clone(),
-                    why,
-                })?;
-                if !paths.insert(path.clone()) {
-                    return Err(ReceiveError::Protocol("it offers a path twice"));
-                }
-                if !path_bytes.add(&entry.path) {
-                    return Err(ReceiveError::TooMany);
-                }
-                sum = sum.saturating_add(entry.size);
-                self.entries.push((path, entry));
-            }
-        }
-        if sum != bytes
-            || self
-                .entries
-                .iter()
-                .any(|(_, entry)| entry.folder && entry.size > 0)
-        {
-            return Err(ReceiveError::Protocol("the sizes are not what it said"));
-        }
-        let files = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| !entry.folder)
-            .count();
-        self.progress.begin(bytes, files as u64);
         Ok(())
     }
 
@@ -476,34 +470,15 @@ impl Receiving<'_> {
 
     /// Tells the sender why the transfer ends, where that is ours to tell.
     fn say_why(&self, error: &ReceiveError) {
-        let relative = |path: &PathBuf| {
-            let below = path.strip_prefix(self.destination.folder()).unwrap_or(path);
-            below.display().to_string()
-        };
-        let (reason, path) = match error {
-            ReceiveError::Ended(_) | ReceiveError::Refused { .. } => return,
-            ReceiveError::BadPath { path, .. } => (Reason::BadPath, Some(path.clone())),
-            ReceiveError::TooMany => (Reason::TooMany, None),
-            ReceiveError::Disk(error) => {
-                let path = match error {
-                    DiskError::Full(path)
-                    | DiskError::Exists(path)
-                    | DiskError::NotAFolder(path)
-                    | DiskError::Refused { path, .. } => relative(path),
-                };
-                (error.reason(), Some(path))
-            }
-            ReceiveError::Checksum(path) => (Reason::Checksum, Some(path.to_string())),
-            ReceiveError::Version(_) => (Reason::Version, None),
-            ReceiveError::Protocol(_) | ReceiveError::Message(_) => (Reason::Protocol, None),
-        };
-        if self.say(&Control::Refuse { reason, path }).is_err() {
+        if let Some(refusal) = error.refusal(self.destination.folder())
+            && self.channel.sender.blocking_send(refusal).is_err()
+        {
             tracing::debug!("The channel ended before the reason could be said");
         }
     }
 }
 
-fn judge(control: Control) -> Result<Control, ReceiveError> {
+pub(super) fn judge(control: Control) -> Result<Control, ReceiveError> {
     match control {
         Control::Refuse { reason, path } => Err(ReceiveError::Refused { reason, path }),
         other => Ok(other),

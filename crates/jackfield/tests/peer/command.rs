@@ -32,6 +32,10 @@ impl Running {
             _data: data,
         }
     }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 impl Drop for Running {

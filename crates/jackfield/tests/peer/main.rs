@@ -8,6 +8,7 @@
 )]
 
 mod command;
+mod member;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,6 +16,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
 use command::{Peer, Running, random};
+use member::Member;
 
 #[test]
 fn a_folder_arrives_whole_and_both_commands_say_so() {
@@ -108,6 +110,28 @@ fn a_file_that_is_there_already_is_refused_with_a_word_on_both_sides() {
         assert!(words.contains(word), "{words}");
     }
     assert_eq!(fs::read(to.path().join("a")).unwrap(), b"older");
+}
+
+#[test]
+fn a_member_that_opens_a_channel_and_says_nothing_keeps_no_files_from_a_receiver() {
+    let server = Running::start();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(from.path().join("a"), "here").unwrap();
+    let into = to.path().to_str().unwrap();
+    let receiver = Peer::start(&server, &["receive", "r", "--into", into]);
+    let mut silent = Member::enter(&server, "r");
+    let files = silent.open_channel("jackfield.files");
+    // A receiver closes a channel of another protocol; it has the one that came before by then.
+    let mut other = silent.open_channel("other");
+    assert!(silent.is_closed(&mut other));
+
+    let file = from.path().join("a");
+    let sender = Peer::start(&server, &["send", "--room", "r", file.to_str().unwrap()]);
+    let (received, sent) = (receiver.output(), sender.output());
+    assert_eq!(received.status.code(), Some(0), "{received:?}");
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    assert_eq!(fs::read(to.path().join("a")).unwrap(), b"here");
+    drop(files);
 }
 
 #[test]

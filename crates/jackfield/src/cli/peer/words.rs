@@ -209,6 +209,9 @@ impl Reporter {
                 )
             }
             Event::Declined { peer, why } => format!("{peer} {why}"),
+            Event::OfferNotTaken { peer, why } => {
+                format!("what {peer} offers is not taken: {why}")
+            }
             Event::File { path, size, .. } => format!("{path} is here ({})", HumanBytes(*size)),
             Event::Done { files, bytes, kept } => {
                 let time = HumanDuration(self.began.elapsed());
