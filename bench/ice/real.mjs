@@ -62,7 +62,7 @@ const names = values.agents?.split(',') ?? Object.keys(values.peers ? PEERS : AG
 
 /** A packet passes the link of either side on its way to the other side and back. */
 const toml = (rtt) => [
-  '[server]\nserve = true\nflags = ["--user", "ann:s3cret-of-the-lab", "--turn-max-allocations-per-user", "10000"]',
+  '[server]\nserve = true\nflags = ["--user", "ann:s3cret-of-the-lab", "--turn-max-allocations-per-user", "10000", "--turn-max-allocations-per-network", "10000"]',
   ...Object.entries(SITES).map(([name, nat]) => `[site.${name}]\nnat = "${nat}"\nlatency = "${rtt / 4}ms"\n[host.${name}]\nsite = "${name}"`),
 ].join('\n');
 

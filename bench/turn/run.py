@@ -92,6 +92,7 @@ def jackfield(port):
             str(EXAMPLES / "turn_server"),
             *("--listen", f"127.0.0.1:{port}", "--realm", "jackfield", "--shards", "1"),
             *("--user", f"{USER}:{PASSWORD}", "--allow-peer", "127.0.0.0/8", "--quota", "100000"),
+            *("--rate", "4294967295"),
         ],
     )
 

@@ -7,7 +7,7 @@ const TOML = `
   [server]
   serve = true
   # An agent that is ended leaves its allocation behind.
-  flags = ["--user", "ann:s3cret-of-the-lab", "--turn-max-allocations-per-user", "1000"]
+  flags = ["--user", "ann:s3cret-of-the-lab", "--turn-max-allocations-per-user", "1000", "--turn-max-allocations-per-network", "1000"]
   [site.cone-a]
   nat = "port-restricted-cone"
   [site.cone-b]

@@ -23,11 +23,14 @@ use jackfield_driver::tcp::{self, TcpStats};
 use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard};
 use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
-use jackfield_turn::{Cidr, Credentials, NonceKey, Registry, RelayAddress, Server, ServerConfig};
+use jackfield_turn::{
+    Cidr, Credentials, NonceKey, Rate, Registry, RelayAddress, Server, ServerConfig,
+};
 use tokio::net::TcpStream;
 
 const USAGE: &str = "usage: turn_server [--listen ADDR]... [--user NAME:PASSWORD]... [--secret SECRET]... \
-[--allow-peer CIDR]... [--relay IP]... [--realm REALM] [--shards N] [--quota ALLOCATIONS_PER_USER] [--stats]";
+[--allow-peer CIDR]... [--relay IP]... [--realm REALM] [--shards N] [--quota ALLOCATIONS_PER_USER] \
+[--rate BYTES_PER_SECOND] [--stats]";
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -148,7 +151,10 @@ struct Options {
     relay: Vec<IpAddr>,
     realm: String,
     shards: usize,
+    /// Allocations of one user, and of one network.
     quota: Option<u32>,
+    /// Packets and bytes a second, of one allocation and of one network.
+    rate: Option<u32>,
     stats: bool,
 }
 
@@ -162,6 +168,7 @@ impl Options {
             realm: "jackfield".into(),
             shards: 1,
             quota: None,
+            rate: None,
             stats: false,
         };
         while let Some(word) = words.next() {
@@ -181,6 +188,7 @@ impl Options {
                 "--relay" => options.relay.push(value.parse()?),
                 "--realm" => options.realm = value,
                 "--quota" => options.quota = Some(value.parse()?),
+                "--rate" => options.rate = Some(value.parse()?),
                 "--shards" => options.shards = value.parse()?,
                 _ => return Err(USAGE.into()),
             }
@@ -210,6 +218,12 @@ impl Options {
         }
         if let Some(quota) = self.quota {
             config.limits.allocations_per_user = quota;
+            config.limits.allocations_per_network = quota;
+        }
+        if let Some(rate) = self.rate.map(Rate::per_second) {
+            config.limits.packets = Some(rate);
+            config.limits.bytes = Some(rate);
+            config.limits.bytes_per_network = Some(rate);
         }
         config
     }

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_sansio::{FiveTuple, TokenBucket};
+use jackfield_sansio::{FiveTuple, Rate, TokenBucket};
 use jackfield_stun::TransactionId;
 
 use crate::attribute::AddressFamily;
 use crate::channels::Channels;
 use crate::permissions::Permissions;
+use crate::shared_bucket::SharedBucket;
 use crate::{AllocationId, Relayed, Traffic};
 
 /// What one client has: relayed addresses, permissions, channels ([RFC 8656 §5]).
@@ -30,6 +31,7 @@ pub(crate) struct Allocation {
     pub(crate) channels: Channels,
     pub(crate) packets: TokenBucket,
     pub(crate) bytes: TokenBucket,
+    pub(crate) network: NetworkShare,
     pub(crate) traffic: Traffic,
     /// Whether it was refreshed once after its credential had expired.
     pub(crate) used_grace: bool,
@@ -49,6 +51,41 @@ impl Allocation {
         .min()
     }
 }
+
+/// An allocation's part of what its client's network may relay.
+#[derive(Debug)]
+pub(crate) struct NetworkShare {
+    bucket: Arc<SharedBucket>,
+    /// Bytes taken from the bucket and not yet used.
+    credit: u64,
+}
+
+impl NetworkShare {
+    pub(crate) fn new(bucket: Arc<SharedBucket>) -> Self {
+        Self { bucket, credit: 0 }
+    }
+
+    /// Takes `length` bytes and returns whether the network had them.
+    pub(crate) fn take(&mut self, now: Instant, rate: Rate, length: u64) -> bool {
+        if self.credit < length {
+            // All shards share the bucket, so it is asked once for many packets. Where it has no
+            // more for many, it may have enough for this one.
+            let missing = length - self.credit;
+            let taken = [missing.max(LOT), missing]
+                .into_iter()
+                .find(|cost| self.bucket.take(now, rate, *cost));
+            let Some(taken) = taken else {
+                return false;
+            };
+            self.credit += taken;
+        }
+        self.credit -= length;
+        true
+    }
+}
+
+/// Bytes that are taken from a network's bucket at once.
+const LOT: u64 = 16 * 1024;
 
 /// A bound relay socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

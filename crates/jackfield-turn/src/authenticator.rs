@@ -43,6 +43,8 @@ pub(crate) struct Authenticated {
     /// Whether the answer gets MESSAGE-INTEGRITY-SHA256, because the request chose a password
     /// algorithm.
     pub(crate) sha256: bool,
+    /// Whether it is a time-limited credential.
+    pub(crate) is_minted: bool,
     /// Whether the credential's time is over.
     pub(crate) expired: bool,
 }
@@ -124,6 +126,7 @@ impl Authenticator {
             username: username.into(),
             key,
             sha256: chosen.is_some(),
+            is_minted: expiry.is_some(),
             expired: expiry.is_some_and(|expiry| expiry <= unix),
         })
     }

@@ -152,11 +152,17 @@ pub enum DefaultFamily {
 
 /// Every cap of a server. When one is hit, a counter in [`ServerCounters`](crate::ServerCounters)
 /// says so.
+///
+/// [`ClientNetwork`]: jackfield_sansio::ClientNetwork
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Allocations of one user, over all shards; more get 486 (Allocation Quota Reached). Default:
     /// 256.
     pub allocations_per_user: u32,
+    /// Allocations of one client network ([`ClientNetwork`]), over all users and shards; more get
+    /// 486. Minted names cost nothing, so a quota by name alone does not stop one client from
+    /// taking all. Default: 500.
+    pub allocations_per_network: u32,
     /// Allocations of all users, over all shards; more get 508 (Insufficient Capacity). Default:
     /// 16,000.
     pub allocations: u32,
@@ -166,19 +172,32 @@ pub struct ServerLimits {
     pub channels: usize,
     /// The lifetime of an allocation that asks for none or for less. Default: 10 minutes.
     pub default_lifetime: Duration,
-    /// The longest lifetime granted; more is lowered. Default: 1 hour.
+    /// The longest lifetime granted to static users; more is lowered. Default: 1 hour.
     pub max_lifetime: Duration,
+    /// The longest lifetime granted to time-limited credentials, if `max_lifetime` is not less.
+    /// Default: 10 minutes.
+    ///
+    /// What one of them holds without a sign of life is free again after this time, and the
+    /// longest that an allocation outlives its credential is twice this time: its last Refresh,
+    /// and one more that an expired credential is good for.
+    pub max_lifetime_minted: Duration,
     /// The most bytes of payload in one message, either way; longer ones are dropped. Default:
     /// 65,507.
     pub payload: usize,
-    /// Packets of one allocation, both ways together; what is over is dropped. Default: none.
+    /// Packets of one allocation, both ways together; what is over is dropped. Default: 10,000 a
+    /// second.
     pub packets: Option<Rate>,
     /// Bytes of payload of one allocation, both ways together; what is over is dropped. Default:
-    /// none.
+    /// 5,000,000 a second (40 Mbit/s).
+    ///
+    /// A video call takes 2 to 8 Mbit/s in each direction.
     pub bytes: Option<Rate>,
-    /// Error answers to unauthenticated datagrams, for each source /24 or /56; over it we are
-    /// silent. Loopback is exempt: it cannot be spoofed from outside. Default: 500 a second, 2,000
-    /// at once.
+    /// Bytes of payload of all allocations of one client network, over all shards and both ways
+    /// together; what is over is dropped. Default: 25,000,000 a second (200 Mbit/s).
+    pub bytes_per_network: Option<Rate>,
+    /// Error answers to unauthenticated datagrams, for each source network ([`ClientNetwork`]);
+    /// over it we are silent. Loopback is exempt: it cannot be spoofed from outside. Default: 500
+    /// a second, 2,000 at once.
     pub unauthenticated: Option<Rate>,
     /// The same for Binding answers. Default: 2,000 a second, 4,000 at once.
     pub bindings: Option<Rate>,
@@ -195,20 +214,25 @@ pub struct ServerLimits {
     /// Ports kept for RESERVATION-TOKENs at one time, over all shards; more get 508. Default:
     /// 1,024.
     pub reservations: usize,
+    /// Those of them of one client network; more get 508. Default: 64.
+    pub reservations_per_network: usize,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             allocations_per_user: 256,
+            allocations_per_network: 500,
             allocations: 16_000,
             permissions: 64,
             channels: 64,
             default_lifetime: Duration::from_secs(600),
             max_lifetime: Duration::from_secs(3600),
+            max_lifetime_minted: Duration::from_secs(600),
             payload: 65_507,
-            packets: None,
-            bytes: None,
+            packets: Some(Rate::per_second(10_000)),
+            bytes: Some(Rate::per_second(5_000_000)),
+            bytes_per_network: Some(Rate::per_second(25_000_000)),
             unauthenticated: Some(Rate::new(500, 2_000)),
             bindings: Some(Rate::new(2_000, 4_000)),
             discoveries: Some(Rate::new(50, 400)),
@@ -216,6 +240,7 @@ impl Default for ServerLimits {
             bind_attempts: 16,
             reservation_lifetime: Duration::from_secs(30),
             reservations: 1_024,
+            reservations_per_network: 64,
         }
     }
 }

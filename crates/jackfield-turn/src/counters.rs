@@ -27,6 +27,7 @@ pub struct ServerCounters {
     /// Success responses sent to TURN requests.
     pub successes: u64,
     errors: CounterArray<{ ERROR_CODES.len() }>,
+    over_limit: CounterArray<{ Limit::ALL.len() }>,
     dropped: CounterArray<{ DropReason::ALL.len() }>,
 }
 
@@ -43,6 +44,19 @@ impl ServerCounters {
     /// Returns each error code and how many responses carried it.
     pub fn all_errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> + '_ {
         ERROR_CODES.iter().map(|code| (*code, self.errors(*code)))
+    }
+
+    /// Returns how many requests this limit has refused.
+    #[must_use]
+    pub fn over_limit(&self, limit: Limit) -> u64 {
+        self.over_limit.read(limit as usize)
+    }
+
+    /// Returns each limit and how many requests it has refused.
+    pub fn all_over_limit(&self) -> impl Iterator<Item = (Limit, u64)> + '_ {
+        Limit::ALL
+            .iter()
+            .map(|limit| (*limit, self.over_limit(*limit)))
     }
 
     /// Returns how much was dropped for this reason.
@@ -62,6 +76,10 @@ impl ServerCounters {
         if let Some(index) = ERROR_CODES.iter().position(|known| *known == code) {
             self.errors.add(index);
         }
+    }
+
+    pub(crate) fn count_over_limit(&mut self, limit: Limit) {
+        self.over_limit.add(limit as usize);
     }
 
     pub(crate) fn count_drop(&mut self, reason: DropReason) {
@@ -90,17 +108,22 @@ impl<const N: usize> CounterArray<N> {
     }
 }
 
-macro_rules! drop_reasons {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal,)+) => {
-        /// Why something was dropped without an answer.
+macro_rules! causes {
+    (
+        $(#[$enum_doc:meta])*
+        pub enum $enum:ident {
+            $($(#[$doc:meta])* $variant:ident => $name:literal,)+
+        }
+    ) => {
+        $(#[$enum_doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum DropReason {
+        pub enum $enum {
             $($(#[$doc])* $variant,)+
         }
 
-        impl DropReason {
-            /// Every reason.
+        impl $enum {
+            /// Every one there is.
             pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
 
             /// Returns a name for metrics, in snake case.
@@ -113,52 +136,100 @@ macro_rules! drop_reasons {
     };
 }
 
-drop_reasons! {
-    /// A message from a client that is neither STUN nor ChannelData.
-    NotStun => "not_stun",
-    /// A STUN message that breaks the format, or whose FINGERPRINT is wrong.
-    Malformed => "malformed",
-    /// A STUN message of a class or method that a server does not take.
-    Unexpected => "unexpected",
-    /// An indication with a comprehension-required attribute we do not know.
-    UnknownAttribute => "unknown_attribute",
-    /// Data from a client without an allocation.
-    NoAllocation => "no_allocation",
-    /// Data for a peer without a permission.
-    NoPermission => "no_permission",
-    /// ChannelData on a number that is not bound.
-    NoChannel => "no_channel",
-    /// ChannelData longer than what arrived.
-    Truncated => "truncated",
-    /// Data for a peer that the policy denies.
-    PeerDenied => "peer_denied",
-    /// Data for a peer of a family that the allocation has no relayed address of.
-    FamilyMismatch => "family_mismatch",
-    /// A payload longer than [`ServerLimits::payload`](crate::ServerLimits::payload).
-    TooLong => "too_long",
-    /// Over [`ServerLimits::packets`](crate::ServerLimits::packets).
-    PacketRate => "packet_rate",
-    /// Over [`ServerLimits::bytes`](crate::ServerLimits::bytes).
-    ByteRate => "byte_rate",
-    /// An answer to an unauthenticated request over
-    /// [`ServerLimits::unauthenticated`](crate::ServerLimits::unauthenticated).
-    UnauthenticatedRate => "unauthenticated_rate",
-    /// A Binding answer over [`ServerLimits::bindings`](crate::ServerLimits::bindings).
-    BindingRate => "binding_rate",
-    /// An answer of behaviour discovery over
-    /// [`ServerLimits::discoveries`](crate::ServerLimits::discoveries).
-    DiscoveryRate => "discovery_rate",
-    /// A question for help without the secret, too old, or for the other family; or one of ours
-    /// without a secret.
-    HelperDenied => "helper_denied",
-    /// A packet at a relayed address that no allocation has.
-    UnknownRelayed => "unknown_relayed",
-    /// A packet from a peer without a permission.
-    PeerWithoutPermission => "peer_without_permission",
-    /// A repeated request whose first copy is still being worked on.
-    InProgress => "in_progress",
-    /// A response that did not fit into a message.
-    ResponseTooLong => "response_too_long",
+causes! {
+    /// Why something was dropped without an answer.
+    pub enum DropReason {
+        /// A message from a client that is neither STUN nor ChannelData.
+        NotStun => "not_stun",
+        /// A STUN message that breaks the format, or whose FINGERPRINT is wrong.
+        Malformed => "malformed",
+        /// A STUN message of a class or method that a server does not take.
+        Unexpected => "unexpected",
+        /// An indication with a comprehension-required attribute we do not know.
+        UnknownAttribute => "unknown_attribute",
+        /// Data from a client without an allocation.
+        NoAllocation => "no_allocation",
+        /// Data for a peer without a permission.
+        NoPermission => "no_permission",
+        /// ChannelData on a number that is not bound.
+        NoChannel => "no_channel",
+        /// ChannelData longer than what arrived.
+        Truncated => "truncated",
+        /// Data for a peer that the policy denies.
+        PeerDenied => "peer_denied",
+        /// Data for a peer of a family that the allocation has no relayed address of.
+        FamilyMismatch => "family_mismatch",
+        /// A payload longer than [`ServerLimits::payload`](crate::ServerLimits::payload).
+        TooLong => "too_long",
+        /// Over [`ServerLimits::packets`](crate::ServerLimits::packets).
+        PacketRate => "packet_rate",
+        /// Over [`ServerLimits::bytes`](crate::ServerLimits::bytes).
+        ByteRate => "byte_rate",
+        /// Over [`ServerLimits::bytes_per_network`](crate::ServerLimits::bytes_per_network).
+        NetworkByteRate => "network_byte_rate",
+        /// An answer to an unauthenticated request over
+        /// [`ServerLimits::unauthenticated`](crate::ServerLimits::unauthenticated).
+        UnauthenticatedRate => "unauthenticated_rate",
+        /// A Binding answer over [`ServerLimits::bindings`](crate::ServerLimits::bindings).
+        BindingRate => "binding_rate",
+        /// An answer of behaviour discovery over
+        /// [`ServerLimits::discoveries`](crate::ServerLimits::discoveries).
+        DiscoveryRate => "discovery_rate",
+        /// A question for help without the secret, too old, or for the other family; or one of ours
+        /// without a secret.
+        HelperDenied => "helper_denied",
+        /// A packet at a relayed address that no allocation has.
+        UnknownRelayed => "unknown_relayed",
+        /// A packet from a peer without a permission.
+        PeerWithoutPermission => "peer_without_permission",
+        /// A repeated request whose first copy is still being worked on.
+        InProgress => "in_progress",
+        /// A response that did not fit into a message.
+        ResponseTooLong => "response_too_long",
+    }
+}
+
+causes! {
+    /// A limit over which a request is refused with 486 (Allocation Quota Reached) or 508
+    /// (Insufficient Capacity).
+    pub enum Limit {
+        /// [`ServerLimits::allocations_per_user`](crate::ServerLimits::allocations_per_user).
+        AllocationsPerUser => "allocations_per_user",
+        /// [`ServerLimits::allocations_per_network`](crate::ServerLimits::allocations_per_network).
+        AllocationsPerNetwork => "allocations_per_network",
+        /// [`ServerLimits::allocations`](crate::ServerLimits::allocations).
+        Allocations => "allocations",
+        /// No relay socket could be bound: no port was free in
+        /// [`ServerLimits::bind_attempts`](crate::ServerLimits::bind_attempts), or the process has
+        /// no resources left.
+        RelaySockets => "relay_sockets",
+        /// [`ServerLimits::reservations`](crate::ServerLimits::reservations).
+        Reservations => "reservations",
+        /// [`ServerLimits::reservations_per_network`](crate::ServerLimits::reservations_per_network).
+        ReservationsPerNetwork => "reservations_per_network",
+        /// [`ServerLimits::permissions`](crate::ServerLimits::permissions).
+        Permissions => "permissions",
+        /// [`ServerLimits::channels`](crate::ServerLimits::channels).
+        Channels => "channels",
+    }
+}
+
+impl Limit {
+    /// Returns the code that a request over this limit is refused with.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::AllocationsPerUser | Self::AllocationsPerNetwork => {
+                ErrorCode::ALLOCATION_QUOTA_REACHED
+            }
+            Self::Allocations
+            | Self::RelaySockets
+            | Self::Reservations
+            | Self::ReservationsPerNetwork
+            | Self::Permissions
+            | Self::Channels => ErrorCode::INSUFFICIENT_CAPACITY,
+        }
+    }
 }
 
 /// Every error code a server sends.

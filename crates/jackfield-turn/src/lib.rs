@@ -54,6 +54,8 @@
 //! The server; the client's part is in [`client`]:
 //! - [RFC 8656 §7.2]: an Allocate request that names no family gets the client's own if it can,
 //!   else the other ([`DefaultFamily`]).
+//! - [RFC 8656 §7.2] wants quotas by username, which is what 486 stands for. Names of time-limited
+//!   credentials cost nothing, so that allocations are counted by client network, too.
 //! - [RFC 8656 §7.2] lets anyone redeem a RESERVATION-TOKEN; here it is good only for the user who
 //!   got it.
 //! - [RFC 8656 §12]: channel numbers from 0x5000 to 0x7FFF are accepted
@@ -108,12 +110,13 @@ mod registry;
 mod relay;
 mod relay_addresses;
 mod server;
+mod shared_bucket;
 mod source_limiter;
 
 pub use channel_number::ChannelNumber;
 pub use cidr::{Cidr, CidrError};
 pub use config::{DefaultFamily, Discovery, NonceKey, RelayAddress, ServerConfig, ServerLimits};
-pub use counters::{DropReason, ServerCounters};
+pub use counters::{DropReason, Limit, ServerCounters};
 pub use credential::Credentials;
 pub use jackfield_sansio::Rate;
 pub use output::{AllocationId, BindError, EndReason, Event, Output, Relayed, Traffic};

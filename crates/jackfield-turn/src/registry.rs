@@ -5,13 +5,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::ServerLimits;
+use jackfield_sansio::ClientNetwork;
 
-/// What all shards of a process share: which relayed addresses live, who has how many allocations,
-/// and which ports are reserved. A packet needs it only when its peer is an address of this
-/// machine.
+use crate::shared_bucket::SharedBucket;
+use crate::{Limit, ServerLimits};
+
+/// What all shards of a process share: which relayed addresses live, who has how many allocations
+/// and how much its network relays, and which ports are reserved. A packet needs it only when its
+/// peer is an address of this machine, and once in many for its network's rate.
 #[derive(Default)]
 pub struct Registry {
     /// The ports of each address that relay sockets were ever bound to; entries are never removed.
@@ -69,25 +72,48 @@ impl Registry {
         }
     }
 
-    /// Counts one more allocation of `user`, if the quotas allow it.
-    pub(crate) fn admit(&self, user: &str, limits: &ServerLimits) -> Result<(), QuotaError> {
+    /// Counts one more allocation of `user` from `network`, if the quotas allow it. Returns the
+    /// bucket of bytes that all allocations of the network take from.
+    pub(crate) fn admit(
+        &self,
+        now: Instant,
+        user: &str,
+        network: ClientNetwork,
+        limits: &ServerLimits,
+    ) -> Result<Arc<SharedBucket>, Limit> {
         let mut accounts = self.accounts();
         if accounts.total >= limits.allocations {
-            return Err(QuotaError::Total);
+            return Err(Limit::Allocations);
         }
-        let count = accounts.users.get(user).copied().unwrap_or(0);
-        if count >= limits.allocations_per_user {
-            return Err(QuotaError::User);
+        let of_user = accounts.users.get(user).copied().unwrap_or(0);
+        if of_user >= limits.allocations_per_user {
+            return Err(Limit::AllocationsPerUser);
         }
+        accounts.sweep_networks(now);
+        let of_network = accounts.networks.entry(network);
+        let of_network = of_network.or_insert_with(|| NetworkAccount {
+            allocations: 0,
+            bytes: Arc::new(SharedBucket::new(now)),
+        });
+        if of_network.allocations >= limits.allocations_per_network {
+            return Err(Limit::AllocationsPerNetwork);
+        }
+        of_network.allocations += 1;
+        let bytes = Arc::clone(&of_network.bytes);
         accounts.total += 1;
-        accounts.users.insert(user.into(), count + 1);
-        Ok(())
+        accounts.users.insert(user.into(), of_user + 1);
+        Ok(bytes)
     }
 
-    /// Counts one allocation of `user` less.
-    pub(crate) fn dismiss(&self, user: &str) {
+    /// Counts one allocation of `user` from `network` less.
+    pub(crate) fn dismiss(&self, user: &str, network: ClientNetwork) {
         let mut accounts = self.accounts();
         accounts.total = accounts.total.saturating_sub(1);
+        // The account stays until its bucket is full again: an allocation made anew would
+        // otherwise begin with a full one.
+        if let Some(account) = accounts.networks.get_mut(&network) {
+            account.allocations = account.allocations.saturating_sub(1);
+        }
         if let Some(count) = accounts.users.get_mut(user) {
             *count -= 1;
             // Time-limited names are new each time and would pile up.
@@ -97,21 +123,29 @@ impl Registry {
         }
     }
 
-    /// Keeps the claimed `address` for the user who shows `token` before `expires`; returns whether
-    /// there was room.
+    /// Keeps the claimed address for the user who shows `token` before it expires.
     pub(crate) fn reserve(
         &self,
         token: [u8; 8],
         reservation: Reservation,
         now: Instant,
         limits: &ServerLimits,
-    ) -> bool {
+    ) -> Result<(), Limit> {
         self.expire_reservations(now);
         let mut accounts = self.accounts();
-        if accounts.reservations.len() >= limits.reservations {
-            return false;
+        let all = accounts.reservations.values();
+        let of_network = all.filter(|known| known.network == reservation.network);
+        if of_network.count() >= limits.reservations_per_network {
+            return Err(Limit::ReservationsPerNetwork);
         }
-        accounts.reservations.insert(token, reservation).is_none()
+        // A token that is taken is as good as no room: the client asks again.
+        if accounts.reservations.len() >= limits.reservations
+            || accounts.reservations.contains_key(&token)
+        {
+            return Err(Limit::Reservations);
+        }
+        accounts.reservations.insert(token, reservation);
+        Ok(())
     }
 
     /// Takes what is reserved under `token`, if it is this user's and not expired. The address
@@ -190,14 +224,9 @@ impl fmt::Debug for Registry {
 pub(crate) struct Reservation {
     pub(crate) address: SocketAddr,
     pub(crate) username: Arc<str>,
+    /// The network of the client that reserved it.
+    pub(crate) network: ClientNetwork,
     pub(crate) expires: Instant,
-}
-
-/// Which quota is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum QuotaError {
-    User,
-    Total,
 }
 
 /// What is looked at only when allocations begin and end.
@@ -205,8 +234,34 @@ pub(crate) enum QuotaError {
 struct Accounts {
     total: u32,
     users: BTreeMap<Box<str>, u32>,
+    networks: BTreeMap<ClientNetwork, NetworkAccount>,
+    /// When networks without allocations were last looked for.
+    swept_at: Option<Instant>,
     reservations: BTreeMap<[u8; 8], Reservation>,
 }
+
+impl Accounts {
+    /// Forgets networks that have no allocation and have not used their rate.
+    fn sweep_networks(&mut self, now: Instant) {
+        let is_early = self
+            .swept_at
+            .is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL);
+        if !is_early {
+            self.swept_at = Some(now);
+            self.networks
+                .retain(|_, account| account.allocations > 0 || !account.bytes.is_full(now));
+        }
+    }
+}
+
+/// What the allocations of one client network have together.
+struct NetworkAccount {
+    allocations: u32,
+    bytes: Arc<SharedBucket>,
+}
+
+/// The least time between two searches for networks without allocations.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The relay ports of one address.
 #[derive(Default)]
@@ -254,8 +309,8 @@ impl Default for PortSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_sansio::Rate;
     use jackfield_testing::epoch;
-    use std::time::Duration;
 
     #[test]
     fn a_port_is_claimed_once_and_lives_only_when_bound() {
@@ -275,21 +330,75 @@ mod tests {
     }
 
     #[test]
-    fn quotas_count_users_and_everyone() {
+    fn quotas_count_users_networks_and_everyone() {
+        let now = epoch();
         let registry = Registry::new();
         let limits = ServerLimits {
-            allocations: 3,
+            allocations: 4,
             allocations_per_user: 2,
+            allocations_per_network: 3,
             ..ServerLimits::default()
         };
-        assert_eq!(registry.admit("a", &limits), Ok(()));
-        assert_eq!(registry.admit("a", &limits), Ok(()));
-        assert_eq!(registry.admit("a", &limits), Err(QuotaError::User));
-        assert_eq!(registry.admit("b", &limits), Ok(()));
-        assert_eq!(registry.admit("c", &limits), Err(QuotaError::Total));
-        registry.dismiss("a");
-        assert_eq!(registry.admit("c", &limits), Ok(()));
-        assert_eq!(registry.allocations(), 3);
+        let admit = |user, network| registry.admit(now, user, network, &limits).map(|_| ());
+        let (home, office) = (network("192.0.2.1"), network("2001:db8::1"));
+        assert_eq!(admit("a", home), Ok(()));
+        assert_eq!(admit("a", home), Ok(()));
+        assert_eq!(admit("a", office), Err(Limit::AllocationsPerUser));
+        assert_eq!(admit("b", home), Ok(()));
+        assert_eq!(admit("c", home), Err(Limit::AllocationsPerNetwork));
+        assert_eq!(admit("c", office), Ok(()));
+        assert_eq!(admit("d", office), Err(Limit::Allocations));
+        registry.dismiss("a", home);
+        assert_eq!(admit("d", home), Ok(()));
+        assert_eq!(registry.allocations(), 4);
+    }
+
+    #[test]
+    fn a_network_keeps_its_bucket_of_bytes_until_it_is_full_again() {
+        let now = epoch();
+        let registry = Registry::new();
+        let limits = ServerLimits::default();
+        let rate = Rate::new(10, 100);
+        let home = network("192.0.2.1");
+        let admit = |now, user| registry.admit(now, user, home, &limits).unwrap();
+        assert!(admit(now, "a").take(now, rate, 100));
+        registry.dismiss("a", home);
+        let later = now + Duration::from_secs(5);
+        assert!(!admit(later, "b").take(later, rate, 51));
+        registry.dismiss("b", home);
+        let much_later = now + Duration::from_secs(60);
+        registry
+            .admit(much_later, "c", network("198.51.100.1"), &limits)
+            .unwrap();
+        assert_eq!(registry.accounts().networks.len(), 1);
+    }
+
+    #[test]
+    fn one_network_reserves_no_more_than_its_part() {
+        let now = epoch();
+        let registry = Registry::new();
+        let limits = ServerLimits {
+            reservations: 3,
+            reservations_per_network: 2,
+            ..ServerLimits::default()
+        };
+        let reserve = |token: u8, ip| {
+            let reservation = Reservation {
+                address: SocketAddr::from(([192, 0, 2, 9], 50_000 + u16::from(token))),
+                username: "a".into(),
+                network: network(ip),
+                expires: now + Duration::from_secs(30),
+            };
+            registry.reserve([token; 8], reservation, now, &limits)
+        };
+        assert_eq!(reserve(1, "198.51.100.1"), Ok(()));
+        assert_eq!(reserve(2, "198.51.100.2"), Ok(()));
+        assert_eq!(
+            reserve(3, "198.51.100.3"),
+            Err(Limit::ReservationsPerNetwork)
+        );
+        assert_eq!(reserve(3, "203.0.113.1"), Ok(()));
+        assert_eq!(reserve(4, "2001:db8::1"), Err(Limit::Reservations));
     }
 
     #[test]
@@ -302,9 +411,10 @@ mod tests {
         let reservation = Reservation {
             address,
             username: "a".into(),
+            network: network("198.51.100.1"),
             expires: now + Duration::from_secs(30),
         };
-        assert!(registry.reserve([1; 8], reservation, now, &limits));
+        assert_eq!(registry.reserve([1; 8], reservation, now, &limits), Ok(()));
         assert_eq!(registry.redeem([1; 8], "b", now), None);
         assert_eq!(registry.redeem([2; 8], "a", now), None);
         assert!(!registry.claim(address));
@@ -316,5 +426,9 @@ mod tests {
             registry.claim(address),
             "an expired reservation gives its port back"
         );
+    }
+
+    fn network(ip: &str) -> ClientNetwork {
+        ClientNetwork::of(ip.parse().unwrap())
     }
 }

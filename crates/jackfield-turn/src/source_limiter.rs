@@ -4,11 +4,11 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use jackfield_sansio::{Rate, Seed, TokenBucket};
+use jackfield_sansio::{ClientNetwork, Rate, Seed, TokenBucket};
 
-/// Token buckets by source prefix (/24 or /56) in a table of fixed size.
+/// Token buckets by source network in a table of fixed size.
 ///
-/// A prefix has eight slots where its bucket may be; when all are taken, the fullest bucket, which
+/// A network has eight slots where its bucket may be; when all are taken, the fullest bucket, which
 /// limits least, is replaced.
 #[derive(Debug)]
 pub(crate) struct SourceLimiter {
@@ -19,8 +19,8 @@ pub(crate) struct SourceLimiter {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    /// What `prefix` returns; zero, which it never is, marks an empty slot.
-    prefix: u64,
+    /// Absent in an empty slot.
+    network: Option<ClientNetwork>,
     bucket: TokenBucket,
 }
 
@@ -43,13 +43,13 @@ impl SourceLimiter {
         if source.is_loopback() {
             return true;
         }
-        let prefix = prefix(source);
+        let network = ClientNetwork::of(source);
         let sets = (self.slots.len() / WAYS).max(1);
-        let set = (self.seed.hash_one(prefix) as usize) % sets;
+        let set = (self.seed.hash_one(network) as usize) % sets;
         let Some(ways) = self.slots.get_mut(set * WAYS..(set + 1) * WAYS) else {
             return true;
         };
-        let slot = match ways.iter().position(|slot| slot.prefix == prefix) {
+        let slot = match ways.iter().position(|slot| slot.network == Some(network)) {
             Some(index) => ways.get_mut(index),
             None => {
                 let fullest = ways
@@ -57,7 +57,7 @@ impl SourceLimiter {
                     .min_by_key(|slot| slot.bucket.missing(now, rate));
                 fullest.map(|slot| {
                     *slot = Slot {
-                        prefix,
+                        network: Some(network),
                         bucket: TokenBucket::default(),
                     };
                     slot
@@ -65,14 +65,6 @@ impl SourceLimiter {
             }
         };
         slot.is_none_or(|slot| slot.bucket.take(now, rate, 1))
-    }
-}
-
-/// Returns the /24 or /56 as a number that is never zero.
-fn prefix(ip: IpAddr) -> u64 {
-    match ip {
-        IpAddr::V4(ip) => u64::from(u32::from(ip) >> 8) + 1,
-        IpAddr::V6(ip) => ((u128::from(ip) >> 72) as u64) | 1 << 63,
     }
 }
 
@@ -88,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_shares_one_bucket_and_its_neighbour_has_another() {
+    fn a_network_shares_one_bucket_and_its_neighbour_has_another() {
         let now = epoch();
         let mut limiter = limiter(64);
         let passed = (1..=9u8)
@@ -97,12 +89,10 @@ mod tests {
         assert_eq!(passed, 3);
         assert!(limiter.allows(now, IpAddr::from([203, 0, 114, 1])));
         let passed = (1..=9u8)
-            .filter(|subnet| {
-                limiter.allows(now, format!("2001:db8:0:{subnet:02x}::1").parse().unwrap())
-            })
+            .filter(|host| limiter.allows(now, format!("2001:db8::{host}").parse().unwrap()))
             .count();
         assert_eq!(passed, 3);
-        assert!(limiter.allows(now, "2001:db8:0:100::1".parse().unwrap()));
+        assert!(limiter.allows(now, "2001:db8:0:1::1".parse().unwrap()));
     }
 
     #[test]

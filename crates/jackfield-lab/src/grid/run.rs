@@ -61,12 +61,14 @@ pub struct GridOptions {
 /// type, so that each can meet its like.
 pub fn lab(types: &[NetworkType]) -> Spec {
     let mut spec = Spec {
-        // One user makes all allocations of the grid, more than the default quota.
+        // One user makes all allocations of the grid, from one network: more than the quotas.
         serve: Some(
             [
                 "--user",
                 &format!("{USER}:{PASSWORD}"),
                 "--turn-max-allocations-per-user",
+                "10000",
+                "--turn-max-allocations-per-network",
                 "10000",
             ]
             .map(str::to_owned)

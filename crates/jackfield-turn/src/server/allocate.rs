@@ -11,12 +11,11 @@ use jackfield_stun::{DecodeError, ErrorCode};
 use super::answer::ResponseContext;
 use super::pending::{PendingAllocation, PortChoice};
 use super::{Request, Server, plain};
-use crate::allocation::{Allocation, Relays};
+use crate::allocation::{Allocation, NetworkShare, Relays};
 use crate::attribute::{
     AdditionalAddressFamily, AddressErrorCode, AddressFamily, EvenPort, Lifetime,
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorRelayedAddress,
 };
-use crate::registry::QuotaError;
 use crate::{DefaultFamily, DropReason, ServerLimits, credential};
 
 /// What an Allocate request wants, when it makes sense.
@@ -100,7 +99,7 @@ impl Server {
         Ok(AllocateParameters {
             families: self.families(&request.context, requested, additional)?,
             port,
-            lifetime: granted(lifetime, &self.config.limits),
+            lifetime: granted(lifetime, &request.context, &self.config.limits),
         })
     }
 
@@ -144,20 +143,19 @@ impl Server {
     ) -> Result<(), DropReason> {
         let context = &request.context;
         let user = credential::quota_key(context.username());
+        let network = context.network();
         // The allocation counts before a socket is asked for: shards would otherwise pass the
         // quota together.
-        match self.registry.admit(user, &self.config.limits) {
-            Ok(()) => {}
-            Err(QuotaError::User) => {
-                return self.refuse(context, ErrorCode::ALLOCATION_QUOTA_REACHED);
-            }
-            Err(QuotaError::Total) => {
-                return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
-            }
-        }
+        let admitted = self
+            .registry
+            .admit(request.now, user, network, &self.config.limits);
+        let bytes = match admitted {
+            Ok(bytes) => bytes,
+            Err(limit) => return self.refuse_over(context, limit),
+        };
         let port = self.redeem(request, wish.port);
         let (Some(port), Some(id)) = (port, self.allocations.reserve_id()) else {
-            self.registry.dismiss(user);
+            self.registry.dismiss(user, network);
             return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
         };
         let families = match port {
@@ -167,6 +165,7 @@ impl Server {
         let pending = PendingAllocation {
             id,
             context: context.clone(),
+            network: NetworkShare::new(bytes),
             lifetime: wish.lifetime,
             is_dual: families.len() > 1,
             families,
@@ -236,6 +235,7 @@ impl Server {
         let PendingAllocation {
             id,
             context,
+            network,
             mut relays,
             ..
         } = pending;
@@ -256,6 +256,7 @@ impl Server {
             channels: Default::default(),
             packets: Default::default(),
             bytes: Default::default(),
+            network,
             traffic: Default::default(),
             used_grace: false,
         };
@@ -281,12 +282,24 @@ impl Server {
 }
 
 /// Returns the lifetime granted to a wish other than zero: between the default and the maximum.
-pub(super) fn granted(wish: Option<Lifetime>, limits: &ServerLimits) -> Duration {
+pub(super) fn granted(
+    wish: Option<Lifetime>,
+    context: &ResponseContext,
+    limits: &ServerLimits,
+) -> Duration {
+    //= https://www.rfc-editor.org/rfc/rfc8656#section-7.2
+    //# Servers that implement allocation quotas or charge users for
+    //# allocations in some way may wish to use a smaller maximum allowed
+    //# lifetime (perhaps as small as the default lifetime) to more quickly
+    //# remove orphaned allocations
+    let max = match context.is_minted() {
+        true => limits.max_lifetime.min(limits.max_lifetime_minted),
+        false => limits.max_lifetime,
+    };
     let wish = wish.map_or(Duration::ZERO, |Lifetime(seconds)| {
         Duration::from_secs(seconds.into())
     });
-    wish.min(limits.max_lifetime)
-        .max(limits.default_lifetime.min(limits.max_lifetime))
+    wish.min(max).max(limits.default_lifetime.min(max))
 }
 
 /// Returns LIFETIME for what is left of one, in whole seconds.

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use jackfield_sansio::{FiveTuple, Transmit, Transport};
+use jackfield_sansio::{ClientNetwork, FiveTuple, Transmit, Transport};
 use jackfield_stun::attribute::{AttributeType, ErrorCodeAttribute, Software, UnknownAttributes};
 use jackfield_stun::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
 
 use super::{Server, plain};
 use crate::authenticator::Authenticated;
-use crate::{DropReason, Output};
+use crate::{DropReason, Limit, Output};
 
 /// What an answer needs to know of its request, which may be gone by then.
 #[derive(Debug, Clone)]
@@ -47,6 +47,16 @@ impl ResponseContext {
     pub(super) fn username(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.username)
     }
+
+    /// Returns whether the user showed a time-limited credential.
+    pub(super) fn is_minted(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.is_minted)
+    }
+
+    /// Returns the network that the client is counted by.
+    pub(super) fn network(&self) -> ClientNetwork {
+        ClientNetwork::of(self.path.remote.ip())
+    }
 }
 
 impl Server {
@@ -72,6 +82,16 @@ impl Server {
         })?;
         self.count_refusal(context, code);
         Ok(())
+    }
+
+    /// Answers a request over a limit with the code that stands for it.
+    pub(super) fn refuse_over(
+        &mut self,
+        context: &ResponseContext,
+        limit: Limit,
+    ) -> Result<(), DropReason> {
+        self.counters.count_over_limit(limit);
+        self.refuse(context, limit.code())
     }
 
     /// Answers with 420 and the attributes that are not understood.

@@ -12,7 +12,7 @@ use super::{Server, Timer};
 use crate::allocation::{RelaySocket, Relays};
 use crate::attribute::AddressFamily;
 use crate::registry::Reservation;
-use crate::{AllocationId, BindError, DropReason, Output, credential};
+use crate::{AllocationId, BindError, DropReason, Limit, Output, credential};
 
 impl Server {
     /// Asks for the socket of the next family, or ends the request when there is none left.
@@ -221,14 +221,17 @@ impl Server {
         let reservation = Reservation {
             address: next,
             username: pending.context.username().into(),
+            network: pending.context.network(),
             expires,
         };
-        if !self
+        let reserved = self
             .registry
-            .reserve(token, reservation, now, &self.config.limits)
-        {
+            .reserve(token, reservation, now, &self.config.limits);
+        if let Err(limit) = reserved {
             self.registry.release(next);
-            return self.give_up(pending);
+            let context = pending.context.clone();
+            self.drop_pending(pending);
+            return self.refuse_over(&context, limit);
         }
         // One deadline suffices: when it has come, the next one is set.
         if self.timers.deadline(&Timer::Reservations).is_none() {
@@ -250,7 +253,11 @@ impl Server {
         };
         let context = pending.context.clone();
         self.drop_pending(pending);
-        self.refuse(&context, code)
+        if code == ErrorCode::INSUFFICIENT_CAPACITY {
+            self.refuse_over(&context, Limit::RelaySockets)
+        } else {
+            self.refuse(&context, code)
+        }
     }
 
     /// Undoes what was done for a request that came to nothing.
@@ -261,8 +268,10 @@ impl Server {
         for claimed in [pending.binding, pending.next_port].into_iter().flatten() {
             self.registry.release(claimed);
         }
-        self.registry
-            .dismiss(credential::quota_key(pending.context.username()));
+        self.registry.dismiss(
+            credential::quota_key(pending.context.username()),
+            pending.context.network(),
+        );
         self.allocations.release_id(pending.id);
     }
 }

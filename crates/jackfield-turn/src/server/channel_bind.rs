@@ -7,7 +7,7 @@ use jackfield_stun::ErrorCode;
 use super::{Request, Server};
 use crate::attribute::XorPeerAddress;
 use crate::channels::Conflict;
-use crate::{AllocationId, ChannelNumber, DropReason, Event, Output};
+use crate::{AllocationId, ChannelNumber, DropReason, Event, Limit, Output};
 
 impl Server {
     /// Binds a channel and makes the permission that goes with it, or prolongs both.
@@ -21,7 +21,8 @@ impl Server {
                 self.outputs.push_back(Output::Event(event));
                 self.succeed(&request.context, |_| {})
             }
-            Err(code) => self.refuse(&request.context, code),
+            Err(Refusal::Code(code)) => self.refuse(&request.context, code),
+            Err(Refusal::Over(limit)) => self.refuse_over(&request.context, limit),
         }
     }
 
@@ -29,7 +30,7 @@ impl Server {
         &mut self,
         request: &Request<'_, '_>,
         id: AllocationId,
-    ) -> Result<Event, ErrorCode> {
+    ) -> Result<Event, Refusal> {
         let now = request.now;
         let number: ChannelNumber = request
             .message
@@ -37,7 +38,7 @@ impl Server {
             .or(Err(ErrorCode::BAD_REQUEST))?
             .ok_or(ErrorCode::BAD_REQUEST)?;
         if !number.is_rfc8656() && !self.config.rfc5766_channels {
-            return Err(ErrorCode::BAD_REQUEST);
+            return Err(ErrorCode::BAD_REQUEST.into());
         }
         let peer: Option<XorPeerAddress> = request.message.get().or(Err(ErrorCode::BAD_REQUEST))?;
         let XorPeerAddress(peer) = peer.ok_or(ErrorCode::BAD_REQUEST)?;
@@ -65,12 +66,12 @@ impl Server {
             .permissions
             .has_room_for(&[peer.ip()], limits.permissions)
         {
-            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+            return Err(Refusal::Over(Limit::Permissions));
         }
         let expires = match allocation.channels.bind(number, peer, now, limits.channels) {
             Ok(expires) => expires,
-            Err(Conflict::Taken) => return Err(ErrorCode::BAD_REQUEST),
-            Err(Conflict::Full) => return Err(ErrorCode::INSUFFICIENT_CAPACITY),
+            Err(Conflict::Taken) => return Err(ErrorCode::BAD_REQUEST.into()),
+            Err(Conflict::Full) => return Err(Refusal::Over(Limit::Channels)),
         };
         allocation.permissions.grant(peer.ip(), now);
         Ok(Event::ChannelBound {
@@ -81,5 +82,17 @@ impl Server {
             peer,
             expires,
         })
+    }
+}
+
+/// Why a channel is not bound.
+enum Refusal {
+    Code(ErrorCode),
+    Over(Limit),
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self::Code(code)
     }
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use jackfield_stun::ErrorCode;
 
 use super::{Request, Server};
-use crate::DropReason;
 use crate::attribute::XorPeerAddress;
+use crate::{DropReason, Limit};
 
 impl Server {
     /// Makes or prolongs permissions for all the peers named, or for none.
@@ -36,7 +36,7 @@ impl Server {
         //# satisfy the request due to some capacity limit or similar, then a 508
         //# (Insufficient Capacity) error is returned.
         if peers.len() > MAX_PEERS {
-            return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
+            return self.refuse_over(context, Limit::Permissions);
         }
         let Some(allocation) = self.allocations.get_mut(id) else {
             return Ok(());
@@ -56,7 +56,7 @@ impl Server {
             .permissions
             .has_room_for(&peers, self.config.limits.permissions)
         {
-            return self.refuse(context, ErrorCode::INSUFFICIENT_CAPACITY);
+            return self.refuse_over(context, Limit::Permissions);
         }
         for peer in peers {
             allocation.permissions.grant(peer, request.now);

@@ -184,6 +184,11 @@ fn meter(
     {
         return Err(DropReason::ByteRate);
     }
+    if let Some(rate) = limits.bytes_per_network
+        && !allocation.network.take(now, rate, length as u64)
+    {
+        return Err(DropReason::NetworkByteRate);
+    }
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use jackfield_sansio::ClientNetwork;
+
 use super::{Server, Timer};
 use crate::attribute::AddressFamily;
 use crate::{AllocationId, EndReason, Event, Output, credential};
@@ -17,8 +19,10 @@ impl Server {
         for relay in allocation.relays.iter() {
             self.unbind(relay.local);
         }
-        self.registry
-            .dismiss(credential::quota_key(&allocation.username));
+        self.registry.dismiss(
+            credential::quota_key(&allocation.username),
+            ClientNetwork::of(allocation.path.remote.ip()),
+        );
         self.counters.allocations = self.allocations.len();
         tracing::debug!(%id, ?reason, "Ended allocation");
         self.outputs.push_back(Output::Event(Event::Deallocated {

@@ -8,7 +8,7 @@ use jackfield_stun::ErrorCode;
 
 use super::answer::ResponseContext;
 use crate::AllocationId;
-use crate::allocation::Relays;
+use crate::allocation::{NetworkShare, Relays};
 use crate::attribute::AddressFamily;
 
 /// An allocation that waits for its sockets.
@@ -16,6 +16,7 @@ use crate::attribute::AddressFamily;
 pub(super) struct PendingAllocation {
     pub(super) id: AllocationId,
     pub(super) context: ResponseContext,
+    pub(super) network: NetworkShare,
     pub(super) lifetime: Duration,
     /// The families still to bind; the first is being bound.
     pub(super) families: Vec<AddressFamily>,

@@ -44,7 +44,7 @@ impl Server {
             self.delete(id, &chosen);
             Duration::ZERO
         } else {
-            let lifetime = granted(wish, &self.config.limits);
+            let lifetime = granted(wish, context, &self.config.limits);
             self.prolong(request, id, &chosen, lifetime);
             lifetime
         };

@@ -70,6 +70,28 @@ fn an_allocation_outlives_its_credential_by_one_refresh() {
 }
 
 #[test]
+fn a_minted_credential_gets_ten_minutes_where_a_static_user_gets_an_hour() {
+    let mut world = World::new(config());
+    let lifetime = |world: &mut World, client: &mut Client| {
+        let ask = |writer: &mut MessageWriter<'_>| {
+            udp(writer);
+            writer.attribute(&Lifetime(3_600));
+        };
+        let answer = client.ask(world, method::ALLOCATE, ask);
+        let Lifetime(allocated) = answer.get().unwrap();
+        let answer = client.ask(world, method::REFRESH, |writer| {
+            writer.attribute(&Lifetime(3_600));
+        });
+        let Lifetime(refreshed) = answer.get().unwrap();
+        (allocated, refreshed)
+    };
+    let mut client = minted(SECRET, "alice", 86_400);
+    assert_eq!(lifetime(&mut world, &mut client), (600, 600));
+    let mut client = Client::new("203.0.113.5:2");
+    assert_eq!(lifetime(&mut world, &mut client), (3_600, 3_600));
+}
+
+#[test]
 fn a_static_user_with_a_name_like_a_minted_one_never_expires() {
     let mut config = config();
     config.credentials = Credentials::new().with_user("1:old", "pass");

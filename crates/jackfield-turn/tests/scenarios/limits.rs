@@ -2,9 +2,9 @@
 
 use jackfield_sansio::Transport;
 use jackfield_stun::{ErrorCode, MessageWriter, Method};
-use jackfield_turn::attribute::{RequestedTransport, method};
+use jackfield_turn::attribute::{EvenPort, RequestedTransport, method};
 use jackfield_turn::credential::mint;
-use jackfield_turn::{DropReason, Rate, ServerConfig, ServerLimits};
+use jackfield_turn::{DropReason, Limit, Rate, ServerConfig, ServerLimits};
 
 use crate::world::*;
 
@@ -43,9 +43,96 @@ fn all_users_together_have_a_quota() {
     first.allocate(&mut world);
     let mut second = Client::new("203.0.113.5:2").named("other", "pass");
     assert_eq!(second.ask(&mut world, method::ALLOCATE, udp).code(), 508);
+    assert_eq!(world.server.counters().over_limit(Limit::Allocations), 1);
     world.server.handle_client_closed(world.now, first.path);
     world.drain();
     second.allocate(&mut world);
+}
+
+#[test]
+fn a_client_network_has_a_quota_over_all_its_names_and_shards() {
+    let config = limited(|limits| limits.allocations_per_network = 3);
+    let mut first = World::new(config.clone());
+    let mut second = World::at(first.now, config);
+    let client = |remote: &str, user: &str| {
+        let minted = mint(SECRET, user, secs(600), UNIX);
+        Client::new(remote).named(&minted.username, &minted.password)
+    };
+    let mut one = client("203.0.113.5:1", "a");
+    one.allocate(&mut first);
+    client("203.0.113.6:1", "b").allocate(&mut second);
+    client("203.0.113.250:9", "c").allocate(&mut first);
+    let mut four = client("203.0.113.5:2", "d");
+    assert_eq!(four.ask(&mut second, method::ALLOCATE, udp).code(), 486);
+    client("203.0.114.5:1", "e").allocate(&mut second);
+    let counters = second.server.counters();
+    assert_eq!(counters.over_limit(Limit::AllocationsPerNetwork), 1);
+    assert_eq!(counters.over_limit(Limit::AllocationsPerUser), 0);
+    assert_eq!(one.refresh(&mut first, 0), 0);
+    four.allocate(&mut second);
+}
+
+#[test]
+fn a_client_network_has_a_rate_of_bytes_over_all_its_allocations_and_shards() {
+    let config = limited(|limits| limits.bytes_per_network = Some(Rate::new(1_000, 100_000)));
+    let mut first = World::new(config.clone());
+    let mut second = World::at(first.now, config);
+    let mut carried = 0;
+    for (world, port) in [(&mut first, 1), (&mut second, 2)] {
+        let mut client = Client::new("203.0.113.5:1").at(port);
+        let relayed = client.allocate(world);
+        client.permit(world, &[PEER]);
+        for _ in 0..100 {
+            carried += usize::from(world.datagram(relayed, PEER, &[0; 1_000]).is_some());
+        }
+        let mut neighbour = Client::new("203.0.114.5:1").at(port);
+        let relayed = neighbour.allocate(world);
+        neighbour.permit(world, &[PEER]);
+        assert!(world.datagram(relayed, PEER, &[0; 1_000]).is_some());
+    }
+    assert_eq!(carried, 100);
+    assert_eq!(second.dropped(DropReason::NetworkByteRate), 100);
+    assert_eq!(first.dropped(DropReason::NetworkByteRate), 0);
+}
+
+#[test]
+fn an_allocation_made_anew_does_not_begin_with_a_new_rate_of_its_network() {
+    let mut world = World::new(limited(|limits| {
+        limits.bytes_per_network = Some(Rate::new(1, 1_000));
+    }));
+    let mut client = Client::new("203.0.113.5:1");
+    let mut carried = 0;
+    for _ in 0..5 {
+        let relayed = client.allocate(&mut world);
+        client.permit(&mut world, &[PEER]);
+        carried += usize::from(world.datagram(relayed, PEER, &[0; 1_000]).is_some());
+        assert_eq!(client.refresh(&mut world, 0), 0);
+        world.pass(secs(2));
+    }
+    assert_eq!(carried, 1);
+}
+
+#[test]
+fn one_network_cannot_take_all_reservations() {
+    let mut world = World::new(limited(|limits| limits.reservations_per_network = 1));
+    let even = |writer: &mut MessageWriter<'_>| {
+        udp(writer);
+        writer.attribute(&EvenPort { reserve_next: true });
+    };
+    let mut first = Client::new("203.0.113.5:1");
+    assert_eq!(first.ask(&mut world, method::ALLOCATE, even).code(), 0);
+    let mut second = Client::new("203.0.113.6:1");
+    assert_eq!(second.ask(&mut world, method::ALLOCATE, even).code(), 508);
+    assert_eq!(
+        world
+            .server
+            .counters()
+            .over_limit(Limit::ReservationsPerNetwork),
+        1
+    );
+    assert_eq!(world.sockets.len(), 1, "what was refused holds no socket");
+    let mut elsewhere = Client::new("203.0.114.5:1");
+    assert_eq!(elsewhere.ask(&mut world, method::ALLOCATE, even).code(), 0);
 }
 
 #[test]
@@ -82,6 +169,9 @@ fn permissions_and_channels_of_an_allocation_are_capped() {
     );
     assert_eq!(client.bind(&mut world, 0x4000, "198.41.0.4:1"), 0);
     assert_eq!(client.bind(&mut world, 0x4001, "198.41.0.5:1"), 508);
+    let counters = world.server.counters();
+    assert_eq!(counters.over_limit(Limit::Permissions), 2);
+    assert_eq!(counters.over_limit(Limit::Channels), 1);
     world.pass(secs(300));
     assert_eq!(
         client.permit(&mut world, &["198.41.0.6:1"]),

@@ -107,7 +107,7 @@ fn credentials() -> Command {
                 .long("user")
                 .value_name("NAME")
                 .default_value("")
-                .help("A name to carry in the user name, for logs and quotas."),
+                .help("A name to carry in the user name, for logs and quotas; random by default."),
         )
         .arg(
             Arg::new("ttl")

@@ -31,14 +31,14 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         Ok(config) => config,
         Err(error) => return wrong_use(&error.to_string()),
     };
-    let user = text("user").unwrap_or_default();
-    match print(&config, &user, matches.get_flag("json")) {
+    let user = text("user").filter(|user| !user.is_empty());
+    match print(&config, user.as_deref(), matches.get_flag("json")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
 
-fn print(config: &Config, user: &str, json: bool) -> Result<()> {
+fn print(config: &Config, user: Option<&str>, json: bool) -> Result<()> {
     let secret = match config.secrets.first() {
         Some(secret) => secret.clone(),
         None => secret::load_or_create(&data_dir(config)?)?,

@@ -222,19 +222,21 @@ fn turn(read: &Reader<'_>) -> Result<ServerLimits, ConfigError> {
     let discoveries = read.one(&NAT_DISCOVERY_ANSWERS_PER_SECOND)?;
     Ok(ServerLimits {
         allocations_per_user: read.one(&TURN_MAX_ALLOCATIONS_PER_USER)?,
+        allocations_per_network: read.one(&TURN_MAX_ALLOCATIONS_PER_NETWORK)?,
         allocations: read.one(&TURN_MAX_ALLOCATIONS)?,
         permissions: read.one(&TURN_MAX_PERMISSIONS)?,
         channels: read.one(&TURN_MAX_CHANNELS)?,
         default_lifetime: read.one(&TURN_DEFAULT_LIFETIME)?,
         max_lifetime: read.one(&TURN_MAX_LIFETIME)?,
+        max_lifetime_minted: read.one(&TURN_MAX_LIFETIME_MINTED)?,
         payload: read.one(&TURN_MAX_PAYLOAD)?,
         packets: read
             .one(&TURN_MAX_PACKETS_PER_SECOND)?
             .map(|packets| Rate::new(packets, packets)),
-        // A burst below one datagram's size would let nothing through.
-        bytes: read
-            .one(&TURN_MAX_BYTES_PER_SECOND)?
-            .map(|bytes| Rate::new(bytes, bytes.max(1 << 16))),
+        bytes: read.one(&TURN_MAX_BYTES_PER_SECOND)?.map(bytes_a_second),
+        bytes_per_network: read
+            .one(&TURN_MAX_BYTES_PER_SECOND_PER_NETWORK)?
+            .map(bytes_a_second),
         unauthenticated: Some(Rate::new(
             unauthenticated,
             unauthenticated.saturating_mul(4),
@@ -245,7 +247,13 @@ fn turn(read: &Reader<'_>) -> Result<ServerLimits, ConfigError> {
         bind_attempts: read.one(&TURN_BIND_ATTEMPTS)?,
         reservation_lifetime: read.one(&TURN_RESERVATION_LIFETIME)?,
         reservations: read.one(&TURN_MAX_RESERVATIONS)?,
+        reservations_per_network: read.one(&TURN_MAX_RESERVATIONS_PER_NETWORK)?,
     })
+}
+
+/// Returns a rate of bytes. A burst below one datagram's size would let nothing through.
+fn bytes_a_second(bytes: u32) -> Rate {
+    Rate::new(bytes, bytes.max(1 << 16))
 }
 
 fn turn_driver(
@@ -445,7 +453,7 @@ mod tests {
         assert_eq!(config.listen.len(), 2);
         assert!(config.listen_is_default);
         assert_eq!(config.relay_ports, 49_152..=65_535);
-        assert_eq!(config.turn.bytes, None);
+        assert_eq!(config.turn.bytes, Some(Rate::per_second(5_000_000)));
         assert_eq!(config.certificate, None);
     }
 
@@ -493,10 +501,12 @@ mod tests {
     fn a_limit_of_zero_is_none_where_its_key_says_so() {
         let config = resolve(&[
             ("turn-max-packets-per-second", "0"),
+            ("turn-max-bytes-per-second-per-network", "0"),
             ("socketio-handshakes-per-second", "3"),
         ])
         .unwrap();
         assert_eq!(config.turn.packets, None);
+        assert_eq!(config.turn.bytes_per_network, None);
         assert_eq!(config.socketio.handshake_rate.unwrap().burst, 30);
     }
 

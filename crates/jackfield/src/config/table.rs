@@ -201,7 +201,7 @@ keys! {
             "nat-discovery-answers-per-second",
             "50",
             value::count,
-            "Answers of NAT discovery a second to one network (/24 or /56) that come from or go \
+            "Answers of NAT discovery a second to one network (/24 or /64) that come from or go \
              to elsewhere, above a burst of eight times as many.",
         );
     }
@@ -274,6 +274,13 @@ keys! {
             value::count,
             "TURN allocations of one user name.",
         );
+        TURN_MAX_ALLOCATIONS_PER_NETWORK: u32 = count(
+            "turn-max-allocations-per-network",
+            "500",
+            value::count,
+            "TURN allocations of one network (/24 or /64), whatever their user names: minted \
+             names cost nothing. Behind a proxy that hides addresses all clients are one network.",
+        );
         TURN_MAX_PERMISSIONS: usize = count(
             "turn-max-permissions",
             "64",
@@ -294,7 +301,13 @@ keys! {
         TURN_MAX_LIFETIME: Duration = time(
             "turn-max-lifetime",
             "1h",
-            "The longest lifetime that a TURN allocation is given at once.",
+            "The longest lifetime that a TURN allocation of a static user is given at once.",
+        );
+        TURN_MAX_LIFETIME_MINTED: Duration = time(
+            "turn-max-lifetime-minted",
+            "10m",
+            "The same for time-limited credentials. What a client left behind is free again after \
+             this time, and an allocation outlives its credential by twice this time at most.",
         );
         TURN_NONCE_LIFETIME: Duration = time(
             "turn-nonce-lifetime",
@@ -306,6 +319,12 @@ keys! {
             "1024",
             value::count,
             "Ports that EVEN-PORT keeps for later allocations, in the whole process.",
+        );
+        TURN_MAX_RESERVATIONS_PER_NETWORK: usize = count(
+            "turn-max-reservations-per-network",
+            "64",
+            value::count,
+            "Ports that EVEN-PORT keeps for clients of one network (/24 or /64).",
         );
         TURN_RESERVATION_LIFETIME: Duration = time(
             "turn-reservation-lifetime",
@@ -320,15 +339,25 @@ keys! {
         TURN_MAX_BYTES_PER_SECOND: Option<u32> = Typed::one(
             "turn-max-bytes-per-second",
             "N",
-            "0",
+            "5000000",
             COUNT_OR_ZERO,
             value::count_or_none,
-            "Bytes a second that one TURN allocation may relay, both ways together.",
+            "Bytes a second that one TURN allocation may relay, both ways together; 5000000 are \
+             40 Mbit/s, where a video call takes 2 to 8 each way.",
+        );
+        TURN_MAX_BYTES_PER_SECOND_PER_NETWORK: Option<u32> = Typed::one(
+            "turn-max-bytes-per-second-per-network",
+            "N",
+            "25000000",
+            COUNT_OR_ZERO,
+            value::count_or_none,
+            "Bytes a second that all TURN allocations of one network (/24 or /64) may relay, both \
+             ways together; 25000000 are 200 Mbit/s, or some 40 video calls in both directions.",
         );
         TURN_MAX_PACKETS_PER_SECOND: Option<u32> = Typed::one(
             "turn-max-packets-per-second",
             "N",
-            "0",
+            "10000",
             COUNT_OR_ZERO,
             value::count_or_none,
             "Packets a second that one TURN allocation may relay, both ways together.",
@@ -337,21 +366,21 @@ keys! {
             "turn-answers-per-second",
             "500",
             value::count,
-            "Error answers a second to one network (/24 or /56) that has not authenticated, \
+            "Error answers a second to one network (/24 or /64) that has not authenticated, \
              above a burst of four times as many.",
         );
         TURN_BINDINGS_PER_SECOND: u32 = count(
             "turn-bindings-per-second",
             "2000",
             value::count,
-            "Binding answers a second to one network (/24 or /56), above a burst of twice as \
+            "Binding answers a second to one network (/24 or /64), above a burst of twice as \
              many.",
         );
         TURN_MAX_SOURCES: usize = count(
             "turn-max-sources",
             "16384",
             value::count,
-            "Networks (/24 or /56) whose rates of answers are counted at one time.",
+            "Networks (/24 or /64) whose rates of answers are counted at one time.",
         );
         TURN_BIND_ATTEMPTS: u8 = Typed::one(
             "turn-bind-attempts",

@@ -17,6 +17,14 @@ pub(super) fn fit(config: &mut Config) {
     let (connections, allocations) = (config.connections.max, config.turn.allocations);
     config.connections.max = connections.min(parts.connections);
     config.turn.allocations = allocations.min(parts.allocations);
+    if config.turn.allocations < allocations {
+        // One network keeps its part of the whole: it would otherwise get all there is.
+        let part = u64::from(config.turn.allocations_per_network)
+            * u64::from(config.turn.allocations)
+            / u64::from(allocations);
+        let part = u32::try_from(part).unwrap_or(u32::MAX);
+        config.turn.allocations_per_network = part.max(MIN_PER_NETWORK);
+    }
     if config.connections.max < connections || config.turn.allocations < allocations {
         tracing::info!(
             open_files = limit,
@@ -65,6 +73,8 @@ impl Parts {
 /// Descriptors for listeners, event queues, logs and what else is no client's. Each shard takes
 /// some five and each listened address two more a shard.
 const MIN_KEPT: u64 = 64;
+/// Allocations that are enough for some people behind one address.
+const MIN_PER_NETWORK: u32 = 30;
 /// No machine needs more than this, however high the limit is.
 const MAX_KEPT: u64 = 2048;
 

@@ -155,7 +155,7 @@ fn ice(app: &App, by: FiveTuple, request: &Request<Incoming>) -> Response<Body> 
     let mut response = match *request.method() {
         Method::GET => {
             let reached = reached(request, by);
-            let answer = app.ice.mint(app.clock.unix(), "", reached.as_ref());
+            let answer = app.ice.mint(app.clock.unix(), None, reached.as_ref());
             match serde_json::to_vec(&answer) {
                 Ok(json) => {
                     let mut response = Response::new(full(json.into()));

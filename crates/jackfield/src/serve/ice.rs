@@ -1,5 +1,8 @@
 //! The ICE servers that clients are told: where STUN and TURN are, with fresh credentials.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,6 +14,7 @@ use crate::config::{Certificate, Config};
 #[derive(Debug, Clone)]
 pub struct IceMinter {
     secret: String,
+    labels: Arc<Labels>,
     ttl: Duration,
     public_host: Option<String>,
     ports: Vec<u16>,
@@ -105,6 +109,7 @@ impl IceMinter {
         }
         Self {
             secret,
+            labels: Arc::default(),
             ttl: config.credentials_ttl,
             public_host: config.public_host.clone(),
             ports: ports(&config.listen),
@@ -113,10 +118,15 @@ impl IceMinter {
         }
     }
 
-    /// Makes the list for a client called `user`; `unix` is the time since 1970.
+    /// Makes the list for a client; `unix` is the time since 1970.
+    ///
+    /// `user` is the name that the relay's quota counts. Without one, each list has a random name
+    /// of its own: nobody can spend another's quota by taking a name, and a person's name, which
+    /// would travel in the clear, is not for everyone on the way.
     #[must_use]
-    pub fn mint(&self, unix: Duration, user: &str, reached: Option<&Reached>) -> IceAnswer {
-        let credentials = jackfield_turn::credential::mint(&self.secret, user, self.ttl, unix);
+    pub fn mint(&self, unix: Duration, user: Option<&str>, reached: Option<&Reached>) -> IceAnswer {
+        let user = user.map_or_else(|| self.labels.next(), str::to_owned);
+        let credentials = jackfield_turn::credential::mint(&self.secret, &user, self.ttl, unix);
         let authority = match (&self.public_host, reached) {
             (Some(host), _) => host.as_str(),
             (None, Some(reached)) => reached.authority.as_str(),
@@ -167,6 +177,21 @@ impl IceMinter {
             ttl: self.ttl.as_secs(),
             note,
         }
+    }
+}
+
+/// Makes names that nobody can foresee, each once.
+#[derive(Debug, Default)]
+struct Labels {
+    /// The system's randomness, by way of the standard library's keys.
+    key: RandomState,
+    made: AtomicU64,
+}
+
+impl Labels {
+    fn next(&self) -> String {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}", self.key.hash_one(number))
     }
 }
 
@@ -255,8 +280,7 @@ mod tests {
     #[test]
     fn a_note_says_why_browsers_do_not_use_the_relay_inside_tls() {
         let note = |pairs: &[(&str, &str)], host: &str| {
-            let answer =
-                minter(pairs).mint(Duration::ZERO, "ann", Reached::from_url(host).as_ref());
+            let answer = minter(pairs).mint(Duration::ZERO, None, Reached::from_url(host).as_ref());
             serde_json::to_value(answer).unwrap().get("note").cloned()
         };
         let tls = ("listen-tls", "0.0.0.0:443");
@@ -274,6 +298,21 @@ mod tests {
             self_signed.as_str().unwrap().contains("self-signed"),
             "{self_signed}"
         );
+    }
+
+    #[test]
+    fn lists_have_user_names_of_their_own_unless_one_is_given() {
+        let minter = minter(&[]);
+        let name = |user| {
+            let answer = minter.mint(Duration::from_secs(1_000), user, None);
+            let mut names = answer.ice_servers.into_iter().filter_map(|it| it.username);
+            names.next().unwrap()
+        };
+        let (first, second) = (name(None), name(None));
+        assert_ne!(first, second);
+        let label = first.strip_prefix("4600:").unwrap();
+        assert_eq!(label.len(), 16);
+        assert_eq!(name(Some("ann")), "4600:ann");
     }
 
     #[test]
@@ -305,7 +344,7 @@ mod tests {
             authority: authority.to_owned(),
             secure,
         };
-        let answer = minter.mint(Duration::from_secs(1_000), "ann", Some(&reached));
+        let answer = minter.mint(Duration::from_secs(1_000), None, Some(&reached));
         answer
             .ice_servers
             .into_iter()

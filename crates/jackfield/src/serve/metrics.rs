@@ -479,6 +479,10 @@ fn turn_core(stats: &ServerCounters, families: &mut Families) {
             value,
         );
     }
+    for (limit, value) in stats.all_over_limit() {
+        let help = "TURN requests refused with 486 or 508, by the limit they were over";
+        families.labelled("turn_over_limit", help, ("limit", limit.name()), value);
+    }
     for (reason, value) in stats.all_dropped() {
         let help = "TURN messages dropped without an answer, by reason";
         families.labelled("turn_dropped", help, ("reason", reason.name()), value);
