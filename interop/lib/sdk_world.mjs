@@ -145,10 +145,7 @@ export class SdkWorld {
   #renamed(member, name) {
     if (this.#members.some((other) => other.name === name)) return;
     member.name = name;
-    for (const reader of this.#members) {
-      const users = this.#members.filter((other) => other !== reader);
-      reader.client.arrive(reader.id, { type: 'userlist', room: 'attic', users: users.map((other) => ({ name: other.name, id: other.id, polite: reader.id > other.id })) });
-    }
+    this.#tell(member, { type: 'user-renamed', room: 'attic', user: { name, id: member.id } });
   }
 
   #tell(about, message) {

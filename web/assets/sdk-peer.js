@@ -75,6 +75,11 @@ export class Peer extends Emitter {
     if (renamed) this.emit("name", name);
   }
 
+  /** Takes over another name. */
+  rename(name) {
+    this.become({ id: this.id, name, polite: this.polite });
+  }
+
   /** Their mark of the connection that we talk to; the same after they come back on a new connection to the server. */
   get remote() {
     return this.#negotiation?.remote ?? null;

@@ -53,6 +53,7 @@ export class Room extends Emitter {
     on("user-joined", here(({ user }) => this.#userJoined(user)));
     on("user-left", here(({ user }) => this.#userLeft(user)));
     on("userlist", here(({ users }) => this.#renamed(users)));
+    on("user-renamed", here(({ user }) => this.peers.get(user.id)?.rename(user.name)));
     on("rejectusername", here(({ name }) => this.#named(name)));
     on("message", here((message) => this.#heard(message)));
     for (const type of CALL_TYPES) on(type, here((message) => this.#call(message)));

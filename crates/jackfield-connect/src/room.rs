@@ -399,7 +399,8 @@ impl<C: Connector> Actor<C> {
                 }
             }
             "user-left" => self.user_left(message),
-            "userlist" => self.renamed(message),
+            "userlist" => self.take_list(message),
+            "user-renamed" => self.renamed(message),
             "rejectusername" => {
                 if let Some(name) = text(message, "name") {
                     name.clone_into(&mut self.name);
@@ -530,6 +531,16 @@ impl<C: Connector> Actor<C> {
     }
 
     fn renamed(&mut self, message: &Value) {
+        let Some(member) = message.get("user").and_then(Member::read) else {
+            return;
+        };
+        let mut calls = self.calls.values_mut();
+        if let Some(call) = calls.find(|call| call.member.id == member.id) {
+            call.member.name = member.name;
+        }
+    }
+
+    fn take_list(&mut self, message: &Value) {
         let users = message.get("users").and_then(Value::as_array);
         for member in users.into_iter().flatten().filter_map(Member::read) {
             let call = self

@@ -22,11 +22,18 @@ pub struct HubConfig {
     /// Most rooms in the hub.
     pub max_rooms: usize,
     /// Most members in the lobby, where clients of MDN's sample meet. Its user list goes to all of
-    /// them at every change.
+    /// them after a change.
     pub max_lobby_members: usize,
+    /// Bytes a second that the user lists of the lobby may come to, over all their readers, each of
+    /// which counts 1 KiB more than its list; zero means no limit. Changes that come faster share a
+    /// list.
+    pub lobby_bytes_per_second: u32,
     /// Most members in the hub; the next one gets `server-full` and is closed.
     pub max_members: usize,
     /// Messages a second that a member can keep sending; zero means no limit.
+    ///
+    /// A message counts once more for each 16 KiB of itself, and for each 16 KiB that the hub
+    /// sends because of it, where every receiver counts 1 KiB more than what it gets.
     pub messages_per_second: u32,
     /// Messages a member can send at once before `messages_per_second` counts. A full mesh trickles
     /// many candidates at the start.
@@ -45,6 +52,7 @@ impl Default for HubConfig {
             max_rooms_per_member: 8,
             max_rooms: 100_000,
             max_lobby_members: 100,
+            lobby_bytes_per_second: 1 << 20,
             max_members: 100_000,
             messages_per_second: 50,
             message_burst: 1000,

@@ -13,6 +13,8 @@ pub struct HubCounters {
     pub received: u64,
     /// Messages that went out, one for each receiver; acknowledgements included.
     pub sent: u64,
+    /// Bytes of the messages that went out, counted once for each receiver.
+    pub sent_bytes: u64,
     /// Messages passed on from one member to one or more others.
     pub relayed: u64,
     /// Joins of a room.
@@ -23,6 +25,8 @@ pub struct HubCounters {
     pub minted: u64,
     /// Names that were taken and got a suffix.
     pub renamed: u64,
+    /// Changes of the lobby that share a user list with a later change.
+    pub lobby_lists_merged: u64,
     /// Inputs for a member that the hub no longer has: they were on their way when it was closed.
     pub late: u64,
     /// Messages of members that a receiver did not get, one for each receiver, as too much waited

@@ -54,6 +54,11 @@ impl<'a> Envelope<'a> {
         Ok(Self { text, fields })
     }
 
+    /// Returns the message's length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Begins a copy of the message in which some fields differ.
     pub(crate) fn edit(&self) -> Edit<'a> {
         Edit {

@@ -13,6 +13,7 @@ use crate::counters::HubCounters;
 use crate::envelope::{Envelope, string};
 use crate::error::ErrorCode;
 use crate::hooks::{Gate, IceServers, Queues};
+use crate::lobby::LobbyList;
 use crate::member::{Member, NewMember};
 use crate::output::{AckId, CloseReason, MemberId, Output};
 use crate::scope::Scope;
@@ -28,6 +29,7 @@ pub struct Hub {
     pub(crate) rooms: BTreeMap<Arc<str>, Scope>,
     /// The members that are in no room and said their name, in MDN's dialect.
     pub(crate) lobby: Scope,
+    pub(crate) lobby_list: LobbyList,
     /// When whose ICE servers are minted anew. In step with `Member::refresh_at`.
     pub(crate) refreshes: BTreeSet<(Instant, MemberId)>,
     pub(crate) counters: HubCounters,
@@ -50,6 +52,7 @@ impl Hub {
             members: BTreeMap::new(),
             rooms: BTreeMap::new(),
             lobby: Scope::default(),
+            lobby_list: LobbyList::default(),
             refreshes: BTreeSet::new(),
             counters: HubCounters::default(),
             outputs: VecDeque::new(),
@@ -130,22 +133,25 @@ impl Hub {
     }
 
     /// Takes the end of a connection, whichever side ended it.
-    pub fn handle_disconnect(&mut self, _now: Instant, member: MemberId) {
+    pub fn handle_disconnect(&mut self, now: Instant, member: MemberId) {
         self.forget(member);
+        self.send_lobby_list(now);
     }
 
     /// Pushes ICE servers to those whose credentials come to their end.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refresh_due(now);
+        self.send_lobby_list(now);
     }
 
     /// Returns what to do next; drain it after every input until [`Output::Wait`].
     #[must_use]
     pub fn poll_output(&mut self) -> Output {
-        let next = || self.refreshes.first().map(|(at, _)| *at);
-        self.outputs
-            .pop_front()
-            .unwrap_or_else(|| Output::Wait(next()))
+        self.outputs.pop_front().unwrap_or_else(|| {
+            let refresh = self.refreshes.first().map(|(at, _)| *at);
+            let list = self.lobby_list.due();
+            Output::Wait(refresh.into_iter().chain(list).min())
+        })
     }
 
     /// Returns the counters.
@@ -205,7 +211,7 @@ impl Hub {
             ack,
         };
         // The rate comes first: a flood must not even be parsed.
-        if !self.takes(&origin, 1) {
+        if !self.takes(&origin, 1 + (text.len() / COST_UNIT) as u64) {
             return self.close_flooding(&origin);
         }
         let envelope = match self.open(kind, text) {
@@ -226,28 +232,53 @@ impl Hub {
             (Some(_), _) => {}
         }
         // What a message costs beyond that shows only in its type.
-        if !self.takes(&origin, extra_cost(origin.kind)) {
-            return self.close_flooding(&origin);
-        }
-        match self.dispatch(&origin, &envelope) {
+        let done = if self.takes(&origin, extra_cost(origin.kind)) {
+            self.dispatch(&origin, &envelope)
+        } else {
+            Err(ErrorCode::RateLimited)
+        };
+        match done {
             Ok(done) => self.answer(&origin, done),
             Err(code) => self.refuse(&origin, code),
         }
+        self.send_lobby_list(now);
     }
 
-    fn takes(&mut self, origin: &Origin<'_>, cost: u32) -> bool {
+    /// Takes what it costs to send `readers` members `bytes` bytes in all.
+    ///
+    /// # Errors
+    ///
+    /// The sender has not so much left; nothing is taken.
+    pub(crate) fn charge(
+        &mut self,
+        origin: &Origin<'_>,
+        readers: usize,
+        bytes: usize,
+    ) -> Result<(), ErrorCode> {
+        let cost = (readers * READER_COST + bytes) / COST_UNIT;
+        // A message that the other limits allow can be sent, if seldom.
+        let most = u64::from(self.config.message_burst / 2);
+        if self.takes(origin, most.min(cost as u64)) {
+            Ok(())
+        } else {
+            Err(ErrorCode::RateLimited)
+        }
+    }
+
+    fn takes(&mut self, origin: &Origin<'_>, cost: u64) -> bool {
         let (per_second, burst) = (self.config.messages_per_second, self.config.message_burst);
         let rate = Rate::new(per_second, burst);
         let state = self.members.get_mut(&origin.member);
         state.is_some_and(|state| {
             // A rate of 0 stands for no limit.
-            per_second == 0 || state.bucket.take(origin.now, rate, cost.into())
+            per_second == 0 || state.bucket.take(origin.now, rate, cost)
         })
     }
 
     fn close_flooding(&mut self, origin: &Origin<'_>) {
         self.refuse(origin, ErrorCode::RateLimited);
         self.close(origin.member, CloseReason::RateLimited);
+        self.send_lobby_list(origin.now);
     }
 
     fn open<'a>(&self, kind: Option<&str>, text: &'a str) -> Result<Envelope<'a>, ErrorCode> {
@@ -274,9 +305,8 @@ impl Hub {
             "video-offer" | "video-answer" | "new-ice-candidate" => self.call(origin, envelope),
             "hang-up" => self.hang_up(origin, envelope),
             // Only the server says these: a member could otherwise pretend that another has left.
-            "id" | "rejectusername" | "joined" | "user-joined" | "user-left" | "error" | "ok" => {
-                Err(ErrorCode::TypeReserved)
-            }
+            "id" | "rejectusername" | "joined" | "user-joined" | "user-left" | "user-renamed"
+            | "error" | "ok" => Err(ErrorCode::TypeReserved),
             "" => Err(ErrorCode::TypeMissing),
             _ => self.lobby_other(origin, envelope),
         }
@@ -307,9 +337,8 @@ impl Hub {
     }
 
     fn acknowledge(&mut self, origin: &Origin<'_>, ack: AckId, json: String) {
-        self.counters.sent += 1;
         let (to, json) = (origin.member, json.into());
-        self.outputs.push_back(Output::Ack { to, ack, json });
+        self.push(Output::Ack { to, ack, json });
     }
 
     fn close(&mut self, member: MemberId, why: CloseReason) {
@@ -319,7 +348,6 @@ impl Hub {
     }
 
     pub(crate) fn send(&mut self, to: MemberId, kind: &'static str, json: Arc<str>) {
-        self.counters.sent += 1;
         let kind = Cow::Borrowed(kind);
         self.push(Output::Send {
             from: None,
@@ -330,6 +358,10 @@ impl Hub {
     }
 
     pub(crate) fn push(&mut self, output: Output) {
+        if let Output::Send { json, .. } | Output::Ack { json, .. } = &output {
+            self.counters.sent += 1;
+            self.counters.sent_bytes += json.len() as u64;
+        }
         self.outputs.push_back(output);
     }
 
@@ -381,16 +413,18 @@ pub(crate) enum Reply {
     Answer(&'static str, String),
 }
 
-/// How many messages more than one a message counts for: these reach all members, or mint
-/// credentials.
-fn extra_cost(kind: &str) -> u32 {
+/// How many messages more than one a message counts for: these change a list, or mint credentials.
+fn extra_cost(kind: &str) -> u64 {
     match kind {
-        "username" => 9,
-        "join" | "leave" | "ice-servers" => 4,
+        "username" | "join" | "ice-servers" => 4,
         _ => 0,
     }
 }
 
+/// How many bytes a message of the rate stands for.
+const COST_UNIT: usize = 16 << 10;
+/// What waking and writing to a receiver costs, in bytes.
+pub(crate) const READER_COST: usize = 1 << 10;
 /// Leaves 2^52 connections before the numbers stop fitting a JavaScript number.
 const FIRST_ID_BELOW: u64 = 1 << 52;
 /// A domain name has at most 253 characters, and a port with its colon 6.

@@ -28,6 +28,7 @@ impl Hub {
         }
         if !self.is_in(origin.member, &room) {
             self.check_place(origin.member, &room)?;
+            self.charge_join(origin, &room, &wanted)?;
             // The gate is asked last, about joins alone that would succeed.
             if let Some(gate) = &mut self.gate
                 && !gate.admits(origin.now, &room, &wanted, token.as_deref())
@@ -73,37 +74,40 @@ impl Hub {
         if rooms.is_empty() && !self.lobby.has(origin.member) && lobby_is_full {
             return Err(ErrorCode::LobbyFull);
         }
+        let names = self.names_in(origin.member, rooms, &wanted);
+        self.charge_renames(origin, &names)?;
         if let Some(member) = self.members.get_mut(&origin.member) {
             // A client that names itself outside of rooms speaks MDN's dialect, and is sent back
             // to the lobby when it leaves its last room.
             member.name = Some(wanted.clone());
             member.lobby = true;
         }
-        if rooms.is_empty() {
+        if names.is_empty() {
             self.enter_lobby(origin.member, Some(&wanted));
             self.notify_lobby();
         }
-        for room in rooms {
-            self.rename_in(origin.member, &room, &wanted);
+        for (room, name) in names {
+            self.rename_in(origin.member, &room, &wanted, name);
         }
         Ok(Reply::Ok)
     }
 
     /// Answers with who is in the room, or in the lobby.
     pub(crate) fn userlist(
-        &self,
+        &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
     ) -> Result<Reply, ErrorCode> {
         if self.lobby.has(origin.member) && envelope.fields.room.is_none() {
-            return Ok(Reply::Answer("userlist", write::lobby_list(&self.lobby)));
+            let json = write::lobby_list(&self.lobby);
+            self.charge(origin, 1, json.len())?;
+            return Ok(Reply::Answer("userlist", json));
         }
         let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
         let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
-        Ok(Reply::Answer(
-            "userlist",
-            write::room_list(&room, scope, origin.member),
-        ))
+        let json = write::room_list(&room, scope, origin.member);
+        self.charge(origin, 1, json.len())?;
+        Ok(Reply::Answer("userlist", json))
     }
 
     pub(crate) fn leave_every_room(&mut self, member: MemberId) {
@@ -188,9 +192,50 @@ impl Hub {
         }
         self.counters.joined += 1;
         self.notify_if_renamed(member, &room, wanted, &name);
-        self.notify_others(&room, member, "user-joined", |scope, reader| {
-            write::user_joined(&room, scope, member, reader)
-        });
+        let json = write::user_joined(&room, member, &name);
+        self.notify_others(&room, member, "user-joined", &json.into());
+    }
+
+    /// Takes what the member's coming costs, and its going: that one is not refused.
+    fn charge_join(
+        &mut self,
+        origin: &Origin<'_>,
+        room: &str,
+        name: &str,
+    ) -> Result<(), ErrorCode> {
+        let readers = self.rooms.get(room).map_or(0, Scope::len);
+        // The newcomer gets as many names as others get its own.
+        let bytes = 3 * readers * (room.len() + name.len() + USER_BYTES);
+        self.charge(origin, 2 * readers + 1, bytes)
+    }
+
+    /// Returns what a member would be called in its rooms if it were called `wanted`.
+    fn names_in(
+        &self,
+        member: MemberId,
+        rooms: Vec<Arc<str>>,
+        wanted: &str,
+    ) -> Vec<(Arc<str>, Arc<str>)> {
+        let max = self.config.max_name_chars;
+        let name = |room: Arc<str>| {
+            let name = self.rooms.get(&room)?.free_name(wanted, member, max);
+            Some((room, name))
+        };
+        rooms.into_iter().filter_map(name).collect()
+    }
+
+    fn charge_renames(
+        &mut self,
+        origin: &Origin<'_>,
+        names: &[(Arc<str>, Arc<str>)],
+    ) -> Result<(), ErrorCode> {
+        let (mut readers, mut bytes) = (0, 0);
+        for (room, name) in names {
+            let there = self.rooms.get(room).map_or(0, Scope::len);
+            readers += there;
+            bytes += there * (room.len() + name.len() + USER_BYTES);
+        }
+        self.charge(origin, readers, bytes)
     }
 
     fn joined(&self, member: MemberId, room: &str, ice: &IceServerList) -> Reply {
@@ -236,16 +281,17 @@ impl Hub {
         }
     }
 
-    fn rename_in(&mut self, member: MemberId, room: &Arc<str>, wanted: &str) {
+    fn rename_in(&mut self, member: MemberId, room: &Arc<str>, wanted: &str, name: Arc<str>) {
         let Some(scope) = self.rooms.get_mut(room) else {
             return;
         };
-        let name = scope.free_name(wanted, member, self.config.max_name_chars);
+        let is_new = scope.name_of(member) != Some(&*name);
         scope.rename(member, name.clone());
         self.notify_if_renamed(member, room, wanted, &name);
-        self.notify_others(room, member, "userlist", |scope, reader| {
-            write::room_list(room, scope, reader)
-        });
+        if is_new {
+            let json = write::user_renamed(room, member, &name);
+            self.notify_others(room, member, "user-renamed", &json.into());
+        }
     }
 
     fn notify_if_renamed(&mut self, member: MemberId, room: &str, wanted: &str, name: &str) {
@@ -256,28 +302,21 @@ impl Hub {
         }
     }
 
-    /// Sends all members of a room but one a message, written for each of them.
+    /// Sends all members of a room but one a message.
     fn notify_others(
         &mut self,
         room: &Arc<str>,
         but: MemberId,
         kind: &'static str,
-        words: impl Fn(&Scope, MemberId) -> String,
+        json: &Arc<str>,
     ) {
-        let Some(scope) = self.rooms.get(room) else {
-            return;
-        };
-        let told: Vec<_> = scope
-            .members()
-            // Each reader gets words of its own: `polite` differs from one to the other.
-            .filter(|reader| *reader != but)
-            .map(|reader| (reader, words(scope, reader)))
-            .collect();
-        for (reader, json) in told {
-            self.send(reader, kind, json.into());
-        }
+        let readers = self.rooms.get(room).into_iter().flat_map(Scope::members);
+        let readers: Vec<MemberId> = readers.filter(|reader| *reader != but).collect();
+        self.send_all(&readers, kind, json);
     }
 }
 
+/// What a message about one user has beside names, about.
+const USER_BYTES: usize = 80;
 /// The name of a member who gave none.
 const NAMELESS: &str = "guest";

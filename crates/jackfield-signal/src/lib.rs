@@ -43,9 +43,10 @@
 //! | `user-joined` | server | `room`, `user` (`name`, `id`, `polite`) |
 //! | `user-left` | server | `room`, `user` (`name`, `id`); the member that leaves gets it, too |
 //! | `leave` | client | `room?`, needed if the sender is in several |
-//! | `username` | client | `name`: in the rooms the sender is in (the others get a `userlist`), or else in the lobby, which it enters by this |
+//! | `user-renamed` | server | `room`, `user` (its new `name`, `id`) |
+//! | `username` | client | `name`: in the rooms the sender is in, or else in the lobby, which it enters by this |
 //! | `rejectusername` | server | `id`, `room?`, `name`: the name was taken, this is the one given |
-//! | `userlist` | both | asked for with `room?`; answered, and sent after a rename, with `room` and `users` as in `joined` |
+//! | `userlist` | both | asked for with `room?`; answered with `room` and `users` as in `joined` |
 //! | `message` | both | `text` or `data`, `room?`, `target?`; without a target the whole room gets it, the sender too |
 //! | `video-offer`, `video-answer` | both | `target`, `sdp`, `room?` |
 //! | `new-ice-candidate` | both | `target`, `candidate`, `room?` |
@@ -58,6 +59,10 @@
 //! sender's true `name`, and in a room the `room`; every other byte is as it was sent: `sdp`,
 //! `candidate` and `data` are never parsed.
 //!
+//! A member pays for what its messages cost: see
+//! [`messages_per_second`](HubConfig::messages_per_second). One that costs more than is left gets
+//! `rate-limited`, and the member is closed only when not even one message is left.
+//!
 //! A member whose queue the driver finds full ([`Queues`]) misses what others say, and the sender
 //! gets `receiver-busy`: of a message to a whole room the others have it all the same.
 //!
@@ -65,8 +70,9 @@
 //!
 //! Members who said their `username` and are in no room meet in the lobby, in the dialect of MDN's
 //! `webrtc-from-chat` sample, whose unmodified client is at home there: user lists are arrays of
-//! names, a chat message loses its HTML tags, a type that is not in the table is passed on. A
-//! member that [`NewMember::lobby`] puts there is listed as `null` until it has a name. Who joins a
+//! names, a chat message loses its HTML tags, a type that is not in the table is passed on. Changes
+//! that follow each other fast share a list
+//! ([`lobby_bytes_per_second`](HubConfig::lobby_bytes_per_second)). A member that [`NewMember::lobby`] puts there is listed as `null` until it has a name. Who joins a
 //! room leaves the lobby, and comes back with the last room.
 //!
 //! # Standards

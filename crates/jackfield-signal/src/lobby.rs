@@ -5,9 +5,10 @@
 //! no others; nothing makes the server fail.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::envelope::{Envelope, string};
-use crate::hub::{Hub, Origin, Reply};
+use crate::hub::{Hub, Origin, READER_COST, Reply};
 use crate::scope::Scope;
 use crate::write::{self, quoted};
 use crate::{ErrorCode, MemberId};
@@ -71,11 +72,29 @@ impl Hub {
         }
     }
 
-    /// Sends the list of members to all members of the lobby.
+    /// Notes that the members of the lobby need a new list.
     pub(crate) fn notify_lobby(&mut self) {
+        self.counters.lobby_lists_merged += u64::from(self.lobby_list.has_changed);
+        self.lobby_list.has_changed = self.lobby.len() > 0;
+    }
+
+    /// Sends the list of members to all members of the lobby, if it has changed and the last one
+    /// was long enough ago.
+    ///
+    /// Each change would otherwise cost the square of the lobby's size.
+    pub(crate) fn send_lobby_list(&mut self, now: Instant) {
+        if !self.lobby_list.is_due(now) {
+            return;
+        }
         let json: Arc<str> = write::lobby_list(&self.lobby).into();
         let members: Vec<MemberId> = self.lobby.members().collect();
         self.send_all(&members, "userlist", &json);
+        let bytes = members.len() * (json.len() + READER_COST);
+        self.lobby_list.has_changed = false;
+        // A rate of 0 stands for no limit.
+        self.lobby_list.not_before = Duration::from_secs(bytes as u64)
+            .checked_div(self.config.lobby_bytes_per_second)
+            .and_then(|pause| now.checked_add(pause));
     }
 
     fn free_lobby_name(&mut self, member: MemberId, wanted: &str) -> Arc<str> {
@@ -103,6 +122,24 @@ impl Hub {
     ) -> Result<Reply, ErrorCode> {
         let to = lobby_receivers(&self.lobby, string(envelope.fields.target)?.as_deref())?;
         self.relay(origin, &to, &json)
+    }
+}
+
+/// When the members of the lobby get their next list.
+#[derive(Debug, Default)]
+pub(crate) struct LobbyList {
+    has_changed: bool,
+    not_before: Option<Instant>,
+}
+
+impl LobbyList {
+    /// Returns when a list that waits can be sent.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.not_before.filter(|_| self.has_changed)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.has_changed && self.not_before.is_none_or(|at| at <= now)
     }
 }
 

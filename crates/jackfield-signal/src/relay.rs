@@ -86,9 +86,11 @@ impl Hub {
             return Ok(reply);
         }
         let mut done = Ok(Reply::Ok);
-        for (partner, id) in self.partners(origin.member, room.as_deref()) {
+        let partners = self.partners(origin.member, room.as_deref());
+        self.charge(origin, partners.len(), partners.len() * envelope.len())?;
+        for (partner, id) in partners {
             let json = self.stamped(origin, envelope, &id)?;
-            match self.relay(origin, &[partner], &json) {
+            match self.pass_on(origin, &[partner], &json) {
                 Ok(_) => self.end_call(origin.member, partner),
                 // The call stays, so that the sender can hang up again.
                 Err(code) => done = Err(code),
@@ -97,8 +99,19 @@ impl Hub {
         done
     }
 
-    /// Passes a message on to each receiver that has room for it. It is refused if one has none.
+    /// Passes a message on at its sender's cost.
     pub(crate) fn relay(
+        &mut self,
+        origin: &Origin<'_>,
+        to: &[MemberId],
+        json: &Arc<str>,
+    ) -> Result<Reply, ErrorCode> {
+        self.charge(origin, to.len(), to.len() * json.len())?;
+        self.pass_on(origin, to, json)
+    }
+
+    /// Passes a message on to each receiver that has room for it. It is refused if one has none.
+    fn pass_on(
         &mut self,
         origin: &Origin<'_>,
         to: &[MemberId],
@@ -112,7 +125,6 @@ impl Hub {
                 busy += 1;
                 continue;
             }
-            self.counters.sent += 1;
             self.push(Output::Send {
                 from: Some(origin.member),
                 to,

@@ -70,11 +70,21 @@ pub(crate) fn joined(room: &str, scope: &Scope, reader: MemberId, ice: &IceServe
     )
 }
 
-pub(crate) fn user_joined(room: &str, scope: &Scope, user: MemberId, reader: MemberId) -> String {
+/// Tells the members of a room of a newcomer. All of them were there before, so none of them is
+/// polite toward it, and one text does for all.
+pub(crate) fn user_joined(room: &str, user: MemberId, name: &str) -> String {
     format!(
-        r#"{{"type":"user-joined","room":{},"user":{}}}"#,
+        r#"{{"type":"user-joined","room":{},"user":{{"name":{},"id":{user},"polite":false}}}}"#,
         quoted(room),
-        other(scope, user, reader)
+        quoted(name)
+    )
+}
+
+pub(crate) fn user_renamed(room: &str, user: MemberId, name: &str) -> String {
+    format!(
+        r#"{{"type":"user-renamed","room":{},"user":{{"name":{},"id":{user}}}}}"#,
+        quoted(room),
+        quoted(name)
     )
 }
 

@@ -3,7 +3,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::World;
+use jackfield_signal::{HubConfig, MemberId};
 
 const OFFER: &str =
     r#"{"name":"ann","target":"ann1","type":"video-offer","sdp":{"type":"offer","sdp":"v=0"}}"#;
@@ -13,7 +16,7 @@ const HANG_UP: &str = r#"{"name":"ann","target":null,"type":"hang-up"}"#;
 
 #[test]
 fn the_recorded_session_of_the_original_server_is_repeated() {
-    let mut world = World::new();
+    let mut world = listing_at_once();
     let a = world.connect_mdn();
     assert_eq!(world.heard(a), [format!(r#"{{"type":"id","id":{a}}}"#)]);
     world.say(
@@ -141,6 +144,7 @@ fn an_unknown_type_is_passed_on_but_one_of_the_servers_is_not() {
         "joined",
         "user-joined",
         "user-left",
+        "user-renamed",
         "error",
         "ok",
     ] {
@@ -177,7 +181,7 @@ fn who_has_no_name_yet_is_listed_as_null_and_cannot_speak() {
 
 #[test]
 fn a_client_without_the_subprotocol_enters_the_lobby_by_its_name() {
-    let mut world = World::new();
+    let mut world = listing_at_once();
     let [ann] = named(&mut world, ["ann"]);
     let bob = world.connect();
     assert!(
@@ -193,7 +197,7 @@ fn a_client_without_the_subprotocol_enters_the_lobby_by_its_name() {
 
 #[test]
 fn who_joins_a_room_leaves_the_lobby_and_comes_back_with_the_last_room() {
-    let mut world = World::new();
+    let mut world = listing_at_once();
     let [ann, bob] = named(&mut world, ["ann", "bob"]);
     world.say(bob, r#"{"type":"join","room":"r"}"#);
     assert_eq!(world.heard(ann), [r#"{"type":"userlist","users":["ann"]}"#]);
@@ -205,7 +209,73 @@ fn who_joins_a_room_leaves_the_lobby_and_comes_back_with_the_last_room() {
     assert_eq!(world.heard(bob)[1], list);
 }
 
-fn named<const N: usize>(world: &mut World, names: [&str; N]) -> [jackfield_signal::MemberId; N] {
+#[test]
+fn changes_that_follow_each_other_fast_share_a_list() {
+    let mut world = World::with(HubConfig {
+        lobby_bytes_per_second: 100_000,
+        ..HubConfig::default()
+    });
+    let [ann, bob] = named(&mut world, ["ann", "bob"]);
+    world.pass(Duration::from_secs(60));
+    world.forget_all();
+    let rename = |turn| format!(r#"{{"type":"username","name":"bob-{turn}"}}"#);
+    world.say(bob, &rename(0));
+    let first = r#"{"type":"userlist","users":["ann","bob-0"]}"#;
+    assert_eq!(world.heard(ann), [first], "the first comes at once");
+    for turn in 1..50 {
+        world.say(bob, &rename(turn));
+    }
+    assert!(world.heard(ann).is_empty());
+    world.pass(Duration::from_secs(1));
+    let last = r#"{"type":"userlist","users":["ann","bob-49"]}"#;
+    assert_eq!(world.heard(ann), [last]);
+    assert_eq!(world.heard(bob), [first, last]);
+    assert_eq!(world.hub.counters().lobby_lists_merged, 48);
+    world.disconnect(bob);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.heard(ann), [r#"{"type":"userlist","users":["ann"]}"#]);
+    world.say(ann, &rename(50));
+    world.disconnect(ann);
+    assert_eq!(world.drain(), None, "an empty lobby needs no list");
+}
+
+#[test]
+fn the_lists_of_a_busy_lobby_stay_within_their_rate() {
+    let mut world = World::with(HubConfig {
+        lobby_bytes_per_second: 1 << 20,
+        messages_per_second: 0,
+        ..HubConfig::default()
+    });
+    let name = |turn: usize| format!("{turn:03}{}", "\u{20000}".repeat(60));
+    let members: Vec<MemberId> = (0..100).map(|_| world.connect_mdn()).collect();
+    let rename = |world: &mut World, turn: usize| {
+        let json = serde_json::json!({ "type": "username", "name": name(turn) });
+        world.say(members[turn % 100], &json.to_string());
+    };
+    for turn in 0..100 {
+        rename(&mut world, turn);
+    }
+    world.pass(Duration::from_secs(60));
+    let before = world.hub.counters().sent_bytes;
+    for turn in 0..1000 {
+        rename(&mut world, turn);
+        world.pass(Duration::from_millis(10));
+    }
+    let sent = world.hub.counters().sent_bytes - before;
+    // Ten seconds and the list that comes at once; a list is 25 kB for each of 100 readers.
+    assert!((5_000_000..=13_000_000).contains(&sent), "{sent}");
+    assert!(world.closed.is_empty());
+}
+
+/// A world in which every change of the lobby is listed at once, as by the original server.
+fn listing_at_once() -> World {
+    World::with(HubConfig {
+        lobby_bytes_per_second: 0,
+        ..HubConfig::default()
+    })
+}
+
+fn named<const N: usize>(world: &mut World, names: [&str; N]) -> [MemberId; N] {
     let members = names.map(|name| {
         let member = world.connect_mdn();
         world.say(

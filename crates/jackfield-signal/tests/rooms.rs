@@ -277,16 +277,18 @@ fn a_call_is_over_when_the_two_meet_nowhere_any_more() {
 // Renaming and leaving
 
 #[test]
-fn a_new_name_reaches_the_room_with_each_readers_part() {
+fn a_new_name_reaches_the_room() {
     let mut world = World::new();
     let (ann, bob) = (world.in_room("r", "ann"), world.in_room("r", "bob"));
     world.say(bob, r#"{"type":"username","name":"ann"}"#);
     assert_eq!(world.heard_types(bob), ["rejectusername"]);
-    let users = json!([{ "name": "ann1", "id": bob.number(), "polite": false }]);
+    let user = json!({ "name": "ann1", "id": bob.number() });
     assert_eq!(
         world.heard_one(ann),
-        json!({ "type": "userlist", "room": "r", "users": users })
+        json!({ "type": "user-renamed", "room": "r", "user": user })
     );
+    world.say(bob, r#"{"type":"username","name":"ann1"}"#);
+    assert!(world.heard(ann).is_empty(), "nothing has changed");
     world.say(ann, r#"{"type":"message","text":"x","target":"bob"}"#);
     assert_eq!(world.refusal(ann), "no-such-user");
 }

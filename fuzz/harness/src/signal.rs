@@ -339,7 +339,7 @@ impl Play {
                     *name = message["name"].as_str().unwrap().to_owned();
                 }
             }
-            "user-joined" | "user-left" | "userlist" if !room.is_empty() => {
+            "user-joined" | "user-left" | "user-renamed" | "userlist" if !room.is_empty() => {
                 assert!(self.entries.contains_key(&seat), "{json} left its room");
             }
             "message" | "video-offer" | "video-answer" | "new-ice-candidate" | "hang-up"

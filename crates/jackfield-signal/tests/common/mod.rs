@@ -109,6 +109,19 @@ impl World {
         self.drain();
     }
 
+    /// Sends a message and returns how many messages come of it, and how many texts those are.
+    pub(crate) fn texts(&mut self, member: MemberId, text: &str) -> (usize, usize) {
+        self.hub.handle_message(self.now, member, text);
+        let mut texts = Vec::new();
+        while let Output::Send { json, .. } = self.hub.poll_output() {
+            texts.push(json);
+        }
+        let count = texts.len();
+        texts.sort_by_key(|text| text.as_ptr());
+        texts.dedup_by_key(|text| text.as_ptr());
+        (count, texts.len())
+    }
+
     /// Sends an event and returns what its acknowledgement carries.
     pub(crate) fn ask(&mut self, member: MemberId, kind: &str, body: &str) -> Value {
         let ack = AckId(self.acks.len() as u64);

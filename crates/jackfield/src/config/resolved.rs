@@ -327,6 +327,8 @@ fn signal(read: &Reader<'_>) -> Result<HubConfig, ConfigError> {
         max_rooms_per_member: read.one(&SIGNAL_MAX_ROOMS_PER_MEMBER)?,
         max_rooms: read.one(&SIGNAL_MAX_ROOMS)?,
         max_lobby_members: read.one(&SIGNAL_MAX_LOBBY_MEMBERS)?,
+        lobby_bytes_per_second: u32::try_from(read.one(&SIGNAL_LOBBY_BYTES_PER_SECOND)?)
+            .unwrap_or(u32::MAX),
         max_members: read.one(&SIGNAL_MAX_MEMBERS)?,
         messages_per_second,
         message_burst: read

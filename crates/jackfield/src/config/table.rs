@@ -546,11 +546,18 @@ keys! {
             value::count,
             "Clients of MDN's sample, who all see each other.",
         );
+        SIGNAL_LOBBY_BYTES_PER_SECOND: usize = size(
+            "signal-lobby-bytes-per-second",
+            "1MiB",
+            "Bytes a second of the user lists for clients of MDN's sample, over all of them; \
+             changes that come faster share a list.",
+        );
         SIGNAL_MESSAGES_PER_SECOND: u32 = count(
             "signal-messages-per-second",
             "50",
             value::count,
-            "Signaling messages a second that one client can keep sending.",
+            "Signaling messages a second that one client can keep sending. A message counts once \
+             more for each 16 KiB of itself and of what is sent to others because of it.",
         );
         SIGNAL_MESSAGE_BURST: u32 = count(
             "signal-message-burst",

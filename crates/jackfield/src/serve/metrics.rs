@@ -318,6 +318,16 @@ fn signaling(app: &App, families: &mut Families) {
             hub.sent,
         ),
         (
+            "signal_sent_bytes",
+            "Bytes of the messages that went out, counted once for each receiver",
+            hub.sent_bytes,
+        ),
+        (
+            "signal_lobby_lists_merged",
+            "Changes among clients of MDN's sample that share a user list with a later change",
+            hub.lobby_lists_merged,
+        ),
+        (
             "signal_relayed",
             "Messages passed on from one member to others",
             hub.relayed,
