@@ -25,10 +25,10 @@
 //!
 //! # Ways to a TURN server
 //! Over UDP the allocation is made from the socket that checks are sent from, or from a new one
-//! ([`RelaySockets`]); over TCP and TLS a driver opens the connection ([`Output::Connect`]). The
-//! slower ways are tried a little later, and not at all where a faster one has succeeded by then
-//! ([`GatherConfig::fallback`]): each allocation costs the server a port, and a relay over TCP is
-//! not chosen while one over UDP works. Each allocation asks for an IPv4 and an IPv6 address
+//! ([`RelaySockets`]); over TCP and TLS a driver opens the connection ([`Output::Connect`]). All
+//! ways are tried at once and kept, so that one is left when the network stops passing another.
+//! Where the servers' ports are scarce, [`GatherConfig::fallback`] has the slower ways tried later,
+//! and not at all while a faster one works. Each allocation asks for an IPv4 and an IPv6 address
 //! (RFC 8656, ADDITIONAL-ADDRESS-FAMILY).
 //!
 //! # Where we differ

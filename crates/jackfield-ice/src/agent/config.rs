@@ -15,9 +15,7 @@ pub struct AgentConfig {
     /// Whether the agent only answers checks (RFC 8445 §2.5): for servers with a public address.
     /// Default: no.
     pub lite: bool,
-    /// The STUN and TURN servers, and how they are asked. Default: no servers, and
-    /// [`GatherConfig::fallback`] is zero: a relay over TCP or TLS stands beside the one over UDP,
-    /// so that data can move to it at once when the network stops passing UDP.
+    /// The STUN and TURN servers, and how they are asked. Default: no servers.
     pub gather: GatherConfig,
     /// Which local candidates are used. Default: all.
     pub policy: CandidatePolicy,
@@ -190,10 +188,7 @@ impl Default for AgentConfig {
         Self {
             role: Role::Controlling,
             lite: false,
-            gather: GatherConfig {
-                fallback: Duration::ZERO,
-                ..GatherConfig::default()
-            },
+            gather: GatherConfig::default(),
             policy: CandidatePolicy::All,
             remote: RemotePolicy::default(),
             tcp_active: true,

@@ -19,8 +19,11 @@ pub struct GatherConfig {
     /// How long an allocation over UDP has before one over TCP is tried from the same base, and one
     /// over TCP before one over TLS.
     ///
-    /// What succeeds first makes the slower ways superfluous, which costs the servers less and
-    /// leaves fewer pairs to check; zero tries all at once, and keeps all. Default: 250 ms.
+    /// Zero tries all at once and keeps all: a relay over TCP or TLS stands beside the one over
+    /// UDP, so that data can move to it at once when the network stops passing UDP. Anything longer
+    /// makes the slower ways superfluous where a faster one has succeeded, until that is lost: it
+    /// costs the servers less and leaves fewer pairs to check, and 250 ms is enough for a server on
+    /// the other side of the world. Default: zero.
     pub fallback: Duration,
     /// The least time between the starts of two transactions (Ta of [RFC 8445 §14.2], which allows
     /// 5 ms at least). Default: 5 ms.
@@ -70,7 +73,7 @@ impl Default for GatherConfig {
             servers: Arc::new([]),
             reflexive: true,
             relay_sockets: RelaySockets::Shared,
-            fallback: Duration::from_millis(250),
+            fallback: Duration::ZERO,
             pacing: Duration::from_millis(5),
             retransmission: Retransmission {
                 rto: Duration::from_millis(250),

@@ -1,17 +1,21 @@
 //! The ways to a TURN server: UDP, and TCP and TLS where UDP does not lead there.
 
-use jackfield_ice::gather::{Event, GatherConfig, Output};
+use jackfield_ice::gather::{Event, GatherConfig, IceServer, Output};
 use jackfield_sansio::{Transmit, Transport};
 use std::time::Duration;
 
 use crate::world::*;
 
-fn all_ways() -> GatherConfig {
-    config(&[
-        turn(Transport::Tls),
-        turn(Transport::Tcp),
-        turn(Transport::Udp),
-    ])
+fn all_ways() -> [IceServer; 3] {
+    [Transport::Tls, Transport::Tcp, Transport::Udp].map(turn)
+}
+
+/// Returns a configuration that holds the slower ways back.
+fn one_way_of(servers: &[IceServer]) -> GatherConfig {
+    GatherConfig {
+        fallback: millis(250),
+        ..config(servers)
+    }
 }
 
 fn connects(world: &World) -> Vec<(Duration, Transport)> {
@@ -24,7 +28,7 @@ fn connects(world: &World) -> Vec<(Duration, Transport)> {
 
 #[test]
 fn what_udp_gives_makes_connections_superfluous() {
-    let mut world = World::gathered(all_ways());
+    let mut world = World::gathered(one_way_of(&all_ways()));
     assert_eq!(connects(&world), []);
     assert_eq!(world.completed(), Some(millis(20)));
     assert_eq!(world.relayed().len(), 2);
@@ -34,7 +38,7 @@ fn what_udp_gives_makes_connections_superfluous() {
 
 #[test]
 fn where_udp_is_blocked_connections_are_tried_soon() {
-    let mut world = World::new(all_ways());
+    let mut world = World::new(one_way_of(&all_ways()));
     world.silent.insert((Transport::Udp, address(SERVER)));
     world.add(LOCAL);
     world.gatherer.end_of_sockets(world.now);
@@ -58,7 +62,8 @@ fn where_udp_is_blocked_connections_are_tried_soon() {
 
 #[test]
 fn a_connection_that_fails_makes_way_for_the_next_at_once() {
-    let mut world = World::new(config(&[turn(Transport::Tls), turn(Transport::Tcp)]));
+    let ways = [turn(Transport::Tls), turn(Transport::Tcp)];
+    let mut world = World::new(one_way_of(&ways));
     world.add(LOCAL);
     world.gatherer.end_of_sockets(world.now);
     world.settle();
@@ -98,7 +103,7 @@ fn a_connection_that_takes_too_long_is_given_up() {
 
 #[test]
 fn a_relay_over_udp_that_is_lost_is_replaced_by_a_connection() {
-    let mut world = World::gathered(all_ways());
+    let mut world = World::gathered(one_way_of(&all_ways()));
     world.silent.insert((Transport::Udp, address(SERVER)));
     world.pass(secs(700));
     assert_eq!(connects(&world)[0].1, Transport::Tcp);
@@ -126,11 +131,8 @@ fn a_relay_whose_connection_ends_is_made_again() {
 }
 
 #[test]
-fn all_ways_are_kept_where_that_is_wanted() {
-    let mut world = World::new(GatherConfig {
-        fallback: Duration::ZERO,
-        ..all_ways()
-    });
+fn all_ways_are_tried_at_once_and_kept() {
+    let mut world = World::new(config(&all_ways()));
     world.add(LOCAL);
     world.gatherer.end_of_sockets(world.now);
     world.pass(millis(10));
@@ -140,14 +142,12 @@ fn all_ways_are_kept_where_that_is_wanted() {
 
 #[test]
 fn an_address_without_a_socket_asks_over_streams_alone() {
-    let mut config = all_ways();
-    config.servers = [
+    let servers = [
         turn(Transport::Udp),
         stun(OTHER_SERVER),
         turn(Transport::Tcp),
-    ]
-    .into();
-    let mut world = World::new(config);
+    ];
+    let mut world = World::new(config(&servers));
     world.gatherer.add_address(world.now, address(LOCAL).ip());
     world.gatherer.end_of_sockets(world.now);
     world.settle();
