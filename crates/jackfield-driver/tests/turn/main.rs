@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod agent;
 mod client;
 mod peer;
 mod proxied;

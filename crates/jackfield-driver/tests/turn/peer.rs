@@ -126,7 +126,7 @@ fn a_relay_is_reached_through_a_proxy() {
     server.stop();
 }
 
-fn network() -> EndpointConfig {
+pub(crate) fn network() -> EndpointConfig {
     let mut network = EndpointConfig::default();
     network.interfaces.addresses = vec![LOOPBACK.ip()];
     network
@@ -181,7 +181,7 @@ async fn gathered(events: &mut PeerEvents) {
     while events.next().await.unwrap() != PeerEvent::GatheringComplete {}
 }
 
-fn trust(certificate: &[u8]) -> Arc<ClientConfig> {
+pub(crate) fn trust(certificate: &[u8]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.to_vec().into()).unwrap();
     Arc::new(with_roots(roots))

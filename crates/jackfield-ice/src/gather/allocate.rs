@@ -10,7 +10,7 @@ use jackfield_turn::client::{
 };
 
 use super::query::is_address;
-use super::relay::{Relay, RelayState, pause, rank};
+use super::relay::{MAX_PAUSE, Relay, RelayState, pause, rank};
 use super::server::{ServerKind, can_reach};
 use super::{Event, Gatherer, Handled, Output, RelaySockets};
 
@@ -36,6 +36,7 @@ impl Gatherer {
             relayed: Relayed::default(),
             mapped: None,
             failures: 0,
+            since: None,
             is_retried: false,
         });
     }
@@ -398,7 +399,7 @@ impl Gatherer {
         if let Some(relay) = self.relays.get_mut(index) {
             relay.relayed = relayed;
             relay.mapped = Some(mapped);
-            relay.failures = 0;
+            relay.since = Some(now);
         }
         // An allocation from a socket of its own has a NAT binding of its own, too.
         if self.tells_mapped(transport) && !is_seen && path.is_some_and(|path| path.local == base) {
@@ -445,6 +446,12 @@ impl Gatherer {
     /// Notes that there is no allocation, or no more; tries again later where that can help.
     fn relay_failed(&mut self, now: Instant, index: usize, why: Failure) {
         let was_allocated = self.relays.get(index).is_some_and(Relay::is_allocated);
+        if let Some(relay) = self.relays.get_mut(index)
+            && let Some(since) = relay.since.take()
+            && now >= since + MAX_PAUSE
+        {
+            relay.failures = 0;
+        }
         let again = self.relays.get(index).and_then(|relay| {
             let is_lost = was_allocated || relay.is_retried;
             // A lossy path may swallow the SYNs of five seconds, or all four requests by UDP. A

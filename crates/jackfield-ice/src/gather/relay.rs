@@ -22,8 +22,11 @@ pub(super) struct Relay {
     pub(super) relayed: Relayed,
     /// Where the server sees us, while it relays.
     pub(super) mapped: Option<SocketAddr>,
-    /// How many tries in a row have failed.
+    /// How many tries in a row have failed; an allocation that lasted for less than [`MAX_PAUSE`]
+    /// is one of them.
     pub(super) failures: u32,
+    /// Since when the server relays, while it does.
+    pub(super) since: Option<Instant>,
     /// Whether there was an allocation, so that it is asked for until it is there again.
     pub(super) is_retried: bool,
 }
@@ -110,6 +113,9 @@ impl Relay {
     }
 }
 
+/// The longest time before a server is asked again that asks for none itself.
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(120);
+
 /// Returns how good a way to a server is: the lower, the better.
 pub(super) fn rank(transport: Transport) -> u32 {
     match transport {
@@ -126,5 +132,3 @@ pub(super) fn pause(why: Failure, failures: u32) -> Option<Duration> {
     let doubled = first.saturating_mul(2_u32.saturating_pow(failures.min(16)));
     Some(doubled.min(MAX_PAUSE.max(first)))
 }
-
-const MAX_PAUSE: Duration = Duration::from_secs(120);

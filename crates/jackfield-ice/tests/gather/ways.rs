@@ -171,3 +171,24 @@ fn an_address_without_a_socket_asks_over_streams_alone() {
     assert!(lost.all(|lost| world.events().contains(&&lost)));
     assert_eq!(world.closed, [path]);
 }
+
+#[test]
+fn a_relay_whose_connections_end_soon_is_asked_for_less_and_less() {
+    let mut world = World::new(config(&[turn(Transport::Tcp)]));
+    world.add(LOCAL);
+    let mut pauses = Vec::new();
+    // The last one is lost after it has lasted.
+    for (count, lasts) in [1, 1, 1, 1, 119, 121, 1].map(secs).into_iter().enumerate() {
+        assert_eq!(connects(&world).len(), count + 1);
+        let path = world.connected();
+        world.pass(lasts);
+        assert_eq!(world.relayed().len(), 2 * (count + 1));
+        let lost_at = world.now - world.start;
+        assert!(world.gatherer.handle_closed(world.now, path));
+        while connects(&world).len() == count + 1 {
+            world.pass(secs(1));
+        }
+        pauses.push(connects(&world)[count + 1].0 - lost_at);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 1, 2].map(secs));
+}

@@ -1,6 +1,8 @@
 //! Servers: reflexive and relayed candidates, and data through a relay.
 
-use jackfield_ice::{AgentConfig, Candidate, CandidateKind, CandidatePolicy, Event, Output, State};
+use jackfield_ice::{
+    AgentConfig, Candidate, CandidateKind, CandidatePolicy, CandidateStats, Event, Output, State,
+};
 use jackfield_sansio::Transport;
 
 use super::world::{LEFT, RIGHT, SERVER, World, ms, secs, with_relay};
@@ -212,6 +214,36 @@ fn a_socket_that_goes_takes_its_relays_along() {
     let sent = world.peers[LEFT].sent;
     world.run(secs(600));
     assert_eq!(world.peers[LEFT].sent, sent);
+}
+
+#[test]
+fn a_relay_whose_connection_ends_takes_its_pairs_along_and_is_made_again() {
+    let mut world = apart(with_relay(&[Transport::Tcp]), AgentConfig::default());
+    world.incoming_tcp = false;
+    world.connect();
+    world.run_until(secs(2), |world| world.is_connected());
+    let lost = world.selected(LEFT);
+    assert_eq!(lost.path.transport, Transport::Tcp);
+
+    let now = world.now;
+    world.agent(LEFT).handle_closed(now, lost.path);
+    world.drain(LEFT);
+    assert_eq!(removed(&world, LEFT), 1);
+    assert!(world.peers[LEFT].agent.selected_pair().is_none());
+    let is_relayed = |candidate: &CandidateStats| candidate.kind == CandidateKind::Relayed;
+    let locals = world.peers[LEFT].agent.stats().local_candidates;
+    assert!(!locals.iter().any(is_relayed));
+
+    world.run_until(secs(3), |world| {
+        world.peers[LEFT].agent.selected_pair().is_some()
+    });
+    let found = world.selected(LEFT);
+    assert_ne!(found.local.address, lost.local.address);
+    assert_ne!(found.path, lost.path);
+    assert!(world.send(LEFT, b"by the other relay"));
+    world.run(ms(300));
+    assert_eq!(world.peers[RIGHT].data.len(), 1);
+    assert!(!world.asked_restart(LEFT) && !world.asked_restart(RIGHT));
 }
 
 /// Returns how many candidates an agent has taken back.
