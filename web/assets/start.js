@@ -1,26 +1,29 @@
 import { Board } from "./ui-board.js";
 import { action, html, one } from "./ui-dom.js";
 import { memory } from "./ui-memory.js";
-import { isAtAddress, randomRoom } from "./ui-words.js";
+import { isAtAddress, randomRoom, readableRoom } from "./ui-words.js";
 
 const form = one('[data-form="join"]');
 const name = one('[data-field="name"]');
 const room = one('[data-field="room"]');
 const board = new Board(one("[data-board]"));
+/** The name that is proposed: its secret goes into the link and is not shown. */
+let proposed;
 const plug = () => board.plug(name.value.trim(), room.value.trim());
 
 name.value = memory.name;
-room.value = randomRoom();
+propose();
 requestAnimationFrame(() => requestAnimationFrame(plug));
 form.addEventListener("input", plug);
 action("new-room").addEventListener("click", () => {
-  room.value = randomRoom();
+  propose();
   plug();
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const wanted = room.value.trim();
-  if (!wanted) return room.focus();
+  const typed = room.value.trim();
+  if (!typed) return room.focus();
+  const wanted = typed === readableRoom(proposed) ? proposed : typed;
   memory.name = name.value.trim();
   location.href = `/r/${encodeURIComponent(wanted)}`;
 });
@@ -28,12 +31,17 @@ form.addEventListener("submit", (event) => {
 showRecent();
 showOffers();
 
+function propose() {
+  proposed = randomRoom();
+  room.value = readableRoom(proposed);
+}
+
 function showRecent() {
   const { rooms } = memory;
   const list = one('[data-list="recent"]');
   list.hidden = rooms.length === 0;
   one("ul", list).append(...rooms.map((recent) =>
-    html("li", {}, html("a", { class: "strip", href: `/r/${encodeURIComponent(recent)}`, "data-room": recent }, recent))));
+    html("li", {}, html("a", { class: "strip", href: `/r/${encodeURIComponent(recent)}`, "data-room": recent, title: recent }, readableRoom(recent)))));
 }
 
 /** Asks the server what it has: each line is what it answers, not what we hope. */

@@ -1,12 +1,30 @@
-/** Words: room names that can be read aloud, initials, colours for people, and what a path means. */
+/** Words: room names that can be read, initials, colours for people, and what a path means. */
 
 const QUALITIES = ["amber", "brisk", "calm", "clear", "copper", "crisp", "early", "gentle", "golden", "green", "hazel", "idle", "jolly", "keen", "lucky", "mellow", "misty", "noble", "olive", "plain", "quiet", "rapid", "silver", "sunny", "tidy", "velvet", "warm", "witty"];
 const THINGS = ["alder", "badger", "beacon", "bridge", "cedar", "comet", "crane", "ember", "falcon", "fern", "harbor", "heron", "island", "juniper", "lantern", "maple", "meadow", "otter", "pebble", "plover", "quarry", "raven", "river", "sparrow", "summit", "thicket", "walnut", "willow"];
 
-/** Returns a room name that is easy to read aloud and hard to guess: 28 x 28 x 9000 of them. */
+const LETTERS = "abcdefghijklmnopqrstuvwxyz234567";
+const SECRET_LETTERS = 13;
+const PROPOSED = new RegExp(`^([a-z]+-[a-z]+)-[${LETTERS}]{${SECRET_LETTERS}}$`);
+
+/** Returns a room name to read, and behind it a secret of 65 bits: whoever guesses the name of a room is in it. */
 export function randomRoom() {
-  const [a, b, c] = crypto.getRandomValues(new Uint32Array(3));
-  return `${QUALITIES[a % QUALITIES.length]}-${THINGS[b % THINGS.length]}-${1000 + (c % 9000)}`;
+  const secret = Array.from(crypto.getRandomValues(new Uint8Array(SECRET_LETTERS)), (byte) => LETTERS[byte % LETTERS.length]);
+  return `${oneOf(QUALITIES)}-${oneOf(THINGS)}-${secret.join("")}`;
+}
+
+/** Returns what people read of a room's name: all of it but the secret of `randomRoom`. */
+export function readableRoom(name) {
+  return PROPOSED.exec(name)?.[1] ?? name;
+}
+
+/** Each of the words is as likely as the others: numbers above the last multiple of their count are drawn again. */
+function oneOf(words) {
+  const limit = 2 ** 32 - (2 ** 32 % words.length);
+  for (;;) {
+    const [number] = crypto.getRandomValues(new Uint32Array(1));
+    if (number < limit) return words[number % words.length];
+  }
 }
 
 export function initials(name) {
@@ -77,6 +95,9 @@ export function rate(bits) {
 
 export const NO_DEVICES =
   "The browser gives camera and microphone only to pages over HTTPS. You can still watch, listen and chat; to be seen and heard, open this page by its https: address.";
+
+export const FROM_ELSEWHERE =
+  "Another site's page has brought you here. Your camera and microphone are off until you press a button.";
 
 /** What keeps a device away, and what to do: by the device's name and its button's. */
 const TROUBLES = {
