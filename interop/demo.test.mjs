@@ -108,6 +108,55 @@ describe('the page', () => {
       assert.ok(isDisabled);
     }));
 
+  for (const kind of ['chromium', 'firefox']) {
+    test(`keeps camera, microphone and name from a page that brings somebody here, until they click (${kind})`, async (t) => {
+      const browser = await Browser.start({ kind });
+      t.after(() => browser.stop());
+      const bring = async (path) => {
+        const elsewhere = await servePage(`location.href = ${JSON.stringify(server.url + path)};`, '');
+        t.after(() => elsewhere.stop());
+        return browser.open(elsewhere.url);
+      };
+      const inCall = () => document.body.dataset.view === 'call' && globalThis.jackfield.room.self.name;
+      const devices = () => [globalThis.jackfield.media.audio, globalThis.jackfield.media.camera].map(Boolean);
+      const press = (action) => document.querySelector(`[data-action="${action}"]`).click();
+
+      const own = await browser.open(`${server.url}/`);
+      await own.evaluate(() => localStorage.setItem('jackfield:name', '"Ann Secret"'));
+      const page = await bring('/r/trap?auto=1');
+      assert.notEqual(await page.until(inCall, null, 'to be in the call'), 'Ann Secret');
+      assert.deepEqual(await page.evaluate(devices), [false, false]);
+      await page.evaluate(() => {
+        document.body.dataset.view = 'old';
+        location.reload();
+      });
+      await page.until(inCall, null, 'to be in the call again');
+      assert.deepEqual(await page.evaluate(devices), [false, false], 'a reload is no click');
+      await page.evaluate(press, 'camera');
+      await page.until(devices, null, 'the camera alone', { accept: ([mic, cam]) => cam && !mic });
+
+      const invited = await bring('/r/%20invitation');
+      const note = () => document.querySelector('[data-preview-note]').textContent;
+      await invited.until(note, null, 'to be told', { accept: (text) => /brought you here/.test(text) });
+      assert.deepEqual(await invited.evaluate(devices), [false, false]);
+      await invited.evaluate(press, 'preview-cam');
+      await invited.until(devices, null, 'the preview', { accept: ([mic, cam]) => mic && cam });
+    });
+  }
+
+  test('proposes a room that cannot be guessed, by a name that can be read', () =>
+    at(undefined, async (browser) => {
+      const page = await browser.open(`${server.url}/`);
+      const shown = await page.until(() => document.querySelector('[data-field="room"]').value, null, 'a name');
+      assert.match(shown, /^[a-z]+-[a-z]+$/);
+      await page.evaluate(() => setTimeout(() => document.querySelector('[data-action="join"]').click()));
+      const there = () => document.body.dataset.page === 'room' && [location.pathname, document.querySelector('[data-room-name]').textContent, document.querySelector('[data-nobody] code')?.textContent];
+      const [path, name, link] = await page.until(there, null, 'the room', { accept: (seen) => seen && seen[2] });
+      assert.equal(name, shown);
+      assert.match(path, new RegExp(`^/r/${shown}-[a-z2-7]{13}$`));
+      assert.equal(link, server.url + path);
+    }));
+
   test('says that the server is away, tries again, and gives up with a reason', () =>
     at(undefined, async (browser) => {
       const other = await startJackfield();

@@ -7,10 +7,11 @@ import { Grid } from "./ui-grid.js";
 import { LocalMedia } from "./ui-media.js";
 import { memory } from "./ui-memory.js";
 import { meter } from "./ui-meter.js";
+import { onFirstClick, openedByPerson } from "./ui-opened.js";
 import { Patchbay } from "./ui-patchbay.js";
 import { PeerTile, SelfTile } from "./ui-tile.js";
 import { clearToasts, toast } from "./ui-toast.js";
-import { explainMissingRelay, explainRetry, roomProblem } from "./ui-words.js";
+import { FROM_ELSEWHERE, explainMissingRelay, explainRetry, readableRoom, roomProblem } from "./ui-words.js";
 
 /** How long joining may take before the page gives up and says why. */
 const JOIN_WITHIN_MS = 20_000;
@@ -22,6 +23,8 @@ const PROBLEMS = {
 
 const query = new URLSearchParams(location.search);
 const roomName = decodeRoom();
+/** Asked before this page sends itself on: the page that follows is opened by this one. */
+const isOpenedByPerson = openedByPerson();
 const link = new URL(`/r/${encodeURIComponent(roomName)}`, location.href).href;
 const nameField = one('[data-field="name"]');
 const relayField = one('[data-field="relay"]');
@@ -43,8 +46,9 @@ start();
 function start() {
   // A space at an end is one that a message or a mail has put there: the server takes none.
   if (roomName !== roomName.trim() && !roomProblem(roomName)) return location.replace(`/r/${encodeURIComponent(roomName.trim())}${location.search}`);
-  document.title = `${roomName} · Jackfield`;
-  one("[data-room-name]").textContent = roomName;
+  document.title = `${readableRoom(roomName)} · Jackfield`;
+  one("[data-room-name]").textContent = readableRoom(roomName);
+  one("[data-room-name]").title = roomName;
   nameField.value = query.get("name") ?? memory.name;
   relayField.checked = query.get("relay") === "1";
   new Grid(grid);
@@ -65,8 +69,31 @@ function start() {
     action("join").disabled = true;
     return;
   }
-  const opened = openMedia();
-  if (query.get("auto") === "1") opened.then(join);
+  const auto = query.get("auto") === "1";
+  // Without devices to open there is nothing to keep from anybody.
+  if (isOpenedByPerson || !media.allowed) {
+    const opened = openMedia();
+    if (auto) opened.then(join);
+  } else openedFromElsewhere(auto);
+}
+
+/** Another site's page may bring a person here, but neither see nor hear them, nor learn their name, before they click. */
+async function openedFromElsewhere(auto) {
+  one("[data-preview-note]").textContent = FROM_ELSEWHERE;
+  if (!auto) {
+    return onFirstClick((event) => {
+      if (event.target.closest("a")) return;
+      // A button of the preview would open a device that is being opened.
+      if (event.target.closest(".preview-buttons")) event.stopPropagation();
+      openMedia();
+    });
+  }
+  onFirstClick();
+  media.wants = { mic: false, cam: false };
+  nameField.value = query.get("name") ?? "";
+  await join({ isAsked: false });
+  nameField.value = query.get("name") ?? memory.name;
+  if (room) toast(FROM_ELSEWHERE);
 }
 
 async function openMedia() {
@@ -75,7 +102,7 @@ async function openMedia() {
   meter(media, one("[data-meter]"), () => document.body.dataset.view === "prejoin");
 }
 
-async function join() {
+async function join({ isAsked = true } = {}) {
   const button = action("join");
   if (button.disabled) return;
   button.disabled = true;
@@ -83,8 +110,8 @@ async function join() {
   progress("Connecting…");
   joinBy = Date.now() + JOIN_WITHIN_MS;
   const name = nameField.value.trim();
-  if (!query.has("name")) memory.name = name;
-  memory.remember(roomName);
+  if (isAsked && !query.has("name")) memory.name = name;
+  if (isAsked) memory.remember(roomName);
   client ??= connectClient();
   try {
     const token = query.get("token") ?? undefined;

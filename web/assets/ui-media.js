@@ -45,14 +45,17 @@ export class LocalMedia extends Emitter {
     return this.allowed ? explainTrouble(this.troubles) : NO_DEVICES;
   }
 
-  /** Opens what there is: both at once, so that the browser asks the person once; and what that does not bring, each alone. */
+  /** Opens what is wanted and there: both at once, so that the browser asks the person once; and what that does not bring, each alone. */
   async open() {
     if (!this.allowed) return this.emit("trouble", this.explanation);
+    const kinds = ["audioinput", "videoinput"].filter((kind) => this.#wants(kind));
+    if (kinds.length === 0) return this.emit("change");
     try {
-      this.#take(await navigator.mediaDevices.getUserMedia({ audio: this.#constraints("audioinput"), video: this.#constraints("videoinput") }));
+      const constraints = Object.fromEntries(kinds.map((kind) => [kind === "audioinput" ? "audio" : "video", this.#constraints(kind)]));
+      this.#take(await navigator.mediaDevices.getUserMedia(constraints));
     } catch (error) {
       const allowed = await this.#allowedAlone(error);
-      for (const kind of ["audioinput", "videoinput"]) {
+      for (const kind of kinds) {
         if (allowed[kind]) await this.#add(kind);
         else this.troubles[kind] = await troubleOf(error, kind);
       }

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use rust_embed::RustEmbed;
 
 use super::http::{Body, full};
+use super::site_policy::FETCH_SITE;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/"]
@@ -50,12 +51,16 @@ pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option
     if method != Method::GET && method != Method::HEAD {
         return Some(super::http::method_not_allowed("GET, HEAD"));
     }
-    let etag = etag(&file.metadata.sha256_hash());
+    let is_room = name == "room.html";
+    let is_own = is_room && is_opened_here(headers);
+    let etag = etag(&file.metadata.sha256_hash(), is_own);
     let unchanged = headers
         .get(header::IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let body = if unchanged || method == Method::HEAD {
         Bytes::new()
+    } else if is_own {
+        opened_here(&file.data)
     } else {
         Bytes::from(file.data.into_owned())
     };
@@ -69,6 +74,12 @@ pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option
     // A new binary has new pages: they are asked for each time, and answered 304 while they are the
     // same.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if is_room {
+        // What one visitor gets says how that visitor came.
+        let private = HeaderValue::from_static("private, no-cache");
+        headers.insert(header::CACHE_CONTROL, private);
+        headers.insert(header::VARY, HeaderValue::from_name(FETCH_SITE));
+    }
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(POLICY),
@@ -91,13 +102,33 @@ pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option
     Some(response)
 }
 
-fn etag(hash: &[u8; 32]) -> HeaderValue {
-    let mut text = String::from("\"");
+/// Returns whether a person, or a page of ours, has opened the page: another site's page that does
+/// so must not turn a camera on.
+///
+/// A browser says `none` for an address that was typed, a bookmark or a link in a program, and for
+/// what redirects of those lead to. Without TLS it says nothing, and has no camera for the page.
+fn is_opened_here(headers: &HeaderMap) -> bool {
+    let site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+    matches!(site, Some(b"none" | b"same-origin"))
+}
+
+/// Returns the room's page with what [`is_opened_here`] says.
+fn opened_here(page: &[u8]) -> Bytes {
+    String::from_utf8_lossy(page)
+        .replacen(FROM_ELSEWHERE, FROM_HERE, 1)
+        .into()
+}
+
+const FROM_ELSEWHERE: &str = "data-opened-from=\"elsewhere\"";
+const FROM_HERE: &str = "data-opened-from=\"here\"";
+
+fn etag(hash: &[u8; 32], is_own: bool) -> HeaderValue {
+    let mut text = String::from(if is_own { "\"here-" } else { "\"" });
     for byte in hash.iter().take(12) {
         text.push_str(&format!("{byte:02x}"));
     }
     text.push('"');
-    HeaderValue::try_from(text).expect("hexadecimal digits in quotes are a header value")
+    HeaderValue::try_from(text).expect("letters and digits in quotes are a header value")
 }
 
 fn content_type(name: &str) -> HeaderValue {
@@ -151,6 +182,44 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn the_room_knows_whether_another_sites_page_has_opened_it() {
+        let ask = |site: Option<&'static str>, known: Option<&HeaderValue>| {
+            let mut headers = HeaderMap::new();
+            if let Some(site) = site {
+                headers.insert(FETCH_SITE, HeaderValue::from_static(site));
+            }
+            if let Some(known) = known {
+                headers.insert(header::IF_NONE_MATCH, known.clone());
+            }
+            answer(&Method::GET, &headers, "/r/demo").unwrap()
+        };
+        let mut tags = Vec::new();
+        for (site, mark) in [
+            (Some("none"), FROM_HERE),
+            (Some("same-origin"), FROM_HERE),
+            (Some("same-site"), FROM_ELSEWHERE),
+            (Some("cross-site"), FROM_ELSEWHERE),
+            (Some("None"), FROM_ELSEWHERE),
+            (None, FROM_ELSEWHERE),
+        ] {
+            let response = ask(site, None);
+            let headers = response.headers();
+            assert_eq!(headers[header::VARY], "sec-fetch-site");
+            let caching = headers[header::CACHE_CONTROL].to_str().unwrap();
+            assert!(caching.contains("private"), "{caching}");
+            tags.push((mark, headers[header::ETAG].clone()));
+            let page = body(response).await;
+            assert_eq!(page.matches("data-opened-from=").count(), 1);
+            assert!(page.contains(mark), "{site:?}");
+        }
+        for (mark, tag) in tags {
+            let status = |site| ask(Some(site), Some(&tag)).status() == StatusCode::NOT_MODIFIED;
+            assert_eq!(status("none"), mark == FROM_HERE);
+            assert_eq!(status("cross-site"), mark == FROM_ELSEWHERE);
+        }
+    }
+
     #[test]
     fn the_sdk_may_be_imported_by_pages_of_other_sites_with_all_that_it_imports() {
         let sdk = Web::get("sdk.js").unwrap();
@@ -172,6 +241,12 @@ mod tests {
                 .headers()
                 .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
         );
+    }
+
+    async fn body(response: Response<Body>) -> String {
+        use http_body_util::BodyExt as _;
+        let bytes = response.into_body().collect().await.unwrap();
+        String::from_utf8(bytes.to_bytes().to_vec()).unwrap()
     }
 
     #[test]
