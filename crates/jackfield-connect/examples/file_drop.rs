@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_connect::files::{Destination, Progress};
-use jackfield_connect::{Event, Observer, RoomOptions, Server, Stay, Trust, WebRtc, receive};
+use jackfield_connect::{Event, Observer, RoomOptions, Server, Stay, Stop, Trust, WebRtc, receive};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -39,6 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let stay = Stay {
             room: options.clone(),
             wait: Duration::MAX,
+            stop: Stop::default(),
         };
         let connector = WebRtc::near(&options.server).trusting(&options.trust);
         let (destination, progress) = (Arc::clone(&destination), Arc::<Progress>::default());

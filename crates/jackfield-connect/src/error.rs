@@ -85,6 +85,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The program was told to end, and has told the other side.
+    #[error("stopped")]
+    Stopped,
     /// The room's task ended.
     #[error("the room was left")]
     RoomLeft,

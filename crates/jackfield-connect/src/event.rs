@@ -110,6 +110,11 @@ pub enum Event {
         /// Bytes that are there.
         bytes: u64,
     },
+    /// Somebody's program was stopped by its user; the transfer goes on when they are back.
+    Stopped {
+        /// Who.
+        peer: String,
+    },
     /// Somebody did not take the files.
     Declined {
         /// Who.

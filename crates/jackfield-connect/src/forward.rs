@@ -141,7 +141,7 @@ pub async fn forward<C: Connector>(
         });
     }
     let wait = stay.wait;
-    let mut session = Session::enter(stay.room, connector, wait, observer);
+    let mut session = Session::enter(stay, connector, observer);
     let result = run(&mut session, forwarding, connections, &mut tasks, wait).await;
     tasks.shutdown().await;
     session.leave().await;

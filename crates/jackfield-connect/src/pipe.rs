@@ -50,7 +50,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     stay.room.purpose = "pipe";
-    let mut session = Session::enter(stay.room, connector, stay.wait, observer);
+    let mut session = Session::enter(stay, connector, observer);
     let result = join_first(&mut session, ends, id).await;
     session.leave().await;
     result

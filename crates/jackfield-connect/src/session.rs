@@ -10,7 +10,9 @@ use crate::channel::Channel;
 use crate::connection::Connector;
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::room::{PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
+use crate::room::{PeerId, Room, RoomEvent, RoomHandle};
+use crate::stop::Stop;
+use crate::transfer::Stay;
 
 /// A program's stay in a room.
 pub(crate) struct Session {
@@ -22,6 +24,7 @@ pub(crate) struct Session {
     left: BTreeMap<PeerId, String>,
     pub(crate) observer: Arc<dyn Observer>,
     wait: Duration,
+    stop: Stop,
     /// Since when no member is connected.
     alone_since: Option<Instant>,
     /// Why the server is out of reach.
@@ -59,11 +62,15 @@ pub(crate) enum Step {
 
 impl Session {
     pub(crate) fn enter<C: Connector>(
-        options: RoomOptions,
+        stay: Stay,
         connector: C,
-        wait: Duration,
         observer: Arc<dyn Observer>,
     ) -> Self {
+        let Stay {
+            room: options,
+            wait,
+            stop,
+        } = stay;
         let page = options.server.page(&options.room);
         let room_name = options.room.to_string();
         let room = Room::enter(options, connector);
@@ -77,6 +84,7 @@ impl Session {
             left: BTreeMap::new(),
             observer,
             wait,
+            stop,
             alone_since,
             server_trouble: None,
             has_joined: false,
@@ -106,7 +114,7 @@ impl Session {
     /// Returns what the program has to act on next. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// When there is nothing to wait for.
+    /// When there is nothing to wait for, or the program was stopped.
     pub(crate) async fn next(&mut self) -> Result<Step, Error> {
         loop {
             let deadline = self
@@ -117,6 +125,7 @@ impl Session {
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     return Err(self.why_alone());
                 }
+                () = self.stop.stopped() => return Err(Error::Stopped),
             };
             if let Some(step) = self.handle_event(event)? {
                 return Ok(step);

@@ -2,11 +2,12 @@
 
 mod offers;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
 use crate::channel::{Channel, Message};
@@ -18,6 +19,7 @@ use crate::files::{
 };
 use crate::room::{PeerId, RoomOptions};
 use crate::session::{Session, Step};
+use crate::stop::Stop;
 use offers::IncomingOffers;
 
 /// How a program stays in its room.
@@ -27,12 +29,14 @@ pub struct Stay {
     pub room: RoomOptions,
     /// How long to wait while no member is connected, at the beginning and whenever they are gone.
     pub wait: Duration,
+    /// Ends the program before it is done.
+    pub stop: Stop,
 }
 
 /// Sends files to the first who takes them, until they have everything.
 ///
 /// Every member of the room gets the offer. A program that receives takes it; a page asks its user.
-/// A receiver that vanishes in the middle is waited for.
+/// A receiver that vanishes or is stopped in the middle is waited for.
 ///
 /// # Errors
 /// [`Error`] says why no receiver has everything.
@@ -44,19 +48,23 @@ pub async fn send<C: Connector>(
     observer: Arc<dyn Observer>,
 ) -> Result<(), Error> {
     stay.room.purpose = "send";
-    let mut session = Session::enter(stay.room, connector, stay.wait, observer);
-    let sent = offer_to_all(&mut session, &source, &progress).await;
+    let mut session = Session::enter(stay, connector, observer);
+    let mut offers = Offers::default();
+    let sent = offer_to_all(&mut session, &mut offers, &source, &progress).await;
+    if matches!(sent, Err(Error::Stopped)) {
+        offers.members.values().for_each(say_stopped);
+    }
     session.leave().await;
     sent
 }
 
 async fn offer_to_all(
     session: &mut Session,
+    offers: &mut Offers,
     source: &Arc<Source>,
     progress: &Arc<Progress>,
 ) -> Result<(), Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let mut offers = Offers::default();
     let _over = OnDrop(Arc::clone(&offers.taker));
     loop {
         tokio::select! {
@@ -65,7 +73,7 @@ async fn offer_to_all(
                     let Ok(channel) = session.handle().open_channel(peer, "files", files::PROTOCOL).await else {
                         continue;
                     };
-                    offers.members.insert(peer);
+                    offers.members.insert(peer, channel.sender.clone());
                     session.tell(Event::Offering {
                         peer: session.name(peer),
                         files: source.files(),
@@ -100,8 +108,13 @@ async fn offer_to_all(
                     });
                     return Ok(());
                 }
-                Err(SendError::Ended(_)) => {
-                    if !offers.members.contains(&peer) {
+                // Its offer stands: it may come back.
+                Err(SendError::Ended(_) | SendError::Refused { reason: Reason::Stopped, .. }) => {
+                    if matches!(result, Err(SendError::Refused { .. })) {
+                        session.tell(Event::Stopped { peer: session.name(peer) });
+                        offers.taker.release(peer);
+                    }
+                    if !offers.members.contains_key(&peer) {
                         offers.taker.release(peer);
                     }
                     session.tell(Event::Paused { bytes: progress.bytes() });
@@ -133,7 +146,7 @@ async fn offer_to_all(
 /// The members that have the offer, and which of them gets the files.
 #[derive(Debug, Default)]
 struct Offers {
-    members: BTreeSet<PeerId>,
+    members: BTreeMap<PeerId, mpsc::Sender<Message>>,
     taker: Arc<Taker>,
 }
 
@@ -211,14 +224,37 @@ pub async fn receive<C: Connector>(
     observer: Arc<dyn Observer>,
 ) -> Result<Received, Error> {
     stay.room.purpose = "receive";
-    let mut session = Session::enter(stay.room, connector, stay.wait, observer);
-    let received = take_first_offer(&mut session, &destination, &progress).await;
+    let mut session = Session::enter(stay, connector, observer);
+    let mut offers = IncomingOffers::new();
+    let mut sender = None;
+    let received = take_first_offer(
+        &mut session,
+        &mut offers,
+        &mut sender,
+        &destination,
+        &progress,
+    )
+    .await;
+    if matches!(received, Err(Error::Stopped)) {
+        offers.refuse_all(Reason::Stopped);
+        sender
+            .iter()
+            .for_each(|sender| say_stopped(&sender.channel));
+    }
     session.leave().await;
     received
 }
 
+/// Who sends what is received.
+struct Sender {
+    peer: PeerId,
+    channel: mpsc::Sender<Message>,
+}
+
 async fn take_first_offer(
     session: &mut Session,
+    offers: &mut IncomingOffers,
+    sender: &mut Option<Sender>,
     destination: &Arc<Destination>,
     progress: &Arc<Progress>,
 ) -> Result<Received, Error> {
@@ -237,19 +273,22 @@ async fn take_first_offer(
             let _over = ended.send((peer, result));
         });
     };
-    let mut offers = IncomingOffers::new();
-    let mut sender: Option<PeerId> = None;
     loop {
         if sender.is_none()
             && let Some((peer, channel, offer)) = offers.take()
         {
-            sender = Some(peer);
+            *sender = Some(Sender {
+                peer,
+                channel: channel.sender.clone(),
+            });
             take(session, peer, channel, offer);
         }
         tokio::select! {
             step = session.next() => match step? {
                 Step::Channel { peer, protocol, channel } if protocol == files::PROTOCOL => match sender {
-                    Some(known) if known != peer && session.is_connected(known) => say_busy(&channel.sender),
+                    Some(Sender { peer: known, .. }) if *known != peer && session.is_connected(*known) => {
+                        say(&channel.sender, Reason::Busy);
+                    }
                     // The channel of the transfer may be a dead one: this is the same sender with a
                     // new channel, or one in place of a sender that was killed.
                     _ => offers.add(peer, channel),
@@ -273,12 +312,15 @@ async fn take_first_offer(
                         });
                         return Ok(received);
                     }
-                    Err(ReceiveError::Ended(_)) => {
+                    Err(ReceiveError::Ended(_) | ReceiveError::Refused { reason: Reason::Stopped, .. }) => {
+                        if matches!(result, Err(ReceiveError::Refused { .. })) {
+                            session.tell(Event::Stopped { peer: session.name(peer) });
+                        }
                         session.tell(Event::Paused { bytes: progress.bytes() });
                     }
                     Err(error) => return Err(receive_error(session, peer, error)),
                 }
-                sender = None;
+                *sender = None;
             }
         }
     }
@@ -296,7 +338,11 @@ fn give_up_offer(
 ) -> Result<(), Error> {
     let why = match &error {
         // Its next channel brings the offer again.
-        ReceiveError::Ended(_) => return Ok(()),
+        ReceiveError::Ended(_)
+        | ReceiveError::Refused {
+            reason: Reason::Stopped,
+            ..
+        } => return Ok(()),
         ReceiveError::Refused { reason, path } => reason_words(*reason, path.as_deref()),
         other => other.to_string(),
     };
@@ -352,13 +398,22 @@ pub(crate) fn refuse(protocol: &str, channel: Channel) {
     drop(channel);
 }
 
-fn say_busy(sender: &mpsc::Sender<Message>) {
-    let refusal = Control::Refuse {
-        reason: Reason::Busy,
-        path: None,
-    };
+fn say(sender: &mpsc::Sender<Message>, reason: Reason) {
     // A fresh channel has room for a message; one that has ended needs none.
-    let _ended = sender.try_send(Message::Text(refusal.to_text()));
+    let _ended = sender.try_send(refusal(reason));
+}
+
+/// Tells the other side of a transfer that this program was stopped, after what is on its way.
+fn say_stopped(sender: &mpsc::Sender<Message>) {
+    if let Err(TrySendError::Full(refusal)) = sender.try_send(refusal(Reason::Stopped)) {
+        let sender = sender.clone();
+        // It ends with the connection, which is about to be closed.
+        tokio::spawn(async move { sender.send(refusal).await });
+    }
+}
+
+fn refusal(reason: Reason) -> Message {
+    Message::Text(Control::Refuse { reason, path: None }.to_text())
 }
 
 /// How long a sender that is done waits for the receiver to close the channel.
@@ -372,7 +427,9 @@ mod tests {
     fn a_receiver_that_refuses_after_it_accepted_leaves_the_files_to_the_next() {
         let (first, second) = (PeerId(1), PeerId(2));
         let mut offers = Offers::default();
-        offers.members.extend([first, second]);
+        for member in [first, second] {
+            offers.members.insert(member, Channel::pair().0.sender);
+        }
         assert!(offers.taker.claim(first));
         let taker = Arc::clone(&offers.taker);
         let waiting = std::thread::spawn(move || taker.claim(second));

@@ -14,6 +14,7 @@ mod nat;
 #[cfg(target_os = "linux")]
 mod oracle;
 mod peer;
+mod signal;
 mod stun;
 
 use std::ffi::OsString;

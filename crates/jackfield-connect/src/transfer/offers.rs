@@ -9,9 +9,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::say_busy;
+use super::say;
 use crate::channel::{Channel, ChannelEnded, Message};
-use crate::files::{Offer, OfferReader, ReceiveError};
+use crate::files::{Offer, OfferReader, Reason, ReceiveError};
 use crate::room::PeerId;
 
 /// The members that have opened a channel for files and whose offers were not taken. Each is read
@@ -100,20 +100,25 @@ impl IncomingOffers {
         }
     }
 
-    /// Takes the earliest whole offer, and tells the other members that this program is busy.
+    /// Takes the earliest whole offer, and refuses the others: this program is busy.
     pub(super) fn take(&mut self) -> Option<(PeerId, Channel, Offer)> {
         if self.whole.is_empty() {
             return None;
         }
         let first = self.whole.remove(0);
+        self.refuse_all(Reason::Busy);
+        Some(first)
+    }
+
+    /// Tells each member why its offer is not taken.
+    pub(super) fn refuse_all(&mut self, reason: Reason) {
         for (_, channel, _) in self.whole.drain(..) {
-            say_busy(&channel.sender);
+            say(&channel.sender, reason);
         }
         for reader in std::mem::take(&mut self.reading).into_values() {
-            say_busy(&reader.sender);
+            say(&reader.sender, reason);
             reader.task.abort();
         }
-        Some(first)
     }
 }
 
@@ -164,7 +169,7 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(300);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{Control, Reason};
+    use crate::files::Control;
 
     #[tokio::test]
     async fn a_member_that_says_nothing_keeps_no_other_from_being_heard() {

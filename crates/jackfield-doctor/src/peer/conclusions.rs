@@ -5,7 +5,7 @@ use std::time::Duration;
 use jackfield_connect::Relay;
 use jackfield_nat::oracle::{self, oracle};
 
-use super::{PeerFacts, Sight};
+use super::{PeerFacts, Sight, Throughput};
 use crate::conclusions::Health;
 
 /// The conclusions from a meeting.
@@ -237,7 +237,8 @@ fn problems(facts: &PeerFacts, verdict: PeerVerdict) -> Vec<PeerProblem> {
     );
     let delay = facts.delay.map(|delay| delay.median);
     problems.extend(delay.filter(|delay| *delay >= LONG).map(PeerProblem::Slow));
-    let least = facts.throughput.map(|it| it.to_peer.min(it.from_peer));
+    let Throughput { to_peer, from_peer } = facts.throughput;
+    let least = [to_peer, from_peer].into_iter().flatten().min();
     problems.extend(least.filter(|it| *it < NARROW).map(PeerProblem::Narrow));
     let mtu = facts.mtu.filter(|mtu| *mtu < SMALL);
     problems.extend(mtu.map(PeerProblem::SmallPackets));

@@ -24,8 +24,8 @@ pub struct PeerFacts {
     pub delay: Option<Delay>,
     /// Datagrams that were sent and not sent again.
     pub loss: Option<Loss>,
-    /// Bytes that were sent at full speed, if that was measured.
-    pub throughput: Option<Throughput>,
+    /// Bytes that were sent at full speed.
+    pub throughput: Throughput,
     /// The largest packet that got through to the other side, in bytes of the whole IP packet.
     pub mtu: Option<u16>,
 }
@@ -63,13 +63,19 @@ pub struct Loss {
     pub answered: u32,
 }
 
-/// How fast a reliable channel was, in bytes a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How fast a reliable channel was, in bytes a second, in each direction that was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Throughput {
     /// To the other side.
-    pub to_peer: u64,
+    pub to_peer: Option<u64>,
     /// From the other side.
-    pub from_peer: u64,
+    pub from_peer: Option<u64>,
+}
+
+impl Throughput {
+    pub(super) fn is_unknown(self) -> bool {
+        self == Self::default()
+    }
 }
 
 impl Delay {

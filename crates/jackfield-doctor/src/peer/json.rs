@@ -46,9 +46,9 @@ pub fn of_peer_conclusions(conclusions: &PeerConclusions) -> Value {
             "answered": loss.answered,
             "per_mille": loss.per_mille(),
         })),
-        "bytes_per_second": facts.throughput.map(|it| json!({
-            "to_peer": it.to_peer,
-            "from_peer": it.from_peer,
+        "bytes_per_second": (!facts.throughput.is_unknown()).then(|| json!({
+            "to_peer": facts.throughput.to_peer,
+            "from_peer": facts.throughput.from_peer,
         })),
         "mtu": facts.mtu,
         "lines": words.lines,

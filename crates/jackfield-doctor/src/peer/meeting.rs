@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use jackfield_connect::{
-    Connector, Events, PeerId, Room, RoomEvent, RoomOptions, SignalingError, WebRtc,
+    Connector, Events, PeerId, Room, RoomEvent, RoomOptions, SignalingError, Stop, WebRtc,
     WebRtcConnection,
 };
 use serde::Deserialize;
@@ -29,6 +29,8 @@ pub struct MeetingOptions {
     pub examine: Options,
     /// How long to wait for the other machine.
     pub wait: Duration,
+    /// Ends the meeting before it is done.
+    pub stop: Stop,
 }
 
 /// Why two machines did not meet.
@@ -38,12 +40,15 @@ pub enum MeetingError {
     /// The server was never reached.
     #[error(transparent)]
     Server(#[from] SignalingError),
-    /// The server lets nobody in, or not us.
+    /// The server does not let us in.
     #[error("the server does not let us into the room: {0}")]
     NotLetIn(String),
-    /// Nobody with a doctor came.
-    #[error("nobody in the room ran `jackfield doctor --peer` within {} s", .0.as_secs())]
-    Nobody(Duration),
+    /// No other machine that runs `jackfield doctor --peer` came into the room.
+    #[error("no one came into the room with `jackfield doctor --peer` for {} seconds", .0.as_secs())]
+    NoOne(Duration),
+    /// The meeting was told to end, and has told the other side.
+    #[error("stopped")]
+    Stopped,
     /// The room ended.
     #[error("the room was left")]
     RoomLeft,
@@ -55,13 +60,15 @@ pub enum MeetingError {
 /// Returns this machine's own facts, too.
 ///
 /// # Errors
-/// [`MeetingError`] says why nobody was met. That no path came about is none: it is a conclusion.
+/// [`MeetingError`] says why no other machine was met. A path that did not come about is no error:
+/// it is a conclusion.
 pub async fn meet(options: MeetingOptions) -> Result<(Facts, PeerFacts), MeetingError> {
     let MeetingOptions {
         mut room,
         webrtc,
         examine: own,
         wait,
+        stop,
     } = options;
     room.purpose = "doctor";
     let (made, connections) = mpsc::unbounded_channel();
@@ -79,7 +86,10 @@ pub async fn meet(options: MeetingOptions) -> Result<(Facts, PeerFacts), Meeting
         members: BTreeMap::new(),
         partner: None,
     };
-    let met = meeting.run(&own, wait).await;
+    let met = tokio::select! {
+        met = meeting.run(&own, wait) => met,
+        () = stop.stopped() => Err(MeetingError::Stopped),
+    };
     meeting.room.leave().await;
     met
 }
@@ -138,7 +148,7 @@ impl Meeting {
         self.connect().await?;
         let measured = self.measure().await?;
         let Some(partner) = self.partner.take() else {
-            return Err(MeetingError::Nobody(wait));
+            return Err(MeetingError::NoOne(wait));
         };
         let member = self.members.remove(&partner.peer).unwrap_or_default();
         let peer = PeerFacts {
@@ -173,7 +183,7 @@ impl Meeting {
                 }
                 event = self.room.next() => self.handle(event)?,
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
-                    return Err(MeetingError::Nobody(wait));
+                    return Err(MeetingError::NoOne(wait));
                 }
             }
         }

@@ -15,7 +15,7 @@ use super::{Delay, Loss, Throughput};
 pub(super) struct Measured {
     pub(super) delay: Option<Delay>,
     pub(super) loss: Option<Loss>,
-    pub(super) throughput: Option<Throughput>,
+    pub(super) throughput: Throughput,
     /// The largest packet that passed in both directions, in bytes of the whole IP packet.
     pub(super) mtu: Option<u16>,
 }
@@ -71,8 +71,7 @@ impl Opening {
         let mut pings = Pings::default();
         let all = async {
             pings.run(&once, &reliable).await?;
-            measured.throughput = fill_both(&reliable, is_first).await;
-            measured.throughput.map(|_| ())
+            fill_both(&reliable, is_first, &mut measured.throughput).await
         };
         // Where the other side ends in the middle, what was measured counts all the same.
         let _cut_short = timeout(MEASURE_WITHIN, all).await;
@@ -148,17 +147,25 @@ impl Pings {
     }
 }
 
-/// Fills the channel in one direction, then in the other one.
-async fn fill_both(reliable: &DataChannel, is_first: bool) -> Option<Throughput> {
-    let (mut to_peer, mut from_peer) = (0, 0);
+/// Fills the channel in one direction, then in the other one; nothing if it ends.
+async fn fill_both(
+    reliable: &DataChannel,
+    is_first: bool,
+    throughput: &mut Throughput,
+) -> Option<()> {
     for is_ours in [is_first, !is_first] {
         if is_ours {
-            to_peer = fill(reliable).await?;
+            throughput.to_peer = Some(fill(reliable).await?);
         } else {
-            from_peer = drink(reliable).await?;
+            let rate = drink(reliable).await?;
+            throughput.from_peer = Some(rate);
+            say(reliable, Word::Got { rate }).await?;
+            // Leaving at once would take the answer along. The other side may be done with it, and
+            // leave, before it acknowledges.
+            reliable.flush().await.ok()?;
         }
     }
-    Some(Throughput { to_peer, from_peer })
+    Some(())
 }
 
 /// Sends as much as goes for a while; returns at what rate it came, as the other side says.
@@ -182,7 +189,7 @@ async fn fill(reliable: &DataChannel) -> Option<u64> {
     }
 }
 
-/// Takes what the other side sends, and tells it the rate.
+/// Takes what the other side sends; returns the rate.
 async fn drink(reliable: &DataChannel) -> Option<u64> {
     let (mut begin, mut bytes) = (None, 0);
     loop {
@@ -196,11 +203,7 @@ async fn drink(reliable: &DataChannel) -> Option<u64> {
         }
     }
     let took = begin?.elapsed().as_micros().max(1) as u64;
-    let rate = bytes.saturating_mul(1_000_000) / took;
-    say(reliable, Word::Got { rate }).await?;
-    // Leaving at once would take the answer along.
-    reliable.flush().await.ok()?;
-    Some(rate)
+    Some(bytes.saturating_mul(1_000_000) / took)
 }
 
 async fn say(reliable: &DataChannel, word: Word) -> Option<()> {
@@ -259,28 +262,62 @@ mod tests {
 
     #[tokio::test]
     async fn two_sides_measure_the_path_between_them() {
-        let local = || PeerOptions::new().addresses(["127.0.0.1".parse().unwrap()]);
-        let (alice, _alices) = Peer::new(local()).unwrap();
-        let (bob, _bobs) = Peer::new(local()).unwrap();
-        let (here, there) = (Opening::of(&alice), Opening::of(&bob));
-        // The channels are asked for before there is a path, as in a room.
-        tokio::task::yield_now().await;
-        let offer = alice.create_offer().unwrap();
-        let answer = bob.handle_offer(&offer).unwrap();
-        alice.handle_answer(&answer).unwrap();
-        let (here, there) = tokio::join!(here.measure(true), there.measure(false));
+        let (alice, bob) = two_sides().await;
+        // Each side leaves when it is done.
+        let side = async |(peer, opening): (Peer, Opening), is_first| {
+            let measured = opening.measure(is_first).await;
+            peer.close().await;
+            measured
+        };
+        let (here, there) = tokio::join!(side(alice, true), side(bob, false));
         for side in [here, there] {
             assert_eq!(side.loss.unwrap().sent, PINGS as u32);
             assert!(side.loss.unwrap().answered > 0, "{side:?}");
             let delay = side.delay.unwrap();
             assert!(delay.min <= delay.median && delay.median <= delay.max);
         }
-        let (here, there) = (here.throughput.unwrap(), there.throughput.unwrap());
-        assert!(here.to_peer > 0 && here.from_peer > 0);
+        let (here, there) = (here.throughput, there.throughput);
+        assert!(here.to_peer > Some(0) && here.from_peer > Some(0));
         assert_eq!(
             (here.to_peer, here.from_peer),
             (there.from_peer, there.to_peer)
         );
+    }
+
+    #[tokio::test]
+    async fn a_side_that_leaves_in_the_middle_takes_no_value_along() {
+        let ((_alice, here), (bob, there)) = two_sides().await;
+        let leaving = async {
+            let reliable = there.reliable.await.unwrap().unwrap();
+            let once = there.once.await.unwrap().unwrap();
+            Pings::default().run(&once, &reliable).await.unwrap();
+            let rate = drink(&reliable).await.unwrap();
+            say(&reliable, Word::Got { rate }).await.unwrap();
+            reliable.flush().await.unwrap();
+            bob.close().await;
+            rate
+        };
+        let (here, rate) = tokio::join!(here.measure(true), leaving);
+        let throughput = Throughput {
+            to_peer: Some(rate),
+            from_peer: None,
+        };
+        assert_eq!(here.throughput, throughput);
+        assert_eq!(here.loss.unwrap().sent, PINGS as u32);
+        assert!(here.delay.is_some());
+    }
+
+    async fn two_sides() -> ((Peer, Opening), (Peer, Opening)) {
+        let local = || PeerOptions::new().addresses(["127.0.0.1".parse().unwrap()]);
+        let (alice, _) = Peer::new(local()).unwrap();
+        let (bob, _) = Peer::new(local()).unwrap();
+        let (here, there) = (Opening::of(&alice), Opening::of(&bob));
+        // The channels are asked for before there is a path, as in a room.
+        tokio::task::yield_now().await;
+        let offer = alice.create_offer().unwrap();
+        let answer = bob.handle_offer(&offer).unwrap();
+        alice.handle_answer(&answer).unwrap();
+        ((alice, here), (bob, there))
     }
 
     #[test]

@@ -215,14 +215,15 @@ fn lines(conclusions: &PeerConclusions) -> Vec<Line> {
             means: String::new(),
         });
     }
-    if let Some(throughput) = facts.throughput {
+    if !facts.throughput.is_unknown() {
+        let rate = |rate: Option<u64>| rate.map_or_else(|| "unknown".to_owned(), in_bits);
         lines.push(Line {
             topic: "throughput",
             health: health_of(|it| matches!(it, PeerProblem::Narrow(_))),
             seen: format!(
                 "{} there, {} back",
-                in_bits(throughput.to_peer),
-                in_bits(throughput.from_peer)
+                rate(facts.throughput.to_peer),
+                rate(facts.throughput.from_peer)
             ),
             tried: "Filled a reliable channel for a moment, one direction after the other."
                 .to_owned(),

@@ -13,11 +13,12 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jackfield_connect::files::{Destination, Source};
 use jackfield_connect::{
-    Ends, Forward, Forwarding, RoomAddress, RoomName, RoomOptions, Server, Stay, TcpTarget, Trust,
-    WebRtc, forward, pipe, receive, send, stream::StreamId,
+    Ends, Forward, Forwarding, RoomAddress, RoomName, RoomOptions, Server, Stay, Stop, TcpTarget,
+    Trust, WebRtc, forward, pipe, receive, send, stream::StreamId,
 };
 use jackfield_proxy::ProxyRules;
 
+use super::signal::until_stopped;
 use super::{complain, failed, wrong_use};
 use stdout::ClosingStdout;
 use words::{OtherSide, Output, Reporter};
@@ -42,7 +43,9 @@ pub(super) fn connect_command() -> Command {
              tar c photos | jackfield connect demo-7f3a9c           # and there: | tar x\n  \
              jackfield connect demo-7f3a9c --allow 22               # the machine with sshd\n  \
              jackfield connect demo-7f3a9c --forward 2222:localhost:22   # then: ssh -p 2222 localhost\n  \
-             jackfield connect https://call.example.org/r/demo-7f3a9c",
+             jackfield connect https://call.example.org/r/demo-7f3a9c\n\n\
+             Exit code: 0 when both sides have ended, 1 when something failed, 2 for wrong use; 130 \
+             after\nCtrl+C and 143 after SIGTERM, and then the other side is told.",
         )
         .arg(room())
         .args([
@@ -75,13 +78,15 @@ pub(super) fn send_command() -> Command {
              It prints a room and waits there. The other side runs `jackfield receive ROOM`, or \
              opens the room's page. The first who takes the files gets them; then it ends.\n\n\
              Whatever breaks in the middle, the network or either program, the same two commands \
-             go on where it broke. Each file's SHA-256 checksum is compared at the end.",
+             go on where it broke; also after Ctrl+C, which the other side is told of. Each file's SHA-256 checksum is compared at the end.",
         )
         .after_help(
             "Examples:\n  \
              jackfield send photo.jpg                      # prints the room to receive from\n  \
              jackfield send --server https://call.example.org photos/ notes.txt\n  \
-             jackfield send --room demo-7f3a9c big.iso     # a room of your own",
+             jackfield send --room demo-7f3a9c big.iso     # a room of your own\n\n\
+             Exit code: 0 when the other side has everything, checked, 1 when it has not, 2 for \
+             wrong use,\n130 after Ctrl+C and 143 after SIGTERM.",
         )
         .arg(
             Arg::new("paths")
@@ -119,7 +124,9 @@ pub(super) fn receive_command() -> Command {
             "Examples:\n  \
              jackfield receive demo-7f3a9c\n  \
              jackfield receive demo-7f3a9c --into ~/Downloads\n  \
-             jackfield receive https://call.example.org/r/demo-7f3a9c --json",
+             jackfield receive https://call.example.org/r/demo-7f3a9c --json\n\n\
+             Exit code: 0 when everything is there, checked, 1 when it is not, 2 for wrong use, 130 \
+             after\nCtrl+C and 143 after SIGTERM: the sender then waits for this command again.",
         )
         .arg(room())
         .args([
@@ -326,43 +333,32 @@ fn run(
     let reporter = Arc::new(reporter);
     let code = runtime.block_on(async {
         let following = reporter.follow();
-        let result = tokio::select! {
-            result = work(Stay { room, wait }, connector, Arc::clone(&reporter)) => result.map_err(|error| {
-                // The whole chain: what the system said is the last of it.
-                format!("{:#}", anyhow::Error::from(error))
-            }),
-            () = stopped() => Err("stopped".to_owned()),
+        let stop = Stop::default();
+        let stay = Stay {
+            room,
+            wait,
+            stop: stop.clone(),
         };
+        let work = work(stay, connector, Arc::clone(&reporter));
+        let (result, signal) = until_stopped(&stop, work).await;
         following.abort();
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                reporter.fail(&why);
+        match (result, signal) {
+            (Some(Ok(())), _) => ExitCode::SUCCESS,
+            (None | Some(Err(jackfield_connect::Error::Stopped)), Some(signal)) => {
+                reporter.fail(&format!("stopped by {}", signal.name()));
+                signal.exit_code()
+            }
+            (Some(Err(error)), _) => {
+                // The whole chain: what the system said is the last of it.
+                reporter.fail(&format!("{:#}", anyhow::Error::from(error)));
                 ExitCode::from(1)
             }
+            (None, None) => ExitCode::from(1),
         }
     });
     // A thread that waits for standard input waits for ever.
     runtime.shutdown_background();
     code
-}
-
-/// Resolves when the user wants the program to end.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 fn server(matches: &ArgMatches, address: &RoomAddress) -> Server {

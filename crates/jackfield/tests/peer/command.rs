@@ -107,6 +107,14 @@ impl Peer {
         self.child.take().unwrap().wait_with_output().unwrap()
     }
 
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        let mut kill = Command::new("kill");
+        let status = kill.args(["-s", name, &pid]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Ends it without a chance to say goodbye.
     pub(crate) fn kill(self) {
         drop(self);

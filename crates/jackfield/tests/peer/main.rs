@@ -135,6 +135,74 @@ fn a_member_that_opens_a_channel_and_says_nothing_keeps_no_files_from_a_receiver
 }
 
 #[test]
+fn a_receiver_that_is_stopped_tells_the_sender_and_leaves() {
+    let server = Running::start();
+    let to = tempfile::tempdir().unwrap();
+    let into = to.path().to_str().unwrap();
+    let mut receiver = Peer::start(&server, &["receive", "r", "--json", "--into", into]);
+    let mut sender = Member::enter(&server, "r");
+    let mut channel = sender.open_channel("jackfield.files");
+    for message in [
+        r#"{"t":"offer","version":1,"entries":1,"bytes":9}"#,
+        r#"{"t":"entries","entries":[{"path":"a","size":9}]}"#,
+    ] {
+        sender.say(&channel, message);
+    }
+    receiver.next_event("offer");
+    receiver.signal("TERM");
+    let told = || sender.hears(&mut channel).unwrap();
+    let reason = std::iter::repeat_with(told).find_map(|message| message.get("reason").cloned());
+    assert_eq!(reason.unwrap(), "stopped");
+    assert!(sender.sees_a_goodbye());
+    let output = receiver.output();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_sender_keeps_its_offer_for_a_receiver_that_was_stopped() {
+    let server = Running::start();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = from.path().join("a");
+    fs::write(&file, "here").unwrap();
+    let send = ["send", "--room", "r", "--json", file.to_str().unwrap()];
+    let mut sender = Peer::start(&server, &send);
+    let mut stopped = Member::enter(&server, "r");
+    let mut channel = stopped.accept_channel();
+    assert_eq!(stopped.hears(&mut channel).unwrap()["t"], "offer");
+    stopped.say(&channel, r#"{"t":"accept"}"#);
+    stopped.say(&channel, r#"{"t":"refuse","reason":"stopped"}"#);
+    assert_eq!(sender.next_event("stopped")["peer"], "member");
+    stopped.leave();
+
+    let into = to.path().to_str().unwrap();
+    let received = Peer::start(&server, &["receive", "r", "--into", into]).output();
+    assert_eq!(received.status.code(), Some(0), "{received:?}");
+    assert_eq!(sender.output().status.code(), Some(0));
+    assert_eq!(fs::read(to.path().join("a")).unwrap(), b"here");
+}
+
+#[test]
+fn a_pipe_and_a_sender_that_are_stopped_leave_with_a_goodbye() {
+    let server = Running::start();
+    let from = tempfile::tempdir().unwrap();
+    let file = from.path().join("a");
+    fs::write(&file, "here").unwrap();
+    let send = ["send", "--room", "send", file.to_str().unwrap()];
+    for (room, arguments) in [("send", &send[..]), ("pipe", &["connect", "pipe"])] {
+        let command = Peer::start(&server, arguments);
+        let mut member = Member::enter(&server, room);
+        member.meets_somebody();
+        command.signal("INT");
+        assert!(member.sees_a_goodbye(), "{room}");
+        let output = command.output();
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.contains("stopped by SIGINT"), "{words}");
+    }
+}
+
+#[test]
 fn what_one_reads_the_other_writes_and_each_direction_ends_by_itself() {
     let server = Running::start();
     let mut one = Peer::start(&server, &["connect", "r"]);

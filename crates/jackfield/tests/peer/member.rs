@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use jackfield_connect::{Channel, PeerId, Room, RoomEvent, RoomOptions, Server, Trust, WebRtc};
+use jackfield_connect::{
+    Channel, Message, PeerId, Room, RoomEvent, RoomOptions, Server, Trust, WebRtc,
+};
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use crate::command::Running;
 
@@ -37,35 +40,82 @@ impl Member {
         }
     }
 
+    /// Waits until another member is connected.
+    pub(crate) fn meets_somebody(&mut self) -> PeerId {
+        if let Some(peer) = self.peer {
+            return peer;
+        }
+        let peer = self.until(|event| match event {
+            RoomEvent::Connected { peer, .. } => Some(peer),
+            _ => None,
+        });
+        *self.peer.insert(peer)
+    }
+
     /// Opens a channel to the first other member that is connected.
     pub(crate) fn open_channel(&mut self, protocol: &str) -> Channel {
-        let Self {
-            runtime,
-            room,
-            peer,
-        } = self;
-        runtime.block_on(async {
-            let peer = match *peer {
-                Some(peer) => peer,
-                None => *peer.insert(connected(room).await),
-            };
-            let opened = room.handle().open_channel(peer, protocol, protocol).await;
-            opened.unwrap()
+        let peer = self.meets_somebody();
+        let handle = self.room.handle();
+        let opened = handle.open_channel(peer, protocol, protocol);
+        self.runtime.block_on(opened).unwrap()
+    }
+
+    /// Takes the next channel that another member opens.
+    pub(crate) fn accept_channel(&mut self) -> Channel {
+        self.until(|event| match event {
+            RoomEvent::Channel { channel, .. } => Some(channel),
+            _ => None,
         })
     }
 
-    /// Returns whether the other side closes a channel.
-    pub(crate) fn is_closed(&self, channel: &mut Channel) -> bool {
-        let closed = async { tokio::time::timeout(PATIENCE, channel.receiver.recv()).await };
-        self.runtime.block_on(closed) == Ok(None)
+    pub(crate) fn say(&self, channel: &Channel, text: &str) {
+        let message = Message::Text(text.to_owned());
+        let said = channel.sender.send(message);
+        self.runtime.block_on(said).unwrap();
     }
-}
 
-async fn connected(room: &mut Room) -> PeerId {
-    loop {
-        if let RoomEvent::Connected { peer, .. } = room.next().await.unwrap() {
-            return peer;
+    /// Returns the next message on a channel; nothing if the channel ends first.
+    pub(crate) fn hears(&self, channel: &mut Channel) -> Option<serde_json::Value> {
+        match self.receive(channel)? {
+            Message::Text(text) => Some(serde_json::from_str(&text).unwrap()),
+            Message::Binary(_) => panic!("bytes come"),
         }
+    }
+
+    /// Returns whether the other side closes a channel without a word.
+    pub(crate) fn is_closed(&self, channel: &mut Channel) -> bool {
+        self.receive(channel).is_none()
+    }
+
+    /// Waits until somebody leaves, and returns whether they said so.
+    pub(crate) fn sees_a_goodbye(&mut self) -> bool {
+        self.until(|event| match event {
+            RoomEvent::Left { said_goodbye, .. } => Some(said_goodbye),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn leave(self) {
+        self.runtime.block_on(self.room.leave());
+    }
+
+    fn receive(&self, channel: &mut Channel) -> Option<Message> {
+        let received = async { timeout(PATIENCE, channel.receiver.recv()).await };
+        self.runtime.block_on(received).unwrap()
+    }
+
+    fn until<T>(&mut self, wanted: impl Fn(RoomEvent) -> Option<T>) -> T {
+        let Self { runtime, room, .. } = self;
+        let found = async {
+            loop {
+                if let Some(found) = wanted(room.next().await.unwrap()) {
+                    return found;
+                }
+            }
+        };
+        runtime
+            .block_on(async { timeout(PATIENCE, found).await })
+            .unwrap()
     }
 }
 

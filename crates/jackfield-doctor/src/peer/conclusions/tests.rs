@@ -49,7 +49,7 @@ fn facts(here: Sight, there: Option<Sight>, route: Option<Option<Relay>>) -> Pee
         }),
         delay: None,
         loss: None,
-        throughput: None,
+        throughput: Throughput::default(),
         mtu: None,
     }
 }
@@ -206,10 +206,10 @@ fn a_path_that_is_slow_lossy_or_narrow_is_a_problem() {
             sent: 200,
             answered: 199,
         });
-        facts.throughput = Some(Throughput {
-            to_peer: 1_000_000,
-            from_peer: 1_000_000,
-        });
+        facts.throughput = Throughput {
+            to_peer: Some(1_000_000),
+            from_peer: Some(1_000_000),
+        };
         facts.mtu = Some(1500);
         change(&mut facts);
         let conclusions = PeerConclusions::of(facts);
@@ -228,13 +228,10 @@ fn a_path_that_is_slow_lossy_or_narrow_is_a_problem() {
         facts.delay = crate::peer::Delay::of(vec![Duration::from_millis(301)]);
     };
     assert_eq!(with(slow), (vec!["slow"], Health::Degraded));
-    let narrow = |facts: &mut PeerFacts| {
-        facts.throughput = Some(Throughput {
-            to_peer: 1_000_000,
-            from_peer: 100_000,
-        });
-    };
+    let narrow = |facts: &mut PeerFacts| facts.throughput.from_peer = Some(100_000);
     assert_eq!(with(narrow), (vec!["narrow"], Health::Degraded));
+    let half = |facts: &mut PeerFacts| facts.throughput.to_peer = None;
+    assert_eq!(with(half), (vec![], Health::Ok));
     assert_eq!(
         with(|facts| facts.mtu = Some(1200)),
         (vec!["small-packets"], Health::Note)

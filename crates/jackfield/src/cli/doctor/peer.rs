@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, value_parser};
-use jackfield_connect::{RoomAddress, RoomOptions, Server, Trust as RoomTrust, WebRtc};
+use jackfield_connect::{RoomAddress, RoomOptions, Server, Stop, Trust as RoomTrust, WebRtc};
 use jackfield_doctor::peer::{
     MeetingOptions, PeerConclusions, meet, of_peer_conclusions, words_of,
 };
@@ -16,6 +16,7 @@ use jackfield_sansio::parse_duration;
 use serde_json::Value;
 
 use super::super::peer::{random, user_name};
+use super::super::signal::until_stopped;
 use super::super::{block_on, complain, failed, say, wrong_use};
 use super::{NO_SERVER, target};
 
@@ -51,7 +52,19 @@ pub(super) fn arguments() -> [Arg; 3] {
 
 /// Meets, and prints the conclusions.
 pub(super) fn run(matches: &ArgMatches, trust: Trust) -> ExitCode {
-    match block_on(conclude(matches, trust)) {
+    let stop = Stop::default();
+    let met =
+        block_on(async { Ok(until_stopped(&stop, conclude(matches, trust, stop.clone())).await) });
+    let met = match met {
+        Ok((Some(Ok(met)), _)) => Ok(met),
+        Ok((_, Some(signal))) => {
+            complain(&format!("stopped by {}", signal.name()));
+            return signal.exit_code();
+        }
+        Ok((Some(Err(error)), None)) | Err(error) => Err(error),
+        Ok((None, None)) => return ExitCode::from(1),
+    };
+    match met {
         Ok(Met::Conclusions(own, peer)) => {
             print(matches, &own, &peer);
             if own.is_problem_found() || peer.is_problem_found() {
@@ -75,7 +88,7 @@ enum Met {
     NoRooms(Target),
 }
 
-async fn conclude(matches: &ArgMatches, trust: Trust) -> Result<Met> {
+async fn conclude(matches: &ArgMatches, trust: Trust, stop: Stop) -> Result<Met> {
     let address = matches.get_one::<RoomAddress>("peer").context("no room")?;
     let linked = address
         .server
@@ -119,6 +132,7 @@ async fn conclude(matches: &ArgMatches, trust: Trust) -> Result<Met> {
             recorder: None,
         },
         wait: wait.context("no time to wait")?,
+        stop,
     };
     let (own, peer) = meet(options).await?;
     Ok(Met::Conclusions(

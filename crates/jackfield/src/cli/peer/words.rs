@@ -208,6 +208,7 @@ impl Reporter {
                     HumanBytes(*bytes)
                 )
             }
+            Event::Stopped { peer } => format!("{peer} was stopped there"),
             Event::Declined { peer, why } => format!("{peer} {why}"),
             Event::OfferNotTaken { peer, why } => {
                 format!("what {peer} offers is not taken: {why}")
