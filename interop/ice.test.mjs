@@ -19,7 +19,7 @@ const BY_STUN = { stun: SERVER };
 const BY_UDP = { stun: SERVER, turn: turn('udp') };
 const BY_TCP = { stun: SERVER, turn: turn('tcp') };
 const NONE = {};
-const ICE_TCP = { tcp: true };
+const BY_STUN_AND_TCP = { ...BY_STUN, tcp: true };
 
 let lab;
 let pion;
@@ -108,12 +108,12 @@ for (const [name, peer] of Object.entries(PEERS)) {
       if (peer.active || peer.passive) {
         test(`over TCP when we cannot use UDP; we are ${role}`, () =>
           agents(peer, ['walled', 'open-b'], (ours, theirs) =>
-            connect(ours, theirs, [{ ...ICE_TCP, controlling: we }, { ...ICE_TCP, controlling: they }], 'tcp')));
+            connect(ours, theirs, [{ ...BY_STUN_AND_TCP, controlling: we }, { ...BY_STUN_AND_TCP, controlling: they }], 'tcp')));
       }
       if (peer.active) {
         test(`over TCP when they cannot use UDP; we are ${role}`, () =>
           agents(peer, ['open-a', 'walled'], (ours, theirs) =>
-            connect(ours, theirs, [{ ...ICE_TCP, controlling: we }, { ...ICE_TCP, controlling: they }], 'tcp')));
+            connect(ours, theirs, [{ ...BY_STUN_AND_TCP, controlling: we }, { ...BY_STUN_AND_TCP, controlling: they }], 'tcp')));
       }
 
       if (peer.restarts) {
