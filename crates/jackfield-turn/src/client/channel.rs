@@ -51,11 +51,9 @@ impl Channels {
         self.peers.len()
     }
 
-    /// Returns whether the server was asked for a channel to this peer and has not answered.
-    pub(super) fn is_asked(&self, peer: SocketAddr) -> bool {
-        let number = self.numbers.get(&peer);
-        let channel = number.and_then(|number| self.peers.get(number));
-        channel.is_some_and(|channel| channel.expires.is_none())
+    /// Returns the number of the channel that was asked for to this peer.
+    pub(super) fn number(&self, peer: SocketAddr) -> Option<ChannelNumber> {
+        self.numbers.get(&peer).copied()
     }
 
     /// Gives a peer its number; `None` once all are given out.
@@ -99,11 +97,13 @@ impl Client {
     pub fn bind_channel(&mut self, now: Instant, peer: SocketAddr) -> Result<(), SendError> {
         self.check_peer(peer.ip())?;
         self.note_asked(peer.ip())?;
-        if self.channels.numbers.contains_key(&peer) {
-            return Ok(());
-        }
-        match self.channels.add(peer) {
-            Some(number) => self.ask(now, Operation::Bind(number, peer)),
+        let number = self.channels.number(peer);
+        match number.or_else(|| self.channels.add(peer)) {
+            Some(number) if self.timers.deadline(&Timer::Channel(number)).is_none() => {
+                self.ask(now, Operation::Bind(number, peer));
+            }
+            // The timer asks.
+            Some(_) => {}
             None => self.permit(now, peer.ip())?,
         }
         Ok(())
@@ -139,6 +139,9 @@ impl Client {
     }
 
     /// Takes a refusal of ChannelBind: the peer may still be reached by indications.
+    ///
+    /// A request without an answer is no refusal. The server may have bound the channel, and sends
+    /// the peer's data by it from then on; so the channel stays, and is asked for again.
     pub(super) fn channel_refused(
         &mut self,
         now: Instant,
@@ -149,13 +152,16 @@ impl Client {
         if self.channels.peer(number).is_none() {
             return;
         }
-        let is_passing = matches!(why, Failure::TimedOut | Failure::Untrusted);
-        if is_passing && self.channels.towards(peer, now).is_some() {
+        let is_permitted = self.permissions.allows(peer.ip(), now);
+        if why.is_silence() && (is_permitted || self.channels.towards(peer, now).is_some()) {
             self.timers.set(Timer::Channel(number), now + RETRY);
+            self.send_waiting(now, peer.ip());
             return;
         }
         self.timers.cancel(&Timer::Channel(number));
-        self.channels.remove(number);
+        if !why.is_silence() {
+            self.channels.remove(number);
+        }
         match why {
             Failure::Refused(code) if is_about_the_channel(code) => {
                 self.channels.unavailable.insert(peer);

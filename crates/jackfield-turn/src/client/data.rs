@@ -184,7 +184,9 @@ impl Client {
     }
 
     fn is_being_asked_for(&self, peer: SocketAddr) -> bool {
-        self.channels.is_asked(peer) || self.requests.is_asking(Operation::Permit(peer.ip()))
+        let is_bound = |number| self.requests.is_asking(Operation::Bind(number, peer));
+        self.channels.number(peer).is_some_and(is_bound)
+            || self.requests.is_asking(Operation::Permit(peer.ip()))
     }
 
     /// Sends what waited for this address.

@@ -94,14 +94,20 @@ impl Failure {
         }
     }
 
-    /// Returns whether a refresh that failed so is worth another try: the server had no chance to
-    /// decide.
-    pub(super) fn is_passing(&self) -> bool {
+    /// Returns whether a request that failed so is worth another try soon: the server had no chance
+    /// to decide.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Refused(code) => code.is_server_error(),
-            Self::TimedOut | Self::Untrusted => true,
-            _ => false,
+            _ => self.is_silence(),
         }
+    }
+
+    /// Returns whether no answer came that could be believed, so that the server may have done what
+    /// was asked.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Untrusted)
     }
 
     /// Returns after which time another try may succeed; `None` if the same try will fail the same

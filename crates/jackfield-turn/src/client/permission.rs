@@ -155,7 +155,10 @@ impl Client {
             return;
         }
         self.timers.cancel(&Timer::Permission(peer));
-        self.forget_channels(peer);
+        // The server may have bound what it has not answered.
+        if !why.is_silence() {
+            self.forget_channels(peer);
+        }
         self.permissions.0.insert(peer, Permission::Refused(why));
         self.counters.dropped_waiting += self.waiting.discard(peer);
         self.event(Event::PeerRefused { peer, why });

@@ -2,7 +2,8 @@
 
 use jackfield_sansio::Transport;
 use jackfield_stun::ErrorCode;
-use jackfield_turn::client::{Event, Failure, SendError};
+use jackfield_turn::ChannelNumber;
+use jackfield_turn::client::{ClientConfig, Event, Failure, SendError};
 
 use super::world::{
     OTHER_PEER, PEER, World, address, client_config, path, secs, server_config, udp,
@@ -17,7 +18,7 @@ fn data_waits_for_its_channel_and_then_goes_by_it() {
         world.at_peers.pop_front(),
         Some((relayed, address(PEER), b"first".to_vec()))
     );
-    let number = jackfield_turn::ChannelNumber::MIN;
+    let number = ChannelNumber::MIN;
     let peer = address(PEER);
     assert_eq!(
         world.events,
@@ -57,6 +58,65 @@ fn without_channels_data_goes_by_indications() {
         Some((address("198.41.0.4:1"), b"x".to_vec(), false))
     );
     assert_eq!(world.server.counters().packets_to_peers, 2);
+}
+
+/// The server has bound the channel, and sends the peer's data by it from then on.
+#[test]
+fn a_channel_whose_answer_is_lost_brings_data_and_is_asked_for_again() {
+    let config = ClientConfig {
+        channels: false,
+        ..client_config()
+    };
+    let answers = config.retransmission.count as usize;
+    let mut world = World::with(config, server_config(), udp());
+    world.settle();
+    world.client.permit(world.now, address(PEER).ip()).unwrap();
+    world.settle();
+    world.events.clear();
+    world.lose_answers = answers;
+    world.client.bind_channel(world.now, address(PEER)).unwrap();
+    world.pass(secs(40));
+    assert_eq!(world.lose_answers, 0);
+    assert_eq!(world.events, []);
+    let received = (address(PEER), b"by the channel".to_vec(), true);
+    assert_eq!(world.hear(PEER, b"by the channel"), Some(received));
+    // Until then data takes the way that is known to be open.
+    world.send(PEER, b"by an indication");
+    assert_eq!(world.at_peers.pop_front().unwrap().2, b"by an indication");
+    world.pass(secs(5));
+    let bound = Event::ChannelBound {
+        number: ChannelNumber::MIN,
+        peer: address(PEER),
+    };
+    assert_eq!(world.events, [bound]);
+}
+
+#[test]
+fn a_peer_whose_channel_and_permission_are_unanswered_is_asked_for_anew() {
+    let mut world = World::allocated();
+    let peer = address(PEER);
+    world.lose_answers = 7;
+    world.send(PEER, b"lost");
+    world.pass(secs(40));
+    let why = Failure::TimedOut;
+    let peer_refused = Event::PeerRefused {
+        peer: peer.ip(),
+        why,
+    };
+    assert_eq!(world.events, [peer_refused]);
+    assert!(why.is_passing());
+    world.client.permit(world.now, peer.ip()).unwrap();
+    world.settle();
+    world.send(PEER, b"again");
+    let expected = [
+        Event::Permitted(peer.ip()),
+        Event::ChannelBound {
+            number: ChannelNumber::MIN,
+            peer,
+        },
+    ];
+    assert_eq!(world.events[1..], expected);
+    assert_eq!(world.at_peers.pop_back().unwrap().2, b"again");
 }
 
 #[test]

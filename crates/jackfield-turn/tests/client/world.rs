@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) sent: Vec<Vec<u8>>,
     /// How many of the next messages of either side are lost.
     pub(crate) lose: usize,
+    /// How many of the server's next messages are lost.
+    pub(crate) lose_answers: usize,
     /// Where the client wants a connection to.
     pub(crate) connect: Option<(SocketAddr, Option<String>)>,
     sockets: BTreeSet<SocketAddr>,
@@ -82,6 +84,7 @@ impl World {
             at_peers: VecDeque::new(),
             sent: Vec::new(),
             lose: 0,
+            lose_answers: 0,
             connect: None,
             sockets: BTreeSet::new(),
         }
@@ -201,7 +204,9 @@ impl World {
         loop {
             match self.server.poll_output() {
                 jackfield_turn::Output::Transmit(transmit) => {
-                    if !self.is_lost() {
+                    let is_answer_lost = self.lose_answers > 0;
+                    self.lose_answers = self.lose_answers.saturating_sub(1);
+                    if !self.is_lost() && !is_answer_lost {
                         let received = self.client.handle_server(self.now, &transmit.bytes);
                         assert_eq!(received, None);
                     }
