@@ -20,8 +20,8 @@
 //!
 //! # Silence holds nothing back
 //! Each answer is an event at once. A server that stays silent delays [`Event::Complete`] alone, by
-//! 3.75 s with the default retransmission; an address that cannot reach a server by its kind
-//! (loopback, link-local, the other family) does not ask it.
+//! 3.75 s with the default retransmission, or 5 s over a stream; an address that cannot reach a
+//! server by its kind (loopback, link-local, the other family) does not ask it.
 //!
 //! # Ways to a TURN server
 //! Over UDP the allocation is made from the socket that checks are sent from, or from a new one
@@ -339,6 +339,12 @@ impl Gatherer {
             return Err(SendError::NotAllocated);
         };
         let path = client.path();
+        if client
+            .refusal(peer.ip())
+            .is_some_and(|why| why.is_passing())
+        {
+            client.permit(now, peer.ip())?;
+        }
         let outgoing = client.send(now, peer, payload)?;
         if outgoing.is_none() {
             // The server is asked to let the peer in, which makes outputs.

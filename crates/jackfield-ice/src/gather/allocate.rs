@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_stun::transaction::Retransmission;
 use jackfield_turn::Relayed;
 use jackfield_turn::client::{
-    Client, ClientConfig, Event as ClientEvent, Failure, Output as ClientOutput,
+    Client, ClientConfig, Event as ClientEvent, Failure, Fault, Output as ClientOutput,
 };
 
-use super::query::is_address;
+use super::query::{Query, is_address};
 use super::relay::{MAX_PAUSE, Relay, RelayState, pause, rank};
 use super::server::{ServerKind, can_reach};
 use super::{Event, Gatherer, Handled, Output, RelaySockets};
@@ -35,6 +36,7 @@ impl Gatherer {
             state,
             relayed: Relayed::default(),
             mapped: None,
+            patience: None,
             failures: 0,
             since: None,
             is_retried: false,
@@ -155,19 +157,36 @@ impl Gatherer {
             Some(ServerKind::Turn(credential)) => credential.clone(),
             Some(ServerKind::Stun) | None => None,
         };
+        let is_stream = path.transport.is_stream();
+        // TCP doubles its own timer from 1 s on. What a stream holds back arrives, unless the
+        // stream ends, and a permission that was given up meanwhile would be lost for nothing.
+        let retransmission = match is_stream {
+            true => Retransmission::default(),
+            false => self.config.retransmission,
+        };
         let config = ClientConfig {
             credential,
             dual_stack: true,
             // Checks go to many peers, few of which are heard of again: a channel is for the pair
             // that data takes.
             channels: false,
-            retransmission: self.config.retransmission,
+            retransmission,
             keepalive: Some(self.config.keepalive),
             ..ClientConfig::default()
         };
         let client = Client::new(config, now, path, seed);
         relay.state = RelayState::Active(Box::new(client), None);
+        self.await_allocation(now, index);
         self.drain_relay(now, index);
+    }
+
+    /// Gives the server of a stream some time to answer: the next connection may be luckier.
+    fn await_allocation(&mut self, now: Instant, index: usize) {
+        let limit = now + self.config.connect_timeout;
+        if let Some(relay) = self.relays.get_mut(index) {
+            let is_stream = relay.transport.is_stream();
+            relay.patience = (is_stream && !relay.is_allocated()).then_some(limit);
+        }
     }
 
     /// Takes a connection that was asked for; returns whether it was by this gatherer.
@@ -192,6 +211,7 @@ impl Gatherer {
                 if let Some(relay) = self.relays.get_mut(index) {
                     relay.state = RelayState::Active(client, None);
                 }
+                self.await_allocation(now, index);
                 self.drain_relay(now, index);
             }
             _ => self.open(now, index, path),
@@ -262,6 +282,7 @@ impl Gatherer {
             });
         }
         self.drain_relay(now, index);
+        self.await_allocation(now, index);
         self.advance(now);
         Handled::Consumed
     }
@@ -275,7 +296,11 @@ impl Gatherer {
             if relay.deadline().is_none_or(|deadline| deadline > now) {
                 continue;
             }
+            let is_silent = relay.patience.is_some_and(|patience| patience <= now);
             match &mut relay.state {
+                RelayState::Active(..) if is_silent => {
+                    self.relay_failed(now, index, Failure::TimedOut);
+                }
                 RelayState::Active(client, _) => {
                     client.handle_timeout(now);
                     self.drain_relay(now, index);
@@ -344,7 +369,10 @@ impl Gatherer {
             relay.state = RelayState::Active(client, None);
             return;
         }
-        if !is_shared {
+        if is_shared {
+            // What it sees of that one says nothing of the base.
+            self.ask_mapped(index);
+        } else {
             self.outputs.push_back(Output::Close(before));
         }
         self.connect(now, index, remote, domain, Some(client));
@@ -355,6 +383,8 @@ impl Gatherer {
             ClientEvent::Allocated {
                 relayed, mapped, ..
             } => self.allocated(now, index, relayed, mapped),
+            // The next packet to the peer asks again.
+            ClientEvent::PeerRefused { why, .. } if why.is_passing() => {}
             ClientEvent::PeerRefused { peer, why } => {
                 tracing::debug!(%peer, %why, "Peer refused by a relay");
                 let relay = self.relays.get(index);
@@ -473,6 +503,9 @@ impl Gatherer {
             relay.failures = relay.failures.saturating_add(u32::from(again.is_some()));
         }
         self.close_path(index, path);
+        if !was_allocated && why.fault() != Fault::Network {
+            self.ask_mapped(index);
+        }
         if was_allocated {
             self.lose(index);
             self.rearm_held(now, index);
@@ -482,6 +515,23 @@ impl Gatherer {
             let (base, server) = (relay.base, relay.server);
             let code = why.code().map(jackfield_stun::ErrorCode::value);
             self.error(base, server, code, why.to_string());
+        }
+    }
+
+    /// Asks a server where it sees a base that it gives no allocation.
+    //= https://www.rfc-editor.org/rfc/rfc8445#section-5.1.1.2
+    //# If the Allocate request is
+    //# rejected because the server lacks resources to fulfill it, the agent
+    //# SHOULD instead send a Binding request to obtain a server-reflexive
+    //# candidate.
+    fn ask_mapped(&mut self, index: usize) {
+        let Some(relay) = self.relays.get(index) else {
+            return;
+        };
+        let (base, server) = (relay.base, relay.server);
+        let is_asked = |query: &Query| query.base == base && query.server == server;
+        if self.tells_mapped(relay.transport) && !self.queries.iter().any(is_asked) {
+            self.queries.push(Query::new(base, server));
         }
     }
 
@@ -547,6 +597,7 @@ impl Gatherer {
                 client.close(now);
                 // The end of what has no address is no event: the owner has asked for it.
                 (relay.relayed, relay.mapped) = (Relayed::default(), None);
+                relay.patience = None;
                 true
             }
             RelayState::Held(_)

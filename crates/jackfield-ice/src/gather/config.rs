@@ -31,11 +31,13 @@ pub struct GatherConfig {
     /// [RFC 8445 §14.2]: https://www.rfc-editor.org/rfc/rfc8445#section-14.2
     pub pacing: Duration,
     /// How often a request is sent over UDP before a server is given up. Default: 4 times, 250 ms
-    /// apart at first, and given up after 3.75 s.
+    /// apart at first, and given up after 3.75 s. Over a stream a request is sent once, and its
+    /// answer awaited for 39.5 s.
     pub retransmission: Retransmission,
     /// How often a server is asked again, so that NATs on the way keep the binding. Default: 15 s.
     pub keepalive: Duration,
-    /// How long a connection to a server may take. Default: 5 s.
+    /// How long a connection to a server may take, and then each of the server's answers until
+    /// there is an allocation. Default: 5 s.
     pub connect_timeout: Duration,
     /// What is kept at most.
     pub limits: GatherLimits,

@@ -22,6 +22,9 @@ pub(super) struct Relay {
     pub(super) relayed: Relayed,
     /// Where the server sees us, while it relays.
     pub(super) mapped: Option<SocketAddr>,
+    /// When the server is given up, unless it says something on the stream to it before: it was
+    /// asked for an allocation.
+    pub(super) patience: Option<Instant>,
     /// How many tries in a row have failed; an allocation that lasted for less than [`MAX_PAUSE`]
     /// is one of them.
     pub(super) failures: u32,
@@ -85,7 +88,7 @@ impl Relay {
             RelayState::Held(until) => *until,
             RelayState::Retry(until) => Some(*until),
             RelayState::Connecting { deadline, .. } => Some(*deadline),
-            RelayState::Active(_, wake) => *wake,
+            RelayState::Active(_, wake) => [*wake, self.patience].into_iter().flatten().min(),
             RelayState::Waiting | RelayState::Failed => None,
         }
     }

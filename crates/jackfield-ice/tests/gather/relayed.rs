@@ -1,5 +1,7 @@
 //! What TURN servers have for us.
 
+use std::net::SocketAddr;
+
 use jackfield_ice::gather::{Event, GatherConfig, GatherLimits, IceServer, RelaySockets};
 use jackfield_sansio::Transport;
 use jackfield_turn::client::{Credential, SendError};
@@ -8,6 +10,15 @@ use crate::world::*;
 
 fn gathered() -> World {
     World::gathered(config(&[turn(Transport::Udp)]))
+}
+
+/// Returns the addresses at which servers see a socket, as they were told of.
+fn reflexives(world: &World) -> Vec<SocketAddr> {
+    let of_event = |event: &Event| match event {
+        Event::Reflexive { address, .. } => Some(*address),
+        _ => None,
+    };
+    world.events().into_iter().filter_map(of_event).collect()
 }
 
 #[test]
@@ -183,7 +194,92 @@ fn a_wrong_password_is_an_error_with_the_servers_code() {
     };
     assert_eq!(error.code, 401);
     assert_eq!(error.url, "turn:198.51.100.1:3478?transport=udp");
-    assert_eq!(world.completed(), Some(millis(20)));
+    // A Binding request follows the two for an allocation.
+    assert_eq!(world.completed(), Some(millis(30)));
+}
+
+/// Behind a NAT the server's answer shows the only address for a direct path.
+#[test]
+fn a_server_that_gives_no_allocation_still_tells_where_it_sees_the_socket() {
+    let credential = Credential::new("user", "wrong").unwrap();
+    let refused = IceServer::turn(Transport::Udp, address(SERVER), credential);
+    let world = World::gathered(config(&[refused]));
+    //= https://www.rfc-editor.org/rfc/rfc8445#section-5.1.1.2
+    //= type=test
+    //# If the Allocate request is
+    //# rejected because the server lacks resources to fulfill it, the agent
+    //# SHOULD instead send a Binding request to obtain a server-reflexive
+    //# candidate.
+    assert_eq!(reflexives(&world), [address(OUTSIDE)]);
+}
+
+/// The server has made the allocation, but its answers are lost: it makes no second one between
+/// the same two addresses (437).
+#[test]
+fn an_allocation_from_another_socket_leaves_the_reflexive_address_of_the_first() {
+    let mut world = World::new(config(&[turn(Transport::Udp)]));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.pass(millis(5));
+    world.answers = Answers::Lost;
+    world.pass(secs(4));
+    world.answers = Answers::Pass;
+    world.pass(secs(2));
+    assert_eq!(world.connected().transport, Transport::Udp);
+    world.pass(secs(1));
+    assert_eq!(world.relayed().len(), 2);
+    assert_eq!(reflexives(&world), [address(OUTSIDE)]);
+}
+
+#[test]
+fn a_stream_that_stalls_for_long_costs_no_permission() {
+    let mut world = World::new(config(&[turn(Transport::Tcp)]));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.settle();
+    world.connected();
+    world.pass(secs(1));
+    let relayed = world.relayed()[0];
+    world.answers = Answers::Held;
+    world.gatherer.permit(world.now, address(PEER).ip());
+    world.pass(secs(30));
+    world.release();
+    world.pass(millis(20));
+    assert!(world.hear(relayed, PEER, b"hello").is_some());
+}
+
+#[test]
+fn a_stream_that_is_silent_before_the_allocation_is_opened_anew() {
+    let mut world = World::new(config(&[turn(Transport::Tcp)]));
+    world.silent.insert((Transport::Tcp, address(SERVER)));
+    world.add(LOCAL);
+    world.gatherer.end_of_sockets(world.now);
+    world.settle();
+    let first = world.connected();
+    world.pass(secs(4));
+    assert_eq!((world.completed(), &*world.closed), (None, &[] as &[_]));
+    world.silent.clear();
+    world.pass(secs(3));
+    assert_eq!(world.closed, [first]);
+    assert_eq!(world.completed(), Some(secs(5)));
+    world.connected();
+    world.pass(secs(1));
+    assert_eq!(world.relayed().len(), 2);
+}
+
+#[test]
+fn a_peer_about_which_the_server_was_silent_is_asked_for_with_the_next_packet() {
+    let mut world = gathered();
+    let relayed = world.relayed()[0];
+    world.events.clear();
+    world.silent.insert((Transport::Udp, address(SERVER)));
+    world.gatherer.permit(world.now, address(PEER).ip());
+    world.pass(secs(10));
+    assert_eq!(world.events(), [] as [&Event; 0]);
+    world.silent.clear();
+    world.send(relayed, PEER, b"again");
+    world.pass(millis(50));
+    assert_eq!(world.at_peers.pop_front().unwrap().2, b"again");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) nat: BTreeMap<SocketAddr, SocketAddr>,
     /// Servers that do not answer, by transport and address.
     pub(crate) silent: BTreeSet<(Transport, SocketAddr)>,
+    /// What becomes of the servers' answers.
+    pub(crate) answers: Answers,
     /// What was sent: when, and what.
     pub(crate) sent: Vec<(Duration, Transmit)>,
     /// Connections that are asked for: the outputs.
@@ -69,7 +71,20 @@ pub(crate) struct World {
     servers: BTreeMap<SocketAddr, Server>,
     /// The packets on their way to the gatherer.
     wire: VecDeque<(Instant, FiveTuple, Vec<u8>)>,
+    /// The packets of a stream that stalls.
+    held: Vec<(FiveTuple, Vec<u8>)>,
     next_port: u16,
+}
+
+/// What becomes of the answers of servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// They arrive after 10 ms.
+    Pass,
+    /// They are lost.
+    Lost,
+    /// They arrive after [`World::release`], as those of a stream that stalls.
+    Held,
 }
 
 impl World {
@@ -82,6 +97,7 @@ impl World {
             events: Vec::new(),
             nat: BTreeMap::new(),
             silent: BTreeSet::new(),
+            answers: Answers::Pass,
             sent: Vec::new(),
             connects: Vec::new(),
             closed: Vec::new(),
@@ -89,6 +105,7 @@ impl World {
             allocations: 0,
             servers: BTreeMap::new(),
             wire: VecDeque::new(),
+            held: Vec::new(),
             next_port: 60_000,
         };
         world.nat.insert(address(LOCAL), address(OUTSIDE));
@@ -226,6 +243,15 @@ impl World {
         self.now = end;
     }
 
+    /// Lets go what was held.
+    pub(crate) fn release(&mut self) {
+        self.answers = Answers::Pass;
+        let at = self.now + millis(10);
+        let held = std::mem::take(&mut self.held).into_iter();
+        self.wire
+            .extend(held.map(|(path, bytes)| (at, path, bytes)));
+    }
+
     /// Sends data to a peer from a relayed address.
     pub(crate) fn send(&mut self, relayed: SocketAddr, peer: &str, payload: &[u8]) {
         let sent = self
@@ -308,7 +334,11 @@ impl World {
                     jackfield_turn::Output::Transmit(transmit) => {
                         let path = inside(&self.nat, transmit.path);
                         let at = self.now + millis(10);
-                        self.wire.push_back((at, path, transmit.bytes));
+                        match self.answers {
+                            Answers::Pass => self.wire.push_back((at, path, transmit.bytes)),
+                            Answers::Lost => {}
+                            Answers::Held => self.held.push((path, transmit.bytes)),
+                        }
                     }
                     jackfield_turn::Output::Bind { id, local } => {
                         server.handle_bound(self.now, id, Ok(local));
