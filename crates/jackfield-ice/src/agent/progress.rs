@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::State;
 use super::context::Context;
-use super::pair::{Nominated, PairState};
+use super::pair::{Nominated, Pair, PairId, PairState};
 use super::session::Session;
 
 impl Session {
@@ -64,33 +64,42 @@ impl Session {
             .is_none_or(|began| now < began + context.config.timing.patience)
     }
 
-    /// Checks failed pairs once more, now and then, while the agent is patient and none works: the
-    /// network may have been away when they were checked.
+    /// Checks failed pairs once more, now and then, while the agent is patient: all while none
+    /// works, as the network may have been away when they were checked, and else those that are
+    /// worth it.
     pub(super) fn revive(&mut self, context: &Context, now: Instant) {
         if self.next_revival(context).is_none_or(|at| at > now) {
             return;
         }
         self.revived = Some(now);
         let once = context.config.pacing.transmissions.saturating_sub(1);
-        let is_failed = |pair: &&mut super::pair::Pair| pair.state == PairState::Failed;
-        for pair in self.pairs.iter_mut().filter(is_failed) {
-            if !pair.is_revoked {
+        let failed: Vec<PairId> = self.revivable(context).collect();
+        for id in failed {
+            if let Some(pair) = self.pair_mut(id) {
                 pair.reset();
                 pair.transmissions = once;
             }
         }
     }
 
+    /// Returns the failed pairs that are checked once more.
+    ///
+    /// While another pair works, these are the better ones that the other side was heard by: they
+    /// work in one direction at least. A stream that stalls lets all repetitions of a check go at
+    /// once, and one burst of losses on the way from the relay swallows them.
+    fn revivable(&self, context: &Context) -> impl Iterator<Item = PairId> {
+        let selected = self.selected().filter(|pair| pair.works());
+        let rank = selected.map(|pair| self.rank(context, pair));
+        let is_worth_it = move |pair: &&Pair| {
+            let is_better = || pair.is_authenticated && Some(self.rank(context, pair)) > rank;
+            pair.state == PairState::Failed && !pair.is_revoked && (rank.is_none() || is_better())
+        };
+        self.pairs.iter().filter(is_worth_it).map(|pair| pair.id)
+    }
+
     fn next_revival(&self, context: &Context) -> Option<Instant> {
         let began = self.began?;
-        if self.selected().is_some_and(super::pair::Pair::works)
-            || !self
-                .pairs
-                .iter()
-                .any(|pair| pair.state == PairState::Failed)
-        {
-            return None;
-        }
+        self.revivable(context).next()?;
         let until = match self.lost {
             Some(lost) => lost + context.config.timing.consent_expiry,
             None => began + context.config.timing.patience,

@@ -85,6 +85,26 @@ fn a_relay_is_left_as_soon_as_a_direct_path_works() {
     }
 }
 
+/// The other side's checks arrive, so that the path is not closed for good.
+#[test]
+fn a_better_pair_that_was_heard_in_one_direction_is_checked_once_more() {
+    let mut world = apart(with_relay(&[Transport::Udp]), with_relay(&[Transport::Udp]));
+    let (left, right) = ("192.0.2.1", "198.51.100.1");
+    let ip = |text: &str| text.parse().unwrap();
+    world.cut = [(ip(left), ip(right))].into();
+    world.connect();
+    world.run(secs(14));
+    let used = world.selected(LEFT);
+    let kinds = [used.local.kind, used.remote.kind];
+    assert!(kinds.contains(&CandidateKind::Relayed), "{kinds:?}");
+    world.cut.clear();
+    world.run(secs(9));
+    for peer in [LEFT, RIGHT] {
+        assert_eq!(world.selected(peer).local.kind, CandidateKind::Host);
+        assert_eq!(world.selected(peer).remote.kind, CandidateKind::Host);
+    }
+}
+
 #[test]
 fn relay_only_tells_and_uses_nothing_but_relays() {
     let only = |transports: &[Transport]| AgentConfig {
