@@ -7,12 +7,17 @@
 //!
 //! Each cell is run with several seeds, which choose latency, signaling delay, the ports of NATs
 //! and all that agents draw, and with losses in every fourth. `JACKFIELD_MATRIX_SEEDS` says how
-//! many; it is one if that is unset.
+//! many, as in `100`, or which, as in `31..32`; it is one if that is unset.
+//! `JACKFIELD_MATRIX_COLUMN` has a row run one cell alone, as in `http-proxy`. Each cell that
+//! fails leaves its packets in the folder that `JACKFIELD_MATRIX_TRACES` names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jackfield_ice::CandidateKind;
-use jackfield_internet::{Link, Loss, Site};
+use jackfield_internet::{Link, Loss, Site, World};
 use jackfield_nat::oracle::pairs;
 use jackfield_testing::SplitMix64;
 
@@ -133,11 +138,20 @@ fn the_table_is_what_the_oracle_says() {
 fn row(a: Site) {
     let mut line = format!("{:<22}", a.name());
     let mut failures = Vec::new();
+    let column = std::env::var("JACKFIELD_MATRIX_COLUMN").ok();
+    let is_wanted = |b: &Site| column.as_ref().is_none_or(|name| name == b.name());
+    assert!(
+        Site::ALL.iter().any(is_wanted),
+        "no site is called {column:?}"
+    );
     for (column, b) in Site::ALL.into_iter().enumerate() {
+        if !is_wanted(&b) {
+            continue;
+        }
         let expected = TABLE[a as usize][column];
         let mut seen = BTreeMap::<String, usize>::new();
         let mut trips = 0.0;
-        for seed in 0..seeds() {
+        for seed in seeds() {
             match cell(seed, [a, b], expected) {
                 Ok((pair, time)) => {
                     *seen.entry(pair).or_default() += 1;
@@ -175,6 +189,8 @@ fn cell(seed: u64, sites: [Site; 2], expected: &str) -> Result<(String, f64), St
     };
     let (mut scene, _) = Scene::at_sites(seed, link, sites);
     scene.signaling = Some(millis(random.below(150) as u64));
+    let traces = std::env::var_os("JACKFIELD_MATRIX_TRACES").map(PathBuf::from);
+    scene.world.record(traces.is_some());
     // A stream that stalls for the 30 s of consent ends the pair, and it takes a restart to use the
     // same addresses again (RFC 7675 §5.1): programs do what the agent asks for.
     for side in BOTH {
@@ -182,14 +198,15 @@ fn cell(seed: u64, sites: [Site; 2], expected: &str) -> Result<(String, f64), St
     }
     scene.start();
     let check = |scene: &Scene, is_right: bool, what: &str| {
-        let [a, b] = sites;
-        match is_right {
-            true => Ok(()),
-            false => Err(format!(
-                "seed {seed}: {a} and {b}: {what}\n{}",
-                scene.describe()
-            )),
+        if is_right {
+            return Ok(());
         }
+        let [a, b] = sites;
+        if let Some(folder) = &traces {
+            save(&scene.world, &folder.join(format!("{seed}-{a}-{b}")));
+        }
+        let description = scene.describe();
+        Err(format!("seed {seed}: {a} and {b}: {what}\n{description}"))
     };
     let connected = scene.run_until(secs(30), Scene::is_connected);
     check(&scene, connected, "not connected")?;
@@ -234,6 +251,13 @@ fn cell(seed: u64, sites: [Site; 2], expected: &str) -> Result<(String, f64), St
     Ok((text(scene.seen(0).unwrap()), trips))
 }
 
+/// Writes what was sent in a world as a sequence diagram and as a capture for Wireshark.
+fn save(world: &World, path: &Path) {
+    std::fs::write(path.with_extension("txt"), world.diagram()).unwrap();
+    let capture = world.pcapng(Duration::ZERO);
+    std::fs::write(path.with_extension("pcapng"), capture).unwrap();
+}
+
 fn is_expected(seen: Seen, expected: &str) -> bool {
     expected.split('|').any(|one| one == text(seen))
 }
@@ -250,12 +274,17 @@ fn text(seen: Seen) -> String {
     format!("{}{t}-{}{t}", letter(seen.local), letter(seen.remote))
 }
 
-fn seeds() -> u64 {
-    let variable = std::env::var("JACKFIELD_MATRIX_SEEDS").ok();
-    variable.map_or(DEFAULT_SEEDS, |text| text.parse().unwrap())
+fn seeds() -> Range<u64> {
+    let Ok(variable) = std::env::var("JACKFIELD_MATRIX_SEEDS") else {
+        return DEFAULT_SEEDS;
+    };
+    match variable.split_once("..") {
+        Some((first, end)) => first.parse().unwrap()..end.parse().unwrap(),
+        None => 0..variable.parse().unwrap(),
+    }
 }
 
-const DEFAULT_SEEDS: u64 = 1;
+const DEFAULT_SEEDS: Range<u64> = 0..1;
 
 /// How many of a row's failures are named.
 const SHOWN: usize = 40;
