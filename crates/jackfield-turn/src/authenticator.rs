@@ -1,9 +1,10 @@
 //! The server's side of the long-term credential mechanism.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jackfield_sansio::{FiveTuple, Transport};
 use jackfield_stun::attribute::{
     Algorithm, Attribute, AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm,
     SecurityFeatures, Userhash, Username,
@@ -11,6 +12,7 @@ use jackfield_stun::attribute::{
 use jackfield_stun::credential::userhash;
 use jackfield_stun::{Key, Message, MessageWriter};
 
+use crate::guesses::AddressProof;
 use crate::nonce::Nonces;
 use crate::{ServerConfig, credential};
 
@@ -22,6 +24,8 @@ pub(crate) struct Authenticator {
     realm: String,
     users: Vec<User>,
     secrets: Vec<String>,
+    /// Whether one of the secrets can be guessed, and with it the passwords of minted names.
+    has_weak_secret: bool,
     nonces: Nonces,
     password_algorithms: bool,
 }
@@ -58,6 +62,10 @@ pub(crate) enum Rejection {
     Unauthenticated,
     /// 438: the answer has a new nonce.
     StaleNonce,
+    /// 401, as long as it is not too often: the name is unknown or the password wrong.
+    WrongPassword(AddressProof),
+    /// The password was not checked, as too many before it were wrong.
+    NotChecked,
 }
 
 impl Authenticator {
@@ -75,6 +83,11 @@ impl Authenticator {
                 .map(|(name, password)| User::new(name, &realm, password))
                 .collect(),
             secrets: config.credentials.secrets.clone(),
+            has_weak_secret: config
+                .credentials
+                .secrets
+                .iter()
+                .any(|secret| credential::weakness(secret).is_some()),
             nonces: Nonces::new(config.nonce_key.clone(), config.nonce_lifetime, features),
             password_algorithms: config.password_algorithms,
             realm,
@@ -96,11 +109,15 @@ impl Authenticator {
     }
 
     /// Says who sent `request`, by the steps of RFC 8489 §9.2.4.
+    ///
+    /// `may_check` is asked before a password is checked that could be guessed: for which name, and
+    /// whether the client's address could be forged.
     pub(crate) fn authenticate(
         &self,
         request: &Message<'_>,
-        client: IpAddr,
+        path: FiveTuple,
         unix: Duration,
+        may_check: impl FnOnce(&str, AddressProof) -> bool,
     ) -> Result<Authenticated, Rejection> {
         if !request.has_sha1() && !request.has_sha256() {
             return Err(Rejection::Unauthenticated);
@@ -112,11 +129,30 @@ impl Authenticator {
         if realm.0 != self.realm {
             return Err(Rejection::Unauthenticated);
         }
+        let client = path.remote.ip().to_canonical();
+        let is_fresh = self.nonces.check(nonce.0, client, unix);
+        let proof = match is_fresh || path.transport != Transport::Udp {
+            true => AddressProof::Given,
+            false => AddressProof::Missing,
+        };
+        let user = self.users.iter().find(|user| user.is(&name));
+        let guessable = match (user, &name) {
+            (Some(user), _) => Some(user.name.as_str()),
+            (None, ClaimedName::Plain(name)) if self.has_weak_secret => Some(*name),
+            (None, _) => None,
+        };
+        if guessable.is_some_and(|name| !may_check(name, proof)) {
+            return Err(match proof {
+                AddressProof::Given => Rejection::NotChecked,
+                // What the right password would get, so nothing is learned from it.
+                AddressProof::Missing => Rejection::StaleNonce,
+            });
+        }
         let (username, key) = self
-            .find_key(request, &name, chosen.unwrap_or(Algorithm::Md5))
-            .ok_or(Rejection::Unauthenticated)?;
-        // The nonce comes last, so that 438 goes only to clients that know a password.
-        if !self.nonces.check(nonce.0, client, unix) {
+            .find_key(request, user, &name, chosen.unwrap_or(Algorithm::Md5))
+            .ok_or(Rejection::WrongPassword(proof))?;
+        // The nonce comes after the password, so that 438 goes only to clients that know one.
+        if !is_fresh {
             return Err(Rejection::StaleNonce);
         }
         // A configured user may have a name that looks like a time-limited one.
@@ -167,10 +203,10 @@ impl Authenticator {
     fn find_key(
         &self,
         request: &Message<'_>,
+        user: Option<&User>,
         name: &ClaimedName<'_>,
         algorithm: Algorithm,
     ) -> Option<(String, Key)> {
-        let user = self.users.iter().find(|user| user.is(name));
         if let Some(user) = user {
             let key = user.key(algorithm);
             return shows(request, key).then(|| (user.name.clone(), key.clone()));

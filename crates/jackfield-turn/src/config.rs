@@ -204,8 +204,12 @@ pub struct ServerLimits {
     /// The same for answers of behaviour discovery that come from elsewhere, go elsewhere or are
     /// padded, a helper's included. Default: 50 a second, 400 at once.
     pub discoveries: Option<Rate>,
-    /// How many sources are tracked for those two; when full, the one closest to a full bucket is
-    /// forgotten. Default: 16,384.
+    /// Wrong passwords and unknown names of one client network, over all shards and transports;
+    /// over it nothing is answered, and the passwords of static users are not even checked.
+    /// Default: 1 a second, 30 at once.
+    pub wrong_passwords: Option<Rate>,
+    /// How many sources are tracked for each of those rates; when full, the one closest to a full
+    /// bucket is forgotten. Default: 16,384.
     pub sources: usize,
     /// How many ports are tried before 508. Default: 16.
     pub bind_attempts: u8,
@@ -236,6 +240,7 @@ impl Default for ServerLimits {
             unauthenticated: Some(Rate::new(500, 2_000)),
             bindings: Some(Rate::new(2_000, 4_000)),
             discoveries: Some(Rate::new(50, 400)),
+            wrong_passwords: Some(Rate::new(1, 30)),
             sources: 16_384,
             bind_attempts: 16,
             reservation_lifetime: Duration::from_secs(30),

@@ -26,6 +26,8 @@ pub struct ServerCounters {
     pub bytes_to_clients: u64,
     /// Success responses sent to TURN requests.
     pub successes: u64,
+    /// Requests with a wrong password or an unknown name, answered or not.
+    pub wrong_passwords: u64,
     errors: CounterArray<{ ERROR_CODES.len() }>,
     over_limit: CounterArray<{ Limit::ALL.len() }>,
     dropped: CounterArray<{ DropReason::ALL.len() }>,
@@ -170,6 +172,9 @@ causes! {
         /// An answer to an unauthenticated request over
         /// [`ServerLimits::unauthenticated`](crate::ServerLimits::unauthenticated).
         UnauthenticatedRate => "unauthenticated_rate",
+        /// A request whose password was wrong, or was not checked, over
+        /// [`ServerLimits::wrong_passwords`](crate::ServerLimits::wrong_passwords).
+        WrongPasswordRate => "wrong_password_rate",
         /// A Binding answer over [`ServerLimits::bindings`](crate::ServerLimits::bindings).
         BindingRate => "binding_rate",
         /// An answer of behaviour discovery over

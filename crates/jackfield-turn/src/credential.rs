@@ -5,6 +5,7 @@
 //! `EXPIRY:USER`, where `EXPIRY` is in seconds since 1970, and the password is the base64 of
 //! HMAC-SHA1 over the username, keyed with the secret.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -111,6 +112,127 @@ pub fn expiry(username: &str) -> Option<Duration> {
     digits.parse().ok().map(Duration::from_secs)
 }
 
+/// Returns why a secret or password can be guessed, if it can: it is short, has few different
+/// characters, or consists of words that are tried first.
+///
+/// That it finds nothing proves nothing: take 32 random bytes.
+///
+/// ```
+/// use jackfield_turn::credential::weakness;
+///
+/// assert!(weakness("my-turn-secret-123").is_some());
+/// assert!(weakness("0123456789abcdef").is_some());
+/// assert_eq!(weakness("kP8r2vQx7LzTn4Wc"), None);
+/// ```
+#[must_use]
+pub fn weakness(secret: &str) -> Option<Weakness> {
+    if secret.chars().count() < MIN_SECRET {
+        return Some(Weakness::Short);
+    }
+    let different: BTreeSet<char> = secret.chars().collect();
+    if different.len() < MIN_DIFFERENT {
+        return Some(Weakness::Repetitive);
+    }
+    let mut rest = secret.to_lowercase();
+    rest.retain(char::is_alphanumeric);
+    for word in WORDS {
+        rest = rest.replace(word, "");
+    }
+    (rest.chars().count() < MIN_DIFFERENT).then_some(Weakness::Known)
+}
+
+/// Why a secret can be guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// It has less than 16 characters.
+    #[error("it has less than 16 characters")]
+    Short,
+    /// It has less than 8 different characters.
+    #[error("it has less than 8 different characters")]
+    Repetitive,
+    /// It consists of words and rows of keys that are tried first.
+    #[error("it consists of words that are tried first")]
+    Known,
+}
+
+const MIN_SECRET: usize = 16;
+const MIN_DIFFERENT: usize = 8;
+
+/// What lists of passwords and the examples of TURN servers consist of; longer ones first.
+const WORDS: &[&str] = &[
+    "abcdefghijklmnopqrstuvwxyz",
+    "abcdefghijklmnop",
+    "1234567890",
+    "0123456789",
+    "9876543210",
+    "qwertyuiop",
+    "123456789",
+    "asdfghjkl",
+    "jackfield",
+    "webrtcdemo",
+    "credential",
+    "placeholder",
+    "12345678",
+    "abcdefgh",
+    "password",
+    "passw0rd",
+    "changeme",
+    "changeit",
+    "replaceme",
+    "northstar",
+    "sunshine",
+    "iloveyou",
+    "letmein",
+    "default",
+    "eturnal",
+    "example",
+    "welcome",
+    "1234567",
+    "secret",
+    "s3cret",
+    "s3cr3t",
+    "123456",
+    "abcdef",
+    "qwerty",
+    "dragon",
+    "monkey",
+    "coturn",
+    "webrtc",
+    "shared",
+    "static",
+    "server",
+    "insert",
+    "please",
+    "12345",
+    "admin",
+    "north",
+    "realm",
+    "token",
+    "hello",
+    "world",
+    "your",
+    "this",
+    "that",
+    "long",
+    "auth",
+    "user",
+    "pass",
+    "test",
+    "turn",
+    "stun",
+    "demo",
+    "1234",
+    "abcd",
+    "123",
+    "abc",
+    "key",
+    "the",
+    "and",
+    "my",
+    "is",
+    "a",
+];
+
 /// Returns what quotas count a username as: the part after the expiry of a time-limited one, else
 /// all of it.
 pub(crate) fn quota_key(username: &str) -> &str {
@@ -160,6 +282,31 @@ mod tests {
             assert_eq!(expiry(username), None, "{username}");
         }
         assert_eq!(expiry("12"), Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn secrets_that_can_be_guessed_are_told_from_random_ones() {
+        for (secret, why) in [
+            ("secret", Weakness::Short),
+            ("kP8r2vQx7LzTn4W", Weakness::Short),
+            ("aaaaaaaaaaaaaaaaaaaaaaaa", Weakness::Repetitive),
+            ("1212121212121212", Weakness::Repetitive),
+            ("changeme-changeme-1234", Weakness::Known),
+            ("this-is-my-long-secret-key", Weakness::Known),
+            ("qwertyuiopasdfghjkl", Weakness::Known),
+            ("Static-Auth-Secret", Weakness::Known),
+        ] {
+            assert_eq!(weakness(secret), Some(why), "{secret}");
+        }
+        // Random ones in the usual alphabets: hexadecimal, base64, base64url, a passphrase.
+        for secret in [
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "q83vEjRWeJq83vEjRWeJqw==",
+            "Tz7wqk-8_hZ1mXcVbN4p",
+            "staple-battery-horse-marmalade",
+        ] {
+            assert_eq!(weakness(secret), None, "{secret}");
+        }
     }
 
     #[test]

@@ -12,11 +12,22 @@ use crate::source_limiter::SourceLimiter;
 #[derive(Debug)]
 pub(crate) struct Guesses {
     limiter: SourceLimiter,
+    /// Those from addresses that may be forged. They are limited apart, or a stranger could use up
+    /// the rate of any network.
+    unproven: SourceLimiter,
     /// Since the last report, by network; at most `MAX_REPORTED` of them.
     unreported: BTreeMap<ClientNetwork, u64>,
     /// Whether one of them was over its rate.
     is_suspicious: bool,
     reported_at: Option<Instant>,
+}
+
+/// Whether a client has shown that it receives what is sent to its address: by a nonce that was
+/// made for it, or by a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressProof {
+    Given,
+    Missing,
 }
 
 /// What a log says of wrong passwords: at most once in a [`REPORT_INTERVAL`].
@@ -34,6 +45,7 @@ impl Guesses {
     pub(crate) fn new(rate: Option<Rate>, sources: usize, seed: Seed) -> Self {
         Self {
             limiter: SourceLimiter::new(rate, sources, seed),
+            unproven: SourceLimiter::new(rate, sources, seed),
             unreported: BTreeMap::new(),
             is_suspicious: false,
             reported_at: None,
@@ -42,13 +54,20 @@ impl Guesses {
 
     /// Returns whether a password from `client` may be checked where checking it could tell that it
     /// was guessed.
-    pub(crate) fn may_check(&mut self, now: Instant, client: IpAddr) -> bool {
-        !self.limiter.is_empty(now, ClientNetwork::of(client))
+    pub(crate) fn may_check(&mut self, now: Instant, client: IpAddr, proof: AddressProof) -> bool {
+        let network = ClientNetwork::of(client);
+        match proof {
+            AddressProof::Given => !self.limiter.is_empty(now, network),
+            AddressProof::Missing => !self.unproven.is_empty(now, network),
+        }
     }
 
     /// Notes a wrong or unchecked password; returns whether its sender may be told.
-    pub(crate) fn note(&mut self, now: Instant, client: IpAddr) -> bool {
+    pub(crate) fn note(&mut self, now: Instant, client: IpAddr, proof: AddressProof) -> bool {
         let network = ClientNetwork::of(client);
+        if proof == AddressProof::Missing {
+            return self.unproven.take(now, network);
+        }
         if let Some(count) = self.unreported.get_mut(&network) {
             *count += 1;
         } else if self.unreported.len() < MAX_REPORTED {
@@ -105,7 +124,8 @@ mod tests {
         let mut guesses = Guesses::new(Some(Rate::new(1, 3)), 64, Seed::new([1, 2]));
         let mut wrong = |at, client: &str, times: usize| {
             for _ in 0..times {
-                guesses.note(start + Duration::from_secs(at), client.parse().unwrap());
+                let now = start + Duration::from_secs(at);
+                guesses.note(now, client.parse().unwrap(), AddressProof::Given);
             }
             guesses.report(start + Duration::from_secs(at))
         };
@@ -121,11 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_a_forged_address_uses_up_nothing_of_its_network() {
+        let now = epoch();
+        let mut guesses = Guesses::new(Some(Rate::new(1, 3)), 64, Seed::new([1, 2]));
+        let client = "192.0.2.1".parse().unwrap();
+        while guesses.note(now, client, AddressProof::Missing) {}
+        assert!(!guesses.may_check(now, client, AddressProof::Missing));
+        assert!(guesses.may_check(now, client, AddressProof::Given));
+        assert_eq!(guesses.report(now), None);
+    }
+
+    #[test]
     fn a_flood_of_networks_does_not_fill_memory() {
         let now = epoch();
         let mut guesses = Guesses::new(Some(Rate::new(1, 1)), 64, Seed::new([1, 2]));
         for network in 0..100_000u32 {
-            guesses.note(now, IpAddr::from((network << 8).to_be_bytes()));
+            let client = IpAddr::from((network << 8).to_be_bytes());
+            guesses.note(now, client, AddressProof::Given);
         }
         assert_eq!(guesses.unreported.len(), MAX_REPORTED);
     }

@@ -67,6 +67,11 @@
 //!   unauthenticated clients do not get it.
 //! - [RFC 8489 §9.2]: without [`ServerConfig::password_algorithms`] nonces have no cookie, as those
 //!   of a server of RFC 5389.
+//! - Above a rate of wrong passwords ([`ServerLimits::wrong_passwords`]) a network's requests in
+//!   the name of static users are not answered, whatever password they have; without a fresh nonce,
+//!   so that the address may be forged, they get 438. Allocations that live go on, and so do
+//!   time-limited credentials of a strong secret ([`credential::weakness`]), as nobody can guess
+//!   them.
 //! - A nonce is bound to the client's IP address and not to its port, which NATs change.
 //! - After a minted credential has expired, its allocation may be refreshed once, and used until it
 //!   ends.
@@ -102,6 +107,7 @@ pub mod client;
 mod config;
 mod counters;
 pub mod credential;
+mod guesses;
 mod nonce;
 mod output;
 mod peer_policy;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jackfield_sansio::ClientNetwork;
 
+use crate::guesses::Guesses;
 use crate::shared_bucket::SharedBucket;
 use crate::{Limit, ServerLimits};
 
@@ -20,6 +21,8 @@ pub struct Registry {
     /// The ports of each address that relay sockets were ever bound to; entries are never removed.
     ports: RwLock<BTreeMap<IpAddr, Arc<Ports>>>,
     accounts: Mutex<Accounts>,
+    /// Made by the first server, which has a seed for it.
+    guesses: OnceLock<Mutex<Guesses>>,
 }
 
 impl Registry {
@@ -187,6 +190,17 @@ impl Registry {
             self.release(address);
         }
         next
+    }
+
+    /// Has wrong passwords counted from here on, unless they are already.
+    pub(crate) fn count_guesses(&self, guesses: Guesses) {
+        self.guesses.get_or_init(|| Mutex::new(guesses));
+    }
+
+    /// Returns the count of wrong passwords, once there is one.
+    pub(crate) fn guesses(&self) -> Option<MutexGuard<'_, Guesses>> {
+        let guesses = self.guesses.get()?;
+        Some(guesses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn find(&self, ip: IpAddr) -> Option<Arc<Ports>> {

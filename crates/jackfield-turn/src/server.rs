@@ -13,7 +13,7 @@ mod refresh;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +28,7 @@ use self::pending::PendingAllocations;
 use crate::allocations::Allocations;
 use crate::attribute::{kind, method};
 use crate::authenticator::{Authenticated, Authenticator, Rejection};
+use crate::guesses::{AddressProof, GuessReport, Guesses};
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
@@ -71,6 +72,8 @@ enum Timer {
     Allocation(AllocationId),
     /// Reservations end.
     Reservations,
+    /// What is known of wrong passwords is logged.
+    Guesses,
 }
 
 /// An authenticated request on its way to its handler.
@@ -95,6 +98,11 @@ impl Server {
         //# explicitly and MUST store the key value
         config.credentials = Credentials::new();
         let limits = &config.limits;
+        config.registry.count_guesses(Guesses::new(
+            limits.wrong_passwords,
+            limits.sources,
+            table_seed(),
+        ));
         Self {
             epoch,
             authenticator,
@@ -192,6 +200,7 @@ impl Server {
                         self.timers.set(Timer::Reservations, next);
                     }
                 }
+                Timer::Guesses => self.report_guesses(now),
             }
         }
     }
@@ -290,9 +299,19 @@ impl Server {
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let unix = self.epoch.unix(now);
+        let client = plain(path.remote).ip();
+        let (allocations, registry) = (&self.allocations, &self.registry);
+        let may_check = |name: &str, proof| {
+            // Somebody else's guesses do not end the calls of those who came before.
+            let own = allocations.at_path(&path);
+            own.is_some_and(|own| *own.username == *name)
+                || registry
+                    .guesses()
+                    .is_none_or(|mut guesses| guesses.may_check(now, client, proof))
+        };
         let user = self
             .authenticator
-            .authenticate(message, plain(path.remote).ip(), unix);
+            .authenticate(message, path, unix, may_check);
         let context = ResponseContext::new(path, message);
         let user = match user {
             Ok(user) if self.accepts_credential(path, message.method(), &user) => user,
@@ -307,6 +326,14 @@ impl Server {
             Err(Rejection::BadRequest) => {
                 return self.refuse_unauthenticated(now, &context, ErrorCode::BAD_REQUEST);
             }
+            Err(Rejection::NotChecked) => {
+                self.note_guess(now, client, AddressProof::Given);
+                return Err(DropReason::WrongPasswordRate);
+            }
+            Err(Rejection::WrongPassword(proof)) if self.note_guess(now, client, proof) => {
+                return self.challenge(now, &context, ErrorCode::UNAUTHENTICATED);
+            }
+            Err(Rejection::WrongPassword(_)) => return Err(DropReason::WrongPasswordRate),
         };
         let context = context.by(user);
         // RFC 8489 §6.3 looks for unknown attributes once authentication is done.
@@ -325,6 +352,47 @@ impl Server {
             method::CREATE_PERMISSION => self.create_permission(&request),
             method::CHANNEL_BIND => self.channel_bind(&request),
             _ => Err(DropReason::Unexpected),
+        }
+    }
+
+    /// Counts a wrong password, or one that was not checked; returns whether the client may be
+    /// told.
+    fn note_guess(&mut self, now: Instant, client: IpAddr, proof: AddressProof) -> bool {
+        self.counters.wrong_passwords += 1;
+        let may_be_told = self
+            .registry
+            .guesses()
+            .is_none_or(|mut guesses| guesses.note(now, client, proof));
+        if !may_be_told {
+            self.report_guesses(now);
+        }
+        may_be_told
+    }
+
+    /// Logs where wrong passwords come from, at most once a minute for all shards.
+    fn report_guesses(&mut self, now: Instant) {
+        let Some(mut guesses) = self.registry.guesses() else {
+            return;
+        };
+        let (report, next) = (guesses.report(now), guesses.next_report());
+        drop(guesses);
+        if let Some(GuessReport {
+            network,
+            guesses,
+            other_networks,
+        }) = report
+        {
+            tracing::warn!(
+                %network,
+                guesses,
+                other_networks,
+                "Wrong TURN passwords come too often: somebody may be guessing"
+            );
+        }
+        if let Some(next) = next
+            && self.timers.deadline(&Timer::Guesses).is_none()
+        {
+            self.timers.set(Timer::Guesses, next);
         }
     }
 

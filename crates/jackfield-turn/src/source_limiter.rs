@@ -36,19 +36,15 @@ impl SourceLimiter {
 
     /// Returns whether one more answer may go to `source`. Loopback always may.
     pub(crate) fn allows(&mut self, now: Instant, source: IpAddr) -> bool {
+        source.to_canonical().is_loopback() || self.take(now, ClientNetwork::of(source))
+    }
+
+    /// Takes a token from the bucket of `network` and returns whether there was one.
+    pub(crate) fn take(&mut self, now: Instant, network: ClientNetwork) -> bool {
         let Some(rate) = self.rate else {
             return true;
         };
-        let source = source.to_canonical();
-        if source.is_loopback() {
-            return true;
-        }
-        let network = ClientNetwork::of(source);
-        let sets = (self.slots.len() / WAYS).max(1);
-        let set = (self.seed.hash_one(network) as usize) % sets;
-        let Some(ways) = self.slots.get_mut(set * WAYS..(set + 1) * WAYS) else {
-            return true;
-        };
+        let ways = self.ways(network);
         let slot = match ways.iter().position(|slot| slot.network == Some(network)) {
             Some(index) => ways.get_mut(index),
             None => {
@@ -65,6 +61,28 @@ impl SourceLimiter {
             }
         };
         slot.is_none_or(|slot| slot.bucket.take(now, rate, 1))
+    }
+
+    /// Returns whether `network` has no token left.
+    pub(crate) fn is_empty(&mut self, now: Instant, network: ClientNetwork) -> bool {
+        let Some(rate) = self.rate else {
+            return false;
+        };
+        let slot = self
+            .ways(network)
+            .iter()
+            .find(|slot| slot.network == Some(network));
+        // A copy shows it, and keeps the token.
+        slot.is_some_and(|slot| !slot.bucket.clone().take(now, rate, 1))
+    }
+
+    /// Returns the slots where the bucket of `network` may be.
+    fn ways(&mut self, network: ClientNetwork) -> &mut [Slot] {
+        let sets = (self.slots.len() / WAYS).max(1);
+        let set = (self.seed.hash_one(network) as usize) % sets;
+        self.slots
+            .get_mut(set * WAYS..(set + 1) * WAYS)
+            .unwrap_or_default()
     }
 }
 

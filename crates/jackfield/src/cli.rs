@@ -91,7 +91,7 @@ fn check(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// Merges file, environment and flags, and resolves them.
+/// Merges file, systemd's credentials, environment and flags, and resolves them.
 fn load(matches: &ArgMatches) -> Result<Config, ConfigError> {
     let mut low = Low::default();
     if let Some(path) = matches.get_one::<String>("config") {
@@ -101,6 +101,9 @@ fn load(matches: &ArgMatches) -> Result<Config, ConfigError> {
             error,
         })?;
         low.read_file(path, &text)?;
+    }
+    if let Some(dir) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+        low.read_credentials(Path::new(&dir))?;
     }
     low.read_environment(
         std::env::vars_os().filter_map(|(name, value)| {

@@ -8,6 +8,7 @@ mod error;
 mod keys;
 mod low;
 mod resolved;
+mod secret_file;
 mod table;
 mod value;
 
@@ -15,5 +16,6 @@ pub use error::ConfigError;
 pub use keys::{Group, Key, Kind};
 pub use low::{Low, Source};
 pub use resolved::{Certificate, Config, ConnectionLimits, Log, LogFormat, NatDiscovery};
+pub(crate) use secret_file::is_open_to_others;
 pub use table::KEYS;
-pub(crate) use table::{CREDENTIALS_TTL, DATA_DIR, PUBLIC_HOST, SECRET};
+pub(crate) use table::{CREDENTIALS_TTL, DATA_DIR, PUBLIC_HOST, SECRET, SECRET_FILE};

@@ -8,6 +8,7 @@
 mod credentials;
 mod discovery;
 mod families;
+mod guessing;
 mod life_cycle;
 mod limits;
 mod peers;

@@ -84,7 +84,7 @@ fn credentials() -> Command {
             "The same secret, user and time always give the same credentials; any server that holds the secret\n\
              accepts them, coturn with use-auth-secret too.\n\n\
              Examples:\n  \
-             jackfield credentials --secret 0123456789abcdef --user ann\n  \
+             jackfield credentials --secret-file /etc/jackfield/secret --user ann\n  \
              jackfield credentials --ttl 10m --host turn.example.org:3478 --json",
         )
         .arg(
@@ -94,6 +94,13 @@ fn credentials() -> Command {
                 .env("JACKFIELD_SECRET")
                 .hide_env_values(true)
                 .help("The shared secret; by default the one in the data directory."),
+        )
+        .arg(
+            Arg::new("secret-file")
+                .long("secret-file")
+                .value_name("FILE")
+                .env("JACKFIELD_SECRET_FILE")
+                .help("Reads the shared secret from this file's first line."),
         )
         .arg(
             Arg::new("data-dir")

@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use clap::ArgMatches;
 
 use super::{failed, say, wrong_use};
-use crate::config::{CREDENTIALS_TTL, Config, DATA_DIR, Low, PUBLIC_HOST, SECRET, Source};
+use crate::config::{
+    CREDENTIALS_TTL, Config, DATA_DIR, Low, PUBLIC_HOST, SECRET, SECRET_FILE, Source,
+};
 use crate::serve::ice::{IceMinter, Reached};
 use crate::serve::secret;
 
@@ -19,6 +21,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let mut low = Low::default();
     for (argument, key) in [
         ("secret", &SECRET.key),
+        ("secret-file", &SECRET_FILE.key),
         ("ttl", &CREDENTIALS_TTL.key),
         ("host", &PUBLIC_HOST.key),
         ("data-dir", &DATA_DIR.key),

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use super::keys::{Key, Kind};
+use super::secret_file;
 use super::table::KEYS;
 
 /// What was typed: each key's values as text, from the source that wins.
 ///
-/// Flags win over the environment, the environment over the file; a key's values are never mixed
-/// from two sources.
+/// Flags win over the environment, the environment over systemd's credentials, and these over the
+/// file; a key's values are never mixed from two sources.
 #[derive(Debug, Clone, Default)]
 pub struct Low {
     values: BTreeMap<&'static str, (Source, Vec<String>)>,
@@ -24,6 +25,8 @@ pub enum Source {
     Default,
     /// A configuration file.
     File(PathBuf),
+    /// A file in the directory of systemd's credentials.
+    Credential(PathBuf),
     /// An environment variable.
     Variable(String),
     /// The command line.
@@ -34,7 +37,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("the defaults"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) | Self::Credential(path) => write!(f, "{}", path.display()),
             Self::Variable(name) => write!(f, "the environment variable {name}"),
             Self::Flag => f.write_str("the command line"),
         }
@@ -77,6 +80,25 @@ impl Low {
                 })?;
         let source = Source::File(path.to_owned());
         self.read_table("", &table, &source)
+    }
+
+    /// Adds the keys for secrets that have a file of their name in `dir`, as systemd passes
+    /// credentials in `$CREDENTIALS_DIRECTORY` (`LoadCredential=secret:/etc/jackfield/secret`): one
+    /// value a line.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a file that cannot be read.
+    pub fn read_credentials(&mut self, dir: &Path) -> Result<(), ConfigError> {
+        for key in KEYS.iter().filter(|key| key.kind.is_secret()) {
+            let path = dir.join(key.name);
+            if path.exists() {
+                // systemd gives the service access by an ACL, which the mode shows as the group's.
+                let values = secret_file::protected_lines(&path)?;
+                self.set(key, Source::Credential(path), values);
+            }
+        }
+        Ok(())
     }
 
     fn read_table(
@@ -206,6 +228,27 @@ mod tests {
         low.read_file(Path::new("j.toml"), "realm = 'file'")
             .unwrap();
         assert_eq!(low.get(key).unwrap().1, ["flag"]);
+    }
+
+    #[test]
+    fn systemd_credentials_win_over_the_file_and_give_way_to_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("secret"), "from-systemd-itself\n").unwrap();
+        std::fs::write(dir.path().join("realm"), "not a secret").unwrap();
+        let mut low = Low::default();
+        low.read_file(Path::new("j.toml"), "secret = 'from-the-toml-file'")
+            .unwrap();
+        low.read_credentials(dir.path()).unwrap();
+        let values = |low: &Low, name| {
+            let (_, values) = low.get(Key::find(name).unwrap())?;
+            Some(values.to_vec())
+        };
+        assert_eq!(values(&low, "secret").unwrap(), ["from-systemd-itself"]);
+        assert_eq!(values(&low, "user"), None);
+        assert_eq!(values(&low, "realm"), None);
+        low.read_environment([("JACKFIELD_SECRET".into(), "from-the-variable".into())])
+            .unwrap();
+        assert_eq!(values(&low, "secret").unwrap(), ["from-the-variable"]);
     }
 
     #[test]

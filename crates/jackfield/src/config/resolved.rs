@@ -14,6 +14,7 @@ use jackfield_ws::WsConfig;
 use super::error::ConfigError;
 use super::keys::{Key, Typed};
 use super::low::{Low, Source};
+use super::secret_file;
 use super::table::*;
 
 /// What was meant: every value parsed, every limit set.
@@ -172,9 +173,9 @@ impl Config {
             listen_is_default: low.get(&LISTEN.key).is_none(),
             listen_tls,
             certificate,
-            secrets: read.many(&SECRET)?,
+            secrets: read.secrets(&SECRET, &SECRET_FILE)?,
             realm: read.one(&REALM)?,
-            users: read.many(&USER)?,
+            users: read.secrets(&USER, &USER_FILE)?,
             external_ips: read.many(&EXTERNAL_IP)?,
             allow_peers: read.many(&ALLOW_PEER)?,
             relay_ports: read.one(&RELAY_PORTS)?,
@@ -243,6 +244,9 @@ fn turn(read: &Reader<'_>) -> Result<ServerLimits, ConfigError> {
         )),
         bindings: Some(Rate::new(bindings, bindings.saturating_mul(2))),
         discoveries: Some(Rate::new(discoveries, discoveries.saturating_mul(8))),
+        wrong_passwords: read
+            .one(&TURN_WRONG_PASSWORDS_PER_SECOND)?
+            .map(|wrong| Rate::new(wrong, wrong.saturating_mul(30))),
         sources: read.one(&TURN_MAX_SOURCES)?,
         bind_attempts: read.one(&TURN_BIND_ATTEMPTS)?,
         reservation_lifetime: read.one(&TURN_RESERVATION_LIFETIME)?,
@@ -420,6 +424,28 @@ impl Reader<'_> {
             .collect()
     }
 
+    /// Reads the values of a key, and then those in the files that another key names: one a line,
+    /// and at least one a file.
+    fn secrets<T>(
+        &self,
+        typed: &'static Typed<T>,
+        files: &'static Typed<PathBuf>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let mut all = self.many(typed)?;
+        for path in self.many(files)? {
+            let lines = secret_file::lines(&path)?;
+            let source = Source::File(path);
+            if lines.is_empty() {
+                return Err(refuse(&typed.key, &source, String::new()));
+            }
+            for line in lines {
+                let value = (typed.parse)(&line);
+                all.push(value.ok_or_else(|| refuse(&typed.key, &source, String::new()))?);
+            }
+        }
+        Ok(all)
+    }
+
     fn optional<T>(&self, typed: &'static Typed<T>) -> Result<Option<T>, ConfigError> {
         Ok(self.many(typed)?.pop())
     }
@@ -465,7 +491,7 @@ mod tests {
             // Any text of the right length is a secret, a realm or a directory.
             let nonsense = match key.name {
                 "secret" => "short",
-                "realm" | "data-dir" | "tls-cert" | "tls-key" => "",
+                "realm" | "data-dir" | "tls-cert" | "tls-key" | "secret-file" | "user-file" => "",
                 "log" => "=,=!",
                 _ => "\u{1F50C} nonsense/",
             };
@@ -516,6 +542,51 @@ mod tests {
     fn secrets_stay_out_of_errors() {
         let error = resolve(&[("user", "annpassword")]).unwrap_err();
         assert!(!error.to_string().contains("annpassword"), "{error}");
+    }
+
+    #[test]
+    fn secrets_and_users_may_come_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let secrets = write("secrets", "first-of-two-secrets\n\nsecond-of-two-secrets\n");
+        let users = write("users", "ann:pass word \nben:b:c");
+        let config = resolve(&[
+            ("secret", "0123456789abcdef"),
+            ("secret-file", &secrets),
+            ("user-file", &users),
+        ])
+        .unwrap();
+        assert_eq!(
+            config.secrets,
+            [
+                "0123456789abcdef",
+                "first-of-two-secrets",
+                "second-of-two-secrets"
+            ]
+        );
+        let user = |name: &str, password: &str| (name.to_owned(), password.to_owned());
+        assert_eq!(
+            config.users,
+            [user("ann", "pass word "), user("ben", "b:c")]
+        );
+        for (key, text) in [
+            ("secret-file", "short-one\n"),
+            ("secret-file", "\n"),
+            ("user-file", "annpassword"),
+        ] {
+            let path = write("wrong", text);
+            let error = resolve(&[(key, &path)]).unwrap_err().to_string();
+            assert!(error.contains(&path), "{error}");
+            assert!(!error.contains("short-one"), "{error}");
+            assert!(!error.contains("annpassword"), "{error}");
+        }
+        let missing = dir.path().join("missing");
+        let error = resolve(&[("secret-file", missing.to_str().unwrap())]).unwrap_err();
+        assert!(error.to_string().contains("cannot read"), "{error}");
     }
 
     #[test]

@@ -115,14 +115,32 @@ keys! {
             "a text of 16 characters or more",
             value::secret,
             "Shared secret of time-limited TURN credentials; the first one mints, all are \
-             accepted. Generated and kept in the data directory when absent.",
+             accepted. Generated and kept in the data directory when absent. Other users of the \
+             machine see flags: better a file, or a systemd credential of the name secret.",
+        );
+        SECRET_FILE: PathBuf = Typed::many(
+            "secret-file",
+            "FILE",
+            "",
+            "a file with a secret in each line",
+            value::path,
+            "Reads secrets from this file, after those of secret.",
         );
         USER: (String, String) = Typed::secrets(
             "user",
             "NAME:PASSWORD",
             "NAME:PASSWORD, both not empty",
             value::user,
-            "A static TURN user, beside the time-limited ones.",
+            "A static TURN user, beside the time-limited ones. Other users of the machine see \
+             flags: better a file, or a systemd credential of the name user.",
+        );
+        USER_FILE: PathBuf = Typed::many(
+            "user-file",
+            "FILE",
+            "",
+            "a file with NAME:PASSWORD in each line",
+            value::path,
+            "Reads static TURN users from this file.",
         );
         REALM: String = Typed::one(
             "realm",
@@ -376,11 +394,22 @@ keys! {
             "Binding answers a second to one network (/24 or /64), above a burst of twice as \
              many.",
         );
+        TURN_WRONG_PASSWORDS_PER_SECOND: Option<u32> = Typed::one(
+            "turn-wrong-passwords-per-second",
+            "N",
+            "1",
+            COUNT_OR_ZERO,
+            value::count_or_none,
+            "Wrong TURN passwords a second from one network (/24 or /64), above a burst of thirty \
+             times as many. Above it static users are not let in from there; allocations that \
+             live, and minted credentials, go on.",
+        );
         TURN_MAX_SOURCES: usize = count(
             "turn-max-sources",
             "16384",
             value::count,
-            "Networks (/24 or /64) whose rates of answers are counted at one time.",
+            "Networks (/24 or /64) whose rates of answers and of wrong passwords are counted at one \
+             time.",
         );
         TURN_BIND_ATTEMPTS: u8 = Typed::one(
             "turn-bind-attempts",

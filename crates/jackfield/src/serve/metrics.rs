@@ -460,6 +460,11 @@ fn turn_core(stats: &ServerCounters, families: &mut Families) {
             "Success responses to TURN requests",
             stats.successes,
         ),
+        (
+            "turn_wrong_passwords",
+            "TURN requests with a wrong password or an unknown name, answered or not",
+            stats.wrong_passwords,
+        ),
     ] {
         families.counter(name, help, value);
     }

@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use crate::config::is_open_to_others;
+
 const FILE: &str = "turn-secret";
 
 /// Returns the secret in `dir`, making it on first use; the file is readable by its owner alone.
@@ -62,11 +64,6 @@ fn read(path: &Path) -> Result<Option<String>> {
         );
     }
     Ok(Some(secret.to_owned()))
-}
-
-/// Returns whether the group or everyone may read or write a file of this mode.
-fn is_open_to_others(mode: u32) -> bool {
-    mode & 0o066 != 0
 }
 
 /// Waits for the directory's lock, which the file returned holds until it is dropped.
@@ -210,16 +207,6 @@ mod tests {
         assert!(create(dir.path(), &in_the_way).is_err());
         let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
-    }
-
-    #[test]
-    fn modes_that_let_others_in_are_told_from_those_that_do_not() {
-        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
-            assert!(is_open_to_others(mode), "{mode:o}");
-        }
-        for mode in [0o600, 0o400, 0o100_600, 0o700] {
-            assert!(!is_open_to_others(mode), "{mode:o}");
-        }
     }
 
     /// Returns what there is to know of the one file that a directory may hold.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use jackfield_turn::credential::weakness;
 use jackfield_turn::{Credentials, NonceKey, PeerRules, Registry, RelayAddress, ServerConfig};
 
 use super::{addresses, nat_discovery, secret};
@@ -15,6 +16,7 @@ use crate::config::Config;
 ///
 /// Fails without randomness, and when an external address has no local one to stand for.
 pub(super) fn config(config: &Config, secrets: &[String]) -> Result<ServerConfig> {
+    warn_of_weak(config, secrets);
     let credentials = config
         .users
         .iter()
@@ -39,6 +41,32 @@ pub(super) fn config(config: &Config, secrets: &[String]) -> Result<ServerConfig
     core.limits = config.turn.clone();
     core.nonce_lifetime = config.turn_nonce_lifetime;
     Ok(core)
+}
+
+/// Warns of secrets and passwords that can be guessed; neither they nor names are logged.
+fn warn_of_weak(config: &Config, secrets: &[String]) {
+    if let Some(why) = secrets.iter().find_map(|secret| weakness(secret)) {
+        tracing::warn!(
+            %why,
+            "A TURN secret can be guessed, and with it every credential: `openssl rand -hex 32` \
+             makes a good one"
+        );
+    }
+    let weak = weak_passwords(&config.users);
+    if weak > 0 {
+        tracing::warn!(
+            users = weak,
+            "Passwords of static TURN users can be guessed from one request that is overheard: \
+             they are short or well known"
+        );
+    }
+}
+
+fn weak_passwords(users: &[(String, String)]) -> usize {
+    let is_weak = |(name, password): &&(String, String)| {
+        weakness(password).is_some() || password.contains(name.as_str())
+    };
+    users.iter().filter(is_weak).count()
 }
 
 fn peers(config: &Config, mut own: Vec<IpAddr>) -> PeerRules {
@@ -85,4 +113,17 @@ fn local_for(advertised: IpAddr, config: &Config, own: &[IpAddr]) -> Option<IpAd
         .map(|address| address.ip())
         .find(|ip| family(ip) && !ip.is_unspecified());
     listened.or_else(|| addresses::local().into_iter().find(family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_weak_that_are_short_or_hold_the_name() {
+        let users = |password: &str| vec![("marmalade".to_owned(), password.to_owned())];
+        assert_eq!(weak_passwords(&users("kP8r2vQx")), 1);
+        assert_eq!(weak_passwords(&users("kP8r2vQx-marmalade")), 1);
+        assert_eq!(weak_passwords(&users("kP8r2vQx7LzTn4Wc")), 0);
+    }
 }
