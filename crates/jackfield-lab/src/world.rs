@@ -113,6 +113,15 @@ impl World {
         let mut hosts = BTreeMap::new();
         hosts.insert(SERVER.to_owned(), server(plan, &internet)?);
         let (report, failures) = async_mpsc::unbounded_channel();
+        let mut addresses = Vec::new();
+        if plan.ipv6 {
+            addresses.push((internet.clone(), SERVER_GATEWAY6.into()));
+            addresses.extend(
+                hosts
+                    .values()
+                    .map(|server| (server.clone(), SERVER_IP6.into())),
+            );
+        }
         let mut networks = vec![internet];
         for (place, site) in plan.sites.iter().enumerate() {
             let network = site_network(plan, site)?;
@@ -140,6 +149,11 @@ impl World {
                 if site.proxy.is_none() {
                     wiring::route(&netns, to_ipv4(site), site.gateway)?;
                 }
+                // A network without hosts has no link, and so delivers nothing.
+                let gateway = site.ipv6.as_ref().filter(|_| !site.is_nat64());
+                addresses.extend(gateway.map(|ipv6| (network.clone(), ipv6.gateway)));
+                let ip6 = host.ip6.filter(|_| site.ipv6.is_some());
+                addresses.extend(ip6.map(|ip| (netns.clone(), ip.into())));
                 hosts.insert(host.name.clone(), netns);
             }
             // The first network is the internet, the next the one of the first site.
@@ -152,6 +166,9 @@ impl World {
                 })?;
             }
             networks.push(network);
+        }
+        for (netns, ip) in &addresses {
+            wiring::await_delivery(netns, *ip)?;
         }
         let world = Self {
             hosts,

@@ -240,6 +240,11 @@ fn configure(config: &TunConfig, name: &CString) -> Result<(), TunError> {
     netlink
         .bring_up(index, config.mtu)
         .map_err(failed("its MTU or being up".into()))?;
+    for (ip, length) in &config.addresses {
+        netlink
+            .await_delivery(*ip)
+            .map_err(failed(format!("the use of the address {ip}/{length}")))?;
+    }
     // The kernel refuses a route through an interface that is down, so routes come last.
     for (ip, length) in &config.routes {
         netlink

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::RawFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -88,6 +90,40 @@ impl Netlink {
         self.request(libc::RTM_NEWADDR, REPLACE, &body)
     }
 
+    /// Waits until the kernel delivers what comes for an address that an interface which is up was
+    /// given. IPv6 does that later than a program can bind to the address, and drops what comes in
+    /// between.
+    pub(crate) fn await_delivery(&mut self, ip: IpAddr) -> io::Result<()> {
+        let give_up = Instant::now() + DELIVERY_WITHIN;
+        while ip.is_ipv6() && !self.is_delivered(ip)? {
+            if Instant::now() > give_up {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Returns whether what is for an address is for this host.
+    fn is_delivered(&mut self, ip: IpAddr) -> io::Result<bool> {
+        let mut body = vec![family(ip), octets(ip).len() as u8 * 8, 0, 0, 0, 0, 0, 0];
+        body.extend([0; 4]);
+        attribute(&mut body, libc::RTA_DST, &octets(ip));
+        self.send(libc::RTM_GETROUTE, 0, &body)?;
+        let answer = self.receive()?;
+        match kind(&answer) {
+            Some(libc::RTM_NEWROUTE) => Ok(answer.get(HEADER + 7) == Some(&libc::RTN_LOCAL)),
+            // There is no route at all yet.
+            _ => verdict(&answer).map(|()| false).or_else(|error| {
+                let unreachable = [libc::ENETUNREACH, libc::EHOSTUNREACH];
+                let is_early = error
+                    .raw_os_error()
+                    .is_some_and(|it| unreachable.contains(&it));
+                if is_early { Ok(false) } else { Err(error) }
+            }),
+        }
+    }
+
     /// Sends what is for a prefix out of an interface.
     pub(crate) fn add_route(&mut self, index: u32, ip: IpAddr, length: u8) -> io::Result<()> {
         let mut body = vec![
@@ -150,10 +186,15 @@ impl Netlink {
     }
 
     fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
-        self.sequence += 1;
         // Without NLM_F_ACK the kernel answers failures alone, and a success could not be told
         // from a late failure.
-        let flags = flags | (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        self.send(kind, flags | libc::NLM_F_ACK as u16, body)?;
+        verdict(&self.receive()?)
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence += 1;
+        let flags = flags | libc::NLM_F_REQUEST as u16;
         let mut message = Vec::with_capacity(HEADER + body.len());
         message.extend(((HEADER + body.len()) as u32).to_ne_bytes());
         message.extend(kind.to_ne_bytes());
@@ -161,19 +202,28 @@ impl Netlink {
         message.extend(self.sequence.to_ne_bytes());
         message.extend([0; 4]); // the kernel fills in the sender's port
         message.extend(body);
-        self.socket.send(&message)?;
-        let mut answer = [0; 4096];
-        let length = self.socket.read(&mut answer)?;
-        verdict(answer.get(..length).unwrap_or_default())
+        self.socket.send(&message).map(|_| ())
     }
+
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut answer = vec![0; 4096];
+        let length = self.socket.read(&mut answer)?;
+        answer.truncate(length);
+        Ok(answer)
+    }
+}
+
+/// Returns the type of a message.
+fn kind(message: &[u8]) -> Option<u16> {
+    let kind = message.get(4..6)?.try_into().ok()?;
+    Some(u16::from_ne_bytes(kind))
 }
 
 /// Returns what an acknowledgement says.
 fn verdict(answer: &[u8]) -> io::Result<()> {
-    let kind = answer.get(4..6).and_then(|kind| kind.try_into().ok());
     let code = answer.get(HEADER..HEADER + 4);
     let code = code.and_then(|code| code.try_into().ok());
-    match (kind.map(u16::from_ne_bytes), code.map(i32::from_ne_bytes)) {
+    match (kind(answer), code.map(i32::from_ne_bytes)) {
         (Some(ERROR), Some(0)) => Ok(()),
         (Some(ERROR), Some(code)) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
         _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
@@ -209,6 +259,8 @@ fn octets(ip: IpAddr) -> Vec<u8> {
     }
 }
 
+/// The kernel's worker that does it runs within milliseconds, unless the machine is overloaded.
+const DELIVERY_WITHIN: Duration = Duration::from_secs(10);
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// Length of `struct ifinfomsg`.

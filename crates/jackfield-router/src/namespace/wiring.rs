@@ -94,6 +94,16 @@ pub fn address(netns: &Netns, name: &str, ip: IpAddr, length: u8) -> Result<(), 
     })
 }
 
+/// Waits until what comes for an address is delivered: its interface is up, and the kernel has
+/// done all that the address needs.
+///
+/// # Errors
+/// Says that it is not after ten seconds.
+pub fn await_delivery(netns: &Netns, ip: IpAddr) -> Result<(), WiringError> {
+    let what = || format!("nothing is delivered to {ip}");
+    at(netns, what, |netlink| netlink.await_delivery(ip))
+}
+
 /// Sends what is for a prefix to a neighbour; the prefix of length 0 covers everything.
 ///
 /// # Errors
