@@ -126,9 +126,9 @@ export class SdkWorld {
     if (!sender) return;
     if (type === 'leave') return this.gone(client, id);
     if (type === 'username') return this.#renamed(sender, fields.name);
-    const target = this.#members.find(({ name, id: other }) => name === fields.target && other !== id);
+    const target = this.#members.find(({ id: other }) => other === fields.target && other !== id);
     if (type === 'video-offer') this.offers[client.name] += 1;
-    if (target) target.client.arrive(target.id, { ...fields, type, name: sender.name });
+    if (target) target.client.arrive(target.id, { ...fields, type, id, name: sender.name });
     else if (fields.target) client.arrive(id, { type: 'error', code: 'no-such-user', message: '', re: type });
   }
 

@@ -52,7 +52,7 @@ export class Room extends Emitter {
     on("joined", here((message) => this.#joined(message)));
     on("user-joined", here(({ user }) => this.#userJoined(user)));
     on("user-left", here(({ user }) => this.#userLeft(user)));
-    on("userlist", here(({ users }) => this.#renamed(users)));
+    on("userlist", here(({ users }) => this.#listed(users)));
     on("user-renamed", here(({ user }) => this.peers.get(user.id)?.rename(user.name)));
     on("rejectusername", here(({ name }) => this.#named(name)));
     on("message", here((message) => this.#heard(message)));
@@ -99,13 +99,14 @@ export class Room extends Emitter {
   /** Sends chat text, or any JSON value as `data`, to everybody, or to the one called `target`. */
   send(text, { data, target } = {}) {
     const message = { ...(data === undefined ? { text } : { data }), ...(target && { target }) };
-    if (this.client.send("message", { ...message, room: this.name })) {
-      if (target) this.#say({ ...message, name: this.self?.name });
+    const to = [...this.peers.values()].find(({ name, gone }) => name === target && !gone);
+    if (this.client.send("message", { ...message, ...(to && { target: to.id }), room: this.name })) {
+      if (target) this.#say({ ...message, name: this.self?.name, own: true });
       return;
     }
     // The server is out of reach; those we have a call with are not.
     this.#eachPeer((peer) => (!target || peer.name === target) && peer.tell({ t: "chat", ...message }));
-    this.#say({ ...message, name: this.self?.name });
+    this.#say({ ...message, name: this.self?.name, own: true });
   }
 
   /** Sends the tracks of a stream, or of `{ audio, video }`; `screen` says that the video is a screen. */
@@ -141,7 +142,7 @@ export class Room extends Emitter {
 
   /** Sends a message of a call. */
   signal(type, peer, fields) {
-    const to = { name: this.self?.name, target: peer.name, room: this.name };
+    const to = { target: peer.id, room: this.name };
     return this.client.send(type, { ...to, ...fields });
   }
 
@@ -253,8 +254,18 @@ export class Room extends Emitter {
     peer.on("state", (state) => peer.gone && state !== "connected" && this.drop(peer));
   }
 
-  #renamed(users) {
-    for (const user of users) this.peers.get(user.id)?.become(user);
+  /** Takes who is there; we may have missed who came and who left. */
+  #listed(users) {
+    if (!this.self) return;
+    const there = new Map(users.map((user) => [user.id, user]));
+    for (const id of this.#own) there.delete(id);
+    for (const peer of [...this.peers.values()]) {
+      const user = there.get(peer.id);
+      if (user) peer.become(user);
+      else if (!peer.gone) this.#linger(peer);
+      there.delete(peer.id);
+    }
+    for (const user of there.values()) this.#meet(user, user.polite);
   }
 
   #named(name) {
@@ -264,17 +275,18 @@ export class Room extends Emitter {
   }
 
   #heard(message) {
-    if (message.type === "message") this.#say(message);
+    if (message.type === "message") this.#say({ ...message, own: this.#own.has(message.id) });
   }
 
-  #say({ name, text, data }) {
-    const message = { name, own: name === this.self?.name, text, data };
+  #say({ name, own = false, text, data }) {
+    const message = { name, own, text, data };
     if (!this.#unheard) return this.emit("message", message);
     if (this.#unheard.length < MOST_KEPT) this.#unheard.push(message);
   }
 
   #call(message) {
-    let peer = [...this.peers.values()].find(({ name, gone }) => name === message.name && !gone);
+    let peer = this.peers.get(message.id);
+    if (peer?.gone) peer = undefined;
     const earlier = [...this.peers.values()].find((other) => other !== peer && other.remote && other.remote === message.from);
     if (peer && earlier && message.type === "video-offer") {
       // Back under another name: the old one was not free yet, and perhaps the server has not noticed that it is dead.

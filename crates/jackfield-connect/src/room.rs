@@ -399,7 +399,7 @@ impl<C: Connector> Actor<C> {
                 }
             }
             "user-left" => self.user_left(message),
-            "userlist" => self.take_list(message),
+            "userlist" => self.take_list(message).await,
             "user-renamed" => self.renamed(message),
             "rejectusername" => {
                 if let Some(name) = text(message, "name") {
@@ -432,14 +432,7 @@ impl<C: Connector> Actor<C> {
         self.tell(RoomEvent::Joined {
             name: self.name.clone(),
         });
-        let users = message.get("users").and_then(Value::as_array);
-        let mut there: BTreeMap<u64, Member> = users
-            .into_iter()
-            .flatten()
-            .filter_map(Member::read)
-            .filter(|member| !self.own.contains(&member.id))
-            .map(|member| (member.id, member))
-            .collect();
+        let mut there = self.others(message);
         let known: Vec<PeerId> = self.calls.keys().copied().collect();
         for peer in known {
             let member = self.calls.get(&peer).map(|call| call.member.id);
@@ -540,23 +533,44 @@ impl<C: Connector> Actor<C> {
         }
     }
 
-    fn take_list(&mut self, message: &Value) {
-        let users = message.get("users").and_then(Value::as_array);
-        for member in users.into_iter().flatten().filter_map(Member::read) {
-            let call = self
-                .calls
-                .values_mut()
-                .find(|call| call.member.id == member.id);
-            if let Some(call) = call {
-                call.member = member;
+    /// Takes who is there; we may have missed who came and who left.
+    async fn take_list(&mut self, message: &Value) {
+        if !self.has_joined {
+            return;
+        }
+        let mut there = self.others(message);
+        let known: Vec<PeerId> = self.all(|call| !call.is_gone()).collect();
+        for peer in known {
+            let Some(call) = self.calls.get_mut(&peer) else {
+                continue;
+            };
+            match there.remove(&call.member.id) {
+                Some(member) => call.member = member,
+                None => self.linger(peer),
             }
         }
+        for member in there.into_values() {
+            let offers = member.polite;
+            self.meet(member, offers).await;
+        }
+    }
+
+    /// Reads the members in a list, without our own connections.
+    fn others(&self, message: &Value) -> BTreeMap<u64, Member> {
+        let users = message.get("users").and_then(Value::as_array);
+        users
+            .into_iter()
+            .flatten()
+            .filter_map(Member::read)
+            .filter(|member| !self.own.contains(&member.id))
+            .map(|member| (member.id, member))
+            .collect()
     }
 
     fn heard_chat(&self, message: &Value) {
         let name = text(message, "name").unwrap_or_default();
         if let Some(text) = text(message, "text")
-            && name != self.name
+            && sender(message).is_none_or(|id| !self.own.contains(&id))
         {
             self.tell(RoomEvent::Chat {
                 name: name.to_owned(),
@@ -572,15 +586,15 @@ impl<C: Connector> Actor<C> {
         let message = json!({
             "type": "message",
             "room": self.room(),
-            "target": call.member.name,
+            "target": call.member.id,
             "data": data,
         });
         self.signaling.send(&message);
     }
 
     fn heard_data(&self, message: &Value) {
-        let name = text(message, "name").unwrap_or_default();
-        let peer = self.find(|call| call.member.name == name);
+        let id = sender(message);
+        let peer = self.find(|call| Some(call.member.id) == id);
         if let (Some(peer), Some(data)) = (peer, message.get("data")) {
             self.tell(RoomEvent::Told {
                 peer,
@@ -590,9 +604,9 @@ impl<C: Connector> Actor<C> {
     }
 
     async fn handle_call(&mut self, kind: &str, message: &Value) {
-        let name = text(message, "name").unwrap_or_default();
+        let id = sender(message);
         let from = text(message, "from");
-        let mut peer = self.find(|call| call.member.name == name && !call.is_gone());
+        let mut peer = self.find(|call| Some(call.member.id) == id && !call.is_gone());
         let is_earlier = |call: &Call<_>| from.is_some() && call.remote_mark() == from;
         let earlier = self.find(is_earlier).filter(|call| Some(*call) != peer);
         if let (Some(newer), Some(older), "video-offer" | "video-answer") = (peer, earlier, kind) {
@@ -793,7 +807,7 @@ impl<C: Connector> Actor<C> {
             for (kind, fields) in &outbox {
                 let mut fields = fields.clone();
                 fields.insert("type".to_owned(), (*kind).into());
-                fields.insert("target".to_owned(), target.as_str().into());
+                fields.insert("target".to_owned(), target.into());
                 fields.insert("room".to_owned(), self.room().into());
                 self.signaling.send(&Value::Object(fields));
             }
@@ -806,17 +820,17 @@ impl<C: Connector> Actor<C> {
 
     /// Returns whose messages a call's are: its member's. One that was lost may be back on another
     /// connection to the server, and then is one of the members that have said nothing yet.
-    fn targets(&self, peer: PeerId) -> Vec<String> {
+    fn targets(&self, peer: PeerId) -> Vec<u64> {
         let Some(call) = self.calls.get(&peer) else {
             return Vec::new();
         };
-        let mut targets = vec![call.member.name.clone()];
+        let mut targets = vec![call.member.id];
         if call.is_lost() {
             let silent = self
                 .calls
                 .values()
                 .filter(|call| call.remote_mark().is_none());
-            targets.extend(silent.map(|call| call.member.name.clone()));
+            targets.extend(silent.map(|call| call.member.id));
         }
         targets
     }
@@ -871,3 +885,8 @@ impl<C: Connector> Actor<C> {
 
 /// How long closing all connections may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Returns the number of the member that said something, as the server stamped it.
+fn sender(message: &Value) -> Option<u64> {
+    message.get("id")?.as_u64()
+}

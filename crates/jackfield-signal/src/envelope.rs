@@ -35,6 +35,10 @@ pub(crate) struct Fields<'a> {
     pub(crate) data: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) token: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) user: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) from: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {

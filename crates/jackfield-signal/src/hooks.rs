@@ -48,7 +48,14 @@ pub trait Queues {
     /// Returns whether a message of `bytes` bytes (its `type` and its JSON text) that `from` sent
     /// may be queued for `to`. If not, the sender gets the error `receiver-busy`.
     ///
-    /// The hub asks about what members say. Its own messages it does not ask about: a member that
-    /// missed one would be wrong about who is in the room.
+    /// Answers to a member's own messages are queued unasked.
     fn have_room(&mut self, from: MemberId, to: MemberId, bytes: usize) -> bool;
+
+    /// Returns whether a message of `bytes` bytes about who is in a room may be queued for `to`.
+    ///
+    /// If not, the hub keeps further ones of that room back until the driver calls
+    /// [`Hub::handle_drained`](crate::Hub::handle_drained), which sends the list in their place: a
+    /// member that reads slowly is late and not wrong. The driver must call it when the queue of
+    /// such a member is empty, and an empty queue must have room.
+    fn have_room_for_change(&mut self, to: MemberId, bytes: usize) -> bool;
 }

@@ -101,6 +101,7 @@ impl Hub {
                 rooms: Vec::new(),
                 calls: BTreeSet::new(),
                 bucket: TokenBucket::default(),
+                missed: BTreeSet::new(),
                 refresh_at: None,
             },
         );
@@ -136,6 +137,17 @@ impl Hub {
     pub fn handle_disconnect(&mut self, now: Instant, member: MemberId) {
         self.forget(member);
         self.send_lobby_list(now);
+    }
+
+    /// Takes that the queue of a member is empty again, which had no
+    /// [room for a change](Queues::have_room_for_change): the member gets the list of a room that
+    /// it missed changes of.
+    ///
+    /// Returns whether it missed some of another room as well: then call this again when the queue
+    /// is empty the next time.
+    pub fn handle_drained(&mut self, now: Instant, member: MemberId) -> bool {
+        let _ = now;
+        self.catch_up(member)
     }
 
     /// Pushes ICE servers to those whose credentials come to their end.
@@ -365,10 +377,52 @@ impl Hub {
         self.outputs.push_back(output);
     }
 
-    pub(crate) fn send_all(&mut self, to: &[MemberId], kind: &'static str, json: &Arc<str>) {
-        for member in to {
-            self.send(*member, kind, json.clone());
+    /// Sends members what has changed in a room or, without one, in the lobby. Of a member that
+    /// reads too slowly it is only noted.
+    pub(crate) fn send_change(
+        &mut self,
+        to: &[MemberId],
+        room: Option<&Arc<str>>,
+        kind: &'static str,
+        json: &Arc<str>,
+    ) {
+        let bytes = kind.len() + json.len();
+        for to in to.iter().copied() {
+            let Some(state) = self.members.get_mut(&to) else {
+                continue;
+            };
+            let queues = self.queues.as_mut();
+            // Once a change is missed, a later one would make no sense.
+            if state.missed.contains(&room.cloned())
+                || !queues.is_none_or(|queues| queues.have_room_for_change(to, bytes))
+            {
+                self.counters.changes_coalesced += 1;
+                state.missed.insert(room.cloned());
+            } else {
+                self.send(to, kind, json.clone());
+            }
         }
+    }
+
+    /// Sends a member the list of one scope that it missed changes of, and returns whether there
+    /// are more.
+    fn catch_up(&mut self, member: MemberId) -> bool {
+        let Some(state) = self.members.get_mut(&member) else {
+            return false;
+        };
+        let Some(missed) = state.missed.pop_first() else {
+            return false;
+        };
+        let more = !state.missed.is_empty();
+        let json = match &missed {
+            None => write::lobby_list(&self.lobby),
+            Some(room) => match self.rooms.get(room) {
+                Some(scope) => write::room_list(room, scope, member),
+                None => return more,
+            },
+        };
+        self.send(member, "userlist", json.into());
+        more
     }
 
     fn forget(&mut self, member: MemberId) {

@@ -41,6 +41,7 @@ impl Hub {
         let name = scope.and_then(|scope| scope.name_of(origin.member));
         let name = name.unwrap_or_default().to_owned();
         let ice = self.mint(origin.now, origin.member, &name);
+        self.caught_up(origin.member, Some(room.as_str().into()));
         Ok(self.joined(origin.member, &room, &ice))
     }
 
@@ -101,12 +102,14 @@ impl Hub {
         if self.lobby.has(origin.member) && envelope.fields.room.is_none() {
             let json = write::lobby_list(&self.lobby);
             self.charge(origin, 1, json.len())?;
+            self.caught_up(origin.member, None);
             return Ok(Reply::Answer("userlist", json));
         }
         let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
         let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
         let json = write::room_list(&room, scope, origin.member);
         self.charge(origin, 1, json.len())?;
+        self.caught_up(origin.member, Some(room));
         Ok(Reply::Answer("userlist", json))
     }
 
@@ -134,6 +137,13 @@ impl Hub {
             (None, []) => Err(ErrorCode::NotInRoom),
             (None, [room]) => Ok(room.clone()),
             (None, _) => Err(ErrorCode::RoomRequired),
+        }
+    }
+
+    /// Notes that the member has, or no longer needs, the list of a room or of the lobby.
+    pub(crate) fn caught_up(&mut self, member: MemberId, room: Option<Arc<str>>) {
+        if let Some(state) = self.members.get_mut(&member) {
+            state.missed.remove(&room);
         }
     }
 
@@ -253,21 +263,22 @@ impl Hub {
         let Some(name) = scope.remove(member) else {
             return;
         };
-        let mut readers: Vec<MemberId> = scope.members().collect();
+        let readers: Vec<MemberId> = scope.members().collect();
         if readers.is_empty() {
             // A room exists by its members alone, so made-up names leave nothing behind.
             self.rooms.remove(room);
-        }
-        if tell {
-            readers.push(member);
         }
         if let Some(state) = self.members.get_mut(&member) {
             state.rooms.retain(|joined| joined != room);
         }
         self.counters.left += 1;
         self.end_lost_calls(member);
-        let json = write::user_left(room, member, name.as_deref().unwrap_or_default());
-        self.send_all(&readers, "user-left", &json.into());
+        let json = write::user_left(room, member, name.as_deref().unwrap_or_default()).into();
+        self.send_change(&readers, Some(room), "user-left", &json);
+        self.caught_up(member, Some(room.clone()));
+        if tell {
+            self.send(member, "user-left", json);
+        }
     }
 
     fn return_to_lobby(&mut self, member: MemberId) {
@@ -312,7 +323,7 @@ impl Hub {
     ) {
         let readers = self.rooms.get(room).into_iter().flat_map(Scope::members);
         let readers: Vec<MemberId> = readers.filter(|reader| *reader != but).collect();
-        self.send_all(&readers, kind, json);
+        self.send_change(&readers, Some(room), kind, json);
     }
 }
 

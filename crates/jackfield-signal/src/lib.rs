@@ -24,7 +24,8 @@
 //! assert_eq!(to, bob);
 //! assert_eq!(
 //!     &*json,
-//!     r#"{"type":"video-offer","target":"bob","sdp":{"type":"offer","sdp":"v=0"},"name":"ann","room":"demo"}"#
+//!     r#"{"type":"video-offer","target":"bob","sdp":{"type":"offer","sdp":"v=0"},"name":"ann","room":"demo","id":ANN}"#
+//!         .replace("ANN", &ann.to_string())
 //! );
 //! ```
 //!
@@ -46,7 +47,7 @@
 //! | `user-renamed` | server | `room`, `user` (its new `name`, `id`) |
 //! | `username` | client | `name`: in the rooms the sender is in, or else in the lobby, which it enters by this |
 //! | `rejectusername` | server | `id`, `room?`, `name`: the name was taken, this is the one given |
-//! | `userlist` | both | asked for with `room?`; answered with `room` and `users` as in `joined` |
+//! | `userlist` | both | asked for with `room?`; answered with `room` and `users` as in `joined`: all who are there |
 //! | `message` | both | `text` or `data`, `room?`, `target?`; without a target the whole room gets it, the sender too |
 //! | `video-offer`, `video-answer` | both | `target`, `sdp`, `room?` |
 //! | `new-ice-candidate` | both | `target`, `candidate`, `room?` |
@@ -55,16 +56,19 @@
 //! | `error` | server | `code`, `message`, `re` (the type refused) |
 //!
 //! `polite` is the part that the *reader* plays toward that user in perfect negotiation: who came
-//! later is polite, and is also the one who should offer first. What is relayed carries the
-//! sender's true `name`, and in a room the `room`; every other byte is as it was sent: `sdp`,
-//! `candidate` and `data` are never parsed.
+//! later is polite, and is also the one who should offer first. A `target` is a member's `id` (a
+//! number) or its name (a string), which another member may have by then. What is relayed carries
+//! the sender's true `name`, and in a room its `id` and the `room`; a `user` or a `from` in it is
+//! the sender's, too, but for a string as `from` in a call, a mark that its two ends have agreed
+//! on. Every other byte is as it was sent: `sdp`, `candidate` and `data` are never parsed.
 //!
 //! A member pays for what its messages cost: see
 //! [`messages_per_second`](HubConfig::messages_per_second). One that costs more than is left gets
 //! `rate-limited`, and the member is closed only when not even one message is left.
 //!
 //! A member whose queue the driver finds full ([`Queues`]) misses what others say, and the sender
-//! gets `receiver-busy`: of a message to a whole room the others have it all the same.
+//! gets `receiver-busy`: of a message to a whole room the others have it all the same. What it
+//! misses of who comes and goes it gets as one `userlist` when it has read what waits for it.
 //!
 //! # The lobby
 //!

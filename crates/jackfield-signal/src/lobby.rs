@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::envelope::{Envelope, string};
 use crate::hub::{Hub, Origin, READER_COST, Reply};
+use crate::relay::{Target, target};
 use crate::scope::Scope;
 use crate::write::{self, quoted};
 use crate::{ErrorCode, MemberId};
@@ -53,6 +54,7 @@ impl Hub {
         let json = envelope
             .edit()
             .kind_first(origin.kind, envelope.fields.kind)
+            .replace(envelope.fields.id, &origin.member.to_string())
             .replace(envelope.fields.name, &quoted(&name))
             .finish();
         self.send_in_lobby(origin, envelope, json.into())
@@ -68,6 +70,7 @@ impl Hub {
 
     pub(crate) fn leave_lobby(&mut self, member: MemberId) {
         if self.lobby.remove(member).is_some() {
+            self.caught_up(member, None);
             self.notify_lobby();
         }
     }
@@ -88,7 +91,7 @@ impl Hub {
         }
         let json: Arc<str> = write::lobby_list(&self.lobby).into();
         let members: Vec<MemberId> = self.lobby.members().collect();
-        self.send_all(&members, "userlist", &json);
+        self.send_change(&members, None, "userlist", &json);
         let bytes = members.len() * (json.len() + READER_COST);
         self.lobby_list.has_changed = false;
         // A rate of 0 stands for no limit.
@@ -120,7 +123,7 @@ impl Hub {
         envelope: &Envelope<'_>,
         json: Arc<str>,
     ) -> Result<Reply, ErrorCode> {
-        let to = lobby_receivers(&self.lobby, string(envelope.fields.target)?.as_deref())?;
+        let to = lobby_receivers(&self.lobby, target(envelope)?.as_ref())?;
         self.relay(origin, &to, &json)
     }
 }
@@ -143,11 +146,10 @@ impl LobbyList {
     }
 }
 
-/// An empty target means all members, as in the sample.
-fn lobby_receivers(lobby: &Scope, target: Option<&str>) -> Result<Vec<MemberId>, ErrorCode> {
+fn lobby_receivers(lobby: &Scope, target: Option<&Target>) -> Result<Vec<MemberId>, ErrorCode> {
     match target {
-        None | Some("") => Ok(lobby.members().collect()),
-        Some(name) => Ok(vec![lobby.find(name).ok_or(ErrorCode::NoSuchUser)?]),
+        None => Ok(lobby.members().collect()),
+        Some(target) => Ok(vec![target.find(lobby).ok_or(ErrorCode::NoSuchUser)?]),
     }
 }
 

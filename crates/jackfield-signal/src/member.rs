@@ -32,6 +32,8 @@ pub(crate) struct Member {
     /// The members with which it exchanged an offer or an answer and not yet a hang-up. Symmetric.
     pub(crate) calls: BTreeSet<MemberId>,
     pub(crate) bucket: TokenBucket,
+    /// The rooms whose changes it missed, as it read too slowly; `None` is the lobby.
+    pub(crate) missed: BTreeSet<Option<Arc<str>>>,
     /// When its ICE servers are minted anew.
     pub(crate) refresh_at: Option<Instant>,
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use crate::envelope::{Envelope, string};
 use crate::hub::{Hub, Origin, Reply};
 use crate::output::Output;
@@ -27,7 +29,7 @@ impl Hub {
     ) -> Result<Reply, ErrorCode> {
         let fields = &envelope.fields;
         let target = target(envelope)?;
-        match self.scope_of(origin.member, string(fields.room)?, target.as_deref())? {
+        match self.scope_of(origin.member, string(fields.room)?, target.as_ref())? {
             ScopeId::Lobby => self.lobby_message(origin, envelope),
             ScopeId::Room(room) => {
                 if string(fields.text)?.is_none() && fields.data.is_none() {
@@ -36,7 +38,7 @@ impl Hub {
                 let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
                 let to = match target {
                     None => scope.members().collect(),
-                    Some(target) => vec![scope.find(&target).ok_or(ErrorCode::NoSuchUser)?],
+                    Some(target) => vec![target.find(scope).ok_or(ErrorCode::NoSuchUser)?],
                 };
                 let json = self.stamped(origin, envelope, &ScopeId::Room(room))?;
                 self.relay(origin, &to, &json)
@@ -209,7 +211,7 @@ impl Hub {
         &self,
         member: MemberId,
         room: Option<String>,
-        target: Option<&str>,
+        target: Option<&Target>,
     ) -> Result<ScopeId, ErrorCode> {
         if room.is_none() && self.lobby.has(member) {
             return Ok(ScopeId::Lobby);
@@ -220,7 +222,7 @@ impl Hub {
                 let has_target = |room: &Arc<str>| {
                     self.rooms
                         .get(room)
-                        .is_some_and(|scope| scope.find(target).is_some())
+                        .is_some_and(|scope| target.find(scope).is_some())
                 };
                 let room = rooms.into_iter().find(has_target);
                 room.map(ScopeId::Room).ok_or(ErrorCode::NoSuchUser)
@@ -237,12 +239,17 @@ impl Hub {
         }
     }
 
-    fn find(&self, id: &ScopeId, name: &str) -> Result<MemberId, ErrorCode> {
-        let found = self.scope(id).and_then(|scope| scope.find(name));
+    fn find(&self, id: &ScopeId, target: &Target) -> Result<MemberId, ErrorCode> {
+        let found = self.scope(id).and_then(|scope| target.find(scope));
         found.ok_or(ErrorCode::NoSuchUser)
     }
 
-    /// Returns the message with the sender's true name in it, and in a room with the room's.
+    /// Returns the message with the sender's true name in it, and in a room with its id and the
+    /// room's name.
+    ///
+    /// What a member writes as `user` or `from` becomes the sender's, too: a reader could take it
+    /// for that. In a call a `from` that is a string is the mark of one end, which only the two
+    /// ends know, and stays.
     ///
     /// In the lobby a candidate stays without a name, as MDN's client sends it.
     fn stamped(
@@ -256,26 +263,57 @@ impl Hub {
             .scope(id)
             .and_then(|scope| scope.name_of(origin.member));
         let name = quoted(name.ok_or(ErrorCode::NameRequired)?);
+        let number = origin.member.to_string();
         let edit = envelope.edit().kind_first(origin.kind, fields.kind);
         let edit = match id {
             // MDN's client sends no name with candidates, and the bytes stay as it sent them.
             ScopeId::Lobby if origin.kind == "new-ice-candidate" => {
-                edit.replace(fields.name, &name)
+                edit.replace(fields.id, &number).replace(fields.name, &name)
             }
-            ScopeId::Lobby => edit.set("name", fields.name, &name),
+            ScopeId::Lobby => edit
+                .replace(fields.id, &number)
+                .set("name", fields.name, &name),
             ScopeId::Room(room) => {
-                edit.set("name", fields.name, &name)
+                let is_mark =
+                    |from: &&RawValue| origin.kind != "message" && from.get().starts_with('"');
+                let user = format!(r#"{{"name":{name},"id":{number}}}"#);
+                edit.replace(fields.user, &user)
+                    .replace(fields.from.filter(|from| !is_mark(from)), &number)
+                    .set("name", fields.name, &name)
                     .set("room", fields.room, &quoted(room))
+                    .set("id", fields.id, &number)
             }
         };
         Ok(edit.finish().into())
     }
 }
 
+/// The member that a message is for.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// By its number: a JSON number.
+    Id(MemberId),
+    /// By its name, which may be another member's by the time the message is read.
+    Name(String),
+}
+
+impl Target {
+    pub(crate) fn find(&self, scope: &Scope) -> Option<MemberId> {
+        match self {
+            Self::Id(id) => scope.has(*id).then_some(*id),
+            Self::Name(name) => scope.find(name),
+        }
+    }
+}
+
 /// Reads the target; an empty one is none, as in MDN's sample.
-fn target(envelope: &Envelope<'_>) -> Result<Option<String>, ErrorCode> {
-    let target = string(envelope.fields.target)?;
-    Ok(target.filter(|target| !target.is_empty()))
+pub(crate) fn target(envelope: &Envelope<'_>) -> Result<Option<Target>, ErrorCode> {
+    let field = envelope.fields.target;
+    if let Some(id) = field.and_then(|raw| raw.get().parse().ok()) {
+        return Ok(Some(Target::Id(MemberId(id))));
+    }
+    let name = string(field)?.filter(|name| !name.is_empty());
+    Ok(name.map(Target::Name))
 }
 
 fn known_kind(kind: &str) -> Cow<'static, str> {

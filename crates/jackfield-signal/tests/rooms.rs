@@ -129,8 +129,10 @@ fn a_message_reaches_all_members_of_the_room_in_one_order_and_no_others() {
     world.say(ann, r#"{"type":"message","text":"a < b > c"}"#);
     world.say(bob, r#"{"type":"message","data":{"x": [1,  2.50]}}"#);
     let expected = [
-        r#"{"type":"message","text":"a < b > c","name":"ann","room":"r"}"#,
-        r#"{"type":"message","data":{"x": [1,  2.50]},"name":"bob","room":"r"}"#,
+        format!(r#"{{"type":"message","text":"a < b > c","name":"ann","room":"r","id":{ann}}}"#),
+        format!(
+            r#"{{"type":"message","data":{{"x": [1,  2.50]}},"name":"bob","room":"r","id":{bob}}}"#
+        ),
     ];
     assert_eq!(world.heard(ann), expected);
     assert_eq!(world.heard(bob), expected);
@@ -148,6 +150,76 @@ fn a_message_with_a_target_reaches_the_target_alone() {
     world.say(ann, r#"{"type":"message","text":"psst","target":"cyd"}"#);
     assert_eq!(world.heard(cyd).len(), 1);
     assert!(world.heard(ann).is_empty() && world.heard(bob).is_empty());
+}
+
+#[test]
+fn a_target_can_be_an_id_which_stays_the_same_member_whatever_it_is_called() {
+    let mut world = World::new();
+    let (ann, bob, cyd) = (
+        world.in_room("r", "ann"),
+        world.in_room("r", "bob"),
+        world.in_room("r", "cyd"),
+    );
+    world.say(bob, r#"{"type":"username","name":"ben"}"#);
+    world.say(cyd, r#"{"type":"username","name":"bob"}"#);
+    world.forget_all();
+    for kind in ["message", "video-offer", "new-ice-candidate", "hang-up"] {
+        let message = format!(r#"{{"type":"{kind}","target":{bob},"data":1}}"#);
+        world.say(ann, &message);
+        assert_eq!(world.heard_one(bob)["id"], ann.number());
+        assert!(world.heard(cyd).is_empty());
+    }
+    let dan = world.in_room("s", "dan");
+    let message = format!(r#"{{"type":"message","target":{dan},"text":"x"}}"#);
+    world.say(ann, &message);
+    assert_eq!(world.refusal(ann), "no-such-user");
+    for target in ["1.5", "-1", "[1]", "true"] {
+        let message = format!(r#"{{"type":"message","target":{target},"text":"x"}}"#);
+        world.say(ann, &message);
+        assert_eq!(world.refusal(ann), "bad-field", "{target}");
+    }
+}
+
+#[test]
+fn nothing_that_a_member_writes_passes_for_who_it_is() {
+    let mut world = World::new();
+    let (ann, bob) = (world.in_room("r", "ann"), world.in_room("r", "bob"));
+    let forged = |kind: &str| {
+        format!(
+            r#"{{"type":"{kind}","target":"bob","data":1,"id":{bob},"name":"bob","user":{{"name":"bob","id":{bob}}},"from":{bob},"room":null}}"#
+        )
+    };
+    for kind in [
+        "message",
+        "video-offer",
+        "video-answer",
+        "new-ice-candidate",
+        "hang-up",
+    ] {
+        world.say(ann, &forged(kind));
+        let heard = world.heard_one(bob);
+        assert_eq!(heard["id"], ann.number(), "{kind}");
+        assert_eq!(heard["name"], "ann");
+        assert_eq!(heard["user"], json!({ "name": "ann", "id": ann.number() }));
+        assert_eq!(heard["from"], ann.number());
+        assert_eq!(heard["room"], "r");
+    }
+    // The marks by which the two ends of a call know each other are theirs.
+    let offer = r#"{"type":"video-offer","target":"bob","from":"7-9","to":"3-5"}"#;
+    world.say(ann, offer);
+    let heard = world.heard_one(bob);
+    assert_eq!(
+        (&heard["from"], &heard["to"]),
+        (&"7-9".into(), &"3-5".into())
+    );
+    world.say(
+        ann,
+        r#"{"type":"message","target":"bob","text":"x","from":"bob"}"#,
+    );
+    assert_eq!(world.heard_one(bob)["from"], ann.number());
+    let twice = r#"{"type":"message","text":"x","from":1,"from":2}"#;
+    world.say(ann, twice);
+    assert_eq!(world.refusal(ann), "malformed");
 }
 
 #[test]
@@ -211,13 +283,15 @@ fn payloads_are_carried_byte_for_byte_and_in_order() {
     let heard = world.heard(bob);
     assert_eq!(
         heard[0],
-        format!(r#"{{"type":"video-offer","target":"bob","name":"ann","sdp":{sdp},"room":"r"}}"#)
+        format!(
+            r#"{{"type":"video-offer","target":"bob","name":"ann","sdp":{sdp},"room":"r","id":{ann}}}"#
+        )
     );
     for (heard, candidate) in heard[1..].iter().zip(&candidates) {
         assert_eq!(
             *heard,
             format!(
-                r#"{{"type":"new-ice-candidate","target":"bob","candidate":{candidate},"name":"ann","room":"r"}}"#
+                r#"{{"type":"new-ice-candidate","target":"bob","candidate":{candidate},"name":"ann","room":"r","id":{ann}}}"#
             )
         );
     }
@@ -372,7 +446,9 @@ fn an_event_needs_no_type_in_its_body_and_gets_one_on_its_way() {
     assert_eq!(answer, json!({ "type": "ok", "re": "message" }));
     assert_eq!(
         world.heard(bob),
-        [r#"{"type":"message","text":"hi","name":"ann","room":"r"}"#]
+        [format!(
+            r#"{{"type":"message","text":"hi","name":"ann","room":"r","id":{ann}}}"#
+        )]
     );
     assert_eq!(
         world.ask(ann, "message", r#"{"type":"message","text":"hi"}"#)["type"],

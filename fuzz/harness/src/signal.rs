@@ -79,6 +79,8 @@ struct Play {
 #[derive(Default)]
 struct Waiting {
     bytes: BTreeMap<(MemberId, MemberId), usize>,
+    /// Members that had no room for a change.
+    owed: BTreeSet<MemberId>,
     refused: u64,
 }
 
@@ -90,6 +92,14 @@ impl Queues for Shared {
         let before = waiting.bytes.get(&(from, to)).copied().unwrap_or_default();
         let room = before + bytes <= MOST_WAITING;
         waiting.refused += u64::from(!room);
+        room
+    }
+
+    fn have_room_for_change(&mut self, to: MemberId, bytes: usize) -> bool {
+        let room = bytes % 8 != 0;
+        if !room {
+            self.0.lock().unwrap().owed.insert(to);
+        }
         room
     }
 }
@@ -244,7 +254,14 @@ impl Play {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.waiting.lock().unwrap().bytes.clear();
+        let owed = {
+            let mut waiting = self.waiting.lock().unwrap();
+            waiting.bytes.clear();
+            std::mem::take(&mut waiting.owed)
+        };
+        for member in owed {
+            while self.hub.handle_drained(self.now, member) {}
+        }
         self.hub.handle_timeout(self.now);
         let next = self.drain();
         assert!(next.is_none_or(|at| at > self.now), "what is due is done");

@@ -131,6 +131,13 @@ impl World {
         serde_json::from_str(&self.acks[&ack.0]).unwrap()
     }
 
+    /// Tells the hub that a member has read what waited for it; returns whether there is more.
+    pub(crate) fn drained(&mut self, member: MemberId) -> bool {
+        let more = self.hub.handle_drained(self.now, member);
+        self.drain();
+        more
+    }
+
     pub(crate) fn disconnect(&mut self, member: MemberId) {
         self.hub.handle_disconnect(self.now, member);
         self.drain();

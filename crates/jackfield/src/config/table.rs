@@ -599,7 +599,8 @@ keys! {
             "signal-max-queue",
             "4MiB",
             "Bytes that wait for one signaling client, a quarter of them for the server's own \
-             messages; a client without room for these is closed.",
+             messages. Changes that have no room come as one list later; a client without room for \
+             answers to its own messages is closed.",
         );
         SIGNAL_MAX_QUEUE_PER_SENDER: usize = size(
             "signal-max-queue-per-sender",

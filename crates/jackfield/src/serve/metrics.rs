@@ -328,6 +328,11 @@ fn signaling(app: &App, families: &mut Families) {
             hub.lobby_lists_merged,
         ),
         (
+            "signal_changes_coalesced",
+            "Changes in rooms that a slow reader gets as one list later",
+            hub.changes_coalesced,
+        ),
+        (
             "signal_relayed",
             "Messages passed on from one member to others",
             hub.relayed,

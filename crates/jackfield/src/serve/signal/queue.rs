@@ -71,6 +71,8 @@ pub(super) struct Deliveries {
 struct Waiting {
     total: usize,
     from_members: usize,
+    /// Whether the member missed a change and gets a list when it has read everything.
+    owes_list: bool,
     /// A sender without bytes here has no entry.
     by_sender: HashMap<MemberId, usize>,
 }
@@ -111,7 +113,8 @@ impl Queues {
             return Ok(());
         };
         let mut waiting = lock(&outbox.waiting);
-        if waiting.total + delivery.cost() > self.limits.total {
+        // A list may be longer than all the room there is.
+        if waiting.total > 0 && waiting.total + delivery.cost() > self.limits.total {
             return Err(Overflow);
         }
         waiting.add(&delivery);
@@ -145,6 +148,19 @@ impl jackfield_signal::Queues for Queues {
         let for_members = self.limits.total - self.limits.total / 4;
         fits_sender && waiting.from_members + cost <= for_members
     }
+
+    fn have_room_for_change(&mut self, to: MemberId, bytes: usize) -> bool {
+        let by_member = lock(&self.by_member);
+        let Some(outbox) = by_member.get(&to) else {
+            return true; // Nothing is queued for a connection that ends.
+        };
+        let mut waiting = lock(&outbox.waiting);
+        // The last eighth is for answers to the member's own messages.
+        let for_changes = self.limits.total - self.limits.total / 8;
+        let fits = waiting.total == 0 || waiting.total + SLOT + bytes <= for_changes;
+        waiting.owes_list |= !fits;
+        fits
+    }
 }
 
 impl Deliveries {
@@ -155,6 +171,17 @@ impl Deliveries {
             lock(&self.waiting).take(delivery);
         }
         Poll::Ready(delivery)
+    }
+
+    /// Returns whether a list is owed and nothing waits any more; it is then no longer owed.
+    pub(super) fn take_owed_list(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.total == 0 && std::mem::take(&mut waiting.owes_list)
+    }
+
+    /// Notes that another list is owed.
+    pub(super) fn owe_list(&self) {
+        lock(&self.waiting).owes_list = true;
     }
 
     /// Returns how many bytes wait.

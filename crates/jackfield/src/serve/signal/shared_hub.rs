@@ -177,7 +177,16 @@ impl Membership {
 
     /// [`next`](Self::next) for callers that are polled.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.deliveries.poll_next(cx)
+        let next = self.deliveries.poll_next(cx);
+        if next.is_ready() && self.deliveries.take_owed_list() {
+            let mut state = self.hub.lock();
+            let more = state.hub.handle_drained(Instant::now(), self.member);
+            self.hub.drain(state);
+            if more {
+                self.deliveries.owe_list();
+            }
+        }
+        next
     }
 
     /// Returns a handle for the events of this member.
@@ -318,12 +327,60 @@ mod tests {
         assert_eq!(hub.counts().overflows, 0);
     }
 
+    #[test]
+    fn who_reads_nothing_while_others_come_and_go_stays_and_gets_one_list() {
+        let hub = hub(4_000);
+        let [mut ann, bob, _eve] = three_in_a_room(&hub);
+        for turn in 0..100 {
+            drop(in_room(&hub, "zoe"));
+            bob.message(&format!(r#"{{"type":"username","name":"bob-{turn}"}}"#));
+        }
+        assert!(ann.deliveries.bytes() <= 4_000);
+        let mut last = None;
+        while let Some(delivery) = waiting(&mut ann) {
+            last = Some(delivery);
+        }
+        let Some(Delivery::Message { kind, json, .. }) = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!(kind, "userlist");
+        let list: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let name = |user: &serde_json::Value| user["name"].as_str().unwrap().to_owned();
+        let names: Vec<_> = list["users"].as_array().unwrap().iter().map(name).collect();
+        assert_eq!(names, ["bob-99", "eve"]);
+        let counts = hub.counts();
+        assert_eq!(counts.overflows, 0);
+        assert!(counts.hub.changes_coalesced > 200);
+        // From here on it hears each change again.
+        drop(in_room(&hub, "zoe"));
+        assert!(waiting(&mut ann).is_some_and(|delivery| delivery_is(&delivery, "user-joined")));
+    }
+
+    #[test]
+    fn every_room_that_a_slow_reader_missed_is_listed() {
+        let hub = hub(4_000);
+        let mut ann = in_room(&hub, "ann");
+        let bob = in_room(&hub, "bob");
+        for member in [&ann, &bob] {
+            member.message(r#"{"type":"join","room":"s","name":"x"}"#);
+        }
+        while waiting(&mut ann).is_some() {}
+        for turn in 0..100 {
+            bob.message(&format!(r#"{{"type":"username","name":"bob-{turn}"}}"#));
+        }
+        let mut lists = 0;
+        while let Some(delivery) = waiting(&mut ann) {
+            lists += usize::from(delivery_is(&delivery, "userlist"));
+        }
+        assert_eq!(lists, 2);
+    }
+
     #[tokio::test]
-    async fn a_member_that_reads_nothing_for_ever_is_taken_off_and_the_others_go_on() {
+    async fn a_member_that_asks_and_never_reads_is_taken_off_and_the_others_go_on() {
         let hub = hub(4_000);
         let mut ann = in_room(&hub, "ann");
         while hub.counts().overflows == 0 {
-            drop(in_room(&hub, "bob"));
+            ann.message(r#"{"type":"userlist"}"#);
         }
         let mut last = None;
         while let Some(delivery) = ann.next().await {
@@ -334,6 +391,10 @@ mod tests {
         bob.message(r#"{"type":"message","room":"r","text":"still here"}"#);
         assert_eq!(codes(&mut bob), [""; 0]);
         assert_eq!(hub.counts().overflows, 1);
+    }
+
+    fn delivery_is(delivery: &Delivery, wanted: &str) -> bool {
+        matches!(delivery, Delivery::Message { kind, .. } if kind == wanted)
     }
 
     fn three_in_a_room(hub: &Arc<SharedHub>) -> [Membership; 3] {
