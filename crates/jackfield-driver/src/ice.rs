@@ -63,7 +63,6 @@ mod routes;
 mod session;
 mod stream;
 mod udp;
-mod watch;
 
 pub use config::{EndpointConfig, EndpointLimits};
 pub use core::{Core, CoreOutput};

@@ -56,6 +56,7 @@ pub mod tls;
 pub mod turn;
 pub mod turn_client;
 pub mod udp;
+pub mod watch;
 
 // The README's code is compiled with the doctests.
 #[cfg(doctest)]

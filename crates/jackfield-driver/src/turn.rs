@@ -37,14 +37,14 @@ mod relay;
 mod stats;
 mod stream;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jackfield_sansio::{Epoch, FiveTuple, PacketType};
-use jackfield_turn::{AllocationId, Event, Server, ServerCounters};
+use jackfield_turn::{AllocationId, Cidr, Event, Server, ServerCounters};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -197,6 +197,15 @@ impl TurnHandle {
         let _stopped = self.requests.send(Request::Deallocate(id));
     }
 
+    /// Tells the core which addresses and networks this machine has since its interfaces changed
+    /// ([`Server::set_local_networks`]).
+    pub fn set_local_networks(&self, own_addresses: Vec<IpAddr>, connected: Vec<Cidr>) {
+        // A shard that has stopped relays nothing.
+        let _stopped = self
+            .requests
+            .send(Request::SetLocalNetworks(own_addresses, connected));
+    }
+
     /// Tells the core that the wall clock was stepped.
     pub fn set_epoch(&self, epoch: Epoch) {
         // A shard that has stopped needs no clock.
@@ -210,4 +219,5 @@ enum Request {
     Stats(oneshot::Sender<ServerCounters>),
     Deallocate(AllocationId),
     SetEpoch(Epoch),
+    SetLocalNetworks(Vec<IpAddr>, Vec<Cidr>),
 }

@@ -44,6 +44,37 @@ impl Cidr {
         Ok(cidr)
     }
 
+    /// Returns the range that `ip` is in and whose addresses have the first `prefix` bits in
+    /// common; `None` if the family has fewer bits.
+    #[must_use]
+    pub fn around(ip: IpAddr, prefix: u8) -> Option<Self> {
+        let first = match ip {
+            IpAddr::V4(v4) => {
+                let host_bits = 32u32.checked_sub(prefix.into())?;
+                let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+            }
+            IpAddr::V6(v6) => {
+                let host_bits = 128u32.checked_sub(prefix.into())?;
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+            }
+        };
+        Some(Self { first, prefix })
+    }
+
+    /// Returns the lowest address of the range.
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.first
+    }
+
+    /// Returns how many bits the addresses of the range have in common.
+    #[must_use]
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Returns whether `ip` is in the range. An IPv4-mapped IPv6 address is in no IPv4 range.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -101,6 +132,15 @@ impl fmt::Display for Cidr {
     }
 }
 
+impl From<IpAddr> for Cidr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => ip.into(),
+        }
+    }
+}
+
 impl From<Ipv4Addr> for Cidr {
     fn from(ip: Ipv4Addr) -> Self {
         Self {
@@ -138,6 +178,23 @@ mod tests {
         let all: Cidr = "::/0".parse().unwrap();
         assert!(all.contains("ffff::1".parse().unwrap()));
         assert!(!all.contains("1.2.3.4".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_range_around_an_address_begins_with_its_network() {
+        let around = |ip: &str, prefix| Cidr::around(ip.parse().unwrap(), prefix);
+        for (ip, prefix, range) in [
+            ("192.0.2.77", 26, "192.0.2.64/26"),
+            ("192.0.2.77", 32, "192.0.2.77/32"),
+            ("192.0.2.77", 0, "0.0.0.0/0"),
+            ("2001:db8::77", 64, "2001:db8::/64"),
+            ("2001:db8::77", 128, "2001:db8::77/128"),
+            ("2001:db8::77", 0, "::/0"),
+        ] {
+            assert_eq!(around(ip, prefix), range.parse().ok(), "{ip}/{prefix}");
+        }
+        assert_eq!(around("192.0.2.77", 33), None);
+        assert_eq!(around("2001:db8::77", 129), None);
     }
 
     #[test]

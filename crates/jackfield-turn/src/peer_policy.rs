@@ -2,9 +2,9 @@
 //!
 //! A relay sends packets from inside a network for strangers, so by default it reaches the public
 //! internet and nothing else: no loopback, private, link-local, multicast or otherwise special
-//! range ([the list](special)), no address of this machine, and none of these in disguise
-//! ([embedded IPv4](canonical)). What is denied stays denied between the permission and the packet:
-//! both are judged.
+//! range ([the list](special)), no address of this machine or of a network that it is in, and none
+//! of these in disguise ([embedded IPv4](canonical)). What is denied stays denied between the
+//! permission and the packet: both are judged.
 
 mod canonical;
 mod ranges;
@@ -24,6 +24,9 @@ pub struct PeerRules {
     pub allow: Vec<Cidr>,
     /// Ranges to deny although they are public; `allow` wins over it.
     pub deny: Vec<Cidr>,
+    /// The networks that this machine's interfaces are in. A relay would open its neighbours to
+    /// strangers, past the firewall in front of them, so that they are denied though public.
+    pub connected: Vec<Cidr>,
     /// The addresses of this machine's interfaces, and the public ones that lead to it. A server
     /// adds its configured relay addresses.
     pub own_addresses: Vec<IpAddr>,
@@ -50,6 +53,9 @@ pub enum PeerDenied {
     /// Loopback, private, multicast or another range that is not the public internet.
     #[error("the address is not of the public internet")]
     SpecialRange,
+    /// An address of a network that this machine is in.
+    #[error("the address is in a network of this machine's interfaces")]
+    Connected,
     /// The address carries an IPv4 address that is itself denied.
     #[error("the address leads to an IPv4 address that is denied")]
     Embedded,
@@ -64,9 +70,12 @@ pub enum PeerDenied {
 /// Judges peer addresses by [`PeerRules`].
 #[derive(Debug, Clone)]
 pub struct PeerPolicy {
+    /// Everything that is denied as long as `allow` does not have it. Of the public internet none
+    /// is, so that a packet costs one search.
+    denied: Ranges,
     allow: Ranges,
-    deny: Ranges,
     special: Ranges,
+    connected: Ranges,
     own_addresses: Vec<IpAddr>,
     own_listeners: Vec<SocketAddr>,
     deny_low_ports: bool,
@@ -79,10 +88,16 @@ impl PeerPolicy {
         let mut own_addresses = rules.own_addresses.clone();
         own_addresses.sort_unstable();
         own_addresses.dedup();
+        let special = special::ranges();
+        let mut denied = special.clone();
+        denied.extend(&rules.connected);
+        denied.extend(&rules.deny);
+        denied.extend(own_addresses.iter().copied().map(Cidr::from));
         Self {
+            denied: Ranges::new(&denied),
             allow: Ranges::new(&rules.allow),
-            deny: Ranges::new(&rules.deny),
-            special: Ranges::new(&special::ranges()),
+            special: Ranges::new(&special),
+            connected: Ranges::new(&rules.connected),
             own_addresses,
             own_listeners: rules.own_listeners.clone(),
             deny_low_ports: rules.deny_low_ports,
@@ -142,19 +157,18 @@ impl PeerPolicy {
 
     /// Judges an address as it stands, without what is embedded in it.
     fn judge_plain(&self, ip: IpAddr) -> Result<(), PeerDenied> {
-        if self.allow.contains(ip) {
+        if !self.denied.contains(ip) || self.allow.contains(ip) {
             return Ok(());
         }
-        if self.special.contains(ip) {
-            return Err(PeerDenied::SpecialRange);
-        }
-        if self.own_addresses.binary_search(&ip).is_ok() {
-            return Err(PeerDenied::OwnAddress);
-        }
-        if self.deny.contains(ip) {
-            return Err(PeerDenied::Listed);
-        }
-        Ok(())
+        Err(if self.special.contains(ip) {
+            PeerDenied::SpecialRange
+        } else if self.own_addresses.binary_search(&ip).is_ok() {
+            PeerDenied::OwnAddress
+        } else if self.connected.contains(ip) {
+            PeerDenied::Connected
+        } else {
+            PeerDenied::Listed
+        })
     }
 
     fn is_own_listener(&self, peer: SocketAddr) -> bool {

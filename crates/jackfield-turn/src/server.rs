@@ -32,8 +32,8 @@ use crate::guesses::{AddressProof, GuessReport, Guesses};
 use crate::relay_addresses::RelayAddresses;
 use crate::source_limiter::SourceLimiter;
 use crate::{
-    AllocationId, BindError, ChannelNumber, Credentials, DropReason, EndReason, Output, PeerPolicy,
-    Registry, Relay, ServerConfig, ServerCounters,
+    AllocationId, BindError, ChannelNumber, Cidr, Credentials, DropReason, EndReason, Output,
+    PeerPolicy, Registry, Relay, ServerConfig, ServerCounters,
 };
 
 /// A TURN and STUN server for the clients of one shard ([RFC 8656], [RFC 8489]), without sockets.
@@ -132,6 +132,19 @@ impl Server {
     /// Replaces the tie between monotonic and calendar time, after the wall clock was stepped.
     pub fn set_epoch(&mut self, epoch: Epoch) {
         self.epoch = epoch;
+    }
+
+    /// Replaces [`PeerRules::own_addresses`](crate::PeerRules::own_addresses) and
+    /// [`PeerRules::connected`](crate::PeerRules::connected), after interfaces have changed. The
+    /// next packet is judged by them, also where a permission was made before.
+    pub fn set_local_networks(&mut self, own_addresses: Vec<IpAddr>, connected: Vec<Cidr>) {
+        self.config.peers.own_addresses = own_addresses;
+        self.config.peers.connected = connected;
+        self.policy = policy(&self.config);
+        self.relay_addresses = RelayAddresses::new(
+            &self.config.relay_addresses,
+            &self.config.peers.own_addresses,
+        );
     }
 
     /// Takes what a client sent: one datagram, or one message of a stream as

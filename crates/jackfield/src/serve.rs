@@ -15,6 +15,7 @@ mod descriptors;
 mod http;
 pub mod ice;
 mod listeners;
+mod local_networks;
 mod log;
 mod metrics;
 mod nat_discovery;

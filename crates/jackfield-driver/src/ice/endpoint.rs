@@ -26,7 +26,7 @@ use super::routes::Routes;
 use super::session::{Locked, Session, SessionId, Slot};
 use super::stream::Wanted;
 use super::udp::{Blocked, SharedSocket};
-use super::watch::Watch;
+use crate::watch::Watch;
 
 /// Ports that any number of ICE sessions share, on every interface of this machine.
 ///

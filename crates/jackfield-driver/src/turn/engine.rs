@@ -338,6 +338,9 @@ impl Engine {
             }
             Request::Deallocate(id) => core.deallocate(Instant::now(), id),
             Request::SetEpoch(epoch) => core.set_epoch(epoch),
+            Request::SetLocalNetworks(own_addresses, connected) => {
+                core.set_local_networks(own_addresses, connected);
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! The ranges that are not the public internet (IANA's special-purpose registries, RFC 6890, and
-//! multicast).
+//! The ranges that are not the public internet: IANA's special-purpose registries (RFC 6890),
+//! multicast, and what clouds serve to their own machines at public addresses.
 
 use crate::Cidr;
 
@@ -24,9 +24,22 @@ const SPECIAL: &[(&str, &str)] = &[
         "169.254.0.0/16",
         "link-local (RFC 3927); clouds serve machine metadata here",
     ),
+    (
+        "161.26.0.0/16",
+        "services of IBM Cloud, reachable from its machines alone",
+    ),
+    (
+        "166.8.0.0/14",
+        "service endpoints of IBM Cloud, reachable from its machines alone",
+    ),
+    (
+        "168.63.129.16/32",
+        "Azure's platform: DNS, and the agent that hands out configuration",
+    ),
     ("172.16.0.0/12", "private (RFC 1918)"),
     ("192.0.0.0/24", "protocol assignments (RFC 6890)"),
     ("192.0.2.0/24", "documentation (RFC 5737)"),
+    ("192.80.8.124/32", "machine metadata of Equinix Metal"),
     ("192.88.99.0/24", "6to4 relays, deprecated (RFC 7526)"),
     ("192.168.0.0/16", "private (RFC 1918)"),
     ("198.18.0.0/15", "benchmarking (RFC 2544)"),
@@ -67,6 +80,37 @@ const SPECIAL: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Metadata and platform services of clouds: Alibaba, AWS, Azure, Equinix Metal, Google, IBM,
+    /// Linode, OpenStack, Oracle, Scaleway, Tencent.
+    #[test]
+    fn services_of_clouds_for_their_own_machines_are_special() {
+        for ip in [
+            "100.100.100.200",
+            "100.100.2.136",
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.169.123",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "168.63.129.16",
+            "192.80.8.124",
+            "fd20:ce::254",
+            "161.26.0.10",
+            "166.9.14.2",
+            "fd00:a9fe:a9fe::1",
+            "fe80::a9fe:a9fe",
+            "192.0.0.192",
+            "fd00:c1::a9fe:a9fe",
+            "169.254.42.42",
+            "fd00:42::42",
+            "169.254.0.23",
+            "100.88.222.5",
+        ] {
+            let ip = ip.parse().unwrap();
+            assert!(ranges().iter().any(|range| range.contains(ip)), "{ip}");
+        }
+    }
 
     #[test]
     fn every_entry_of_the_table_is_a_range() {

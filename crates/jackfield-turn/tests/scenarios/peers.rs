@@ -184,6 +184,48 @@ fn no_disguise_gets_past_the_policy() {
 }
 
 #[test]
+fn a_network_that_the_machine_joins_is_denied_from_then_on() {
+    let mut world = World::new(config());
+    let mut client = Client::new("203.0.113.5:1");
+    let relayed = client.allocate(&mut world);
+    assert_eq!(client.permit(&mut world, &[PEER]), 0);
+    assert_eq!(client.bind(&mut world, 0x4000, PEER), 0);
+    assert!(world.datagram(relayed, PEER, b"hi").is_some());
+    let network = |text: &str| vec![text.parse().unwrap()];
+    world
+        .server
+        .set_local_networks(vec![], network("198.41.0.0/24"));
+    let data = [0x40, 0, 0, 1, 7];
+    assert!(world.send(client.path, &data).is_none());
+    assert!(world.datagram(relayed, PEER, b"hi").is_none());
+    assert_eq!(world.dropped(DropReason::PeerDenied), 2);
+    assert_eq!(client.permit(&mut world, &[PEER]), 403);
+    assert_eq!(client.permit(&mut world, &[OTHER_PEER]), 0);
+    world
+        .server
+        .set_local_networks(vec![], network("198.42.0.0/24"));
+    assert!(world.send(client.path, &data).is_some(), "it has left");
+}
+
+#[test]
+fn two_clients_meet_by_relayed_addresses_in_a_connected_network() {
+    let mut config = config();
+    config.peers.own_addresses = vec!["198.51.100.1".parse().unwrap()];
+    config.peers.connected = vec!["198.51.100.0/24".parse().unwrap()];
+    let mut world = World::new(config);
+    let (mut ann, mut ben) = (Client::new("203.0.113.5:1"), Client::new("203.0.114.5:1"));
+    let (_, to_ben) = (ann.allocate(&mut world), ben.allocate(&mut world));
+    let to_ben = to_ben.to_string();
+    assert_eq!(ann.permit(&mut world, &[&to_ben]), 0);
+    assert!(
+        world
+            .send(ann.path, &send_indication(&to_ben, b"hello"))
+            .is_some()
+    );
+    assert_eq!(ann.permit(&mut world, &["198.51.100.2:1"]), 403);
+}
+
+#[test]
 fn an_allowed_range_opens_itself_and_nothing_around_it() {
     let rules = PeerRules {
         allow: vec!["192.168.1.0/24".parse().unwrap()],
@@ -191,6 +233,7 @@ fn an_allowed_range_opens_itself_and_nothing_around_it() {
             "8.8.8.0/24".parse().unwrap(),
             "192.168.1.0/28".parse().unwrap(),
         ],
+        connected: vec!["198.41.0.0/28".parse().unwrap()],
         own_addresses: vec!["198.41.0.9".parse().unwrap()],
         own_listeners: vec![address("0.0.0.0:3478"), address("192.168.1.2:80")],
         deny_low_ports: true,
@@ -198,6 +241,9 @@ fn an_allowed_range_opens_itself_and_nothing_around_it() {
     let policy = PeerPolicy::new(&rules, Arc::new(Registry::new()));
     for (peer, verdict) in [
         ("192.168.1.7:9000", Ok(())),
+        ("198.41.0.15:9000", Err(PeerDenied::Connected)),
+        ("198.41.0.16:9000", Ok(())),
+        ("[2002:c629:f::1]:9000", Err(PeerDenied::SpecialRange)),
         ("192.168.2.7:9000", Err(PeerDenied::SpecialRange)),
         ("[::ffff:192.168.1.7]:9000", Err(PeerDenied::SpecialRange)),
         ("8.8.8.8:9000", Err(PeerDenied::Listed)),

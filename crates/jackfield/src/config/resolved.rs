@@ -43,6 +43,10 @@ pub struct Config {
     pub external_ips: Vec<(IpAddr, Option<IpAddr>)>,
     /// Networks that relays may reach although they are not public.
     pub allow_peers: Vec<Cidr>,
+    /// Networks that relays may not reach although they are public.
+    pub deny_peers: Vec<Cidr>,
+    /// Whether relays may not reach ports below 1024.
+    pub deny_low_ports: bool,
     /// The ports that relays are bound to.
     pub relay_ports: RangeInclusive<u16>,
     /// Whether and how clients find out what NAT they are behind.
@@ -178,6 +182,8 @@ impl Config {
             users: read.secrets(&USER, &USER_FILE)?,
             external_ips: read.many(&EXTERNAL_IP)?,
             allow_peers: read.many(&ALLOW_PEER)?,
+            deny_peers: read.many(&DENY_PEER)?,
+            deny_low_ports: read.one(&DENY_LOW_PORTS)?,
             relay_ports: read.one(&RELAY_PORTS)?,
             nat_discovery: nat_discovery(&read)?,
             public_host: read.optional(&PUBLIC_HOST)?,

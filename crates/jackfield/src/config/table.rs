@@ -178,8 +178,22 @@ keys! {
             "",
             "a network such as 10.0.0.0/8 or fd00::/8, or one address",
             value::parsed,
-            "Lets relays reach this network, although loopback, private and special ranges are \
+            "Lets relays reach this network, although loopback, private and special ranges, what \
+             clouds serve to their own machines, and the networks that this machine is in are \
              denied.",
+        );
+        DENY_PEER: Cidr = Typed::many(
+            "deny-peer",
+            "CIDR",
+            "",
+            "a network such as 192.0.2.0/24 or 2001:db8::/32, or one address",
+            value::parsed,
+            "Keeps relays from this network, although it is public; allow-peer wins.",
+        );
+        DENY_LOW_PORTS: bool = switch(
+            "deny-low-ports",
+            "Keeps relays from ports below 1024, where a machine's services are; calls use none of \
+             them.",
         );
     }
 

@@ -14,7 +14,7 @@ pub(super) fn local() -> Vec<IpAddr> {
 }
 
 /// Returns every address of this machine's interfaces; none if the system does not tell.
-pub(super) fn all() -> Vec<IpAddr> {
+fn all() -> Vec<IpAddr> {
     match if_addrs::get_if_addrs() {
         Ok(interfaces) => {
             let mut addresses: Vec<IpAddr> =

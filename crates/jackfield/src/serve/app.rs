@@ -14,6 +14,7 @@ use super::admission::Admission;
 use super::counters::Counters;
 use super::ice::{IceMinter, Reached};
 use super::listeners::ShardParts;
+use super::local_networks::LocalNetworks;
 use super::signal::{self, QueueLimits, SharedHub};
 use super::site_policy::SitePolicy;
 use super::{secret, turn};
@@ -49,7 +50,7 @@ impl App {
     /// # Errors
     ///
     /// Fails without a clock, randomness, or a secret.
-    pub(super) fn new(config: Config) -> Result<Arc<Self>> {
+    pub(super) fn new(config: Config, local: &LocalNetworks) -> Result<Arc<Self>> {
         let clock = Clock::new()?;
         let secrets = secrets(&config)?;
         let minting = secrets.first().cloned().context("there is no secret")?;
@@ -79,7 +80,7 @@ impl App {
             shards: OnceLock::new(),
             websocket: Arc::new(signal::websocket::ws_config(&config)),
             stop: watch::Sender::new(false),
-            turn_config: turn::config(&config, &secrets)?,
+            turn_config: turn::config(&config, &secrets, local)?,
             ready: AtomicBool::new(false),
             ice,
             config,

@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::app::App;
 use super::ice::split_authority;
 use super::listeners::{self, Bindings};
+use super::local_networks::LocalNetworks;
 use super::tls_relay::TlsRelayObstacle;
-use super::{addresses, descriptors, nat_discovery, tls};
+use super::{addresses, descriptors, local_networks, nat_discovery, tls};
 use crate::config::Config;
 
 /// A server that runs until it is stopped.
@@ -50,12 +51,17 @@ impl Server {
             grace: config.connections.shutdown_timeout,
             ..ShardsConfig::default()
         };
-        let app = App::new(config)?;
+        let local = LocalNetworks::read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "Cannot list this machine's addresses");
+            LocalNetworks::default()
+        });
+        let app = App::new(config, &local)?;
         let (for_shards, their_bindings) = (Arc::clone(&app), bindings.clone());
         let (shards, parts) = Shards::start(&shards_config, move |context| {
             let parts = listeners::start(&context, &for_shards, &their_bindings);
             if context.index() == 0 {
                 keep_time(&context, &for_shards);
+                local_networks::keep_up_to_date(&context, &for_shards, local.clone());
             }
             std::future::ready(parts.map_err(Failure))
         })?;

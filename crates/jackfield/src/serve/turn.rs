@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use jackfield_turn::credential::weakness;
 use jackfield_turn::{Credentials, NonceKey, PeerRules, Registry, RelayAddress, ServerConfig};
 
+use super::local_networks::LocalNetworks;
 use super::{addresses, nat_discovery, secret};
 use crate::config::Config;
 
@@ -15,7 +16,11 @@ use crate::config::Config;
 /// # Errors
 ///
 /// Fails without randomness, and when an external address has no local one to stand for.
-pub(super) fn config(config: &Config, secrets: &[String]) -> Result<ServerConfig> {
+pub(super) fn config(
+    config: &Config,
+    secrets: &[String],
+    local: &LocalNetworks,
+) -> Result<ServerConfig> {
     warn_of_weak(config, secrets);
     let credentials = config
         .users
@@ -32,12 +37,11 @@ pub(super) fn config(config: &Config, secrets: &[String]) -> Result<ServerConfig
         NonceKey::new(secret::random_bytes()?),
         Arc::new(Registry::new()),
     );
-    let own = addresses::all();
     core.software = Some(concat!("jackfield ", env!("CARGO_PKG_VERSION")).to_owned());
     core.relay_ports = config.relay_ports.clone();
-    core.relay_addresses = relay_addresses(config, &own)?;
+    core.relay_addresses = relay_addresses(config, &local.addresses)?;
     core.discovery = nat_discovery::core(config, secrets);
-    core.peers = peers(config, own);
+    core.peers = peers(config, local);
     core.limits = config.turn.clone();
     core.nonce_lifetime = config.turn_nonce_lifetime;
     Ok(core)
@@ -69,14 +73,22 @@ fn weak_passwords(users: &[(String, String)]) -> usize {
     users.iter().filter(is_weak).count()
 }
 
-fn peers(config: &Config, mut own: Vec<IpAddr>) -> PeerRules {
-    own.extend(config.external_ips.iter().map(|(public, _)| *public));
+fn peers(config: &Config, local: &LocalNetworks) -> PeerRules {
     PeerRules {
         allow: config.allow_peers.clone(),
-        own_addresses: own,
+        deny: config.deny_peers.clone(),
+        connected: local.connected.clone(),
+        own_addresses: own_addresses(config, &local.addresses),
         own_listeners: listeners(config),
-        ..PeerRules::default()
+        deny_low_ports: config.deny_low_ports,
     }
+}
+
+/// Returns the addresses that lead to this machine: those of its interfaces, and the public ones in
+/// front of it.
+pub(super) fn own_addresses(config: &Config, local: &[IpAddr]) -> Vec<IpAddr> {
+    let public = config.external_ips.iter().map(|(public, _)| *public);
+    local.iter().copied().chain(public).collect()
 }
 
 fn listeners(config: &Config) -> Vec<SocketAddr> {

@@ -3,17 +3,33 @@
 use std::io;
 use std::time::Duration;
 
-/// Waits for changes of interfaces: the kernel tells of them on Linux, elsewhere and besides they
-/// are polled.
+/// Waits for changes of this machine's interfaces and their addresses: the kernel tells of them on
+/// Linux, elsewhere and besides they are polled.
+///
+/// ```no_run
+/// # async fn run() {
+/// use std::time::Duration;
+/// use jackfield_driver::watch::Watch;
+///
+/// let watch = Watch::new(Duration::from_secs(60));
+/// loop {
+///     watch.changed().await;
+///     // Read the interfaces anew, and compare: something may have changed, or not.
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     #[cfg(target_os = "linux")]
     netlink: Option<tokio::net::UdpSocket>,
     poll: Duration,
 }
 
 impl Watch {
-    pub(super) fn new(poll: Duration) -> Self {
+    /// Returns a watch that says after `poll` that something may have changed, whatever the kernel
+    /// says. Call it inside a tokio runtime.
+    #[must_use]
+    pub fn new(poll: Duration) -> Self {
         Self {
             #[cfg(target_os = "linux")]
             netlink: open()
@@ -24,7 +40,7 @@ impl Watch {
     }
 
     /// Waits until something may have changed.
-    pub(super) async fn changed(&self) {
+    pub async fn changed(&self) {
         #[cfg(target_os = "linux")]
         if let Some(netlink) = &self.netlink {
             tokio::select! {
