@@ -25,6 +25,7 @@ pub mod secret;
 mod signal;
 mod site_policy;
 mod start;
+mod stopping;
 mod tls;
 mod tls_relay;
 mod turn;

@@ -135,6 +135,66 @@ fn a_connection_that_is_kept_alive_for_nothing_is_closed() {
 }
 
 #[test]
+fn a_stop_waits_for_no_connection_that_asks_for_nothing() {
+    let long = [("shutdown-timeout", "1h"), ("first-bytes-timeout", "1h")];
+    let mut server = Running::start(&long);
+    let mut open = Vec::new();
+    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for sent in ["", "G", "GET /healthz HTTP/1.1\r\nhost:", request] {
+        let mut stream = server.connect();
+        stream.write_all(sent.as_bytes()).unwrap();
+        open.push(stream);
+    }
+    // The answer to a first request, and half of a second one.
+    let mut half = server.connect();
+    half.write_all(request.as_bytes()).unwrap();
+    read_head(&mut half);
+    half.write_all(b"GET /heal").unwrap();
+    open.push(half);
+    assert!(server.stops(), "the stop waits for a silent connection");
+}
+
+#[test]
+fn a_signaling_client_hears_of_the_stop_before_it_comes() {
+    let mut server = Running::start(&[("shutdown-timeout", "1h")]);
+    let mut stream = server.websocket();
+    let client = std::thread::spawn(move || {
+        let mut frames = Vec::new();
+        let mut byte = [0; 1];
+        // A Close frame (RFC 6455 section 5.5.1) begins with its code: 1012, service restart.
+        while !frames.ends_with(&[0x03, 0xF4]) {
+            stream.read_exact(&mut byte).unwrap();
+            frames.extend(byte);
+        }
+        frames
+    });
+    assert!(server.stops(), "the stop waits for a client that has gone");
+    let frames = client.join().unwrap();
+    assert_eq!(frames.get(frames.len() - 4), Some(&0x88));
+}
+
+#[test]
+fn a_request_under_way_is_cut_off_when_the_time_is_over() {
+    let mut server = Running::start(&[("shutdown-timeout", "1s")]);
+    let opened = server.get("/socket.io/?EIO=4&transport=polling");
+    let (_, sid) = opened.split_once("\"sid\":\"").unwrap();
+    let (sid, _) = sid.split_once('"').unwrap();
+    let mut post = server.connect();
+    post.write_all(
+        format!(
+            "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nhost: localhost\r\n\
+             content-length: 100\r\n\r\n4"
+        )
+        .as_bytes(),
+    )
+    .unwrap();
+    assert!(server.stops(), "the stop waits for a body");
+    let mut rest = Vec::new();
+    let _reset = post.read_to_end(&mut rest);
+    assert_eq!(String::from_utf8_lossy(&rest), "");
+}
+
+#[test]
 fn connections_over_the_limit_are_closed() {
     let server = Running::start(&[("max-connections-per-network", "2")]);
     let mut first = server.connect();
@@ -363,6 +423,17 @@ impl Running {
         self.server.as_ref().unwrap()
     }
 
+    /// Stops the server; returns whether that came to an end.
+    fn stops(&mut self) -> bool {
+        let server = self.server.take().unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            stop(server);
+            let _gave_up = ended.send(());
+        });
+        end.recv_timeout(PATIENCE).is_ok()
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -409,14 +480,18 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
         if let Some(server) = self.server.take() {
-            runtime.block_on(server.stop());
+            stop(server);
         }
     }
+}
+
+fn stop(server: Server) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(server.stop());
 }
 
 fn read_head(stream: &mut TcpStream) -> String {

@@ -17,6 +17,7 @@ use super::listeners::ShardParts;
 use super::local_networks::LocalNetworks;
 use super::signal::{self, QueueLimits, SharedHub};
 use super::site_policy::SitePolicy;
+use super::stopping::Stopping;
 use super::{secret, turn};
 use crate::config::Config;
 
@@ -39,6 +40,7 @@ pub(super) struct App {
     pub(super) websocket: Arc<jackfield_ws::WsConfig>,
     /// True from the signal to stop on.
     pub(super) stop: watch::Sender<bool>,
+    pub(super) stopping: Stopping,
     /// How a TURN core is configured, but for what differs between shards.
     pub(super) turn_config: jackfield_turn::ServerConfig,
     ready: AtomicBool,
@@ -69,6 +71,7 @@ impl App {
         ));
         let io = signal::socketio::serve(&config, &hub);
         let connections = &config.connections;
+        let stop = watch::Sender::new(false);
         Ok(Arc::new(Self {
             clock,
             socketio: io.service(),
@@ -79,7 +82,8 @@ impl App {
             counters: Counters::default(),
             shards: OnceLock::new(),
             websocket: Arc::new(signal::websocket::ws_config(&config)),
-            stop: watch::Sender::new(false),
+            stopping: Stopping::new(stop.clone()),
+            stop,
             turn_config: turn::config(&config, &secrets, local)?,
             ready: AtomicBool::new(false),
             ice,

@@ -1,19 +1,19 @@
 //! One TCP connection, from its first bytes to the protocol that serves it.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use jackfield_driver::turn::TurnShard;
 use jackfield_sansio::{FiveTuple, Transport};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -29,8 +29,6 @@ pub(super) struct Connections {
     pub(super) app: Arc<App>,
     pub(super) turn: TurnShard,
     pub(super) tls: Option<TlsAcceptor>,
-    /// Lets requests under way finish; gone once the server stops.
-    pub(super) graceful: Rc<RefCell<Option<GracefulShutdown>>>,
 }
 
 /// What a listener expects of a connection.
@@ -45,6 +43,9 @@ pub(super) enum Listener {
 impl Connections {
     /// Serves a connection to its end.
     pub(super) async fn serve(self, stream: TcpStream, remote: SocketAddr, listener: Listener) {
+        if self.app.stopping.has_begun() {
+            return; // It came in the moment the server stopped.
+        }
         let Some(place) = self.app.admission.admit(remote.ip()) else {
             tracing::debug!(%remote, "Refused a connection over the limit");
             return;
@@ -94,7 +95,7 @@ impl Connections {
             }
             (Listener::Tls, Protocol::Http, _) => refuse_plain_http(stream).await,
             (Listener::Plain, Protocol::Http, _) => {
-                let stream = Prefixed::new(prefix, stream, place);
+                let stream = Prefixed::new(prefix, stream, (place, self.app.stopping.open()));
                 self.http(stream, path).await;
             }
             (Listener::Plain, Protocol::Stun, _) => {
@@ -119,7 +120,7 @@ impl Connections {
         };
         match protocol {
             Protocol::Http => {
-                let stream = Prefixed::new(prefix, stream, place);
+                let stream = Prefixed::new(prefix, stream, (place, self.app.stopping.open()));
                 self.http(stream, path).await;
             }
             Protocol::Stun => self.turn.serve_stream(stream, path, prefix).await,
@@ -127,13 +128,20 @@ impl Connections {
         }
     }
 
-    async fn http<S>(&self, stream: Prefixed<S>, path: FiveTuple)
+    async fn http<S>(&self, stream: S, path: FiveTuple)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let app = Arc::clone(&self.app);
+        let requests = Arc::new(Requests::default());
+        let counted = Arc::clone(&requests);
         let service = hyper::service::service_fn(move |request| {
-            http::answer(Arc::clone(&app), path, request)
+            let under_way = counted.begin();
+            let answer = http::answer(Arc::clone(&app), path, request);
+            async move {
+                let _under_way = under_way;
+                answer.await
+            }
         });
         let limits = &self.app.config.connections;
         let (limit, header) = (limits.first_bytes_timeout, limits.max_header);
@@ -153,25 +161,36 @@ impl Connections {
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        let Some(watcher) = self
-            .graceful
-            .borrow()
-            .as_ref()
-            .map(GracefulShutdown::watcher)
-        else {
-            return; // It came in the moment the server stopped.
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.app.stopping.begun() => {
+                // It ends by itself between two requests, and after those under way.
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = requests.finished() => return,
+                    () = self.app.stopping.over() => return,
+                }
+            }
         };
-        if let Err(error) = watcher.watch(connection).await {
+        if let Err(error) = ended {
             self.app.counters.http_errors.inc();
             tracing::debug!(%error, remote = %path.remote, "An HTTP connection failed");
         }
     }
 
-    /// Waits for what the peer must do first, within the limit for silent peers; `None` if it fails
-    /// or is late.
+    /// Waits for what the peer must do first, within the limit for silent peers; `None` if it
+    /// fails, is late, or the server stops.
     async fn in_time<T>(&self, work: impl Future<Output = std::io::Result<T>>) -> Option<T> {
         let limit = self.app.config.connections.first_bytes_timeout;
-        match timeout(limit, work).await {
+        let work = async {
+            tokio::select! {
+                done = timeout(limit, work) => Some(done),
+                () = self.app.stopping.begun() => None,
+            }
+        };
+        match work.await? {
             Ok(Ok(done)) => Some(done),
             Ok(Err(error)) => {
                 self.app.counters.connection_failures.inc();
@@ -191,6 +210,47 @@ impl Connections {
     }
 }
 
+/// The requests of one connection.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicBool,
+    under_way: AtomicUsize,
+    ended: Notify,
+}
+
+/// A request that is not answered yet.
+struct UnderWay(Arc<Requests>);
+
+impl Requests {
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.begun.store(true, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Waits until no request is under way, and then as long as the last answer may take to leave:
+    /// half a header that a peer has sent keeps hyper waiting.
+    async fn finished(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.under_way.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            ended.await;
+        }
+        if self.begun.load(Ordering::Relaxed) {
+            tokio::time::sleep(LAST_ANSWER).await;
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_waiters();
+    }
+}
+
 /// Tells a browser that was sent to the TLS port without TLS what is wrong.
 async fn refuse_plain_http(mut stream: impl AsyncWrite + Unpin) {
     const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
@@ -200,6 +260,8 @@ async fn refuse_plain_http(mut stream: impl AsyncWrite + Unpin) {
     }
 }
 
+/// How long an answer may take to leave when the server stops.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// The smallest HTTP/1 read buffer that hyper takes.
 const HTTP1_BUFFER: usize = 8 << 10;
 /// The shortest time that the system keeps for probes of a silent peer.

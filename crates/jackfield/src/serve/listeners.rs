@@ -1,13 +1,9 @@
 //! What one shard listens on.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
-use hyper_util::server::graceful::GracefulShutdown;
 use jackfield_driver::shard::{ShardContext, ShardStats};
 use jackfield_driver::tcp::{self, TcpStats};
 use jackfield_driver::turn::{TurnHandle, TurnShard};
@@ -58,12 +54,10 @@ pub(super) fn start(
     let server = jackfield_turn::Server::new(core, app.clock.epoch(), secret::random_bytes()?);
     let turn_shard = TurnShard::new(context, server, app.config.turn_driver.clone());
     let tcp = Arc::new(TcpStats::default());
-    let graceful = Rc::new(RefCell::new(Some(GracefulShutdown::new())));
     let connections = Connections {
         app: Arc::clone(app),
         turn: turn_shard.clone(),
         tls: bindings.tls_config.clone().map(TlsAcceptor::from),
-        graceful: Rc::clone(&graceful),
     };
     for address in &bindings.plain {
         udp(context, &turn_shard, *address)?;
@@ -75,7 +69,6 @@ pub(super) fn start(
     for address in &bindings.tls {
         listen(context, &connections, &tcp, *address, Listener::Tls)?;
     }
-    drain_on_stop(context, graceful);
     Ok(ShardParts {
         shard: Arc::clone(context.stats()),
         turn: turn_shard.handle(),
@@ -111,18 +104,4 @@ fn listen(
         .await;
     });
     Ok(())
-}
-
-/// Lets HTTP requests under way finish when the server stops.
-fn drain_on_stop(context: &ShardContext, graceful: Rc<RefCell<Option<GracefulShutdown>>>) {
-    let mut shutdown = context.shutdown();
-    context.spawn("drain", async move {
-        shutdown.requested().await;
-        let began = Instant::now();
-        let last = graceful.take();
-        if let Some(graceful) = last {
-            graceful.shutdown().await;
-        }
-        tracing::debug!(took = ?began.elapsed(), "HTTP connections have ended");
-    });
 }

@@ -2,23 +2,22 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::admission::Admitted;
 use super::demux::{Protocol, classify};
 
 /// A stream whose first bytes were read to see which protocol it speaks, and are read again.
 #[derive(Debug)]
-pub(super) struct Prefixed<S> {
+pub(super) struct Prefixed<S, H> {
     /// What was read and is still to be read again.
     prefix: Bytes,
     inner: S,
-    /// A WebSocket takes the stream out of its HTTP connection, and the place with it.
-    _place: Arc<Admitted>,
+    /// What is counted as long as the stream is open: a WebSocket takes the stream out of its HTTP
+    /// connection, and this with it.
+    _held: H,
 }
 
 /// Reads until the first bytes tell the protocol; returns it with the bytes read.
@@ -41,17 +40,17 @@ pub(super) async fn first_bytes<S: AsyncRead + Unpin>(
 /// Bytes of the first read: most requests fit, and it is short-lived.
 const FIRST_READ: usize = 1024;
 
-impl<S> Prefixed<S> {
-    pub(super) fn new(prefix: Bytes, inner: S, place: Arc<Admitted>) -> Self {
+impl<S, H> Prefixed<S, H> {
+    pub(super) fn new(prefix: Bytes, inner: S, held: H) -> Self {
         Self {
             prefix,
             inner,
-            _place: place,
+            _held: held,
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+impl<S: AsyncRead + Unpin, H: Unpin> AsyncRead for Prefixed<S, H> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -67,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+impl<S: AsyncWrite + Unpin, H: Unpin> AsyncWrite for Prefixed<S, H> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -100,7 +99,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::admission::Admission;
     use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
@@ -109,7 +107,7 @@ mod tests {
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let (protocol, prefix) = first_bytes(&mut server).await.unwrap();
         assert_eq!(protocol, Protocol::Http);
-        let mut stream = Prefixed::new(prefix, server, place());
+        let mut stream = Prefixed::new(prefix, server, ());
         client.write_all(b"rest").await.unwrap();
         drop(client);
         let mut all = Vec::new();
@@ -136,10 +134,5 @@ mod tests {
         drop(client);
         let (protocol, _) = first_bytes(&mut server).await.unwrap();
         assert_eq!(protocol, Protocol::Unknown);
-    }
-
-    fn place() -> Arc<Admitted> {
-        let admission = Arc::new(Admission::new(1, 1));
-        Arc::new(admission.admit([192, 0, 2, 1].into()).unwrap())
     }
 }

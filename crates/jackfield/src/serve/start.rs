@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jackfield_driver::shard::{Shards, ShardsConfig};
@@ -48,7 +49,7 @@ impl Server {
         };
         let shards_config = ShardsConfig {
             count: config.shards,
-            grace: config.connections.shutdown_timeout,
+            grace: LAST_TASKS,
             ..ShardsConfig::default()
         };
         let local = LocalNetworks::read().unwrap_or_else(|error| {
@@ -152,10 +153,9 @@ impl Server {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            self.refuse_newcomers();
             tracing::info!("Stopping; a second signal stops at once");
             let stopped = async {
-                self.app.io.close().await;
+                self.drain().await;
                 tokio::task::spawn_blocking(move || self.end()).await
             };
             tokio::select! {
@@ -166,13 +166,22 @@ impl Server {
         })
     }
 
-    /// Says that the server is not ready, and tells signaling clients to come again.
-    fn refuse_newcomers(&self) {
+    /// Takes no more connections, tells signaling clients to come again, and waits for open
+    /// requests and WebSockets as long as is configured. Relays go on meanwhile.
+    async fn drain(&self) {
+        let App { io, stopping, .. } = &*self.app;
         self.app.set_ready(false);
-        self.app.stop.send_replace(true);
+        stopping.begin();
+        let closed = async { tokio::join!(io.close(), stopping.all_closed()) };
+        let limit = self.app.config.connections.shutdown_timeout;
+        if tokio::time::timeout(limit, closed).await.is_err() {
+            let open = stopping.count();
+            tracing::info!(open, "Stopped before every connection had ended");
+        }
+        stopping.end();
     }
 
-    /// Ends the shards, with as much time for open requests as is configured.
+    /// Ends the shards.
     fn end(self) {
         self.shards.stop();
         self.shards.join();
@@ -180,8 +189,7 @@ impl Server {
 
     /// Takes no more clients, lets open requests finish within the configured time, and ends.
     pub async fn stop(self) {
-        self.refuse_newcomers();
-        self.app.io.close().await;
+        self.drain().await;
         if tokio::task::spawn_blocking(move || self.end())
             .await
             .is_err()
@@ -190,6 +198,9 @@ impl Server {
         }
     }
 }
+
+/// How long tasks may take to end that have been asked to; none of them waits for a client.
+const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// Runs the signaling hub's deadlines on one shard.
 fn keep_time(context: &jackfield_driver::shard::ShardContext, app: &Arc<App>) {
