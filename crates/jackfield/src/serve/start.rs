@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jackfield_driver::port::Reservation;
 use jackfield_driver::shard::{Shards, ShardsConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,11 +39,13 @@ impl Server {
             .as_ref()
             .map(tls::server_config)
             .transpose()?;
-        config.listen = claim(&config.listen, config.listen_is_default)?;
-        config.listen_tls = claim(&config.listen_tls, false)?;
+        let mut reserved = Vec::new();
+        let lenient = config.listen_is_default;
+        config.listen = reserve(&config.listen, lenient, &mut reserved)?;
+        config.listen_tls = reserve(&config.listen_tls, false, &mut reserved)?;
         let udp_only = nat_discovery::listen(&config)?;
         let bindings = Bindings {
-            udp_only: claim(&udp_only, false)?,
+            udp_only: reserve(&udp_only, false, &mut reserved)?,
             plain: config.listen.clone(),
             tls: config.listen_tls.clone(),
             tls_config,
@@ -66,6 +69,7 @@ impl Server {
             }
             std::future::ready(parts.map_err(Failure))
         })?;
+        drop(reserved);
         app.shards
             .set(parts)
             .map_err(|_| anyhow::anyhow!("the shards have started before"))?;
@@ -214,14 +218,21 @@ fn keep_time(context: &jackfield_driver::shard::ShardContext, app: &Arc<App>) {
     });
 }
 
-/// Finds out that each address is free; with `lenient`, leaves out those that this machine does not
-/// have.
-fn claim(addresses: &[SocketAddr], lenient: bool) -> Result<Vec<SocketAddr>> {
+/// Keeps each address from other processes until the shards listen on it; with `lenient`, leaves
+/// out those that this machine does not have.
+fn reserve(
+    addresses: &[SocketAddr],
+    lenient: bool,
+    reserved: &mut Vec<Reservation>,
+) -> Result<Vec<SocketAddr>> {
     let mut claimed = Vec::new();
     let mut last = None;
     for address in addresses {
-        match jackfield_driver::port::claim(*address) {
-            Ok(address) => claimed.push(address),
+        match jackfield_driver::port::reserve(*address) {
+            Ok(reservation) => {
+                claimed.push(reservation.address());
+                reserved.push(reservation);
+            }
             Err(error) if lenient && error.kind() != std::io::ErrorKind::AddrInUse => {
                 tracing::debug!(%address, %error, "Passed over a default address");
                 last = Some((*address, error));
