@@ -18,6 +18,7 @@ mod listeners;
 mod local_networks;
 mod log;
 mod metrics;
+mod metrics_access;
 mod nat_discovery;
 mod pages;
 mod prefixed;

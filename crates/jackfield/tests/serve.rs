@@ -345,6 +345,23 @@ fn a_name_that_anyone_can_point_here_leads_a_browser_to_the_address() {
 }
 
 #[test]
+fn what_a_proxy_passes_on_reads_no_metrics_without_the_token() {
+    let server = Running::start(&[("metrics-token", "a token of some length")]);
+    let ask = |headers: &str| {
+        let head = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+        server.request(&format!("{head}x-forwarded-for: 8.8.8.8\r\n{headers}\r\n"))
+    };
+    let refused = ask("");
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    assert!(refused.contains("metrics-token"), "{refused}");
+    let metrics = ask("authorization: Bearer a token of some length\r\n");
+    assert!(
+        metrics.contains("jackfield_http_metrics_refused_total 1"),
+        "{metrics}"
+    );
+}
+
+#[test]
 fn a_request_names_its_host_once() {
     let server = Running::start(&[]);
     let ask = |head: &str| {

@@ -59,6 +59,10 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// DNS names that browsers inside a private network may use without TLS.
     pub allow_hosts: Vec<String>,
+    /// Networks that may read `/metrics`.
+    pub metrics_from: Vec<Cidr>,
+    /// What others show to read them.
+    pub metrics_tokens: Vec<String>,
     /// Where the generated secret is kept.
     pub data_dir: Option<PathBuf>,
     /// How many threads serve; zero means one a core.
@@ -190,6 +194,8 @@ impl Config {
             credentials_ttl: read.one(&CREDENTIALS_TTL)?,
             cors_origins: read.many(&CORS_ORIGIN)?,
             allow_hosts: read.many(&ALLOW_HOST)?,
+            metrics_from: read.many(&METRICS_FROM)?,
+            metrics_tokens: read.many(&METRICS_TOKEN)?,
             data_dir: read.optional(&DATA_DIR)?,
             shards: read.one(&SHARDS)?,
             log: Log {

@@ -89,6 +89,22 @@ keys! {
              addresses, names that nobody can register (nas, nas.local, localhost), public-host \
              and this machine's own name need no entry.",
         );
+        METRICS_FROM: Cidr = Typed::many(
+            "metrics-from",
+            "CIDR",
+            "127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+            "a network such as 10.0.0.0/8 or fd00::/8, or one address",
+            value::parsed,
+            "Lets this network read /metrics, beside this machine itself. What a proxy passes on \
+             (X-Forwarded-For, X-Real-IP, Forwarded or Via) needs a metrics-token.",
+        );
+        METRICS_TOKEN: String = Typed::secrets(
+            "metrics-token",
+            "TOKEN",
+            "a text of 16 characters or more",
+            value::secret,
+            "Lets clients from anywhere read /metrics that show this bearer token.",
+        );
         DATA_DIR: PathBuf = Typed::one(
             "data-dir",
             "DIR",

@@ -15,6 +15,7 @@ use super::counters::Counters;
 use super::ice::{IceMinter, Reached};
 use super::listeners::ShardParts;
 use super::local_networks::LocalNetworks;
+use super::metrics_access::MetricsAccess;
 use super::signal::{self, QueueLimits, SharedHub};
 use super::site_policy::SitePolicy;
 use super::stopping::Stopping;
@@ -33,6 +34,7 @@ pub(super) struct App {
     pub(super) socketio: jackfield_socketio::engine::Service,
     pub(super) admission: Arc<Admission>,
     pub(super) sites: SitePolicy,
+    pub(super) metrics_access: MetricsAccess,
     pub(super) counters: Counters,
     /// Each shard, set once all have started.
     pub(super) shards: OnceLock<Vec<ShardParts>>,
@@ -79,6 +81,7 @@ impl App {
             hub,
             admission: Arc::new(Admission::new(connections.max, connections.max_per_network)),
             sites: SitePolicy::new(&config),
+            metrics_access: MetricsAccess::new(&config),
             counters: Counters::default(),
             shards: OnceLock::new(),
             websocket: Arc::new(signal::websocket::ws_config(&config)),

@@ -13,6 +13,8 @@ pub(super) struct Counters {
     pub(super) http_foreign_origins: Counter,
     /// HTTP requests refused because a browser named a host that may be anyone's.
     pub(super) http_unknown_hosts: Counter,
+    /// Requests for the metrics refused to clients that may not read them.
+    pub(super) http_metrics_refused: Counter,
     /// HTTP connections that ended in an error: a malformed request, a broken connection.
     pub(super) http_errors: Counter,
     /// Connections that ended before their first bytes or TLS handshake were complete.

@@ -41,6 +41,7 @@ pub(super) async fn answer(
         authority: authority(&request),
         path: by,
     };
+    let may_read_metrics = app.metrics_access.admits(head);
     if app.sites.judge_host(head).is_err() {
         app.counters.http_unknown_hosts.inc();
         return Ok(refuse_host(&request, head));
@@ -72,6 +73,10 @@ pub(super) async fn answer(
         "/healthz" => text(StatusCode::OK, "ok\n"),
         "/readyz" if app.is_ready() => text(StatusCode::OK, "ready\n"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        "/metrics" if !may_read_metrics => {
+            app.counters.http_metrics_refused.inc();
+            text(StatusCode::FORBIDDEN, METRICS_REFUSED)
+        }
         "/metrics" => metrics::answer(&app, request.headers()).await,
         path => pages::answer(request.method(), request.headers(), path)
             .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "there is nothing here\n")),
@@ -196,6 +201,10 @@ fn allow_origin(app: &App, asked: &HeaderMap, answer: &mut HeaderMap) {
 const FOREIGN_ORIGIN: &str = "pages of this origin may not use this server: they may where \
                               `cors-origin` names the origin, as in --cors-origin \
                               https://app.example.org\n";
+
+/// What a client gets that may not read the metrics.
+const METRICS_REFUSED: &str = "the metrics are for private networks, without a proxy in between \
+                               (`metrics-from`), and for who shows a `metrics-token`\n";
 
 /// What a browser gets that named a host which this server does not know.
 const UNKNOWN_HOST: &str = "this server does not know that it has this name: open it by its IP \

@@ -259,6 +259,11 @@ fn server(app: &App, families: &mut Families) {
             &counters.http_unknown_hosts,
         ),
         (
+            "http_metrics_refused",
+            "Requests for the metrics refused to clients that may not read them",
+            &counters.http_metrics_refused,
+        ),
+        (
             "http_errors",
             "HTTP connections that ended in an error",
             &counters.http_errors,
