@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jackfield_connect::files::{Destination, Progress};
 use jackfield_connect::{Event, Observer, RoomOptions, Server, Stay, Stop, Trust, WebRtc, receive};
+use jackfield_proxy::ProxyRules;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -22,6 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = RoomOptions {
         server,
         trust: Trust::new(None)?,
+        proxies: ProxyRules::from_environment(|name| std::env::var(name).ok())?,
         room: next()?.parse()?,
         name: "file drop".to_owned(),
         token: None,
@@ -41,7 +43,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             wait: Duration::MAX,
             stop: Stop::default(),
         };
-        let connector = WebRtc::near(&options.server).trusting(&options.trust);
+        let connector = WebRtc::near(&options.server)
+            .trusting(&options.trust)
+            .proxied(options.proxies.clone());
         let (destination, progress) = (Arc::clone(&destination), Arc::<Progress>::default());
         // What one person sends badly must not keep the next from sending.
         if let Err(error) = receive(

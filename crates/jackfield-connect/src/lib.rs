@@ -19,6 +19,7 @@ pub mod files;
 mod forward;
 mod negotiation;
 mod pipe;
+mod reach;
 mod room;
 mod server;
 mod session;

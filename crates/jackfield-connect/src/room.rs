@@ -12,6 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jackfield_proxy::ProxyRules;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -36,6 +37,8 @@ pub struct RoomOptions {
     pub server: Server,
     /// Which of its certificates are trusted.
     pub trust: Trust,
+    /// By which proxy the server is reached, if by any. One on this machine is reached directly.
+    pub proxies: ProxyRules,
     /// The room.
     pub room: RoomName,
     /// What others see; the server adds a number to one that is taken.
@@ -285,9 +288,10 @@ impl<C: Connector> Actor<C> {
         let (internal, internals) = mpsc::unbounded_channel();
         let permits = Permits::new();
         let (server, trust) = (options.server.clone(), options.trust.clone());
+        let proxies = options.proxies.clone();
         let name = options.name.clone();
         let context = Context::new(options, connector, internal, permits.clone());
-        let signaling = Signaling::new(server, trust, context.first_random());
+        let signaling = Signaling::new(server, trust, proxies, context.first_random());
         let actor = Self {
             context,
             signaling,

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use http::Request;
 use http::header::HOST;
+use jackfield_driver::proxy::ProxyError;
+use jackfield_proxy::ProxyRules;
 use jackfield_ws::{CloseCode, CloseFrame, Message, WebSocket, WsConfig};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use crate::reach::{Stream, reach};
 use crate::server::Server;
 use crate::trust::Trust;
 
@@ -23,6 +24,7 @@ use crate::trust::Trust;
 pub(crate) struct Signaling {
     server: Server,
     trust: Trust,
+    proxies: Arc<ProxyRules>,
     config: Arc<WsConfig>,
     state: State,
     doubt: Doubt,
@@ -51,10 +53,6 @@ type Opening = Pin<Box<dyn Future<Output = Result<Socket, SignalingError>> + Sen
 
 type Socket = WebSocket<Box<dyn Stream>>;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
 /// What the signaling connection has to say.
 #[derive(Debug)]
 pub(crate) enum Incoming {
@@ -77,6 +75,16 @@ pub enum SignalingError {
         server: Server,
         /// What the system said.
         source: io::Error,
+    },
+    /// The proxy does not lead to the server.
+    #[error("{server} cannot be reached by the proxy {proxy}")]
+    Proxy {
+        /// The server.
+        server: Server,
+        /// The proxy's URL, without its credentials.
+        proxy: String,
+        /// What went wrong.
+        source: ProxyError,
     },
     /// Nothing answered in time.
     #[error("{0} does not answer")]
@@ -105,7 +113,8 @@ pub enum SignalingError {
 impl Signaling {
     /// Makes a connection that opens when [`Signaling::next`] is first called.
     #[must_use]
-    pub(crate) fn new(server: Server, trust: Trust, random: u64) -> Self {
+    pub(crate) fn new(server: Server, trust: Trust, proxies: ProxyRules, random: u64) -> Self {
+        let proxies = Arc::new(proxies);
         let config = WsConfig {
             ping_interval: Some(Duration::from_secs(10)),
             ping_timeout: Duration::from_secs(8),
@@ -115,11 +124,13 @@ impl Signaling {
         let state = State::Connecting(Box::pin(open(
             server.clone(),
             trust.clone(),
+            Arc::clone(&proxies),
             config.clone(),
         )));
         Self {
             server,
             trust,
+            proxies,
             config,
             state,
             doubt: Doubt::None,
@@ -222,7 +233,8 @@ impl Signaling {
 
     fn open(&self) -> Opening {
         let (server, trust) = (self.server.clone(), self.trust.clone());
-        Box::pin(open(server, trust, self.config.clone()))
+        let (proxies, config) = (Arc::clone(&self.proxies), self.config.clone());
+        Box::pin(open(server, trust, proxies, config))
     }
 
     fn lost(&mut self, error: SignalingError) -> Incoming {
@@ -280,25 +292,25 @@ impl fmt::Debug for Signaling {
 async fn open(
     server: Server,
     trust: Trust,
+    proxies: Arc<ProxyRules>,
     config: Arc<WsConfig>,
 ) -> Result<Socket, SignalingError> {
-    let opened = timeout(OPEN_WITHIN, try_open(&server, &trust, &config)).await;
+    let opening = try_open(&server, &trust, &proxies, &config);
+    let opened = timeout(OPEN_WITHIN, opening).await;
     opened.unwrap_or(Err(SignalingError::Silent(server)))
 }
 
 async fn try_open(
     server: &Server,
     trust: &Trust,
+    proxies: &ProxyRules,
     config: &Arc<WsConfig>,
 ) -> Result<Socket, SignalingError> {
     let unreachable = |source| SignalingError::Unreachable {
         server: server.clone(),
         source,
     };
-    let tcp = TcpStream::connect((server.host(), server.port()))
-        .await
-        .map_err(unreachable)?;
-    tcp.set_nodelay(true).map_err(unreachable)?;
+    let tcp = reach(server, trust, proxies).await?;
     let stream: Box<dyn Stream> = if server.is_secure() {
         let tls = |source| SignalingError::Tls {
             server: server.clone(),
@@ -309,7 +321,7 @@ async fn try_open(
         let connector = TlsConnector::from(Arc::clone(&trust.0));
         Box::new(connector.connect(name, tcp).await.map_err(tls)?)
     } else {
-        Box::new(tcp)
+        tcp
     };
     let strange = |source| SignalingError::NotJackfield {
         server: server.clone(),

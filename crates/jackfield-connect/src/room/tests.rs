@@ -112,6 +112,7 @@ async fn meet() -> (Room, PeerId, Fake) {
         // Port 1 of this machine refuses connections.
         server: "http://127.0.0.1:1".parse().unwrap(),
         trust: trust(),
+        proxies: ProxyRules::default(),
         room: "flood".parse().unwrap(),
         name: "here".to_owned(),
         token: None,

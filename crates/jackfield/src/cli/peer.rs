@@ -16,7 +16,7 @@ use jackfield_connect::{
     Ends, Forward, Forwarding, RoomAddress, RoomName, RoomOptions, Server, Stay, Stop, TcpTarget,
     Trust, WebRtc, forward, pipe, receive, send, stream::StreamId,
 };
-use jackfield_proxy::ProxyRules;
+use jackfield_proxy::{ProxyRules, ProxyUrl, RulesError};
 
 use super::signal::until_stopped;
 use super::{complain, failed, wrong_use};
@@ -35,7 +35,8 @@ pub(super) fn connect_command() -> Command {
              carried instead.\n\n\
              Packets go directly from one to the other, encrypted; stderr says which way they \
              take. Where no direct path exists, the server relays, over UDP, TCP or TLS, whichever \
-             gets through; TCP and TLS go by the proxy of https_proxy or all_proxy, if one is set.",
+             gets through. The server, and its relay over TCP and TLS, are reached by the proxy of \
+             https_proxy or all_proxy, if one is set.",
         )
         .after_help(
             "Examples:\n  \
@@ -267,6 +268,7 @@ fn common() -> Vec<Arg> {
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
             .help("A PEM file with the certificates to trust, in place of the system's."),
+        proxy(),
         Arg::new("port-mapping")
             .long("port-mapping")
             .action(ArgAction::SetTrue)
@@ -293,13 +295,14 @@ fn run(
         Ok(trust) => trust,
         Err(error) => return wrong_use(&error.to_string()),
     };
-    let proxies = match ProxyRules::from_environment(|name| std::env::var(name).ok()) {
+    let proxies = match proxies(matches) {
         Ok(proxies) => proxies,
         Err(error) => return wrong_use(&error.to_string()),
     };
     let room = RoomOptions {
         server: server(matches, &address),
         trust,
+        proxies,
         room: address.room,
         name: matches
             .get_one::<String>("name")
@@ -311,7 +314,7 @@ fn run(
     };
     let mut connector = WebRtc::near(&room.server)
         .trusting(&room.trust)
-        .proxied(proxies)
+        .proxied(room.proxies.clone())
         .relay_only(matches.get_flag("relay"));
     if matches.get_flag("port-mapping") {
         connector = connector.mapped();
@@ -359,6 +362,39 @@ fn run(
     // A thread that waits for standard input waits for ever.
     runtime.shutdown_background();
     code
+}
+
+/// Returns by which proxy servers are reached: the one of `--proxy`, or that of the environment.
+///
+/// # Errors
+/// When a variable does not hold the URL of a proxy.
+pub(super) fn proxies(matches: &ArgMatches) -> Result<ProxyRules, RulesError> {
+    let named = matches.get_one::<ProxyUrl>("proxy").cloned();
+    // A proxy that is named makes it irrelevant which one a variable names.
+    let is_named = named.is_some();
+    let mut rules = ProxyRules::from_environment(|name| {
+        let is_exemption = name.eq_ignore_ascii_case("no_proxy");
+        std::env::var(name)
+            .ok()
+            .filter(|_| is_exemption || !is_named)
+    })?;
+    if is_named {
+        rules.proxy = named;
+    }
+    Ok(rules)
+}
+
+/// Returns `--proxy`.
+pub(super) fn proxy() -> Arg {
+    Arg::new("proxy")
+        .long("proxy")
+        .value_name("URL")
+        .value_parser(value_parser!(ProxyUrl))
+        .help(
+            "The proxy for connections to the server and its relay over TCP: http, https, socks5 \
+             or socks5h; in place of https_proxy or all_proxy. The hosts of no_proxy are reached \
+             directly.",
+        )
 }
 
 fn server(matches: &ArgMatches, address: &RoomAddress) -> Server {

@@ -1,6 +1,7 @@
 //! A server in this process, and peers in processes of their own.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use jackfield::config::{Config, Key, Low, Source};
@@ -15,14 +16,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with more keys than those of its folder and port.
+    pub(crate) fn start_with(keys: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut low = Low::default();
-        for (name, value) in [
+        let own = [
             ("data-dir", data.path().to_str().unwrap()),
             ("listen", "127.0.0.1:0"),
-        ] {
+        ];
+        for (name, value) in own.iter().chain(keys) {
             let key = Key::find(name).unwrap();
-            low.set(key, Source::Flag, vec![value.to_owned()]);
+            low.set(key, Source::Flag, vec![(*value).to_owned()]);
         }
         let server = Server::start(Config::resolve(&low).unwrap()).unwrap();
         let url = format!("http://{}", server.addresses().first().unwrap());
@@ -35,6 +42,10 @@ impl Running {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.server.as_ref().unwrap().addresses().first().unwrap()
     }
 }
 
@@ -58,9 +69,15 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start(server: &Running, arguments: &[&str]) -> Self {
+        Self::start_at(&server.url, arguments, &[])
+    }
+
+    /// Starts it for a server by its URL, with more variables in its environment.
+    pub(crate) fn start_at(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Self::command(arguments);
-        command.args(["--server", &server.url]);
         command
+            .args(["--server", url])
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -124,7 +141,8 @@ impl Peer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jackfield"));
         command.args(arguments);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("JACKFIELD_") {
+            let text = name.to_string_lossy().to_lowercase();
+            if text.starts_with("jackfield_") || text.ends_with("_proxy") {
                 command.env_remove(name);
             }
         }

@@ -9,6 +9,7 @@
 
 mod command;
 mod member;
+mod proxy;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,6 +18,7 @@ use std::thread;
 
 use command::{Peer, Running, random};
 use member::Member;
+use proxy::Proxy;
 
 #[test]
 fn a_folder_arrives_whole_and_both_commands_say_so() {
@@ -288,12 +290,50 @@ fn a_port_leads_to_the_other_side_where_that_allows_it() {
 }
 
 #[test]
+fn the_server_is_reached_by_a_proxy_inside_tls_and_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+    let made = rcgen::generate_simple_self_signed(["call.example.org".to_owned()]).unwrap();
+    fs::write(&files[0], made.cert.pem()).unwrap();
+    fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
+    let [chain, key] = files.each_ref().map(|file| file.to_str().unwrap());
+    let server = Running::start_with(&[("tls-cert", chain), ("tls-key", key)]);
+    let address = server.address();
+    let secure = ["receive", "r", "--json", "--tls-ca", chain];
+    let open = &secure[..3];
+    for (url, arguments, target) in [
+        ("http://call.example.org", open, "call.example.org:80"),
+        ("https://call.example.org", &secure, "call.example.org:443"),
+    ] {
+        for proxy in [Proxy::http(address), Proxy::socks5(address)] {
+            let flag = [arguments, &["--proxy", proxy.url()]].concat();
+            let mut receiver = Peer::start_at(url, &flag, &[("https_proxy", "no proxy")]);
+            assert_eq!(receiver.next_event("room")["room"], "r");
+            assert_eq!(proxy.next_target(), target);
+
+            let variable = [("ALL_PROXY", proxy.url())];
+            let mut receiver = Peer::start_at(url, arguments, &variable);
+            assert_eq!(receiver.next_event("room")["room"], "r");
+            assert_eq!(proxy.next_target(), target);
+        }
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let proxy = format!("http://{}", closed.unwrap());
+    let arguments = ["receive", "r", "--proxy", &proxy];
+    let output = Peer::start_at("call.example.org", &arguments, &[]).output();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("cannot be reached by the proxy"), "{words}");
+}
+
+#[test]
 fn wrong_use_and_a_server_that_is_not_there_have_their_exit_codes_and_words() {
     for arguments in [
         &["receive"][..],
         &["receive", "\u{7}"],
         &["connect", "r", "--forward", "x"],
         &["connect", "r", "--wait", "soon"],
+        &["connect", "r", "--proxy", "gopher://proxy"],
         &["send"],
     ] {
         let output = Peer::run(arguments);

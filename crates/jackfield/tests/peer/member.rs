@@ -5,6 +5,7 @@ use std::time::Duration;
 use jackfield_connect::{
     Channel, Message, PeerId, Room, RoomEvent, RoomOptions, Server, Trust, WebRtc,
 };
+use jackfield_proxy::ProxyRules;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -26,6 +27,7 @@ impl Member {
         let options = RoomOptions {
             server,
             trust,
+            proxies: ProxyRules::default(),
             room: room.parse().unwrap(),
             name: "member".to_owned(),
             token: None,

@@ -11,17 +11,16 @@ use jackfield_doctor::peer::{
     MeetingOptions, PeerConclusions, meet, of_peer_conclusions, words_of,
 };
 use jackfield_doctor::{Conclusions, Options, Style, Target, Trust, json as doctor_json, words};
-use jackfield_proxy::ProxyRules;
 use jackfield_sansio::parse_duration;
 use serde_json::Value;
 
-use super::super::peer::{random, user_name};
+use super::super::peer::{proxies, proxy, random, user_name};
 use super::super::signal::until_stopped;
 use super::super::{block_on, complain, failed, say, wrong_use};
 use super::{NO_SERVER, target};
 
 /// Returns the arguments that are about another machine.
-pub(super) fn arguments() -> [Arg; 3] {
+pub(super) fn arguments() -> [Arg; 4] {
     [
         Arg::new("peer")
             .long("peer")
@@ -32,6 +31,7 @@ pub(super) fn arguments() -> [Arg; 3] {
                 "Meets another machine that runs the same with the same room, and examines the \
                  path between the two; ROOM is a name that both choose, or the link of its page.",
             ),
+        proxy().requires("peer"),
         Arg::new("name")
             .long("name")
             .value_name("NAME")
@@ -113,17 +113,17 @@ async fn conclude(matches: &ArgMatches, trust: Trust, stop: Stop) -> Result<Met>
     let room = RoomOptions {
         server,
         trust: RoomTrust::of_config(Arc::clone(trust.config())),
+        proxies: proxies(matches)?,
         room: address.room.clone(),
         name: named.unwrap_or_else(user_name),
         token: None,
         purpose: "doctor",
         seed: random().to_be_bytes(),
     };
-    let proxies = ProxyRules::from_environment(|name| std::env::var(name).ok())?;
     let options = MeetingOptions {
         webrtc: WebRtc::near(&room.server)
             .trusting(&room.trust)
-            .proxied(proxies),
+            .proxied(room.proxies.clone()),
         room,
         examine: Options {
             target,
