@@ -25,11 +25,24 @@ pub trait Connector: Send + 'static {
         events: Events,
     ) -> impl Future<Output = io::Result<Self::Connection>> + Send;
 
+    /// Prepares for connections that use these `iceServers`, such as by looking up their names.
+    ///
+    /// What takes long goes into the future, which the room waits for before it makes the first
+    /// connection, and meanwhile does everything else. When the server names others later, earlier
+    /// ones are used until the new ones are ready.
+    fn prepare(&mut self, ice_servers: &Value) -> Preparation {
+        let _nothing = ice_servers;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Returns whether its connections use relays alone, so that no direct path is looked for.
     fn is_relay_only(&self) -> bool {
         false
     }
 }
+
+/// What a [`Connector`] does before it can connect.
+pub type Preparation = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where a connection says what happens to it.
 #[derive(Clone)]

@@ -32,7 +32,8 @@ mod webrtc;
 
 pub use channel::{Channel, ChannelEnded, Message};
 pub use connection::{
-    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path,
+    Preparation, Relay,
 };
 pub use error::Error;
 pub use event::{Event, Observer};

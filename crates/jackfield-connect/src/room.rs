@@ -9,7 +9,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jackfield_proxy::ProxyRules;
@@ -274,8 +274,39 @@ struct Actor<C: Connector> {
     next_peer: u64,
     has_joined: bool,
     is_over: bool,
+    preparing: Option<Preparing>,
+    /// Whether any ICE servers were prepared, so that calls can be made.
+    is_prepared: bool,
+    /// What the server said while the first ones are being prepared: calls come of it.
+    deferred: VecDeque<(Option<Permit>, Incoming)>,
     /// Connections with members that have said goodbye.
     closing: JoinSet<Result<(), Elapsed>>,
+}
+
+/// ICE servers that the connector prepares for.
+struct Preparing {
+    servers: Value,
+    task: JoinHandle<()>,
+}
+
+impl Preparing {
+    /// Waits until that is done; for ever if there is nothing. Dropping the future loses nothing.
+    async fn done(preparing: &mut Option<Self>) {
+        match preparing {
+            Some(preparing) => {
+                if let Err(error) = (&mut preparing.task).await {
+                    tracing::error!(%error, "The task that prepares for ICE servers failed");
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl<C: Connector> Actor<C> {
@@ -304,6 +335,9 @@ impl<C: Connector> Actor<C> {
             next_peer: 0,
             has_joined: false,
             is_over: false,
+            preparing: None,
+            is_prepared: false,
+            deferred: VecDeque::new(),
             closing: JoinSet::new(),
         };
         (actor, internals)
@@ -323,6 +357,7 @@ impl<C: Connector> Actor<C> {
                     self.permit = Some(permit);
                     self.handle_signaling(incoming).await;
                 }
+                () = Preparing::done(&mut self.preparing) => self.finish_preparing().await,
                 Some(tagged) = internals.recv() => {
                     let Tagged { peer, generation, what, permit } = tagged;
                     self.permit = Some(permit);
@@ -359,21 +394,47 @@ impl<C: Connector> Actor<C> {
         self.calls.values().filter_map(Call::deadline).min()
     }
 
+    /// Takes what comes from the server: at once, or when calls can be made.
     async fn handle_signaling(&mut self, incoming: Incoming) {
+        match &incoming {
+            Incoming::Open => self.join(),
+            Incoming::Message(message) => self.take_ice_servers(message),
+            Incoming::Lost(_) => {}
+        }
+        if self.preparing.is_some() && !self.is_prepared {
+            self.deferred.push_back((self.permit.clone(), incoming));
+        } else {
+            self.handle_incoming(incoming).await;
+        }
+    }
+
+    async fn finish_preparing(&mut self) {
+        if let Some(mut done) = self.preparing.take() {
+            self.context.ice_servers = done.servers.take();
+        }
+        self.is_prepared = true;
+        while let Some((permit, incoming)) = self.deferred.pop_front() {
+            self.permit = permit;
+            self.handle_incoming(incoming).await;
+        }
+    }
+
+    fn join(&mut self) {
+        let mut join = json!({
+            "type": "join",
+            "room": self.room(),
+            "name": self.context.options.name,
+        });
+        if let (Some(token), Some(join)) = (&self.context.options.token, join.as_object_mut()) {
+            join.insert("token".to_owned(), token.as_str().into());
+        }
+        self.signaling.send(&join);
+    }
+
+    async fn handle_incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Open => {
-                let mut join = json!({
-                    "type": "join",
-                    "room": self.room(),
-                    "name": self.context.options.name,
-                });
-                if let (Some(token), Some(join)) =
-                    (&self.context.options.token, join.as_object_mut())
-                {
-                    join.insert("token".to_owned(), token.as_str().into());
-                }
-                self.signaling.send(&join);
-            }
+            // It was acted on when it came.
+            Incoming::Open => {}
             Incoming::Lost(error) => {
                 self.context.is_reachable = false;
                 self.tell(RoomEvent::ServerLost(error));
@@ -392,7 +453,6 @@ impl<C: Connector> Actor<C> {
                     message: text(message, "message").unwrap_or_default().to_owned(),
                 });
             }
-            "ice-servers" => self.take_ice_servers(message),
             _ if text(message, "room") != Some(self.room()) => {}
             "joined" => self.joined(message).await,
             "user-joined" => {
@@ -419,14 +479,28 @@ impl<C: Connector> Actor<C> {
         }
     }
 
+    /// Prepares for the ICE servers that a message names, if it is one that does.
     fn take_ice_servers(&mut self, message: &Value) {
-        if let Some(servers) = message.get("iceServers") {
-            self.context.ice_servers = servers.clone();
+        let is_ours = match text(message, "type") {
+            Some("ice-servers") => true,
+            Some("joined") => text(message, "room") == Some(self.room()),
+            _ => false,
+        };
+        let Some(servers) = message.get("iceServers").filter(|_| is_ours) else {
+            return;
+        };
+        let known = match &self.preparing {
+            Some(preparing) => &preparing.servers,
+            None => &self.context.ice_servers,
+        };
+        if known != servers {
+            let task = tokio::spawn(self.context.prepare(servers));
+            let servers = servers.clone();
+            self.preparing = Some(Preparing { servers, task });
         }
     }
 
     async fn joined(&mut self, message: &Value) {
-        self.take_ice_servers(message);
         if let Some(me) = message.get("self").and_then(Member::read) {
             self.own.insert(me.id);
             self.name = me.name;

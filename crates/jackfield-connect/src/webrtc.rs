@@ -1,7 +1,7 @@
 //! Peer connections of WebRTC, as a room needs them.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jackfield_driver::peer::{
@@ -15,12 +15,13 @@ use jackfield_proxy::ProxyRules;
 use jackfield_sansio::Transport;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::channel::{Channel, Message};
 use crate::connection::{
-    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path,
+    Preparation, Relay,
 };
 use crate::server::Server;
 use crate::trust::Trust;
@@ -29,7 +30,12 @@ use crate::trust::Trust;
 #[derive(Debug, Clone, Default)]
 pub struct WebRtc {
     options: PeerOptions,
+    resolved: Arc<Mutex<Resolved>>,
 }
+
+/// ICE servers whose names were looked up, as options that have nothing else: of the last two
+/// lists, the later one first. The earlier one is in use until a room knows of the later one.
+type Resolved = Vec<(Value, PeerOptions)>;
 
 /// A WebRTC peer connection.
 #[derive(Debug)]
@@ -47,7 +53,10 @@ impl WebRtc {
     /// Makes peers as `options` say; the ICE servers are those of the room's server.
     #[must_use]
     pub fn new(options: PeerOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            resolved: Arc::default(),
+        }
     }
 
     /// Makes peers for a room of `server`. Where that is this machine, the other side may be, too:
@@ -63,7 +72,7 @@ impl WebRtc {
             options.ice.remote.loopback = true;
             options.network.interfaces.loopback = true;
         }
-        Self { options }
+        Self::new(options)
     }
 
     /// Trusts these certificates of TURN servers over TLS, and of proxies. Without it, the
@@ -142,10 +151,30 @@ impl Connector for WebRtc {
         self.options.ice.policy == CandidatePolicy::RelayOnly
     }
 
+    fn prepare(&mut self, servers: &Value) -> Preparation {
+        let (servers, resolved) = (servers.clone(), Arc::clone(&self.resolved));
+        Box::pin(async move {
+            let found = resolve(&servers).await;
+            let mut resolved = lock(&resolved);
+            resolved.insert(0, (servers, found));
+            resolved.truncate(2);
+        })
+    }
+
     async fn connect(&mut self, servers: &Value, events: Events) -> io::Result<WebRtcConnection> {
-        let servers = resolve_servers(&read_servers(servers)).await;
+        let known = {
+            let resolved = lock(&self.resolved);
+            let mut all = resolved.iter();
+            all.find(|(of, _)| of == servers)
+                .map(|(_, found)| found.clone())
+        };
+        let known = match known {
+            Some(known) => known,
+            None => resolve(servers).await,
+        };
         let endpoint = self.endpoint()?;
-        let options = self.options.clone().endpoint(endpoint).servers(servers);
+        let mut options = self.options.clone().endpoint(endpoint);
+        options.ice.gather.servers = known.ice.gather.servers;
         let (peer, happened) = Peer::new(options)?;
         let (pending, passed_on) = mpsc::channel(1);
         let (open, is_open) = watch::channel(());
@@ -163,6 +192,32 @@ impl Connector for WebRtc {
             open,
         })
     }
+}
+
+fn lock(resolved: &Mutex<Resolved>) -> MutexGuard<'_, Resolved> {
+    resolved.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks up the names of ICE servers, all at once: each may take five seconds.
+async fn resolve(servers: &Value) -> PeerOptions {
+    let mut lookups = JoinSet::new();
+    for (place, server) in one_url_each(read_servers(servers)).enumerate() {
+        lookups.spawn(async move { (place, resolve_servers(&[server]).await) });
+    }
+    let mut found = lookups.join_all().await;
+    found.sort_unstable_by_key(|(place, _)| *place);
+    let found = found.into_iter().flat_map(|(_, found)| found);
+    PeerOptions::new().servers(found.collect())
+}
+
+fn one_url_each(servers: Vec<RtcIceServer>) -> impl Iterator<Item = RtcIceServer> {
+    servers.into_iter().flat_map(|mut server| {
+        let urls = std::mem::take(&mut server.urls);
+        urls.into_iter().map(move |url| RtcIceServer {
+            urls: vec![url],
+            ..server.clone()
+        })
+    })
 }
 
 /// Reads the `iceServers` of a room's server, whose `urls` may be one text or several.
@@ -436,6 +491,18 @@ mod tests {
         let turn = servers.get(1).unwrap();
         assert_eq!(turn.username.as_deref(), Some("a"));
         assert_eq!(turn.credential.as_deref(), Some("b"));
+        let urls: Vec<_> = one_url_each(servers)
+            .map(|server| (server.urls.concat(), server.username))
+            .collect();
+        let a = || Some("a".to_owned());
+        assert_eq!(
+            urls,
+            [
+                ("stun:192.0.2.1".to_owned(), None),
+                ("turn:192.0.2.1".to_owned(), a()),
+                ("turns:192.0.2.1".to_owned(), a()),
+            ]
+        );
         assert_eq!(read_servers(&Value::Null), []);
     }
 }

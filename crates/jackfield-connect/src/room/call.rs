@@ -14,7 +14,8 @@ use super::queue::{self, Permit, Permits};
 use super::{PeerId, RoomEvent, RoomOptions};
 use crate::channel::Message;
 use crate::connection::{
-    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path, Relay,
+    Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path,
+    Preparation, Relay,
 };
 use crate::control;
 use crate::negotiation::{Negotiation, Outbox, Then};
@@ -94,6 +95,10 @@ impl<C: Connector> Context<C> {
             random,
             generation: 0,
         }
+    }
+
+    pub(super) fn prepare(&mut self, ice_servers: &Value) -> Preparation {
+        self.connector.prepare(ice_servers)
     }
 
     pub(super) fn is_relay_only(&self) -> bool {

@@ -73,6 +73,13 @@ impl EventReceiver {
         self.0.recv().await.map(|(event, _permit)| event)
     }
 
+    /// Returns what waits.
+    #[cfg(test)]
+    pub(super) fn drain(&mut self) -> Vec<RoomEvent> {
+        let waiting = std::iter::from_fn(|| self.0.try_recv().ok());
+        waiting.map(|(event, _permit)| event).collect()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -7,13 +7,13 @@ use std::time::Duration;
 use jackfield_driver::tls::with_roots;
 use rustls::RootCertStore;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
 use super::queue::{CHANNEL, OF_MEMBERS, OF_SERVER};
 use super::*;
 use crate::channel::Message;
-use crate::connection::Events;
+use crate::connection::{Events, Preparation};
 
 #[tokio::test(start_paused = true)]
 async fn a_member_that_floods_waits_for_a_program_that_reads_nothing_and_loses_nothing() {
@@ -105,9 +105,95 @@ async fn what_a_member_left_behind_is_not_kept() {
     hello.sender.closed().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_slow_resolver_holds_up_the_first_calls_and_nothing_else() {
+    let (resolved, connector) = Fake::resolving_slowly();
+    let mut room = enter(connector, async |actor| {
+        for message in [joined("there"), chat("hello")] {
+            actor.handle_signaling(Incoming::Message(message)).await;
+        }
+    })
+    .await;
+    idle().await;
+    // Commands are carried out.
+    let opened = room.handle().open_channel(PeerId(0), "", "").await;
+    assert!(opened.is_err());
+    let is_call = |event: &RoomEvent| !matches!(event, RoomEvent::ServerLost(_));
+    assert!(!room.events.drain().iter().any(is_call));
+
+    resolved.add_permits(1);
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        match room.next().await.unwrap() {
+            RoomEvent::Joined { .. } => heard.push("joined"),
+            RoomEvent::Found { .. } => heard.push("found"),
+            RoomEvent::Chat { .. } => heard.push("chat"),
+            _ => {}
+        }
+    }
+    assert_eq!(heard, ["joined", "found", "chat"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_is_left_while_a_resolver_is_silent() {
+    let (resolved, connector) = Fake::resolving_slowly();
+    let room = enter(connector, async |actor| {
+        let message = Incoming::Message(joined("there"));
+        actor.handle_signaling(message).await;
+    })
+    .await;
+    room.leave().await;
+    assert_eq!(resolved.available_permits(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_ice_servers_are_prepared_while_the_earlier_ones_are_used() {
+    let (resolved, connector) = Fake::resolving_slowly();
+    resolved.add_permits(1);
+    let mut room = enter(connector.clone(), async |actor| {
+        actor
+            .handle_signaling(Incoming::Message(joined("there")))
+            .await;
+        Preparing::done(&mut actor.preparing).await;
+        actor.finish_preparing().await;
+        let renewed = json!({ "type": "ice-servers", "iceServers": [{ "urls": "stun:later" }] });
+        for message in [renewed, user_joined("later")] {
+            actor.handle_signaling(Incoming::Message(message)).await;
+        }
+    })
+    .await;
+    let mut found = 0;
+    while found < 2 {
+        found += usize::from(matches!(
+            room.next().await.unwrap(),
+            RoomEvent::Found { .. }
+        ));
+    }
+    let used = [
+        json!([{ "urls": "stun:first" }]),
+        json!([{ "urls": "stun:first" }]),
+    ];
+    assert_eq!(connector.0.lock().unwrap().used, used);
+    resolved.add_permits(1);
+    idle().await;
+}
+
 /// Enters a room whose server is out of reach, with one member that is there all the same.
 async fn meet() -> (Room, PeerId, Fake) {
     let connector = Fake::default();
+    let mut room = enter(connector.clone(), async |actor| {
+        let member = json!({ "id": 1, "name": "there" });
+        actor.meet(Member::read(&member).unwrap(), false).await;
+    })
+    .await;
+    let Some(RoomEvent::Found { peer, .. }) = room.next().await else {
+        panic!("nothing was found");
+    };
+    (room, peer, connector)
+}
+
+/// Enters a room whose server is out of reach, and does something before the room's task begins.
+async fn enter(connector: Fake, first: impl AsyncFnOnce(&mut Actor<Fake>)) -> Room {
     let options = RoomOptions {
         // Port 1 of this machine refuses connections.
         server: "http://127.0.0.1:1".parse().unwrap(),
@@ -120,19 +206,33 @@ async fn meet() -> (Room, PeerId, Fake) {
         seed: [7; 16],
     };
     let (commands, to_do) = mpsc::unbounded_channel();
-    let (happened, mut events) = queue::queue();
-    let (mut actor, internals) = Actor::new(options, connector.clone(), happened);
-    let member = json!({ "id": 1, "name": "there" });
-    actor.meet(Member::read(&member).unwrap(), false).await;
-    let Some(RoomEvent::Found { peer, .. }) = events.next().await else {
-        panic!("nothing was found");
-    };
-    let room = Room {
+    let (happened, events) = queue::queue();
+    let (mut actor, internals) = Actor::new(options, connector, happened);
+    first(&mut actor).await;
+    Room {
         events,
         handle: RoomHandle(commands),
         task: tokio::spawn(actor.run(to_do, internals)),
-    };
-    (room, peer, connector)
+    }
+}
+
+/// What the server says when we are in, and somebody was there before.
+fn joined(name: &str) -> Value {
+    json!({
+        "type": "joined",
+        "room": "flood",
+        "self": { "id": 9, "name": "here" },
+        "users": [{ "id": 1, "name": name }],
+        "iceServers": [{ "urls": "stun:first" }],
+    })
+}
+
+fn user_joined(name: &str) -> Value {
+    json!({ "type": "user-joined", "room": "flood", "user": { "id": 2, "name": name } })
+}
+
+fn chat(text: &str) -> Value {
+    json!({ "type": "message", "room": "flood", "name": "there", "text": text })
 }
 
 /// Lets every task go on until all of them wait: only then does paused time move.
@@ -148,9 +248,20 @@ struct Fake(Arc<Mutex<Ends>>);
 struct Ends {
     channels: Vec<Channel>,
     events: Option<Events>,
+    /// A permit for each preparation that may be done; none has to wait if there is nothing.
+    resolved: Option<Arc<Semaphore>>,
+    /// The ICE servers of each connection.
+    used: Vec<Value>,
 }
 
 impl Fake {
+    fn resolving_slowly() -> (Arc<Semaphore>, Self) {
+        let resolved = Arc::new(Semaphore::new(0));
+        let fake = Self::default();
+        fake.0.lock().unwrap().resolved = Some(Arc::clone(&resolved));
+        (resolved, fake)
+    }
+
     /// Returns the member's end of the last channel that was opened.
     fn channel(&self) -> Channel {
         self.0.lock().unwrap().channels.pop().unwrap()
@@ -164,8 +275,20 @@ impl Fake {
 impl Connector for Fake {
     type Connection = Self;
 
-    async fn connect(&mut self, _: &Value, events: Events) -> io::Result<Self> {
-        self.0.lock().unwrap().events = Some(events);
+    fn prepare(&mut self, _: &Value) -> Preparation {
+        let resolved = self.0.lock().unwrap().resolved.clone();
+        Box::pin(async move {
+            if let Some(resolved) = resolved {
+                resolved.acquire().await.unwrap().forget();
+            }
+        })
+    }
+
+    async fn connect(&mut self, servers: &Value, events: Events) -> io::Result<Self> {
+        let mut ends = self.0.lock().unwrap();
+        ends.events = Some(events);
+        ends.used.push(servers.clone());
+        drop(ends);
         Ok(self.clone())
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use jackfield_connect::{
-    Connector, Events, PeerId, Room, RoomEvent, RoomOptions, SignalingError, Stop, WebRtc,
-    WebRtcConnection,
+    Connector, Events, PeerId, Preparation, Room, RoomEvent, RoomOptions, SignalingError, Stop,
+    WebRtc, WebRtcConnection,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -102,6 +102,10 @@ struct Watched {
 
 impl Connector for Watched {
     type Connection = WebRtcConnection;
+
+    fn prepare(&mut self, servers: &Value) -> Preparation {
+        self.inner.prepare(servers)
+    }
 
     async fn connect(&mut self, servers: &Value, events: Events) -> io::Result<WebRtcConnection> {
         let connection = self.inner.connect(servers, events).await?;
