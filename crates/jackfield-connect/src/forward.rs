@@ -105,7 +105,8 @@ impl FromStr for Forward {
 pub struct Forwarding {
     /// Ports of this machine that lead to the other side.
     pub forwards: Vec<Forward>,
-    /// Where the other side may connect to from this machine.
+    /// Where the other side may connect to from this machine. The other side is one member: the
+    /// first that forwards, until it leaves.
     pub allowed: BTreeSet<TcpTarget>,
     /// Gives the names of streams.
     pub seed: u128,
@@ -181,6 +182,8 @@ async fn run(
     wait: Duration,
 ) -> Result<(), Error> {
     let (partner, is_partner) = watch::channel(None::<Partner>);
+    // Members that forward; each could be the next partner.
+    let mut forwarders = BTreeSet::new();
     let mut random = forwarding.seed;
     let streams = Streams::default();
     let mut generation = 0;
@@ -188,6 +191,7 @@ async fn run(
         tokio::select! {
             step = session.next() => match step? {
                 Step::Purpose(peer, purpose) if purpose == "forward" => {
+                    forwarders.insert(peer);
                     let is_other = partner.borrow().is_some_and(|known| known.peer != peer);
                     if !is_other {
                         generation += 1;
@@ -195,15 +199,31 @@ async fn run(
                     }
                 }
                 Step::Purpose(peer, purpose) => mismatch(session, peer, purpose, &[]),
-                Step::Channel { peer: _, protocol, channel } if protocol == stream::PROTOCOL => {
+                Step::Channel { peer, protocol, channel } if protocol == stream::PROTOCOL => {
+                    let known = partner.borrow().map(|known| known.peer);
+                    if known.is_some_and(|known| known != peer) {
+                        tasks.spawn(async move { stream::close(&channel, Close::Busy).await });
+                        continue;
+                    }
+                    if known.is_none() {
+                        // What it is here for may come after its channel.
+                        generation += 1;
+                        partner.send_replace(Some(Partner { peer, generation }));
+                    }
                     let (streams, allowed) = (streams.clone(), forwarding.allowed.clone());
                     let observer = Arc::clone(&session.observer);
                     tasks.spawn(serve(channel, streams, allowed, observer, wait));
                 }
                 Step::Channel { protocol, channel, .. } => refuse(&protocol, channel),
                 Step::Left { peer, .. } => {
+                    forwarders.remove(&peer);
                     partner.send_if_modified(|partner| {
-                        partner.take_if(|partner| partner.peer == peer).is_some()
+                        let is_partner = partner.take_if(|partner| partner.peer == peer).is_some();
+                        if is_partner && let Some(next) = forwarders.first() {
+                            generation += 1;
+                            *partner = Some(Partner { peer: *next, generation });
+                        }
+                        is_partner
                     });
                 }
                 Step::Connected(_) | Step::Chat { .. } => {}

@@ -32,7 +32,8 @@ pub(super) fn connect_command() -> Command {
              Both sides name the same room. The first two programs in it are joined: what one \
              reads from stdin, the other writes to stdout. With a browser that has the room's page \
              open, lines are messages of its chat. With --forward or --allow, TCP connections are \
-             carried instead.\n\n\
+             carried instead, for these two programs alone: a third one in the room is refused until \
+             one of them leaves.\n\n\
              Packets go directly from one to the other, encrypted; stderr says which way they \
              take. Where no direct path exists, the server relays, over UDP, TCP or TLS, whichever \
              gets through. The server, and its relay over TCP and TLS, are reached by the proxy of \
@@ -65,7 +66,11 @@ pub(super) fn connect_command() -> Command {
                 .value_name("[HOST:]PORT")
                 .action(ArgAction::Append)
                 .value_parser(value_parser!(TcpTarget))
-                .help("Lets the other side connect to HOST:PORT from this machine; localhost unless named."),
+                .help(
+                    "Lets the other side connect to HOST:PORT from this machine; localhost unless \
+                     named. The other side is the first program in the room that forwards, and no \
+                     other.",
+                ),
         ])
         .args(common())
 }

@@ -290,6 +290,61 @@ fn a_port_leads_to_the_other_side_where_that_allows_it() {
 }
 
 #[test]
+fn a_port_is_allowed_to_the_other_side_and_to_no_other_member() {
+    let server = Running::start();
+    let echo = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = echo.local_addr().unwrap().port();
+    let allow = ["connect", "r", "--json", "--allow", &port.to_string()];
+    let mut allowing = Peer::start(&server, &allow);
+    let forward = [
+        "connect",
+        "r",
+        "--json",
+        "-L",
+        &format!("0:localhost:{port}"),
+    ];
+    let mut forwarding = Peer::start(&server, &forward);
+    let address = forwarding.next_event("listening")["address"].clone();
+    let mut here = TcpStream::connect(address.as_str().unwrap()).unwrap();
+    let (mut there, _) = echo.accept().unwrap();
+
+    let mut third = Member::enter(&server, "r");
+    let open = format!(
+        r#"{{"t":"open","version":1,"stream":"{:032x}","to":"localhost:{port}","received":0,"taken":0}}"#,
+        7
+    );
+    // The member is connected with both programs, and each of them is busy.
+    for _ in 0..2 {
+        let mut channel = third.open_channel_to_next("jackfield.stream");
+        third.say(&channel, &open);
+        let answer = third.hears(&mut channel).unwrap();
+        assert_eq!(
+            (&answer["t"], &answer["reason"]),
+            (&"close".into(), &"busy".into())
+        );
+    }
+    third.leave();
+    echo.set_nonblocking(true).unwrap();
+    assert!(echo.accept().is_err());
+
+    // The connection of the other side still works.
+    here.write_all(b"still here").unwrap();
+    let mut said = [0; 10];
+    there.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"still here");
+
+    // The next one takes its place when it leaves.
+    forwarding.signal("INT");
+    while allowing.next_event("left")["peer"] == "member" {}
+    assert_eq!(forwarding.output().status.code(), Some(130));
+    let mut next = Peer::start(&server, &forward);
+    let address = next.next_event("listening")["address"].clone();
+    let _connection = TcpStream::connect(address.as_str().unwrap()).unwrap();
+    echo.set_nonblocking(false).unwrap();
+    echo.accept().unwrap();
+}
+
+#[test]
 fn the_server_is_reached_by_a_proxy_inside_tls_and_outside() {
     let folder = tempfile::tempdir().unwrap();
     let files = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));

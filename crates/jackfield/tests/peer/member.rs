@@ -62,6 +62,12 @@ impl Member {
         self.runtime.block_on(opened).unwrap()
     }
 
+    /// Opens a channel to the next member that is connected.
+    pub(crate) fn open_channel_to_next(&mut self, protocol: &str) -> Channel {
+        self.peer = None;
+        self.open_channel(protocol)
+    }
+
     /// Takes the next channel that another member opens.
     pub(crate) fn accept_channel(&mut self) -> Channel {
         self.until(|event| match event {
