@@ -2,15 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { Browser } from './lib/browser.mjs';
 import { Child } from './lib/process.mjs';
 import { JACKFIELD, startJackfield } from './lib/server.mjs';
 import { temporaryFolder } from './lib/temp.mjs';
-import { within } from './lib/wait.mjs';
+import { until, within } from './lib/wait.mjs';
 
 /** More than what may be on the way without an acknowledgement. */
 const SIZE = 24 * 1024 * 1024;
@@ -88,6 +89,72 @@ test('somebody who says no in a browser ends the sender with a word', async () =
     await sender.stop();
   }
 });
+
+test('a page that is slow keeps no more than what may be on the way', async () => {
+  const { FileReceiver, sendFiles } = await sdkFiles();
+  const offer = [
+    { t: 'offer', version: 1, entries: 1, bytes: 2 ** 40 },
+    { t: 'entries', entries: [{ path: 'endless', size: 2 ** 40 }] },
+  ];
+  const channel = new FakeChannel();
+  let decide;
+  // Nobody has decided yet, and the sender does not wait for that.
+  const receiver = new FileReceiver({ decide: () => new Promise((resolve) => (decide = resolve)) });
+  const received = receiver.receive(channel).catch((error) => error);
+  for (const message of offer) channel.hear(JSON.stringify(message));
+  await until(() => decide, 'the offer to be there');
+  const bytes = new ArrayBuffer(65_536);
+  let sent = 0;
+  while (channel.readyState === 'open' && sent < 2 ** 30) {
+    channel.hear(bytes);
+    sent += bytes.byteLength;
+  }
+  assert.equal(channel.readyState, 'closed');
+  assert.ok(sent > 16 * 2 ** 20 && sent < 20 * 2 ** 20, `${sent} bytes were kept`);
+  decide(async () => ({ write: async () => {}, clear: async () => {}, close: async () => {} }));
+  assert.deepEqual([(await received).name, (await received).reason], ['Refused', 'protocol']);
+  assert.deepEqual(channel.said.filter(({ t }) => t === 'refuse'), [{ t: 'refuse', reason: 'protocol' }]);
+
+  // A receiver that asks for more than the sender has to keep in mind is refused, too.
+  const greedy = new FakeChannel();
+  const file = { name: 'a', size: 1, lastModified: 0, slice: () => new Blob(['a']) };
+  const sending = sendFiles(greedy, [file]).catch((error) => error);
+  for (let count = 0; count < 100_000; count += 1) greedy.hear(JSON.stringify({ t: 'get', file: 0, offset: 0, prefix: '' }));
+  greedy.end();
+  assert.equal((await sending).name, 'Refused');
+});
+
+/** Loads the part of the SDK that sends and receives files. */
+async function sdkFiles() {
+  const assets = fileURLToPath(new URL('../web/assets', import.meta.url));
+  for (const name of ['sdk-files.js', 'sdk-sha256.js']) cpSync(join(assets, name), join(folder.path, name));
+  writeFileSync(join(folder.path, 'package.json'), '{"type":"module"}');
+  return import(pathToFileURL(join(folder.path, 'sdk-files.js')));
+}
+
+/** An end of a data channel whose other end is the test. */
+class FakeChannel extends EventTarget {
+  readyState = 'open';
+  bufferedAmount = 0;
+  said = [];
+
+  send(data) {
+    if (typeof data === 'string') this.said.push(JSON.parse(data));
+  }
+
+  hear(data) {
+    this.dispatchEvent(Object.assign(new Event('message'), { data }));
+  }
+
+  end() {
+    this.dispatchEvent(new Event('close'));
+  }
+
+  close() {
+    this.readyState = 'closed';
+    this.end();
+  }
+}
 
 /** Runs in the page: has downloads end in `downloaded`, as name, size and checksum. */
 function watchDownloads() {

@@ -9,6 +9,15 @@ const CHUNK = 16 * 1024;
 const WINDOW = 16 * 2 ** 20;
 const ACK_EVERY = 2 ** 20;
 const MOST_ENTRIES = 100_000;
+/** Files that a receiver may ask for before the first of them is sent. */
+const MOST_REQUESTED = 32;
+/**
+ * Bytes that may wait for us: what is on the way without an acknowledgement, and control messages. A browser takes what comes however slow
+ * the disk is, so this is what bounds the memory of the page.
+ */
+const MOST_WAITING = WINDOW + 2 * 2 ** 20;
+/** Bytes that a message takes beside its content. */
+const MESSAGE_BYTES = 128;
 /** Above this the channel is left to drain before it gets more. */
 const BUFFERED = 2 ** 20;
 const HASHED_AT_ONCE = 4 * 2 ** 20;
@@ -16,13 +25,23 @@ const HASHED_AT_ONCE = 4 * 2 ** 20;
 /** The messages of a channel, one after the other. */
 class Inbox {
   #messages = [];
+  #waiting = 0;
   #wake = () => {};
   #ended = false;
+  #flooded = false;
 
   constructor(channel) {
     channel.binaryType = "arraybuffer";
     channel.addEventListener("message", ({ data }) => {
+      if (this.#flooded) return;
+      this.#waiting += sizeOf(data);
       this.#messages.push(data);
+      if (this.#waiting > MOST_WAITING) {
+        this.#flooded = true;
+        this.#messages = [];
+        say(channel, { t: "refuse", reason: "protocol" });
+        channel.close();
+      }
       this.#wake();
     });
     channel.addEventListener("close", () => {
@@ -33,17 +52,23 @@ class Inbox {
 
   /** Returns the next message, if it is there. */
   take() {
-    return this.#messages.shift();
+    if (this.#flooded) throw new Refused("protocol");
+    const data = this.#messages.shift();
+    if (data !== undefined) this.#waiting -= sizeOf(data);
+    return data;
   }
 
   async next() {
-    while (this.#messages.length === 0) {
+    for (;;) {
+      const data = this.take();
+      if (data !== undefined) return data;
       if (this.#ended) throw new Interrupted();
       await new Promise((resolve) => (this.#wake = resolve));
     }
-    return this.#messages.shift();
   }
 }
+
+const sizeOf = (data) => MESSAGE_BYTES + (typeof data === "string" ? 2 * data.length : data.byteLength);
 
 /** The channel ended; the transfer goes on over the next one. */
 export class Interrupted extends Error {
@@ -84,8 +109,10 @@ export async function sendFiles(channel, files, { onprogress = () => {} } = {}) 
   const state = { sent: 0, acked: 0, kept: 0, requests: [], finished: false };
   const hear = (data) => {
     const message = read(data);
-    if (message.t === "get") state.requests.push(message);
-    else if (message.t === "ack") state.acked = message.bytes;
+    if (message.t === "get") {
+      if (state.requests.length >= MOST_REQUESTED) throw new Refused("protocol");
+      state.requests.push(message);
+    } else if (message.t === "ack") state.acked = message.bytes;
     else if (message.t === "finished") state.finished = true;
     onprogress(state.kept + state.acked, bytes);
   };
