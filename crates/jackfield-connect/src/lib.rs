@@ -30,7 +30,7 @@ mod transfer;
 mod trust;
 mod webrtc;
 
-pub use channel::{Channel, ChannelEnded, Message};
+pub use channel::{CHANNEL_BYTES, Channel, ChannelEnded, ChannelReceiver, ChannelSender, Message};
 pub use connection::{
     Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path,
     Preparation, Relay,

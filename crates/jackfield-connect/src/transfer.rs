@@ -7,10 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
-use crate::channel::{Channel, Message};
+use crate::channel::{Channel, ChannelSender, Message};
 use crate::connection::Connector;
 use crate::error::{Error, reason_words};
 use crate::event::{Event, Observer};
@@ -146,7 +145,7 @@ async fn offer_to_all(
 /// The members that have the offer, and which of them gets the files.
 #[derive(Debug, Default)]
 struct Offers {
-    members: BTreeMap<PeerId, mpsc::Sender<Message>>,
+    members: BTreeMap<PeerId, ChannelSender>,
     taker: Arc<Taker>,
 }
 
@@ -248,7 +247,7 @@ pub async fn receive<C: Connector>(
 /// Who sends what is received.
 struct Sender {
     peer: PeerId,
-    channel: mpsc::Sender<Message>,
+    channel: ChannelSender,
 }
 
 async fn take_first_offer(
@@ -398,14 +397,14 @@ pub(crate) fn refuse(protocol: &str, channel: Channel) {
     drop(channel);
 }
 
-fn say(sender: &mpsc::Sender<Message>, reason: Reason) {
+fn say(sender: &ChannelSender, reason: Reason) {
     // A fresh channel has room for a message; one that has ended needs none.
     let _ended = sender.try_send(refusal(reason));
 }
 
 /// Tells the other side of a transfer that this program was stopped, after what is on its way.
-fn say_stopped(sender: &mpsc::Sender<Message>) {
-    if let Err(TrySendError::Full(refusal)) = sender.try_send(refusal(Reason::Stopped)) {
+fn say_stopped(sender: &ChannelSender) {
+    if let Err(refusal) = sender.try_send(refusal(Reason::Stopped)) {
         let sender = sender.clone();
         // It ends with the connection, which is about to be closed.
         tokio::spawn(async move { sender.send(refusal).await });

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::member::Member;
 use super::queue::{self, Permit, Permits};
 use super::{PeerId, RoomEvent, RoomOptions};
-use crate::channel::Message;
+use crate::channel::{ChannelSender, Message};
 use crate::connection::{
     Connection, ConnectionError, ConnectionEvent, ConnectionState, Connector, Events, Path,
     Preparation, Relay,
@@ -160,7 +160,7 @@ impl<C: Connector> Context<C> {
 /// The channel that every call has. Nothing of it is read after it is dropped: what a member left
 /// behind would otherwise wait for permits as long as the program reads no events.
 struct Hello {
-    sender: mpsc::Sender<Message>,
+    sender: ChannelSender,
     reading: AbortHandle,
 }
 

@@ -329,4 +329,4 @@ fn trust() -> Trust {
 }
 
 /// Messages of a member that floods: more than all queues hold.
-const FLOOD: usize = 2000;
+const FLOOD: usize = 30_000;

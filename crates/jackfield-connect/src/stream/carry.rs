@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::message::{Close, Control, MessageError};
-use super::state::{Stream, Violation};
+use super::state::{PIECE, Stream, Violation};
 use crate::channel::{Channel, ChannelEnded, Message};
 
 /// Why a stream did not end on this channel.
@@ -90,9 +90,10 @@ where
         // Each branch loses nothing when another one is ready first.
         let ready = tokio::select! {
             message = channel.receiver.recv() => Ready::Message(message),
-            permit = channel.sender.reserve(), if stream.has_message() => {
-                if let (Ok(permit), Some(message)) = (permit, stream.poll_message()) {
-                    permit.send(message);
+            permit = channel.sender.reserve(PIECE), if stream.has_message() => {
+                if let (Ok(permit), Some(message)) = (permit, stream.poll_message())
+                    && permit.send(message).is_ok()
+                {
                     continue;
                 }
                 Ready::NoReceiver

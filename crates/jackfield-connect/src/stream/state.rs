@@ -277,7 +277,7 @@ const WINDOW: usize = 4 << 20;
 const ACK_EVERY: u64 = 256 << 10;
 
 /// Bytes of one message; every browser takes it.
-const PIECE: usize = 16 << 10;
+pub(super) const PIECE: usize = 16 << 10;
 
 /// Shorter messages are kept together with the one before, if it was not taken yet.
 const SMALL: usize = 1 << 10;

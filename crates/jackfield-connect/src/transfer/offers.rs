@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::say;
-use crate::channel::{Channel, ChannelEnded, Message};
+use crate::channel::{Channel, ChannelEnded, ChannelSender, Message};
 use crate::files::{Offer, OfferReader, Reason, ReceiveError};
 use crate::room::PeerId;
 
@@ -28,7 +28,7 @@ pub(super) struct IncomingOffers {
 #[derive(Debug)]
 struct Reader {
     task: AbortHandle,
-    sender: mpsc::Sender<Message>,
+    sender: ChannelSender,
 }
 
 impl IncomingOffers {

@@ -11,9 +11,8 @@ use std::time::{Duration, SystemTime};
 use jackfield_connect::files::{
     Destination, Progress, ReceiveError, Received, SendError, Source, receive, send,
 };
-use jackfield_connect::{Channel, Message};
+use jackfield_connect::{Channel, ChannelReceiver, ChannelSender, Message};
 use jackfield_testing::SplitMix64;
-use tokio::sync::mpsc::{Receiver, Sender};
 
 /// What both sides say at the end of a channel.
 pub(crate) type Ends = (Result<(), SendError>, Result<Received, ReceiveError>);
@@ -75,8 +74,8 @@ fn relay(
 }
 
 fn pass(
-    mut from: Receiver<Message>,
-    to: Sender<Message>,
+    mut from: ChannelReceiver,
+    to: ChannelSender,
     budget: Arc<AtomicUsize>,
     mut change: impl FnMut(Message) -> Message + Send + 'static,
 ) {
