@@ -97,6 +97,20 @@ fn guesses_with_a_forged_address_lock_nobody_out_and_learn_nothing() {
 }
 
 #[test]
+fn what_was_guessed_after_a_report_is_reported_a_minute_later() {
+    let mut world = World::new(strong());
+    let start = world.now;
+    guess(&mut world, Transport::Tcp, "203.0.113.5", 0..5);
+    assert_eq!(world.wait, None, "that may have been a slip");
+    guess(&mut world, Transport::Tcp, "203.0.113.5", 5..6);
+    assert_eq!(world.wait, None, "it is reported at once");
+    guess(&mut world, Transport::Tcp, "203.0.113.5", 6..7);
+    assert_eq!(world.wait, Some(start + secs(60)));
+    world.pass(secs(60));
+    assert_eq!(world.wait, None);
+}
+
+#[test]
 fn without_a_limit_every_wrong_password_is_answered() {
     let mut config = strong();
     config.limits.wrong_passwords = None;

@@ -87,10 +87,15 @@ async fn follow(app: &App, mut known: LocalNetworks) {
     let watch = Watch::new(POLL);
     loop {
         watch.changed().await;
-        let read = match LocalNetworks::read() {
-            Ok(read) => read,
-            Err(error) => {
+        // A router's table may be long, and packets do not wait for it.
+        let read = match tokio::task::spawn_blocking(LocalNetworks::read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "Cannot list this machine's addresses; the relay knows the last ones");
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(%error, "Cannot read this machine's networks; the relay knows the last ones");
                 continue;
             }
         };
