@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::envelope::{Envelope, string};
 use crate::hooks::IceServerList;
 use crate::hub::{Hub, Origin, Reply};
+use crate::name::Name;
 use crate::scope::Scope;
 use crate::{ErrorCode, MemberId, name, write};
 
@@ -28,10 +29,10 @@ impl Hub {
         }
         if !self.is_in(origin.member, &room) {
             self.check_place(origin.member, &room)?;
-            self.charge_join(origin, &room, &wanted)?;
+            self.charge_join(origin, &room, wanted.as_str())?;
             // The gate is asked last, about joins alone that would succeed.
             if let Some(gate) = &mut self.gate
-                && !gate.admits(origin.now, &room, &wanted, token.as_deref())
+                && !gate.admits(origin.now, &room, wanted.as_str(), token.as_deref())
             {
                 return Err(ErrorCode::Refused);
             }
@@ -69,7 +70,7 @@ impl Hub {
         envelope: &Envelope<'_>,
     ) -> Result<Reply, ErrorCode> {
         let wanted = string(envelope.fields.name)?.ok_or(ErrorCode::BadName)?;
-        let wanted: Arc<str> = name::name(&wanted, self.config.max_name_chars)?.into();
+        let wanted = name::name(&wanted, self.config.max_name_chars)?;
         let rooms = self.rooms_of(origin.member);
         let lobby_is_full = self.lobby.len() >= self.config.max_lobby_members;
         if rooms.is_empty() && !self.lobby.has(origin.member) && lobby_is_full {
@@ -159,19 +160,15 @@ impl Hub {
             .map_or_else(Vec::new, |member| member.rooms.clone())
     }
 
-    fn wanted_name(
-        &self,
-        member: MemberId,
-        envelope: &Envelope<'_>,
-    ) -> Result<Arc<str>, ErrorCode> {
+    fn wanted_name(&self, member: MemberId, envelope: &Envelope<'_>) -> Result<Name, ErrorCode> {
         if let Some(wanted) = string(envelope.fields.name)? {
-            return Ok(name::name(&wanted, self.config.max_name_chars)?.into());
+            return name::name(&wanted, self.config.max_name_chars);
         }
         let known = self
             .members
             .get(&member)
             .and_then(|member| member.name.clone());
-        Ok(known.unwrap_or_else(|| NAMELESS.into()))
+        Ok(known.unwrap_or_else(|| Name::of(NAMELESS)))
     }
 
     fn check_place(&self, member: MemberId, room: &str) -> Result<(), ErrorCode> {
@@ -189,7 +186,7 @@ impl Hub {
         }
     }
 
-    fn enter_room(&mut self, member: MemberId, room: Arc<str>, wanted: &str) {
+    fn enter_room(&mut self, member: MemberId, room: Arc<str>, wanted: &Name) {
         // Calls with members of the lobby end, unless both share a room.
         self.leave_lobby(member);
         self.end_lost_calls(member);
@@ -198,11 +195,11 @@ impl Hub {
         scope.insert(member, Some(name.clone()));
         if let Some(state) = self.members.get_mut(&member) {
             state.rooms.push(room.clone());
-            state.name.get_or_insert_with(|| wanted.into());
+            state.name.get_or_insert_with(|| wanted.clone());
         }
         self.counters.joined += 1;
         self.notify_if_renamed(member, &room, wanted, &name);
-        let json = write::user_joined(&room, member, &name);
+        let json = write::user_joined(&room, member, name.as_str());
         self.notify_others(&room, member, "user-joined", &json.into());
     }
 
@@ -224,8 +221,8 @@ impl Hub {
         &self,
         member: MemberId,
         rooms: Vec<Arc<str>>,
-        wanted: &str,
-    ) -> Vec<(Arc<str>, Arc<str>)> {
+        wanted: &Name,
+    ) -> Vec<(Arc<str>, Name)> {
         let max = self.config.max_name_chars;
         let name = |room: Arc<str>| {
             let name = self.rooms.get(&room)?.free_name(wanted, member, max);
@@ -237,13 +234,13 @@ impl Hub {
     fn charge_renames(
         &mut self,
         origin: &Origin<'_>,
-        names: &[(Arc<str>, Arc<str>)],
+        names: &[(Arc<str>, Name)],
     ) -> Result<(), ErrorCode> {
         let (mut readers, mut bytes) = (0, 0);
         for (room, name) in names {
             let there = self.rooms.get(room).map_or(0, Scope::len);
             readers += there;
-            bytes += there * (room.len() + name.len() + USER_BYTES);
+            bytes += there * (room.len() + name.as_str().len() + USER_BYTES);
         }
         self.charge(origin, readers, bytes)
     }
@@ -287,28 +284,28 @@ impl Hub {
         };
         if state.lobby && self.lobby.len() < self.config.max_lobby_members {
             let name = state.name.clone();
-            self.enter_lobby(member, name.as_deref());
+            self.enter_lobby(member, name.as_ref());
             self.notify_lobby();
         }
     }
 
-    fn rename_in(&mut self, member: MemberId, room: &Arc<str>, wanted: &str, name: Arc<str>) {
+    fn rename_in(&mut self, member: MemberId, room: &Arc<str>, wanted: &Name, name: Name) {
         let Some(scope) = self.rooms.get_mut(room) else {
             return;
         };
-        let is_new = scope.name_of(member) != Some(&*name);
+        let is_new = scope.name_of(member) != Some(name.as_str());
         scope.rename(member, name.clone());
         self.notify_if_renamed(member, room, wanted, &name);
         if is_new {
-            let json = write::user_renamed(room, member, &name);
+            let json = write::user_renamed(room, member, name.as_str());
             self.notify_others(room, member, "user-renamed", &json.into());
         }
     }
 
-    fn notify_if_renamed(&mut self, member: MemberId, room: &str, wanted: &str, name: &str) {
+    fn notify_if_renamed(&mut self, member: MemberId, room: &str, wanted: &Name, name: &Name) {
         if name != wanted {
             self.counters.renamed += 1;
-            let json = write::reject_username(member, Some(room), name);
+            let json = write::reject_username(member, Some(room), name.as_str());
             self.send(member, "rejectusername", json.into());
         }
     }

@@ -81,6 +81,8 @@
 //!
 //! # Standards
 //!
+//! - [x] [RFC 8266] nicknames, and the skeletons of [UTS 39]: a name is taken if another one looks
+//!   like it
 //! - [x] [RFC 8829] offers, answers and candidates are carried as they are (JSEP leaves signaling
 //!   open)
 //! - [x] [WebRTC perfect negotiation]: the hub deals out the polite part
@@ -89,6 +91,8 @@
 //! - [ ] Queues for absent members: left out on purpose; an offer is stale before its reader is
 //!   there
 //!
+//! [RFC 8266]: https://www.rfc-editor.org/rfc/rfc8266
+//! [UTS 39]: https://www.unicode.org/reports/tr39/
 //! [RFC 8829]: https://www.rfc-editor.org/rfc/rfc8829
 //! [WebRTC perfect negotiation]: https://www.w3.org/TR/webrtc/#perfect-negotiation-example
 //!
@@ -115,6 +119,7 @@ mod name;
 mod output;
 mod relay;
 mod scope;
+mod skeleton;
 mod write;
 
 pub use config::HubConfig;

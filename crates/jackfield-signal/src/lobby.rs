@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::envelope::{Envelope, string};
 use crate::hub::{Hub, Origin, READER_COST, Reply};
+use crate::name::Name;
 use crate::relay::{Target, target};
 use crate::scope::Scope;
 use crate::write::{self, quoted};
@@ -60,7 +61,7 @@ impl Hub {
         self.send_in_lobby(origin, envelope, json.into())
     }
 
-    pub(crate) fn enter_lobby(&mut self, member: MemberId, wanted: Option<&str>) {
+    pub(crate) fn enter_lobby(&mut self, member: MemberId, wanted: Option<&Name>) {
         let name = wanted.map(|wanted| self.free_lobby_name(member, wanted));
         match name {
             Some(name) if self.lobby.has(member) => self.lobby.rename(member, name),
@@ -100,13 +101,13 @@ impl Hub {
             .and_then(|pause| now.checked_add(pause));
     }
 
-    fn free_lobby_name(&mut self, member: MemberId, wanted: &str) -> Arc<str> {
+    fn free_lobby_name(&mut self, member: MemberId, wanted: &Name) -> Name {
         let name = self
             .lobby
             .free_name(wanted, member, self.config.max_name_chars);
-        if &*name != wanted {
+        if name != *wanted {
             self.counters.renamed += 1;
-            let json = write::reject_username(member, None, &name);
+            let json = write::reject_username(member, None, name.as_str());
             self.send(member, "rejectusername", json.into());
         }
         name

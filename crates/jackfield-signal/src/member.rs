@@ -7,6 +7,7 @@ use std::time::Instant;
 use jackfield_sansio::TokenBucket;
 
 use crate::MemberId;
+use crate::name::Name;
 
 /// What the driver knows of a connection when it comes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct NewMember {
 pub(crate) struct Member {
     pub(crate) host: Option<Arc<str>>,
     /// The name it asked for last; each scope may add a suffix.
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) name: Option<Name>,
     /// Whether it belongs in the lobby while it is in no room.
     pub(crate) lobby: bool,
     /// In the order of joining.

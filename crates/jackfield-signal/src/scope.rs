@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::MemberId;
+use crate::name::{self, Looks, Name};
 
 /// A set of members in which a name means one of them.
 #[derive(Debug, Default)]
@@ -11,13 +12,15 @@ pub(crate) struct Scope {
     /// In the order of connection, as member numbers only grow.
     entries: BTreeMap<MemberId, Entry>,
     names: BTreeMap<Arc<str>, MemberId>,
+    /// How the names look.
+    looks: BTreeMap<(bool, Arc<str>), MemberId>,
     arrivals: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     /// `None` only in the lobby; a room is entered by name.
-    name: Option<Arc<str>>,
+    name: Option<Name>,
     /// Of any two members the one with the higher number is the polite one.
     arrival: u64,
 }
@@ -38,15 +41,16 @@ impl Scope {
     pub(crate) fn entries(&self) -> impl Iterator<Item = (MemberId, Option<&str>)> {
         self.entries
             .iter()
-            .map(|(member, entry)| (*member, entry.name.as_deref()))
+            .map(|(member, entry)| (*member, entry.name.as_ref().map(Name::as_str)))
     }
 
     pub(crate) fn name_of(&self, member: MemberId) -> Option<&str> {
-        self.entries.get(&member)?.name.as_deref()
+        Some(self.entries.get(&member)?.name.as_ref()?.as_str())
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<MemberId> {
-        self.names.get(name).copied()
+        let shown = || self.names.get(&*name::shown(name, usize::MAX).ok()?);
+        self.names.get(name).or_else(shown).copied()
     }
 
     pub(crate) fn arrived_after(&self, member: MemberId, other: MemberId) -> bool {
@@ -55,23 +59,24 @@ impl Scope {
     }
 
     /// Seats a newcomer; the name must be free.
-    pub(crate) fn insert(&mut self, member: MemberId, name: Option<Arc<str>>) {
+    pub(crate) fn insert(&mut self, member: MemberId, name: Option<Name>) {
         // The member's number would not do: a member that connected first may join last.
         self.arrivals += 1;
         let arrival = self.arrivals;
         if let Some(name) = &name {
-            self.names.insert(name.clone(), member);
+            self.take_name(name, member);
         }
         self.entries.insert(member, Entry { name, arrival });
     }
 
     /// Gives a seated member another name, which must be free.
-    pub(crate) fn rename(&mut self, member: MemberId, name: Arc<str>) {
+    pub(crate) fn rename(&mut self, member: MemberId, name: Name) {
         if let Some(entry) = self.entries.get_mut(&member) {
-            if let Some(old) = entry.name.replace(name.clone()) {
-                self.names.remove(&old);
+            let old = entry.name.replace(name.clone());
+            if let Some(old) = old {
+                self.give_up_name(&old);
             }
-            self.names.insert(name, member);
+            self.take_name(&name, member);
         }
     }
 
@@ -79,28 +84,50 @@ impl Scope {
     pub(crate) fn remove(&mut self, member: MemberId) -> Option<Option<Arc<str>>> {
         let entry = self.entries.remove(&member)?;
         if let Some(name) = &entry.name {
-            self.names.remove(name);
+            self.give_up_name(name);
         }
-        Some(entry.name)
+        Some(entry.name.map(|name| name.shown()))
     }
 
-    /// Returns `wanted` if it is free for this member, or else `wanted` with the lowest number that
-    /// makes it so.
-    pub(crate) fn free_name(&self, wanted: &str, member: MemberId, max_chars: usize) -> Arc<str> {
-        let free = |name: &str| self.find(name).is_none_or(|holder| holder == member);
-        if free(wanted) {
-            return wanted.into();
+    /// Returns `wanted` if no other member's name looks like it, or else `wanted` with the lowest
+    /// number that makes it so.
+    pub(crate) fn free_name(&self, wanted: &Name, member: MemberId, max_chars: usize) -> Name {
+        if self.is_free(wanted.looks(), member) {
+            return wanted.clone();
         }
-        // One more candidate than there are members: one of them is free.
-        for number in 1..=self.entries.len() {
+        let mut stem = wanted.clone();
+        // A name takes two forms, so one of these is free.
+        for number in 1..=2 * self.entries.len() {
             let suffix = number.to_string();
             let room = max_chars.saturating_sub(suffix.len());
-            let name: String = wanted.chars().take(room).chain(suffix.chars()).collect();
-            if free(&name) {
-                return name.into();
+            if let Some((end, _)) = stem.as_str().char_indices().nth(room) {
+                stem = Name::of(stem.as_str().get(..end).unwrap_or_default());
+            }
+            let looks = stem.looks().and(&Looks::of(&suffix));
+            if self.is_free(&looks, member) {
+                return Name::of(&format!("{}{suffix}", stem.as_str()));
             }
         }
-        format!("{member}").into()
+        Name::of(&format!("{member}"))
+    }
+
+    fn is_free(&self, looks: &Looks, member: MemberId) -> bool {
+        let mut keys = looks.keys().into_iter();
+        keys.all(|key| self.looks.get(&key).is_none_or(|holder| *holder == member))
+    }
+
+    fn take_name(&mut self, name: &Name, member: MemberId) {
+        for key in name.looks().keys() {
+            self.looks.insert(key, member);
+        }
+        self.names.insert(name.shown(), member);
+    }
+
+    fn give_up_name(&mut self, name: &Name) {
+        for key in name.looks().keys() {
+            self.looks.remove(&key);
+        }
+        self.names.remove(name.as_str());
     }
 }
 
@@ -111,26 +138,68 @@ mod tests {
     #[test]
     fn a_taken_name_gets_the_lowest_free_number() {
         let mut scope = Scope::default();
-        scope.insert(MemberId(1), Some("ann".into()));
-        scope.insert(MemberId(2), Some("ann2".into()));
-        assert_eq!(&*scope.free_name("ann", MemberId(3), 64), "ann1");
-        assert_eq!(&*scope.free_name("ann", MemberId(1), 64), "ann");
-        scope.insert(MemberId(3), Some("ann1".into()));
-        assert_eq!(&*scope.free_name("ann", MemberId(4), 64), "ann3");
+        scope.insert(MemberId(1), Some(Name::of("ann")));
+        scope.insert(MemberId(2), Some(Name::of("ann2")));
+        assert_eq!(
+            scope.free_name(&Name::of("ann"), MemberId(3), 64).as_str(),
+            "ann1"
+        );
+        assert_eq!(
+            scope.free_name(&Name::of("ann"), MemberId(1), 64).as_str(),
+            "ann"
+        );
+        scope.insert(MemberId(3), Some(Name::of("ann1")));
+        assert_eq!(
+            scope.free_name(&Name::of("ann"), MemberId(4), 64).as_str(),
+            "ann3"
+        );
+    }
+
+    #[test]
+    fn a_name_that_looks_like_one_that_is_taken_gets_a_number() {
+        let mut scope = Scope::default();
+        scope.insert(MemberId(1), Some(Name::of("ann")));
+        scope.insert(MemberId(2), Some(Name::of("annl")));
+        let other = MemberId(3);
+        for wanted in ["Ann", "\u{430}nn", "ANN"] {
+            // `ann1` looks like `annl`.
+            assert_eq!(
+                scope.free_name(&Name::of(wanted), other, 64).as_str(),
+                format!("{wanted}2")
+            );
+        }
+        assert_eq!(
+            scope.free_name(&Name::of("Ann"), MemberId(1), 64).as_str(),
+            "Ann"
+        );
+        scope.rename(MemberId(1), Name::of("Ann"));
+        assert_eq!(scope.remove(MemberId(1)), Some(Some("Ann".into())));
+        assert_eq!(scope.free_name(&Name::of("ann"), other, 64).as_str(), "ann");
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_name_however_that_is_written() {
+        let mut scope = Scope::default();
+        scope.insert(MemberId(1), Some(Name::of("\u{e4}nn")));
+        assert_eq!(scope.find("a\u{308}nn"), Some(MemberId(1)));
+        assert_eq!(scope.find("ann"), None);
     }
 
     #[test]
     fn a_suffix_does_not_make_a_name_too_long() {
         let mut scope = Scope::default();
-        scope.insert(MemberId(1), Some("äöü".into()));
-        assert_eq!(&*scope.free_name("äöü", MemberId(2), 3), "äö1");
+        scope.insert(MemberId(1), Some(Name::of("äöü")));
+        assert_eq!(
+            scope.free_name(&Name::of("äöü"), MemberId(2), 3).as_str(),
+            "äö1"
+        );
     }
 
     #[test]
     fn a_name_is_free_again_when_its_holder_is_renamed_or_leaves() {
         let mut scope = Scope::default();
-        scope.insert(MemberId(1), Some("ann".into()));
-        scope.rename(MemberId(1), "anna".into());
+        scope.insert(MemberId(1), Some(Name::of("ann")));
+        scope.rename(MemberId(1), Name::of("anna"));
         assert_eq!(scope.find("ann"), None);
         assert_eq!(scope.find("anna"), Some(MemberId(1)));
         assert_eq!(scope.remove(MemberId(1)), Some(Some("anna".into())));
