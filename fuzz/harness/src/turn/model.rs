@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jackfield_sansio::{Epoch, FiveTuple, Transport};
+use jackfield_sansio::{ClientNetwork, Epoch, FiveTuple, Transport};
 use jackfield_stun::attribute::{Algorithm, Nonce, Realm, Username};
 use jackfield_stun::{Class, DecodeError, Key, Message, MessageWriter, Method, TransactionId};
 use jackfield_testing::epoch;
@@ -386,6 +386,16 @@ impl World {
     }
 
     fn check(&self) {
+        let networks = self
+            .allocated
+            .keys()
+            .map(|path| ClientNetwork::of(path.remote.ip()));
+        let mut by_network: BTreeMap<ClientNetwork, u32> = BTreeMap::new();
+        for network in networks {
+            *by_network.entry(network).or_default() += 1;
+        }
+        let most = self.limits.allocations_per_network;
+        assert!(by_network.values().all(|count| *count <= most));
         let allocations = self.server.counters().allocations;
         assert_eq!(allocations, self.allocated.len() as u64);
         assert!(self.registry.allocations() <= self.limits.allocations);
@@ -418,6 +428,8 @@ fn config(registry: Arc<Registry>) -> ServerConfig {
     config.peers.own_listeners = vec![address("0.0.0.0:3478"), address("[::]:3478")];
     config.limits.allocations = 4;
     config.limits.allocations_per_user = 3;
+    config.limits.allocations_per_network = 3;
+    config.limits.reservations_per_network = 1;
     config.limits.permissions = 3;
     config.limits.channels = 2;
     config.limits.reservations = 2;
