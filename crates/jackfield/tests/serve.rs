@@ -388,6 +388,33 @@ fn a_request_names_its_host_once() {
 }
 
 #[test]
+fn tls_handshakes_above_the_rate_are_refused_and_counted() {
+    let tls = ("listen-tls", "127.0.0.1:0");
+    let rate = ("tls-handshakes-per-second", "1");
+    let server = Running::start(&[tls, ("tls-self-signed", "true"), rate]);
+    let tls = server.server().tls_addresses().first().copied().unwrap();
+    let hello = |_| {
+        let mut stream = TcpStream::connect(tls).unwrap();
+        // A ClientHello of which the rest is missing.
+        stream.write_all(&[22, 3, 1, 1, 0]).unwrap();
+        stream
+    };
+    // Ten may begin at once, and one more each second.
+    let _open: Vec<_> = (0..100).map(hello).collect();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while server
+        .get("/metrics")
+        .contains("jackfield_tls_handshakes_refused_total 0")
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "every handshake was begun"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_plain_request_to_the_tls_port_is_told_so() {
     let server = Running::start(&[("listen-tls", "127.0.0.1:0"), ("tls-self-signed", "true")]);
     let tls = server.server().tls_addresses().first().copied().unwrap();

@@ -128,6 +128,8 @@ pub struct ConnectionLimits {
     pub max: usize,
     /// Open connections from one network (/24 or /64).
     pub max_per_network: usize,
+    /// TLS handshakes of one network.
+    pub tls_handshakes: Option<Rate>,
     /// Until the TLS handshake is done, and until the first bytes or the HTTP header have come.
     pub first_bytes_timeout: Duration,
     /// While a peer takes nothing, or answers no keep-alive.
@@ -222,6 +224,9 @@ fn connections(read: &Reader<'_>) -> Result<ConnectionLimits, ConfigError> {
     Ok(ConnectionLimits {
         max: read.one(&MAX_CONNECTIONS)?,
         max_per_network: read.one(&MAX_CONNECTIONS_PER_NETWORK)?,
+        tls_handshakes: read
+            .one(&TLS_HANDSHAKES_PER_SECOND)?
+            .map(|per_second| Rate::new(per_second, per_second.saturating_mul(10))),
         first_bytes_timeout: read.one(&FIRST_BYTES_TIMEOUT)?,
         dead_peer_timeout: read.one(&DEAD_PEER_TIMEOUT)?,
         max_header: read.one(&MAX_HEADER)?,

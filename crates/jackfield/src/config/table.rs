@@ -286,6 +286,15 @@ keys! {
             value::count,
             "Open TCP connections from one network (/24 or /64), WebSockets among them.",
         );
+        TLS_HANDSHAKES_PER_SECOND: Option<u32> = Typed::one(
+            "tls-handshakes-per-second",
+            "N",
+            "50",
+            COUNT_OR_ZERO,
+            value::count_or_none,
+            "TLS handshakes a second from one network (/24 or /64), above a burst of ten times as \
+             many.",
+        );
         FIRST_BYTES_TIMEOUT: Duration = time(
             "first-bytes-timeout",
             "10s",

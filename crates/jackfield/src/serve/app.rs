@@ -72,14 +72,13 @@ impl App {
             },
         ));
         let io = signal::socketio::serve(&config, &hub);
-        let connections = &config.connections;
         let stop = watch::Sender::new(false);
         Ok(Arc::new(Self {
             clock,
             socketio: io.service(),
             io,
             hub,
-            admission: Arc::new(Admission::new(connections.max, connections.max_per_network)),
+            admission: Arc::new(Admission::new(&config.connections)),
             sites: SitePolicy::new(&config),
             metrics_access: MetricsAccess::new(&config),
             counters: Counters::default(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -87,6 +87,11 @@ impl Connections {
         };
         match (listener, protocol, &self.tls) {
             (_, Protocol::Tls, Some(tls)) => {
+                let (now, client) = (Instant::now(), path.remote.ip());
+                if !self.app.admission.admits_handshake(now, client) {
+                    self.app.counters.tls_handshakes_refused.inc();
+                    return;
+                }
                 let handshake = tls.accept(Prefixed::new(prefix, stream, Arc::clone(&place)));
                 let Some(inner) = self.in_time(handshake).await else {
                     return;

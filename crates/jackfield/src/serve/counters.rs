@@ -21,6 +21,8 @@ pub(super) struct Counters {
     pub(super) connection_failures: Counter,
     /// Connections that took too long for that.
     pub(super) connection_timeouts: Counter,
+    /// TLS handshakes refused to a network above its rate.
+    pub(super) tls_handshakes_refused: Counter,
     /// Connections that began with bytes of no protocol of ours.
     pub(super) unknown_protocols: Counter,
 }

@@ -279,6 +279,11 @@ fn server(app: &App, families: &mut Families) {
             &counters.connection_timeouts,
         ),
         (
+            "tls_handshakes_refused",
+            "TLS handshakes refused to a network above its rate",
+            &counters.tls_handshakes_refused,
+        ),
+        (
             "unknown_protocols",
             "Connections that began with bytes of no protocol of ours",
             &counters.unknown_protocols,
