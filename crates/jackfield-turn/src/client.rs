@@ -240,6 +240,12 @@ impl Client {
         &self.counters
     }
 
+    /// Returns whether a request waits for its answer.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
     /// Returns whether the last event, [`Event::Closed`] or [`Event::Failed`], was given.
     #[must_use]
     pub fn has_ended(&self) -> bool {

@@ -37,6 +37,7 @@ impl Gatherer {
             relayed: Relayed::default(),
             mapped: None,
             patience: None,
+            spare: None,
             failures: 0,
             since: None,
             is_retried: false,
@@ -130,12 +131,22 @@ impl Gatherer {
             return;
         };
         let id = self.next_connection;
-        self.next_connection = self.next_connection.wrapping_sub(1);
+        (relay.patience, relay.spare) = (None, None);
         relay.state = RelayState::Connecting {
             id,
             deadline: now + self.config.connect_timeout,
             client,
         };
+        self.ask_connection(index, remote, domain);
+    }
+
+    /// Asks for a connection to a server; it has the next number.
+    fn ask_connection(&mut self, index: usize, remote: SocketAddr, domain: Option<String>) {
+        let Some(relay) = self.relays.get(index) else {
+            return;
+        };
+        let id = self.next_connection;
+        self.next_connection = self.next_connection.wrapping_sub(1);
         self.outputs.push_back(Output::Connect {
             id,
             transport: relay.transport,
@@ -176,21 +187,16 @@ impl Gatherer {
         };
         let client = Client::new(config, now, path, seed);
         relay.state = RelayState::Active(Box::new(client), None);
-        self.await_allocation(now, index);
+        (relay.patience, relay.spare) = (None, None);
         self.drain_relay(now, index);
-    }
-
-    /// Gives the server of a stream some time to answer: the next connection may be luckier.
-    fn await_allocation(&mut self, now: Instant, index: usize) {
-        let limit = now + self.config.connect_timeout;
-        if let Some(relay) = self.relays.get_mut(index) {
-            let is_stream = relay.transport.is_stream();
-            relay.patience = (is_stream && !relay.is_allocated()).then_some(limit);
-        }
     }
 
     /// Takes a connection that was asked for; returns whether it was by this gatherer.
     pub(super) fn relay_connected(&mut self, now: Instant, id: u32, path: FiveTuple) -> bool {
+        if let Some(index) = self.spare(id) {
+            self.replace_stream(now, index, path);
+            return true;
+        }
         let Some(index) = self.connecting(id) else {
             // It took too long and was given up; the driver may not know yet.
             // Numbers go down, so that those above have been given out.
@@ -211,7 +217,6 @@ impl Gatherer {
                 if let Some(relay) = self.relays.get_mut(index) {
                     relay.state = RelayState::Active(client, None);
                 }
-                self.await_allocation(now, index);
                 self.drain_relay(now, index);
             }
             _ => self.open(now, index, path),
@@ -219,14 +224,41 @@ impl Gatherer {
         true
     }
 
+    /// Takes the connection that was opened beside a stalled one: what the old one holds back is
+    /// given up, with its allocation.
+    fn replace_stream(&mut self, now: Instant, index: usize, path: FiveTuple) {
+        self.counters.lost_allocations += 1;
+        let old = self.relays.get(index).and_then(Relay::path);
+        self.close_path(index, old);
+        self.lose(index);
+        if let Some(relay) = self.relays.get_mut(index) {
+            relay.is_retried = true;
+            relay.since = None;
+        }
+        self.open(now, index, path);
+    }
+
     /// Notes that a connection could not be made; returns whether it was asked for by this
     /// gatherer.
     pub(super) fn relay_unconnected(&mut self, now: Instant, id: u32) -> bool {
+        if let Some(index) = self.spare(id) {
+            // The patience with the stream ends once more.
+            if let Some(relay) = self.relays.get_mut(index) {
+                relay.spare = None;
+            }
+            return true;
+        }
         let Some(index) = self.connecting(id) else {
             return id > self.next_connection;
         };
         self.relay_failed(now, index, Failure::Disconnected);
         true
+    }
+
+    /// Returns the allocation whose stream has stalled and is replaced by this connection.
+    fn spare(&self, id: u32) -> Option<usize> {
+        let is_it = |relay: &Relay| relay.spare == Some(id);
+        self.relays.iter().position(is_it)
     }
 
     fn connecting(&self, id: u32) -> Option<usize> {
@@ -267,6 +299,7 @@ impl Gatherer {
             return Handled::NotOurs;
         };
         let relayed = relay.relayed;
+        (relay.patience, relay.spare) = (None, None);
         let RelayState::Active(client, _) = &mut relay.state else {
             return Handled::NotOurs;
         };
@@ -282,7 +315,6 @@ impl Gatherer {
             });
         }
         self.drain_relay(now, index);
-        self.await_allocation(now, index);
         self.advance(now);
         Handled::Consumed
     }
@@ -296,11 +328,9 @@ impl Gatherer {
             if relay.deadline().is_none_or(|deadline| deadline > now) {
                 continue;
             }
-            let is_silent = relay.patience.is_some_and(|patience| patience <= now);
+            let is_stalled = relay.patience.is_some_and(|patience| patience <= now);
             match &mut relay.state {
-                RelayState::Active(..) if is_silent => {
-                    self.relay_failed(now, index, Failure::TimedOut);
-                }
+                RelayState::Active(..) if is_stalled => self.stream_stalled(now, index),
                 RelayState::Active(client, _) => {
                     client.handle_timeout(now);
                     self.drain_relay(now, index);
@@ -311,6 +341,27 @@ impl Gatherer {
                 RelayState::Held(_) | RelayState::Waiting | RelayState::Failed => {}
             }
         }
+    }
+
+    /// Gives up a stream that brings no allocation, and opens another one beside one that has:
+    /// until that is open, it may be the network that is away.
+    ///
+    /// TCP waits ever longer before it sends again what was lost, up to a minute, and for as long
+    /// as that where a NAT has forgotten the connection. A new one begins anew.
+    fn stream_stalled(&mut self, now: Instant, index: usize) {
+        let Some(relay) = self.relays.get_mut(index) else {
+            return;
+        };
+        let server = self.config.servers.get(relay.server);
+        let (Some(server), true) = (server, relay.is_allocated()) else {
+            self.relay_failed(now, index, Failure::TimedOut);
+            return;
+        };
+        let remote = server.address;
+        self.counters.starts += 1;
+        relay.patience = Some(now + self.config.connect_timeout);
+        relay.spare = Some(self.next_connection);
+        self.ask_connection(index, remote, None);
     }
 
     /// Does what the clients of all allocations want.
@@ -332,6 +383,11 @@ impl Gatherer {
                 ClientOutput::Event(event) => self.relay_event(now, index, event),
                 ClientOutput::Wait(until) => {
                     *wake = until;
+                    let is_asking = client.awaits_answer() && client.path().transport.is_stream();
+                    let limit = (!self.is_closed).then(|| now + self.config.connect_timeout);
+                    if let Some(relay) = self.relays.get_mut(index) {
+                        relay.patience = relay.patience.or(limit).filter(|_| is_asking);
+                    }
                     return;
                 }
             }
@@ -495,6 +551,7 @@ impl Gatherer {
         let path = self.relays.get(index).and_then(Relay::path);
         let is_first = self.relays.get(index).is_some_and(|it| it.failures == 0);
         if let Some(relay) = self.relays.get_mut(index) {
+            (relay.patience, relay.spare) = (None, None);
             relay.is_retried |= was_allocated;
             relay.state = match again {
                 Some(pause) => RelayState::Retry(now + pause),
@@ -597,7 +654,7 @@ impl Gatherer {
                 client.close(now);
                 // The end of what has no address is no event: the owner has asked for it.
                 (relay.relayed, relay.mapped) = (Relayed::default(), None);
-                relay.patience = None;
+                (relay.patience, relay.spare) = (None, None);
                 true
             }
             RelayState::Held(_)

@@ -36,8 +36,8 @@ pub struct GatherConfig {
     pub retransmission: Retransmission,
     /// How often a server is asked again, so that NATs on the way keep the binding. Default: 15 s.
     pub keepalive: Duration,
-    /// How long a connection to a server may take, and then each of the server's answers until
-    /// there is an allocation. Default: 5 s.
+    /// How long a connection to a server may take, and how long it may leave a request unanswered
+    /// before another one is opened, which takes its place if it is first. Default: 5 s.
     pub connect_timeout: Duration,
     /// What is kept at most.
     pub limits: GatherLimits,

@@ -22,9 +22,11 @@ pub(super) struct Relay {
     pub(super) relayed: Relayed,
     /// Where the server sees us, while it relays.
     pub(super) mapped: Option<SocketAddr>,
-    /// When the server is given up, unless it says something on the stream to it before: it was
-    /// asked for an allocation.
+    /// When the stream to the server counts as stalled, unless it brings something before: a
+    /// request waits for its answer.
     pub(super) patience: Option<Instant>,
+    /// The number of the connection that takes the place of the stalled stream once it is open.
+    pub(super) spare: Option<u32>,
     /// How many tries in a row have failed; an allocation that lasted for less than [`MAX_PAUSE`]
     /// is one of them.
     pub(super) failures: u32,

@@ -231,21 +231,67 @@ fn an_allocation_from_another_socket_leaves_the_reflexive_address_of_the_first()
     assert_eq!(reflexives(&world), [address(OUTSIDE)]);
 }
 
-#[test]
-fn a_stream_that_stalls_for_long_costs_no_permission() {
+/// Returns a world whose relay is reached by TCP, and a stream that has stalled after it was made:
+/// the server was asked to let a peer in.
+fn stalled() -> (World, SocketAddr) {
     let mut world = World::new(config(&[turn(Transport::Tcp)]));
     world.add(LOCAL);
     world.gatherer.end_of_sockets(world.now);
     world.settle();
     world.connected();
     world.pass(secs(1));
-    let relayed = world.relayed()[0];
+    let relayed = *world.relayed().first().expect("an allocation");
+    world.events.clear();
+    world.connects.clear();
     world.answers = Answers::Held;
     world.gatherer.permit(world.now, address(PEER).ip());
+    (world, relayed)
+}
+
+/// No other connection can be opened: the network is away.
+#[test]
+fn a_stream_that_stalls_for_long_costs_no_permission() {
+    let (mut world, relayed) = stalled();
     world.pass(secs(30));
     world.release();
     world.pass(millis(20));
     assert!(world.hear(relayed, PEER, b"hello").is_some());
+    assert_eq!(world.events(), [] as [&Event; 0]);
+}
+
+#[test]
+fn a_stream_that_stalls_is_replaced_by_one_that_can_be_opened() {
+    let (mut world, relayed) = stalled();
+    let old = world.gatherer.path(relayed).unwrap();
+    world.pass(secs(4));
+    assert!(world.connects.is_empty());
+    world.pass(secs(2));
+    assert_eq!(world.connects.len(), 1);
+    assert_eq!(world.events(), [] as [&Event; 0]);
+    world.answers = Answers::Pass;
+    world.connected();
+    world.pass(secs(1));
+    assert_eq!(world.closed, [old]);
+    let lost = Event::RelayedLost { address: relayed };
+    assert!(world.events().contains(&&lost));
+    let again = world.relayed()[0];
+    assert!(world.hear(again, PEER, b"hello").is_some(), "let in again");
+    assert_eq!(world.gatherer.counters().lost_allocations, 1);
+}
+
+#[test]
+fn a_stream_that_goes_on_makes_the_one_beside_it_superfluous() {
+    let (mut world, relayed) = stalled();
+    world.pass(secs(6));
+    assert_eq!(world.connects.len(), 1);
+    world.release();
+    world.pass(secs(1));
+    let superfluous = world.connected();
+    assert_eq!(world.closed, [superfluous]);
+    world.pass(secs(60));
+    assert!(world.hear(relayed, PEER, b"hello").is_some());
+    assert_eq!(world.events(), [] as [&Event; 0]);
+    assert_eq!(world.connects.len(), 1);
 }
 
 #[test]

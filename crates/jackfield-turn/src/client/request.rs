@@ -48,6 +48,10 @@ struct Request {
 }
 
 impl Requests {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn is_asking(&self, operation: Operation) -> bool {
         self.0
             .values()
