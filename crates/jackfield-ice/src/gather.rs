@@ -41,6 +41,8 @@
 //! [RFC 8445 §5.1.1.2]: https://www.rfc-editor.org/rfc/rfc8445#section-5.1.1.2
 
 mod allocate;
+#[cfg(any(test, feature = "internals"))]
+mod audit;
 mod config;
 mod counters;
 mod output;
@@ -202,6 +204,9 @@ impl Gatherer {
     /// Asks every server once more, for an ICE restart: a NAT on the way may have forgotten what it
     /// knew. What they have given stays and is not said again, unless they say otherwise.
     pub fn restart(&mut self, now: Instant) {
+        if self.is_closed {
+            return;
+        }
         self.is_complete = false;
         self.ask_again();
         self.renew_relays(now);

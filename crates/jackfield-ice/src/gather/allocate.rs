@@ -406,16 +406,18 @@ impl Gatherer {
             return;
         };
         let base = relay.base;
-        let state = std::mem::replace(&mut relay.state, RelayState::Failed);
-        let RelayState::Active(mut client, _) = state else {
+        let Some(before) = relay.path() else {
             return;
         };
-        let before = client.path();
         // A redirection must not lead to where the first server would not have been asked.
         if !can_reach(base.ip(), remote.ip()) || is_internal(remote, before.remote) {
             self.relay_failed(now, index, Failure::TooManyRedirects);
             return;
         }
+        let state = std::mem::replace(&mut relay.state, RelayState::Failed);
+        let RelayState::Active(mut client, _) = state else {
+            return;
+        };
         let is_shared = before.transport == Transport::Udp && before.local == base;
         // A UDP socket can send to the other server as well. For another allocation on the same
         // server, it has to be another socket: the server knows an allocation by its five-tuple.
@@ -476,19 +478,17 @@ impl Gatherer {
         }
         let (base, server, transport) = (relay.base, relay.server, relay.transport);
         let path = relay.path();
-        let is_seen = self.is_mapped_by_query(base, mapped)
-            || self.relays.iter().any(|other| {
-                other.base == base
-                    && other.transport == Transport::Udp
-                    && other.mapped == Some(mapped)
-            });
+        let is_seen =
+            self.is_mapped_by_query(base, mapped) || self.is_mapped_by_relay(base, mapped);
+        let is_shared =
+            path.is_some_and(|path| path.transport == Transport::Udp && path.local == base);
+        let tells_mapped = is_shared && self.config.reflexive;
         if let Some(relay) = self.relays.get_mut(index) {
             relay.relayed = relayed;
-            relay.mapped = Some(mapped);
+            relay.mapped = tells_mapped.then_some(mapped);
             relay.since = Some(now);
         }
-        // An allocation from a socket of its own has a NAT binding of its own, too.
-        if self.tells_mapped(transport) && !is_seen && path.is_some_and(|path| path.local == base) {
+        if tells_mapped && !is_seen {
             self.say_reflexive(base, mapped, server);
         }
         let address_of = |path: FiveTuple| path.remote;
@@ -587,7 +587,11 @@ impl Gatherer {
         };
         let (base, server) = (relay.base, relay.server);
         let is_asked = |query: &Query| query.base == base && query.server == server;
-        if self.tells_mapped(relay.transport) && !self.queries.iter().any(is_asked) {
+        // What a server sees of a socket of the allocation's own is of no use to the base.
+        let tells_mapped = self.config.reflexive
+            && relay.transport == Transport::Udp
+            && self.config.relay_sockets == RelaySockets::Shared;
+        if tells_mapped && !self.queries.iter().any(is_asked) {
             self.queries.push(Query::new(base, server));
         }
     }
@@ -607,15 +611,13 @@ impl Gatherer {
         let Some(relay) = self.relays.get_mut(index) else {
             return;
         };
-        let (base, transport) = (relay.base, relay.transport);
+        let base = relay.base;
         let relayed = std::mem::take(&mut relay.relayed);
         let mapped = relay.mapped.take();
         for address in [relayed.v4, relayed.v6].into_iter().flatten() {
             self.event(Event::RelayedLost { address });
         }
-        if self.tells_mapped(transport) {
-            self.reflexive_left(base, mapped);
-        }
+        self.reflexive_left(base, mapped);
     }
 
     /// Lets the slower ways be tried in their order, once an allocation that made them superfluous
@@ -653,7 +655,7 @@ impl Gatherer {
             RelayState::Active(client, _) => {
                 client.close(now);
                 // The end of what has no address is no event: the owner has asked for it.
-                (relay.relayed, relay.mapped) = (Relayed::default(), None);
+                (relay.relayed, relay.mapped, relay.since) = (Relayed::default(), None, None);
                 (relay.patience, relay.spare) = (None, None);
                 true
             }

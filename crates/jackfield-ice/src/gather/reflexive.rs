@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_sansio::FiveTuple;
 use jackfield_stun::{Message, TransactionId};
 
 use super::query::{self, Answer, Query, QueryState};
-use super::{Event, Gatherer, Output, RelaySockets};
+use super::relay::Relay;
+use super::{Event, Gatherer, Output};
 
 impl Gatherer {
     /// Asks a STUN server that waits for its turn; returns whether there was one.
@@ -208,20 +209,9 @@ impl Gatherer {
         self.queries.iter().any(is_it)
     }
 
-    fn is_mapped_by_relay(&self, base: SocketAddr, mapped: SocketAddr) -> bool {
-        self.tells_mapped(Transport::Udp)
-            && self.relays.iter().any(|relay| {
-                relay.base == base
-                    && relay.transport == Transport::Udp
-                    && relay.mapped == Some(mapped)
-            })
-    }
-
-    /// Returns whether an allocation over a transport tells where a base is seen.
-    pub(super) fn tells_mapped(&self, transport: Transport) -> bool {
-        self.config.reflexive
-            && transport == Transport::Udp
-            && self.config.relay_sockets == RelaySockets::Shared
+    pub(super) fn is_mapped_by_relay(&self, base: SocketAddr, mapped: SocketAddr) -> bool {
+        let is_it = |relay: &Relay| relay.base == base && relay.mapped == Some(mapped);
+        self.relays.iter().any(is_it)
     }
 
     /// Notes that nothing can be sent along a path.

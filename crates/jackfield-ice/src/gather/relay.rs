@@ -20,7 +20,8 @@ pub(super) struct Relay {
     pub(super) state: RelayState,
     /// What the server relays, while it does.
     pub(super) relayed: Relayed,
-    /// Where the server sees us, while it relays.
+    /// Where the server sees the base, while it relays and was asked from there: a socket of the
+    /// allocation's own has another NAT binding.
     pub(super) mapped: Option<SocketAddr>,
     /// When the stream to the server counts as stalled, unless it brings something before: a
     /// request waits for its answer.
