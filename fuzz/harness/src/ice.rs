@@ -1,8 +1,10 @@
 //! Texts and streams of ICE, and its agent.
 
 mod agent;
+mod gatherer;
 
 pub use agent::{bytes as agent_bytes, scenario as agent_scenario};
+pub use gatherer::run as gatherer;
 
 use jackfield_ice::framing::{self, Reader};
 use jackfield_ice::sdp::{Attribute, Description};
@@ -69,7 +71,7 @@ fn cut<const N: usize>(pieces: [&[u8]; N], max: usize) -> (Vec<Vec<u8>>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_testing::replay;
+    use jackfield_testing::{corpus_seeds, replay};
 
     #[test]
     fn candidates_hold_over_their_corpus() {
@@ -89,6 +91,24 @@ mod tests {
     #[test]
     fn two_agents_hold_over_their_corpus() {
         replay("ice_agent_scenario", 300, super::agent_scenario);
+    }
+
+    #[test]
+    fn a_gatherer_holds_over_its_corpus() {
+        replay("ice_gatherer", 2_000, super::gatherer);
+    }
+
+    #[test]
+    fn the_corpus_of_the_gatherer_reaches_every_part() {
+        let mut sums = std::collections::BTreeMap::<_, u64>::new();
+        for seed in corpus_seeds("ice_gatherer") {
+            for (what, count) in super::gatherer::story(&seed) {
+                *sums.entry(what).or_default() += count;
+            }
+        }
+        for (what, count) in sums {
+            assert!(count > 0, "no seed leads to {what}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the fuzz targets run: each asserts properties of any bytes.
 
-mod client_story;
+pub(crate) mod client_story;
 mod discovery;
-mod input;
+pub(crate) mod input;
 mod model;
 
 use jackfield_stun::attribute::Attribute;

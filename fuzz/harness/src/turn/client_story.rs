@@ -88,35 +88,14 @@ impl Story {
 
     /// Answers the oldest request that waits, rightly or not.
     fn respond(&mut self, input: &mut Input<'_>) -> Option<()> {
-        let (id, method) = *self.requests.front()?;
+        let request = *self.requests.front()?;
         let flags = input.byte()?;
         // An answer that is not believed may be followed by another one.
         if flags & 16 == 0 {
             self.requests.pop_front();
         }
-        let class = if flags & 1 == 0 {
-            Class::Success
-        } else {
-            Class::Error
-        };
-        let mut bytes = Vec::new();
-        let mut writer = MessageWriter::new(&mut bytes, class, method, id);
-        if class == Class::Error {
-            let code = input.pick(&[
-                300, 400, 401, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 500, 508, 699,
-            ])?;
-            let code = ErrorCode::new(code)?;
-            writer.attribute(&ErrorCodeAttribute { code, reason: "no" });
-        }
-        for _ in 0..input.byte()? % 8 {
-            attribute(&mut writer, input)?;
-        }
-        match flags >> 1 & 3 {
-            0 | 1 => writer.integrity_sha256(&Key::long_term(Algorithm::Sha256, "u", REALM, "p")),
-            2 => writer.integrity_sha1(&Key::long_term(Algorithm::Md5, "u", REALM, "p")),
-            _ => {}
-        }
-        if writer.finish().is_ok() {
+        let bytes = answer(request, flags, input)?;
+        if !bytes.is_empty() {
             self.server(&bytes);
         }
         // Some servers say everything twice.
@@ -247,6 +226,40 @@ impl Story {
     }
 }
 
+/// Returns a server's answer to a request: what it is, which attributes it has, and how it is
+/// signed. An empty one stands for what cannot be written.
+pub(crate) fn answer(
+    (id, method): (TransactionId, Method),
+    flags: u8,
+    input: &mut Input<'_>,
+) -> Option<Vec<u8>> {
+    let class = if flags & 1 == 0 {
+        Class::Success
+    } else {
+        Class::Error
+    };
+    let mut bytes = Vec::new();
+    let mut writer = MessageWriter::new(&mut bytes, class, method, id);
+    if class == Class::Error {
+        let code = input.pick(&[
+            300, 400, 401, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 500, 508, 699,
+        ])?;
+        let code = ErrorCode::new(code)?;
+        writer.attribute(&ErrorCodeAttribute { code, reason: "no" });
+    }
+    for _ in 0..input.byte()? % 8 {
+        attribute(&mut writer, input)?;
+    }
+    match flags >> 1 & 3 {
+        0 | 1 => writer.integrity_sha256(&Key::long_term(Algorithm::Sha256, "u", REALM, "p")),
+        2 => writer.integrity_sha1(&Key::long_term(Algorithm::Md5, "u", REALM, "p")),
+        _ => {}
+    }
+    let is_written = writer.finish().is_ok();
+    Some(if is_written { bytes } else { Vec::new() })
+}
+
+/// Writes an attribute of an answer.
 fn attribute(writer: &mut MessageWriter<'_>, input: &mut Input<'_>) -> Option<()> {
     match input.byte()? % 10 {
         0 => writer.attribute(&Realm(REALM)),

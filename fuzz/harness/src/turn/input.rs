@@ -1,34 +1,34 @@
 //! Fuzz input as a stream of choices.
 
 /// Bytes from a fuzzer, taken piece by piece; when they end, so does the story.
-pub(super) struct Input<'a> {
+pub(crate) struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { rest: data }
     }
 
-    pub(super) fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*byte)
     }
 
-    pub(super) fn short(&mut self) -> Option<u16> {
+    pub(crate) fn short(&mut self) -> Option<u16> {
         Some(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
     /// Takes up to `length` bytes.
-    pub(super) fn bytes(&mut self, length: usize) -> &'a [u8] {
+    pub(crate) fn bytes(&mut self, length: usize) -> &'a [u8] {
         let (bytes, rest) = self.rest.split_at(length.min(self.rest.len()));
         self.rest = rest;
         bytes
     }
 
     /// Takes one of `choices`.
-    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
         let index = usize::from(self.byte()?) % choices.len().max(1);
         choices.get(index).copied()
     }
