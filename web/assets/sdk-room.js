@@ -4,6 +4,7 @@ import { Peer } from "./sdk-peer.js";
 /** How long the call with somebody outlives their place in the room: time enough to reconnect to the server. */
 const LINGER_MS = 15_000;
 const ANSWER_WITHIN_MS = 10_000;
+const AGAIN_MS = 2000;
 const JOIN_WITHIN_MS = 20_000;
 /** What is said before the page listens. */
 const MOST_KEPT = 100;
@@ -33,6 +34,8 @@ export class Room extends Emitter {
   #stops = [];
   #entering = null;
   #left = false;
+  /** Whether we have asked to be let in and are not yet. */
+  #asked = false;
   #late = null;
   #givingUp = null;
   #unheard = [];
@@ -162,7 +165,7 @@ export class Room extends Emitter {
   #ask() {
     if (this.#left) return;
     const { name: room, wanted: name, token } = this;
-    const asked = this.client.send("join", { room, ...(name && { name }), ...(token && { token }) });
+    const asked = this.#asked = this.client.send("join", { room, ...(name && { name }), ...(token && { token }) });
     clearTimeout(this.#late);
     if (asked && this.#entering) {
       this.#late = setTimeout(() => this.#give(new Error("the server did not answer")), ANSWER_WITHIN_MS);
@@ -170,6 +173,7 @@ export class Room extends Emitter {
   }
 
   #joined({ self, users, iceServers }) {
+    this.#asked = false;
     this.iceServers = iceServers;
     this.self = self;
     this.#own.add(self.id);
@@ -203,7 +207,11 @@ export class Room extends Emitter {
   }
 
   #refused(error) {
-    if (error.re === "join" && this.#entering) {
+    if (error.re === "join" && error.code === "rate-limited" && this.#asked) {
+      // Too many of our network joined of late.
+      clearTimeout(this.#late);
+      this.#late = setTimeout(() => this.#asked && this.#ask(), AGAIN_MS * (1 + Math.random()));
+    } else if (error.re === "join" && this.#entering) {
       this.#give(Object.assign(new Error(error.message), { code: error.code }));
     } else this.emit("refused", error);
   }

@@ -274,6 +274,8 @@ struct Actor<C: Connector> {
     next_peer: u64,
     has_joined: bool,
     is_over: bool,
+    /// When the server is asked again to let us in.
+    join_again_at: Option<Instant>,
     preparing: Option<Preparing>,
     /// Whether any ICE servers were prepared, so that calls can be made.
     is_prepared: bool,
@@ -335,6 +337,7 @@ impl<C: Connector> Actor<C> {
             next_peer: 0,
             has_joined: false,
             is_over: false,
+            join_again_at: None,
             preparing: None,
             is_prepared: false,
             deferred: VecDeque::new(),
@@ -391,7 +394,8 @@ impl<C: Connector> Actor<C> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.calls.values().filter_map(Call::deadline).min()
+        let calls = self.calls.values().filter_map(Call::deadline);
+        calls.chain(self.join_again_at).min()
     }
 
     /// Takes what comes from the server: at once, or when calls can be made.
@@ -420,6 +424,7 @@ impl<C: Connector> Actor<C> {
     }
 
     fn join(&mut self) {
+        self.join_again_at = None;
         let mut join = json!({
             "type": "join",
             "room": self.room(),
@@ -446,6 +451,13 @@ impl<C: Connector> Actor<C> {
     async fn handle_message(&mut self, message: &Value) {
         let kind = text(message, "type").unwrap_or_default();
         match kind {
+            "error"
+                if text(message, "re") == Some("join")
+                    && text(message, "code") == Some("rate-limited") =>
+            {
+                // Too many of our network joined of late.
+                self.join_again_at = Some(Instant::now() + JOIN_AGAIN);
+            }
             "error" if text(message, "re") == Some("join") => {
                 self.is_over = true;
                 self.tell(RoomEvent::Refused {
@@ -825,6 +837,9 @@ impl<C: Connector> Actor<C> {
     }
 
     async fn handle_timeout(&mut self, now: Instant) {
+        if self.join_again_at.is_some_and(|at| at <= now) {
+            self.join();
+        }
         let due: Vec<PeerId> = self
             .calls
             .iter()
@@ -963,6 +978,9 @@ impl<C: Connector> Actor<C> {
 
 /// How long closing all connections may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long to wait after too many joins.
+const JOIN_AGAIN: Duration = Duration::from_secs(3);
 
 /// Returns the number of the member that said something, as the server stamped it.
 fn sender(message: &Value) -> Option<u64> {

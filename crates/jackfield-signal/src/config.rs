@@ -30,6 +30,11 @@ pub struct HubConfig {
     pub lobby_bytes_per_second: u32,
     /// Most members in the hub; the next one gets `server-full` and is closed.
     pub max_members: usize,
+    /// Joins a second that the members of one network can keep making together; zero means no
+    /// limit. Without it the names of rooms could be guessed, on one connection after the other.
+    pub joins_per_second: u32,
+    /// Joins the members of one network can make at once before `joins_per_second` counts.
+    pub join_burst: u32,
     /// Messages a second that a member can keep sending; zero means no limit.
     ///
     /// A message counts once more for each 16 KiB of itself, and for each 16 KiB that the hub
@@ -54,6 +59,8 @@ impl Default for HubConfig {
             max_lobby_members: 100,
             lobby_bytes_per_second: 1 << 20,
             max_members: 100_000,
+            joins_per_second: 10,
+            join_burst: 200,
             messages_per_second: 50,
             message_burst: 1000,
         }

@@ -29,6 +29,8 @@ pub struct HubCounters {
     pub lobby_lists_merged: u64,
     /// Changes that a member which read too slowly gets as one list later.
     pub changes_coalesced: u64,
+    /// Joins refused as there were too many from the member's network.
+    pub joins_limited: u64,
     /// Inputs for a member that the hub no longer has: they were on their way when it was closed.
     pub late: u64,
     /// Messages of members that a receiver did not get, one for each receiver, as too much waited

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_sansio::{Rate, TokenBucket};
+use jackfield_sansio::{ClientNetwork, Rate, RateLimiter, TokenBucket};
 
 use crate::config::HubConfig;
 use crate::counters::HubCounters;
@@ -32,6 +32,8 @@ pub struct Hub {
     pub(crate) lobby_list: LobbyList,
     /// When whose ICE servers are minted anew. In step with `Member::refresh_at`.
     pub(crate) refreshes: BTreeSet<(Instant, MemberId)>,
+    /// Outlives the members: a new connection is no new start.
+    pub(crate) joins: RateLimiter<ClientNetwork>,
     pub(crate) counters: HubCounters,
     outputs: VecDeque<Output>,
     next_id: u64,
@@ -54,6 +56,7 @@ impl Hub {
             lobby: Scope::default(),
             lobby_list: LobbyList::default(),
             refreshes: BTreeSet::new(),
+            joins: RateLimiter::new(MOST_NETWORKS),
             counters: HubCounters::default(),
             outputs: VecDeque::new(),
             // Far below 2^53, so that a JavaScript number holds every id exactly.
@@ -96,6 +99,7 @@ impl Hub {
             member,
             Member {
                 host: host.map(Arc::from),
+                network: new.network,
                 name: None,
                 lobby: new.lobby,
                 rooms: Vec::new(),
@@ -481,6 +485,8 @@ const COST_UNIT: usize = 16 << 10;
 pub(crate) const READER_COST: usize = 1 << 10;
 /// Leaves 2^52 connections before the numbers stop fitting a JavaScript number.
 const FIRST_ID_BELOW: u64 = 1 << 52;
+/// Networks whose joins are counted at once.
+const MOST_NETWORKS: usize = 65_536;
 /// A domain name has at most 253 characters, and a port with its colon 6.
 const MAX_HOST_BYTES: usize = 259;
 const MAX_KIND_BYTES: usize = 64;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jackfield_sansio::Rate;
+
 use crate::envelope::{Envelope, string};
 use crate::hooks::IceServerList;
 use crate::hub::{Hub, Origin, Reply};
@@ -28,6 +30,8 @@ impl Hub {
             return Err(ErrorCode::TooLarge);
         }
         if !self.is_in(origin.member, &room) {
+            // A room that is full is found by its name, too.
+            self.count_join(origin)?;
             self.check_place(origin.member, &room)?;
             self.charge_join(origin, &room, wanted.as_str())?;
             // The gate is asked last, about joins alone that would succeed.
@@ -169,6 +173,20 @@ impl Hub {
             .get(&member)
             .and_then(|member| member.name.clone());
         Ok(known.unwrap_or_else(|| Name::of(NAMELESS)))
+    }
+
+    fn count_join(&mut self, origin: &Origin<'_>) -> Result<(), ErrorCode> {
+        let rate = Rate::new(self.config.joins_per_second, self.config.join_burst);
+        let network = self.members.get(&origin.member);
+        let Some(network) = network.and_then(|member| member.network) else {
+            return Ok(());
+        };
+        // A rate of 0 stands for no limit.
+        if rate.per_second == 0 || self.joins.take(origin.now, network, rate) {
+            return Ok(());
+        }
+        self.counters.joins_limited += 1;
+        Err(ErrorCode::RateLimited)
     }
 
     fn check_place(&self, member: MemberId, room: &str) -> Result<(), ErrorCode> {

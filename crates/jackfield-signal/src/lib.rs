@@ -70,6 +70,9 @@
 //! gets `receiver-busy`: of a message to a whole room the others have it all the same. What it
 //! misses of who comes and goes it gets as one `userlist` when it has read what waits for it.
 //!
+//! Joins count by network ([`joins_per_second`](HubConfig::joins_per_second)): a client that makes
+//! too many gets `rate-limited` and asks again later.
+//!
 //! # The lobby
 //!
 //! Members who said their `username` and are in no room meet in the lobby, in the dialect of MDN's

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use jackfield_sansio::TokenBucket;
+use jackfield_sansio::{ClientNetwork, TokenBucket};
 
 use crate::MemberId;
 use crate::name::Name;
@@ -14,6 +14,8 @@ use crate::name::Name;
 pub struct NewMember {
     /// The authority by which the client reached us, as in its `Host` header.
     pub host: Option<String>,
+    /// The network by which its joins are counted; without one they are not.
+    pub network: Option<ClientNetwork>,
     /// Whether it meets others in the lobby from the start, as a client of MDN's sample expects:
     /// true for a WebSocket that offers the subprotocol `json`. Others enter the lobby with their
     /// first `username`.
@@ -24,6 +26,7 @@ pub struct NewMember {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) host: Option<Arc<str>>,
+    pub(crate) network: Option<ClientNetwork>,
     /// The name it asked for last; each scope may add a suffix.
     pub(crate) name: Option<Name>,
     /// Whether it belongs in the lobby while it is in no room.

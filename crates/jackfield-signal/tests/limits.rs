@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::World;
-use jackfield_signal::{CloseReason, ErrorCode, HubConfig};
+use jackfield_sansio::ClientNetwork;
+use jackfield_signal::{CloseReason, ErrorCode, HubConfig, NewMember};
 
 fn limited(set: impl FnOnce(&mut HubConfig)) -> World {
     let mut config = HubConfig::default();
@@ -149,6 +150,54 @@ fn one_member_is_in_so_many_rooms_and_the_hub_has_so_many() {
     assert_eq!(world.refusal(bob), "server-full");
     world.join(bob, "a", "bob");
     assert_eq!(world.heard_types(bob), ["joined"]);
+}
+
+#[test]
+fn rooms_are_guessed_no_faster_over_many_connections_of_one_network() {
+    let mut world = limited(|config| {
+        config.joins_per_second = 2;
+        config.join_burst = 10;
+    });
+    let from = |world: &mut World, address: &str| {
+        let network = Some(ClientNetwork::of(address.parse().unwrap()));
+        let member = world.connect_as(NewMember {
+            network,
+            ..NewMember::default()
+        });
+        world.forget_all();
+        member
+    };
+    let ann = from(&mut world, "2001:db8::1");
+    for room in 0..10 {
+        world.join(ann, "r", "ann");
+        world.say(ann, r#"{"type":"leave"}"#);
+        assert_eq!(world.heard_types(ann), ["joined", "user-left"], "{room}");
+    }
+    world.join(ann, "r", "ann");
+    assert_eq!(world.refusal(ann), "rate-limited");
+    world.disconnect(ann);
+    // Another connection, and a neighbour in the same network.
+    for address in ["2001:db8::1", "2001:db8::2"] {
+        let again = from(&mut world, address);
+        world.join(again, "r", "ann");
+        assert_eq!(world.refusal(again), "rate-limited");
+    }
+    assert_eq!(world.hub.counters().joins_limited, 3);
+    assert!(world.closed.is_empty());
+    let other = from(&mut world, "2001:db8:0:1::1");
+    world.join(other, "r", "bob");
+    assert_eq!(world.heard_types(other), ["joined"]);
+    world.pass(Duration::from_secs(1));
+    let ann = from(&mut world, "2001:db8::1");
+    for name in ["ann", "anna"] {
+        // Who is in can ask for the list and for ICE servers without joining anew.
+        world.join(ann, "r", name);
+        assert_eq!(world.heard_types(ann), ["joined"]);
+    }
+    world.join(ann, "s", "ann");
+    world.forget_all();
+    world.join(ann, "t", "ann");
+    assert_eq!(world.refusal(ann), "rate-limited");
 }
 
 #[test]

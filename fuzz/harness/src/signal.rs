@@ -218,9 +218,13 @@ impl Play {
 
     fn connect(&mut self, lobby: bool) {
         let full = self.alive.len() == 6;
-        let member = self
-            .hub
-            .handle_connect(self.now, NewMember { host: None, lobby });
+        let member = self.hub.handle_connect(
+            self.now,
+            NewMember {
+                lobby,
+                ..NewMember::default()
+            },
+        );
         self.alive.push(member);
         self.drain();
         assert_eq!(self.alive.contains(&member), !full);

@@ -74,6 +74,7 @@ impl World {
         self.connect_as(NewMember {
             host: Some("example.org:3478".to_owned()),
             lobby: false,
+            network: None,
         })
     }
 
@@ -82,10 +83,11 @@ impl World {
         self.connect_as(NewMember {
             host: None,
             lobby: true,
+            network: None,
         })
     }
 
-    fn connect_as(&mut self, new: NewMember) -> MemberId {
+    pub(crate) fn connect_as(&mut self, new: NewMember) -> MemberId {
         let member = self.hub.handle_connect(self.now, new);
         self.drain();
         member

@@ -338,6 +338,7 @@ fn socketio(read: &Reader<'_>) -> Result<IoConfig, ConfigError> {
 
 fn signal(read: &Reader<'_>) -> Result<HubConfig, ConfigError> {
     let messages_per_second = read.one(&SIGNAL_MESSAGES_PER_SECOND)?;
+    let joins_per_second = read.one(&SIGNAL_JOINS_PER_SECOND)?.unwrap_or(0);
     Ok(HubConfig {
         max_message_bytes: read.one(&SIGNAL_MAX_MESSAGE)?,
         max_depth: read.one(&SIGNAL_MAX_DEPTH)?,
@@ -351,6 +352,8 @@ fn signal(read: &Reader<'_>) -> Result<HubConfig, ConfigError> {
         lobby_bytes_per_second: u32::try_from(read.one(&SIGNAL_LOBBY_BYTES_PER_SECOND)?)
             .unwrap_or(u32::MAX),
         max_members: read.one(&SIGNAL_MAX_MEMBERS)?,
+        joins_per_second,
+        join_burst: joins_per_second.saturating_mul(20),
         messages_per_second,
         message_burst: read
             .optional(&SIGNAL_MESSAGE_BURST)?

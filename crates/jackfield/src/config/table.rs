@@ -620,6 +620,15 @@ keys! {
             "Bytes a second of the user lists for clients of MDN's sample, over all of them; \
              changes that come faster share a list.",
         );
+        SIGNAL_JOINS_PER_SECOND: Option<u32> = Typed::one(
+            "signal-joins-per-second",
+            "N",
+            "10",
+            COUNT_OR_ZERO,
+            value::count_or_none,
+            "Joins of rooms a second that the clients of one network (/24 or /64) can keep making \
+             together, with twenty times as many at once; 0 for no limit.",
+        );
         SIGNAL_MESSAGES_PER_SECOND: u32 = count(
             "signal-messages-per-second",
             "50",

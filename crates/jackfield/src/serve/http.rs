@@ -62,7 +62,12 @@ pub(super) async fn answer(
     }
     if matches!(path, "/" | "/signal") && ws::is_upgrade(&request) {
         let reached = reached(&request, by);
-        return Ok(signal::websocket::upgrade(&app, &mut request, reached));
+        return Ok(signal::websocket::upgrade(
+            &app,
+            &mut request,
+            by.remote,
+            reached,
+        ));
     }
     let response = match path {
         "/signal" => text(

@@ -343,6 +343,11 @@ fn signaling(app: &App, families: &mut Families) {
             hub.changes_coalesced,
         ),
         (
+            "signal_joins_limited",
+            "Joins refused as there were too many from the client's network",
+            hub.joins_limited,
+        ),
+        (
             "signal_relayed",
             "Messages passed on from one member to others",
             hub.relayed,

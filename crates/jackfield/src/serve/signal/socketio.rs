@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jackfield_sansio::ClientNetwork;
 use jackfield_signal::{AckId, NewMember};
 use jackfield_socketio::{Ack, Event, Io, Socket};
 use serde_json::value::RawValue;
@@ -29,7 +30,9 @@ pub(in crate::serve) fn serve(config: &Config, shared: &Arc<SharedHub>) -> Io {
 
 /// Makes a socket a member of the hub for as long as it is connected.
 fn join_hub(shared: &Arc<SharedHub>, socket: &Socket) {
+    let address = socket.handshake().address;
     let membership = shared.connect(NewMember {
+        network: address.map(|address| ClientNetwork::of(address.ip())),
         host: reached(socket).map(|reached| reached.to_url()),
         lobby: false,
     });

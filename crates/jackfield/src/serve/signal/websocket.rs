@@ -2,6 +2,7 @@
 //! message.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,6 +10,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use jackfield_sansio::ClientNetwork;
 use jackfield_signal::NewMember;
 use jackfield_ws::{self as ws, CloseCode, CloseFrame, Message, WebSocket};
 
@@ -32,11 +34,13 @@ pub(in crate::serve) fn ws_config(config: &Config) -> ws::WsConfig {
 pub(in crate::serve) fn upgrade(
     app: &Arc<App>,
     request: &mut Request<Incoming>,
+    remote: SocketAddr,
     reached: Option<Reached>,
 ) -> Response<Body> {
     match ws::upgrade(request, &app.websocket) {
         Ok((response, upgrade)) => {
             let member = NewMember {
+                network: Some(ClientNetwork::of(remote.ip())),
                 host: reached.map(|reached| reached.to_url()),
                 lobby: upgrade.subprotocol() == Some(SUBPROTOCOL),
             };
