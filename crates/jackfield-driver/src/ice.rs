@@ -52,6 +52,7 @@
 //! that is wanted ([`EndpointConfig::port_mapping`]). Each socket, listener and connection
 //! has a task of its own. A session has none.
 
+mod bindings;
 mod config;
 mod core;
 mod counters;
@@ -59,9 +60,12 @@ mod endpoint;
 mod interfaces;
 mod mapping;
 mod own;
+mod packets;
 mod routes;
 mod session;
+mod shared;
 mod stream;
+mod topology;
 mod udp;
 
 pub use config::{EndpointConfig, EndpointLimits};

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::core::Core;
-use super::endpoint::Shared;
+use super::shared::Shared;
 use crate::portmap::{MapFailure, MapRequest, Mapper, MapperConfig, TransportProtocol, place};
 
 /// The gateway, and the socket that faces it.

@@ -10,8 +10,9 @@ use std::sync::{Arc, Weak};
 use jackfield_sansio::{FiveTuple, Transport};
 
 use super::core::Core;
-use super::endpoint::{MAX_DATAGRAM, Shared, Task, lock, write};
+use super::packets::MAX_DATAGRAM;
 use super::session::{SessionId, Slot};
+use super::shared::{Shared, Task, lock, write};
 use super::udp::SharedSocket;
 
 /// A session's own socket at one address of this machine.

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::core::Core;
-use super::endpoint::Shared;
-use super::session::Slot;
+use super::session::{SessionId, Slot};
+use super::shared::Shared;
 use crate::proxy::{Proxy, connect_from};
 use crate::tls;
 use crate::turn_client::connection::{Connection, Reader, Writer};
@@ -36,6 +36,18 @@ pub(super) struct Wanted {
 }
 
 impl<C: Core> Shared<C> {
+    /// Has a task open a connection and carry its packets.
+    pub(super) fn spawn_connect(&self, id: SessionId, wanted: Wanted) {
+        let this = self.this.clone();
+        self.runtime.spawn(async move {
+            let shared = this.upgrade();
+            let found = shared.and_then(|shared| shared.session(id).map(|slot| (shared, slot)));
+            if let Some((shared, slot)) = found {
+                shared.connect(slot, wanted).await;
+            }
+        });
+    }
+
     /// Opens a connection and carries its packets until either side closes it.
     pub(super) async fn connect(self: Arc<Self>, slot: Arc<Slot<C>>, wanted: Wanted) {
         let limit = self.config.limits.connect_timeout;
