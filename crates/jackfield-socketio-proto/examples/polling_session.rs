@@ -28,7 +28,10 @@ fn main() -> Result<(), SendError> {
     println!("Its second GET waits. A POST brings a message, and the answer to it ends the wait:");
     session.handle_poll(now, RequestId(2));
     if session.handle_post_head(now, RequestId(3), false) {
-        session.handle_post(now, RequestId(3), PostBody::Text("4hello".into()));
+        session.handle_post(RequestId(3), PostBody::Text("4hello".into()));
+        while session.handle_body(now, 32) {
+            drain(&mut session)?;
+        }
     }
     drain(&mut session)?;
 

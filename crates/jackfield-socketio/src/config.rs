@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use jackfield_sansio::Rate;
+use jackfield_sansio::{Budget, Rate};
 
 /// Choices, times and limits of a server. Every field has a default; every limit that hits is
 /// counted in [`Stats`](crate::Stats).
@@ -42,15 +42,24 @@ pub struct IoConfig {
     pub max_payload: usize,
     /// How many binary attachments a packet may have (10).
     pub max_attachments: usize,
-    /// How many bytes may wait for one client to read them (16 MiB).
+    /// How many bytes may wait for one client to read them (16 MiB). A packet costs its bytes and
+    /// some 128 more.
     pub max_buffered: usize,
     /// What happens to a client whose buffer is full.
     pub slow_consumer: SlowConsumer,
     /// How many bytes of events may wait for the handlers of one client before nothing more is
     /// read from it (1 MiB).
     pub max_inbound: usize,
-    /// How many sessions may be open at once (100,000).
+    /// How many sessions may be open at once (100,000). Where all places are taken, a session that
+    /// was opened by polling and has asked for nothing since yields to a newcomer.
     pub max_connections: usize,
+    /// How many of these one network (/24 of IPv4, /64 of IPv6) may have (25,000). It counts where
+    /// the listener gives [`ConnectionInfo`](crate::engine::ConnectionInfo).
+    pub max_connections_per_network: usize,
+    /// What all that waits for clients is charged to, together with what else shares the budget;
+    /// `None`, the default, leaves it to [`Self::max_buffered`] and [`Self::max_inbound`]. A
+    /// session that has to go ends as [`SlowConsumer::Disconnect`] ends it.
+    pub budget: Option<Budget>,
     /// How many handshakes one network (/24 of IPv4, /64 of IPv6) may make; `None` for no limit,
     /// the default.
     pub handshake_rate: Option<Rate>,
@@ -88,6 +97,8 @@ impl Default for IoConfig {
             slow_consumer: SlowConsumer::default(),
             max_inbound: 1 << 20,
             max_connections: 100_000,
+            max_connections_per_network: 25_000,
+            budget: None,
             handshake_rate: None,
             cors: None,
             cookie: None,

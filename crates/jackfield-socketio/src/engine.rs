@@ -5,8 +5,10 @@
 //! own.
 
 mod body;
+mod charge;
 mod cors;
 mod link;
+mod places;
 mod polling;
 mod rate;
 mod registry;

@@ -102,9 +102,14 @@ stats! {
     forbidden: Total,
     /// Handshakes refused because [`IoConfig::allow_eio3`](crate::IoConfig::allow_eio3) is off.
     unsupported_version: Total,
-    /// Handshakes refused by [`IoConfig::max_connections`](crate::IoConfig::max_connections), or
+    /// Handshakes refused by [`IoConfig::max_connections`](crate::IoConfig::max_connections) or
+    /// [`IoConfig::max_connections_per_network`](crate::IoConfig::max_connections_per_network), or
     /// while closing.
     too_many_connections: Total,
+    /// Handshakes refused by [`IoConfig::budget`](crate::IoConfig::budget).
+    out_of_budget: Total,
+    /// Sessions that asked for nothing after their handshake and yielded to a newcomer.
+    yielded: Total,
     /// Handshakes refused by [`IoConfig::handshake_rate`](crate::IoConfig::handshake_rate).
     too_many_handshakes: Total,
     /// POST bodies and WebSocket messages above
@@ -135,7 +140,8 @@ stats! {
     /// Packets that did not fit into a client's buffer
     /// ([`IoConfig::max_buffered`](crate::IoConfig::max_buffered)).
     buffer_full: Total,
-    /// Clients that were disconnected because of that.
+    /// Clients that were disconnected because of that, or by
+    /// [`IoConfig::budget`](crate::IoConfig::budget).
     slow_consumers: Total,
     /// Times that reading from a client paused because of
     /// [`IoConfig::max_inbound`](crate::IoConfig::max_inbound).

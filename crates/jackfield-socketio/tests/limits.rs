@@ -49,6 +49,8 @@ async fn the_number_of_sessions_is_limited() {
     })
     .await;
     let first = Polling::open(address, PATH).await;
+    // A session that has asked for nothing yet would yield.
+    assert_eq!(first.post("40").await.status, 200);
     let _second = Ws::open(address, PATH).await;
     assert_eq!(get(address, HANDSHAKE).await.status, 503);
     assert!(
@@ -64,6 +66,21 @@ async fn the_number_of_sessions_is_limited() {
         "a place is free again"
     );
     assert_eq!(io.stats().sessions.get(), 2);
+}
+
+#[tokio::test]
+async fn a_session_is_probed_by_few_websockets_at_a_time() {
+    let (io, address) = server(IoConfig::default()).await;
+    let (polling, _) = polling_client(&io, address).await;
+    let mut probes = vec![polling.websocket().await];
+    // Those beside the first are told to go, and do not.
+    probes.push(polling.websocket().await);
+    probes.push(polling.websocket().await);
+    let target = format!("{PATH}&transport=websocket&sid={}", polling.sid);
+    assert!(Ws::connect(address, &target).await.is_err());
+    drop(probes);
+    until(|| io.stats().websockets.get() == 0).await;
+    polling.websocket().await;
 }
 
 #[tokio::test]
@@ -298,7 +315,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
         sender.send(reason).unwrap();
         std::future::ready(())
     });
-    for _ in 0..9 {
+    for _ in 0..8 {
         socket.emit("x", &"x".repeat(1000)).unwrap();
     }
     assert!(matches!(

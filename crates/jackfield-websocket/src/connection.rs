@@ -167,6 +167,14 @@ impl Connection {
         self.outgoing.bytes()
     }
 
+    /// Returns the memory that waits for the peer, in bytes: what is to be written, and what has
+    /// come of a message that is not whole yet.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let partial = self.assembly.as_ref().map_or(0, assembly::Assembly::len);
+        self.outgoing.held() + partial
+    }
+
     /// Pings since the last call that are not answered because
     /// [`WebSocketLimits::max_waiting_pongs`] Pongs waited.
     pub fn take_skipped_pongs(&mut self) -> u64 {

@@ -187,6 +187,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.core.queued_bytes()
     }
 
+    /// Returns the memory that waits for the peer or for the next [`recv`](Self::recv), in bytes:
+    /// what is to be written, messages that came together with the one before, and what has come of
+    /// the next one.
+    pub fn held_bytes(&self) -> usize {
+        let place = size_of::<Message>();
+        let messages = self.messages.iter().map(|it| it.data().len() + place);
+        self.core.held_bytes() + messages.sum::<usize>()
+    }
+
     /// Returns the stream under the connection.
     pub fn get_ref(&self) -> &S {
         &self.io

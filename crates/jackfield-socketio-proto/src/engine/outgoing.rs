@@ -102,9 +102,16 @@ impl Outgoing {
         self.framed.then_some(&self.bytes)
     }
 
-    /// Returns how many bytes this holds, which is what counts against a buffer's limit.
+    /// Returns how many bytes of memory this costs while it waits, which is what counts against a
+    /// buffer's limit: its bytes and its place. Bytes that several clients share count for each.
     #[must_use]
-    pub const fn held(&self) -> usize {
-        self.bytes.len()
+    pub const fn cost(&self) -> usize {
+        self.bytes.len() + PLACE
     }
 }
+
+/// What a packet takes beside its bytes: its place, which a growing queue has twice, and the heads
+/// of the allocation.
+const PLACE: usize = 128;
+
+const _: () = assert!(2 * size_of::<Outgoing>() + 48 <= PLACE);

@@ -37,7 +37,7 @@ pub struct ServerSessionConfig {
     pub allow_upgrades: bool,
     /// The largest body or frame, in bytes, announced to the client. The driver enforces it.
     pub max_payload: usize,
-    /// How many bytes may wait for a client to read them.
+    /// How many bytes of memory may wait for a client to read them; see [`Outgoing::cost`].
     pub max_buffered: usize,
 }
 
@@ -72,8 +72,8 @@ pub struct ServerSession {
     heartbeat: Heartbeat,
     /// What the client has not taken yet, in order.
     buffer: VecDeque<Outgoing>,
-    /// Bytes held by `buffer`; never above [`ServerSessionConfig::max_buffered`] plus one control
-    /// packet.
+    /// What the packets in `buffer` cost; never above [`ServerSessionConfig::max_buffered`] plus
+    /// one control packet.
     buffered: usize,
     /// Numbers WebSockets; a stale number names a socket that is no longer ours.
     links: u32,
@@ -191,7 +191,7 @@ impl ServerSession {
             && (self.link.is_some() || self.polling.is_waiting())
     }
 
-    /// Returns how many bytes wait for the client.
+    /// Returns how many bytes of memory wait for the client; see [`Outgoing::cost`].
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.buffered
@@ -211,7 +211,7 @@ impl ServerSession {
             return Err(SendError::Closed);
         }
         // All or nothing: a packet whose attachments do not follow would break the client's parser.
-        let size: usize = packets.clone().into_iter().map(Outgoing::held).sum();
+        let size: usize = packets.clone().into_iter().map(Outgoing::cost).sum();
         if self.buffered.saturating_add(size) > self.config.max_buffered {
             return Err(SendError::Full);
         }
@@ -271,6 +271,9 @@ impl ServerSession {
     pub fn poll_output(&mut self) -> Output {
         if let Some(output) = self.outputs.pop_front() {
             return output;
+        }
+        if self.outputs.capacity() > KEPT_CAPACITY {
+            self.outputs = VecDeque::new();
         }
         Output::Wait(self.deadline())
     }
@@ -346,13 +349,21 @@ impl ServerSession {
     }
 
     fn enqueue(&mut self, packet: Outgoing) {
-        self.buffered += packet.held();
+        self.buffered += packet.cost();
         self.buffer.push_back(packet);
     }
 
     fn clear_buffer(&mut self) {
         self.buffer.clear();
+        self.give_memory_back();
         self.buffered = 0;
+    }
+
+    /// Leaves an empty buffer without the memory of a long one.
+    fn give_memory_back(&mut self) {
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_CAPACITY {
+            self.buffer = VecDeque::new();
+        }
     }
 
     /// Lets the buffer leave if something can carry it.
@@ -376,6 +387,7 @@ impl ServerSession {
             Some(link) => self.outputs.push_back(Output::CloseLink(link)),
             None => self.answer_poll_with_close(),
         }
+        self.drop_body();
         self.outputs.push_back(Output::Closed(reason));
     }
 
@@ -384,3 +396,6 @@ impl ServerSession {
         LinkId::new(self.links)
     }
 }
+
+/// A queue that is longer than this gives its memory back once it is empty.
+const KEPT_CAPACITY: usize = 16;

@@ -9,6 +9,8 @@ use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::BodyExt;
 
+use super::charge::Charge;
+
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyError {
@@ -17,27 +19,34 @@ pub(super) enum BodyError {
     Broken,
 }
 
-/// Reads a whole body of at most `limit` bytes.
+/// How long a body may be, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) length: usize,
+    pub(super) time: Duration,
+}
+
+/// Reads a whole body, and has what is there of it charged.
 pub(super) async fn read<B: Body>(
     headers: &HeaderMap,
     body: B,
-    limit: usize,
-    timeout: Duration,
+    limits: Limits,
+    charge: &mut Charge,
 ) -> Result<Bytes, BodyError> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<usize>().ok());
     // A body that says that it is too large is refused before it is read.
-    if announced.is_some_and(|length| length > limit) {
+    if announced.is_some_and(|length| length > limits.length) {
         return Err(BodyError::TooLarge);
     }
-    tokio::time::timeout(timeout, collect(body, limit))
+    tokio::time::timeout(limits.time, collect(body, limits.length, charge))
         .await
         .unwrap_or(Err(BodyError::TooSlow))
 }
 
-async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+async fn collect<B: Body>(body: B, limit: usize, charge: &mut Charge) -> Result<Bytes, BodyError> {
     let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
@@ -50,6 +59,7 @@ async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
         if held + data.remaining() > limit {
             return Err(BodyError::TooLarge);
         }
+        charge.set(held + data.remaining());
         if held == 0 {
             // Most bodies come in one piece, which needs no copy.
             first = data.copy_to_bytes(data.remaining());

@@ -11,6 +11,7 @@ use jackfield_ws::{Error, Kind, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::EngineSocket;
+use super::charge::Charge;
 use super::socket::Link;
 
 /// What woke the task.
@@ -32,6 +33,7 @@ pub(super) async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut closing = false;
+    let mut charge = Charge::new(socket.account());
     let end = loop {
         let more = !closing && feed(socket, id, ws);
         // The last packets go first: among them is what was sent before the close.
@@ -39,10 +41,15 @@ pub(super) async fn run<S>(
             closing = true;
             ws.start_close(None);
         }
-        match wait(socket, link, ws, more, closing).await {
+        match wait(socket, link, ws, more, closing, &mut charge).await {
             Wake::Flush | Wake::CaughtUp => {}
             Wake::Received(Some(Ok(_))) if closing => {}
-            Wake::Received(Some(Ok(message))) => socket.frame(id, convert(message)),
+            Wake::Received(Some(Ok(message))) => {
+                socket.frame(id, convert(message));
+                // One read may bring thousands of messages: other clients have their turns
+                // meanwhile.
+                tokio::task::coop::consume_budget().await;
+            }
             Wake::Received(Some(Err(Error::Protocol(violation)))) => {
                 socket.count_violation(violation);
                 break LinkEnd::Failed;
@@ -59,6 +66,7 @@ async fn wait<S>(
     ws: &mut WebSocket<S>,
     more: bool,
     closing: bool,
+    charge: &mut Charge,
 ) -> Wake
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -72,6 +80,7 @@ where
             if let Poll::Ready(Err(error)) = ws.poll_flush(cx) {
                 return Poll::Ready(Wake::Received(Some(Err(error))));
             }
+            charge.set(ws.held_bytes());
             if caught_up.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Wake::CaughtUp);
             }
@@ -83,6 +92,7 @@ where
         if let Poll::Ready(received) = ws.poll_recv(cx) {
             return Poll::Ready(Wake::Received(received));
         }
+        charge.set(ws.held_bytes());
         // The session gives no wake for packets that it still holds: room in the WebSocket is the
         // sign to go on.
         if more && ws.queued_bytes() < WRITE_AHEAD {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::EngineSocket;
 use super::body::{self, BodyError};
+use super::charge::Charge;
 use super::server::Inner;
 
 /// Answers a polling request of an open session.
@@ -58,13 +59,22 @@ async fn post<B: Body>(inner: &Inner, socket: &EngineSocket, request: Request<B>
     // hyper drops this future when the client goes away while its body is read.
     let guard = PostGuard { socket, id };
     let config = &inner.config;
-    let body = body::read(&head.headers, body, config.max_payload, config.body_timeout).await;
-    std::mem::forget(guard);
+    let mut charge = Charge::new(socket.account());
+    let limits = body::Limits {
+        length: config.max_payload,
+        time: config.body_timeout,
+    };
+    let body = body::read(&head.headers, body, limits, &mut charge).await;
     match body.map(|bytes| decode(octet_stream, bytes)) {
         Ok(Ok(body)) => {
             socket.post(id, body);
+            // A body holds up to half a million packets: other clients have their turns meanwhile.
             // The answer waits for the handlers, and the client sends no further POST until it has
             // it.
+            while socket.post_body() {
+                socket.caught_up().await;
+                tokio::task::yield_now().await;
+            }
             socket.caught_up().await;
         }
         Ok(Err(failure)) => socket.post_failed(id, failure),
@@ -73,6 +83,8 @@ async fn post<B: Body>(inner: &Inner, socket: &EngineSocket, request: Request<B>
             socket.post_failed(id, failure(error));
         }
     }
+    // It is answered, or is about to be: dropping the guard would end the session.
+    std::mem::forget(guard);
     wait(answer).await
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
+use jackfield_sansio::Account;
 use jackfield_socketio_proto::engine::{
     CloseReason, LinkId, ServerSession, ServerSessionConfig, Version,
 };
@@ -13,8 +14,10 @@ use jackfield_ws as ws;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::places::{Place, Places};
 use super::rate::Rates;
 use super::registry::Registry;
+use super::socket::Shared;
 use super::timers::Timers;
 use super::{EngineSocket, Handler, RequestInfo, Service};
 use crate::config::IoConfig;
@@ -62,6 +65,7 @@ pub(super) struct Inner {
     pub(super) registry: Arc<Registry>,
     pub(super) timers: Arc<Timers>,
     pub(super) rates: Rates,
+    pub(super) places: Places,
     handler: Box<dyn Handler>,
     /// A runtime for handlers that begin on a thread without one.
     runtime: OnceLock<Handle>,
@@ -90,6 +94,7 @@ impl Server {
             registry: Arc::default(),
             timers: Arc::default(),
             rates: Rates::new(),
+            places: Places::default(),
             handler: Box::new(handler),
             runtime: OnceLock::new(),
             closing: AtomicBool::new(false),
@@ -151,8 +156,9 @@ pub(super) struct Opened {
 }
 
 impl Inner {
-    /// Opens a session; the caller has checked that it may.
-    pub(super) fn open(self: &Arc<Self>, parts: &Parts, transport: OpenBy) -> Opened {
+    /// Opens a session at a place that was reserved for it.
+    pub(super) fn open(self: &Arc<Self>, parts: &Parts, transport: OpenBy, seat: Seat) -> Opened {
+        let by_polling = matches!(transport, OpenBy::Polling { .. });
         let sid = Id::random();
         let now = Instant::now();
         let config = Arc::clone(&self.session_config);
@@ -170,7 +176,10 @@ impl Inner {
             }
         };
         let info = RequestInfo::new(parts, self.config.keep_headers);
-        let socket = EngineSocket::new(Arc::clone(self), sid, core, info);
+        let socket = EngineSocket::new(Arc::clone(self), sid, core, info, seat);
+        if by_polling {
+            self.places.opened_by_polling(&socket);
+        }
         // Emits may come from threads without a runtime, and their handlers need one.
         self.runtime.get_or_init(Handle::current);
         self.timers.ensure_running(&self.registry);
@@ -193,17 +202,7 @@ impl Inner {
         socket.start(self.handler.open(socket));
     }
 
-    /// Reserves a place for a session, unless all are taken or the server closes.
-    pub(super) fn reserve(self: &Arc<Self>) -> bool {
-        let limit = self.config.max_connections;
-        let free = !self.closing.load(Ordering::Acquire) && self.stats.sessions.add_below(limit);
-        if !free {
-            self.stats.too_many_connections.increment();
-        }
-        free
-    }
-
-    /// Gives a reserved place back.
+    /// Counts the end of a session.
     pub(super) fn release(&self) {
         self.stats.sessions.decrement();
         self.ended.notify_waiters();
@@ -211,10 +210,14 @@ impl Inner {
 
     /// Takes a closed session out.
     pub(super) fn forget(&self, socket: &EngineSocket) {
-        // Only the caller that takes it out gives the place back: a session has one.
+        // A session has one place, which is given back once.
         if self.registry.remove(socket.sid()) {
-            self.release();
+            drop(socket.take_place());
         }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     pub(super) fn websocket_opened(&self) {
@@ -229,6 +232,14 @@ impl Inner {
     fn is_busy(&self) -> bool {
         self.stats.sessions.get() > 0 || self.stats.websockets.get() > 0
     }
+}
+
+/// What a session has before it is there: its place, and what counts its memory.
+pub(super) struct Seat {
+    pub(super) place: Place,
+    pub(super) account: Arc<Account>,
+    /// Where the budget finds the session once it is there.
+    pub(super) evictable: Arc<OnceLock<Weak<Shared>>>,
 }
 
 /// The transport that a session is opened by.

@@ -16,8 +16,9 @@ use http_body_util::Full;
 use jackfield_socketio_proto::engine::{Query, RequestError, Response, Transport, Version};
 use jackfield_ws as ws;
 
+use super::charge::Charge;
 use super::cors::{self, Access};
-use super::server::{Inner, OpenBy, Opened, Server};
+use super::server::{Inner, OpenBy, Opened, Seat, Server};
 use super::{ConnectionInfo, EngineSocket, link, polling};
 use crate::config::Cookie;
 use crate::id::Id;
@@ -110,7 +111,9 @@ impl Inner {
                 self.refuse(RequestError::BadRequest)
             }
             (Transport::Polling, false, Some(socket)) => {
-                render(polling::handle(self, &socket, request).await)
+                socket.note_tried();
+                let response = polling::handle(self, &socket, request).await;
+                render(response, Some(&socket))
             }
             (Transport::WebSocket, true, Some(socket)) => self.probe(&socket, &mut request),
             (Transport::WebSocket, false, _) | (Transport::Polling, true, _) => {
@@ -118,8 +121,8 @@ impl Inner {
             }
             (_, _, None) => match self.check_handshake(&request, query.version) {
                 Err(response) => *response,
-                Ok(parts) if upgrade => self.open_websocket(&mut request, parts, query.version),
-                Ok(parts) => self.open_polling(&parts, &query).await,
+                Ok(head) if upgrade => self.open_websocket(&mut request, head, query.version),
+                Ok((parts, seat)) => self.open_polling(&parts, seat, &query).await,
             },
         }
     }
@@ -138,7 +141,7 @@ impl Inner {
             RequestError::UnsupportedVersion => self.stats.unsupported_version.increment(),
             _ => self.stats.bad_requests.increment(),
         }
-        render(Response::error(error))
+        render(Response::error(error), None)
     }
 
     /// Decides whether a request may open a session; if so, a place is reserved.
@@ -146,7 +149,7 @@ impl Inner {
         self: &Arc<Self>,
         request: &Request<B>,
         version: Version,
-    ) -> Result<Parts, Box<HttpResponse>> {
+    ) -> Result<(Parts, Seat), Box<HttpResponse>> {
         if request.method() != Method::GET {
             return Err(Box::new(self.refuse(RequestError::BadHandshakeMethod)));
         }
@@ -166,11 +169,12 @@ impl Inner {
             let body = RequestError::Forbidden.body_with_message(&message);
             return Err(Box::new(json(StatusCode::FORBIDDEN, body)));
         }
-        // This comes last, because a place that is reserved has to be used or given back.
-        if !self.reserve() {
-            return Err(Box::new(busy(StatusCode::SERVICE_UNAVAILABLE)));
+        let info = request.extensions().get::<ConnectionInfo>();
+        let seat = self.reserve(info).and_then(|place| self.seat(place).ok());
+        match seat {
+            Some(seat) => Ok((parts, seat)),
+            None => Err(Box::new(busy(StatusCode::SERVICE_UNAVAILABLE))),
         }
-        Ok(parts)
     }
 
     fn within_rate<B>(&self, request: &Request<B>) -> bool {
@@ -183,7 +187,12 @@ impl Inner {
         }
     }
 
-    async fn open_polling(self: &Arc<Self>, parts: &Parts, query: &Query) -> HttpResponse {
+    async fn open_polling(
+        self: &Arc<Self>,
+        parts: &Parts,
+        seat: Seat,
+        query: &Query,
+    ) -> HttpResponse {
         let (version, base64_only) = (query.version, query.base64_only);
         let opened = self.open(
             parts,
@@ -191,9 +200,10 @@ impl Inner {
                 version,
                 base64_only,
             },
+            seat,
         );
         self.start(&opened.socket);
-        let mut response = render(polling::poll(&opened.socket).await);
+        let mut response = render(polling::poll(&opened.socket).await, None);
         if let Some(cookie) = &self.config.cookie {
             set_cookie(cookie, &opened.socket, &mut response);
         }
@@ -204,19 +214,17 @@ impl Inner {
     fn open_websocket<B>(
         self: &Arc<Self>,
         request: &mut Request<B>,
-        parts: Parts,
+        (parts, seat): (Parts, Seat),
         version: Version,
     ) -> HttpResponse {
         let (response, upgrade) = match ws::upgrade(request, &self.ws_config) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                // The place was reserved before it was known that this is no WebSocket.
-                self.release();
                 self.stats.bad_requests.increment();
                 return refusal.response().map(|body| Full::new(body.into()));
             }
         };
-        let Opened { socket, link } = self.open(&parts, OpenBy::WebSocket { version });
+        let Opened { socket, link } = self.open(&parts, OpenBy::WebSocket { version }, seat);
         let mut response = response.map(|()| Full::default());
         if let Some(cookie) = &self.config.cookie {
             set_cookie(cookie, &socket, &mut response);
@@ -245,6 +253,10 @@ impl Inner {
 
     /// Answers with 101 and lets the WebSocket try to take the session over.
     fn probe<B>(self: &Arc<Self>, socket: &EngineSocket, request: &mut Request<B>) -> HttpResponse {
+        socket.note_tried();
+        let Some(probing) = socket.begin_probe() else {
+            return self.refuse(RequestError::BadRequest);
+        };
         let (response, upgrade) = match ws::upgrade(request, &self.ws_config) {
             Ok(accepted) => accepted,
             Err(refusal) => {
@@ -254,6 +266,7 @@ impl Inner {
         };
         let (inner, socket) = (Arc::clone(self), socket.clone());
         tokio::spawn(async move {
+            let _probing = probing;
             match upgrade.await {
                 Ok(mut ws) => {
                     inner.websocket_opened();
@@ -287,9 +300,16 @@ fn head<B>(request: &Request<B>) -> Parts {
     request.into_parts().0
 }
 
-fn render(response: Response) -> HttpResponse {
+/// Renders an answer; what `session` takes with it counts for it until it is sent.
+fn render(response: Response, session: Option<&EngineSocket>) -> HttpResponse {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut rendered = plain(status, response.body);
+    let body = match session {
+        Some(socket) if response.body.len() >= WORTH_CHARGING => {
+            Charge::new(socket.account()).attach(response.body)
+        }
+        Some(_) | None => response.body,
+    };
+    let mut rendered = plain(status, body);
     let headers = rendered.headers_mut();
     headers.insert(
         CONTENT_TYPE,
@@ -297,6 +317,9 @@ fn render(response: Response) -> HttpResponse {
     );
     rendered
 }
+
+/// A smaller answer is a part of what a session takes by being there.
+const WORTH_CHARGING: usize = 1024;
 
 fn json(status: StatusCode, body: String) -> HttpResponse {
     let mut response = plain(status, body.into());

@@ -7,16 +7,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
+use jackfield_sansio::{Account, ClientNetwork};
 use jackfield_socketio_proto::engine::{
     self as core, CloseReason, LinkId, Message, Outgoing, RequestId, Response, SendError,
     Transport, Version,
 };
 use tokio::sync::{Notify, oneshot};
 
-use super::server::Inner;
+use super::places::Place;
+use super::server::{Inner, Seat};
 use super::{Peer, RequestInfo, Wire};
 use crate::config::SlowConsumer;
 use crate::id::Id;
@@ -38,7 +40,18 @@ pub(super) struct Shared {
     inbound: AtomicUsize,
     /// Wakes the tasks that wait for `inbound` to fall.
     drained: Notify,
+    /// What waits, for the client and for handlers, as the server's budget counts it.
+    account: Arc<Account>,
+    network: Option<ClientNetwork>,
+    place: Mutex<Option<Place>>,
+    /// Whether a request has followed the one that opened the session.
+    tried: AtomicBool,
+    /// WebSockets that try to take the session over, or tried in vain and are closing.
+    probes: AtomicUsize,
 }
+
+/// A WebSocket's attempt to take a session over.
+pub(super) struct Probing(EngineSocket);
 
 struct State {
     core: core::ServerSession,
@@ -50,6 +63,8 @@ struct State {
     peer_deadline: Option<Instant>,
     /// The earliest entry among the server's timers.
     scheduled: Option<Instant>,
+    /// What the account has of what the core holds for the client.
+    charged: usize,
 }
 
 /// What a session tells the task that serves one of its WebSockets.
@@ -86,8 +101,15 @@ impl EngineSocket {
         sid: Id,
         core: core::ServerSession,
         request: RequestInfo,
+        seat: Seat,
     ) -> Self {
-        Self(Arc::new(Shared {
+        let Seat {
+            place,
+            account,
+            evictable,
+        } = seat;
+        account.add(request.cost());
+        let shared = Arc::new(Shared {
             sid,
             version: core.version(),
             server,
@@ -99,11 +121,49 @@ impl EngineSocket {
                 links: Vec::new(),
                 peer_deadline: None,
                 scheduled: None,
+                charged: 0,
             }),
             inbox: Mutex::default(),
             inbound: AtomicUsize::new(0),
             drained: Notify::new(),
-        }))
+            account,
+            network: place.network(),
+            place: Mutex::new(Some(place)),
+            tried: AtomicBool::new(false),
+            probes: AtomicUsize::new(0),
+        });
+        // It is set once: the seat is this session's alone.
+        let _first = evictable.set(Arc::downgrade(&shared));
+        Self(shared)
+    }
+
+    pub(super) const fn of(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.0.account
+    }
+
+    pub(super) fn take_place(&self) -> Option<Place> {
+        lock(&self.0.place).take()
+    }
+
+    /// Lets a WebSocket try; `None` while others are at it already. The core lets one of them
+    /// through and tells the others that they are too late, which takes each a task and a socket.
+    pub(super) fn begin_probe(&self) -> Option<Probing> {
+        let probing = Probing(self.clone());
+        let others = self.0.probes.fetch_add(1, Ordering::AcqRel);
+        (others < MAX_PROBES).then_some(probing)
+    }
+
+    /// Notes that the client has come back after its handshake.
+    pub(super) fn note_tried(&self) {
+        self.0.tried.store(true, Ordering::Release);
     }
 
     /// Gives the session its peer.
@@ -148,7 +208,7 @@ impl EngineSocket {
         lock(&self.0.state).core.is_open()
     }
 
-    /// Returns how many bytes wait for the client to read them.
+    /// Returns how many bytes of memory wait for the client to read them.
     #[must_use]
     pub fn buffered(&self) -> usize {
         lock(&self.0.state).core.buffered()
@@ -232,11 +292,15 @@ impl EngineSocket {
     /// Counts bytes that begin to wait for handlers.
     pub(crate) fn add_inbound(&self, bytes: usize) {
         self.0.inbound.fetch_add(bytes, Ordering::AcqRel);
+        self.0.account.add(bytes);
+        self.0.account.settle();
     }
 
     /// Counts bytes that handlers are done with.
     pub(crate) fn remove_inbound(&self, bytes: usize) {
         let before = self.0.inbound.fetch_sub(bytes, Ordering::AcqRel);
+        self.0.account.remove(bytes);
+        self.0.account.settle();
         let limit = self.0.server.config.max_inbound;
         // Only the call that crosses the limit wakes readers, not every one below it.
         if before > limit && before.saturating_sub(bytes) <= limit {
@@ -299,8 +363,11 @@ impl EngineSocket {
             // The answers are queued under the same lock, so that two threads cannot swap them.
             let mut state = lock(&self.0.state);
             let value = act(&mut state, Instant::now());
-            (value, self.0.drain(&mut state))
+            let after = self.0.drain(&mut state);
+            self.0.charge(&mut state);
+            (value, after)
         };
+        self.0.account.settle();
         if after.closed {
             self.0.server.forget(self);
             self.0.drained.notify_waiters();
@@ -319,7 +386,7 @@ impl EngineSocket {
         let Some(mut peer) = inbox.peer.take() else {
             return;
         };
-        while let Some(inbound) = inbox.queue.pop_front() {
+        while let Some(inbound) = inbox.next() {
             drop(inbox);
             let last = matches!(inbound, Inbound::Close(_));
             let result = catch_unwind(AssertUnwindSafe(|| match inbound {
@@ -344,6 +411,44 @@ impl EngineSocket {
         inbox.peer = Some(peer);
     }
 }
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.0.0.probes.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Shared {
+    pub(super) fn is_tried(&self) -> bool {
+        self.tried.load(Ordering::Acquire)
+    }
+
+    pub(super) const fn network(&self) -> Option<ClientNetwork> {
+        self.network
+    }
+
+    /// Has the account know what the core holds for the client.
+    fn charge(&self, state: &mut State) {
+        let held = state.core.buffered();
+        self.account.add(held.saturating_sub(state.charged));
+        self.account.remove(state.charged.saturating_sub(held));
+        state.charged = held;
+    }
+}
+
+impl Inbox {
+    fn next(&mut self) -> Option<Inbound> {
+        let next = self.queue.pop_front();
+        // One burst must not cost an idle session its memory for ever.
+        if next.is_none() && self.queue.capacity() > 16 {
+            self.queue = VecDeque::new();
+        }
+        next
+    }
+}
+
+/// A client has one; a second one may come while the first is given up.
+const MAX_PROBES: usize = 3;
 
 impl fmt::Debug for EngineSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

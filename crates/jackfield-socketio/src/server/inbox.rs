@@ -45,7 +45,7 @@ impl Inbox {
         let mut held = 0;
         queue.items.retain(|item| match item {
             Item::Event(event) => {
-                held += event.args.held();
+                held += cost(event);
                 false
             }
             Item::Connect | Item::Disconnect(_) => true,
@@ -70,6 +70,14 @@ impl Inbox {
         !std::mem::replace(&mut lock(&self.0).running, true)
     }
 }
+
+/// Returns what an event costs while it waits or is handled, in bytes.
+pub(crate) fn cost(event: &EventPacket) -> usize {
+    event.args.held() + EVENT
+}
+
+/// What an event takes beside its arguments: its place in the queue, its handlers' future.
+const EVENT: usize = 256;
 
 /// Works a socket's queue off, unless another task is at it.
 pub(crate) fn pump(socket: &Socket) {

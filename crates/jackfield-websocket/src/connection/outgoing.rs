@@ -21,6 +21,11 @@ impl Outgoing {
         self.bytes
     }
 
+    /// Returns the memory of the queue, in bytes: what it holds, and its frames' places.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes + self.frames.len() * PLACE
+    }
+
     /// Returns whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -97,6 +102,10 @@ impl Buf for Outgoing {
     }
 }
 
+/// What a frame takes beside its bytes: its place, which a growing queue has twice, and the head of
+/// an allocation.
+const PLACE: usize = 2 * size_of::<Bytes>() + 32;
+
 /// A queue that is longer than this gives its memory back once it is empty.
 const KEPT_CAPACITY: usize = 16;
 
@@ -117,6 +126,17 @@ mod tests {
         assert_eq!(&slices[0][..], b"wo");
         assert_eq!(queue.take_bytes(), "wothree");
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_frame_costs_its_place() {
+        let mut queue = Outgoing::default();
+        for _ in 0..100 {
+            queue.push(Bytes::from_static(b"x"));
+        }
+        assert!(queue.held() >= 100 + queue.frames.capacity() * size_of::<Bytes>());
+        queue.advance(100);
+        assert_eq!(queue.held(), 0);
     }
 
     #[test]

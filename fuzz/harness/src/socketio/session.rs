@@ -137,7 +137,8 @@ impl Model {
 
     fn post_body(&mut self, body: &[u8]) {
         if let (Some(id), Some(text)) = (self.posts.pop(), text(body)) {
-            self.session.handle_post(self.now, id, PostBody::Text(text));
+            self.session.handle_post(id, PostBody::Text(text));
+            while self.session.handle_body(self.now, 3) {}
         }
         // What sessions take, the decoders have taken.
         match self.version {

@@ -13,10 +13,32 @@ use crate::engine::{CloseReason, Outgoing, Packet, PacketError, RequestError, Ve
 pub(super) struct Polling {
     /// The GET that waits for packets.
     get: Option<RequestId>,
-    /// The POST whose body is being read.
+    /// The POST whose body is being read, or is not handled to its end.
     post: Option<RequestId>,
+    /// The rest of its body.
+    body: Option<Body>,
     /// Whether answers may be binary bodies (revision 3 without `b64`).
     pub(super) binary: bool,
+}
+
+/// A body, packet by packet.
+#[derive(Debug)]
+enum Body {
+    V4(payload::V4Decoder),
+    Text(payload::TextDecoder),
+    Binary(payload::BinaryDecoder),
+}
+
+impl Iterator for Body {
+    type Item = Result<Packet, PacketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::V4(decoder) => decoder.next(),
+            Self::Text(decoder) => decoder.next(),
+            Self::Binary(decoder) => decoder.next(),
+        }
+    }
 }
 
 impl Polling {
@@ -82,26 +104,66 @@ impl ServerSession {
         true
     }
 
-    /// Takes the body of a POST whose head was accepted.
-    pub fn handle_post(&mut self, now: Instant, request: RequestId, body: PostBody) {
-        if !self.finish_post(request) {
+    /// Takes the body of a POST whose head was accepted. [`Self::handle_body`] handles what is in
+    /// it.
+    pub fn handle_post(&mut self, request: RequestId, body: PostBody) {
+        if !self.is_post(request) {
             return;
         }
-        match (self.version, body) {
-            (Version::V4, PostBody::Text(text)) => {
-                self.handle_payload(now, payload::V4Decoder::new(text));
-            }
+        let body = match (self.version, body) {
+            (Version::V4, PostBody::Text(text)) => Body::V4(payload::V4Decoder::new(text)),
             (Version::V3, PostBody::Text(text)) if text.is_empty() => {
                 self.abort(CloseReason::ParseError);
+                self.answer_post();
+                return;
             }
-            (Version::V3, PostBody::Text(text)) => {
-                self.handle_payload(now, payload::TextDecoder::new(text));
-            }
+            (Version::V3, PostBody::Text(text)) => Body::Text(payload::TextDecoder::new(text)),
             (Version::V3, PostBody::Binary(bytes)) => {
-                self.handle_payload(now, payload::BinaryDecoder::new(bytes));
+                Body::Binary(payload::BinaryDecoder::new(bytes))
             }
-            (Version::V4, PostBody::Binary(_)) => self.abort(CloseReason::TransportError),
+            (Version::V4, PostBody::Binary(_)) => {
+                self.abort(CloseReason::TransportError);
+                self.answer_post();
+                return;
+            }
+        };
+        self.polling.body = Some(body);
+    }
+
+    /// Handles up to `packets` packets of the body that [`Self::handle_post`] took; returns whether
+    /// there may be more. The POST is answered at the end of its body.
+    ///
+    /// A body may hold half a million packets: a driver takes the outputs after some of them, and
+    /// waits where they come faster than they are handled.
+    pub fn handle_body(&mut self, now: Instant, packets: usize) -> bool {
+        for _ in 0..packets {
+            // It is gone once the session has ended: what stands behind a close packet or an error
+            // is not delivered.
+            let Some(body) = &mut self.polling.body else {
+                return false;
+            };
+            match body.next() {
+                Some(packet) => self.handle_packet(now, packet),
+                None => {
+                    self.drop_body();
+                    return false;
+                }
+            }
         }
+        self.polling.body.is_some()
+    }
+
+    /// Drops what is left of a body and answers its POST.
+    pub(super) fn drop_body(&mut self) {
+        if self.polling.body.take().is_some() {
+            self.answer_post();
+        }
+    }
+
+    fn answer_post(&mut self) {
+        let Some(request) = self.polling.post.take() else {
+            return;
+        };
         // Only a body that the client could not have meant is refused; a close packet was
         // understood.
         let refused = matches!(
@@ -122,9 +184,11 @@ impl ServerSession {
     /// A body that is too large is answered with 413 and leaves the session open; the others end
     /// it.
     pub fn handle_post_failed(&mut self, request: RequestId, failure: PostFailure) {
-        if !self.finish_post(request) {
+        if !self.is_post(request) {
             return;
         }
+        self.polling.body = None;
+        self.polling.post = None;
         match failure {
             // Nothing of the body was taken, so the order of messages still holds.
             PostFailure::TooLarge => {
@@ -143,33 +207,20 @@ impl ServerSession {
         }
     }
 
-    /// Ends the POST in progress; false, with its answer out, if it is not the session's any more.
-    fn finish_post(&mut self, request: RequestId) -> bool {
+    /// Returns whether this POST is in progress; if it is not the session's any more, its answer is
+    /// out.
+    fn is_post(&mut self, request: RequestId) -> bool {
         // The session may have ended, or moved to a WebSocket, while the body was on its way.
         if self.polling.post != Some(request) {
             self.refuse(request, RequestError::BadRequest);
             return false;
         }
-        self.polling.post = None;
         if self.is_closed() {
+            self.polling.post = None;
             self.refuse(request, RequestError::BadRequest);
             return false;
         }
         true
-    }
-
-    fn handle_payload(
-        &mut self,
-        now: Instant,
-        packets: impl Iterator<Item = Result<Packet, PacketError>>,
-    ) {
-        for packet in packets {
-            self.handle_packet(now, packet);
-            // What stands behind a close packet or an error is not delivered.
-            if self.is_closed() {
-                return;
-            }
-        }
     }
 
     /// Why the session takes no polling request, if so.

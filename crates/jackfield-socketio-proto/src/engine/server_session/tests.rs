@@ -100,9 +100,14 @@ impl World {
     fn post(&mut self, body: &str) -> u16 {
         if self.session.handle_post_head(self.now, POST, false) {
             let body = PostBody::Text(body.to_owned().into());
-            self.session.handle_post(self.now, POST, body);
+            self.session.handle_post(POST, body);
+            self.body();
         }
         self.answer(POST).unwrap().0
+    }
+
+    fn body(&mut self) {
+        while self.session.handle_body(self.now, 1) {}
     }
 
     fn send(&mut self, text: &str) -> Result<(), SendError> {
@@ -198,7 +203,8 @@ fn a_second_post_beside_an_unfinished_one_ends_the_session() {
     assert_eq!(world.answer(LATER).unwrap().0, 400);
     assert_eq!(world.closed(), Some(CloseReason::TransportError));
     let body = PostBody::Text("4a".into());
-    world.session.handle_post(world.now, POST, body);
+    world.session.handle_post(POST, body);
+    assert!(!world.session.handle_body(world.now, 1));
     assert_eq!(world.answer(POST).unwrap().0, 400);
     assert!(world.messages().is_empty());
 }
@@ -213,7 +219,8 @@ fn octet_stream_belongs_to_revision_3() {
     let mut world = World::polling(Version::V3);
     assert!(world.session.handle_post_head(world.now, POST, true));
     let body = PostBody::Binary(Bytes::from_static(&[1, 2, 255, 4, 7]));
-    world.session.handle_post(world.now, POST, body);
+    world.session.handle_post(POST, body);
+    world.body();
     assert_eq!(world.answer(POST).unwrap().0, 200);
     assert_eq!(
         world.messages(),
@@ -494,12 +501,65 @@ fn the_end_of_the_websocket_is_the_end_of_the_session() {
 #[test]
 fn the_buffer_has_a_limit_in_bytes() {
     let mut world = World::polling(Version::V4);
-    assert_eq!(world.send(&"x".repeat(998)), Ok(()));
+    // A packet costs its type, its text and its place.
+    assert_eq!(world.send(&"x".repeat(998 - 128)), Ok(()));
     assert_eq!(world.send("y"), Err(SendError::Full));
     assert_eq!(world.session.buffered(), 999);
     assert_eq!(world.closed(), None);
     assert!(world.poll(GET).is_some());
     assert_eq!(world.send("y"), Ok(()));
+}
+
+#[test]
+fn small_packets_cost_their_places() {
+    let mut world = World::polling(Version::V4);
+    let sent = std::iter::repeat_with(|| world.send("y")).take_while(Result::is_ok);
+    assert_eq!(sent.count(), 1000 / 130);
+}
+
+#[test]
+fn a_body_is_handled_a_few_packets_at_a_time() {
+    let mut world = World::polling(Version::V4);
+    assert!(world.session.handle_post_head(world.now, POST, false));
+    world
+        .session
+        .handle_post(POST, PostBody::Text("4a\x1e4b\x1e4c".into()));
+    assert!(world.messages().is_empty());
+    assert!(world.session.handle_body(world.now, 2));
+    assert_eq!(world.messages(), ["a", "b"].map(text));
+    assert_eq!(world.answer(POST), None);
+    // The body is not handled to its end, so a second POST would overtake it.
+    assert!(world.session.handle_body(world.now, 1));
+    assert!(!world.session.handle_body(world.now, 1));
+    assert_eq!(world.messages(), [text("c")]);
+    assert_eq!(world.answer(POST).unwrap().0, 200);
+}
+
+#[test]
+fn a_session_that_ends_in_the_middle_of_a_body_answers_its_post() {
+    for (reason, status) in [
+        (CloseReason::ForcedClose, 200),
+        (CloseReason::TransportError, 400),
+    ] {
+        let mut world = World::polling(Version::V4);
+        assert!(world.session.handle_post_head(world.now, POST, false));
+        let body = PostBody::Text("4a\x1e4b".into());
+        world.session.handle_post(POST, body);
+        assert!(world.session.handle_body(world.now, 1));
+        world.session.abort(reason);
+        assert_eq!(world.answer(POST).unwrap().0, status);
+        assert!(!world.session.handle_body(world.now, 1));
+        assert_eq!(world.messages(), [text("a")]);
+    }
+    let mut world = World::polling(Version::V4);
+    assert!(world.session.handle_post_head(world.now, POST, false));
+    world
+        .session
+        .handle_post(POST, PostBody::Text("4a\x1e4b".into()));
+    assert!(world.session.handle_body(world.now, 1));
+    assert!(!world.session.handle_post_head(world.now, LATER, false));
+    assert_eq!(world.closed(), Some(CloseReason::TransportError));
+    assert_eq!(world.answer(POST).unwrap().0, 400);
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl ServerSession {
         self.link = Some(probe.link);
         if let Some(answer) = probe.outbox {
             // The client did not wait for the answer to its probe.
-            self.buffered += answer.held();
+            self.buffered += answer.cost();
             self.buffer.push_front(answer);
         }
         self.outputs.push_back(Output::Upgraded(probe.link));

@@ -37,7 +37,8 @@ impl ServerSession {
     pub fn next_frame(&mut self, link: LinkId) -> Option<Outgoing> {
         if self.link == Some(link) {
             let packet = self.buffer.pop_front()?;
-            self.buffered = self.buffered.saturating_sub(packet.held());
+            self.buffered = self.buffered.saturating_sub(packet.cost());
+            self.give_memory_back();
             return Some(packet);
         }
         self.probe

@@ -37,7 +37,12 @@ impl EngineSocket {
     }
 
     pub(in crate::engine) fn post(&self, id: RequestId, body: PostBody) {
-        self.with(|core, now| core.handle_post(now, id, body));
+        self.with(|core, _| core.handle_post(id, body));
+    }
+
+    /// Handles a part of the body of the POST; tells whether there may be more.
+    pub(in crate::engine) fn post_body(&self) -> bool {
+        self.with(|core, now| core.handle_body(now, PACKETS_AT_ONCE))
     }
 
     pub(in crate::engine) fn post_failed(&self, id: RequestId, failure: PostFailure) {
@@ -102,11 +107,19 @@ impl EngineSocket {
         mut take: impl FnMut(Outgoing) -> bool,
     ) -> bool {
         let mut state = lock(&self.0.state);
+        let mut more = false;
         while let Some(packet) = state.core.next_frame(link) {
             if !take(packet) {
-                return true;
+                more = true;
+                break;
             }
         }
-        false
+        self.0.charge(&mut state);
+        drop(state);
+        self.0.account.settle();
+        more
     }
 }
+
+/// So many packets of a body are read before their messages are handled.
+const PACKETS_AT_ONCE: usize = 32;

@@ -6,7 +6,7 @@ use jackfield_socketio_proto::packet::{self, EventPacket};
 
 use super::{CONNECTED, CONNECTING, DISCONNECTED, Socket};
 use crate::engine::{Version, Wire};
-use crate::server::inbox::{Item, pump};
+use crate::server::inbox::{Item, cost, pump};
 use crate::server::{Ack, BoxFuture, ConnectError, DisconnectReason, Event};
 use crate::sync::lock;
 
@@ -15,7 +15,7 @@ impl Socket {
     pub(crate) fn handle_event(&self, event: EventPacket) {
         // The bytes are counted before the event is queued: a handler on another thread could
         // otherwise subtract them first.
-        self.0.engine.add_inbound(event.args.held());
+        self.0.engine.add_inbound(cost(&event));
         self.0.inbox.push(Item::Event(event));
         pump(self);
     }
@@ -113,7 +113,7 @@ impl Socket {
 
     /// Calls the handlers of an event.
     fn dispatch(self, event: EventPacket) -> BoxFuture<()> {
-        let held = event.args.held();
+        let held = cost(&event);
         let mut handlers = Vec::new();
         self.0.namespace.list_handlers(&event.name, &mut handlers);
         if let Some(own) = lock(&self.0.handlers).as_mut() {
