@@ -18,9 +18,9 @@ use crate::connection::Connector;
 use crate::error::{Error, close_words, stream_words};
 use crate::event::{Event, Observer};
 use crate::room::{PeerId, RoomHandle};
-use crate::session::{Session, Step};
+use crate::session::{Session, Stay, Step};
 use crate::stream::{self, Close, Opening, Stream, StreamError, StreamId};
-use crate::transfer::{Stay, mismatch, refuse};
+use crate::transfer::{mismatch, refuse};
 
 /// A port of this machine, and where its connections come out on the other side.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,9 +41,10 @@ pub use forward::{Forward, ForwardError, Forwarding, TcpTarget, forward};
 pub use pipe::{Ends, pipe};
 pub use room::{PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
 pub use server::{RoomAddress, RoomName, RoomNameError, Server, ServerError};
+pub use session::Stay;
 pub use signaling::SignalingError;
 pub use stop::Stop;
-pub use transfer::{Stay, receive, send};
+pub use transfer::{receive, send};
 pub use trust::{Trust, TrustError};
 pub use webrtc::{WebRtc, WebRtcConnection};
 

@@ -13,9 +13,9 @@ use crate::connection::Connector;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::room::PeerId;
-use crate::session::{Session, Step};
+use crate::session::{Session, Stay, Step};
 use crate::stream::{self, Close, Stream, StreamError, StreamId};
-use crate::transfer::{Stay, mismatch, refuse};
+use crate::transfer::{mismatch, refuse};
 
 /// What is joined to the other side.
 #[derive(Debug)]

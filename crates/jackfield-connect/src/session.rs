@@ -10,9 +10,19 @@ use crate::channel::Channel;
 use crate::connection::Connector;
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::room::{PeerId, Room, RoomEvent, RoomHandle};
+use crate::room::{PeerId, Room, RoomEvent, RoomHandle, RoomOptions};
 use crate::stop::Stop;
-use crate::transfer::Stay;
+
+/// How a program stays in its room.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// The room; its purpose is set by the program.
+    pub room: RoomOptions,
+    /// How long to wait while no member is connected, at the beginning and whenever they are gone.
+    pub wait: Duration,
+    /// Ends the program before it is done.
+    pub stop: Stop,
+}
 
 /// A program's stay in a room.
 pub(crate) struct Session {

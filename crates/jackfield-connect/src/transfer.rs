@@ -16,21 +16,9 @@ use crate::event::{Event, Observer};
 use crate::files::{
     self, Control, Destination, Offer, Progress, Reason, ReceiveError, Received, SendError, Source,
 };
-use crate::room::{PeerId, RoomOptions};
-use crate::session::{Session, Step};
-use crate::stop::Stop;
+use crate::room::PeerId;
+use crate::session::{Session, Stay, Step};
 use offers::IncomingOffers;
-
-/// How a program stays in its room.
-#[derive(Debug, Clone)]
-pub struct Stay {
-    /// The room; its purpose is set by the program.
-    pub room: RoomOptions,
-    /// How long to wait while no member is connected, at the beginning and whenever they are gone.
-    pub wait: Duration,
-    /// Ends the program before it is done.
-    pub stop: Stop,
-}
 
 /// Sends files to the first who takes them, until they have everything.
 ///

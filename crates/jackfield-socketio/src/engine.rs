@@ -25,6 +25,7 @@ pub use self::request::{ConnectionInfo, RequestInfo};
 pub use self::server::Server;
 pub use self::service::Service;
 pub use self::socket::EngineSocket;
+pub(crate) use self::socket::WeakSocket;
 pub(crate) use self::wire::Wire;
 
 /// Makes a [`Peer`] for each session.

@@ -17,6 +17,7 @@ pub mod ice;
 mod listeners;
 mod local_networks;
 mod log;
+mod memory;
 mod metrics;
 mod metrics_access;
 mod nat_discovery;

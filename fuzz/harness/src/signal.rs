@@ -96,7 +96,7 @@ impl Queues for Shared {
     }
 
     fn have_room_for_change(&mut self, to: MemberId, bytes: usize) -> bool {
-        let room = bytes % 8 != 0;
+        let room = !bytes.is_multiple_of(8);
         if !room {
             self.0.lock().unwrap().owed.insert(to);
         }

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use jackfield_sansio::{Account, BudgetFull, ClientNetwork};
 
 use super::server::{Inner, Seat};
-use super::socket::Shared;
-use super::{ConnectionInfo, EngineSocket};
+use super::{ConnectionInfo, EngineSocket, WeakSocket};
 use crate::sync::lock;
 
 /// Who has the places of a server.
@@ -19,7 +18,7 @@ struct Taken {
     by_network: BTreeMap<ClientNetwork, usize>,
     /// Sessions that were opened by polling, the oldest first. Some have gone or have shown since
     /// that somebody is there.
-    untried: VecDeque<Weak<Shared>>,
+    untried: VecDeque<WeakSocket>,
 }
 
 /// A session's place; dropping it gives it back.
@@ -53,7 +52,7 @@ impl Places {
     /// Notes a session that a GET has opened.
     pub(super) fn opened_by_polling(&self, socket: &EngineSocket) {
         let untried = &mut lock(&self.0).untried;
-        let is_done = |it: &Weak<Shared>| it.upgrade().is_none_or(|it| it.is_tried());
+        let is_done = |it: &WeakSocket| it.upgrade().is_none_or(|it| it.is_tried());
         while untried.front().is_some_and(is_done) {
             untried.pop_front();
         }
@@ -69,11 +68,11 @@ impl Places {
         let mut found = None;
         taken.untried.retain(|it| {
             let Some(socket) = it.upgrade().filter(|_| found.is_none()) else {
-                return it.strong_count() > 0;
+                return it.is_there();
             };
             let is_it = !socket.is_tried() && socket.network() == wanted;
             if is_it {
-                found = Some(EngineSocket::of(socket));
+                found = Some(socket);
             }
             !is_it
         });
@@ -116,7 +115,7 @@ impl Inner {
 
     /// Opens the account of a session that has a place.
     pub(super) fn seat(self: &Arc<Self>, place: Place) -> Result<Seat, BudgetFull> {
-        let evictable = Arc::<OnceLock<Weak<Shared>>>::default();
+        let evictable = Arc::<OnceLock<WeakSocket>>::default();
         let account = match (&self.config.budget, place.network) {
             (Some(budget), Some(network)) => {
                 let (inner, session) = (Arc::downgrade(self), Arc::clone(&evictable));
@@ -138,11 +137,11 @@ impl Inner {
 
 /// Ends a session that holds too much. That is done elsewhere: its handlers may emit, and so evict
 /// another one, whose handlers may emit.
-fn evict(inner: &Weak<Inner>, session: &OnceLock<Weak<Shared>>) {
-    let session = session.get().and_then(Weak::upgrade);
+fn evict(inner: &Weak<Inner>, session: &OnceLock<WeakSocket>) {
+    let session = session.get().and_then(WeakSocket::upgrade);
     if let (Some(inner), Some(session)) = (inner.upgrade(), session) {
         inner.spawn(async move {
-            EngineSocket::of(session).abort(super::CloseReason::SlowConsumer);
+            session.abort(super::CloseReason::SlowConsumer);
         });
     }
 }

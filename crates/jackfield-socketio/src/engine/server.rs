@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
@@ -17,9 +17,8 @@ use tokio::sync::Notify;
 use super::places::{Place, Places};
 use super::rate::Rates;
 use super::registry::Registry;
-use super::socket::Shared;
 use super::timers::Timers;
-use super::{EngineSocket, Handler, RequestInfo, Service};
+use super::{EngineSocket, Handler, RequestInfo, Service, WeakSocket};
 use crate::config::IoConfig;
 use crate::id::Id;
 use crate::stats::Stats;
@@ -239,7 +238,7 @@ pub(super) struct Seat {
     pub(super) place: Place,
     pub(super) account: Arc<Account>,
     /// Where the budget finds the session once it is there.
-    pub(super) evictable: Arc<OnceLock<Weak<Shared>>>,
+    pub(super) evictable: Arc<OnceLock<WeakSocket>>,
 }
 
 /// The transport that a session is opened by.

@@ -28,7 +28,11 @@ use crate::sync::lock;
 #[derive(Clone)]
 pub struct EngineSocket(Arc<Shared>);
 
-pub(super) struct Shared {
+/// An [`EngineSocket`] that does not keep its session.
+#[derive(Clone)]
+pub(crate) struct WeakSocket(Weak<Shared>);
+
+struct Shared {
     sid: Id,
     version: Version,
     server: Arc<Inner>,
@@ -109,7 +113,7 @@ impl EngineSocket {
             evictable,
         } = seat;
         account.add(request.cost());
-        let shared = Arc::new(Shared {
+        let socket = Self(Arc::new(Shared {
             sid,
             version: core.version(),
             server,
@@ -131,18 +135,18 @@ impl EngineSocket {
             place: Mutex::new(Some(place)),
             tried: AtomicBool::new(false),
             probes: AtomicUsize::new(0),
-        });
+        }));
         // It is set once: the seat is this session's alone.
-        let _first = evictable.set(Arc::downgrade(&shared));
-        Self(shared)
+        let _first = evictable.set(socket.downgrade());
+        socket
     }
 
-    pub(super) const fn of(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(super) fn downgrade(&self) -> WeakSocket {
+        WeakSocket(Arc::downgrade(&self.0))
     }
 
-    pub(super) fn downgrade(&self) -> Weak<Shared> {
-        Arc::downgrade(&self.0)
+    pub(super) fn network(&self) -> Option<ClientNetwork> {
+        self.0.network
     }
 
     pub(super) fn account(&self) -> &Arc<Account> {
@@ -164,6 +168,10 @@ impl EngineSocket {
     /// Notes that the client has come back after its handshake.
     pub(super) fn note_tried(&self) {
         self.0.tried.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_tried(&self) -> bool {
+        self.0.tried.load(Ordering::Acquire)
     }
 
     /// Gives the session its peer.
@@ -412,6 +420,23 @@ impl EngineSocket {
     }
 }
 
+impl WeakSocket {
+    pub(super) fn upgrade(&self) -> Option<EngineSocket> {
+        self.0.upgrade().map(EngineSocket)
+    }
+
+    /// Returns whether somebody still has the session.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl fmt::Debug for WeakSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSocket").finish_non_exhaustive()
+    }
+}
+
 impl Drop for Probing {
     fn drop(&mut self) {
         self.0.0.probes.fetch_sub(1, Ordering::AcqRel);
@@ -419,14 +444,6 @@ impl Drop for Probing {
 }
 
 impl Shared {
-    pub(super) fn is_tried(&self) -> bool {
-        self.tried.load(Ordering::Acquire)
-    }
-
-    pub(super) const fn network(&self) -> Option<ClientNetwork> {
-        self.network
-    }
-
     /// Has the account know what the core holds for the client.
     fn charge(&self, state: &mut State) {
         let held = state.core.buffered();

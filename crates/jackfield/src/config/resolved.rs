@@ -130,6 +130,10 @@ pub struct ConnectionLimits {
     pub max_per_network: usize,
     /// TLS handshakes of one network.
     pub tls_handshakes: Option<Rate>,
+    /// Bytes of memory that wait for clients, if that is configured.
+    pub waiting_memory: Option<usize>,
+    /// Those of one network (/24 or /64), if that is configured.
+    pub waiting_memory_per_network: Option<usize>,
     /// Until the TLS handshake is done, and until the first bytes or the HTTP header have come.
     pub first_bytes_timeout: Duration,
     /// While a peer takes nothing, or answers no keep-alive.
@@ -227,6 +231,8 @@ fn connections(read: &Reader<'_>) -> Result<ConnectionLimits, ConfigError> {
         tls_handshakes: read
             .one(&TLS_HANDSHAKES_PER_SECOND)?
             .map(|per_second| Rate::new(per_second, per_second.saturating_mul(10))),
+        waiting_memory: read.optional(&MAX_WAITING_MEMORY)?,
+        waiting_memory_per_network: read.optional(&MAX_WAITING_MEMORY_PER_NETWORK)?,
         first_bytes_timeout: read.one(&FIRST_BYTES_TIMEOUT)?,
         dead_peer_timeout: read.one(&DEAD_PEER_TIMEOUT)?,
         max_header: read.one(&MAX_HEADER)?,
@@ -322,6 +328,9 @@ fn socketio(read: &Reader<'_>) -> Result<IoConfig, ConfigError> {
         slow_consumer: SlowConsumer::Disconnect,
         max_inbound: read.one(&SOCKETIO_MAX_INBOUND)?,
         max_connections: read.one(&SOCKETIO_MAX_CONNECTIONS)?,
+        max_connections_per_network: read.one(&SOCKETIO_MAX_CONNECTIONS_PER_NETWORK)?,
+        // What waits for Socket.IO's clients is charged with everything else.
+        budget: None,
         handshake_rate: read
             .one(&SOCKETIO_HANDSHAKES_PER_SECOND)?
             .map(|per_second| Rate::new(per_second, per_second.saturating_mul(10))),

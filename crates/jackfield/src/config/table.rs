@@ -295,6 +295,17 @@ keys! {
             "TLS handshakes a second from one network (/24 or /64), above a burst of ten times as \
              many.",
         );
+        MAX_WAITING_MEMORY: usize = memory(
+            "max-waiting-memory",
+            "Memory of what waits for clients, in the whole process; where it is more, the client \
+             with most of it is closed, in the network (/24 or /64) with most. A quarter of the \
+             memory that the process may use unless given.",
+        );
+        MAX_WAITING_MEMORY_PER_NETWORK: usize = memory(
+            "max-waiting-memory-per-network",
+            "Memory of what waits for the clients of one network (/24 or /64). A quarter of \
+             max-waiting-memory unless given.",
+        );
         FIRST_BYTES_TIMEOUT: Duration = time(
             "first-bytes-timeout",
             "10s",
@@ -500,6 +511,12 @@ keys! {
             "10000",
             value::count,
             "Socket.IO sessions, in the whole process.",
+        );
+        SOCKETIO_MAX_CONNECTIONS_PER_NETWORK: usize = count(
+            "socketio-max-connections-per-network",
+            "2500",
+            value::count,
+            "Socket.IO sessions of one network (/24 or /64).",
         );
         SOCKETIO_HANDSHAKES_PER_SECOND: Option<u32> = Typed::one(
             "socketio-handshakes-per-second",
@@ -721,6 +738,11 @@ const fn count<T>(
 const fn size(name: &'static str, default: &'static str, doc: &'static str) -> Typed<usize> {
     let accepts = "a size from 1 KiB to 1 GiB such as 64KiB or 1MiB";
     Typed::one(name, "SIZE", default, accepts, value::size, doc)
+}
+
+const fn memory(name: &'static str, doc: &'static str) -> Typed<usize> {
+    let accepts = "a size from 1 MiB to 1 TiB such as 256MiB or 1GiB";
+    Typed::one(name, "SIZE", "", accepts, value::memory, doc)
 }
 
 const fn time(name: &'static str, default: &'static str, doc: &'static str) -> Typed<Duration> {

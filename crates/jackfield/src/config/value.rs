@@ -43,6 +43,15 @@ pub(super) fn time(text: &str) -> Option<Duration> {
 
 /// Reads a size such as `64KiB`, `1MB`, or a bare number of bytes, from 1 KiB to 1 GiB.
 pub(super) fn size(text: &str) -> Option<usize> {
+    bytes(text).filter(|size| (1 << 10..=1 << 30).contains(size))
+}
+
+/// Reads a size such as `256MiB` from 1 MiB to 1 TiB.
+pub(super) fn memory(text: &str) -> Option<usize> {
+    bytes(text).filter(|size| (1 << 20..=1 << 40).contains(size))
+}
+
+fn bytes(text: &str) -> Option<usize> {
     let (number, unit) = number_and_unit(text)?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -54,8 +63,7 @@ pub(super) fn size(text: &str) -> Option<usize> {
         "gib" | "g" => 1 << 30,
         _ => return None,
     };
-    let size = usize::try_from(number.checked_mul(factor)?).ok()?;
-    (1 << 10..=1 << 30).contains(&size).then_some(size)
+    usize::try_from(number.checked_mul(factor)?).ok()
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use jackfield_sansio::Epoch;
+use jackfield_sansio::{Budget, Epoch};
 use jackfield_signal::{IceServerList, IceServers};
 use jackfield_socketio::Io;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use super::metrics_access::MetricsAccess;
 use super::signal::{self, QueueLimits, SharedHub};
 use super::site_policy::SitePolicy;
 use super::stopping::Stopping;
-use super::{secret, turn};
+use super::{memory, secret, turn};
 use crate::config::Config;
 
 /// What all shards share.
@@ -33,6 +33,8 @@ pub(super) struct App {
     /// The HTTP side of `io`.
     pub(super) socketio: jackfield_socketio::engine::Service,
     pub(super) admission: Arc<Admission>,
+    /// The memory that waits for clients.
+    pub(super) budget: Budget,
     pub(super) sites: SitePolicy,
     pub(super) metrics_access: MetricsAccess,
     pub(super) counters: Counters,
@@ -54,7 +56,7 @@ impl App {
     /// # Errors
     ///
     /// Fails without a clock, randomness, or a secret.
-    pub(super) fn new(config: Config, local: &LocalNetworks) -> Result<Arc<Self>> {
+    pub(super) fn new(mut config: Config, local: &LocalNetworks) -> Result<Arc<Self>> {
         let clock = Clock::new()?;
         let secrets = secrets(&config)?;
         let minting = secrets.first().cloned().context("there is no secret")?;
@@ -71,6 +73,12 @@ impl App {
                 per_sender: config.signal_max_queue_per_sender,
             },
         ));
+        let connections = &config.connections;
+        let budget = memory::budget(
+            connections.waiting_memory,
+            connections.waiting_memory_per_network,
+        );
+        config.socketio.budget = Some(budget.clone());
         let io = signal::socketio::serve(&config, &hub);
         let stop = watch::Sender::new(false);
         Ok(Arc::new(Self {
@@ -79,6 +87,7 @@ impl App {
             io,
             hub,
             admission: Arc::new(Admission::new(&config.connections)),
+            budget,
             sites: SitePolicy::new(&config),
             metrics_access: MetricsAccess::new(&config),
             counters: Counters::default(),

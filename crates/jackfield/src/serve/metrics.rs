@@ -240,6 +240,22 @@ fn server(app: &App, families: &mut Families) {
         "TCP connections over a limit",
         admission.refused,
     );
+    let waiting = app.budget.stats();
+    families.gauge(
+        "waiting_memory_bytes",
+        "Memory of what waits for clients, and of their connections",
+        waiting.held as u64,
+    );
+    families.counter(
+        "waiting_memory_evicted",
+        "Clients closed because too much waited for them or for their network",
+        waiting.evicted,
+    );
+    families.counter(
+        "waiting_memory_refused",
+        "Clients refused because what waits for their network takes all its memory",
+        waiting.refused,
+    );
     let counters = &app.counters;
     for (name, help, counter) in [
         ("http_requests", "HTTP requests", &counters.http_requests),
