@@ -162,6 +162,8 @@ pub struct ServerLimits {
     /// Allocations of one client network ([`ClientNetwork`]), over all users and shards; more get
     /// 486. Minted names cost nothing, so a quota by name alone does not stop one client from
     /// taking all. Default: 500.
+    ///
+    /// [`ClientNetwork`]: jackfield_sansio::ClientNetwork
     pub allocations_per_network: u32,
     /// Allocations of all users, over all shards; more get 508 (Insufficient Capacity). Default:
     /// 16,000.
@@ -198,6 +200,8 @@ pub struct ServerLimits {
     /// Error answers to unauthenticated datagrams, for each source network ([`ClientNetwork`]);
     /// over it we are silent. Loopback is exempt: it cannot be spoofed from outside. Default: 500
     /// a second, 2,000 at once.
+    ///
+    /// [`ClientNetwork`]: jackfield_sansio::ClientNetwork
     pub unauthenticated: Option<Rate>,
     /// The same for Binding answers. Default: 2,000 a second, 4,000 at once.
     pub bindings: Option<Rate>,

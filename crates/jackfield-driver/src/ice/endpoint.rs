@@ -106,8 +106,8 @@ impl<C: Core> IceEndpoint<C> {
         })
     }
 
-    /// Opens a session for a core, whose [`CoreOutput::Connect`] names a server by its index in
-    /// `servers`.
+    /// Opens a session for a core, whose [`CoreOutput::Connect`](super::CoreOutput::Connect) names
+    /// a server by its index in `servers`.
     ///
     /// # Errors
     /// When there are too many.
