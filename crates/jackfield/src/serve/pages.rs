@@ -1,5 +1,8 @@
 //! The pages of `web/`, inside the binary.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -60,9 +63,9 @@ pub(super) fn answer(method: &Method, headers: &HeaderMap, path: &str) -> Option
     let body = if unchanged || method == Method::HEAD {
         Bytes::new()
     } else if is_own {
-        opened_here(&file.data)
+        opened_here(file.data)
     } else {
-        Bytes::from(file.data.into_owned())
+        bytes(file.data)
     };
     let mut response = Response::new(full(body));
     if unchanged {
@@ -113,10 +116,26 @@ fn is_opened_here(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the room's page with what [`is_opened_here`] says.
-fn opened_here(page: &[u8]) -> Bytes {
-    String::from_utf8_lossy(page)
-        .replacen(FROM_ELSEWHERE, FROM_HERE, 1)
-        .into()
+fn opened_here(page: Cow<'static, [u8]>) -> Bytes {
+    static IN_THE_PROGRAM: OnceLock<Bytes> = OnceLock::new();
+    let change = |page: &[u8]| {
+        String::from_utf8_lossy(page)
+            .replacen(FROM_ELSEWHERE, FROM_HERE, 1)
+            .into()
+    };
+    match page {
+        Cow::Borrowed(page) => IN_THE_PROGRAM.get_or_init(|| change(page)).clone(),
+        Cow::Owned(page) => change(&page),
+    }
+}
+
+/// Returns a file without a copy: answers may wait for clients that do not read.
+fn bytes(file: Cow<'static, [u8]>) -> Bytes {
+    match file {
+        Cow::Borrowed(file) => Bytes::from_static(file),
+        // A debug build reads its files anew, so that they can be changed while it runs.
+        Cow::Owned(file) => file.into(),
+    }
 }
 
 const FROM_ELSEWHERE: &str = "data-opened-from=\"elsewhere\"";
