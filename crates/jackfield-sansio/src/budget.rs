@@ -80,6 +80,13 @@ pub struct Account {
     key: Key,
 }
 
+/// A part of what an [`Account`] holds; dropping it gives the part back.
+#[derive(Debug)]
+pub struct Charge {
+    account: Arc<Account>,
+    bytes: usize,
+}
+
 type Key = (ClientNetwork, u64);
 
 #[derive(Debug)]
@@ -293,6 +300,13 @@ impl Account {
         self.entry.is_evicted.load(Ordering::Acquire)
     }
 
+    /// Returns whether [`settle`](Self::settle) has something to do.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        let settled = self.entry.settled.load(Ordering::Relaxed);
+        self.budget.is_some() && self.held().abs_diff(settled) >= Self::STEP && !self.is_evicted()
+    }
+
     /// Carries what is charged over into the budget's books if that differs much, and evicts where
     /// it is too much. Call it after [`add`](Self::add) and [`remove`](Self::remove), without a
     /// lock that an eviction takes: it may end this connection and others.
@@ -300,8 +314,7 @@ impl Account {
         let Some(budget) = &self.budget else {
             return;
         };
-        let (held, settled) = (self.held(), self.entry.settled.load(Ordering::Relaxed));
-        if held.abs_diff(settled) < Self::STEP || self.is_evicted() {
+        if !self.is_unsettled() {
             return;
         }
         let mut books = budget.books();
@@ -313,6 +326,31 @@ impl Account {
         let evicted = books.evict_down_to(budget.0.limits, self.key.0);
         drop(books);
         end(&evicted);
+    }
+}
+
+impl Charge {
+    /// Returns a charge of nothing.
+    #[must_use]
+    pub fn new(account: &Arc<Account>) -> Self {
+        Self {
+            account: Arc::clone(account),
+            bytes: 0,
+        }
+    }
+
+    /// Charges `bytes` in place of what was charged before, and settles the account.
+    pub fn set(&mut self, bytes: usize) {
+        self.account.add(bytes.saturating_sub(self.bytes));
+        self.account.remove(self.bytes.saturating_sub(bytes));
+        self.bytes = bytes;
+        self.account.settle();
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -440,6 +478,21 @@ mod tests {
         drop(account);
         assert_eq!(budget.stats(), BudgetStats::default());
         assert!(budget.books().networks.is_empty());
+    }
+
+    #[test]
+    fn a_charge_stands_for_what_it_was_set_to_last() {
+        let budget = budget(1000, 250);
+        let network = ClientNetwork::of([192, 0, 2, 1].into());
+        let account = Arc::new(budget.open(network, KIB, || ()).unwrap());
+        let mut charge = Charge::new(&account);
+        for kib in [100, 40, 70] {
+            charge.set(kib * KIB);
+            assert_eq!(account.held(), (1 + kib) * KIB);
+            assert_eq!(budget.stats().held, (1 + kib) * KIB);
+        }
+        drop(charge);
+        assert_eq!(account.held(), KIB);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! | [`Timers`] | deadlines by key |
 //! | [`Epoch`] | the calendar, from monotonic time |
 //! | [`ClientNetwork`] | the network that an address is counted by |
-//! | [`Budget`], [`Account`] | memory that waits for clients, in all and by network |
+//! | [`Budget`], [`Account`], [`Charge`] | memory that waits for clients, in all and by network |
 //! | [`Rate`], [`TokenBucket`], [`RateLimiter`] | how often something may happen |
 //! | [`SeededMap`] | hash maps that no stranger can slow down, the same each time |
 //! | [`PacketType`] | the protocol of a packet, by its first byte (RFC 7983, RFC 9443) |
@@ -46,7 +46,7 @@ mod seeded_map;
 mod timers;
 
 pub use behaviour::{Behaviour, BehaviourError, Filtering, Mapping};
-pub use budget::{Account, Budget, BudgetFull, BudgetLimits, BudgetStats};
+pub use budget::{Account, Budget, BudgetFull, BudgetLimits, BudgetStats, Charge};
 pub use client_network::ClientNetwork;
 pub use demux::PacketType;
 pub use duration::parse_duration;

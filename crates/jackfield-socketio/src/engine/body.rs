@@ -8,8 +8,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::BodyExt;
-
-use super::charge::Charge;
+use jackfield_sansio::Charge;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
+use jackfield_sansio::Charge;
 use jackfield_socketio_proto::engine::{LinkEnd, LinkId, Message, Outgoing};
 use jackfield_ws::{Error, Kind, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::EngineSocket;
-use super::charge::Charge;
 use super::socket::Link;
 
 /// What woke the task.

@@ -4,12 +4,12 @@ use bytestring::ByteString;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request};
 use http_body::Body;
+use jackfield_sansio::Charge;
 use jackfield_socketio_proto::engine::{PostBody, PostFailure, RequestError, RequestId, Response};
 use tokio::sync::oneshot;
 
 use super::EngineSocket;
 use super::body::{self, BodyError};
-use super::charge::Charge;
 use super::server::Inner;
 
 /// Answers a polling request of an open session.

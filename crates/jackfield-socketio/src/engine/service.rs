@@ -16,7 +16,7 @@ use http_body_util::Full;
 use jackfield_socketio_proto::engine::{Query, RequestError, Response, Transport, Version};
 use jackfield_ws as ws;
 
-use super::charge::Charge;
+use super::charge::charged;
 use super::cors::{self, Access};
 use super::server::{Inner, OpenBy, Opened, Seat, Server};
 use super::{ConnectionInfo, EngineSocket, link, polling};
@@ -305,7 +305,7 @@ fn render(response: Response, session: Option<&EngineSocket>) -> HttpResponse {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = match session {
         Some(socket) if response.body.len() >= WORTH_CHARGING => {
-            Charge::new(socket.account()).attach(response.body)
+            charged(socket.account(), response.body)
         }
         Some(_) | None => response.body,
     };

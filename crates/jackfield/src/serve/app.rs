@@ -61,6 +61,12 @@ impl App {
         let secrets = secrets(&config)?;
         let minting = secrets.first().cloned().context("there is no secret")?;
         let ice = IceMinter::new(&config, minting);
+        let connections = &config.connections;
+        let budget = memory::budget(
+            connections.waiting_memory,
+            connections.waiting_memory_per_network,
+        );
+        config.socketio.budget = Some(budget.clone());
         let hub = Arc::new(SharedHub::new(
             config.signal.clone(),
             Box::new(HubIce {
@@ -72,13 +78,8 @@ impl App {
                 total: config.signal_max_queue,
                 per_sender: config.signal_max_queue_per_sender,
             },
+            budget.clone(),
         ));
-        let connections = &config.connections;
-        let budget = memory::budget(
-            connections.waiting_memory,
-            connections.waiting_memory_per_network,
-        );
-        config.socketio.budget = Some(budget.clone());
         let io = signal::socketio::serve(&config, &hub);
         let stop = watch::Sender::new(false);
         Ok(Arc::new(Self {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use jackfield_sansio::Account;
 use jackfield_signal::{AckId, MemberId};
 use tokio::sync::mpsc;
 
@@ -57,6 +58,7 @@ pub(super) struct Queues {
 struct Outbox {
     sender: mpsc::UnboundedSender<Delivery>,
     waiting: Arc<Mutex<Waiting>>,
+    account: Arc<Account>,
 }
 
 /// The receiving end of one queue.
@@ -64,6 +66,7 @@ struct Outbox {
 pub(super) struct Deliveries {
     receiver: mpsc::UnboundedReceiver<Delivery>,
     waiting: Arc<Mutex<Waiting>>,
+    account: Arc<Account>,
 }
 
 /// The bytes in one queue.
@@ -89,16 +92,22 @@ impl Queues {
         }
     }
 
-    /// Makes a member's queue.
-    pub(super) fn open(&self, member: MemberId) -> Deliveries {
+    /// Makes a member's queue; what waits in it is charged to `account`.
+    pub(super) fn open(&self, member: MemberId, account: Account) -> Deliveries {
+        let account = Arc::new(account);
         let (sender, receiver) = mpsc::unbounded_channel();
         let waiting = Arc::<Mutex<Waiting>>::default();
         let outbox = Outbox {
             sender,
             waiting: Arc::clone(&waiting),
+            account: Arc::clone(&account),
         };
         lock(&self.by_member).insert(member, outbox);
-        Deliveries { receiver, waiting }
+        Deliveries {
+            receiver,
+            waiting,
+            account,
+        }
     }
 
     /// Ends a member's queue; what is in it is still delivered.
@@ -106,11 +115,16 @@ impl Queues {
         lock(&self.by_member).remove(&member);
     }
 
-    /// Queues a delivery. A member whose connection has ended gets nothing.
-    pub(super) fn push(&self, member: MemberId, delivery: Delivery) -> Result<(), Overflow> {
+    /// Queues a delivery; returns the account that it has to be settled with, if one has. A member
+    /// whose connection has ended gets nothing.
+    pub(super) fn push(
+        &self,
+        member: MemberId,
+        delivery: Delivery,
+    ) -> Result<Option<Arc<Account>>, Overflow> {
         let by_member = lock(&self.by_member);
         let Some(outbox) = by_member.get(&member) else {
-            return Ok(());
+            return Ok(None);
         };
         let mut waiting = lock(&outbox.waiting);
         // A list may be longer than all the room there is.
@@ -119,9 +133,11 @@ impl Queues {
         }
         waiting.add(&delivery);
         drop(waiting);
+        let account = &outbox.account;
+        account.add(delivery.cost());
         // The receiver may have ended in the same moment.
         let _ = outbox.sender.send(delivery);
-        Ok(())
+        Ok(account.is_unsettled().then(|| Arc::clone(account)))
     }
 
     /// Queues the end of a connection, for which there is always room.
@@ -169,8 +185,15 @@ impl Deliveries {
         let delivery = ready!(self.receiver.poll_recv(cx));
         if let Some(delivery) = &delivery {
             lock(&self.waiting).take(delivery);
+            self.account.remove(delivery.cost());
+            self.account.settle();
         }
         Poll::Ready(delivery)
+    }
+
+    /// Returns the account that what waits is charged to.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
     /// Returns whether a list is owed and nothing waits any more; it is then no longer owed.

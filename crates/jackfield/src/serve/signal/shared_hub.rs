@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use jackfield_sansio::{Account, Budget, BudgetFull, Charge};
 use jackfield_signal::{
     AckId, Hub, HubConfig, HubCounters, IceServers, MemberId, NewMember, Output,
 };
 use tokio::sync::Notify;
 
-use super::queue::{Deliveries, Delivery, QueueLimits, Queues};
+use super::queue::{Deliveries, Delivery, Overflow, QueueLimits, Queues};
 
 /// The hub, where every shard's connections meet, and the queue towards each of its members.
 ///
@@ -23,6 +24,7 @@ pub(in crate::serve) struct SharedHub {
     /// Wakes the timer task when the hub's next deadline may have changed.
     deadline: Notify,
     queues: Queues,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub(super) struct Membership {
     hub: Arc<SharedHub>,
     member: MemberId,
     deliveries: Deliveries,
+    evicted: Arc<Notify>,
 }
 
 /// What the hub and its queues have counted.
@@ -54,12 +57,13 @@ pub(in crate::serve) struct HubCounts {
 }
 
 impl SharedHub {
-    /// Returns a hub with queues of these limits.
+    /// Returns a hub with queues of these limits, charged to `budget`.
     pub(in crate::serve) fn new(
         config: HubConfig,
         ice: Box<dyn IceServers + Send>,
         seed: [u8; 32],
         limits: QueueLimits,
+        budget: Budget,
     ) -> Self {
         let queues = Queues::new(limits);
         let mut hub = Hub::new(config, ice, seed);
@@ -72,21 +76,35 @@ impl SharedHub {
             }),
             deadline: Notify::new(),
             queues,
+            budget,
         }
     }
 
     /// Makes a connection a member.
-    pub(super) fn connect(self: &Arc<Self>, member: NewMember) -> Membership {
+    ///
+    /// # Errors
+    /// When the memory for the connections of its network is used up.
+    pub(super) fn connect(self: &Arc<Self>, member: NewMember) -> Result<Membership, BudgetFull> {
+        let evicted = Arc::<Notify>::default();
+        let account = match member.network {
+            Some(network) => {
+                let evicted = Arc::clone(&evicted);
+                let evict = move || evicted.notify_one();
+                self.budget.open(network, MEMBER_COST, evict)?
+            }
+            None => Account::unlimited(),
+        };
         let now = Instant::now();
         let mut state = self.lock();
         let member = state.hub.handle_connect(now, member);
-        let deliveries = self.queues.open(member);
+        let deliveries = self.queues.open(member, account);
         self.drain(state);
-        Membership {
+        Ok(Membership {
             hub: Arc::clone(self),
             member,
             deliveries,
-        }
+            evicted,
+        })
     }
 
     /// Does what is due at the hub's deadlines, for ever.
@@ -126,6 +144,7 @@ impl SharedHub {
 
     /// Hands every output of the hub to the member it is for.
     fn drain(&self, mut state: MutexGuard<'_, State>) {
+        let mut unsettled = Vec::new();
         loop {
             let (member, delivery) = match state.hub.poll_output() {
                 Output::Send {
@@ -145,19 +164,34 @@ impl SharedHub {
                         state.wait = wait;
                         self.deadline.notify_one();
                     }
-                    return;
+                    break;
                 }
             };
-            self.deliver(&mut state, member, delivery);
+            unsettled.extend(self.deliver(&mut state, member, delivery));
+        }
+        // Members may be evicted here, which needs no lock of theirs.
+        drop(state);
+        for account in unsettled {
+            account.settle();
         }
     }
 
-    /// Queues a delivery; a member that has no room for it is disconnected.
-    fn deliver(&self, state: &mut State, member: MemberId, delivery: Delivery) {
-        if self.queues.push(member, delivery).is_err() {
-            self.queues.push_close(member, 1008, "reads too slowly");
-            state.overflows += 1;
-            state.hub.handle_disconnect(Instant::now(), member);
+    /// Queues a delivery; a member that has no room for it is disconnected. Returns the account
+    /// that has to be settled, if one has.
+    fn deliver(
+        &self,
+        state: &mut State,
+        member: MemberId,
+        delivery: Delivery,
+    ) -> Option<Arc<Account>> {
+        match self.queues.push(member, delivery) {
+            Ok(unsettled) => unsettled,
+            Err(Overflow) => {
+                self.queues.push_close(member, 1008, "reads too slowly");
+                state.overflows += 1;
+                state.hub.handle_disconnect(Instant::now(), member);
+                None
+            }
         }
     }
 }
@@ -187,6 +221,18 @@ impl Membership {
             }
         }
         next
+    }
+
+    /// Waits until the connection has to end because too much waits for it, or for its network.
+    /// What it returns does not borrow the membership.
+    pub(super) fn evicted(&self) -> impl Future<Output = ()> + use<> {
+        let evicted = Arc::clone(&self.evicted);
+        async move { evicted.notified().await }
+    }
+
+    /// Returns a charge for what waits in the connection itself.
+    pub(super) fn charge(&self) -> Charge {
+        Charge::new(self.deliveries.account())
     }
 
     /// Returns a handle for the events of this member.
@@ -225,16 +271,22 @@ impl MemberInput {
     }
 }
 
+/// What a member takes by being there, in bytes.
+const MEMBER_COST: usize = 4 << 10;
+
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
+    use jackfield_sansio::{BudgetLimits, ClientNetwork};
     use jackfield_signal::NoIceServers;
 
     #[tokio::test]
     async fn a_message_reaches_the_other_members_of_a_room_in_order() {
         let hub = hub(1 << 20);
-        let mut ann = hub.connect(NewMember::default());
-        let bob = hub.connect(NewMember::default());
+        let mut ann = hub.connect(NewMember::default()).unwrap();
+        let bob = hub.connect(NewMember::default()).unwrap();
         ann.message(r#"{"type":"join","room":"r","name":"ann"}"#);
         bob.message(r#"{"type":"join","room":"r","name":"bob"}"#);
         bob.message(r#"{"type":"message","room":"r","text":"one"}"#);
@@ -249,6 +301,47 @@ mod tests {
             }
         }
         assert_eq!(texts, ["one", "two"]);
+    }
+
+    #[test]
+    fn members_that_do_not_read_go_before_their_network_holds_too_much() {
+        let hub = hub(4 << 20);
+        let member = |name, network: [u8; 4]| {
+            let member = NewMember {
+                network: Some(ClientNetwork::of(network.into())),
+                ..NewMember::default()
+            };
+            let member = hub.connect(member).unwrap();
+            member.message(&format!(r#"{{"type":"join","room":"r","name":"{name}"}}"#));
+            member
+        };
+        let mut honest = member("ann", [198, 51, 100, 1]);
+        let talker = member("bob", [203, 0, 113, 1]);
+        let silent: Vec<_> = (0..10)
+            .map(|number| member(["eve", "mal"][number % 2], [192, 0, 2, number as u8]))
+            .collect();
+        let text = "x".repeat(10_000);
+        let mut heard = 0;
+        for _ in 0..50 {
+            let message = format!(r#"{{"type":"message","room":"r","text":"{text}"}}"#);
+            talker.message(&message);
+            while let Some(delivery) = waiting(&mut honest) {
+                heard += usize::from(delivery_is(&delivery, "message"));
+            }
+        }
+        assert_eq!(heard, 50);
+        let evicted = |member: &&Membership| {
+            let waits = pin!(member.evicted());
+            waits
+                .poll(&mut Context::from_waker(std::task::Waker::noop()))
+                .is_ready()
+        };
+        assert!(silent.iter().filter(evicted).count() >= 5);
+        assert!(!evicted(&&honest) && !evicted(&&talker));
+        assert!(hub.budget.stats().held < 2 << 20);
+        drop((silent, honest, talker));
+        assert_eq!(hub.budget.stats().held, 0);
+        assert_eq!(hub.budget.stats().accounts, 0);
     }
 
     #[test]
@@ -406,7 +499,7 @@ mod tests {
     }
 
     fn in_room(hub: &Arc<SharedHub>, name: &str) -> Membership {
-        let member = hub.connect(NewMember::default());
+        let member = hub.connect(NewMember::default()).unwrap();
         member.message(&format!(r#"{{"type":"join","room":"r","name":"{name}"}}"#));
         member
     }
@@ -443,6 +536,10 @@ mod tests {
                 total: max_queue,
                 per_sender: max_queue / 4,
             },
+            Budget::new(BudgetLimits {
+                total: 100 << 20,
+                per_network: 1 << 20,
+            }),
         ))
     }
 }

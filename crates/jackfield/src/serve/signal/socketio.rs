@@ -2,6 +2,7 @@
 //! argument, and an acknowledgement is answered where one is asked for.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,10 @@ fn join_hub(shared: &Arc<SharedHub>, socket: &Socket) {
         host: reached(socket).map(|reached| reached.to_url()),
         lobby: false,
     });
+    let Ok(membership) = membership else {
+        socket.disconnect(true);
+        return;
+    };
     let events = Arc::new(Events {
         input: membership.input(),
         waiting: Mutex::default(),
@@ -104,6 +109,7 @@ async fn forward(
     events: Arc<Events>,
     mut gone: watch::Receiver<bool>,
 ) {
+    let mut evicted = pin!(membership.evicted());
     loop {
         let next = async {
             // What waits stays in the member's own queue, where it counts for its sender. The
@@ -116,6 +122,7 @@ async fn forward(
         let delivery = tokio::select! {
             delivery = next => delivery,
             _ = gone.wait_for(|gone| *gone) => return,
+            () = evicted.as_mut() => None,
         };
         let sent = match delivery {
             Some(Delivery::Message { kind, json, .. }) => {

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,7 +11,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use jackfield_sansio::ClientNetwork;
+use jackfield_sansio::{Charge, ClientNetwork};
 use jackfield_signal::NewMember;
 use jackfield_ws::{self as ws, CloseCode, CloseFrame, Message, WebSocket};
 
@@ -62,14 +63,28 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
             return;
         }
     };
-    let mut membership = app.hub.connect(member);
+    let Ok(mut membership) = app.hub.connect(member) else {
+        close(
+            &mut socket,
+            CloseCode::TRY_LATER,
+            "too many of this network",
+        )
+        .await;
+        return;
+    };
+    let mut evicted = pin!(membership.evicted());
+    let mut charge = membership.charge();
     let mut stop = app.stop.subscribe();
     loop {
         let go_on = tokio::select! {
-            step = poll_fn(|cx| poll_step(&mut socket, &mut membership, cx)) => match step {
-                Step::Received(message) => receive(&membership, message),
-                Step::Deliver(delivery) => deliver(&mut socket, delivery),
-            },
+            step = poll_fn(|cx| poll_step(&mut socket, &mut membership, &mut charge, cx)) => {
+                match step {
+                    Step::Received(message) => receive(&membership, message),
+                    Step::Deliver(delivery) => deliver(&mut socket, delivery),
+                }
+            }
+            // It does not read: a closing handshake would wait behind what it did not take.
+            () = evicted.as_mut() => return,
             _ = stop.wait_for(|stop| *stop) => {
                 socket.start_close(Some(&CloseFrame::new(CloseCode::RESTART, "the server stops")));
                 false
@@ -80,6 +95,16 @@ async fn serve(app: Arc<App>, upgrade: ws::Upgrade, member: NewMember) {
         }
     }
     drop(membership);
+    finish(&mut socket).await;
+}
+
+/// Closes a connection that has not begun.
+async fn close(socket: &mut Socket, code: CloseCode, reason: &str) {
+    socket.start_close(Some(&CloseFrame::new(code, reason)));
+    finish(socket).await;
+}
+
+async fn finish(socket: &mut Socket) {
     // The other side may be gone; the close is then over at once.
     if let Err(error) = socket.close(None).await {
         tracing::trace!(%error, "A WebSocket ended without a closing handshake");
@@ -94,11 +119,17 @@ enum Step {
 
 /// Reads, and takes from the member's queue what the WebSocket has room for. What waits stays in
 /// that queue, where it counts for its sender.
-fn poll_step(socket: &mut Socket, membership: &mut Membership, cx: &mut Context<'_>) -> Poll<Step> {
+fn poll_step(
+    socket: &mut Socket,
+    membership: &mut Membership,
+    charge: &mut Charge,
+    cx: &mut Context<'_>,
+) -> Poll<Step> {
     // This writes as well, and wakes the task when more can be written.
     if let Poll::Ready(message) = socket.poll_recv(cx) {
         return Poll::Ready(Step::Received(message));
     }
+    charge.set(socket.held_bytes());
     if socket.queued_bytes() > SEND_AHEAD {
         return Poll::Pending;
     }
