@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jackfield_sansio::{Epoch, FiveTuple, PacketType};
+use jackfield_sansio::{Budget, Epoch, FiveTuple, PacketType};
 use jackfield_turn::{AllocationId, Cidr, Event, Server, ServerCounters};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
@@ -72,6 +72,9 @@ pub struct TurnConfig {
     pub stream_queue: usize,
     /// The longest message of a connection, padding included.
     pub stream_message: usize,
+    /// What waits for connections is charged to this, with all else that shares it; `None`, the
+    /// default, leaves it to [`Self::stream_queue`].
+    pub budget: Option<Budget>,
 }
 
 impl Default for TurnConfig {
@@ -84,6 +87,7 @@ impl Default for TurnConfig {
             stream_idle: Duration::from_secs(30),
             stream_queue: 256 * 1024,
             stream_message: jackfield_stun::framing::MAX_MESSAGE,
+            budget: None,
         }
     }
 }

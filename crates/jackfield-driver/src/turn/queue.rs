@@ -1,14 +1,17 @@
 //! Bytes that wait to be written to one connection.
 
 use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
+
+use jackfield_sansio::{Account, Charge};
 
 /// Bytes that wait to be written to one connection. The shard adds to it; the connection's task
 /// takes from it.
 ///
 /// Messages lie in one buffer, one behind the other, so that a write takes as many of them as the
 /// kernel does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WriteQueue {
     bytes: RefCell<Vec<u8>>,
     /// How many bytes at the front are written.
@@ -19,9 +22,53 @@ pub(super) struct WriteQueue {
     closed: Cell<bool>,
     /// Whether the client has an allocation, which bounds the life of its connection.
     allocated: Cell<bool>,
+    account: Arc<Account>,
+    /// The memory of `bytes`.
+    charge: RefCell<Charge>,
+    /// What `charge` was set to last.
+    charged: Cell<usize>,
+    eviction: Arc<Eviction>,
+}
+
+/// Wakes the task of a connection that has to end, from whatever thread finds that.
+#[derive(Debug, Default)]
+pub(super) struct Eviction(Mutex<Option<Waker>>);
+
+impl Eviction {
+    pub(super) fn wake(&self) {
+        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn register(&self, waker: &Waker) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match slot.as_mut() {
+            Some(known) => known.clone_from(waker),
+            None => *slot = Some(waker.clone()),
+        }
+    }
 }
 
 impl WriteQueue {
+    /// Returns an empty queue whose memory is charged to `account`; `eviction` is what the account
+    /// wakes.
+    pub(super) fn new(account: Account, eviction: Arc<Eviction>) -> Self {
+        let account = Arc::new(account);
+        Self {
+            bytes: RefCell::default(),
+            written: Cell::default(),
+            waker: RefCell::default(),
+            closed: Cell::default(),
+            allocated: Cell::default(),
+            charge: RefCell::new(Charge::new(&account)),
+            charged: Cell::default(),
+            account,
+            eviction,
+        }
+    }
+
     /// Returns how many bytes wait.
     pub(super) fn len(&self) -> usize {
         self.bytes.borrow().len().saturating_sub(self.written.get())
@@ -33,8 +80,25 @@ impl WriteQueue {
         for part in parts {
             bytes.extend_from_slice(part);
         }
+        let memory = bytes.capacity();
         drop(bytes);
+        self.set_charge(memory);
         self.wake();
+    }
+
+    /// Returns whether the connection has to end because too much waits for its client, or for its
+    /// network. A client that does not read is woken for that.
+    pub(super) fn is_evicted(&self, waker: &Waker) -> bool {
+        if self.len() > 0 {
+            self.eviction.register(waker);
+        }
+        self.account.is_evicted()
+    }
+
+    fn set_charge(&self, memory: usize) {
+        if self.charged.replace(memory) != memory {
+            self.charge.borrow_mut().set(memory);
+        }
     }
 
     /// Notes whether the client has an allocation; the connection's task looks at it when it has
@@ -81,6 +145,7 @@ impl WriteQueue {
                 // A client that was slow once must not keep its memory for as long as it stays.
                 bytes.shrink_to(KEPT);
                 self.written.set(0);
+                self.set_charge(bytes.capacity());
                 return Poll::Ready(Ok(()));
             }
             match write(rest) {
@@ -119,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_a_slow_writer_leaves_is_written_later_in_order() {
-        let queue = WriteQueue::default();
+        let queue = WriteQueue::new(Account::unlimited(), Arc::default());
         queue.push(&[b"head", b"tail"]);
         let mut out = Vec::new();
         let mut room = 5;

@@ -51,6 +51,8 @@ counters! {
         not_stun: Counter,
         /// Connections ended because they were silent without an allocation.
         idle: Counter,
+        /// Connections ended because too much waited for them or for their network.
+        evicted: Counter,
         /// Messages received.
         rx_messages: Counter,
         /// Bytes received.

@@ -5,16 +5,17 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use jackfield_sansio::{FiveTuple, Transport};
+use jackfield_sansio::{Account, ClientNetwork, FiveTuple, Transport};
 use jackfield_stun::framing::{FramingError, message_length};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::engine::Engine;
-use super::queue::WriteQueue;
+use super::queue::{Eviction, WriteQueue};
 
 /// Serves the client of one connection until either side ends it.
 pub(super) async fn serve<S>(engine: &Rc<Engine>, stream: S, path: FiveTuple, already_read: &[u8])
@@ -43,6 +44,7 @@ where
             tracing::debug!(%path, %error, "A connection carries no STUN");
         }
         End::Idle => engine.stats().streams.idle.add(1),
+        End::Evicted => engine.stats().streams.evicted.add(1),
         End::Io(error) => tracing::debug!(%path, %error, "A connection broke"),
         End::Closed => {}
     }
@@ -55,6 +57,8 @@ enum End {
     Closed,
     /// The client was silent and has no allocation.
     Idle,
+    /// Too much waited for the client, or for its network.
+    Evicted,
     /// What the client sent cannot be followed.
     NotStun(FramingError),
     /// The connection broke.
@@ -69,7 +73,7 @@ struct Registered<'a> {
 }
 
 impl<'a> Registered<'a> {
-    /// Returns nothing if there are too many, or one with this path.
+    /// Returns nothing if there are too many, or one with this path, or no memory for its network.
     fn new(engine: &'a Rc<Engine>, path: FiveTuple) -> Option<Self> {
         let mut streams = engine.streams.borrow_mut();
         // An old connection of the same path may still be ending: its drop would take out this
@@ -77,7 +81,18 @@ impl<'a> Registered<'a> {
         if streams.len() >= engine.config.streams || streams.contains_key(&path) {
             return None;
         }
-        let queue = Rc::new(WriteQueue::default());
+        let eviction = Arc::<Eviction>::default();
+        let account = match &engine.config.budget {
+            Some(budget) => {
+                let eviction = Arc::clone(&eviction);
+                let network = ClientNetwork::of(path.remote.ip());
+                budget
+                    .open(network, STREAM_COST, move || eviction.wake())
+                    .ok()?
+            }
+            None => Account::unlimited(),
+        };
+        let queue = Rc::new(WriteQueue::new(account, eviction));
         streams.insert(path, Rc::clone(&queue));
         engine.stats().streams.open.add(1);
         engine.stats().streams.opened.add(1);
@@ -142,6 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         if let Poll::Ready(Err(error)) = self.poll_write(cx) {
             return Poll::Ready(Step::End(End::Io(error)));
+        }
+        if self.queue.is_evicted(cx.waker()) {
+            return Poll::Ready(Step::End(End::Evicted));
         }
         // An allocation ends by its own lifetime, and its client may have nothing to say until
         // then.
@@ -275,6 +293,9 @@ enum Step {
     /// The connection is over.
     End(End),
 }
+
+/// What a connection takes by being there, in bytes.
+const STREAM_COST: usize = 4 << 10;
 
 /// Bytes of answers that may wait beyond what data may take.
 const ANSWERS: usize = 64 * 1024;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client::{Client, Incoming, Link, Refused};
 use super::server::{Peer, TestServer};
 use jackfield_driver::turn::TurnConfig;
+use jackfield_sansio::{Budget, BudgetLimits};
 
 #[test]
 fn a_client_that_reads_too_slowly_loses_data_but_no_answers() {
@@ -53,6 +54,34 @@ fn a_client_that_asks_and_never_reads_is_not_read_from() {
     let answer = header.len() + usize::from(u16::from_be_bytes([high, low]));
     let mut rest = vec![0; sent / request.len() * answer - header.len()];
     stream.read_exact(&mut rest).unwrap();
+    server.stop();
+}
+
+#[test]
+fn a_client_for_which_too_much_waits_is_hung_up_on() {
+    let budget = Budget::new(BudgetLimits {
+        total: 1 << 20,
+        per_network: 128 << 10,
+    });
+    let server = TestServer::with_driver(TurnConfig {
+        budget: Some(budget.clone()),
+        ..TurnConfig::default()
+    });
+    let mut reader = Client::new(Link::tcp(server.address), "alice", "secret");
+    reader.binding();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let patience = Some(Duration::from_millis(10));
+    stream.set_write_timeout(patience).unwrap();
+    let requests = b"\0\x01\0\0\x21\x12\xA4\x42twelve bytes".repeat(1_000);
+    while server.total(|stats| stats.streams.evicted.value()) == 0 {
+        // An error says that the kernel's buffers are full, or that the server has hung up.
+        let _full = stream.write(&requests);
+    }
+    assert!(budget.stats().held < 64 << 10);
+    assert_eq!(budget.stats().evicted, 1);
+    // Its neighbour stays, and others may come.
+    reader.binding();
+    Client::new(Link::tcp(server.address), "alice", "secret").binding();
     server.stop();
 }
 

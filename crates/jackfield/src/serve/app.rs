@@ -67,6 +67,7 @@ impl App {
             connections.waiting_memory_per_network,
         );
         config.socketio.budget = Some(budget.clone());
+        config.turn_driver.budget = Some(budget.clone());
         let hub = Arc::new(SharedHub::new(
             config.signal.clone(),
             Box::new(HubIce {
