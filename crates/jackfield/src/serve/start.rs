@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jackfield_driver::port::Reservation;
 use jackfield_driver::shard::{Shards, ShardsConfig};
+use jackfield_sansio::Rate;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::app::App;
@@ -16,6 +17,17 @@ use super::local_networks::LocalNetworks;
 use super::tls_relay::TlsRelayObstacle;
 use super::{addresses, descriptors, local_networks, nat_discovery, tls};
 use crate::config::Config;
+
+/// Returns what a stranger may do, in a line.
+fn openness(relayed: Option<Rate>) -> String {
+    let relay = relayed.map_or("without a limit".to_owned(), |rate| {
+        format!("up to {} Mbit/s for a network", rate.per_second / 125_000)
+    });
+    format!(
+        "Open to anyone who reaches it: rooms whose names they know, and the relay, {relay}; \
+         a firewall closes it, `jackfield config explain` lists the limits"
+    )
+}
 
 /// A server that runs until it is stopped.
 #[derive(Debug)]
@@ -75,6 +87,10 @@ impl Server {
             .map_err(|_| anyhow::anyhow!("the shards have started before"))?;
         app.set_ready(true);
         tracing::info!(shards = shards.handles().len(), "Serving");
+        let bound = bindings.plain.iter().chain(&bindings.tls);
+        if bound.into_iter().any(|address| !address.ip().is_loopback()) {
+            tracing::info!("{}", openness(app.config.turn.bytes_per_network));
+        }
         Ok(Self {
             app,
             bindings,
@@ -288,3 +304,18 @@ impl std::fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_told_how_much_there_is_of_the_relay() {
+        let limited = openness(Some(Rate::per_second(25_000_000)));
+        assert!(
+            limited.contains("up to 200 Mbit/s for a network"),
+            "{limited}"
+        );
+        assert!(openness(None).contains("the relay, without a limit"));
+    }
+}
