@@ -34,6 +34,8 @@ export class Room extends Emitter {
   #stops = [];
   #entering = null;
   #left = false;
+  /** Those who are back on another connection: the server may list the dead one for a while. */
+  #replaced = new Set();
   /** Whether we have asked to be let in and are not yet. */
   #asked = false;
   #late = null;
@@ -181,7 +183,7 @@ export class Room extends Emitter {
     this.emit("self", self);
     const there = new Map(users.map((user) => [user.id, user]));
     // The server may not know yet that our earlier connections are gone.
-    for (const id of this.#own) there.delete(id);
+    for (const id of [...this.#own, ...this.#replaced]) there.delete(id);
     for (const peer of [...this.peers.values()]) {
       const user = there.get(peer.id);
       if (user) peer.resume(user, { wasAway: true });
@@ -239,12 +241,15 @@ export class Room extends Emitter {
   #welcomeBack(peer, user) {
     clearTimeout(peer.lingering);
     peer.gone = false;
+    this.#replaced.add(peer.id);
+    this.#replaced.delete(user.id);
     this.peers.delete(peer.id);
     peer.become(user);
     this.peers.set(user.id, peer);
   }
 
   #userLeft(user) {
+    this.#replaced.delete(user.id);
     const peer = this.peers.get(user.id);
     if (peer) this.#linger(peer);
     // The name we asked for may be free now: it was held by our own earlier connection.
@@ -266,7 +271,7 @@ export class Room extends Emitter {
   #listed(users) {
     if (!this.self) return;
     const there = new Map(users.map((user) => [user.id, user]));
-    for (const id of this.#own) there.delete(id);
+    for (const id of [...this.#own, ...this.#replaced]) there.delete(id);
     for (const peer of [...this.peers.values()]) {
       const user = there.get(peer.id);
       if (user) peer.become(user);

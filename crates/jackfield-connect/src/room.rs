@@ -271,6 +271,9 @@ struct Actor<C: Connector> {
     /// The numbers of all our connections to the server so far: it may not know yet that the
     /// earlier ones are dead.
     own: BTreeSet<u64>,
+    /// The numbers of others' connections in whose place they have come by another one: lists may
+    /// have the dead one for a while.
+    replaced: BTreeSet<u64>,
     next_peer: u64,
     has_joined: bool,
     is_over: bool,
@@ -334,6 +337,7 @@ impl<C: Connector> Actor<C> {
             permit: None,
             name,
             own: BTreeSet::new(),
+            replaced: BTreeSet::new(),
             next_peer: 0,
             has_joined: false,
             is_over: false,
@@ -590,6 +594,7 @@ impl<C: Connector> Actor<C> {
         let Some(member) = message.get("user").and_then(Member::read) else {
             return;
         };
+        self.replaced.remove(&member.id);
         let peer = self.find(|call| call.member.id == member.id && !call.is_gone());
         if let Some(peer) = peer {
             self.linger(peer);
@@ -652,7 +657,7 @@ impl<C: Connector> Actor<C> {
             .into_iter()
             .flatten()
             .filter_map(Member::read)
-            .filter(|member| !self.own.contains(&member.id))
+            .filter(|member| !self.own.contains(&member.id) && !self.replaced.contains(&member.id))
             .map(|member| (member.id, member))
             .collect()
     }
@@ -737,6 +742,8 @@ impl<C: Connector> Actor<C> {
 
     /// Makes one of two calls with the same program; returns which.
     fn merge(&mut self, newer: PeerId, older: PeerId) -> PeerId {
+        self.replaced
+            .extend(self.calls.get(&older).map(|call| call.member.id));
         if self.calls.get(&newer).is_some_and(Call::is_connected) {
             self.drop_call(older, false);
             return newer;
