@@ -5,6 +5,8 @@ import { Namespace } from './netns.mjs';
 import { DEFAULT_PORT, JACKFIELD, Server, startPublicJackfield } from './server.mjs';
 
 const SECRET = ['--secret', 'a secret that two servers share'];
+/** Metrics are not for public networks by default, and the test's own is one. */
+const COMMON = [...SECRET, '--metrics-from', NETWORK];
 
 /** Starts our server on both public addresses of a made-up internet. */
 export const startTwoAddressJackfield = (internet, args = []) =>
@@ -14,12 +16,12 @@ export const startTwoAddressJackfield = (internet, args = []) =>
 export async function startJackfieldWithHelper(internet) {
   const helper = await Server.start({
     command: JACKFIELD,
-    args: ['serve', '--listen', `${SERVER_SECOND}:${DEFAULT_PORT}`, '--nat-discovery-help', ...SECRET],
+    args: ['serve', '--listen', `${SERVER_SECOND}:${DEFAULT_PORT}`, '--nat-discovery-help', ...COMMON],
     isReady: async () => (await internet.server.run(JACKFIELD, ['stun', SERVER_SECOND])).code === 0,
     startChild: (...all) => internet.server.start(...all),
   });
   try {
-    const server = await startPublicJackfield(internet, ['--nat-discovery-helper', SERVER_SECOND, ...SECRET]);
+    const server = await startPublicJackfield(internet, ['--nat-discovery-helper', SERVER_SECOND, ...COMMON]);
     return { stop: () => Promise.all([server.stop(), helper.stop()]) };
   } catch (error) {
     await helper.stop();

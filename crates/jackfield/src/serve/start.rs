@@ -20,9 +20,10 @@ use crate::config::Config;
 
 /// Returns what a stranger may do, in a line.
 fn openness(relayed: Option<Rate>) -> String {
-    let relay = relayed.map_or("without a limit".to_owned(), |rate| {
-        format!("up to {} Mbit/s for a network", rate.per_second / 125_000)
-    });
+    let relay = match relayed {
+        Some(rate) => format!("up to {} Mbit/s for a network", rate.per_second / 125_000),
+        None => "without a limit".to_owned(),
+    };
     format!(
         "Open to anyone who reaches it: rooms whose names they know, and the relay, {relay}; \
          a firewall closes it, `jackfield config explain` lists the limits"
