@@ -110,8 +110,14 @@ describe('two ends come to an end', () => {
           w.peerOf('bob').networkChanged();
           await w.clock.until(8000);
           client.open();
+          await w.clock.until(10_000);
+          // The list may have both of ann's lines, one of them dead.
+          w.people.bob.client.send('userlist', {});
+          await w.clock.until(14_000);
+          w.peerOf('bob');
           await w.clock.until(8000 + PEACE);
           agreed(w, { mostOffers: 10 });
+          assert.equal(w.peerOf('bob').name, 'ann');
         });
       }
     });
@@ -167,6 +173,7 @@ async function live(w, seed, told) {
     },
     'another network': () => someone().room.peers.forEach((peer) => peer.networkChanged()),
     'another network at both': () => Object.values(w.people).forEach(({ room }) => room.peers.forEach((peer) => peer.networkChanged())),
+    'a list': () => someone().client.send('userlist', {}),
     'new credentials': () => Object.values(w.people).forEach(({ room }) => room.peers.forEach((peer) => peer.refresh())),
     'a camera': () => someone().room.setMedia({ video: { kind: 'video', enabled: true } }),
     'no microphone': () => someone().room.setMedia({ audio: null }),

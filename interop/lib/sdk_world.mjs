@@ -126,6 +126,7 @@ export class SdkWorld {
     if (!sender) return;
     if (type === 'leave') return this.gone(client, id);
     if (type === 'username') return this.#renamed(sender, fields.name);
+    if (type === 'userlist') return this.#list(sender);
     const target = this.#members.find(({ id: other }) => other === fields.target && other !== id);
     if (type === 'video-offer') this.offers[client.name] += 1;
     if (target) target.client.arrive(target.id, { ...fields, type, id, name: sender.name });
@@ -146,6 +147,13 @@ export class SdkWorld {
     if (this.#members.some((other) => other.name === name)) return;
     member.name = name;
     this.#tell(member, { type: 'user-renamed', room: 'attic', user: { name, id: member.id } });
+  }
+
+  /** Those whose lines the server believes to work. */
+  #list(asker) {
+    const place = this.#members.indexOf(asker);
+    const users = this.#members.map(({ name, id }, index) => ({ name, id, polite: index < place }));
+    asker.client.arrive(asker.id, { type: 'userlist', room: 'attic', users: users.filter(({ id }) => id !== asker.id) });
   }
 
   #tell(about, message) {
