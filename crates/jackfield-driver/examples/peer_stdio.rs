@@ -27,8 +27,8 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use jackfield_driver::peer::{
-    ChannelConfig, DataChannel, Peer, PeerEvent, PeerEvents, PeerOptions, ReceivedMessage,
-    RtcIceServer, resolve_servers,
+    ChannelConfig, DataChannel, Peer, PeerError, PeerEvent, PeerEvents, PeerOptions,
+    ReceivedMessage, RtcIceServer, resolve_servers,
 };
 use jackfield_ice::Stats;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 struct Side {
     peer: Peer,
     events: Mutex<PeerEvents>,
-    ours: Mutex<Option<DataChannel>>,
+    ours: Arc<Mutex<Option<DataChannel>>>,
     ended: watch::Sender<usize>,
 }
 
@@ -82,7 +82,7 @@ impl Side {
         Self {
             peer,
             events: Mutex::new(events),
-            ours: Mutex::new(None),
+            ours: Arc::default(),
             ended: watch::Sender::new(0),
         }
     }
@@ -91,12 +91,12 @@ impl Side {
         let sdp = order["params"]["sdp"].as_str().unwrap_or_default();
         match order["name"].as_str().unwrap_or_default() {
             "offer" => {
-                self.open();
+                self.open().await;
                 self.gathered().await;
                 Ok(self.peer.create_offer()?.into())
             }
             "answer" => {
-                self.open();
+                self.open().await;
                 self.gathered().await;
                 Ok(self.peer.handle_offer(sdp)?.into())
             }
@@ -126,16 +126,16 @@ impl Side {
         }
     }
 
-    /// Opens our channel in the background: it is there once the peers are connected.
-    fn open(self: &Arc<Self>) {
+    /// Opens our channel in the background: it is there once the peers are connected. Who asks for
+    /// it waits from now on, also before the task has run.
+    async fn open(self: &Arc<Self>) {
+        let mut ours = Arc::clone(&self.ours).lock_owned().await;
         let side = Arc::clone(self);
         tokio::spawn(async move {
-            let mut ours = side.ours.lock().await;
-            *ours = side
-                .peer
-                .open_channel(ChannelConfig::new("ours"))
-                .await
-                .ok();
+            match side.peer.open_channel(ChannelConfig::new("ours")).await {
+                Ok(channel) => *ours = Some(channel),
+                Err(error) => log(&error),
+            }
         });
     }
 
@@ -223,6 +223,11 @@ async fn echo(side: Arc<Side>) {
             ended.send_modify(|ended| *ended += 1);
         });
     }
+}
+
+#[expect(clippy::print_stderr, reason = "for the log of a test that fails")]
+fn log(error: &PeerError) {
+    eprintln!("The channel did not open: {error}");
 }
 
 #[expect(clippy::print_stdout, reason = "the orders' answers are the output")]
