@@ -27,6 +27,7 @@
 //! `tests/adapter.rs` of this crate has a complete one, which joins servers over channels.
 
 mod acks;
+mod ids;
 mod info;
 mod local;
 mod packet;
@@ -46,16 +47,23 @@ pub use self::weak::WeakNamespace;
 pub use super::BoxFuture;
 #[cfg(doc)]
 use super::Namespace;
-use super::{Room, Socket};
+use super::{Room, Socket, SocketId};
 
 /// Which sockets of a namespace are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Sockets in any of these rooms; all sockets if there are none. Each socket's id is a room
-    /// with only it.
+    /// Sockets in any of these rooms; all sockets if neither rooms nor sockets are named. The name
+    /// of a room that is a socket's id means that socket, and whoever has joined a room so named.
     pub rooms: Vec<Room>,
-    /// But none in any of these.
+    /// Sockets with any of these ids, and nobody who is in a room named so. The format of Node.js
+    /// has no place for it: there, they are more of `rooms`.
+    #[serde(default, with = "ids", skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<SocketId>,
+    /// But none in any of these rooms.
     pub except: Vec<Room>,
+    /// And none with any of these ids; for Node.js, more of `except`.
+    #[serde(default, with = "ids", skip_serializing_if = "Vec::is_empty")]
+    pub except_sockets: Vec<SocketId>,
     /// Only sockets of this process. A message to others need not say so.
     #[serde(skip)]
     pub local: bool,

@@ -175,7 +175,12 @@ impl ClientState {
 
     /// Notes that a socket's middlewares have let it in; false if the client has left meanwhile.
     pub(crate) fn accept(&self, socket: &Socket) -> bool {
-        let accepted = lock(&self.connection).accept(socket.namespace_name());
+        let sockets = lock(&self.sockets);
+        // The client may have left and asked again meanwhile: that other socket is for its own
+        // middlewares to judge.
+        let accepted = sockets.get(socket.namespace_name()) == Some(socket)
+            && lock(&self.connection).accept(socket.namespace_name());
+        drop(sockets);
         if accepted {
             self.engine.set_deadline(None);
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::adapter::{AckStream, BroadcastPacket, Delivery, EventBody, Selection, acks};
 use super::broadcast::BroadcastAcks;
 use super::namespace::NamespaceInner;
-use super::{EmitError, FetchedSockets, Namespace, RemoteSocket, Room};
+use super::{EmitError, FetchedSockets, Namespace, RemoteSocket, Room, SocketId};
 
 /// The sockets that something is about to be done with.
 #[derive(Clone)]
@@ -45,6 +45,16 @@ impl BroadcastOperator {
     /// Leaves out the sockets in a room.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
         self.selection.except.push(room.into());
+        self
+    }
+
+    pub(crate) fn to_socket(mut self, id: &SocketId) -> Self {
+        self.selection.sockets.push(Arc::clone(id));
+        self
+    }
+
+    pub(crate) fn except_socket(mut self, id: &SocketId) -> Self {
+        self.selection.except_sockets.push(Arc::clone(id));
         self
     }
 

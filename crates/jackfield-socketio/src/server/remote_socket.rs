@@ -1,7 +1,6 @@
 //! Sockets that may be in another process.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -38,9 +37,9 @@ impl RemoteSocket {
         }
     }
 
-    /// Addresses this socket.
+    /// Addresses this socket, and nobody who has joined a room named by its id.
     pub fn operator(&self) -> BroadcastOperator {
-        self.namespace.to(Room::from_arc(Arc::clone(&self.id)))
+        self.namespace.operator().to_socket(&self.id)
     }
 
     /// Sends an event to this socket.

@@ -346,8 +346,12 @@ impl Socket {
     }
 
     fn with_handlers(&self, act: impl FnOnce(&mut Handlers)) {
-        // The list is made on first use: many sockets have no handlers but their namespace's.
-        act(lock(&self.0.handlers).get_or_insert_default());
+        let mut handlers = lock(&self.0.handlers);
+        // A socket that is over would never let go of a handler, which often holds the socket.
+        if self.0.state.load(Ordering::Acquire) != ENDED {
+            // The list is made on first use: many sockets have no handlers but their namespace's.
+            act(handlers.get_or_insert_default());
+        }
     }
 
     /// Joins a room.
@@ -468,8 +472,7 @@ impl Socket {
     /// });
     /// ```
     pub fn broadcast(&self) -> BroadcastOperator {
-        let own = Room::from_arc(Arc::clone(&self.0.id));
-        BroadcastOperator::new(Arc::clone(&self.0.namespace)).except(own)
+        BroadcastOperator::new(Arc::clone(&self.0.namespace)).except_socket(&self.0.id)
     }
 
     /// Disconnects the client from this namespace, or with `close` from all and closes its
@@ -521,4 +524,7 @@ impl fmt::Debug for Socket {
 
 const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
+/// It was connected; the handlers of its end have not run yet.
 const DISCONNECTED: u8 = 2;
+/// Nothing runs on it any more, or ever did.
+const ENDED: u8 = 3;

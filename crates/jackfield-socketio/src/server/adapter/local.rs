@@ -61,34 +61,40 @@ impl Rooms {
         Arc::clone(list)
     }
 
-    /// The list of a room; a socket's id is the name of its own room.
-    fn list(&mut self, room: &Room) -> Option<Arc<[Socket]>> {
-        // A room of that name comes first: ids are random, so no room has an id's name by chance.
+    /// Adds the sockets in a room: who joined it, and the socket whose id the name is. One never
+    /// hides the other, since any socket may join a room of any name.
+    fn list(&mut self, room: &Room, lists: &mut Vec<Arc<[Socket]>>) {
         if let Some(members) = self.rooms.get_mut(room) {
-            return Some(members.list());
+            lists.push(members.list());
         }
-        let entry = self.sockets.get(room.as_str())?;
-        Some(Arc::new([entry.socket.clone()]))
+        self.list_socket(room.as_str(), lists);
+    }
+
+    fn list_socket(&self, id: &str, lists: &mut Vec<Arc<[Socket]>>) {
+        if let Some(entry) = self.sockets.get(id) {
+            lists.push(Arc::new([entry.socket.clone()]));
+        }
     }
 
     fn targets(&mut self, selection: &Selection) -> Targets {
-        let lists: Vec<_> = if selection.rooms.is_empty() {
-            vec![self.everyone()]
-        } else {
-            let rooms = selection.rooms.iter();
-            rooms.filter_map(|room| self.list(room)).collect()
-        };
-        let mut excluded = HashSet::new();
+        let mut lists = Vec::new();
+        if selection.rooms.is_empty() && selection.sockets.is_empty() {
+            lists.push(self.everyone());
+        }
+        for room in &selection.rooms {
+            self.list(room, &mut lists);
+        }
+        for id in &selection.sockets {
+            self.list_socket(id, &mut lists);
+        }
+        // Ids are compared, as a socket may be in several rooms, among them the excepted one.
+        let mut excluded: HashSet<_> = selection.except_sockets.iter().cloned().collect();
         for room in &selection.except {
-            match self.rooms.get(room) {
-                // Ids are compared, as a socket may be in several rooms, among them the excepted
-                // one.
-                Some(members) => excluded.extend(members.sockets.keys().cloned()),
-                None => excluded.extend(
-                    self.sockets
-                        .get_key_value(room.as_str())
-                        .map(|(id, _)| Arc::clone(id)),
-                ),
+            if let Some(members) = self.rooms.get(room) {
+                excluded.extend(members.sockets.keys().cloned());
+            }
+            if let Some((id, _)) = self.sockets.get_key_value(room.as_str()) {
+                excluded.insert(Arc::clone(id));
             }
         }
         let overlapping = lists.len() > 1;

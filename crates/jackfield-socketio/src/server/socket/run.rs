@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use jackfield_socketio_proto::packet::{self, EventPacket};
 
-use super::{CONNECTED, CONNECTING, DISCONNECTED, Socket};
+use super::{CONNECTED, CONNECTING, DISCONNECTED, ENDED, Socket};
 use crate::engine::{Version, Wire};
+use crate::server::handlers::Handlers;
 use crate::server::inbox::{Item, cost, pump};
 use crate::server::{Ack, BoxFuture, ConnectError, DisconnectReason, Event};
 use crate::sync::lock;
@@ -29,10 +30,12 @@ impl Socket {
     /// Ends the socket's life; events that the client sent before are still handled if
     /// `drop_events` is false.
     pub(crate) fn end(&self, reason: DisconnectReason, drop_events: bool) {
-        // The swap lets one caller through, whether the client, a handler or the engine was
+        if self.end_unconnected() {
+            return;
+        }
+        // The exchange lets one caller through, whether the client, a handler or the engine was
         // first: the disconnect handlers run once.
-        let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
-        if before != CONNECTED {
+        if !self.moves(CONNECTED, DISCONNECTED) {
             return;
         }
         if drop_events {
@@ -45,6 +48,31 @@ impl Socket {
         lock(&self.0.acks).clear();
         self.0.inbox.push(Item::Disconnect(reason));
         pump(self);
+    }
+
+    /// Ends a socket that is still connecting; returns false if it is not.
+    fn end_unconnected(&self) -> bool {
+        let ended = self.moves(CONNECTING, ENDED);
+        if ended {
+            // Nobody has let this client in: nothing of it is handled.
+            self.0.engine.remove_inbound(self.0.inbox.drop_events());
+            self.release_handlers();
+        }
+        ended
+    }
+
+    fn moves(&self, from: u8, to: u8) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let moved = self.0.state.compare_exchange(from, to, success, failure);
+        moved.is_ok()
+    }
+
+    /// Lets go of the socket's own handlers, which often hold the socket.
+    fn release_handlers(&self) -> Option<Box<Handlers>> {
+        let mut handlers = lock(&self.0.handlers);
+        // Under the lock, so that none is added after the last look.
+        self.0.state.store(ENDED, Ordering::Release);
+        handlers.take()
     }
 
     pub(crate) fn run(self, item: Item) -> BoxFuture<()> {
@@ -72,7 +100,9 @@ impl Socket {
     }
 
     fn refuse(&self, error: &ConnectError) {
-        self.0.state.store(DISCONNECTED, Ordering::Release);
+        if !self.end_unconnected() {
+            return;
+        }
         self.0.namespace.stats.connects_refused.increment();
         self.0.client.refused(self, error);
     }
@@ -84,13 +114,7 @@ impl Socket {
         if !inner.client.accept(self) {
             return false;
         }
-        let entered = inner.state.compare_exchange(
-            CONNECTING,
-            CONNECTED,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        if entered.is_err() {
+        if !self.moves(CONNECTING, CONNECTED) {
             return false;
         }
         let json = match self.engine_version() {
@@ -114,6 +138,11 @@ impl Socket {
     /// Calls the handlers of an event.
     fn dispatch(self, event: EventPacket) -> BoxFuture<()> {
         let held = cost(&event);
+        if self.0.state.load(Ordering::Acquire) == ENDED {
+            // It came while the socket was refused.
+            self.0.engine.remove_inbound(held);
+            return Box::pin(std::future::ready(()));
+        }
         let mut handlers = Vec::new();
         self.0.namespace.list_handlers(&event.name, &mut handlers);
         if let Some(own) = lock(&self.0.handlers).as_mut() {
@@ -146,7 +175,7 @@ impl Socket {
     async fn disconnected(self, reason: DisconnectReason) {
         let mut handlers = self.0.namespace.disconnect_handlers();
         // Handlers often hold the socket; they are let go of with it.
-        let own = lock(&self.0.handlers).take();
+        let own = self.release_handlers();
         handlers.extend(own.iter().flat_map(|own| own.disconnects()));
         for handler in handlers {
             handler(self.clone(), reason).await;
