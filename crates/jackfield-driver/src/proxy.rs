@@ -31,6 +31,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::discovery::race;
+use crate::tcp;
 
 /// A proxy, and how to reach it.
 #[derive(Debug, Clone)]
@@ -249,6 +250,6 @@ pub(crate) async fn connect_from(local: Option<IpAddr>, to: SocketAddr) -> io::R
         socket.bind(SocketAddr::new(local, 0))?;
     }
     let stream = socket.connect(to).await?;
-    stream.set_nodelay(true)?;
+    tcp::prepare(&stream)?;
     Ok(stream)
 }

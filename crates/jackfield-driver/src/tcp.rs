@@ -1,10 +1,10 @@
-//! Listening TCP sockets that shards share.
+//! Listening TCP sockets that shards share, and options of connections.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::shard::Shutdown;
@@ -91,6 +91,30 @@ pub async fn accept(
     }
 }
 
+/// Prepares a connection for packets: each is sent when it is there, and an end that vanishes
+/// without a word is noticed by the system within 30 s, whether we have something to send or not.
+///
+/// By itself TCP would repeat for a quarter of an hour what is not acknowledged, and never ask an
+/// end that is silent. 30 s are what consent lasts for (RFC 7675).
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(PROBED_AFTER);
+    #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "windows",
+    ))]
+    let probes = probes.with_interval(PROBE_INTERVAL).with_retries(PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket.set_tcp_user_timeout(Some(PROBED_AFTER + PROBE_INTERVAL * PROBES))?;
+    Ok(())
+}
+
 /// Returns whether an error of accept(2) is about the one connection that it would have returned.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
@@ -105,3 +129,32 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// How long accepting rests when the system is exhausted, at first and at most.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// When a connection is asked whether it is there, how often, and with what pauses.
+const PROBED_AFTER: Duration = Duration::from_secs(15);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::connect_from;
+
+    #[tokio::test]
+    async fn a_connection_of_ours_is_asked_by_the_system_whether_its_other_end_is_there() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 8).unwrap();
+        let to = listener.local_addr().unwrap();
+        let stream = connect_from(None, to).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            let limit = Duration::from_secs(30);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limit));
+            let (time, interval) = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
+            let most = time.unwrap() + interval.unwrap() * socket.tcp_keepalive_retries().unwrap();
+            assert_eq!(most, limit);
+        }
+    }
+}

@@ -370,6 +370,24 @@ impl Gatherer {
         }
     }
 
+    /// Asks the server of a relayed address whether it is still there, if it is reached by a
+    /// stream: nothing comes by the address any more.
+    ///
+    /// A stream whose other end has vanished looks like one that has nothing to say. One that
+    /// leaves the question unanswered for [`GatherConfig::connect_timeout`] gets another one beside
+    /// it, which takes its place. By UDP a server that does not answer is the end of its
+    /// allocation, and a network that was away for some seconds would cost the relay.
+    pub fn ask_after(&mut self, now: Instant, relayed: SocketAddr) {
+        let relay = self.relays.iter_mut().find(|relay| relay.relays(relayed));
+        if let Some(RelayState::Active(client, _)) = relay.map(|relay| &mut relay.state)
+            && client.path().transport.is_stream()
+            && !client.awaits_answer()
+        {
+            client.refresh_now(now);
+            self.drain_relays(now);
+        }
+    }
+
     /// Returns the next thing to do; call it until it returns [`Output::Wait`].
     #[must_use]
     pub fn poll_output(&mut self) -> Output {

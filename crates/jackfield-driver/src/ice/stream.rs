@@ -20,6 +20,7 @@ use super::core::Core;
 use super::session::{SessionId, Slot};
 use super::shared::Shared;
 use crate::proxy::{Proxy, connect_from};
+use crate::tcp;
 use crate::tls;
 use crate::turn_client::connection::{Connection, Reader, Writer};
 use crate::turn_client::{ClientTransport, Options, Tls};
@@ -201,6 +202,9 @@ impl<C: Core> Shared<C> {
                 self.counters.refused_strangers.add();
                 continue;
             };
+            if let Err(error) = tcp::prepare(&stream) {
+                tracing::debug!(%error, "A connection went before it was set up");
+            }
             let shared = Arc::clone(&self);
             tokio::spawn(async move {
                 let Ok(local) = stream.local_addr() else {
@@ -270,10 +274,6 @@ impl<C: Core> Shared<C> {
         mut reader: framing::Reader,
         mut written: mpsc::Receiver<Vec<u8>>,
     ) {
-        // Packets are sent when they are there, as datagrams are.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
         let (mut from, mut to) = stream.into_split();
         let reading = async {
             let mut room = vec![0; READ_SIZE];

@@ -3,7 +3,8 @@
 //! The selected pair is checked every 4 to 6 s. RFC 7675 sends each of these checks once and lets
 //! 30 s pass without an answer; an application would notice its silence long before. So an
 //! unanswered check is followed by probes, half a second apart, and after four of them the pair
-//! counts as lost: data moves to a pair in reserve, which was asked meanwhile whether it works.
+//! counts as lost: data moves to a pair in reserve, which was asked meanwhile whether it works, and
+//! a relay that is reached by a stream is asked whether it is still there.
 //! Consent itself stays what RFC 7675 says: after 30 s without an answer nothing is sent there any
 //! more.
 //!
@@ -51,6 +52,9 @@ impl Session {
         let gap = probe_gap(context, pair);
         pair.upkeep = Some(now + gap);
         self.send_check(context, now, id, Purpose::Upkeep);
+        if is_suspect {
+            self.ask_after_relay(context, now, id);
+        }
         if is_suspect && is_selected {
             self.ask_reserves(context, now);
         }
@@ -115,6 +119,15 @@ impl Session {
             }
         }
         self.send_triggered(context, now);
+    }
+
+    /// Asks the server of a relayed pair, reached by a stream, whether it is there: either it or
+    /// the other side is gone.
+    fn ask_after_relay(&self, context: &mut Context, now: Instant, id: PairId) {
+        let local = self.pair(id).and_then(|pair| context.local(pair.local));
+        if let Some(relayed) = local.filter(|it| it.is_relayed()).map(|it| it.base) {
+            context.gatherer.ask_after(now, relayed);
+        }
     }
 
     /// Plans the next check of a pair that was just answered.

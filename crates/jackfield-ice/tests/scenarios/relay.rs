@@ -266,6 +266,59 @@ fn a_relay_whose_connection_ends_takes_its_pairs_along_and_is_made_again() {
     assert!(!world.asked_restart(LEFT) && !world.asked_restart(RIGHT));
 }
 
+/// Its other end has vanished without a word, as behind a NAT that was switched off.
+#[test]
+fn a_relay_whose_stream_has_fallen_silent_is_made_again() {
+    for sends in [true, false] {
+        let mut world = apart(with_relay(&[Transport::Tcp]), AgentConfig::default());
+        world.incoming_tcp = false;
+        world.connect();
+        world.run_until(secs(2), |world| world.is_connected());
+        world.run(secs(60));
+        let lost = world.selected(LEFT);
+        world.silent.insert(lost.path);
+        let at = world.elapsed();
+        let is_found = |world: &World| {
+            let found = world.peers[LEFT].agent.selected_pair();
+            found.is_some_and(|pair| pair.path != lost.path)
+        };
+        while !is_found(&world) {
+            let limit = if sends { secs(8) } else { secs(13) };
+            assert!(world.elapsed() - at < limit, "{sends}");
+            world.run(ms(100));
+            if sends {
+                world.send(LEFT, b"is anybody there?");
+            }
+        }
+        world.run(secs(1));
+        assert!(world.is_connected());
+        assert!(world.send(LEFT, b"by the other stream"));
+        world.run(ms(300));
+        let (_, last) = world.peers[RIGHT].data.last().unwrap();
+        assert_eq!(last, b"by the other stream");
+        let used = world.selected(LEFT).path;
+        world.run(secs(60));
+        assert_eq!(world.selected(LEFT).path, used, "the new one stays");
+    }
+}
+
+/// The server is there, and the other side is not: the question costs nothing but itself.
+#[test]
+fn a_relay_outlives_the_silence_of_the_other_side() {
+    let mut world = apart(with_relay(&[Transport::Tcp]), AgentConfig::default());
+    world.incoming_tcp = false;
+    world.connect();
+    world.run_until(secs(2), |world| world.is_connected());
+    let used = world.selected(LEFT);
+    world.udp = false;
+    world.run(secs(20));
+    world.udp = true;
+    world.run(secs(10));
+    assert!(world.is_connected());
+    assert_eq!(world.selected(LEFT).path, used.path);
+    assert_eq!(removed(&world, LEFT), 0);
+}
+
 /// Returns how many candidates an agent has taken back.
 fn removed(world: &World, peer: usize) -> usize {
     let is_removal = |(_, event): &&(_, Event)| matches!(event, Event::LocalCandidateRemoved(_));

@@ -49,6 +49,8 @@ pub(crate) struct World {
     server_deadline: Option<Instant>,
     /// Paths of TCP connections that are open, as both ends see them.
     streams: BTreeMap<FiveTuple, FiveTuple>,
+    /// Paths of TCP connections to the server that carry nothing any more, as the client sees them.
+    pub(crate) silent: BTreeSet<FiveTuple>,
     next_port: u16,
 }
 
@@ -116,6 +118,7 @@ impl World {
             server: server(now),
             server_deadline: None,
             streams: BTreeMap::new(),
+            silent: BTreeSet::new(),
             next_port: 50_000,
         }
     }
@@ -421,6 +424,9 @@ impl World {
     fn route(&mut self, peer: usize, path: FiveTuple, bytes: Vec<u8>) {
         self.peers[peer].sent += 1;
         if path.transport == Transport::Tcp && path.remote.ip() == server_ip() {
+            if self.silent.contains(&path) {
+                return;
+            }
             let path = turned(path, path.local);
             return self.enqueue(self.delay, Delivery::Client(path, bytes));
         }
@@ -479,7 +485,9 @@ impl World {
                 .any(|it| it.ip() == path.remote.ip())
             {
                 let path = turned(path, path.local);
-                self.enqueue(self.delay, Delivery::Packet(peer, path, bytes.clone()));
+                if !self.silent.contains(&path) {
+                    self.enqueue(self.delay, Delivery::Packet(peer, path, bytes.clone()));
+                }
             }
         }
     }
