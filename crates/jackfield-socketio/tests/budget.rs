@@ -77,7 +77,7 @@ impl World {
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             (status, String::from_utf8(body.to_vec()).unwrap())
         };
-        timeout(Duration::from_secs(20), answer).await.unwrap()
+        timeout(Duration::from_secs(60), answer).await.unwrap()
     }
 
     async fn try_open(&self, address: &str, headers: &[(&str, &str)]) -> Option<Client<'_>> {

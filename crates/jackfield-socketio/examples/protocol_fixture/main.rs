@@ -3,7 +3,7 @@
 //! On `/engine.io/` it echoes every message. On `/socket.io/` the namespaces `/` and `/custom`
 //! emit `auth` with the client's credentials, answer `message` with `message-back`, and
 //! acknowledge `message-with-ack` with its arguments. `--eio3` lets Socket.IO 2 clients in;
-//! `--ping-timeout MILLISECONDS` forgives clients on a busy machine.
+//! `--patient` gives up no client that a busy machine keeps from answering.
 //!
 //! ```sh
 //! cargo run --release -p jackfield-socketio --example protocol_fixture -- --listen 127.0.0.1:3000
@@ -14,32 +14,27 @@
 mod profile;
 
 use std::error::Error;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use self::profile::{PING_TIMEOUT, Profile};
+use self::profile::{Profile, Times};
 
-const USAGE: &str =
-    "usage: protocol_fixture --listen ADDRESS:PORT [--eio3] [--ping-timeout MILLISECONDS]";
+const USAGE: &str = "usage: protocol_fixture --listen ADDRESS:PORT [--eio3] [--patient]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (mut listen, mut eio3, mut ping_timeout) = (None, false, PING_TIMEOUT);
+    let (mut listen, mut eio3, mut times) = (None, false, Times::DOCUMENT);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--listen" => listen = arguments.next(),
             "--eio3" => eio3 = true,
-            "--ping-timeout" => {
-                let milliseconds = arguments.next().ok_or(USAGE)?.parse()?;
-                ping_timeout = Duration::from_millis(milliseconds);
-            }
+            "--patient" => times = Times::PATIENT,
             other => return Err(format!("unknown argument {other:?}; {USAGE}").into()),
         }
     }
     let listener = TcpListener::bind(listen.ok_or(USAGE)?).await?;
-    let profile = Profile::new(eio3, ping_timeout);
+    let profile = Profile::new(eio3, times);
     println!("listening on {}", listener.local_addr()?);
     loop {
         let (stream, peer) = listener.accept().await?;

@@ -12,16 +12,37 @@ use jackfield_socketio::{Cors, Io, IoConfig, Socket};
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 
-/// How long the profile lets a client take to answer a ping.
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_millis(200);
+/// How often the server pings, and how long it waits for a client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) ping_interval: Duration,
+    pub(crate) ping_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+}
 
-/// The profile's times and limits.
-fn config(path: &str, eio3: bool, ping_timeout: Duration) -> IoConfig {
+impl Times {
+    /// The times of the protocol documents.
+    pub(crate) const DOCUMENT: Self = Self {
+        ping_interval: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(200),
+        connect_timeout: Duration::from_secs(1),
+    };
+
+    /// Pings as often, and gives up no client that a busy machine keeps from answering.
+    pub(crate) const PATIENT: Self = Self {
+        ping_timeout: Duration::from_secs(60),
+        connect_timeout: Duration::from_secs(60),
+        ..Self::DOCUMENT
+    };
+}
+
+/// The profile's limits, with times.
+fn config(path: &str, eio3: bool, times: Times) -> IoConfig {
     IoConfig {
         path: path.to_owned(),
-        ping_interval: Duration::from_millis(300),
-        ping_timeout,
-        connect_timeout: Duration::from_secs(1),
+        ping_interval: times.ping_interval,
+        ping_timeout: times.ping_timeout,
+        connect_timeout: times.connect_timeout,
         max_payload: 1_000_000,
         cors: Some(Cors::any()),
         allow_eio3: eio3,
@@ -37,8 +58,8 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    pub(crate) fn new(eio3: bool, ping_timeout: Duration) -> Self {
-        let config = |path| config(path, eio3, ping_timeout);
+    pub(crate) fn new(eio3: bool, times: Times) -> Self {
+        let config = |path| config(path, eio3, times);
         Self {
             engine: engine::Server::new(config("/engine.io/"), Echo).service(),
             socket: socket_io(config("/socket.io/")).service(),

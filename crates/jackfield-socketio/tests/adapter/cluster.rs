@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// How long a request to other servers may take, unless it says so itself.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Joins the servers that it makes adapters for.
 #[derive(Debug, Clone, Default)]

@@ -22,14 +22,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use self::profile::{PING_TIMEOUT, Profile};
+use self::profile::Profile;
+pub(crate) use self::profile::Times;
 
 /// Nothing in these tests takes that long unless it hangs.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// Times in which a test sees no ping and loses no client, also on a machine that stalls.
+const QUIET: Times = Times {
+    ping_interval: LONG,
+    ping_timeout: LONG,
+    connect_timeout: LONG,
+};
 
 /// Starts the protocol fixture and returns its address.
 pub(crate) async fn fixture(eio3: bool) -> SocketAddr {
-    let profile = Profile::new(eio3, PING_TIMEOUT);
+    fixture_with(eio3, QUIET).await
+}
+
+/// Starts the protocol fixture with other times.
+pub(crate) async fn fixture_with(eio3: bool, times: Times) -> SocketAddr {
+    let profile = Profile::new(eio3, times);
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         loop {
@@ -199,6 +212,19 @@ impl Polling {
 
     pub(crate) async fn get(&self) -> Reply {
         get(self.address, &self.target()).await
+    }
+
+    /// Asks until the session is over; returns what the server has sent.
+    pub(crate) async fn get_to_the_end(&self) -> Vec<String> {
+        let mut sent = Vec::new();
+        loop {
+            let reply = self.get().await;
+            if reply.status != 200 {
+                assert_eq!(reply.code(), 1, "{reply:?}");
+                return sent;
+            }
+            sent.push(reply.text().to_owned());
+        }
     }
 
     /// Starts a GET that waits, and returns once the server has it.
