@@ -1,6 +1,7 @@
 //! Who a socket is: what was refused stays outside, and no name of a room stands for another's id.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test may panic on what it does not expect"
 )]

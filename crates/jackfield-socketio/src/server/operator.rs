@@ -48,7 +48,7 @@ impl BroadcastOperator {
         self
     }
 
-    pub(crate) fn to_socket(mut self, id: &SocketId) -> Self {
+    pub(crate) fn one_socket(mut self, id: &SocketId) -> Self {
         self.selection.sockets.push(Arc::clone(id));
         self
     }

@@ -39,7 +39,7 @@ impl RemoteSocket {
 
     /// Addresses this socket, and nobody who has joined a room named by its id.
     pub fn operator(&self) -> BroadcastOperator {
-        self.namespace.operator().to_socket(&self.id)
+        self.namespace.operator().one_socket(&self.id)
     }
 
     /// Sends an event to this socket.
