@@ -1,5 +1,6 @@
 // The programs under test: started on free ports, ready when they serve, ended by their process.
 
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -26,17 +27,17 @@ export const DEFAULT_PORT = 3478;
 /** The address that everything on this machine itself is served on. */
 export const LOOPBACK = '127.0.0.1';
 
+/**
+ * The ports that servers under test are given. The system chooses others for sockets without a port of their own, so that
+ * none of those takes a port between the look and the start of its server, or while a server is restarted.
+ */
+const PORTS = { first: 16_384, end: 32_768 };
+
 /** A port that is free for both TCP and UDP on loopback. */
 export async function freePort() {
   for (;;) {
-    const tcp = createServer();
-    tcp.listen(0, LOOPBACK);
-    await once(tcp, 'listening');
-    const { port } = tcp.address();
-    const isFree = await canBindUdp(port);
-    tcp.close();
-    await once(tcp, 'close');
-    if (isFree) return port;
+    const port = randomInt(PORTS.first, PORTS.end);
+    if ((await canListen(port)) && (await canBindUdp(port))) return port;
   }
 }
 
@@ -161,6 +162,19 @@ export async function accepts(port) {
 function environment(home) {
   const kept = Object.entries(process.env).filter(([name]) => !/^(JACKFIELD_|XDG_)/.test(name));
   return { ...Object.fromEntries(kept), HOME: home };
+}
+
+async function canListen(port) {
+  const server = createServer();
+  server.listen(port, LOOPBACK);
+  try {
+    await once(server, 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
 }
 
 async function canBindUdp(port) {
