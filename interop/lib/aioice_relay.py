@@ -53,4 +53,4 @@ async def main(server: list[str]) -> None:
     print("relayed both ways")
 
 
-asyncio.run(asyncio.wait_for(main(sys.argv[1:]), timeout=20))
+asyncio.run(asyncio.wait_for(main(sys.argv[1:]), timeout=120))

@@ -12,8 +12,11 @@ const KEPT = 64 * 1024;
 /** How long a program may take to end after SIGTERM, in milliseconds. */
 const GRACE = 5_000;
 
+/** How long a program that ends by itself may take to do so, in milliseconds. */
+const RUN = 180_000;
+
 /** Runs a program to its end and resolves with `{ code, output }`, standard output and error in one. */
-export async function run(command, args, { timeout = 60_000, ...options } = {}) {
+export async function run(command, args, { timeout = RUN, ...options } = {}) {
   const child = new Child(command, args, options);
   try {
     const code = await within(child.ended, `${child.line} to end`, timeout);

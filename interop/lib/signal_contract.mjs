@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { Clients, TRANSPORTS, transportOf, upgraded } from './sockets.mjs';
-import { event } from './wait.mjs';
+import { PATIENCE, event } from './wait.mjs';
 
 /** Tests a server that signals; `start` resolves with it. */
 export function signalContract(start) {
@@ -46,7 +46,7 @@ export function signalContract(start) {
 
   test('answers nonsense with an error that names what was wrong', async () => {
     const socket = await clients.connect(server.url);
-    const answer = await socket.timeout(5_000).emitWithAck('join', { room: 7 });
+    const answer = await socket.timeout(PATIENCE).emitWithAck('join', { room: 7 });
     assert.equal(answer.type, 'error');
     assert.equal(answer.re, 'join');
     assert.ok(answer.code && answer.message);
@@ -54,7 +54,7 @@ export function signalContract(start) {
 }
 
 async function join(socket, room, name) {
-  const answer = await socket.timeout(5_000).emitWithAck('join', { room, name });
+  const answer = await socket.timeout(PATIENCE).emitWithAck('join', { room, name });
   assert.equal(answer.type, 'joined', JSON.stringify(answer));
   return answer;
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { Clients, TRANSPORTS, transportOf, upgraded } from './sockets.mjs';
-import { event, within } from './wait.mjs';
+import { PATIENCE, event, within } from './wait.mjs';
 
 /** More bytes than the fixture's limit for one payload. */
 const TOO_LARGE = 1_100_000;
@@ -45,9 +45,9 @@ export function fixtureContract(start) {
 
     test(`answers acks, with binary too: ${name}`, async () => {
       const socket = await clients.connect(server.url, { transports });
-      const answer = await socket.timeout(5_000).emitWithAck('message-with-ack', 'one');
+      const answer = await socket.timeout(PATIENCE).emitWithAck('message-with-ack', 'one');
       assert.equal(answer, 'one');
-      const bytes = await socket.timeout(5_000).emitWithAck('message-with-ack', Buffer.from([1, 2, 3]));
+      const bytes = await socket.timeout(PATIENCE).emitWithAck('message-with-ack', Buffer.from([1, 2, 3]));
       assert.deepEqual(bytes, Buffer.from([1, 2, 3]));
     });
 
@@ -61,7 +61,7 @@ export function fixtureContract(start) {
   test('lets an ack that the server never answers time out', async () => {
     const socket = await clients.connect(server.url);
     await assert.rejects(socket.timeout(100).emitWithAck('nobody-listens', 1), /timed out/);
-    assert.equal(await socket.timeout(5_000).emitWithAck('message-with-ack', 'later'), 'later');
+    assert.equal(await socket.timeout(PATIENCE).emitWithAck('message-with-ack', 'later'), 'later');
   });
 
   test('keeps the order of many messages across the upgrade', async () => {
@@ -144,15 +144,15 @@ export function roomsContract(start) {
       );
       const heard = new Map([member, other, outsider].map((socket) => [socket, []]));
       heard.forEach((list, socket) => socket.on('msg', (data) => list.push(data)));
-      await member.timeout(5_000).emitWithAck('join', 'attic');
-      await other.timeout(5_000).emitWithAck('join', 'attic');
-      await outsider.timeout(5_000).emitWithAck('join', 'cellar');
+      await member.timeout(PATIENCE).emitWithAck('join', 'attic');
+      await other.timeout(PATIENCE).emitWithAck('join', 'attic');
+      await outsider.timeout(PATIENCE).emitWithAck('join', 'cellar');
 
       outsider.emit('bcast', 'attic', { n: 1 });
       outsider.emit('bcast', 'attic', Buffer.from('two'));
       // What was asked for after the broadcasts is answered after them.
-      await outsider.timeout(5_000).emitWithAck('ack', 'a fence');
-      await Promise.all([member, other].map((socket) => socket.timeout(5_000).emitWithAck('ack', 'a fence')));
+      await outsider.timeout(PATIENCE).emitWithAck('ack', 'a fence');
+      await Promise.all([member, other].map((socket) => socket.timeout(PATIENCE).emitWithAck('ack', 'a fence')));
 
       assert.deepEqual(heard.get(member), [{ n: 1 }, Buffer.from('two')]);
       assert.deepEqual(heard.get(other), [{ n: 1 }, Buffer.from('two')]);
@@ -162,8 +162,8 @@ export function roomsContract(start) {
 
   test('a member that has gone gets nothing, and the rest do', async () => {
     const [member, gone] = await Promise.all([clients.connect(server.url), clients.connect(server.url)]);
-    await member.timeout(5_000).emitWithAck('join', 'hall');
-    await gone.timeout(5_000).emitWithAck('join', 'hall');
+    await member.timeout(PATIENCE).emitWithAck('join', 'hall');
+    await gone.timeout(PATIENCE).emitWithAck('join', 'hall');
     gone.disconnect();
     const heard = event(member, 'msg');
     member.emit('bcast', 'hall', 'hello');

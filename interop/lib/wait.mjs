@@ -1,7 +1,7 @@
 // Waiting for conditions, never for a time to pass.
 
 /** The longest that a condition is waited for unless the caller says otherwise, in milliseconds. */
-export const PATIENCE = 20_000;
+export const PATIENCE = 60_000;
 
 /**
  * Resolves with the first truthy value that `condition` gives; rejects with what it waited for, and with the error

@@ -12,7 +12,7 @@ import time
 from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int, c_uint, c_void_p
 
 REPETITION = 0.02
-PATIENCE = 30
+PATIENCE = 60
 CONNECTED, READY = 3, 4
 LITE = 1 << 2
 RELAY_TYPES = {"udp": 0, "tcp": 1, "tls": 2}
