@@ -16,7 +16,7 @@ const PROXY_PORT = 8080;
 const MOVING = 10;
 
 /** How long a call may take to connect and to show a moving picture, in milliseconds. */
-const CONNECTED = 40_000;
+const CONNECTED = 90_000;
 
 /** A call between Ann and Bob. */
 export class Call {
@@ -102,14 +102,27 @@ export class Call {
     return Object.fromEntries(await Promise.all(all));
   }
 
-  /** The packets that each router has let out to each kind of destination while the videos went on. */
-  async traffic() {
+  /**
+   * The packets that each router lets out to each kind of destination from now on, once they go `as` they should; what little
+   * goes elsewhere, such as checks and refreshes, is soon outweighed by the videos.
+   */
+  async traffic(as, what) {
     const before = await this.#counters();
     await this.showsVideo();
-    const after = await this.#counters();
-    const grown = (name) =>
-      Object.entries(after[name]).map(([counter, { packets }]) => [counter, packets - before[name][counter].packets]);
-    return Object.fromEntries(Object.keys(after).map((name) => [name, Object.fromEntries(grown(name))]));
+    let seen;
+    const goes = async () => {
+      const after = await this.#counters();
+      const grown = (name) =>
+        Object.entries(after[name]).map(([counter, { packets }]) => [counter, packets - before[name][counter].packets]);
+      seen = Object.fromEntries(Object.keys(after).map((name) => [name, Object.fromEntries(grown(name))]));
+      return as(seen);
+    };
+    try {
+      await until(goes, what);
+    } catch (error) {
+      throw new Error(`${error.message}: ${JSON.stringify(seen)}`, { cause: error });
+    }
+    return seen;
   }
 
   /** The transport that one side's page says its signaling goes by. */
