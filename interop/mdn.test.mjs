@@ -6,6 +6,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 
 import { MdnClient } from './lib/mdn_client.mjs';
 import { startJackfield } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
 
 /** A description as browsers make it, with what a careless server would change. */
 const SDP = 'v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=x:é✓ "\\/<b>\r\n';
@@ -20,6 +21,9 @@ for (const path of ['/', '/signal']) {
     afterEach(async () => {
       await Promise.all(clients.map((client) => client.close()));
       clients = [];
+      // Whoever comes next finds nobody, though a client may know of its end before the list does.
+      const isEmpty = async () => /^jackfield_signal_members 0$/m.test(await (await fetch(`${server.url}/metrics`)).text());
+      await until(isEmpty, 'everybody to be off the list');
     });
     after(() => server?.stop());
 

@@ -16,7 +16,7 @@ export const CANARY = 'canary3f9a';
 const COOKIE = 0x2112a442;
 
 /** How long the server may take to close a connection that it has had enough of, in milliseconds. */
-const GIVEN_UP = 30_000;
+const GIVEN_UP = 90_000;
 
 /** Sends datagrams that are no STUN, nearly STUN, and STUN that makes no sense. */
 export async function datagrams(port) {
@@ -120,7 +120,7 @@ export async function frames(port) {
 
 /** Asks the Engine.IO endpoint for what it does not have. Each answer is an error of the client, told in the status. */
 export async function polls(url) {
-  const at = (query, options) => fetch(`${url}/socket.io/?${query}`, options);
+  const at = (query, options) => fetch(`${url}/socket.io/?${query}`, { ...options, headers: { connection: 'close' } });
   const open = async () => {
     const answer = await (await at('EIO=4&transport=polling')).text();
     return JSON.parse(answer.slice(1)).sid;
