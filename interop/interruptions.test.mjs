@@ -72,7 +72,8 @@ describe('a file between two NATs', { concurrency: 3 }, () => {
     try {
       await whole(into, sender, receiver);
       for (const peer of [sender, receiver]) {
-        assert.deepEqual(peer.all('path').map(({ path }) => path), ['direct']);
+        // A relay may be found a moment before the better way is.
+        assert.equal(peer.all('path').at(-1).path, 'direct');
         assert.equal(peer.all('paused').length, 0);
       }
       const [{ at: began }] = receiver.all('offer');

@@ -39,7 +39,7 @@ while True:
 const ASK = `
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(60)
 for server in ("198.18.0.1", "198.18.0.2"):
     s.sendto(b"?", (server, 7000))
     print("seen as", s.recv(2000).decode(), flush=True)
@@ -96,7 +96,7 @@ describe('programs in a lab', () => {
 
   test('a firewall lets out what it is told to and nothing else', async () => {
     const probe = (name) => `${name}=for url in https://server http://server:3478; do ` +
-      'curl -sk -m 3 -o /dev/null -w "$url %{http_code}\\n" $url/healthz; done; true';
+      'curl -sk -m 10 -o /dev/null -w "$url %{http_code}\\n" $url/healthz; done; true';
     const { code, output } = await lab([
       ...['run', '--serve', '--site', 'office=only-https', '--site', 'flat=no-udp', '--host', 'ann@office'],
       ...['--host', 'bob@flat', '--run', probe('ann'), '--run', probe('bob')],
@@ -108,7 +108,7 @@ describe('programs in a lab', () => {
   });
 
   test('no UDP leaves a site with no-udp, and what a public host hears from outside it hears', async () => {
-    const send = 'python3 -c "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1)\n' +
+    const send = 'python3 -c "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)\n' +
       's.sendto(b\\"?\\", (\\"198.18.0.1\\", 7000)); print(s.recv(99))"';
     const path = file('walled', `
       [site.flat]

@@ -108,7 +108,8 @@ describe('a router with its hosts inside and outside', () => {
   });
 
   test('a mapping ends when it is idle, and what comes then is dropped', async () => {
-    await router.set('--profile', 'full-cone', '--udp-timeout', '500ms');
+    // Long enough to be listed before its end, though each command is a process that has to start.
+    await router.set('--profile', 'full-cone', '--udp-timeout', '5s');
     const socket = await inside.open();
     const external = await reach(socket, peer.here);
     const [line] = (await router.list()).mappings.filter(({ protocol }) => protocol === 'udp');
