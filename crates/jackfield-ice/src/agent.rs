@@ -327,6 +327,7 @@ impl Agent {
         session.maintain(context, now);
         session.give_up(context, now);
         session.revive(context, now);
+        session.retry_lost(context, now);
         session.check(context, now);
         session.accept_all_lite(context, now);
         if session.next_choice(context, now).is_none() {

@@ -73,6 +73,8 @@
 //! - [RFC 8489 §9.1.3]: a request without the right signature gets no answer.
 //! - [RFC 7675 §5.1]: consent checks that were not answered are followed by probes before their
 //!   next turn, so that a dead path is left after seconds.
+//!   A pair that data has left for one that works has no consent to lose: when it is silent for
+//!   30 s it counts as a pair that never worked, and is checked now and then.
 //! - [RFC 8839 §5.1] wants candidates with domain names to be ignored. Those that end in `.local`
 //!   are read, because browsers hide addresses behind them; others are an error.
 //! - [RFC 8839 §5.4]: in what is read, a username fragment or a password may have the characters

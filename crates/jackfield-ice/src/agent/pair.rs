@@ -74,6 +74,8 @@ pub(super) struct Pair {
     /// How often it was lost, and since when it works again.
     pub(super) losses: u32,
     pub(super) recovered: Option<Instant>,
+    /// Whether the check that is under way is one of those that ask whether a lost pair is back.
+    pub(super) is_retried: bool,
     /// The nomination of this pair, as far as it has come.
     pub(super) nomination: Nominated,
     /// Consent is gone, and these credentials give it no more (RFC 7675 §5.1).
@@ -160,6 +162,7 @@ impl Pair {
             is_lost: false,
             losses: 0,
             recovered: None,
+            is_retried: false,
             nomination: Nominated::No,
             is_revoked: false,
             counters: PairCounters::default(),
@@ -202,6 +205,7 @@ impl Pair {
 
     /// Puts the pair back into the checklist.
     pub(super) fn reset(&mut self) {
+        self.is_retried = false;
         self.state = PairState::Waiting;
         self.transmissions = 0;
         self.due = None;

@@ -2,7 +2,7 @@
 //!
 //! [RFC 8863]: https://www.rfc-editor.org/rfc/rfc8863
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::State;
 use super::context::Context;
@@ -97,6 +97,52 @@ impl Session {
         self.pairs.iter().filter(is_worth_it).map(|pair| pair.id)
     }
 
+    /// Asks better pairs that were lost, now and then, whether they are back: a network that
+    /// swallows datagrams for a minute would else keep data on a relay until the next restart.
+    ///
+    /// The time between doubles up to [`LONGEST_RETRY`]: both sides ask, and what one of them sends
+    /// first opens its NAT for the other's. These few checks are not among those whose sum is
+    /// bounded, and the state says nothing of them.
+    pub(super) fn retry_lost(&mut self, context: &Context, now: Instant) {
+        let lost = self.lost_pairs(context);
+        if lost.is_empty() {
+            self.retry = None;
+            return;
+        }
+        let (at, pause) = *self.retry.get_or_insert((now + REVIVAL, REVIVAL));
+        if at > now {
+            return;
+        }
+        let pause = (pause * 2).min(LONGEST_RETRY);
+        self.retry = Some((now + pause, pause));
+        let once = context.config.pacing.transmissions.saturating_sub(1);
+        for id in lost {
+            if let Some(pair) = self.pair_mut(id).filter(|it| it.state == PairState::Failed) {
+                pair.reset();
+                pair.transmissions = once;
+                pair.is_triggered = true;
+                pair.is_retried = true;
+            }
+        }
+    }
+
+    /// Returns the best pairs that data would be moved back to, were they not lost: as many as are
+    /// kept in reserve.
+    pub(super) fn lost_pairs(&self, context: &Context) -> Vec<PairId> {
+        let Some(selected) = self.selected().filter(|pair| pair.works()) else {
+            return Vec::new();
+        };
+        let rank = self.rank(context, selected);
+        let is_lost = |pair: &&Pair| {
+            let is_over = pair.state == PairState::Failed || pair.is_retried;
+            is_over && pair.losses > 0 && !pair.is_revoked && self.rank(context, pair) > rank
+        };
+        let mut lost: Vec<&Pair> = self.pairs.iter().filter(is_lost).collect();
+        lost.sort_by_key(|pair| std::cmp::Reverse(self.rank(context, pair)));
+        let kept = context.config.limits.reserves;
+        lost.into_iter().take(kept).map(|pair| pair.id).collect()
+    }
+
     fn next_revival(&self, context: &Context) -> Option<Instant> {
         let began = self.began?;
         self.revivable(context).next()?;
@@ -123,6 +169,7 @@ impl Session {
             self.next_upkeep(context),
             self.next_choice(context, now),
             self.next_revival(context),
+            self.retry.map(|(at, _)| at),
             patience,
             expiry.filter(|at| *at > now),
         ]
@@ -133,4 +180,8 @@ impl Session {
 }
 
 /// How often failed pairs are checked once more.
-const REVIVAL: std::time::Duration = std::time::Duration::from_secs(8);
+const REVIVAL: Duration = Duration::from_secs(8);
+
+/// The most time between two checks of a lost pair: less than the 30 s for which NATs keep their
+/// mapping, so that the checks of both sides meet.
+const LONGEST_RETRY: Duration = Duration::from_secs(24);

@@ -80,6 +80,7 @@ impl Session {
         let is_first = pair.state != PairState::Succeeded;
         pair.state = PairState::Succeeded;
         pair.is_triggered = false;
+        pair.is_retried = false;
         pair.due = None;
         pair.heard = Some(now);
         pair.note_answered(now);

@@ -142,7 +142,8 @@ impl Session {
 
     /// Returns whether some pair may yet turn out to work, or to be better.
     pub(super) fn has_checks(&self, context: &Context) -> bool {
-        self.pairs.iter().any(|pair| match pair.state {
+        let checked = self.pairs.iter().filter(|pair| !pair.is_retried);
+        checked.clone().any(|pair| match pair.state {
             PairState::Waiting => !self.is_spent(context) && self.is_worth_checking(context, pair),
             PairState::InProgress => self.is_worth_checking(context, pair),
             PairState::Succeeded | PairState::Failed => false,

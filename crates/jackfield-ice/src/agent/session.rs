@@ -1,6 +1,6 @@
 //! One ICE generation: credentials, remote candidates, pairs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jackfield_stun::Key;
 
@@ -49,6 +49,9 @@ pub(super) struct Session {
     pub(super) suspected: Option<Instant>,
     /// When failed pairs were last checked once more.
     pub(super) revived: Option<Instant>,
+    /// When better pairs that were lost are asked next whether they are back, if there are any, and
+    /// after what time.
+    pub(super) retry: Option<(Instant, Duration)>,
     /// Whether the application was asked for a restart.
     pub(super) has_asked_restart: bool,
 }
@@ -90,6 +93,7 @@ impl Session {
             lost: None,
             suspected: None,
             revived: None,
+            retry: None,
             has_asked_restart: false,
         }
     }

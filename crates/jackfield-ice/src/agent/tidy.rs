@@ -4,7 +4,8 @@
 //! nothing is left to check, those that have failed are of no use: candidates are kept, and a pair
 //! is made again from them when all others are lost, when the other side checks it (which is how it
 //! nominates one), or when a restart begins. Pairs that work stay for as long as their consent
-//! does, and those whose consent has ended for good stay so that they are not checked again.
+//! does, a few that were lost and are better than the selected one until they work again, and those
+//! whose consent has ended for good so that they are not checked again.
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +17,19 @@ impl Session {
     /// Forgets pairs that are neither selected nor in reserve, and gives memory back, once there
     /// is nothing left to check.
     pub(super) fn tidy(&mut self, context: &mut Context, now: Instant) {
-        let is_idle = |pair: &Pair| pair.is_idle(now) && self.selected != Some(pair.id);
+        let lost = self.lost_pairs(context);
+        let is_idle = |pair: &Pair| {
+            pair.is_idle(now) && self.selected != Some(pair.id) && !lost.contains(&pair.id)
+        };
         let has_idle = self.pairs.iter().any(is_idle);
         let is_roomy = self.pairs.capacity() > self.pairs.len() || context.is_roomy();
         if !has_idle && !is_roomy || !self.is_settled(context) {
             return;
         }
         let selected = self.selected;
-        self.pairs
-            .retain(|pair| !pair.is_idle(now) || selected == Some(pair.id));
+        self.pairs.retain(|pair| {
+            !pair.is_idle(now) || selected == Some(pair.id) || lost.contains(&pair.id)
+        });
         self.shrink();
         context.shrink();
     }

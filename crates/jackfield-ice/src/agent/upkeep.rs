@@ -208,6 +208,10 @@ impl Session {
     }
 
     /// Ends the consent of pairs that were not answered for too long.
+    ///
+    /// Consent is lost where it is wanted: on the pair that data takes, or would take. A pair that
+    /// data has left for one that works carries none, and its checks are connectivity checks again.
+    /// They may go on, as those of a pair that never worked may.
     fn expire_consent(&mut self, context: &mut Context, now: Instant) {
         if self.are_both_lite(context) {
             return;
@@ -225,8 +229,9 @@ impl Session {
             .collect();
         for id in over {
             let is_kept = self.pair(id).is_some_and(|pair| pair.upkeep.is_some());
-            if context.config.lite || !is_kept {
-                // Nothing was asked, so that nothing was refused: the pair may be checked again.
+            let is_left = self.selected != Some(id) && self.selected().is_some_and(Pair::works);
+            if context.config.lite || !is_kept || is_left {
+                // Nothing was refused: the pair may be checked again.
                 self.end_pair(id);
                 self.select(context, now);
             } else {

@@ -209,6 +209,30 @@ fn when_udp_stops_the_session_goes_on_by_tcp_and_comes_back_later() {
     }
 }
 
+/// The NATs have forgotten what they let in, and not yet where they map to.
+#[test]
+fn a_direct_path_through_nats_is_found_again_when_udp_comes_back_after_consent_is_over() {
+    for seed in 0..5 {
+        let link = Link::latency(millis(10));
+        let (mut scene, _) = Scene::at_sites(seed, link, [Site::PortRestricted; 2]);
+        scene.connect(secs(5));
+        scene.run_for(secs(5));
+        assert!(!scene.seen(0).unwrap().is_relayed());
+        for side in BOTH {
+            scene.act(side, |peer, _, _| peer.blocks_udp = true);
+        }
+        scene.longest_silence(secs(100));
+        assert_eq!(scene.exchange(), [10, 10], "{}", scene.describe());
+        for side in BOTH {
+            scene.act(side, |peer, _, _| peer.blocks_udp = false);
+        }
+        let silence = scene.longest_silence(secs(60));
+        assert!(silence < secs(1), "{silence:?}");
+        assert!(!scene.seen(0).unwrap().is_relayed(), "{}", scene.describe());
+        no_restart(&scene);
+    }
+}
+
 /// A firewall that has forgotten a connection drops its segments, and TCP by itself tries for
 /// minutes.
 #[test]

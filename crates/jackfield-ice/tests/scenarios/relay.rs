@@ -156,6 +156,45 @@ fn udp_that_stops_is_left_for_a_relay_over_tcp() {
     assert!(!world.asked_restart(LEFT));
 }
 
+/// The way is away for longer than consent lasts, and no restart is needed to come back to it.
+#[test]
+fn a_direct_path_is_taken_again_when_it_comes_back_after_minutes() {
+    let both = [Transport::Udp, Transport::Tcp];
+    let mut world = World::with(with_relay(&both), with_relay(&both));
+    world.delay = ms(20);
+    world.incoming_tcp = false;
+    world.add_socket(LEFT, "192.0.2.1:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    world.run(secs(60));
+    assert_eq!(world.selected(LEFT).local.kind, CandidateKind::Host);
+    world.udp = false;
+    world.run(secs(100));
+    let changes = |world: &World| {
+        let is_change = |(_, event): &&(_, Event)| matches!(event, Event::StateChanged(_));
+        world.peers[LEFT].events.iter().filter(is_change).count()
+    };
+    let before = (world.peers[LEFT].sent, changes(&world));
+    world.run(secs(3_600));
+    let after = (world.peers[LEFT].sent, changes(&world));
+    assert_eq!(before.1, after.1, "the checks are not told");
+    // Consent checks of both sides and keepalives are most of it: one packet in two seconds.
+    assert!(after.0 - before.0 < 2_200, "{}", after.0 - before.0);
+    assert_eq!(world.selected(LEFT).path.transport, Transport::Tcp);
+    world.udp = true;
+    let at = world.elapsed();
+    let is_direct = |world: &World| {
+        let kind = |peer| world.selected(peer).local.kind;
+        [LEFT, RIGHT].map(kind) == [CandidateKind::Host; 2]
+    };
+    let back = world.run_until(secs(60), |world| is_direct(world));
+    assert!(back - at <= secs(28), "{:?}", back - at);
+    world.run(secs(120));
+    assert!(is_direct(&world) && world.is_connected());
+    assert!(!world.asked_restart(LEFT) && !world.asked_restart(RIGHT));
+    assert_eq!(world.agent(LEFT).counters().consent_lost, 0);
+}
+
 #[test]
 fn a_silent_server_delays_the_end_of_gathering_and_nothing_else() {
     let mut world = World::with(with_relay(&[Transport::Udp]), AgentConfig::default());
