@@ -52,6 +52,8 @@ pub struct Association {
     shutdown_deadline: Option<Instant>,
     /// When the other side is given up because it acknowledges nothing.
     silence_deadline: Option<Instant>,
+    /// When what was not acknowledged is sent again, and how often: the path has come back.
+    hurry: Option<(Instant, u8)>,
     path_probe: PathProbe,
     counters: Counters,
 }
@@ -78,6 +80,7 @@ impl Association {
             idle_deadline: None,
             shutdown_deadline: None,
             silence_deadline: None,
+            hurry: None,
             path_probe: PathProbe::default(),
             counters: Counters::default(),
         }
@@ -162,6 +165,7 @@ impl Association {
             return;
         }
         self.path_probe.handle_timeout(now);
+        self.hurry_up();
         if passed(self.idle_deadline) {
             self.idle_deadline = None;
             self.shutdown(now);
@@ -331,6 +335,17 @@ impl Association {
         self.sctp.as_ref().and_then(|sctp| sctp.round_trip())
     }
 
+    /// Takes the news that the path works again after an outage, or is another one: what was not
+    /// acknowledged is sent again now, where it would have to wait. SCTP doubles the time between
+    /// retransmissions for as long as the outage lasts, up to 10 s.
+    ///
+    /// A message with a lifetime that was sent before may be given up earlier by as much.
+    pub fn path_returned(&mut self, now: Instant) {
+        self.advance(now);
+        self.hurry = Some((now, HURRIES));
+        self.hurry_up();
+    }
+
     /// Finds out how large datagrams on the path may be: sends a few of growing size, which the
     /// other side sends back. Does nothing before the association is connected.
     pub fn probe_path(&mut self, now: Instant) {
@@ -385,6 +400,17 @@ impl Association {
         &self.counters
     }
 
+    /// Sends again what waits, and once more a moment later: the path may still lose packets.
+    fn hurry_up(&mut self) {
+        let now = self.now;
+        if let Some((_, left)) = self.hurry.filter(|(at, _)| *at <= now) {
+            self.hurry = left.checked_sub(1).map(|left| (now + HURRY, left));
+            if let Some(sctp) = &mut self.sctp {
+                sctp.retransmit(now);
+            }
+        }
+    }
+
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
@@ -398,6 +424,7 @@ impl Association {
             self.idle_deadline,
             self.shutdown_deadline,
             self.silence_deadline,
+            self.hurry.map(|(at, _)| at),
             self.path_probe.deadline(),
         ]
         .into_iter()
@@ -595,6 +622,7 @@ impl Association {
         self.idle_deadline = None;
         self.shutdown_deadline = None;
         self.silence_deadline = None;
+        self.hurry = None;
         self.path_probe.end();
         self.sctp = None;
         self.early.clear();
@@ -622,6 +650,11 @@ const DTLS_OVERHEAD: usize = 13 + 8 + 16;
 
 /// Header, type and tag of a DTLS 1.3 record.
 const DTLS_1_3_OVERHEAD: usize = 5 + 1 + 16;
+
+/// How often, after the first time, what waits is sent again on a path that has come back, and
+/// after what time.
+const HURRIES: u8 = 2;
+const HURRY: Duration = Duration::from_secs(1);
 
 /// How long the other side may be silent during a shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

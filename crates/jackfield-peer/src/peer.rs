@@ -36,6 +36,8 @@ pub struct Peer {
     negotiation: Negotiation,
     state: ConnectionState,
     probe_path: bool,
+    /// Whether ICE was connected when it last told its state.
+    has_path: bool,
     /// The path of the last datagram, and what was put around it.
     last_path: Option<(FiveTuple, usize)>,
     now: Instant,
@@ -61,6 +63,7 @@ impl Peer {
             association: Association::new(config.association, now),
             state: ConnectionState::New,
             probe_path: config.probe_path,
+            has_path: false,
             last_path: None,
             now,
             candidates: Vec::new(),
@@ -430,12 +433,21 @@ impl Peer {
                 self.is_gathered = true;
                 PeerEvent::GatheringComplete
             }
-            Ice::StateChanged(_) => {
+            Ice::StateChanged(state) => {
                 self.begin();
+                let was_connected = std::mem::replace(&mut self.has_path, state.is_connected());
+                if self.has_path && !was_connected {
+                    self.association.path_returned(self.now);
+                }
+                return;
+            }
+            Ice::SelectedPairRecovered => {
+                self.association.path_returned(self.now);
                 return;
             }
             Ice::SelectedPairChanged(pair) => {
                 self.begin();
+                self.association.path_returned(self.now);
                 if self.probe_path {
                     self.association.probe_path(self.now);
                 }

@@ -49,6 +49,10 @@ pub(crate) trait Sctp: fmt::Debug + Send {
     /// Says below which amount [`SctpEvent::BufferedAmountLow`] comes.
     fn set_low_threshold(&mut self, stream: u16, bytes: usize);
 
+    /// Sends again what waits for its timer, if that waits for long: the path is back after an
+    /// outage in which the time between retransmissions has grown.
+    fn retransmit(&mut self, now: Instant);
+
     /// Returns a packet of about `size` bytes that the other side answers with one as large, once
     /// the association is up; see [`SctpEvent::ProbeAnswered`].
     fn probe(&self, number: u32, size: usize) -> Option<Vec<u8>>;

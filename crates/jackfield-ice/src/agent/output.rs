@@ -72,6 +72,8 @@ pub enum Event {
     StateChanged(State),
     /// Data takes another path.
     SelectedPairChanged(Box<SelectedPair>),
+    /// The pair that data takes is answered again, after two checks or more were not.
+    SelectedPairRecovered,
     /// A role conflict with the other side was settled the other way.
     RoleChanged(Role),
     /// No pair works any more, and none can be found without the other side: new candidates have to

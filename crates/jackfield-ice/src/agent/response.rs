@@ -7,6 +7,7 @@ use std::time::Instant;
 use jackfield_stun::attribute::{ErrorCodeAttribute, XorMappedAddress};
 use jackfield_stun::{Class, ErrorCode, Message};
 
+use super::Event;
 use super::context::Context;
 use super::pair::{Nominated, PairId, PairState, Sent};
 use super::respond::Arrival;
@@ -83,6 +84,7 @@ impl Session {
         pair.is_retried = false;
         pair.due = None;
         pair.heard = Some(now);
+        let is_recovered = pair.unanswered > 1;
         pair.note_answered(now);
         let is_ours = sent.nominates && context.role == sent.role;
         if let Nominated::Asked(nomination) = pair.nomination
@@ -104,6 +106,9 @@ impl Session {
         }
         self.plan_upkeep(context, now, id);
         self.select(context, now);
+        if is_recovered && self.selected == Some(id) {
+            context.event(Event::SelectedPairRecovered);
+        }
     }
 
     /// Takes an error.

@@ -49,7 +49,12 @@ impl Session {
         }
         let (is_lost, is_suspect) = (pair.is_lost && !was_lost, pair.unanswered == 1);
         pair.unanswered = pair.unanswered.saturating_add(1);
-        let gap = probe_gap(context, pair);
+        let longest = if is_selected {
+            SELECTED_GAP
+        } else {
+            LONGEST_GAP
+        };
+        let gap = probe_gap(context, pair, longest);
         pair.upkeep = Some(now + gap);
         self.send_check(context, now, id, Purpose::Upkeep);
         if is_suspect {
@@ -329,18 +334,22 @@ impl Pair {
 }
 
 /// Returns how long to wait for the answer to a probe.
-fn probe_gap(context: &Context, pair: &Pair) -> Duration {
+fn probe_gap(context: &Context, pair: &Pair, longest: Duration) -> Duration {
     let timing = &context.config.timing;
     let least = timing.probe_interval.max(3 * pair.rtt.unwrap_or_default());
     let over = pair
         .unanswered
         .saturating_sub(timing.unanswered_probes)
         .min(8);
-    least.saturating_mul(1 << over).min(LONGEST_GAP)
+    least.saturating_mul(1 << over).min(longest.max(least))
 }
 
 /// The least mean time between consent checks: 0.8 times that is the 4 s of RFC 7675.
 const LEAST_CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The most time between two probes of a pair that does not answer.
+/// The most time between two probes of a pair that does not answer, unless its round trip is
+/// longer.
 const LONGEST_GAP: Duration = Duration::from_secs(3);
+
+/// The same for the pair that data takes, which waits for the path to come back.
+const SELECTED_GAP: Duration = Duration::from_secs(1);

@@ -35,6 +35,10 @@ pub(crate) struct Library {
     hesitation: Option<Instant>,
     /// The other side's INIT, which waits for [`Library::hesitation`].
     held_init: Option<Bytes>,
+    /// How far the library's clock is ahead of the caller's; see [`Sctp::retransmit`].
+    ahead: Duration,
+    /// How many acknowledgements had come, and how often data had timed out by the last of them.
+    acknowledged_timeouts: (u64, u64),
     /// Packets of one transmission of the library that are left.
     packets: VecDeque<Bytes>,
     events: VecDeque<SctpEvent>,
@@ -62,6 +66,8 @@ impl Library {
             acknowledged: false,
             hesitation: None,
             held_init: None,
+            ahead: Duration::ZERO,
+            acknowledged_timeouts: (0, 0),
             packets: VecDeque::new(),
             events: VecDeque::new(),
             remote_tag: None,
@@ -136,6 +142,7 @@ impl Library {
     }
 
     fn deliver(&mut self, now: Instant, packet: Bytes) {
+        let now = now + self.ahead;
         match self.endpoint.handle(now, NOWHERE, None, None, packet) {
             Some((_, DatagramEvent::NewAssociation(association))) => match self.association {
                 // A retransmission of what made the one there is.
@@ -145,6 +152,12 @@ impl Library {
             Some((_, DatagramEvent::AssociationEvent(event))) => {
                 if let Some(association) = &mut self.association {
                     association.handle_event(event);
+                    let mut stats = association.stats();
+                    let acknowledgements = stats.get_num_sacks();
+                    if acknowledgements != self.acknowledged_timeouts.0 {
+                        let timeouts = stats.get_num_t3timeouts();
+                        self.acknowledged_timeouts = (acknowledgements, timeouts);
+                    }
                 }
             }
             None => {}
@@ -256,7 +269,7 @@ impl Sctp for Library {
             }
         }
         if let Some(association) = &mut self.association {
-            association.handle_timeout(now);
+            association.handle_timeout(now + self.ahead);
         }
     }
 
@@ -264,13 +277,14 @@ impl Sctp for Library {
         let timeout = self
             .association
             .as_ref()
-            .and_then(Association::poll_timeout);
+            .and_then(Association::poll_timeout)
+            .and_then(|at| at.checked_sub(self.ahead));
         [timeout, self.hesitation].into_iter().flatten().min()
     }
 
     fn poll_packet(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.packets.is_empty() {
-            let transmit = self.association.as_mut()?.poll_transmit(now)?;
+            let transmit = self.association.as_mut()?.poll_transmit(now + self.ahead)?;
             if let Payload::RawEncode(packets) = transmit.payload {
                 self.packets.extend(packets);
             }
@@ -389,6 +403,27 @@ impl Sctp for Library {
         }
     }
 
+    /// The library has no call for it. Its clock, which only we tell it, is put forward to the
+    /// timer that is next, and stays ahead: its timers are always as far apart as it wants. No
+    /// expiry ends an association, as retransmissions have no limit here.
+    fn retransmit(&mut self, now: Instant) {
+        let Some(association) = &mut self.association else {
+            return;
+        };
+        let has_timed_out = association.stats().get_num_t3timeouts() > self.acknowledged_timeouts.1;
+        // Without a timeout the timer may be as far away because a round trip takes as long.
+        let soon = match has_timed_out || association.is_handshaking() {
+            true => RETRANSMISSION_SOON,
+            false => RETRANSMISSION_LATE,
+        };
+        let ours = now + self.ahead;
+        let timeout = association.poll_timeout();
+        if let Some(late) = timeout.filter(|at| *at > ours + soon) {
+            self.ahead += late - ours;
+            association.handle_timeout(late);
+        }
+    }
+
     fn probe(&self, number: u32, size: usize) -> Option<Vec<u8>> {
         let ports = [self.config.local_port, self.config.remote_port];
         Some(heartbeat(ports, self.remote_tag?, number, size))
@@ -452,3 +487,9 @@ const CLIENT_HESITATION: Duration = Duration::from_millis(300);
 const RTO_INITIAL: u64 = 500;
 const RTO_MIN: u64 = 400;
 const RTO_MAX: u64 = 10_000;
+
+/// A timer that is no farther away than this needs no help, if it has grown.
+const RETRANSMISSION_SOON: Duration = Duration::from_millis(500);
+
+/// The same for one that may not have grown: that of a stream's reset is not counted.
+const RETRANSMISSION_LATE: Duration = Duration::from_secs(4);

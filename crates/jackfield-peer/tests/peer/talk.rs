@@ -132,3 +132,40 @@ fn the_largest_packets_that_pass_are_found_on_each_path() {
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.peers[ALICE].stats().path_mtu, None);
 }
+
+#[test]
+fn data_goes_on_soon_after_an_outage_and_after_a_longer_one_with_the_restart() {
+    for (outage, most) in [(5, 1_000), (18, 1_100), (40, 500)] {
+        let mut world = World::new();
+        let now = world.now;
+        let chat = world.peers[ALICE]
+            .open_channel(now, ChannelConfig::new("chat"))
+            .unwrap();
+        world.connect();
+        world.run_for(Duration::from_secs(10));
+        world.is_cut = true;
+        world.run_for(Duration::from_secs(1));
+        let now = world.now;
+        world.peers[ALICE]
+            .write(now, chat, Message::Text("held back"))
+            .unwrap();
+        world.run_for(Duration::from_secs(outage));
+        world.is_cut = false;
+        let mut back = world.now;
+        if outage > 30 {
+            // Consent is over.
+            assert_eq!(world.states(), [ConnectionState::Failed; 2]);
+            for side in [ALICE, BOB] {
+                world.peers[side].restart(back);
+            }
+            world.drain();
+            world.negotiate(ALICE);
+            back = world.now;
+        }
+        world.run_until("it arrived", |world| !world.messages(BOB).is_empty());
+        let took = world.now - back;
+        assert!(took <= Duration::from_millis(most), "{outage}: {took:?}");
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world.states(), [ConnectionState::Connected; 2]);
+    }
+}

@@ -26,6 +26,8 @@ pub(crate) struct World {
     delay: Duration,
     /// The largest datagram that the network carries.
     pub(crate) largest: usize,
+    /// Whether the network carries nothing.
+    pub(crate) is_cut: bool,
 }
 
 impl World {
@@ -54,6 +56,7 @@ impl World {
             waits: [None, None],
             delay: Duration::from_millis(10),
             largest: usize::MAX,
+            is_cut: false,
         };
         world.drain();
         world
@@ -150,7 +153,8 @@ impl World {
         for side in [ALICE, BOB, ALICE] {
             loop {
                 match self.peers[side].poll_output() {
-                    PeerOutput::Transmit(transmit) if transmit.bytes.len() > self.largest => {}
+                    PeerOutput::Transmit(transmit)
+                        if self.is_cut || transmit.bytes.len() > self.largest => {}
                     PeerOutput::Transmit(transmit) => {
                         self.flying.push_back((self.now + self.delay, transmit));
                     }
