@@ -10,7 +10,6 @@ import { keepConnections } from './room_page.mjs';
 const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
   '--disable-gpu',
   '--disable-sync',
   '--no-first-run',
@@ -24,11 +23,12 @@ const pages = [];
 let context;
 
 const orders = {
-  async launch({ origin, proxy, size, film, profile }) {
+  async launch({ origin, proxy, size, film, profile, names }) {
     context = await chromium.launchPersistentContext(profile, {
       executablePath: '/usr/bin/chromium',
       args: [
         ...FLAGS,
+        `--${names ? 'enable' : 'disable'}-features=WebRtcHideLocalIpsWithMdns`,
         ...(origin ? [`--unsafely-treat-insecure-origin-as-secure=${origin}`] : []),
         ...(film ? [`--use-file-for-fake-video-capture=${film}`] : []),
         ...(proxy ? [`--proxy-server=${proxy}`] : []),

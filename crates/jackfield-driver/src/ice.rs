@@ -59,6 +59,7 @@ mod counters;
 mod endpoint;
 mod interfaces;
 mod mapping;
+mod mdns;
 mod own;
 mod packets;
 mod routes;

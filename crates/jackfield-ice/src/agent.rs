@@ -118,6 +118,7 @@ impl Agent {
             bases: Vec::new(),
             addresses: Vec::new(),
             listeners: Vec::new(),
+            names: Vec::new(),
             locals: Vec::new(),
             next_local: 0,
             connections: Vec::new(),
@@ -307,6 +308,7 @@ impl Agent {
         self.context.bases.clear();
         self.context.addresses.clear();
         self.context.listeners.clear();
+        self.context.names.clear();
         self.context.gatherer.close(now);
         self.drain_gatherer(now);
         self.set_state(State::Closed);

@@ -58,7 +58,8 @@
 //! - [x] [RFC 8445 §5.1.1.2] server-reflexive and relayed candidates, over UDP, TCP and TLS, of
 //!   both address families ([`gather`])
 //! - [x] [RFC 4571] packets on a stream ([`framing`])
-//! - [x] `.local` names (draft-ietf-mmusic-mdns-ice-candidates)
+//! - [x] `.local` names (draft-ietf-mmusic-mdns-ice-candidates): theirs are looked up, and ours
+//!   stand for addresses that are not to be shown ([`mdns`], [`Agent::show_name`])
 //!
 //! # Where we differ
 //! - [RFC 8445] components: there is one, which is what BUNDLE and rtcp-mux leave.
@@ -109,6 +110,7 @@ pub mod attribute;
 pub mod candidate;
 pub mod framing;
 pub mod gather;
+pub mod mdns;
 mod parameters;
 pub mod sdp;
 mod username;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::core::Core;
-use super::interfaces::interface_addresses;
+use super::interfaces::{InterfaceAddress, interface_addresses};
 use super::packets::receive;
 use super::shared::{Shared, Task, lock, write};
 use super::udp::SharedSocket;
@@ -52,15 +52,15 @@ impl Bindings {
     ) -> io::Result<Option<io::Error>> {
         let mut chosen = shared.config.interfaces.choose(interface_addresses()?);
         chosen.truncate(shared.config.limits.addresses);
-        let order: Vec<IpAddr> = chosen.into_iter().map(|address| address.ip).collect();
+        let order: Vec<IpAddr> = chosen.iter().map(|address| address.ip).collect();
         let gone: Vec<IpAddr> = self.sockets.keys().copied().collect();
         for ip in gone.into_iter().filter(|ip| !order.contains(ip)) {
             self.unbind(shared, ip);
         }
         let mut refused = None;
-        for ip in &order {
-            if !self.sockets.contains_key(ip)
-                && let Err(error) = self.bind(shared, *ip)
+        for address in &chosen {
+            if !self.sockets.contains_key(&address.ip)
+                && let Err(error) = self.bind(shared, address)
             {
                 refused = Some(error);
             }
@@ -78,7 +78,12 @@ impl Bindings {
         Ok(refused)
     }
 
-    fn bind<C: Core>(&mut self, shared: &Arc<Shared<C>>, ip: IpAddr) -> io::Result<()> {
+    fn bind<C: Core>(
+        &mut self,
+        shared: &Arc<Shared<C>>,
+        address: &InterfaceAddress,
+    ) -> io::Result<()> {
+        let ip = address.ip;
         let mut tasks = Vec::new();
         let socket = match shared.config.udp {
             true => Some(self.bind_udp(shared, ip, &mut tasks)?),
@@ -95,14 +100,19 @@ impl Bindings {
             },
             false => None,
         };
+        let name = shared.name_address(address, &mut tasks)?;
         tracing::debug!(?socket, ?listener, "ICE endpoint bound");
         let address = socket.is_none().then_some(ip);
         let mut topology = shared.topology();
         topology.sockets.extend(socket);
         topology.listeners.extend(listener);
         topology.addresses.extend(address);
+        topology.names.extend(name.clone().map(|name| (ip, name)));
         for slot in shared.all_sessions() {
             shared.call(&slot, |core, now| {
+                if let Some(name) = &name {
+                    core.show_name(ip, name);
+                }
                 if let Some(socket) = socket {
                     core.add_socket(now, socket);
                 }
@@ -199,6 +209,7 @@ impl Bindings {
         topology.sockets.retain(|local| Some(*local) != socket);
         topology.listeners.retain(|local| Some(*local) != listener);
         topology.addresses.retain(|local| Some(*local) != address);
+        topology.names.retain(|(address, _)| *address != ip);
         topology.mapped.retain(|(local, _)| Some(*local) != socket);
         for slot in shared.all_sessions() {
             shared.call(&slot, |core, now| {

@@ -33,6 +33,11 @@ pub struct EndpointConfig {
     pub proxy: Option<Proxy>,
     /// The TURN servers that are connected to without the proxy. Default: none.
     pub no_proxy: NoProxy,
+    /// Whether candidates show random `.local` names in place of private addresses, as browsers'
+    /// do: who gets them through signaling learns nothing of the local network, and who is in it
+    /// finds the address by multicast DNS (draft-ietf-mmusic-mdns-ice-candidates). It costs a
+    /// question on the network before the first direct check of the other side. Default: no.
+    pub mdns: bool,
     /// How the gateway is asked to keep a UDP port open (PCP, NAT-PMP, UPnP), if it is. Default: it
     /// is not asked.
     pub port_mapping: Option<MapperConfig>,
@@ -87,6 +92,7 @@ impl Default for EndpointConfig {
             tls: None,
             proxy: None,
             no_proxy: NoProxy::default(),
+            mdns: false,
             port_mapping: None,
             poll: Duration::from_secs(if cfg!(target_os = "linux") { 30 } else { 2 }),
             limits: EndpointLimits::default(),

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use jackfield_ice::{Agent, ConnectionId, Event, Output};
+use jackfield_ice::{Agent, ConnectionId, Event, MdnsName, Output};
 use jackfield_sansio::{FiveTuple, Transmit, Transport};
 
 /// A core that an [`IceEndpoint`](super::IceEndpoint) can drive: an [`Agent`], or one that owns an
@@ -15,6 +15,9 @@ pub trait Core: Send + 'static {
 
     /// Returns the agent, whose username fragment tells which packets are for this core.
     fn agent(&self) -> &Agent;
+
+    /// Shows a name in place of an address that is added next.
+    fn show_name(&mut self, local: IpAddr, name: &MdnsName);
 
     /// Takes a UDP socket.
     fn add_socket(&mut self, now: Instant, local: SocketAddr);
@@ -113,6 +116,10 @@ impl Core for Agent {
 
     fn agent(&self) -> &Agent {
         self
+    }
+
+    fn show_name(&mut self, local: IpAddr, name: &MdnsName) {
+        Self::show_name(self, local, name.clone());
     }
 
     fn add_socket(&mut self, now: Instant, local: SocketAddr) {

@@ -24,6 +24,8 @@ pub struct EndpointCounters {
     pub dropped_transmits: Count,
     /// Times that a STUN server gave no address.
     pub stun_errors: Count,
+    /// Addresses whose names nobody answers for, as multicast DNS cannot be listened to.
+    pub mdns_errors: Count,
 }
 
 /// A number that only grows; any thread adds to it.

@@ -69,6 +69,9 @@ impl<C: Core> Shared<C> {
             sessions.insert(slot.id, Arc::clone(slot));
         }
         self.call(slot, |core, now| {
+            for (address, name) in &topology.names {
+                core.show_name(*address, name);
+            }
             for socket in &topology.sockets {
                 core.add_socket(now, *socket);
             }
@@ -225,7 +228,7 @@ impl<C: Core> Shared<C> {
         }
     }
 
-    /// Looks up an mDNS name by the system's resolver.
+    /// Looks up an mDNS name.
     fn resolve(&self, id: SessionId, name: String) {
         let this = self.this.clone();
         let limit = self.config.limits.resolve_timeout;
@@ -233,8 +236,7 @@ impl<C: Core> Shared<C> {
         self.runtime.spawn(async move {
             let looked_up = async {
                 let _permit = resolutions.acquire_owned().await.ok()?;
-                let mut found = tokio::net::lookup_host((name.as_str(), 0)).await.ok()?;
-                found.next().map(|address| address.ip())
+                this.upgrade()?.look_up(&name).await
             };
             let address: Option<IpAddr> =
                 tokio::time::timeout(limit, looked_up).await.ok().flatten();

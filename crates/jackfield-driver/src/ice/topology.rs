@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use jackfield_ice::gather;
+use jackfield_ice::{MdnsName, gather};
 
 use super::core::Core;
 use super::shared::{Shared, lock, sleep_until};
@@ -16,6 +16,8 @@ pub(super) struct Topology {
     pub(super) listeners: Vec<SocketAddr>,
     /// Addresses without a UDP socket.
     pub(super) addresses: Vec<IpAddr>,
+    /// The names that are shown in place of addresses.
+    pub(super) names: Vec<(IpAddr, MdnsName)>,
     /// Where STUN servers see sockets.
     pub(super) mapped: Vec<(SocketAddr, SocketAddr)>,
     /// Whether every STUN server has answered or was given up.

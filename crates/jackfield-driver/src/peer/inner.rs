@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use jackfield_ice::{Agent, ConnectionId, SelectedPair};
+use jackfield_ice::{Agent, ConnectionId, MdnsName, SelectedPair};
 use jackfield_peer::{
     ChannelConfig, ChannelId, CloseReason, ConnectionState, Event, Message, Peer as PeerCore,
     PeerOutput, ReceivedMessage, WriteError,
@@ -324,6 +324,10 @@ impl Core for Inner {
 
     fn agent(&self) -> &Agent {
         self.core.agent()
+    }
+
+    fn show_name(&mut self, local: IpAddr, name: &MdnsName) {
+        self.core.agent_mut().show_name(local, name.clone());
     }
 
     fn add_socket(&mut self, now: Instant, local: SocketAddr) {

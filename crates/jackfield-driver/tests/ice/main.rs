@@ -11,7 +11,9 @@ use std::sync::Arc;
 use jackfield_driver::ice::{
     EndpointConfig, EndpointLimits, IceEndpoint, InterfaceFilter, OpenError, Session,
 };
-use jackfield_ice::{Agent, AgentConfig, CandidateTransport, Event, RemotePolicy, Role};
+use jackfield_ice::{
+    Agent, AgentConfig, Candidate, CandidateAddress, CandidateTransport, Event, RemotePolicy, Role,
+};
 use jackfield_sansio::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -69,6 +71,36 @@ async fn exchange(alice: &Session<Agent>, bob: &Session<Agent>, words: &str) {
     assert_eq!(bob.recv().await.unwrap(), words.as_bytes());
     bob.send(words.as_bytes()).await.unwrap();
     assert_eq!(alice.recv().await.unwrap(), words.as_bytes());
+}
+
+/// Alice has nothing but a name to begin with, and Bob nothing at all.
+#[tokio::test]
+async fn an_agent_that_shows_a_name_is_found_by_multicast_dns() {
+    let named = IceEndpoint::bind(EndpointConfig {
+        mdns: true,
+        ..loopback()
+    });
+    let (here, there) = (endpoint(), named.unwrap());
+    let alice = here.agent(agent(Role::Controlling)).unwrap();
+    let bob = there.agent(agent(Role::Controlled)).unwrap();
+    bob.set_remote_parameters(alice.local_parameters()).unwrap();
+    alice.set_remote_parameters(bob.local_parameters()).unwrap();
+    let mut shown = Vec::new();
+    while !(alice.state().is_connected() && bob.state().is_connected()) {
+        tokio::select! {
+            _ = alice.event() => {}
+            event = bob.event() => if let Some(Event::LocalCandidate(candidate)) = event {
+                shown.push(candidate.clone());
+                alice.add_remote_candidate(candidate).unwrap();
+            }
+        }
+    }
+    assert!(!shown.is_empty());
+    let is_name =
+        |candidate: &Candidate| matches!(candidate.address, CandidateAddress::Mdns { .. });
+    assert!(shown.iter().all(is_name), "{shown:?}");
+    assert!(is_name(&alice.selected_pair().unwrap().remote));
+    exchange(&alice, &bob, "found").await;
 }
 
 #[tokio::test]

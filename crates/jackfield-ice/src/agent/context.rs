@@ -14,6 +14,7 @@ use super::local::{Local, LocalId};
 use super::pair::Pair;
 use super::{AgentConfig, AgentCounters, Event, Output, Role};
 use crate::attribute::OpaqueAttribute;
+use crate::candidate::MdnsName;
 use crate::gather::Gatherer;
 
 /// What outlives an ICE generation.
@@ -30,6 +31,8 @@ pub(super) struct Context {
     pub(super) addresses: Vec<IpAddr>,
     /// The TCP listeners.
     pub(super) listeners: Vec<SocketAddr>,
+    /// The names that are shown in place of addresses.
+    pub(super) names: Vec<(IpAddr, MdnsName)>,
     pub(super) locals: Vec<Local>,
     pub(super) next_local: u32,
     pub(super) connections: Vec<Connection>,

@@ -245,12 +245,33 @@ impl Context {
             return;
         };
         local.candidate.ufrag = Some(ufrag.into());
-        let mut candidate = local.candidate.clone();
-        if self.config.policy == CandidatePolicy::RelayOnly {
-            // The mapped address would tell what the policy hides.
-            candidate.related = candidate.related.map(unspecified);
-        }
+        let candidate = local.candidate.clone();
+        let candidate = self.shown(candidate);
         self.event(Event::LocalCandidate(candidate));
+    }
+
+    /// Returns a candidate as the other side gets to see it.
+    fn shown(&self, mut candidate: Candidate) -> Candidate {
+        let name_of = |ip: IpAddr| {
+            let mut names = self.names.iter();
+            names.find_map(|(of, name)| (*of == ip).then(|| name.clone()))
+        };
+        // The mapped address would tell what the policy hides, and the base what a name does.
+        let is_hidden = self.config.policy == CandidatePolicy::RelayOnly;
+        candidate.related =
+            candidate.related.map(
+                |related| match is_hidden || name_of(related.ip()).is_some() {
+                    true => unspecified(related),
+                    false => related,
+                },
+            );
+        if let CandidateAddress::Ip(address) = candidate.address
+            && let Some(name) = name_of(address.ip())
+        {
+            let port = address.port();
+            candidate.address = CandidateAddress::Mdns { name, port };
+        }
+        candidate
     }
 
     /// Removes every candidate that sends from a base; returns their numbers.
@@ -263,7 +284,8 @@ impl Context {
         let ids = gone.iter().map(|local| local.id).collect();
         for local in gone {
             if local.is_signaled && local.candidate.ufrag.is_some() {
-                self.event(Event::LocalCandidateRemoved(local.candidate));
+                let candidate = self.shown(local.candidate);
+                self.event(Event::LocalCandidateRemoved(candidate));
             }
         }
         ids

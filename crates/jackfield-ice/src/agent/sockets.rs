@@ -5,9 +5,24 @@ use std::time::Instant;
 
 use super::local::{Local, LocalId, NewLocal};
 use super::{Agent, Event, State};
-use crate::candidate::{CandidateKind, CandidateTransport};
+use crate::candidate::{CandidateKind, CandidateTransport, MdnsName};
 
 impl Agent {
+    /// Shows a `.local` name in place of an address of this host, in every candidate that is
+    /// signaled from here on: call it before the address's socket is added.
+    ///
+    /// Somebody has to answer for the name on the address's network ([`mdns`](crate::mdns)). The
+    /// other side learns the address all the same once it is found there, or by our checks.
+    pub fn show_name(&mut self, address: IpAddr, name: MdnsName) {
+        let names = &mut self.context.names;
+        names.retain(|(of, _)| *of != address);
+        // Sockets have the same limit: an address without one is in no candidate.
+        if names.len() >= self.context.config.limits.sockets {
+            names.remove(0);
+        }
+        names.push((address, name));
+    }
+
     /// Takes a UDP socket: it gives a host candidate.
     ///
     /// `local` names an interface's address, never a wildcard; one address and port is taken once.

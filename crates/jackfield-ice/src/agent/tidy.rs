@@ -63,6 +63,7 @@ impl Context {
         self.locals.shrink_to_fit();
         self.bases.shrink_to_fit();
         self.addresses.shrink_to_fit();
+        self.names.shrink_to_fit();
         self.listeners.shrink_to_fit();
         self.connections.shrink_to_fit();
         self.outputs.shrink_to(USUAL_OUTPUTS);

@@ -1,7 +1,10 @@
 //! Candidates that come early, late or too often, and what becomes of them.
 
+use std::net::IpAddr;
+
 use jackfield_ice::{
-    AgentConfig, Candidate, CandidateKind, CandidateTransport, PairState, RemoteCandidateError,
+    AgentConfig, Candidate, CandidateKind, CandidateTransport, Event, PairState,
+    RemoteCandidateError, mdns,
 };
 use jackfield_sansio::Transport;
 
@@ -165,4 +168,43 @@ fn name(number: u32) -> Candidate {
     let candidate: Candidate = line.parse().unwrap();
     assert_eq!(candidate.transport, CandidateTransport::Udp);
     candidate
+}
+
+#[test]
+fn a_name_hides_an_address_in_all_that_is_signaled() {
+    let mut world = World::with(with_relay(&[Transport::Udp]), AgentConfig::default());
+    let inside: IpAddr = "192.168.1.2".parse().unwrap();
+    let name = mdns::random_name([1; 16]);
+    world.peers[LEFT].nat = Some("203.0.113.1".parse().unwrap());
+    world.agent(LEFT).show_name(inside, name.clone());
+    world.add_socket(LEFT, "192.168.1.2:1000");
+    world.add_listener(LEFT, "192.168.1.2:1000");
+    world.add_socket(RIGHT, "198.51.100.1:2000");
+    world.connect();
+    world.run_until(secs(2), |world| world.is_connected());
+    world.run(secs(1));
+    let shown = world.candidates_of(LEFT);
+    let of_kind = |kind| shown.iter().filter(move |it| it.kind == kind);
+    assert_eq!(of_kind(CandidateKind::Host).count(), 3);
+    assert!(of_kind(CandidateKind::Host).all(|it| it.to_string().contains(name.as_str())));
+    for kind in [CandidateKind::ServerReflexive, CandidateKind::Relayed] {
+        assert_ne!(of_kind(kind).count(), 0);
+    }
+    let tells = |candidate: &Candidate| candidate.to_string().contains("192.168.1.2");
+    assert!(!shown.iter().any(tells), "{shown:?}");
+
+    let now = world.now;
+    world
+        .agent(LEFT)
+        .remove_socket(now, "192.168.1.2:1000".parse().unwrap());
+    world.drain(LEFT);
+    let events = world.peers[LEFT].events.iter();
+    let removed: Vec<&Candidate> = events
+        .filter_map(|(_, event)| match event {
+            Event::LocalCandidateRemoved(candidate) => Some(candidate),
+            _ => None,
+        })
+        .collect();
+    assert!(removed.iter().all(|candidate| shown.contains(candidate)));
+    assert!(removed.iter().any(|it| it.kind == CandidateKind::Host));
 }
