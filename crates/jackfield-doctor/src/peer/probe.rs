@@ -173,7 +173,7 @@ async fn fill(reliable: &DataChannel) -> Option<u64> {
     let begin = Instant::now();
     let piece = vec![0; PIECE];
     let mut bytes = 0;
-    while begin.elapsed() < FILL_FOR && bytes < MOST_BYTES {
+    while (begin.elapsed() < FILL_FOR || bytes < LEAST_BYTES) && bytes < MOST_BYTES {
         // A longer queue would take a slow line seconds to empty.
         while reliable.buffered_amount() > LONGEST_QUEUE {
             sleep(Duration::from_millis(2)).await;
@@ -250,6 +250,9 @@ const LATE: Duration = Duration::from_secs(1);
 const PIECE: usize = 16_384;
 const FILL_FOR: Duration = Duration::from_secs(2);
 const MOST_BYTES: usize = 16 << 20;
+/// The first piece starts the other side's clock, so a program that is stalled after it would
+/// measure nothing.
+const LEAST_BYTES: usize = 4 * PIECE;
 const LONGEST_QUEUE: usize = 512 << 10;
 /// A line of 1 Mbit/s takes four seconds to empty the queue, in each direction.
 const MEASURE_WITHIN: Duration = Duration::from_secs(25);
