@@ -15,6 +15,7 @@ use jackfield_driver::peer::{
     ChannelConfig, CloseReason, ConnectionState, DataChannel, Peer, PeerEndpoint, PeerEvent,
     PeerEvents, PeerOptions,
 };
+use jackfield_ice::CandidateKind;
 use tokio::net::UdpSocket;
 
 #[tokio::test]
@@ -35,6 +36,11 @@ async fn peers_of_one_endpoint_share_its_port_and_keep_their_data_apart() {
     };
     for (alice, ..) in &channels {
         for candidate in alice.stats().ice.local_candidates {
+            // A connection that this side opens has a port of its own, which its check finds out.
+            let is_found = candidate.kind == CandidateKind::PeerReflexive;
+            if is_found && candidate.transport.is_tcp() {
+                continue;
+            }
             let address = candidate.address.unwrap().ip().unwrap();
             // A candidate that opens connections has port 9 (RFC 6544 section 4.5).
             assert!(

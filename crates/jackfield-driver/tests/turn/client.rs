@@ -280,7 +280,7 @@ pub(crate) fn channel_header(number: u16, length: usize) -> [u8; 4] {
 }
 
 /// How long a client waits; only a broken server makes it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const ALLOCATE: Method = Method::new(0x003);
 const REFRESH: Method = Method::new(0x004);

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::server::{LOOPBACK, TestServer};
+use super::server::{ClosedPort, LOOPBACK, TestServer};
 use super::turn_client::{alice, exchange, run, tls_in_front_of};
 
 const SCHEMES: [&str; 2] = ["http", "socks5h"];
@@ -41,7 +41,8 @@ fn an_allocation_over_tcp_and_tls_works_through_both_kinds_of_proxy() {
 fn a_refusing_proxy_and_a_refusing_server_give_different_errors() {
     run(async move {
         let at = proxy(Credentials::new(b"ann", b"secret")).await;
-        let nowhere = closed_port().await;
+        let held = ClosedPort::new();
+        let nowhere = held.address;
         for scheme in SCHEMES {
             let connect = async |user: &str, to| {
                 let url = format!("{scheme}://{user}{at}");
@@ -101,12 +102,6 @@ async fn connect(
     let mut options = Options::new(transport, alice());
     options.proxy = Some(Proxy::new(proxy.parse().unwrap()));
     TurnClient::connect_with(server, options).await
-}
-
-/// Returns an address of loopback where no program listens.
-async fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    listener.local_addr().unwrap()
 }
 
 /// Runs a proxy for both protocols.

@@ -12,6 +12,7 @@ use jackfield_driver::turn::{TurnConfig, TurnHandle, TurnShard, TurnStats};
 use jackfield_driver::udp::{UdpConfig, UdpSocket};
 use jackfield_sansio::{Epoch, FiveTuple, Transport};
 use jackfield_turn::{Credentials, NonceKey, Registry, Server, ServerConfig};
+use socket2::{Domain, Type};
 
 pub(crate) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -134,6 +135,32 @@ fn build(
     Ok(turn.handle())
 }
 
+/// A port where no program listens, and which no other socket is given while this value lives.
+pub(crate) struct ClosedPort {
+    pub(crate) address: SocketAddr,
+    _tcp: socket2::Socket,
+    _udp: StdSocket,
+}
+
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
+        loop {
+            let udp = StdSocket::bind(LOOPBACK).unwrap();
+            let address = udp.local_addr().unwrap();
+            // Datagrams of other senders than this one are refused as if the socket were not there.
+            udp.connect("127.0.0.1:9").unwrap();
+            let tcp = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            if tcp.bind(&address.into()).is_ok() {
+                return Self {
+                    address,
+                    _tcp: tcp,
+                    _udp: udp,
+                };
+            }
+        }
+    }
+}
+
 /// Someone on the other side of the relay.
 pub(crate) struct Peer(StdSocket);
 
@@ -141,7 +168,7 @@ impl Peer {
     pub(crate) fn new() -> Self {
         let socket = StdSocket::bind(LOOPBACK).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         Self(socket)
     }

@@ -88,7 +88,8 @@ fn a_client_for_which_too_much_waits_is_hung_up_on() {
 #[test]
 fn a_silent_client_without_an_allocation_is_hung_up_on() {
     let server = TestServer::with_driver(TurnConfig {
-        stream_idle: Duration::from_millis(50),
+        // Longer than the client that gets an allocation is stalled before it asks for it.
+        stream_idle: Duration::from_secs(3),
         ..TurnConfig::default()
     });
     let mut keeper = Client::new(Link::tcp(server.address), "alice", "secret");

@@ -16,7 +16,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
-use super::server::{LOOPBACK, Peer, TestServer};
+use super::server::{ClosedPort, LOOPBACK, Peer, TestServer};
 
 pub(crate) fn alice() -> Credential {
     Credential::new("alice", "secret").unwrap()
@@ -33,7 +33,7 @@ where
         .build()
         .unwrap();
     runtime.block_on(async {
-        let test = tokio::time::timeout(Duration::from_secs(60), tokio::spawn(test));
+        let test = tokio::time::timeout(Duration::from_secs(300), tokio::spawn(test));
         test.await.expect("a test ends").unwrap()
     })
 }
@@ -154,10 +154,8 @@ fn failures_say_whose_fault_they_are() {
     let server = TestServer::start(1);
     let address = server.address;
     let mute = Peer::new();
-    let closed = {
-        let socket = std::net::TcpListener::bind(LOOPBACK).unwrap();
-        socket.local_addr().unwrap()
-    };
+    let held = ClosedPort::new();
+    let closed = held.address;
     run(async move {
         let wrong = Credential::new("alice", "wrong").unwrap();
         let refused = TurnClient::connect(address, ClientTransport::Udp, wrong)
