@@ -176,7 +176,7 @@ mod wire {
         let address = SocketAddr::new(ip_of(ip), port);
         let socket = netns.run(|| UdpSocket::bind(address)).unwrap().unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         socket
     }

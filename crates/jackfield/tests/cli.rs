@@ -203,7 +203,7 @@ fn connections_beyond_the_open_files_are_closed_and_the_others_served() {
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let connect = || {
         let stream = TcpStream::connect(address).expect("the server listens");
-        let patience = Some(Duration::from_secs(20));
+        let patience = Some(Duration::from_secs(60));
         stream.set_read_timeout(patience).expect("it is not zero");
         stream
     };

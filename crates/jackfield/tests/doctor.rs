@@ -12,6 +12,7 @@ use std::process::Command;
 use jackfield::config::{Config, Key, Low, Source};
 use jackfield::serve::Server;
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 /// What one run printed, and its exit code.
 struct Run {
@@ -21,7 +22,8 @@ struct Run {
 
 #[tokio::test]
 async fn each_mistake_has_its_own_kind_and_exit_code() {
-    let [plain, secure, closed] = ["127.0.0.1"; 3].map(free);
+    let [plain, secure] = ["127.0.0.1"; 2].map(free);
+    let (_held, closed) = closed();
     let server = start(plain, secure);
     for (arguments, code, kind, problem) in [
         // The relay inside TLS has the server's self-signed certificate.
@@ -115,7 +117,8 @@ async fn a_trace_has_all_that_was_sent_and_no_secret() {
 
 #[tokio::test]
 async fn a_watch_ends_after_its_count_with_the_last_exit_code() {
-    let [plain, secure, closed] = ["127.0.0.1"; 3].map(free);
+    let [plain, secure] = ["127.0.0.1"; 2].map(free);
+    let (_held, closed) = closed();
     let server = start(plain, secure);
     for (address, code) in [(plain, 0), (closed, 1)] {
         let output = tokio::task::spawn_blocking(move || {
@@ -172,6 +175,14 @@ fn free(ip: &str) -> SocketAddr {
     let address = format!("{ip}:0").parse().unwrap();
     let port = jackfield_driver::port::claim(address).unwrap().port();
     SocketAddr::new(ip.parse().unwrap(), port)
+}
+
+/// Returns an address where no program listens, and a socket that keeps others from it.
+fn closed() -> (TcpSocket, SocketAddr) {
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    (held, address)
 }
 
 fn start(plain: SocketAddr, secure: SocketAddr) -> Server {

@@ -125,4 +125,4 @@ fn ip(arguments: &str) {
 const PASSWORD: &str = "Tz7wqk-8_hZ1mXcV";
 
 /// How long the test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -107,12 +107,12 @@ fn the_first_bytes_may_come_one_by_one() {
 
 #[test]
 fn a_silent_client_is_closed_and_counted() {
-    let server = Running::start(&[("first-bytes-timeout", "1s")]);
+    let server = Running::start(&[SHORT]);
+    let mut silent = server.connect();
     let mut stream = server.connect();
     stream.write_all(b"GET").unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
-    let mut silent = server.connect();
     assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
     let metrics = server.get("/metrics");
     assert!(
@@ -123,7 +123,7 @@ fn a_silent_client_is_closed_and_counted() {
 
 #[test]
 fn a_connection_that_is_kept_alive_for_nothing_is_closed() {
-    let server = Running::start(&[("first-bytes-timeout", "1s")]);
+    let server = Running::start(&[SHORT]);
     let mut stream = server.connect();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -440,7 +440,10 @@ const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the silent are waited for; a client of these tests may be stalled for less.
+const SHORT: (&str, &str) = ("first-bytes-timeout", "5s");
 
 /// A server of the test's own, stopped at its end.
 struct Running {

@@ -175,7 +175,7 @@ async fn cases() -> Vec<Case> {
     );
     add(
         "a server that is stopped",
-        close().await,
+        close(),
         "http",
         "nothing-listens",
         Side::Server,

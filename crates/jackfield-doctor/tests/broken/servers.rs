@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::Shown;
@@ -50,9 +50,13 @@ pub(crate) async fn refuse_http(shown: Shown) -> SocketAddr {
 }
 
 /// Returns an address where nothing listens, neither by TCP nor by UDP.
-pub(crate) async fn close() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+pub(crate) fn close() -> SocketAddr {
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    // It listens never, and keeps others from the port for as long as this process runs.
+    std::mem::forget(held);
+    address
 }
 
 pub(crate) async fn listen(behaviour: Behaviour) -> SocketAddr {

@@ -228,7 +228,7 @@ fn guide_peer() -> SocketAddrV4 {
 }
 
 const GUIDE: u16 = 9000;
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long it is until the NAT is asked again.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -92,6 +92,11 @@ impl Peer {
         Self::command(arguments).output().unwrap()
     }
 
+    /// Returns whether the command has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
     /// Takes standard input; it ends when it is dropped.
     pub(crate) fn stdin(&mut self) -> ChildStdin {
         self.child.as_mut().unwrap().stdin.take().unwrap()

@@ -13,12 +13,14 @@ mod proxy;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::thread;
 
 use command::{Peer, Running, random};
 use member::Member;
 use proxy::Proxy;
+use tokio::net::TcpSocket;
 
 #[test]
 fn a_folder_arrives_whole_and_both_commands_say_so() {
@@ -63,23 +65,27 @@ fn a_receiver_that_was_killed_goes_on_where_it_was() {
     let server = Running::start();
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = from.path().join("big");
-    let bytes = random(3 << 20, 2);
-    fs::write(&file, &bytes).unwrap();
-    let sender = Peer::start(&server, &["send", "--room", "r", file.to_str().unwrap()]);
     let into = to.path().to_str().unwrap();
     let receive = ["receive", "r", "--json", "--into", into];
-    let receiver = Peer::start(&server, &receive);
-    let part = loop {
-        let found = fs::read_dir(to.path()).unwrap().next();
-        if let Some(part) = found
-            && part.as_ref().unwrap().metadata().unwrap().len() > 200_000
-        {
-            break part.unwrap().path();
-        }
-        thread::yield_now();
-    };
-    receiver.kill();
-    assert!(part.to_str().unwrap().ends_with(".part"), "{part:?}");
+    // A file that is there before this thread has looked at half of it is followed by a longer one.
+    let (sender, bytes) = (21..)
+        .find_map(|power| {
+            let bytes = random(1 << power, 2);
+            fs::write(&file, &bytes).unwrap();
+            let sender = Peer::start(&server, &["send", "--room", "r", file.to_str().unwrap()]);
+            let mut receiver = Peer::start(&server, &receive);
+            while !receiver.has_ended() && part_of(to.path()) < 200_000 {
+                thread::yield_now();
+            }
+            receiver.kill();
+            if part_of(to.path()) > 0 {
+                return Some((sender, bytes));
+            }
+            assert_eq!(sender.output().status.code(), Some(0));
+            fs::remove_file(to.path().join("big")).unwrap();
+            None
+        })
+        .unwrap();
 
     let received = Peer::start(&server, &receive).output();
     assert_eq!(received.status.code(), Some(0), "{received:?}");
@@ -90,9 +96,28 @@ fn a_receiver_that_was_killed_goes_on_where_it_was() {
         .find(|line| line.contains(r#""event":"done""#))
         .unwrap();
     let done: serde_json::Value = serde_json::from_str(done).unwrap();
-    assert!(done["kept"].as_u64().unwrap() > 200_000, "{done}");
+    assert!(done["kept"].as_u64().unwrap() >= 200_000, "{done}");
     assert_eq!(sender.output().status.code(), Some(0));
     assert!(fs::read(to.path().join("big")).unwrap() == bytes);
+}
+
+/// Returns how long the part of a file in a folder is, which is none once the file is there.
+fn part_of(folder: &Path) -> u64 {
+    let mut entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let part = entries.find(|path| path.extension().is_some_and(|it| it == "part"));
+    // It may get its name meanwhile.
+    part.and_then(|part| part.metadata().ok())
+        .map_or(0, |it| it.len())
+}
+
+/// Returns an address where no program listens, and a socket that keeps others from it.
+fn closed() -> (TcpSocket, SocketAddr) {
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    (held, address)
 }
 
 #[test]
@@ -372,8 +397,8 @@ fn the_server_is_reached_by_a_proxy_inside_tls_and_outside() {
             assert_eq!(proxy.next_target(), target);
         }
     }
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let proxy = format!("http://{}", closed.unwrap());
+    let (_held, closed) = closed();
+    let proxy = format!("http://{closed}");
     let arguments = ["receive", "r", "--proxy", &proxy];
     let output = Peer::start_at("call.example.org", &arguments, &[]).output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -394,10 +419,7 @@ fn wrong_use_and_a_server_that_is_not_there_have_their_exit_codes_and_words() {
         let output = Peer::run(arguments);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
     }
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let (_held, closed) = closed();
     let output = Peer::run(&["receive", "r", "--server", &format!("http://{closed}")]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let words = String::from_utf8(output.stderr).unwrap();
