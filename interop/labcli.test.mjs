@@ -418,7 +418,7 @@ describe('the grid', () => {
   before(async () => {
     page = join(folder.path, 'grid.html');
     const args = ['grid', '--types', TYPES.join(), '--json', '--html', page];
-    const { code, output } = await lab(args, { timeout: 120_000 });
+    const { code, output } = await lab(args, { timeout: 400_000 });
     assert.equal(code, 0, output);
     grid = JSON.parse(output);
   });
@@ -483,7 +483,7 @@ describe('the grid', () => {
   });
 
   test('has any types in any row, and a table without colours where there is no terminal', async () => {
-    const { code, output } = await lab(['grid', '--types', 'linux+cgn,apdm/eif+no-udp'], { timeout: 120_000 });
+    const { code, output } = await lab(['grid', '--types', 'linux+cgn,apdm/eif+no-udp']);
     assert.equal(code, 0, output);
     assert.doesNotMatch(output, /\x1b/);
     assert.match(output, /All 4 pairs came out as they must/);

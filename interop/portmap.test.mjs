@@ -17,7 +17,7 @@ const hello = (port) => `
 
 /** Prints what a TCP server says, or why there is none. */
 const listen = (address, port) => `
-  const socket = require('node:net').connect({ host: '${address}', port: ${port}, timeout: 2000 });
+  const socket = require('node:net').connect({ host: '${address}', port: ${port}, timeout: 10_000 });
   socket.on('data', (bytes) => console.log(String(bytes)));
   socket.on('error', (error) => console.log(error.code));
   socket.on('timeout', () => socket.destroy(new Error('silence')));`;
@@ -79,7 +79,7 @@ describe('stock clients behind our symmetric router', () => {
     const [lease] = (await router.list()).leases;
     assert.equal(lease.by, 'nat-pmp');
     assert.equal(lease.internal, '10.31.0.2:5000');
-    assert.ok(lease.expires_in_s > 590 && lease.expires_in_s <= 600);
+    assert.ok(lease.expires_in_s > 300 && lease.expires_in_s <= 600);
     const ended = await natpmpc(router.host, gateway, '-a', '0', '5000', 'udp', '0');
     assert.equal(ended.code, 0, ended.output);
     await isLost(5000);

@@ -12,7 +12,7 @@ const driver = (name) => fileURLToPath(new URL(name, import.meta.url));
 const DRIVERS = { chromium: driver('browser_driver.mjs'), firefox: driver('firefox_driver.mjs') };
 
 /** How long a browser may take to close before it is ended, in milliseconds. */
-const CLOSING = 5_000;
+const CLOSING = 20_000;
 
 /** A running browser. The driver beside it, a process of its own, takes orders as lines of JSON. */
 export class Browser {

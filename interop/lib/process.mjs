@@ -10,7 +10,7 @@ import { within } from './wait.mjs';
 const KEPT = 64 * 1024;
 
 /** How long a program may take to end after SIGTERM, in milliseconds. */
-const GRACE = 5_000;
+const GRACE = 30_000;
 
 /** How long a program that ends by itself may take to do so, in milliseconds. */
 const RUN = 180_000;
