@@ -6,13 +6,13 @@
 use std::error::Error;
 use std::io::BufRead;
 
-use jackfield_socketio_proto::engine::{Message, Packet};
+use jackfield_socketio_proto::engine::{Message, Packet, Version};
 use jackfield_socketio_proto::packet::{Content, Decoder};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut decoder = Decoder::default();
     for line in std::io::stdin().lock().lines() {
-        match Packet::decode_text(&line?.into())? {
+        match Packet::decode_text(Version::V4, &line?.into())? {
             Packet::Message(message) => read(&mut decoder, message)?,
             packet => println!("Engine.IO: {packet:?}"),
         }

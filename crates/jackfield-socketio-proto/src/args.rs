@@ -45,7 +45,7 @@ impl Args {
     /// Encodes arguments: a tuple gives several, `()` none, any other value one.
     ///
     /// # Errors
-    /// When the arguments cannot be JSON, or there are more than ten attachments.
+    /// When the arguments cannot be JSON.
     pub fn of<T: Serialize + ?Sized>(args: &T) -> Result<Self, EncodeError> {
         let (json, attachments) = EventBody::of_ack(args)?.into_parts();
         Ok(Self::new(json, 0, attachments))

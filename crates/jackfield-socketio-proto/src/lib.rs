@@ -34,10 +34,12 @@ mod binary;
 pub mod engine;
 pub mod packet;
 mod server_connection;
+mod surrogates;
 
 pub use args::Args;
 pub use binary::Binary;
 pub use server_connection::{Event, ServerConnection, ServerConnectionConfig, Violation};
+pub use surrogates::replace_lone_surrogates;
 
 // The README's code is compiled and run with the doctests.
 #[cfg(doctest)]

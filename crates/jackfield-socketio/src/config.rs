@@ -17,6 +17,10 @@ pub struct IoConfig {
     pub polling: bool,
     /// Whether WebSocket is offered (true).
     pub websocket: bool,
+    /// The subprotocols of WebSocket that are picked where a client offers them, in the client's
+    /// order; empty, the default, picks the client's first, as Node.js does. Socket.IO itself has
+    /// none, but a browser whose application offers some connects only if one is picked.
+    pub subprotocols: Vec<String>,
     /// Whether a polling session may move to WebSocket (true).
     pub allow_upgrades: bool,
     /// Whether Socket.IO 2 clients (Engine.IO 3) may connect (false).
@@ -40,7 +44,8 @@ pub struct IoConfig {
     pub shutdown_timeout: Duration,
     /// The largest POST body or WebSocket message that is read, in bytes (1,000,000).
     pub max_payload: usize,
-    /// How many binary attachments a packet may have (10).
+    /// How many binary attachments a packet may have, from a client and to one (10, as clients of
+    /// JavaScript take by default).
     pub max_attachments: usize,
     /// How many bytes may wait for one client to read them (16 MiB). A packet costs its bytes and
     /// some 128 more.
@@ -48,7 +53,9 @@ pub struct IoConfig {
     /// What happens to a client whose buffer is full.
     pub slow_consumer: SlowConsumer,
     /// How many bytes of events may wait for the handlers of one client before nothing more is
-    /// read from it (1 MiB).
+    /// read from it (1 MiB). Where a handler awaits an acknowledgement, or the client is in several
+    /// namespaces, what they wait for may stand behind these events: then it is eight times as
+    /// many. The heartbeat goes on meanwhile.
     pub max_inbound: usize,
     /// How many sessions may be open at once (100,000). Where all places are taken, a session that
     /// was opened by polling and has asked for nothing since yields to a newcomer.
@@ -81,6 +88,7 @@ impl Default for IoConfig {
             path: "/socket.io/".to_owned(),
             polling: true,
             websocket: true,
+            subprotocols: Vec::new(),
             allow_upgrades: true,
             allow_eio3: false,
             ping_interval: Duration::from_secs(25),

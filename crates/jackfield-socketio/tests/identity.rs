@@ -3,7 +3,7 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a test may panic on what it does not expect"
+    reason = "a test may panic on a shape it does not expect"
 )]
 
 mod support;

@@ -262,7 +262,7 @@ async fn a_body_that_does_not_come_ends_the_session() {
         polling.target()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    assert_eq!(support::read_reply(&mut stream).await.status, 400);
+    assert_eq!(support::read_reply(&mut stream).await.status, 408);
     assert_eq!(io.stats().body_timeouts.get(), 1);
     assert_eq!(polling.get().await.code(), 1);
 }
@@ -292,7 +292,8 @@ async fn a_payload_above_the_limit_is_counted() {
     let polling = Polling::open(address, PATH).await;
     assert_eq!(polling.post("4".repeat(1001)).await.status, 413);
     assert_eq!(io.stats().payload_too_large.get(), 1);
-    assert_eq!(polling.post("40").await.status, 200);
+    let gone = polling.post("40").await;
+    assert_eq!((gone.status, gone.code()), (400, 1));
     let mut ws = Ws::join(address).await;
     ws.0.send(&jackfield_ws::Message::binary(vec![0; 1002]))
         .await

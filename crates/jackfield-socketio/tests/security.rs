@@ -71,6 +71,7 @@ async fn cve_2020_36048_a_huge_body_is_refused_unread() {
     stream.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(support::read_reply(&mut stream).await.status, 413);
     // By its length as it comes.
+    let polling = Polling::open(address, PATH).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",

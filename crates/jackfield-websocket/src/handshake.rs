@@ -29,6 +29,9 @@ pub struct Options {
     /// Subprotocols: a server picks the first of the client's that is here, a client offers these
     /// in this order.
     pub subprotocols: Vec<String>,
+    /// Whether a server that knows none of the client's subprotocols picks its first. A browser
+    /// that has offered some closes the connection if none is picked.
+    pub any_subprotocol: bool,
     /// permessage-deflate, if it is supported.
     pub deflate: Option<deflate::DeflateConfig>,
 }

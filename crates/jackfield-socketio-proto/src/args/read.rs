@@ -1,5 +1,6 @@
 //! Reading arguments out of the JSON array that carries them.
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -109,16 +110,27 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Nth<T> {
     }
 }
 
-/// Returns whether each placeholder in `json` names one of `attachments` attachments. Nesting is
-/// limited to 128 levels.
+/// Returns whether each placeholder in `json` names one of `attachments` attachments, as far as
+/// the JSON can be read.
+///
+/// The walk ends at a number that no float holds, and at the 128th level of nesting. JavaScript
+/// writes both, so they are no reason to refuse a packet: whoever asks for such an argument gets an
+/// error, and a placeholder behind it is looked at again when it is asked for.
 pub(crate) fn check_placeholders(json: &str, attachments: usize) -> bool {
-    Json(json).parse_with(Check { attachments }).is_ok()
+    let is_bad = Cell::new(false);
+    let check = Check {
+        attachments,
+        is_bad: &is_bad,
+    };
+    let _end = Json(json).parse_with(check);
+    !is_bad.get()
 }
 
 /// Walks a value and refuses a placeholder without its attachment.
 #[derive(Clone, Copy)]
-struct Check {
+struct Check<'a> {
     attachments: usize,
+    is_bad: &'a Cell<bool>,
 }
 
 /// What a walked value is, as far as an object around it must know.
@@ -129,7 +141,7 @@ enum Seen {
     Other,
 }
 
-impl<'de> DeserializeSeed<'de> for Check {
+impl<'de> DeserializeSeed<'de> for Check<'_> {
     type Value = Seen;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
@@ -137,7 +149,7 @@ impl<'de> DeserializeSeed<'de> for Check {
     }
 }
 
-impl<'de> Visitor<'de> for Check {
+impl<'de> Visitor<'de> for Check<'_> {
     type Value = Seen;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +200,10 @@ impl<'de> Visitor<'de> for Check {
         let known = |index: u64| usize::try_from(index).is_ok_and(|index| index < self.attachments);
         match num {
             Seen::Index(index) if placeholder && known(index) => Ok(Seen::Other),
-            _ if placeholder => Err(A::Error::custom("no such attachment")),
+            _ if placeholder => {
+                self.is_bad.set(true);
+                Err(A::Error::custom("no such attachment"))
+            }
             _ => Ok(Seen::Other),
         }
     }
@@ -328,8 +343,11 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_without_a_deep_stack() {
-        let json = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(!check_placeholders(&json, 1));
+    fn what_cannot_be_read_is_no_bad_placeholder_and_needs_no_deep_stack() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(check_placeholders(&deep, 1));
+        assert!(check_placeholders(r#"["a",1e400]"#, 1));
+        let before = r#"["a",{"_placeholder":true,"num":1},1e400]"#;
+        assert!(!check_placeholders(before, 1));
     }
 }

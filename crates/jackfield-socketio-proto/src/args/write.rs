@@ -36,12 +36,33 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
         Shape::Several => spread(out, args),
     });
     written?;
+    if placeholders(out) > attachments.len() {
+        return Err(ser::Error::custom(
+            "the arguments hold the placeholder of an attachment that is not there: a value read \
+             without its attachments cannot be passed on (read Args or Binary instead)",
+        ));
+    }
     // A name without arguments has left its comma.
     if out.last() == Some(&b',') {
         out.pop();
     }
     out.push(b']');
     Ok(attachments)
+}
+
+/// Returns how many placeholders of attachments there are in what was written.
+fn placeholders(json: &[u8]) -> usize {
+    let Ok(json) = std::str::from_utf8(json) else {
+        return 0;
+    };
+    // In a string, the quotes would be escaped.
+    json.match_indices(r#""_placeholder""#)
+        .filter(|(at, key)| {
+            let value = json.get(at + key.len()..).unwrap_or_default().trim_start();
+            let value = value.strip_prefix(':').unwrap_or_default();
+            value.trim_start().starts_with("true")
+        })
+        .count()
 }
 
 /// Appends the elements of the array that `args` becomes, without the array's brackets.
@@ -63,7 +84,22 @@ enum Shape {
 }
 
 fn shape<T: Serialize + ?Sized>(args: &T) -> Shape {
-    args.serialize(Probe).unwrap_or_else(|Answer(shape)| shape)
+    let shape = args.serialize(Probe).unwrap_or_else(|Answer(shape)| shape);
+    // For serde, an array with a fixed length is a tuple.
+    if shape == Shape::Several && is_array::<T>() {
+        return Shape::One;
+    }
+    shape
+}
+
+/// Returns whether a type is an array, or a reference to one. No trait tells arrays from tuples
+/// without naming their lengths; the names of types do.
+fn is_array<T: ?Sized>() -> bool {
+    let mut name = std::any::type_name::<T>();
+    while let Some(target) = name.strip_prefix('&') {
+        name = target.strip_prefix("mut ").unwrap_or(target);
+    }
+    name.starts_with('[')
 }
 
 /// A serializer that looks at the outermost type only.
@@ -199,6 +235,7 @@ impl Serializer for Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Binary;
 
     fn event<T: Serialize + ?Sized>(args: &T) -> String {
         let mut out = Vec::new();
@@ -220,16 +257,58 @@ mod tests {
     }
 
     #[test]
+    fn a_placeholder_without_its_attachment_is_refused() {
+        let refused = |args: &dyn erased::Args| args.write().is_err();
+        for value in [
+            serde_json::json!({"_placeholder": true, "num": 0}),
+            serde_json::json!([{"a": {"num": 0, "_placeholder": true}}]),
+        ] {
+            assert!(refused(&value));
+            assert!(refused(&(Binary::from(&b"x"[..]), &value)));
+        }
+        let raw = r#"{"_placeholder" : true}"#.to_owned();
+        assert!(refused(
+            &serde_json::value::RawValue::from_string(raw).unwrap()
+        ));
+        for value in [
+            serde_json::json!({"_placeholder": false, "num": 0}),
+            serde_json::json!(["_placeholder", true, "\"_placeholder\":true"]),
+        ] {
+            assert!(!refused(&value));
+        }
+        assert!(!refused(&(Binary::from(&b"x"[..]), [Binary::default()])));
+    }
+
+    /// Arguments of several types in one list.
+    mod erased {
+        use super::{Lead, Serialize, write_args};
+
+        pub(super) trait Args {
+            fn write(&self) -> Result<(), serde_json::Error>;
+        }
+
+        impl<T: Serialize> Args for T {
+            fn write(&self) -> Result<(), serde_json::Error> {
+                write_args(&mut Vec::new(), Lead::Name("e"), self).map(drop)
+            }
+        }
+    }
+
+    #[test]
     fn unit_is_no_argument() {
         assert_eq!(event(&()), r#"["e"]"#);
         assert_eq!(ack(&()), "[]");
-        assert_eq!(event::<[u8; 0]>(&[]), r#"["e"]"#);
     }
 
     #[test]
     fn anything_else_is_one_argument() {
         assert_eq!(event("a"), r#"["e","a"]"#);
         assert_eq!(event(&vec![1, 2]), r#"["e",[1,2]]"#);
+        assert_eq!(event(&[1.5, 2.5]), r#"["e",[1.5,2.5]]"#);
+        assert_eq!(event(&&mut [1, 2]), r#"["e",[1,2]]"#);
+        assert_eq!(event(&[1, 2][..]), r#"["e",[1,2]]"#);
+        assert_eq!(event::<[u8; 0]>(&[]), r#"["e",[]]"#);
+        assert_eq!(event(&([1, 2],)), r#"["e",[1,2]]"#);
         assert_eq!(event(&None::<u8>), r#"["e",null]"#);
         assert_eq!(ack(&serde_json::json!({"a": [1]})), r#"[{"a":[1]}]"#);
     }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::Message;
+use super::payload::{base64_prefix, push_base64};
+use super::{Message, Version};
 
 /// An encoded packet: a text packet with its type digit, or the content of a binary message.
 ///
@@ -79,6 +80,23 @@ impl Outgoing {
             start,
             binary: true,
             framed: true,
+        }
+    }
+
+    /// Turns a binary message into a text packet, for a client that cannot read bytes; a text
+    /// packet stays as it is.
+    #[must_use]
+    pub fn into_base64(self, version: Version) -> Self {
+        if !self.binary {
+            return self;
+        }
+        let mut text = base64_prefix(version).as_bytes().to_vec();
+        push_base64(self.content(), &mut text);
+        Self {
+            bytes: text.into(),
+            start: 0,
+            binary: false,
+            framed: false,
         }
     }
 

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 
 use super::Version;
+use super::payload::{base64_prefix, decode_base64};
 
 /// What an application sends and receives: one text or one binary message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,11 +78,16 @@ pub enum PacketError {
 impl Packet {
     /// Decodes a text packet: a WebSocket text frame, or a text entry of a payload.
     ///
-    /// Content after a close, upgrade or noop type is ignored, as the JavaScript server does.
+    /// A binary message may be one too, where a client cannot send bytes: `b` and its base64 in
+    /// revision 4, `b4` in revision 3. Content after a close, upgrade or noop type is ignored, as
+    /// the JavaScript server does.
     ///
     /// # Errors
-    /// When the text is empty or its first character is not `0` to `6`.
-    pub fn decode_text(text: &ByteString) -> Result<Self, PacketError> {
+    /// When the text is empty, its first character is not `0` to `6`, or the base64 is malformed.
+    pub fn decode_text(version: Version, text: &ByteString) -> Result<Self, PacketError> {
+        if let Some(base64) = text.strip_prefix(base64_prefix(version)) {
+            return decode_base64(base64);
+        }
         let (kind, _) = text.as_bytes().split_first().ok_or(PacketError::Empty)?;
         if !(b'0'..=b'6').contains(kind) {
             return Err(PacketError::UnknownType(*kind));
@@ -136,9 +142,10 @@ impl Packet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Outgoing;
 
     fn decode(text: &'static str) -> Result<Packet, PacketError> {
-        Packet::decode_text(&ByteString::from_static(text))
+        Packet::decode_text(Version::V4, &ByteString::from_static(text))
     }
 
     #[test]
@@ -158,6 +165,22 @@ mod tests {
         assert_eq!(decode("abc"), Err(PacketError::UnknownType(b'a')));
         assert_eq!(decode("7"), Err(PacketError::UnknownType(b'7')));
         assert_eq!(decode("€"), Err(PacketError::UnknownType(0xe2)));
+    }
+
+    #[test]
+    fn a_binary_message_may_come_as_base64() {
+        let message = || Packet::Message(Message::Binary(Bytes::from_static(b"abc")));
+        assert_eq!(decode("bYWJj"), Ok(message()));
+        assert_eq!(decode("b$"), Err(PacketError::Base64));
+        let v3 = |text: &'static str| Packet::decode_text(Version::V3, &text.into());
+        assert_eq!(v3("b4YWJj"), Ok(message()));
+        assert_eq!(v3("bYWJj"), Err(PacketError::UnknownType(b'b')));
+        for version in [Version::V3, Version::V4] {
+            let text = Outgoing::binary(Bytes::from_static(b"abc")).into_base64(version);
+            assert!(!text.is_binary() && text.frame().is_none());
+            let text = ByteString::try_from(text.content().to_vec()).unwrap();
+            assert_eq!(Packet::decode_text(version, &text), Ok(message()));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use super::{Message, Packet, PacketError};
+use super::{Message, Packet, PacketError, Version};
 
 pub use v3::{
     BinaryDecoder, TextDecoder, encode_binary as encode_v3_binary, encode_text as encode_v3_text,
@@ -27,14 +27,22 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-fn decode_base64(text: &str) -> Result<Packet, PacketError> {
+/// Returns what stands before the base64 of a binary message among texts.
+pub(super) const fn base64_prefix(version: Version) -> &'static str {
+    match version {
+        Version::V3 => "b4",
+        Version::V4 => "b",
+    }
+}
+
+pub(super) fn decode_base64(text: &str) -> Result<Packet, PacketError> {
     BASE64
         .decode(text)
         .map(|bytes| Packet::Message(Message::Binary(Bytes::from(bytes))))
         .map_err(|_| PacketError::Base64)
 }
 
-fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let mut text = String::new();
     BASE64.encode_string(bytes, &mut text);
     out.extend_from_slice(text.as_bytes());

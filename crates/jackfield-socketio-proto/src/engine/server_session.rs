@@ -37,7 +37,8 @@ pub struct ServerSessionConfig {
     pub allow_upgrades: bool,
     /// The largest body or frame, in bytes, announced to the client. The driver enforces it.
     pub max_payload: usize,
-    /// How many bytes of memory may wait for a client to read them; see [`Outgoing::cost`].
+    /// How many bytes of memory may wait for a client to read them; see [`Outgoing::cost`]. A
+    /// larger message with its attachments may wait alone.
     pub max_buffered: usize,
 }
 
@@ -67,13 +68,17 @@ pub struct ServerSession {
     state: State,
     /// The WebSocket that carries the session; `None` while it polls.
     link: Option<LinkId>,
+    /// Whether that WebSocket carries binary messages as base64.
+    base64_only: bool,
     polling: Polling,
     probe: Option<Probe>,
     heartbeat: Heartbeat,
+    /// Whether what the client sends is left unread.
+    unread: bool,
     /// What the client has not taken yet, in order.
     buffer: VecDeque<Outgoing>,
-    /// What the packets in `buffer` cost; never above [`ServerSessionConfig::max_buffered`] plus
-    /// one control packet.
+    /// What the packets in `buffer` cost; above [`ServerSessionConfig::max_buffered`] only by a
+    /// control packet, or where it holds one message with its attachments.
     buffered: usize,
     /// Numbers WebSockets; a stale number names a socket that is no longer ours.
     links: u32,
@@ -108,15 +113,17 @@ impl ServerSession {
         session
     }
 
-    /// Opens a session on a WebSocket.
+    /// Opens a session on a WebSocket, which carries text alone if `base64_only`.
     #[must_use]
     pub fn websocket(
         now: Instant,
         config: Arc<ServerSessionConfig>,
         version: Version,
         sid: &str,
+        base64_only: bool,
     ) -> (Self, LinkId) {
         let mut session = Self::new(now, config, version);
+        session.base64_only = base64_only;
         let link = session.next_link();
         session.link = Some(link);
         session.push_open(sid);
@@ -130,9 +137,11 @@ impl ServerSession {
             version,
             state: State::Open,
             link: None,
+            base64_only: false,
             polling: Polling::default(),
             probe: None,
             heartbeat,
+            unread: false,
             buffer: VecDeque::new(),
             buffered: 0,
             links: 0,
@@ -201,8 +210,8 @@ impl ServerSession {
     ///
     /// # Errors
     /// [`SendError::Closed`] when the session is closing or closed, [`SendError::Full`] when the
-    /// packets would take the buffer above [`ServerSessionConfig::max_buffered`]; the session
-    /// stays open in both cases.
+    /// packets would wait behind others and take the buffer above
+    /// [`ServerSessionConfig::max_buffered`]; the session stays open in both cases.
     pub fn send<'a>(
         &mut self,
         packets: impl IntoIterator<Item = &'a Outgoing> + Clone,
@@ -212,7 +221,9 @@ impl ServerSession {
         }
         // All or nothing: a packet whose attachments do not follow would break the client's parser.
         let size: usize = packets.clone().into_iter().map(Outgoing::cost).sum();
-        if self.buffered.saturating_add(size) > self.config.max_buffered {
+        // A message that is larger than the whole buffer says nothing of its reader.
+        let behind_others = self.buffered > 0;
+        if behind_others && self.buffered.saturating_add(size) > self.config.max_buffered {
             return Err(SendError::Full);
         }
         for packet in packets {
@@ -254,16 +265,29 @@ impl ServerSession {
             State::Closing(_) | State::Open => {}
         }
         self.expire_probe(now);
-        match self.heartbeat.due(now, &self.config) {
+        match self.heartbeat.due(now, self.unread, &self.config) {
             Due::Nothing => {}
             Due::Ping if self.is_open() => {
                 self.enqueue(Outgoing::text("2"));
                 self.flush();
             }
+            Due::Pong if self.is_open() => {
+                self.enqueue(Outgoing::text("3"));
+                self.flush();
+            }
             // A closing session has its own deadline and waits only for a GET.
-            Due::Ping => {}
+            Due::Ping | Due::Pong => {}
             Due::Timeout => self.abort(CloseReason::PingTimeout),
         }
+    }
+
+    /// Notes that the driver reads nothing from the client for now, or reads again. A client whose
+    /// pongs wait unread is not taken for dead.
+    pub fn set_reading(&mut self, now: Instant, reading: bool) {
+        if reading && self.unread {
+            self.heartbeat.note_reading(now, &self.config);
+        }
+        self.unread = !reading;
     }
 
     /// Takes the next thing to do; the drain ends with [`Output::Wait`].

@@ -5,7 +5,7 @@ use bytestring::ByteString;
 use serde::Serialize;
 
 use super::decode::read_event;
-use super::encode::{Encoded, MAX_ATTACHMENTS, prefix};
+use super::encode::{Encoded, prefix};
 use super::{DecodeError, EncodeError, EventPacket, is_reserved};
 use crate::args::{Lead, write_args};
 
@@ -36,8 +36,7 @@ impl EventBody {
     /// Encodes an event. A tuple gives several arguments, `()` none, any other value one.
     ///
     /// # Errors
-    /// When the name is reserved, the arguments cannot be JSON, or there are more than ten
-    /// attachments.
+    /// When the name is reserved or the arguments cannot be JSON.
     pub fn new<T: Serialize + ?Sized>(name: &str, args: &T) -> Result<Self, EncodeError> {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName);
@@ -49,12 +48,9 @@ impl EventBody {
     /// attachments that its placeholders refer to.
     ///
     /// # Errors
-    /// When the JSON is not such an array, the name is reserved, a placeholder names no
-    /// attachment, or there are more than ten attachments.
+    /// When the JSON is not such an array, the name is reserved, or a placeholder names no
+    /// attachment.
     pub fn from_parts(json: ByteString, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
-        if attachments.len() > MAX_ATTACHMENTS {
-            return Err(DecodeError::TooManyAttachments);
-        }
         read_event(None, Some(json.clone()), attachments.len())?;
         Ok(Self { json, attachments })
     }
@@ -67,12 +63,22 @@ impl EventBody {
     fn write<T: Serialize + ?Sized>(lead: Lead<'_>, args: &T) -> Result<Self, EncodeError> {
         let mut json = Vec::with_capacity(128);
         let attachments = write_args(&mut json, lead, args)?;
-        if attachments.len() > MAX_ATTACHMENTS {
-            return Err(EncodeError::TooManyAttachments(attachments.len()));
-        }
         let json = String::from_utf8(json).map_err(|_| not_utf8())?;
         let json = json.into();
         Ok(Self { json, attachments })
+    }
+
+    /// Returns the body if it has no more attachments than a receiver takes; clients of JavaScript
+    /// take ten by default, and close a connection that brings more.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooManyAttachments`] if it has more.
+    pub fn with_at_most(self, attachments: usize) -> Result<Self, EncodeError> {
+        let count = self.attachments.len();
+        if count > attachments {
+            return Err(EncodeError::TooManyAttachments(count));
+        }
+        Ok(self)
     }
 
     /// Returns the JSON array of the name and the arguments; placeholders stand for the
@@ -162,6 +168,12 @@ mod tests {
             refuse(r#"["a",{"_placeholder":true,"num":1}]"#, 1),
             DecodeError::BadPlaceholder
         );
-        assert_eq!(refuse(r#"["a"]"#, 11), DecodeError::TooManyAttachments);
+        let many = vec![Binary::default(); 11];
+        let body = EventBody::new("a", &many).unwrap();
+        assert!(body.clone().with_at_most(11).is_ok());
+        assert!(matches!(
+            body.with_at_most(10),
+            Err(EncodeError::TooManyAttachments(11))
+        ));
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserializer as _;
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 
 use super::{AckPacket, Content, EventPacket, Packet, is_reserved};
-use crate::Args;
+use crate::{Args, replace_lone_surrogates};
 
 /// Why a message is not a Socket.IO packet. Each of them ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +93,7 @@ pub(super) fn decode(
     }
     let (namespace, rest) = read_namespace(text, rest);
     let (ack_id, json) = read_ack_id(rest)?;
-    let json = (!json.is_empty()).then(|| text.slice_ref(json));
+    let json = (!json.is_empty()).then(|| replace_lone_surrogates(text.slice_ref(json)));
     let content = match kind {
         Kind::Connect => Content::Connect(check_auth(json)?),
         Kind::Disconnect if json.is_some() => return Err(DecodeError::InvalidPayload),

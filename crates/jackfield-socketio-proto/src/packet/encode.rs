@@ -25,8 +25,8 @@ pub enum EncodeError {
     /// The arguments cannot be written as JSON.
     #[error("the arguments cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// Receivers refuse packets with more than ten attachments.
-    #[error("the packet has {0} attachments, more than receivers accept")]
+    /// The packet has more attachments than its receiver takes.
+    #[error("the packet has {0} attachments, more than its receiver takes")]
     TooManyAttachments(usize),
 }
 
@@ -48,7 +48,7 @@ pub fn is_reserved(name: &str) -> bool {
 /// Encodes an event. A tuple gives several arguments, `()` none, any other value one.
 ///
 /// # Errors
-/// When the name is reserved, the arguments cannot be JSON, or there are too many attachments.
+/// When the name is reserved or the arguments cannot be JSON.
 pub fn event<T: Serialize + ?Sized>(
     namespace: &str,
     ack_id: Option<u64>,
@@ -61,7 +61,7 @@ pub fn event<T: Serialize + ?Sized>(
 /// Encodes an acknowledgement. Arguments are as in [`event`].
 ///
 /// # Errors
-/// When the arguments cannot be JSON, or there are too many attachments.
+/// When the arguments cannot be JSON.
 pub fn ack<T: Serialize + ?Sized>(
     namespace: &str,
     ack_id: u64,
@@ -131,9 +131,6 @@ pub(super) fn prefix(
     text
 }
 
-/// What JavaScript receivers accept by default.
-pub(super) const MAX_ATTACHMENTS: usize = 10;
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -173,12 +170,6 @@ mod tests {
             event("/", None, "disconnect", &()),
             Err(EncodeError::ReservedName)
         ));
-        let eleven = vec![Binary::default(); 11];
-        assert!(matches!(
-            event("/", None, "a", &eleven),
-            Err(EncodeError::TooManyAttachments(11))
-        ));
-        assert!(event("/", None, "a", &vec![Binary::default(); 10]).is_ok());
     }
 
     proptest! {

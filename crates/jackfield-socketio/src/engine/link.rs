@@ -88,6 +88,7 @@ where
         })
         .await;
     }
+    socket.note_reading(true);
     poll_fn(|cx| {
         if let Poll::Ready(received) = ws.poll_recv(cx) {
             return Poll::Ready(Wake::Received(received));

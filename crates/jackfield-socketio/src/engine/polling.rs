@@ -111,7 +111,8 @@ fn decode(octet_stream: bool, bytes: bytes::Bytes) -> Result<PostBody, PostFailu
 const fn failure(error: BodyError) -> PostFailure {
     match error {
         BodyError::TooLarge => PostFailure::TooLarge,
-        BodyError::TooSlow | BodyError::Broken => PostFailure::Aborted,
+        BodyError::TooSlow => PostFailure::TooSlow,
+        BodyError::Broken => PostFailure::Aborted,
     }
 }
 

@@ -169,8 +169,12 @@ impl Inner {
                 let core = ServerSession::polling(now, config, version, sid.as_str(), base64_only);
                 (core, None)
             }
-            OpenBy::WebSocket { version } => {
-                let (core, link) = ServerSession::websocket(now, config, version, sid.as_str());
+            OpenBy::WebSocket {
+                version,
+                base64_only,
+            } => {
+                let (core, link) =
+                    ServerSession::websocket(now, config, version, sid.as_str(), base64_only);
                 (core, Some(link))
             }
         };
@@ -244,7 +248,7 @@ pub(super) struct Seat {
 /// The transport that a session is opened by.
 pub(super) enum OpenBy {
     Polling { version: Version, base64_only: bool },
-    WebSocket { version: Version },
+    WebSocket { version: Version, base64_only: bool },
 }
 
 impl Drop for Inner {
@@ -282,6 +286,8 @@ fn ws_config(config: &IoConfig) -> ws::WsConfig {
         close_timeout: Duration::from_secs(5),
         ..ws::WsConfig::default()
     };
+    ws.options.subprotocols.clone_from(&config.subprotocols);
+    ws.options.any_subprotocol = config.subprotocols.is_empty();
     // A packet of revision 3 has its type in front.
     ws.limits.max_frame = config.max_payload + 1;
     ws.limits.max_message = config.max_payload + 1;

@@ -115,13 +115,15 @@ impl Inner {
                 let response = polling::handle(self, &socket, request).await;
                 render(response, Some(&socket))
             }
-            (Transport::WebSocket, true, Some(socket)) => self.probe(&socket, &mut request),
+            (Transport::WebSocket, true, Some(socket)) => {
+                self.probe(&socket, &mut request, query.base64_only)
+            }
             (Transport::WebSocket, false, _) | (Transport::Polling, true, _) => {
                 self.refuse(RequestError::BadRequest)
             }
             (_, _, None) => match self.check_handshake(&request, query.version) {
                 Err(response) => *response,
-                Ok(head) if upgrade => self.open_websocket(&mut request, head, query.version),
+                Ok(head) if upgrade => self.open_websocket(&mut request, head, &query),
                 Ok((parts, seat)) => self.open_polling(&parts, seat, &query).await,
             },
         }
@@ -215,7 +217,7 @@ impl Inner {
         self: &Arc<Self>,
         request: &mut Request<B>,
         (parts, seat): (Parts, Seat),
-        version: Version,
+        query: &Query,
     ) -> HttpResponse {
         let (response, upgrade) = match ws::upgrade(request, &self.ws_config) {
             Ok(accepted) => accepted,
@@ -224,7 +226,12 @@ impl Inner {
                 return refusal.response().map(|body| Full::new(body.into()));
             }
         };
-        let Opened { socket, link } = self.open(&parts, OpenBy::WebSocket { version }, seat);
+        let (version, base64_only) = (query.version, query.base64_only);
+        let by = OpenBy::WebSocket {
+            version,
+            base64_only,
+        };
+        let Opened { socket, link } = self.open(&parts, by, seat);
         let mut response = response.map(|()| Full::default());
         if let Some(cookie) = &self.config.cookie {
             set_cookie(cookie, &socket, &mut response);
@@ -252,7 +259,12 @@ impl Inner {
     }
 
     /// Answers with 101 and lets the WebSocket try to take the session over.
-    fn probe<B>(self: &Arc<Self>, socket: &EngineSocket, request: &mut Request<B>) -> HttpResponse {
+    fn probe<B>(
+        self: &Arc<Self>,
+        socket: &EngineSocket,
+        request: &mut Request<B>,
+        base64_only: bool,
+    ) -> HttpResponse {
         socket.note_tried();
         let Some(probing) = socket.begin_probe() else {
             return self.refuse(RequestError::BadRequest);
@@ -270,7 +282,7 @@ impl Inner {
             match upgrade.await {
                 Ok(mut ws) => {
                     inner.websocket_opened();
-                    let (link, wakes) = socket.probe();
+                    let (link, wakes) = socket.probe(base64_only);
                     link::run(&socket, link, &wakes, &mut ws).await;
                     inner.websocket_closed();
                 }

@@ -42,6 +42,10 @@ struct Shared {
     /// Bytes of events that wait for handlers; above the limit nothing more is read from the
     /// client.
     inbound: AtomicUsize,
+    /// Acknowledgements that the server waits for, and namespaces beyond the first.
+    awaited: AtomicUsize,
+    /// Whether nothing is read from the client, as the core knows it.
+    unread: AtomicBool,
     /// Wakes the tasks that wait for `inbound` to fall.
     drained: Notify,
     /// What waits, for the client and for handlers, as the server's budget counts it.
@@ -129,6 +133,8 @@ impl EngineSocket {
             }),
             inbox: Mutex::default(),
             inbound: AtomicUsize::new(0),
+            awaited: AtomicUsize::new(0),
+            unread: AtomicBool::new(false),
             drained: Notify::new(),
             account,
             network: place.network(),
@@ -309,16 +315,36 @@ impl EngineSocket {
         let before = self.0.inbound.fetch_sub(bytes, Ordering::AcqRel);
         self.0.account.remove(bytes);
         self.0.account.settle();
-        let limit = self.0.server.config.max_inbound;
+        let limit = self.inbound_limit();
         // Only the call that crosses the limit wakes readers, not every one below it.
         if before > limit && before.saturating_sub(bytes) <= limit {
             self.0.drained.notify_waiters();
         }
     }
 
+    /// Notes that something of the client is waited for that may stand behind its events.
+    pub(crate) fn add_awaited(&self) {
+        // The first one raises the limit, and a reader may have stopped at the lower one.
+        if self.0.awaited.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.0.drained.notify_waiters();
+        }
+    }
+
+    pub(crate) fn remove_awaited(&self) {
+        self.0.awaited.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn inbound_limit(&self) -> usize {
+        let limit = self.0.server.config.max_inbound;
+        match self.0.awaited.load(Ordering::Acquire) {
+            0 => limit,
+            _ => limit.saturating_mul(AWAITED_LIMIT),
+        }
+    }
+
     /// Returns whether nothing more shall be read from the client for now.
     pub(super) fn is_paused(&self) -> bool {
-        self.0.inbound.load(Ordering::Acquire) > self.0.server.config.max_inbound
+        self.0.inbound.load(Ordering::Acquire) > self.inbound_limit()
     }
 
     /// Waits until handlers have caught up.
@@ -327,14 +353,26 @@ impl EngineSocket {
             return;
         }
         self.0.server.stats.inbound_paused.increment();
+        self.note_reading(false);
         loop {
             // The wait is set up before the look: handlers that catch up in between would
             // otherwise notify before this task waits.
             let drained = self.0.drained.notified();
             if !self.is_paused() || !self.is_open() {
-                return;
+                break;
             }
             drained.await;
+        }
+        self.note_reading(true);
+    }
+
+    /// Has the heartbeat know whether the client's answers are read: handlers may be slower than
+    /// it.
+    pub(super) fn note_reading(&self, reading: bool) {
+        let unread = &self.0.unread;
+        if unread.load(Ordering::Acquire) == reading {
+            unread.store(!reading, Ordering::Release);
+            self.with(|core, now| core.set_reading(now, reading));
         }
     }
 
@@ -463,6 +501,9 @@ impl Inbox {
         next
     }
 }
+
+/// So many times more may wait for handlers where one of them waits for the client.
+const AWAITED_LIMIT: usize = 8;
 
 /// A client has one; a second one may come while the first is given up.
 const MAX_PROBES: usize = 3;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jackfield_socketio_proto::Args;
-use jackfield_socketio_proto::packet;
+use jackfield_socketio_proto::packet::{self, EncodeError};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,6 +41,10 @@ impl Ack {
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let state = &self.0;
         let encoded = packet::ack(state.socket.namespace_name(), state.id, args)?;
+        let attachments = encoded.attachments.len();
+        if attachments > state.socket.max_attachments() {
+            return Err(EncodeError::TooManyAttachments(attachments).into());
+        }
         // A client expects one answer for an id.
         if state.sent.swap(true, Ordering::AcqRel) {
             return Ok(());

@@ -80,9 +80,7 @@ impl Client {
                 }
             }
             Event::Disconnect { namespace } => {
-                // The lock ends with this statement: handlers of the end may use the client's
-                // other sockets.
-                let socket = lock(&self.state.sockets).remove(&namespace);
+                let socket = self.state.remove(&namespace, |_| true);
                 if let Some(socket) = socket {
                     socket.end(DisconnectReason::ClientNamespaceDisconnect, false);
                 }
@@ -107,7 +105,7 @@ impl Client {
         );
         // The socket is found from here on, so that a client that leaves during its
         // middlewares ends it.
-        lock(&self.state.sockets).insert(name, socket.clone());
+        self.state.insert(name, socket.clone());
         socket.begin();
     }
 
@@ -167,10 +165,36 @@ impl ClientState {
         lock(&self.sockets).get(namespace).cloned()
     }
 
+    /// Events of one namespace must not keep those of another from being read.
+    fn insert(&self, namespace: ByteString, socket: Socket) {
+        let mut sockets = lock(&self.sockets);
+        let is_first = sockets.is_empty();
+        let replaced = sockets.insert(namespace, socket);
+        if !is_first && replaced.is_none() {
+            self.engine.add_awaited();
+        }
+    }
+
+    /// Takes the socket of a namespace out if it is the right one. No lock is held afterwards:
+    /// handlers of the end may use the client's other sockets.
+    fn remove(&self, namespace: &str, is_right: impl FnOnce(&Socket) -> bool) -> Option<Socket> {
+        let mut sockets = lock(&self.sockets);
+        if !is_right(sockets.get(namespace)?) {
+            return None;
+        }
+        let socket = sockets.remove(namespace);
+        if !sockets.is_empty() {
+            self.engine.remove_awaited();
+        }
+        socket
+    }
+
     fn take_sockets(&self) -> Vec<Socket> {
-        std::mem::take(&mut *lock(&self.sockets))
-            .into_values()
-            .collect()
+        let sockets = std::mem::take(&mut *lock(&self.sockets));
+        for _ in 1..sockets.len() {
+            self.engine.remove_awaited();
+        }
+        sockets.into_values().collect()
     }
 
     /// Notes that a socket's middlewares have let it in; false if the client has left meanwhile.
@@ -229,13 +253,9 @@ impl ClientState {
 
     /// Takes a socket out, if it is there still.
     fn take(&self, socket: &Socket) -> bool {
-        let mut sockets = lock(&self.sockets);
         // The client may have left and joined again: then the name stands for a newer socket.
-        let there = sockets.get(socket.namespace_name()) == Some(socket);
-        if there {
-            sockets.remove(socket.namespace_name());
-        }
-        there
+        self.remove(socket.namespace_name(), |there| there == socket)
+            .is_some()
     }
 
     fn send(&self, text: &str) {

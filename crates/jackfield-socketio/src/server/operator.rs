@@ -154,9 +154,10 @@ impl BroadcastOperator {
         args: &T,
         ack_timeout: Option<Duration>,
     ) -> Result<BroadcastPacket, EmitError> {
+        let most = self.namespace.config.max_attachments;
         Ok(BroadcastPacket {
             namespace: self.namespace.name.clone(),
-            body: EventBody::new(name, args)?,
+            body: EventBody::new(name, args)?.with_at_most(most)?,
             volatile: self.volatile,
             ack_timeout,
         })

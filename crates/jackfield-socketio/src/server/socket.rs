@@ -496,6 +496,10 @@ impl Socket {
         }
     }
 
+    pub(crate) fn max_attachments(&self) -> usize {
+        self.0.namespace.config.max_attachments
+    }
+
     pub(crate) fn engine(&self) -> &EngineSocket {
         &self.0.engine
     }

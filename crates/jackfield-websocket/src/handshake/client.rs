@@ -277,6 +277,7 @@ mod tests {
         let options = Options {
             subprotocols: vec!["json".to_owned()],
             deflate: Some(deflate::DeflateConfig::default()),
+            ..Options::default()
         };
         let mut handshake = start(&options);
         let mut lines = [httparse::EMPTY_HEADER; 16];

@@ -181,6 +181,7 @@ fn is_key(key: &[u8]) -> bool {
 
 fn choose_subprotocol(headers: &HeaderMap, options: &Options) -> Result<Option<String>, Refusal> {
     let mut chosen = None;
+    let mut first = None;
     for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
         let value = value.to_str().map_err(|_| Refusal::Subprotocols)?;
         for name in value.split(',').map(str::trim) {
@@ -192,9 +193,11 @@ fn choose_subprotocol(headers: &HeaderMap, options: &Options) -> Result<Option<S
             if chosen.is_none() && options.subprotocols.iter().any(|known| known == name) {
                 chosen = Some(name.to_owned());
             }
+            first.get_or_insert(name);
         }
     }
-    Ok(chosen)
+    let any = first.filter(|_| options.any_subprotocol);
+    Ok(chosen.or_else(|| any.map(str::to_owned)))
 }
 
 #[cfg(test)]
@@ -220,7 +223,7 @@ mod tests {
     fn judge(headers: &HeaderMap) -> Result<Accepted, Refusal> {
         let options = Options {
             subprotocols: vec!["superchat".to_owned(), "chat".to_owned()],
-            deflate: None,
+            ..Options::default()
         };
         accept(&Method::GET, Version::HTTP_11, headers, &options)
     }
@@ -244,6 +247,13 @@ mod tests {
         let mut headers = headers();
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("other"));
         assert_eq!(judge(&headers).unwrap().established.subprotocol, None);
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("a, b"));
+        let options = Options {
+            any_subprotocol: true,
+            ..Options::default()
+        };
+        let accepted = accept(&Method::GET, Version::HTTP_11, &headers, &options).unwrap();
+        assert_eq!(accepted.established.subprotocol.as_deref(), Some("a"));
     }
 
     #[test]

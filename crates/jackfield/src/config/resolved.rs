@@ -309,6 +309,8 @@ fn socketio(read: &Reader<'_>) -> Result<IoConfig, ConfigError> {
         ..
     } = IoConfig::default();
     Ok(IoConfig {
+        // The client's first: Socket.IO itself has none.
+        subprotocols: Vec::new(),
         path,
         polling,
         websocket,

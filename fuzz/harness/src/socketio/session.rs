@@ -69,7 +69,8 @@ impl Model {
             let session = ServerSession::polling(now, config, version, "sid", choice & 4 != 0);
             (session, Vec::new())
         } else {
-            let (session, link) = ServerSession::websocket(now, config, version, "sid");
+            let (session, link) =
+                ServerSession::websocket(now, config, version, "sid", choice & 4 != 0);
             (session, vec![link])
         };
         Self {
@@ -95,7 +96,7 @@ impl Model {
             b'p' => self.post_body(rest),
             b'x' => self.post_fails(rest.first().copied().unwrap_or_default()),
             b'w' => {
-                let link = self.session.handle_link(self.now);
+                let link = self.session.handle_link(self.now, false);
                 self.links.push(link);
             }
             b't' | b'b' => self.frame(step == b't', rest),

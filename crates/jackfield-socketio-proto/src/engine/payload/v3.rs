@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 
-use super::{decode_base64, push_base64};
+use super::push_base64;
 use crate::engine::{Outgoing, Packet, PacketError, Version};
 
 /// Encodes packets as a text body: `<length in UTF-16 code units>:<packet>`, binary as `b4` and
@@ -83,10 +83,7 @@ impl Iterator for TextDecoder {
         }
         let packet = self
             .entry()
-            .and_then(|entry| match entry.strip_prefix("b4") {
-                Some(base64) => decode_base64(base64),
-                None => Packet::decode_text(&entry),
-            });
+            .and_then(|entry| Packet::decode_text(Version::V3, &entry));
         self.failed = packet.is_err();
         Some(packet)
     }
@@ -127,7 +124,7 @@ impl BinaryDecoder {
         match marker {
             0 => {
                 let text = ByteString::try_from(entry).map_err(|_| PacketError::Utf8)?;
-                Packet::decode_text(&text)
+                Packet::decode_text(Version::V3, &text)
             }
             1 => Packet::decode_binary(Version::V3, entry),
             other => Err(PacketError::UnknownType(other)),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{decode_base64, push_base64};
-use crate::engine::{Outgoing, Packet, PacketError};
+use super::push_base64;
+use crate::engine::{Outgoing, Packet, PacketError, Version};
 
 /// Encodes packets as one body.
 #[must_use]
@@ -53,10 +53,7 @@ impl Iterator for Decoder {
             }
             None => body,
         };
-        let packet = match entry.strip_prefix('b') {
-            Some(base64) => decode_base64(base64),
-            None => Packet::decode_text(&entry),
-        };
+        let packet = Packet::decode_text(Version::V4, &entry);
         if packet.is_err() {
             self.rest = None;
         }

@@ -25,6 +25,8 @@ pub(super) enum Heartbeat {
 pub(super) enum Due {
     Nothing,
     Ping,
+    /// Revision 3: a pong that was not asked for, which shows the client that the server is there.
+    Pong,
     Timeout,
 }
 
@@ -45,11 +47,22 @@ impl Heartbeat {
     }
 
     /// Moves on if the deadline has come.
-    pub(super) fn due(&mut self, now: Instant, config: &ServerSessionConfig) -> Due {
+    ///
+    /// `unread` says that the client's answers are not read at the moment: then it is asked again,
+    /// and not given up.
+    pub(super) fn due(&mut self, now: Instant, unread: bool, config: &ServerSessionConfig) -> Due {
         if now < self.deadline() {
             return Due::Nothing;
         }
         match self {
+            Self::PongBy { deadline, .. } if unread => {
+                *deadline = now + config.ping_timeout;
+                Due::Ping
+            }
+            Self::ClientPingBy(deadline) if unread => {
+                *deadline = now + config.ping_timeout;
+                Due::Pong
+            }
             Self::PingAt(at) => {
                 // The period runs from when the ping was due, unless the driver itself was held up.
                 let late = now.saturating_duration_since(*at) > MAX_LATENESS;
@@ -72,6 +85,16 @@ impl Heartbeat {
                 Self::ClientPingBy(now + config.ping_interval + config.ping_timeout)
             }
         };
+    }
+
+    /// Gives the client its time anew: its answers are read again.
+    pub(super) fn note_reading(&mut self, now: Instant, config: &ServerSessionConfig) {
+        match self {
+            Self::PingAt(_) => {}
+            Self::PongBy { deadline, .. } | Self::ClientPingBy(deadline) => {
+                *deadline = (*deadline).max(now + config.ping_timeout);
+            }
+        }
     }
 
     /// Notes any packet: a client that is busy uploading gets one more period for its pong.

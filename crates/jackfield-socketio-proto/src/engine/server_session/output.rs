@@ -47,7 +47,9 @@ pub enum PostFailure {
     TooLarge,
     /// It is not UTF-8.
     NotUtf8,
-    /// It did not come to its end: the client closed the connection, or took too long.
+    /// It took too long to come.
+    TooSlow,
+    /// It did not come to its end: the client closed the connection.
     Aborted,
 }
 
@@ -94,9 +96,9 @@ impl Response {
         }
     }
 
-    pub(super) const fn too_large() -> Self {
+    pub(super) const fn bare(status: u16) -> Self {
         Self {
-            status: 413,
+            status,
             content_type: "text/plain; charset=UTF-8",
             body: Bytes::new(),
         }

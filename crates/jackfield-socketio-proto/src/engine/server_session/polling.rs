@@ -181,8 +181,8 @@ impl ServerSession {
 
     /// Takes the news that the body of an accepted POST could not be read.
     ///
-    /// A body that is too large is answered with 413 and leaves the session open; the others end
-    /// it.
+    /// That ends the session, as with Node.js: what the client sent is lost, and it cannot tell
+    /// what. A body that is too large is answered with 413, one that takes too long with 408.
     pub fn handle_post_failed(&mut self, request: RequestId, failure: PostFailure) {
         if !self.is_post(request) {
             return;
@@ -190,9 +190,14 @@ impl ServerSession {
         self.polling.body = None;
         self.polling.post = None;
         match failure {
-            // Nothing of the body was taken, so the order of messages still holds.
-            PostFailure::TooLarge => {
-                let response = Response::too_large();
+            PostFailure::TooLarge | PostFailure::TooSlow => {
+                self.abort(CloseReason::TransportError);
+                let status = if failure == PostFailure::TooLarge {
+                    413
+                } else {
+                    408
+                };
+                let response = Response::bare(status);
                 self.outputs
                     .push_back(Output::Respond { request, response });
             }
@@ -239,26 +244,24 @@ impl ServerSession {
             .push_back(Output::Respond { request, response });
     }
 
-    /// Answers the waiting GET with the buffer, and with the close packet if the session is
-    /// closing.
+    /// Answers the waiting GET with the buffer; if that is empty and the session is closing, with
+    /// its end.
     pub(super) fn flush_to_poll(&mut self) {
-        let closing = matches!(self.state, State::Closing(_));
-        if self.buffer.is_empty() && !closing {
+        if self.buffer.is_empty() {
+            // Clients drop what stands in one body with a close packet, so the end has a body of
+            // its own.
+            if matches!(self.state, State::Closing(_)) && self.polling.is_waiting() {
+                self.end(CloseReason::ForcedClose);
+            }
             return;
         }
         let Some(request) = self.polling.get.take() else {
             return;
         };
-        if closing {
-            self.enqueue(Outgoing::text("1"));
-        }
         let response = self.encode_buffer();
         self.clear_buffer();
         self.outputs
             .push_back(Output::Respond { request, response });
-        if closing {
-            self.end(CloseReason::ForcedClose);
-        }
     }
 
     fn encode_buffer(&self) -> Response {

@@ -47,7 +47,7 @@ impl World {
     fn websocket(version: Version) -> (Self, LinkId) {
         let now = epoch();
         let (session, link) =
-            ServerSession::websocket(now, Arc::new(Self::config()), version, "abc");
+            ServerSession::websocket(now, Arc::new(Self::config()), version, "abc", false);
         let mut world = Self {
             now,
             session,
@@ -229,15 +229,44 @@ fn octet_stream_belongs_to_revision_3() {
 }
 
 #[test]
-fn a_body_that_is_too_large_leaves_the_session_open() {
-    let mut world = World::polling(Version::V4);
-    assert!(world.session.handle_post_head(world.now, POST, false));
-    world
-        .session
-        .handle_post_failed(POST, PostFailure::TooLarge);
-    assert_eq!(world.answer(POST).unwrap().0, 413);
-    assert_eq!(world.closed(), None);
-    assert_eq!(world.post("4a"), 200);
+fn a_body_that_could_not_be_read_ends_the_session() {
+    for (failure, status, reason) in [
+        (PostFailure::TooLarge, 413, CloseReason::TransportError),
+        (PostFailure::TooSlow, 408, CloseReason::TransportError),
+        (PostFailure::Aborted, 400, CloseReason::TransportError),
+        (PostFailure::NotUtf8, 400, CloseReason::ParseError),
+    ] {
+        let mut world = World::polling(Version::V4);
+        assert_eq!(world.poll(GET), None);
+        assert!(world.session.handle_post_head(world.now, POST, false));
+        world.session.handle_post_failed(POST, failure);
+        assert_eq!(world.answer(POST).unwrap().0, status);
+        assert_eq!(world.answer(GET), Some((200, "1".into())));
+        assert_eq!(world.closed(), Some(reason));
+    }
+}
+
+#[test]
+fn a_client_that_cannot_read_bytes_gets_base64_on_a_websocket() {
+    for (version, frame) in [(Version::V4, "bYWJj"), (Version::V3, "b4YWJj")] {
+        let packets = [Outgoing::binary(Bytes::from_static(b"abc"))];
+        let (mut world, link) = World::websocket(version);
+        world.session.base64_only = true;
+        world.session.send(&packets).unwrap();
+        assert_eq!(world.frames(link), [frame]);
+        world.frame(link, frame);
+        assert_eq!(
+            world.messages(),
+            [Message::Binary(Bytes::from_static(b"abc"))]
+        );
+
+        let mut world = World::polling(version);
+        let link = world.session.handle_link(world.now, true);
+        world.frame(link, "2probe");
+        world.frame(link, "5");
+        world.session.send(&packets).unwrap();
+        assert_eq!(world.frames(link), ["3probe", frame]);
+    }
 }
 
 #[test]
@@ -354,6 +383,33 @@ fn the_client_pings_in_revision_3() {
 }
 
 #[test]
+fn a_client_whose_pongs_are_not_read_is_asked_again() {
+    let (mut world, link) = World::websocket(Version::V4);
+    world.session.set_reading(world.now, false);
+    world.advance(ms(300 + 3 * 200));
+    assert_eq!(world.frames(link), ["2", "2", "2", "2"]);
+    assert_eq!(world.closed(), None);
+    // Now it has its time again.
+    world.advance(ms(199));
+    world.session.set_reading(world.now, true);
+    world.advance(ms(199));
+    world.frame(link, "3");
+    world.advance(ms(300));
+    assert_eq!(world.frames(link), ["2"]);
+    assert_eq!(world.closed(), None);
+    world.advance(ms(200));
+    assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+
+    let (mut world, link) = World::websocket(Version::V3);
+    world.session.set_reading(world.now, false);
+    world.advance(ms(500 + 200));
+    assert_eq!(world.frames(link), ["3", "3"]);
+    world.session.set_reading(world.now, true);
+    world.advance(ms(200));
+    assert_eq!(world.closed(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
 fn a_heartbeat_in_the_wrong_direction_ends_the_session() {
     let (mut world, link) = World::websocket(Version::V4);
     world.frame(link, "2");
@@ -370,7 +426,7 @@ fn a_heartbeat_in_the_wrong_direction_ends_the_session() {
 fn a_session_moves_to_the_websocket_that_was_probed() {
     let mut world = World::polling(Version::V4);
     assert_eq!(world.poll(GET), None);
-    let link = world.session.handle_link(world.now);
+    let link = world.session.handle_link(world.now, false);
     world.frame(link, "2probe");
     assert_eq!(world.frames(link), ["3probe"]);
     assert_eq!(
@@ -389,7 +445,7 @@ fn a_session_moves_to_the_websocket_that_was_probed() {
     assert_eq!(world.messages(), [text("hello")]);
     assert!(world.poll(LATER).unwrap().contains(r#""code":3"#));
     assert_eq!(world.post("4x"), 400);
-    let second = world.session.handle_link(world.now);
+    let second = world.session.handle_link(world.now, false);
     assert!(world.link_closed(second));
     assert_eq!(world.closed(), None);
 }
@@ -397,7 +453,7 @@ fn a_session_moves_to_the_websocket_that_was_probed() {
 #[test]
 fn polls_during_a_probe_wait_a_moment_and_end() {
     let mut world = World::polling(Version::V4);
-    let link = world.session.handle_link(world.now);
+    let link = world.session.handle_link(world.now, false);
     world.frame(link, "2probe");
     assert_eq!(world.poll(GET), None);
     world.advance(ms(100));
@@ -407,7 +463,7 @@ fn polls_during_a_probe_wait_a_moment_and_end() {
 #[test]
 fn an_upgrade_packet_before_the_probe_was_answered_is_enough() {
     let mut world = World::polling(Version::V4);
-    let link = world.session.handle_link(world.now);
+    let link = world.session.handle_link(world.now, false);
     world.frame(link, "2probe");
     world.frame(link, "5");
     world.send("a").unwrap();
@@ -421,7 +477,7 @@ fn a_probe_that_is_not_completed_is_closed_and_polling_goes_on() {
         upgrade_timeout: ms(50),
         ..World::config()
     });
-    let link = world.session.handle_link(world.now);
+    let link = world.session.handle_link(world.now, false);
     world.advance(ms(50));
     assert!(world.link_closed(link));
     world.send("a").unwrap();
@@ -432,7 +488,7 @@ fn a_probe_that_is_not_completed_is_closed_and_polling_goes_on() {
 fn a_probe_that_sends_anything_else_is_closed_and_polling_goes_on() {
     for frame in ["4hello", "2", "3probe", "1", "abc", ""] {
         let mut world = World::polling(Version::V4);
-        let link = world.session.handle_link(world.now);
+        let link = world.session.handle_link(world.now, false);
         world.frame(link, frame);
         assert!(world.link_closed(link), "{frame}");
         assert_eq!(world.closed(), None);
@@ -443,8 +499,8 @@ fn a_probe_that_sends_anything_else_is_closed_and_polling_goes_on() {
 #[test]
 fn a_second_probe_is_closed() {
     let mut world = World::polling(Version::V4);
-    let first = world.session.handle_link(world.now);
-    let second = world.session.handle_link(world.now);
+    let first = world.session.handle_link(world.now, false);
+    let second = world.session.handle_link(world.now, false);
     assert!(world.link_closed(second));
     assert!(!world.link_closed(first));
 }
@@ -452,7 +508,7 @@ fn a_second_probe_is_closed() {
 #[test]
 fn the_end_of_the_session_closes_the_probe() {
     let mut world = World::polling(Version::V4);
-    let link = world.session.handle_link(world.now);
+    let link = world.session.handle_link(world.now, false);
     assert_eq!(world.post("1"), 200);
     assert!(world.link_closed(link));
 }
@@ -466,7 +522,9 @@ fn a_closing_session_delivers_what_was_sent_before() {
     world.session.close(world.now);
     assert_eq!(world.send("never"), Err(SendError::Closed));
     assert_eq!(world.closed(), None);
-    assert_eq!(world.poll(GET), Some("4last\x1e1".into()));
+    assert_eq!(world.poll(GET), Some("4last".into()));
+    assert_eq!(world.closed(), None);
+    assert_eq!(world.poll(LATER), Some("1".into()));
     assert_eq!(world.closed(), Some(CloseReason::ForcedClose));
 
     let (mut world, link) = World::websocket(Version::V4);
@@ -506,6 +564,19 @@ fn the_buffer_has_a_limit_in_bytes() {
     assert_eq!(world.send("y"), Err(SendError::Full));
     assert_eq!(world.session.buffered(), 999);
     assert_eq!(world.closed(), None);
+    assert!(world.poll(GET).is_some());
+    assert_eq!(world.send("y"), Ok(()));
+}
+
+#[test]
+fn a_message_above_the_limit_waits_alone() {
+    let mut world = World::polling(Version::V4);
+    let packets = [
+        Outgoing::text("4head"),
+        Outgoing::binary(Bytes::from(vec![0; 5000])),
+    ];
+    assert_eq!(world.session.send(&packets), Ok(()));
+    assert_eq!(world.send("y"), Err(SendError::Full));
     assert!(world.poll(GET).is_some());
     assert_eq!(world.send("y"), Ok(()));
 }
@@ -565,10 +636,12 @@ fn a_session_that_ends_in_the_middle_of_a_body_answers_its_post() {
 #[test]
 fn packets_sent_together_are_queued_all_or_none() {
     let mut world = World::polling(Version::V4);
+    world.send("first").unwrap();
+    let before = world.session.buffered();
     let packets = [
         Outgoing::text("4head"),
         Outgoing::binary(Bytes::from(vec![0; 1000])),
     ];
     assert_eq!(world.session.send(&packets), Err(SendError::Full));
-    assert_eq!(world.session.buffered(), 0);
+    assert_eq!(world.session.buffered(), before);
 }

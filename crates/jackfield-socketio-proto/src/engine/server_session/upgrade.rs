@@ -9,6 +9,8 @@ use crate::engine::{CloseReason, Outgoing, Packet, PacketError};
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) link: LinkId,
+    /// It carries no bytes, only text.
+    base64_only: bool,
     /// The client must have completed the upgrade by then.
     deadline: Instant,
     /// The probe was answered; polls are ended so that the client can pause polling.
@@ -23,15 +25,17 @@ impl ServerSession {
     /// Takes a WebSocket that names this session; it becomes the probe of an upgrade.
     ///
     /// The WebSocket is closed at once, by [`Output::CloseLink`], if the session has another
-    /// probe, has been upgraded, is closed, or upgrades are switched off.
+    /// probe, has been upgraded, is closed, or upgrades are switched off. `base64_only` is the
+    /// `b64` parameter of its request: it shall carry text alone.
     #[must_use]
-    pub fn handle_link(&mut self, now: Instant) -> LinkId {
+    pub fn handle_link(&mut self, now: Instant, base64_only: bool) -> LinkId {
         let link = self.next_link();
         // One probe at a time: two could both complete, and the client reads from one.
         let free = self.link.is_none() && self.probe.is_none() && self.state == State::Open;
         if free && self.config.allow_upgrades {
             self.probe = Some(Probe {
                 link,
+                base64_only,
                 deadline: now + self.config.upgrade_timeout,
                 answered: false,
                 noop_at: None,
@@ -78,6 +82,7 @@ impl ServerSession {
         // From here on no GET is taken, so one that waits would never be answered.
         self.answer_poll_with_noop();
         self.link = Some(probe.link);
+        self.base64_only = probe.base64_only;
         if let Some(answer) = probe.outbox {
             // The client did not wait for the answer to its probe.
             self.buffered += answer.cost();

@@ -9,7 +9,7 @@ impl ServerSession {
     /// Takes a message from a WebSocket; one from a socket that is no longer ours is ignored.
     pub fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Message) {
         let packet = match frame {
-            Message::Text(text) => Packet::decode_text(&text),
+            Message::Text(text) => Packet::decode_text(self.version, &text),
             Message::Binary(bytes) => Packet::decode_binary(self.version, bytes),
         };
         // A probe carries nothing of the session before the upgrade packet.
@@ -39,7 +39,11 @@ impl ServerSession {
             let packet = self.buffer.pop_front()?;
             self.buffered = self.buffered.saturating_sub(packet.cost());
             self.give_memory_back();
-            return Some(packet);
+            return Some(if self.base64_only {
+                packet.into_base64(self.version)
+            } else {
+                packet
+            });
         }
         self.probe
             .as_mut()

@@ -66,12 +66,12 @@ impl EngineSocket {
     }
 
     /// Adds a WebSocket that wants to take the session over.
-    pub(in crate::engine) fn probe(&self) -> (LinkId, Arc<Link>) {
+    pub(in crate::engine) fn probe(&self, base64_only: bool) -> (LinkId, Arc<Link>) {
         let link = Arc::new(Link::default());
         let added = Arc::clone(&link);
         let mut id = None;
         self.with_state(|state, now| {
-            let new = state.core.handle_link(now);
+            let new = state.core.handle_link(now, base64_only);
             // The lock is still held: the core may want this link flushed or closed at once.
             state.links.push((new, added));
             id = Some(new);

@@ -35,6 +35,28 @@ impl Socket {
         self.send_wire(&self.encode(name, None, args)?)
     }
 
+    /// Sends an event that is encoded already, whatever its JSON looks like: one that this server
+    /// passes on.
+    ///
+    /// ```
+    /// # use jackfield_socketio::{Io, IoConfig, Socket};
+    /// # let io = Io::new(IoConfig::default());
+    /// use jackfield_socketio::adapter::EventBody;
+    ///
+    /// io.on_connect(async |socket: Socket| {
+    ///     match EventBody::from_parts(r#"["news",{"id":7}]"#.into(), Vec::new()) {
+    ///         Ok(event) => socket.emit_body(&event).ok(),
+    ///         Err(_) => None,
+    ///     };
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// When the socket is not connected, or its buffer is full.
+    pub fn emit_body(&self, event: &EventBody) -> Result<(), EmitError> {
+        self.send_wire(&Wire::event(self.namespace_name(), None, event))
+    }
+
     /// Sends an event that may be lost: only if the client is ready to take it at once.
     ///
     /// ```
@@ -97,7 +119,8 @@ impl Socket {
         ack: Option<u64>,
         args: &T,
     ) -> Result<Wire, EmitError> {
-        let body = EventBody::new(name, args)?;
+        let most = self.0.namespace.config.max_attachments;
+        let body = EventBody::new(name, args)?.with_at_most(most)?;
         Ok(Wire::event(self.namespace_name(), ack, &body))
     }
 
@@ -135,12 +158,14 @@ impl Socket {
         if !self.is_connected() {
             lock(&self.0.acks).clear();
         }
+        self.0.engine.add_awaited();
         let socket = self.clone();
         Forget { socket, id }
     }
 
     pub(crate) fn forget_ack(&self, id: u64) {
         lock(&self.0.acks).remove(id);
+        self.0.engine.remove_awaited();
     }
 
     pub(crate) fn handle_ack(&self, ack: AckPacket) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jackfield_sansio::ClientNetwork;
 use jackfield_signal::{AckId, NewMember};
+use jackfield_socketio::adapter::EventBody;
 use jackfield_socketio::{Ack, Event, Io, Socket};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -90,7 +91,12 @@ impl Events {
             id
         });
         let arguments = event.raw();
-        let body = arguments.first().map_or("{}", |argument| argument.get());
+        let body = match arguments.first() {
+            // Receivers of other dialects have no bytes, so a message with some is refused whole.
+            Some(_) if !event.attachments().is_empty() => "\"bytes\"",
+            Some(argument) => argument.get(),
+            None => "{}",
+        };
         self.input.event(event.name(), body, ack);
     }
 
@@ -126,7 +132,7 @@ async fn forward(
         };
         let sent = match delivery {
             Some(Delivery::Message { kind, json, .. }) => {
-                raw(&json).is_some_and(|json| socket.emit(&kind, &*json).is_ok())
+                event(&kind, &json).is_some_and(|event| socket.emit_body(&event).is_ok())
             }
             Some(Delivery::Ack { ack, json }) => match (events.answered(ack), raw(&json)) {
                 (Some(ack), Some(json)) => ack.send(&*json).is_ok(),
@@ -139,6 +145,15 @@ async fn forward(
             return;
         }
     }
+}
+
+/// Takes JSON that the hub passes on as it is: a field of it may look like a placeholder of
+/// Socket.IO, and is none.
+fn event(kind: &str, json: &str) -> Option<EventBody> {
+    let kind = serde_json::Value::from(kind);
+    EventBody::from_parts(format!("[{kind},{json}]").into(), Vec::new())
+        .inspect_err(|error| tracing::error!(%error, "The signaling hub wrote what is no event"))
+        .ok()
 }
 
 /// Takes JSON that the hub wrote as it is.
