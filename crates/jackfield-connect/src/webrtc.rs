@@ -110,6 +110,14 @@ impl WebRtc {
         self
     }
 
+    /// Sets whether there are UDP sockets. Without them data goes over TCP alone: to the other
+    /// side, or to a relay over TCP or TLS. Default: yes.
+    #[must_use]
+    pub fn udp(mut self, udp: bool) -> Self {
+        self.options.network.udp = udp;
+        self
+    }
+
     /// Returns the endpoint of all connections, which the first one makes.
     fn endpoint(&mut self) -> io::Result<PeerEndpoint> {
         if let Some(endpoint) = &self.options.endpoint {

@@ -15,6 +15,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let options = Options {
         target: server.parse()?,
         trust: Trust::new(None)?,
+        proxy: None,
         slow: false,
         recorder: None,
     };

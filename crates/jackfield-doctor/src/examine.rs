@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jackfield_driver::discovery::layers::Evidence;
 use jackfield_driver::discovery::{ask, discover, source_for};
 use jackfield_driver::portmap::{Probe, ProbeConfig, probe};
+use jackfield_proxy::ProxyUrl;
 use jackfield_stun::behaviour::{DiscoveryConfig, LifetimeSearch, Report};
 use jackfield_stun::uri::{Scheme, Uri, UriTransport};
 
@@ -39,6 +40,8 @@ pub struct Options {
     pub trust: Trust,
     /// Whether to find out how long an idle mapping lives, which takes minutes.
     pub slow: bool,
+    /// The proxy to go by, in place of the one that the environment names.
+    pub proxy: Option<ProxyUrl>,
     /// Keeps what is sent and received, if it is wanted.
     pub recorder: Option<Recorder>,
 }
@@ -51,7 +54,11 @@ pub async fn examine(options: &Options) -> Facts {
     let (dns, gateway, proxy) = tokio::join!(
         dns::look_up(target),
         probe_gateway(),
-        recorded(recorder, "Proxy", proxy::examine(target, trust))
+        recorded(
+            recorder,
+            "Proxy",
+            proxy::examine(target, trust, options.proxy.as_ref())
+        )
     );
     let addresses = with_port(&dns.addresses, target.port);
     let direct = Site {
@@ -61,7 +68,7 @@ pub async fn examine(options: &Options) -> Facts {
         proxy: None,
     };
     let mut asked = recorded(recorder, "Relay list", Asked::of(&direct)).await;
-    let named = match proxy::setting(target) {
+    let named = match proxy::setting(target, options.proxy.as_ref()) {
         Some(Setting::Proxy(named, false)) => Some(named),
         _ => None,
     };

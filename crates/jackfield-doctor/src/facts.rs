@@ -51,7 +51,8 @@ pub struct Facts {
     pub evidence: Evidence,
     /// What the gateway offers, or why that is not known.
     pub gateway: Result<Probe, NetworkError>,
-    /// The proxy that the environment names, and whether it leads to the server.
+    /// The proxy that was asked for, or that the environment names, and whether it leads to the
+    /// server.
     pub proxy: Option<Proxy>,
     /// What answers in place of others; looked for where the web server did not answer as it
     /// should.
@@ -143,7 +144,7 @@ pub struct PathMtu {
 /// A proxy, and what became of asking the server through it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// The environment variable that names it.
+    /// The environment variable that names it; `--proxy` for one that was asked for.
     pub variable: &'static str,
     /// Its host and port; a user name and password in the variable are left out.
     pub authority: String,

@@ -145,7 +145,9 @@ impl Association {
                     self.shut_down_if_sent();
                 }
             }
-            (None, State::New) if self.early.len() < EARLY_DATAGRAMS => {
+            (None, State::New)
+                if self.early.len() < EARLY_DATAGRAMS && datagram.len() <= EARLY_SIZE =>
+            {
                 self.early.push(datagram.to_vec());
             }
             _ => self.counters.datagrams_dropped += 1,
@@ -644,6 +646,9 @@ impl Association {
 
 /// A ClientHello of several datagrams, once or twice.
 const EARLY_DATAGRAMS: usize = 8;
+
+/// The longest of these, in bytes: handshakes keep to what a path carries.
+const EARLY_SIZE: usize = 2_048;
 
 /// Header, explicit nonce and tag of a DTLS 1.2 record; those of DTLS 1.3 are shorter.
 const DTLS_OVERHEAD: usize = 13 + 8 + 16;

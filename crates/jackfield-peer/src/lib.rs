@@ -64,6 +64,26 @@
 //! [RFC 8260]: https://www.rfc-editor.org/rfc/rfc8260
 //! [SNAP]: https://datatracker.ietf.org/doc/draft-hancke-tsvwg-snap/
 //!
+//! # What the other side can make us hold
+//!
+//! | what | at most | set by |
+//! |---|---|---|
+//! | its candidates, those that its checks show included, and pairs of them | 64, 100 | `remote_candidates` and `pairs` of [`jackfield_ice::Limits`] |
+//! | its `.local` names | 8 in a generation of ICE | `names` there |
+//! | checks before its description, and data right behind them | 16, 4,096 bytes | `early_checks` and `early_bytes` there |
+//! | TCP connections | 16 | `connections` there |
+//! | datagrams before DTLS begins | 8 of 2,048 bytes | - |
+//! | parts of a handshake | 30 records of DTLS: 0.35 MB, measured with the longest | - |
+//! | messages that are not whole, out of turn, or not read | 4 MiB of their bytes | [`AssociationConfig::receive_buffer`] |
+//! | one message | 256 KiB | [`AssociationConfig::max_message_size`] |
+//! | channels, and those that wait to be accepted | 1,024 | [`AssociationConfig::max_channels`] |
+//!
+//! The receive window counts the bytes of messages, as SCTP does, and what the library needs for
+//! each of them comes on top: a window of unread messages of 16,000 bytes takes 1.5 times as much
+//! memory, one of 100 bytes 7 times. Who does not trust the other side gives a smaller window. A
+//! channel past the limit is reset, and half a kilobyte stays for its stream, of which there are
+//! 65,535.
+//!
 //! # Randomness
 //!
 //! The keys of a DTLS handshake and the tags of SCTP come from the system's randomness, through the

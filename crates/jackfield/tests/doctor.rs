@@ -160,6 +160,27 @@ fn url(scheme: &str, address: SocketAddr) -> String {
     format!("--server={scheme}://{address}")
 }
 
+#[tokio::test]
+async fn a_proxy_that_is_named_is_tried() {
+    let [plain, secure, closed] = ["127.0.0.1"; 3].map(free);
+    let server = start(plain, secure);
+    let proxy = ["--proxy".to_owned(), format!("http://{closed}")];
+    let run = examine([vec![url("http", plain)], proxy.into()].concat()).await;
+    let problems = run.json["problems"].as_array().unwrap();
+    let kinds: Vec<&Value> = problems.iter().map(|problem| &problem["kind"]).collect();
+    assert!(
+        kinds.contains(&&Value::from("proxy-fails")),
+        "{:#}",
+        run.json
+    );
+    assert!(
+        run.json
+            .to_string()
+            .contains(&format!("{closed}, which --proxy names"))
+    );
+    server.stop().await;
+}
+
 async fn examine(arguments: Vec<String>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jackfield"));
     command.args(["doctor", "--json"]).args(arguments);

@@ -47,6 +47,7 @@ async fn a_machine_without_a_nat_is_found_to_have_none() {
     let options = Options {
         target: format!("http://{listen}").parse::<Target>().unwrap(),
         trust: Trust::anyone(),
+        proxy: None,
         slow: false,
         recorder: None,
     };

@@ -1,4 +1,4 @@
-//! The proxy that the environment names: whether it leads to the server.
+//! The proxy that the environment names, or whoever asks: whether it leads to the server.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::facts::{Ice, NetworkError, Proxy, ProxyError, TlsError, WebError};
 use crate::target::{Target, TargetScheme};
 use crate::trust::Trust;
 
-/// A proxy, as a variable names it.
+/// A proxy, and which variable names it, or which argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) variable: &'static str,
@@ -29,11 +29,28 @@ pub(super) enum Setting {
     Bad(&'static str),
 }
 
-/// Returns what the environment says about this server; nothing if it names no proxy.
-pub(super) fn setting(target: &Target) -> Option<Setting> {
-    setting_in(target, |name| {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    })
+/// Returns what is said about this server: a proxy that was asked for, or what the environment
+/// names; nothing if there is neither. `no_proxy` holds for both.
+pub(super) fn setting(target: &Target, asked: Option<&ProxyUrl>) -> Option<Setting> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let Some(url) = asked else {
+        return setting_in(target, variable);
+    };
+    if target.scheme == TargetScheme::Stun {
+        return None;
+    }
+    let named = Named {
+        variable: ARGUMENT,
+        url: url.clone(),
+    };
+    Some(Setting::Proxy(named, is_exempt(target, variable)))
+}
+
+fn is_exempt(target: &Target, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let exempt = variable("no_proxy").or_else(|| variable("NO_PROXY"));
+    exempt
+        .zip(host_of(target))
+        .is_some_and(|(list, host)| NoProxy::new(&list).contains(&host))
 }
 
 /// The same with variables from elsewhere.
@@ -51,10 +68,7 @@ fn setting_in(target: &Target, variable: impl Fn(&str) -> Option<String>) -> Opt
     let (name, value) = names
         .iter()
         .find_map(|name| Some((*name, variable(name)?)))?;
-    let exempt = variable("no_proxy").or_else(|| variable("NO_PROXY"));
-    let is_exempt = exempt
-        .zip(host_of(target))
-        .is_some_and(|(list, host)| NoProxy::new(&list).contains(&host));
+    let is_exempt = is_exempt(target, variable);
     Some(match value.parse() {
         Ok(url) => Setting::Proxy(
             Named {
@@ -132,8 +146,12 @@ impl ProxyError {
 }
 
 /// Asks the server through the proxy.
-pub(super) async fn examine(target: &Target, trust: &Trust) -> Option<Proxy> {
-    let (named, is_bypassed) = match setting(target)? {
+pub(super) async fn examine(
+    target: &Target,
+    trust: &Trust,
+    asked: Option<&ProxyUrl>,
+) -> Option<Proxy> {
+    let (named, is_bypassed) = match setting(target, asked)? {
         Setting::Proxy(named, is_bypassed) => (named, is_bypassed),
         Setting::Bad(variable) => {
             return Some(Proxy {
@@ -209,6 +227,9 @@ async fn try_relay(
         Err(error) => Err(proxy_error(error)),
     })
 }
+
+/// What names a proxy that was asked for.
+const ARGUMENT: &str = "--proxy";
 
 /// How long a proxy may take to make a connection.
 const PATIENCE: Duration = Duration::from_secs(6);

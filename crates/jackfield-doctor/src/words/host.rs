@@ -182,8 +182,8 @@ pub(super) fn proxy(proxy: &Proxy) -> Draft {
     };
     Draft::new("Proxy", through)
         .tried(format!(
-            "Had the proxy of the variable {} connect to the server.",
-            proxy.variable
+            "Had the proxy of {} connect to the server.",
+            phrase::naming(proxy.variable)
         ))
         .means(means)
 }

@@ -19,6 +19,14 @@ pub(super) fn millis(time: Duration) -> String {
     }
 }
 
+/// Writes what names a proxy: an argument, or a variable of the environment.
+pub(super) fn naming(variable: &str) -> String {
+    match variable.starts_with('-') {
+        true => variable.to_owned(),
+        false => format!("the variable {variable}"),
+    }
+}
+
 /// Writes the day of a moment, in UTC.
 pub(super) fn day(moment: SystemTime) -> String {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH);

@@ -159,8 +159,8 @@ fn proxy_needed(proxy: &str, variable: &str, relay: Option<bool>) -> ProblemWord
     let serve = "`jackfield serve --listen-tls 0.0.0.0:443 --tls-cert FILE --tls-key FILE`";
     ProblemWords::new(
         format!(
-            "Nothing comes back from the server but through the proxy {proxy}, which the variable \
-             {variable} names."
+            "Nothing comes back from the server but through the proxy {proxy}, which {} names.",
+            phrase::naming(variable)
         ),
         [match relay {
             Some(true) => "Have the browser use this proxy, too: it then reaches the relay inside \
@@ -188,14 +188,18 @@ fn proxy_fails(proxy: &str, variable: &str, error: &ProxyError) -> ProblemWords 
             "Have the proxy allow CONNECT to the server's port; most allow port 443 alone."
                 .to_owned()
         }
+        _ if variable.starts_with('-') => {
+            format!("Name a proxy that works, or leave {variable} out.")
+        }
         _ => format!("Set {variable} to a proxy that works, or unset it."),
     };
     let what = if proxy.is_empty() {
         format!("The variable {variable} is {}.", phrase::proxy(error))
     } else {
         format!(
-            "The proxy {proxy}, which the variable {variable} names, leads nowhere: {}. Programs \
-             that heed the variable do not reach the server.",
+            "The proxy {proxy}, which {} names, leads nowhere: {}. Programs that use it do not \
+             reach the server.",
+            phrase::naming(variable),
             phrase::proxy(error)
         )
     };

@@ -48,6 +48,7 @@ async fn check(case: Case) -> Option<String> {
     let options = Options {
         target: case.url.parse().unwrap(),
         trust: case.trust,
+        proxy: None,
         slow: false,
         recorder: None,
     };

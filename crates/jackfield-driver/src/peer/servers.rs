@@ -1,5 +1,6 @@
 //! STUN and TURN servers as WebRTC's configuration names them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_ice::gather::{IceServer, ServerKind};
@@ -7,6 +8,8 @@ use jackfield_sansio::Transport;
 use jackfield_stun::uri::{Host, Scheme, Uri, UriTransport};
 use jackfield_turn::client::Credential;
 use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// A STUN or TURN server with the members of WebRTC's `RTCIceServer`.
@@ -42,19 +45,30 @@ impl std::fmt::Debug for RtcIceServer {
 ///
 /// A name with several addresses is several servers. What is no URI of STUN or TURN, has no
 /// credential where TURN needs one, or has a name that does not resolve within 5 s is left out with
-/// a warning, as a peer with fewer servers may still connect.
+/// a warning, as a peer with fewer servers may still connect. Names are looked up at the same time,
+/// and servers keep the order of the list.
 pub async fn resolve_servers(servers: &[RtcIceServer]) -> Vec<IceServer> {
-    let mut found = Vec::new();
+    let places = Arc::new(Semaphore::new(LOOKUPS));
+    let mut lookups = JoinSet::new();
     for server in servers {
         for url in &server.urls {
             match read(server, url) {
-                Ok(Some(asked)) => found.extend(asked.look_up().await),
+                Ok(Some(asked)) => {
+                    let (place, places) = (lookups.len(), Arc::clone(&places));
+                    lookups.spawn(async move {
+                        // Nobody closes the semaphore.
+                        let _permit = places.acquire_owned().await;
+                        (place, asked.look_up().await)
+                    });
+                }
                 Ok(None) => tracing::debug!(%url, "A peer has no use for such a server"),
                 Err(why) => tracing::warn!(%url, why, "An ICE server is left out"),
             }
         }
     }
-    found
+    let mut found = lookups.join_all().await;
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().flat_map(|(_, servers)| servers).collect()
 }
 
 /// A server that a URL names.
@@ -121,6 +135,9 @@ impl Named {
             .collect()
     }
 }
+
+/// Names that are looked up at the same time: each takes a thread of the runtime.
+const LOOKUPS: usize = 16;
 
 /// How long a name may take to resolve: a call should not wait for a server that is out of reach.
 const PATIENCE: Duration = Duration::from_secs(5);

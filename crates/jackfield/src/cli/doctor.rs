@@ -25,7 +25,7 @@ pub(super) fn command() -> Command {
             "Says in plain words what this machine's network allows, why not more, and what to \
              do.\n\n\
              It asks one server, the one that you name, this machine's gateway and resolver, and \
-             the proxy that the environment names; no other host. Where the server does not \
+             the proxy of --proxy or of the environment; no other host. Where the server does not \
              answer as it should, it also asks 192.0.2.1, an address of no host, to see what \
              answers in its place. Without --server it asks the one at http://localhost:3478, if \
              there is one.\n\n\
@@ -144,6 +144,7 @@ async fn conclude(matches: &ArgMatches, trust: Trust) -> Result<Option<Conclusio
         options: Options {
             target,
             trust,
+            proxy: matches.get_one("proxy").cloned(),
             slow: matches.get_flag("slow"),
             recorder: trace.map(|_| Recorder::default()),
         },

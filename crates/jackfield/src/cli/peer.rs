@@ -285,6 +285,14 @@ fn common() -> Vec<Arg> {
             .long("relay")
             .action(ArgAction::SetTrue)
             .help("Uses the server's relay even where a direct path exists, so that the other side learns no address of this machine."),
+        Arg::new("no-udp")
+            .long("no-udp")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("port-mapping")
+            .help(
+                "Sends no datagram: data goes over TCP to the other side, or over TCP or TLS to the \
+                 server's relay, where a network punishes or breaks UDP.",
+            ),
         super::json().help("Prints what happens as JSON, an object a line."),
     ]
 }
@@ -320,6 +328,7 @@ fn run(
     let mut connector = WebRtc::near(&room.server)
         .trusting(&room.trust)
         .proxied(room.proxies.clone())
+        .udp(!matches.get_flag("no-udp"))
         .relay_only(matches.get_flag("relay"));
     if matches.get_flag("port-mapping") {
         connector = connector.mapped();

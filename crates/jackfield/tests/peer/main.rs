@@ -120,6 +120,34 @@ fn closed() -> (TcpSocket, SocketAddr) {
     (held, address)
 }
 
+/// One side goes without, and so must the other.
+#[test]
+fn data_goes_over_tcp_where_one_side_wants_no_datagram() {
+    let server = Running::start();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = from.path().join("file");
+    fs::write(&file, random(500_000, 3)).unwrap();
+    let file = file.to_str().unwrap();
+    let sender = Peer::start(
+        &server,
+        &["send", "--room", "r", "--json", "--no-udp", file],
+    );
+    let into = to.path().to_str().unwrap();
+    let receiver = Peer::start(&server, &["receive", "r", "--json", "--into", into]);
+    for output in [receiver.output(), sender.output()] {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let paths: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|event: &serde_json::Value| event["protocol"].is_string())
+            .collect();
+        assert!(!paths.is_empty(), "{text}");
+        assert!(paths.iter().all(|path| path["protocol"] == "tcp"), "{text}");
+    }
+    assert!(fs::read(to.path().join("file")).unwrap() == random(500_000, 3));
+}
+
 #[test]
 fn a_file_that_is_there_already_is_refused_with_a_word_on_both_sides() {
     let server = Running::start();

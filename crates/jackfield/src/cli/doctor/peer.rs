@@ -31,7 +31,7 @@ pub(super) fn arguments() -> [Arg; 4] {
                 "Meets another machine that runs the same with the same room, and examines the \
                  path between the two; ROOM is a name that both choose, or the link of its page.",
             ),
-        proxy().requires("peer"),
+        proxy(),
         Arg::new("name")
             .long("name")
             .value_name("NAME")
@@ -128,6 +128,7 @@ async fn conclude(matches: &ArgMatches, trust: Trust, stop: Stop) -> Result<Met>
         examine: Options {
             target,
             trust,
+            proxy: matches.get_one("proxy").cloned(),
             slow: matches.get_flag("slow"),
             recorder: None,
         },
