@@ -145,6 +145,76 @@ describe('the page', () => {
     });
   }
 
+  test('has newcomers knock, lets a keyboard admit and refuse them, and locks the room', (t) =>
+    at(undefined, async (browser) => {
+      const room = `${server.url}/r/door`;
+      const view = () => document.body.dataset.view;
+      const isIn = (page, what) => page.until(view, null, what, { accept: (shown) => shown === 'call' });
+      const ann = await browser.open(`${room}?name=Ann&auto=1`);
+      await isIn(ann, 'to be in the call');
+      const choose = (access) => ann.evaluate((value) => {
+        document.querySelector('[data-action="access"]').click();
+        document.querySelector(`[data-dialog="access"] [value="${value}"]`).click();
+        document.querySelector('[data-action="close-access"]').click();
+      }, access);
+      const shown = () => document.querySelector('[data-action="access"]').dataset.access;
+      await choose('knock');
+      await ann.until(shown, null, 'newcomers to knock', { accept: (access) => access === 'knock' });
+
+      const knock = async (name) => {
+        const page = await browser.open(`${room}?name=${name}&auto=1`);
+        await page.until(() => !document.querySelector('[data-action="stop-waiting"]').hidden, null, 'to wait');
+        assert.match(await page.evaluate(() => document.querySelector('[data-progress]').textContent), /knocked/);
+        const asked = () => [...document.querySelectorAll('[data-knock]')].map(({ dataset, textContent }) => [dataset.knock, textContent]);
+        const seen = await ann.until(asked, null, 'to be asked', { accept: (all) => all.some(([who]) => who === name) });
+        assert.match(seen.find(([who]) => who === name)[1], new RegExp(`^${name} wants to come in`));
+        return page;
+      };
+      // As a keyboard does it: what has the focus is pressed, and the focus goes on.
+      const press = (name, kind) => ann.evaluate(([who, action]) => {
+        const list = document.querySelector('[data-list="knocks"]');
+        const button = list.querySelector(`[data-knock="${who}"] [data-action="${action}-knock"]`);
+        button.focus();
+        button.click();
+        return [list.getAttribute('aria-live'), button.getAttribute('aria-label')];
+      }, [name, kind]);
+      const problem = () => document.querySelector('[data-problem]').textContent;
+
+      const bob = await knock('Bob');
+      assert.equal(await ann.evaluate(() => document.activeElement.closest('[data-knock]')), null, 'a knock takes no focus');
+      const eve = await knock('Eve');
+      assert.deepEqual(await press('Bob', 'admit'), ['assertive', 'Admit Bob']);
+      await isIn(bob, 'to be let in');
+      await ann.until(() => document.activeElement.getAttribute('aria-label'), null, 'the focus on the next one', { accept: (label) => label === 'Admit Eve' });
+      assert.deepEqual(await press('Eve', 'refuse'), ['assertive', 'Refuse Eve']);
+      assert.match(await eve.until(problem, null, 'to be refused'), /did not let you in/);
+      await ann.until(() => document.activeElement.dataset.section, null, 'the focus in the call', { accept: (section) => section === 'call' });
+
+      const zoe = await knock('Zoe');
+      await zoe.evaluate(() => document.querySelector('[data-action="stop-waiting"]').click());
+      await ann.until(() => !document.querySelector('[data-knock]'), null, 'nobody to wait');
+      await zoe.until(() => document.querySelector('[data-action="stop-waiting"]').hidden, null, 'to stop waiting');
+      assert.equal(await zoe.evaluate(problem), '');
+
+      await choose('locked');
+      await bob.until(shown, null, 'the room to be locked for all', { accept: (access) => access === 'locked' });
+      await zoe.evaluate(() => document.querySelector('.prejoin [data-action="join"]').click());
+      assert.match(await zoe.until(problem, null, 'to be told'), /locked: nobody new comes in/);
+
+      // Who loses the connection is no newcomer.
+      const before = await bob.evaluate(() => globalThis.jackfield.room.self.id);
+      await bob.evaluate(() => {
+        const { client } = globalThis.jackfield;
+        client.on('state', (state) => state === 'open' && (globalThis.isBack = true));
+        globalThis.webSockets.at(-1).close();
+      });
+      const back = () => globalThis.isBack && globalThis.jackfield.room.self;
+      const self = await bob.until(back, null, 'to be back', { accept: (own) => own && own.id !== before });
+      assert.equal(self.name, 'Bob');
+      assert.equal(await bob.evaluate(view), 'call');
+      assert.deepEqual(await ann.evaluate(() => [...document.querySelectorAll('video[data-peer]')].map(({ dataset }) => dataset.peer)), ['Bob']);
+    }));
+
   test('proposes a room that cannot be guessed, by a name that can be read', () =>
     at(undefined, async (browser) => {
       const page = await browser.open(`${server.url}/`);

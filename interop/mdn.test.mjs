@@ -4,12 +4,20 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
+import { doorContract } from './lib/door_contract.mjs';
 import { MdnClient } from './lib/mdn_client.mjs';
 import { startJackfield } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
 /** A description as browsers make it, with what a careless server would change. */
 const SDP = 'v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=x:é✓ "\\/<b>\r\n';
+
+/** Takes the first message that a condition holds for out of those received, and leaves all others. */
+const take = (client, condition) =>
+  until(() => {
+    const index = client.received.findIndex(condition);
+    return index >= 0 && client.received.splice(index, 1)[0];
+  }, 'a message', { every: 5 });
 
 for (const path of ['/', '/signal']) {
   describe(`MDN's client at ${path}`, () => {
@@ -140,6 +148,24 @@ for (const path of ['/', '/signal']) {
       for (const client of [ann, cyd]) {
         assert.deepEqual((await client.next('userlist')).users, ['ann', 'cyd']);
       }
+    });
+
+    doorContract(`WebSocket at ${path}`, async () => {
+      const client = await connect();
+      return {
+        ended: client.closed,
+        async ask(type, fields) {
+          client.received = client.received.filter(({ re }) => re !== type);
+          client.send({ ...fields, type });
+          const isAnswer = { join: ['joined', 'waiting'], userlist: ['userlist'], access: ['access'] }[type];
+          if (!isAnswer) return undefined;
+          // Without acknowledgements, only what changes is answered, as it is told to all.
+          const { raw, ...answer } = await take(client, (message) => isAnswer.includes(message.type) || message.re === type);
+          return type === 'access' ? { type: 'ok', re: type } : answer;
+        },
+        heard: (type) => take(client, (message) => message.type === type),
+        cut: () => client.close(),
+      };
     });
 
     test('that talks nonsense is not its neighbours’ misfortune', async () => {

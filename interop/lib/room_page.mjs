@@ -2,9 +2,16 @@
 
 /**
  * Runs before the page's own scripts: every connection is kept where the test finds it, as what a page shows is compared with
- * what the browser knows.
+ * what the browser knows; and every WebSocket, which a test can cut.
  */
 export function keepConnections() {
+  globalThis.webSockets = [];
+  globalThis.WebSocket = class WebSocket extends globalThis.WebSocket {
+    constructor(...args) {
+      super(...args);
+      globalThis.webSockets.push(this);
+    }
+  };
   globalThis.peerConnections = [];
   const Stock = globalThis.RTCPeerConnection;
   if (!Stock) return;

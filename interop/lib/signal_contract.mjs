@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
+import { doorContract } from './door_contract.mjs';
 import { Clients, TRANSPORTS, transportOf, upgraded } from './sockets.mjs';
-import { PATIENCE, event } from './wait.mjs';
+import { PATIENCE, event, until } from './wait.mjs';
 
 /** Tests a server that signals; `start` resolves with it. */
 export function signalContract(start) {
@@ -44,6 +45,10 @@ export function signalContract(start) {
     });
   }
 
+  for (const [name, transports] of Object.entries(TRANSPORTS)) {
+    doorContract(name, async () => new Member(await clients.connect(server.url, { transports, reconnection: false })));
+  }
+
   test('answers nonsense with an error that names what was wrong', async () => {
     const socket = await clients.connect(server.url);
     const answer = await socket.timeout(PATIENCE).emitWithAck('join', { room: 7 });
@@ -51,6 +56,33 @@ export function signalContract(start) {
     assert.equal(answer.re, 'join');
     assert.ok(answer.code && answer.message);
   });
+}
+
+/** A member as the contract of doors has one. */
+class Member {
+  #received = [];
+
+  constructor(socket) {
+    this.socket = socket;
+    this.ended = event(socket, 'disconnect');
+    // That it never ends is not what every test waits for.
+    this.ended.catch(() => {});
+    socket.onAny((_, message) => this.#received.push(message));
+  }
+
+  ask = (type, fields) => this.socket.timeout(PATIENCE).emitWithAck(type, fields);
+
+  heard(type) {
+    return until(() => {
+      const index = this.#received.findIndex((message) => message.type === type);
+      return index >= 0 && this.#received.splice(index, 1)[0];
+    }, `a message ${type}`, { every: 5 });
+  }
+
+  async cut() {
+    this.socket.io.engine.close();
+    await this.ended;
+  }
 }
 
 async function join(socket, room, name) {

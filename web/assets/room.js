@@ -2,6 +2,7 @@ import { Client } from "./sdk-client.js";
 import { Chat } from "./ui-chat.js";
 import { bindDevices } from "./ui-devices.js";
 import { action, all, html, icon, one, setIcon } from "./ui-dom.js";
+import { Door } from "./ui-door.js";
 import { Files } from "./ui-files.js";
 import { Grid } from "./ui-grid.js";
 import { LocalMedia } from "./ui-media.js";
@@ -19,7 +20,13 @@ const JOIN_WITHIN_MS = 20_000;
 const PROBLEMS = {
   "room-full": "The room is full.",
   "server-full": "The server is full. Try again in a while.",
+  "room-locked": "The room is locked: nobody new comes in. Ask somebody in it to open it.",
+  "not-admitted": "Somebody in the room did not let you in.",
+  "knock-timeout": "Nobody answered. Knock again, or tell them that you are waiting.",
+  "too-many-waiting": "Too many people wait to be let in. Try again in a while.",
 };
+/** Why somebody who was in the room is not let in again. */
+const SHUT_OUT = ["room-locked", "room-full", "not-admitted", "knock-timeout", "too-many-waiting"];
 
 const query = new URLSearchParams(location.search);
 const roomName = decodeRoom();
@@ -36,10 +43,12 @@ const nobody = makeNobody();
 const grid = one("[data-grid]");
 const files = new Files({ people: () => [...tiles.keys()] });
 const chat = new Chat({ onsend: (text) => room?.send(text) });
+const door = new Door({ onnews: tellAll });
 let client = null;
 let room = null;
 let joinBy = 0;
 let toldMissingRelay = false;
+let waiting = null;
 
 start();
 
@@ -115,15 +124,19 @@ async function join({ isAsked = true } = {}) {
   client ??= connectClient();
   try {
     const token = query.get("token") ?? undefined;
-    room = await client.join(roomName, { name, relay: relayField.checked, token, within: JOIN_WITHIN_MS });
+    waiting = new AbortController();
+    const options = { name, relay: relayField.checked, token, within: JOIN_WITHIN_MS, signal: waiting.signal, onwaiting };
+    room = await client.join(roomName, options);
   } catch (error) {
     client.close();
     client = null;
-    problem(PROBLEMS[error.code] ?? `That did not work: ${error.message}`);
+    if (waiting.signal.aborted) view("prejoin");
+    else problem(PROBLEMS[error.code] ?? `That did not work: ${error.message}`);
     return;
   } finally {
     button.disabled = false;
     progress("");
+    action("stop-waiting").hidden = true;
   }
   listen(room);
   self.setName(room.self.name);
@@ -131,6 +144,12 @@ async function join({ isAsked = true } = {}) {
   view("call");
   one('[data-section="call"]').focus({ preventScroll: true });
   if (matchMedia("(min-width: 1100px)").matches && !chat.open && query.get("chat") === "1") chat.toggle(true);
+}
+
+/** Somebody in the room has to let us in. */
+function onwaiting() {
+  progress("You have knocked. Somebody in the room has to let you in…");
+  action("stop-waiting").hidden = false;
 }
 
 function connectClient() {
@@ -158,8 +177,16 @@ function listen(joined) {
     toast(`${peer.name} left`);
     chat.note(`${peer.name} left`);
   });
+  door.follow(joined);
+  joined.on("waiting", () => toast("The room has newcomers knock: somebody has to let you in again."));
   // That somebody left while a candidate was on its way is no news.
-  joined.on("refused", ({ re, message }) => ["join", "message", "username"].includes(re) && toast(message));
+  joined.on("refused", ({ re, code, message }) => {
+    if (re === "join" && SHUT_OUT.includes(code)) {
+      leave();
+      problem(PROBLEMS[code]);
+      openMedia();
+    } else if (["join", "message", "username", "access", "admit"].includes(re)) toast(message);
+  });
   joined.on("message", (message) => {
     if (typeof message.text !== "string") return;
     chat.say(message);
@@ -180,13 +207,18 @@ function addPeer(peer) {
   showPatchbay();
 }
 
+/** Says what those who have the chat closed should see, too. */
+function tellAll(words) {
+  toast(words);
+  chat.note(words);
+}
+
 /** A call that fails may lack the relay that this browser does not use: once a page says so. */
 function tellMissingRelay() {
   const words = room ? explainMissingRelay(room.iceServers) : "";
   if (!words || toldMissingRelay) return;
   toldMissingRelay = true;
-  toast(words);
-  chat.note(words);
+  tellAll(words);
 }
 
 function removePeer(peer) {
@@ -211,6 +243,7 @@ function leave() {
   room = null;
   client?.close();
   client = null;
+  door.follow(null);
   for (const peer of [...tiles.keys()]) removePeer(peer);
   media.close();
   chat.toggle(false);
@@ -283,6 +316,7 @@ function bindButtons() {
   on("screen", toggleScreen);
   on("leave", leave);
   on("rejoin", rejoin);
+  on("stop-waiting", () => waiting?.abort());
   for (const button of all('[data-action="copy-link"]')) button.addEventListener("click", () => copyLink(button));
   action("copy-link", nobody).addEventListener("click", ({ currentTarget }) => copyLink(currentTarget));
   if (!navigator.mediaDevices?.getDisplayMedia) action("screen").hidden = true;

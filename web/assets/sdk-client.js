@@ -99,7 +99,8 @@ export class Client extends Emitter {
    * Joins a room and resolves with the `Room`.
    *
    * Options: `name`; `token` for servers that ask for one; `relay: true` to use relays only; `within`, after how many
-   * milliseconds to give up (default 20,000).
+   * milliseconds to give up (default 20,000); `signal`, an `AbortSignal` that gives up earlier; `onwaiting`, called when somebody
+   * in the room has to let us in, with the milliseconds that this takes at most: `within` counts no longer then.
    */
   async join(name, options = {}) {
     const room = new Room(this, name, options);

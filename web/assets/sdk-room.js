@@ -14,7 +14,9 @@ const CALL_TYPES = ["video-offer", "video-answer", "new-ice-candidate", "hang-up
  * A room one is in: the people, a call with each of them, and the chat.
  *
  * Events: `self` (one's own name is known or has changed), `peer` (somebody is there), `peer-left`, `message`
- * (`{ name, own, text, data }`), `refused` (the server's `error`), `left` (we did: nothing comes after it).
+ * (`{ name, own, text, data }`), `access` (who may come in has changed: `{ access, user }`), `knock` and `knock-ended` (somebody
+ * waits to be let in, or no longer: `{ name, id }`), `waiting` (we do, in milliseconds at most), `refused` (the server's `error`),
+ * `left` (we did: nothing comes after it).
  *
  * A page may take its time between joining and listening: who listens for `peer` hears of everybody who is there already, and
  * the first who listens for `message` hears what was said in the meantime, if that is not much.
@@ -29,6 +31,10 @@ export class Room extends Emitter {
   /** What others are told of what is sent. */
   facts = { mic: false, cam: false, screen: false };
   iceServers = [];
+  /** Who may come in: everybody (`open`), those who are let in (`knock`), or nobody new (`locked`). */
+  access = "open";
+  /** Those who wait to be let in, by their `id`. */
+  waiting = new Map();
   /** Groups our tracks for the receiver. */
   outgoing = new MediaStream();
   #stops = [];
@@ -43,8 +49,10 @@ export class Room extends Emitter {
   #unheard = [];
   /** The ids that we have had here. */
   #own = new Set();
+  /** By this we come back as who we were, into a room that is locked, too. */
+  #session = null;
 
-  constructor(client, name, { name: person, token, relay = false, within = JOIN_WITHIN_MS } = {}) {
+  constructor(client, name, { name: person, token, relay = false, within = JOIN_WITHIN_MS, signal, onwaiting } = {}) {
     super();
     this.client = client;
     this.name = name;
@@ -52,15 +60,21 @@ export class Room extends Emitter {
     this.token = token;
     this.relay = relay;
     this.within = within;
+    this.cancelled = signal;
+    this.onwaiting = onwaiting;
     const on = (event, listener) => this.#stops.push(client.on(event, listener));
     const here = (listener) => (message) => message.room === this.name && listener(message);
     on("joined", here((message) => this.#joined(message)));
     on("user-joined", here(({ user }) => this.#userJoined(user)));
     on("user-left", here(({ user }) => this.#userLeft(user)));
-    on("userlist", here(({ users }) => this.#listed(users)));
+    on("userlist", here((list) => this.#listed(list)));
     on("user-renamed", here(({ user }) => this.peers.get(user.id)?.rename(user.name)));
     on("rejectusername", here(({ name }) => this.#named(name)));
     on("message", here((message) => this.#heard(message)));
+    on("access", here((message) => this.#accessChanged(message)));
+    on("waiting", here(({ timeout }) => this.#wait(timeout * 1000)));
+    on("knock", here(({ user }) => this.#knocked(user)));
+    on("knock-ended", here(({ user }) => this.#knockEnded(user)));
     for (const type of CALL_TYPES) on(type, here((message) => this.#call(message)));
     on("ice-servers", ({ iceServers }) => this.#refresh(iceServers));
     on("error", (error) => this.#refused(error));
@@ -90,6 +104,8 @@ export class Room extends Emitter {
     return new Promise((resolve, reject) => {
       this.#entering = { resolve, reject };
       this.#givingUp = setTimeout(() => this.#give(this.client.unreachable(this.within)), this.within);
+      if (this.cancelled?.aborted) return this.#give(this.cancelled.reason);
+      this.cancelled?.addEventListener("abort", () => this.#entering && this.#give(this.cancelled.reason), { once: true });
       this.#ask();
     });
   }
@@ -131,6 +147,21 @@ export class Room extends Emitter {
     this.#eachPeer((peer) => peer.tell({ t: "media", ...this.facts }));
   }
 
+  /** Says who may come in: `open`, `knock` or `locked`. Everybody in the room may; the lock ends with the room. */
+  setAccess(access) {
+    this.client.send("access", { room: this.name, access });
+  }
+
+  /** Lets somebody in who waits. */
+  admit({ id }) {
+    this.client.send("admit", { room: this.name, target: id });
+  }
+
+  /** Sends somebody away who waits. */
+  refuse({ id }) {
+    this.client.send("refuse", { room: this.name, target: id });
+  }
+
   /** Ends every call and leaves. */
   leave() {
     if (this.#left) return;
@@ -167,20 +198,23 @@ export class Room extends Emitter {
   #ask() {
     if (this.#left) return;
     const { name: room, wanted: name, token } = this;
-    const asked = this.#asked = this.client.send("join", { room, ...(name && { name }), ...(token && { token }) });
+    const session = this.#session;
+    const asked = this.#asked = this.client.send("join", { room, session, ...(name && { name }), ...(token && { token }) });
     clearTimeout(this.#late);
     if (asked && this.#entering) {
       this.#late = setTimeout(() => this.#give(new Error("the server did not answer")), ANSWER_WITHIN_MS);
     }
   }
 
-  #joined({ self, users, iceServers }) {
+  #joined({ self, users, iceServers, session = null, ...door }) {
     this.#asked = false;
+    this.#session = session;
     this.iceServers = iceServers;
     this.self = self;
     this.#own.add(self.id);
     this.wanted ??= self.name;
     this.emit("self", self);
+    this.#seeDoor(door);
     const there = new Map(users.map((user) => [user.id, user]));
     // The server may not know yet that our earlier connections are gone.
     for (const id of [...this.#own, ...this.#replaced]) there.delete(id);
@@ -208,7 +242,42 @@ export class Room extends Emitter {
     } else entering?.resolve(this);
   }
 
+  /** We wait until somebody in the room lets us in: the server says when that is over. */
+  #wait(longest) {
+    clearTimeout(this.#late);
+    if (this.#entering) {
+      clearTimeout(this.#givingUp);
+      this.#givingUp = setTimeout(() => this.#give(this.client.unreachable(longest)), longest + ANSWER_WITHIN_MS);
+    }
+    this.onwaiting?.(longest);
+    this.emit("waiting", longest);
+  }
+
+  #accessChanged({ access, user }) {
+    if (access === this.access) return;
+    this.access = access;
+    this.emit("access", { access, user });
+  }
+
+  #knocked(user) {
+    this.waiting.set(user.id, user);
+    this.emit("knock", user);
+  }
+
+  #knockEnded(user) {
+    if (this.waiting.delete(user.id)) this.emit("knock-ended", user);
+  }
+
+  /** Takes who may come in and who waits; of a room that is open the server says nothing. */
+  #seeDoor({ access = "open", waiting = [] }) {
+    this.#accessChanged({ access });
+    const there = new Set(waiting.map(({ id }) => id));
+    for (const user of [...this.waiting.values()]) if (!there.has(user.id)) this.#knockEnded(user);
+    for (const user of waiting) if (!this.waiting.has(user.id)) this.#knocked(user);
+  }
+
   #refused(error) {
+    if (error.room !== undefined && error.room !== this.name) return;
     if (error.re === "join" && error.code === "rate-limited" && this.#asked) {
       // Too many of our network joined of late.
       clearTimeout(this.#late);
@@ -268,8 +337,9 @@ export class Room extends Emitter {
   }
 
   /** Takes who is there; we may have missed who came and who left. */
-  #listed(users) {
+  #listed({ users, ...door }) {
     if (!this.self) return;
+    this.#seeDoor(door);
     const there = new Map(users.map((user) => [user.id, user]));
     for (const id of [...this.#own, ...this.#replaced]) there.delete(id);
     for (const peer of [...this.peers.values()]) {

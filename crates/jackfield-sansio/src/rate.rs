@@ -131,8 +131,15 @@ impl<K: Ord> RateLimiter<K> {
     /// Takes a token from the bucket of `key` and returns whether there was one.
     #[must_use]
     pub fn take(&mut self, now: Instant, key: K, rate: Rate) -> bool {
+        self.take_many(now, key, rate, 1)
+    }
+
+    /// Takes `cost` tokens from the bucket of `key` and returns whether there were as many; none is
+    /// taken otherwise.
+    #[must_use]
+    pub fn take_many(&mut self, now: Instant, key: K, rate: Rate, cost: u64) -> bool {
         if let Some(bucket) = self.buckets.get_mut(&key) {
-            return bucket.take(now, rate, 1);
+            return bucket.take(now, rate, cost);
         }
         if self.buckets.len() >= self.capacity {
             self.sweep(now, rate);
@@ -141,7 +148,7 @@ impl<K: Ord> RateLimiter<K> {
             }
         }
         let mut bucket = TokenBucket::default();
-        let passes = bucket.take(now, rate, 1);
+        let passes = bucket.take(now, rate, cost);
         self.buckets.insert(key, bucket);
         passes
     }

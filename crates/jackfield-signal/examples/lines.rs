@@ -96,7 +96,8 @@ fn drain(hub: &mut Hub, streams: &mut BTreeMap<MemberId, TcpStream>) -> Option<I
                     streams.remove(&to);
                 }
             }
-            Output::Ack { .. } => {}
+            // Nothing is charged for names that are held.
+            Output::Ack { .. } | Output::NamesReleased { .. } => {}
             Output::Close { member, .. } => {
                 if let Some(stream) = streams.remove(&member) {
                     // It may be closed already, which is all that is wanted.

@@ -41,8 +41,9 @@ fn drain(hub: &mut Hub, name: impl Fn(MemberId) -> &'static str) {
     loop {
         match hub.poll_output() {
             Output::Send { to, json, .. } => println!("    {} gets {json}", name(to)),
-            // Only a Socket.IO client waits for acknowledgements.
-            Output::Ack { .. } => {}
+            // Only a Socket.IO client waits for acknowledgements, and nothing is charged for names
+            // that are held.
+            Output::Ack { .. } | Output::NamesReleased { .. } => {}
             Output::Close { member, why } => println!("    {} is closed: {why:?}", name(member)),
             Output::Wait(_) => return,
         }

@@ -1,5 +1,7 @@
 //! What a hub allows.
 
+use std::time::Duration;
+
 /// The limits of a [`Hub`](crate::Hub). Each one that is hit is answered with an error and counted
 /// in [`HubCounters`](crate::HubCounters).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,25 @@ pub struct HubConfig {
     pub max_members: usize,
     /// Joins a second that the members of one network can keep making together; zero means no
     /// limit. Without it the names of rooms could be guessed, on one connection after the other.
+    /// A knock counts as ten joins: it disturbs people.
     pub joins_per_second: u32,
     /// Joins the members of one network can make at once before `joins_per_second` counts.
     pub join_burst: u32,
+    /// Most newcomers that wait at one room at which they knock. Where as many wait, one of the
+    /// network of which most are waiting yields to a newcomer of another.
+    pub max_waiting_per_room: usize,
+    /// How long a newcomer waits to be let in before it gets `knock-timeout`.
+    pub knock_timeout: Duration,
+    /// How long the name of a member whose connection was lost is held for it; zero holds none.
+    /// Only clients that ask for a session have their names held.
+    pub name_hold: Duration,
+    /// How long it is held in a room that is locked or at which newcomers knock, if that is longer:
+    /// without it the member could not come back.
+    pub place_hold: Duration,
+    /// Most names that are held in the hub. One more is free at once.
+    pub max_held_names: usize,
+    /// Most names that are held for the members of one network.
+    pub max_held_names_per_network: usize,
     /// Messages a second that a member can keep sending; zero means no limit.
     ///
     /// A message counts once more for each 16 KiB of itself, and for each 16 KiB that the hub
@@ -61,6 +79,12 @@ impl Default for HubConfig {
             max_members: 100_000,
             joins_per_second: 10,
             join_burst: 200,
+            max_waiting_per_room: 16,
+            knock_timeout: Duration::from_secs(300),
+            name_hold: Duration::from_secs(10),
+            place_hold: Duration::from_secs(120),
+            max_held_names: 10_000,
+            max_held_names_per_network: 250,
             messages_per_second: 50,
             message_burst: 1000,
         }

@@ -29,6 +29,14 @@ pub struct HubCounters {
     pub lobby_lists_merged: u64,
     /// Changes that a member which read too slowly gets as one list later.
     pub changes_coalesced: u64,
+    /// Newcomers that knocked at a room.
+    pub knocks: u64,
+    /// Newcomers that were let in after they had knocked.
+    pub knocks_admitted: u64,
+    /// Names that the owners of lost connections took back by a session.
+    pub names_taken_back: u64,
+    /// Names of lost connections that were free at once, as too many are held.
+    pub names_not_held: u64,
     /// Joins refused as there were too many from the member's network.
     pub joins_limited: u64,
     /// Inputs for a member that the hub no longer has: they were on their way when it was closed.

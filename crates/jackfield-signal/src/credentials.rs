@@ -61,7 +61,7 @@ impl Hub {
             .members
             .get(&member)
             .and_then(|state| state.rooms.first());
-        let scope = room.and_then(|room| self.rooms.get(room));
+        let scope = room.and_then(|room| self.scope_in(room));
         let name = scope
             .and_then(|scope| scope.name_of(member))
             .unwrap_or_default()

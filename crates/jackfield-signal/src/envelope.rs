@@ -36,6 +36,10 @@ pub(crate) struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) token: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) session: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) access: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) user: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) from: Option<&'a RawValue>,

@@ -42,6 +42,14 @@ pub enum ErrorCode {
     ServerFull,
     /// The gate did not let the sender in.
     Refused,
+    /// The room is locked.
+    RoomLocked,
+    /// A member of the room sent the sender away, which had knocked.
+    NotAdmitted,
+    /// No member of the room let the sender in, which had knocked, or sent it away.
+    KnockTimeout,
+    /// As many newcomers wait at the room as can.
+    TooManyWaiting,
     /// Too many messages in too short a time.
     RateLimited,
     /// As much of the sender's waits for the receiver as may, or for one of the receivers: that one
@@ -51,7 +59,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of [`HubCounters::refused`](crate::HubCounters::refused).
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Malformed,
         Self::TooLarge,
         Self::TooDeep,
@@ -71,6 +79,10 @@ impl ErrorCode {
         Self::TooManyRooms,
         Self::ServerFull,
         Self::Refused,
+        Self::RoomLocked,
+        Self::NotAdmitted,
+        Self::KnockTimeout,
+        Self::TooManyWaiting,
         Self::RateLimited,
         Self::ReceiverBusy,
     ];
@@ -98,6 +110,10 @@ impl ErrorCode {
             Self::TooManyRooms => "too-many-rooms",
             Self::ServerFull => "server-full",
             Self::Refused => "refused",
+            Self::RoomLocked => "room-locked",
+            Self::NotAdmitted => "not-admitted",
+            Self::KnockTimeout => "knock-timeout",
+            Self::TooManyWaiting => "too-many-waiting",
             Self::RateLimited => "rate-limited",
             Self::ReceiverBusy => "receiver-busy",
         }
@@ -126,6 +142,10 @@ impl ErrorCode {
             Self::TooManyRooms => "You are in as many rooms as one can be: leave one first.",
             Self::ServerFull => "The server is full: try again later.",
             Self::Refused => "You may not join this room.",
+            Self::RoomLocked => "The room is locked: nobody new comes in.",
+            Self::NotAdmitted => "Somebody in the room did not let you in.",
+            Self::KnockTimeout => "Nobody in the room answered your knock.",
+            Self::TooManyWaiting => "As many people wait at this room as can: try again later.",
             Self::RateLimited => "Too many messages in too short a time.",
             Self::ReceiverBusy => {
                 "A receiver reads too slowly and did not get the message: try again later."

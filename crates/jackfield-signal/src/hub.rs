@@ -12,11 +12,14 @@ use crate::config::HubConfig;
 use crate::counters::HubCounters;
 use crate::envelope::{Envelope, string};
 use crate::error::ErrorCode;
+use crate::hold::Holds;
 use crate::hooks::{Gate, IceServers, Queues};
 use crate::lobby::LobbyList;
 use crate::member::{Member, NewMember};
 use crate::output::{AckId, CloseReason, MemberId, Output};
+use crate::room::Room;
 use crate::scope::Scope;
+use crate::session::Sessions;
 use crate::write;
 
 /// Members, names and rooms, and the routing of messages between them.
@@ -26,12 +29,16 @@ pub struct Hub {
     pub(crate) gate: Option<Box<dyn Gate + Send>>,
     pub(crate) queues: Option<Box<dyn Queues + Send>>,
     pub(crate) members: BTreeMap<MemberId, Member>,
-    pub(crate) rooms: BTreeMap<Arc<str>, Scope>,
+    pub(crate) rooms: BTreeMap<Arc<str>, Room>,
     /// The members that are in no room and said their name, in MDN's dialect.
     pub(crate) lobby: Scope,
     pub(crate) lobby_list: LobbyList,
     /// When whose ICE servers are minted anew. In step with `Member::refresh_at`.
     pub(crate) refreshes: BTreeSet<(Instant, MemberId)>,
+    /// When who has waited long enough at which room. In step with `Room::waiting`.
+    pub(crate) knock_ends: BTreeSet<(Instant, MemberId, Arc<str>)>,
+    pub(crate) holds: Holds,
+    pub(crate) sessions: Sessions,
     /// Outlives the members: a new connection is no new start.
     pub(crate) joins: RateLimiter<ClientNetwork>,
     pub(crate) counters: HubCounters,
@@ -40,7 +47,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Creates an empty hub. The seed decides where member numbers begin.
+    /// Creates an empty hub. The seed decides where member numbers begin, and is the key of the
+    /// sessions: it must not be guessed.
     #[must_use]
     pub fn new(config: HubConfig, ice: Box<dyn IceServers + Send>, seed: [u8; 32]) -> Self {
         let start = seed
@@ -56,6 +64,9 @@ impl Hub {
             lobby: Scope::default(),
             lobby_list: LobbyList::default(),
             refreshes: BTreeSet::new(),
+            knock_ends: BTreeSet::new(),
+            holds: Holds::default(),
+            sessions: Sessions::new(&seed),
             joins: RateLimiter::new(MOST_NETWORKS),
             counters: HubCounters::default(),
             outputs: VecDeque::new(),
@@ -103,6 +114,8 @@ impl Hub {
                 name: None,
                 lobby: new.lobby,
                 rooms: Vec::new(),
+                waits_at: Vec::new(),
+                has_session: false,
                 calls: BTreeSet::new(),
                 bucket: TokenBucket::default(),
                 missed: BTreeSet::new(),
@@ -138,8 +151,11 @@ impl Hub {
     }
 
     /// Takes the end of a connection, whichever side ended it.
+    ///
+    /// The names of a member that has a session are [held](HubConfig::name_hold) in the rooms that
+    /// it did not `leave`.
     pub fn handle_disconnect(&mut self, now: Instant, member: MemberId) {
-        self.forget(member);
+        self.forget(now, member);
         self.send_lobby_list(now);
     }
 
@@ -154,9 +170,12 @@ impl Hub {
         self.catch_up(member)
     }
 
-    /// Pushes ICE servers to those whose credentials come to their end.
+    /// Does what is due: fresh ICE servers, the end of knocks and of names that are held, the list
+    /// of the lobby.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refresh_due(now);
+        self.knocks_due(now);
+        self.release_due(now);
         self.send_lobby_list(now);
     }
 
@@ -165,8 +184,9 @@ impl Hub {
     pub fn poll_output(&mut self) -> Output {
         self.outputs.pop_front().unwrap_or_else(|| {
             let refresh = self.refreshes.first().map(|(at, _)| *at);
-            let list = self.lobby_list.due();
-            Output::Wait(refresh.into_iter().chain(list).min())
+            let knock = self.knock_ends.first().map(|(at, ..)| *at);
+            let due = [refresh, knock, self.holds.due(), self.lobby_list.due()];
+            Output::Wait(due.into_iter().flatten().min())
         })
     }
 
@@ -188,7 +208,7 @@ impl Hub {
         self.lobby.len()
     }
 
-    /// Returns how many rooms there are; each has at least one member.
+    /// Returns how many rooms there are; each has a member, or holds the name of one that was lost.
     #[must_use]
     pub fn room_count(&self) -> usize {
         self.rooms.len()
@@ -198,12 +218,12 @@ impl Hub {
     pub fn rooms(&self) -> impl Iterator<Item = (&str, usize)> {
         self.rooms
             .iter()
-            .map(|(name, scope)| (&**name, scope.len()))
+            .map(|(name, room)| (&**name, room.scope.len()))
     }
 
     /// Returns who is in a room, in the order of connection.
     pub fn members_of(&self, room: &str) -> impl Iterator<Item = (MemberId, &str)> {
-        let entries = self.rooms.get(room).into_iter().flat_map(Scope::entries);
+        let entries = self.scope_in(room).into_iter().flat_map(Scope::entries);
         entries.map(|(member, name)| (member, name.unwrap_or_default()))
     }
 
@@ -293,7 +313,7 @@ impl Hub {
 
     fn close_flooding(&mut self, origin: &Origin<'_>) {
         self.refuse(origin, ErrorCode::RateLimited);
-        self.close(origin.member, CloseReason::RateLimited);
+        self.close(origin.now, origin.member, CloseReason::RateLimited);
         self.send_lobby_list(origin.now);
     }
 
@@ -320,9 +340,18 @@ impl Hub {
             "message" => self.message(origin, envelope),
             "video-offer" | "video-answer" | "new-ice-candidate" => self.call(origin, envelope),
             "hang-up" => self.hang_up(origin, envelope),
+            // Who is in the lobby and names no room means nothing of these by it.
+            "access" | "admit" | "refuse"
+                if self.lobby.has(origin.member) && envelope.fields.room.is_none() =>
+            {
+                self.lobby_other(origin, envelope)
+            }
+            "access" => self.set_access(origin, envelope),
+            "admit" => self.admit(origin, envelope),
+            "refuse" => self.refuse_knock(origin, envelope),
             // Only the server says these: a member could otherwise pretend that another has left.
             "id" | "rejectusername" | "joined" | "user-joined" | "user-left" | "user-renamed"
-            | "error" | "ok" => Err(ErrorCode::TypeReserved),
+            | "waiting" | "knock" | "knock-ended" | "error" | "ok" => Err(ErrorCode::TypeReserved),
             "" => Err(ErrorCode::TypeMissing),
             _ => self.lobby_other(origin, envelope),
         }
@@ -357,9 +386,9 @@ impl Hub {
         self.push(Output::Ack { to, ack, json });
     }
 
-    fn close(&mut self, member: MemberId, why: CloseReason) {
+    pub(crate) fn close(&mut self, now: Instant, member: MemberId, why: CloseReason) {
         // The member is forgotten first: nothing more is queued for a connection that ends.
-        self.forget(member);
+        self.forget(now, member);
         self.outputs.push_back(Output::Close { member, why });
     }
 
@@ -421,7 +450,7 @@ impl Hub {
         let json = match &missed {
             None => write::lobby_list(&self.lobby),
             Some(room) => match self.rooms.get(room) {
-                Some(scope) => write::room_list(room, scope, member),
+                Some(kept) => write::room_list(room, kept, member),
                 None => return more,
             },
         };
@@ -429,12 +458,17 @@ impl Hub {
         more
     }
 
-    fn forget(&mut self, member: MemberId) {
+    pub(crate) fn scope_in(&self, room: &str) -> Option<&Scope> {
+        self.rooms.get(room).map(|room| &room.scope)
+    }
+
+    fn forget(&mut self, now: Instant, member: MemberId) {
         if !self.members.contains_key(&member) {
             return;
         }
         self.counters.disconnected += 1;
-        self.leave_every_room(member);
+        self.end_every_knock(member);
+        self.leave_every_room(now, member);
         self.cancel_refresh(member);
         self.leave_lobby(member);
         self.end_calls(member);

@@ -1,13 +1,15 @@
 //! Coming and going: `join`, `leave`, `username`, `userlist`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jackfield_sansio::Rate;
 
 use crate::envelope::{Envelope, string};
-use crate::hooks::IceServerList;
+use crate::hold::Leaving;
 use crate::hub::{Hub, Origin, Reply};
 use crate::name::Name;
+use crate::room::Access;
 use crate::scope::Scope;
 use crate::{ErrorCode, MemberId, name, write};
 
@@ -29,10 +31,17 @@ impl Hub {
         {
             return Err(ErrorCode::TooLarge);
         }
+        let earlier = self.earlier(origin.member, &room, envelope)?;
+        let room = Arc::<str>::from(room);
         if !self.is_in(origin.member, &room) {
             // A room that is full is found by its name, too.
-            self.count_join(origin)?;
-            self.check_place(origin.member, &room)?;
+            self.count_join(origin, 1)?;
+            self.check_place(origin.member, &room, earlier)?;
+            let access = self.rooms.get(&room).map(|room| room.access);
+            let has_to_knock = access == Some(Access::Knock) && earlier.is_none();
+            if has_to_knock && !self.waits_at(origin.member, &room) {
+                self.count_join(origin, KNOCK_COST - 1)?;
+            }
             self.charge_join(origin, &room, wanted.as_str())?;
             // The gate is asked last, about joins alone that would succeed.
             if let Some(gate) = &mut self.gate
@@ -40,24 +49,53 @@ impl Hub {
             {
                 return Err(ErrorCode::Refused);
             }
-            self.enter_room(origin.member, room.as_str().into(), &wanted);
+            if has_to_knock {
+                return self.knock(origin, &room, &wanted);
+            }
+            let held = earlier.and_then(|earlier| self.take_back(origin.now, earlier, &room));
+            // Who does not say how it wants to be called is called what it was.
+            let is_named = envelope.fields.name.is_some();
+            let wanted = held.filter(|_| !is_named).unwrap_or(wanted);
+            self.enter_room(origin.member, room.clone(), &wanted);
         }
-        let scope = self.rooms.get(room.as_str());
-        let name = scope.and_then(|scope| scope.name_of(origin.member));
-        let name = name.unwrap_or_default().to_owned();
-        let ice = self.mint(origin.now, origin.member, &name);
-        self.caught_up(origin.member, Some(room.as_str().into()));
-        Ok(self.joined(origin.member, &room, &ice))
+        let (kind, json) = self.welcome(origin.now, origin.member, &room);
+        Ok(Reply::Answer(kind, json))
     }
 
-    /// Takes the sender out of a room. The sender gets `user-left`, too, as the others do.
+    /// Returns what a member gets that has come in, with fresh ICE servers.
+    pub(crate) fn welcome(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        room: &Arc<str>,
+    ) -> (&'static str, String) {
+        let scope = self.scope_in(room);
+        let name = scope.and_then(|scope| scope.name_of(member));
+        let name = name.unwrap_or_default().to_owned();
+        let ice = self.mint(now, member, &name);
+        self.caught_up(member, Some(room.clone()));
+        let state = self.members.get(&member);
+        let session = state.filter(|state| state.has_session);
+        let session = session.map(|_| self.sessions.of(member));
+        let kept = self.rooms.get(room);
+        let json = kept.map(|kept| write::joined(room, kept, member, &ice, session.as_deref()));
+        ("joined", json.unwrap_or_default())
+    }
+
+    /// Takes the sender out of a room. The sender gets `user-left`, too, as the others do. One that
+    /// waits at the room waits no longer.
     pub(crate) fn leave(
         &mut self,
         origin: &Origin<'_>,
         envelope: &Envelope<'_>,
     ) -> Result<Reply, ErrorCode> {
-        let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
-        self.leave_room(origin.member, &room, true);
+        let named = string(envelope.fields.room)?;
+        if let Some(room) = self.waited_room(origin.member, named.as_deref()) {
+            self.end_knock(origin.member, &room);
+            return Ok(Reply::Ok);
+        }
+        let room = self.meant_room(origin.member, named)?;
+        self.leave_room(origin.now, origin.member, &room, Leaving::Said);
         // Credentials are for calls, and those need a room.
         if self.rooms_of(origin.member).is_empty() {
             self.cancel_refresh(origin.member);
@@ -111,16 +149,16 @@ impl Hub {
             return Ok(Reply::Answer("userlist", json));
         }
         let room = self.meant_room(origin.member, string(envelope.fields.room)?)?;
-        let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
-        let json = write::room_list(&room, scope, origin.member);
+        let kept = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
+        let json = write::room_list(&room, kept, origin.member);
         self.charge(origin, 1, json.len())?;
         self.caught_up(origin.member, Some(room));
         Ok(Reply::Answer("userlist", json))
     }
 
-    pub(crate) fn leave_every_room(&mut self, member: MemberId) {
+    pub(crate) fn leave_every_room(&mut self, now: Instant, member: MemberId) {
         for room in self.rooms_of(member) {
-            self.leave_room(member, &room, false);
+            self.leave_room(now, member, &room, Leaving::Lost);
         }
     }
 
@@ -175,40 +213,81 @@ impl Hub {
         Ok(known.unwrap_or_else(|| Name::of(NAMELESS)))
     }
 
-    fn count_join(&mut self, origin: &Origin<'_>) -> Result<(), ErrorCode> {
+    /// Returns the earlier connection whose place in a room the sender's session gives it. One that
+    /// gives it none, such as one of before a restart of the server, is as good as no session.
+    fn earlier(
+        &mut self,
+        member: MemberId,
+        room: &str,
+        envelope: &Envelope<'_>,
+    ) -> Result<Option<MemberId>, ErrorCode> {
+        let field = envelope.fields.session;
+        let session = string(field)?;
+        if let Some(state) = self.members.get_mut(&member) {
+            state.has_session |= field.is_some();
+        }
+        let earlier = session.and_then(|session| self.sessions.member_of(&session));
+        Ok(earlier.filter(|earlier| *earlier != member && self.is_takeable(*earlier, room)))
+    }
+
+    fn waits_at(&self, member: MemberId, room: &str) -> bool {
+        let kept = self.rooms.get(room);
+        kept.is_some_and(|kept| kept.waiting.contains_key(&member))
+    }
+
+    fn count_join(&mut self, origin: &Origin<'_>, cost: u32) -> Result<(), ErrorCode> {
         let rate = Rate::new(self.config.joins_per_second, self.config.join_burst);
         let network = self.members.get(&origin.member);
         let Some(network) = network.and_then(|member| member.network) else {
             return Ok(());
         };
         // A rate of 0 stands for no limit.
-        if rate.per_second == 0 || self.joins.take(origin.now, network, rate) {
+        // What the other limits allow is possible, if seldom.
+        let cost = u64::from(cost.min(self.config.join_burst / 2).max(1));
+        if rate.per_second == 0 || self.joins.take_many(origin.now, network, rate, cost) {
             return Ok(());
         }
         self.counters.joins_limited += 1;
         Err(ErrorCode::RateLimited)
     }
 
-    fn check_place(&self, member: MemberId, room: &str) -> Result<(), ErrorCode> {
-        let joined = self
-            .members
-            .get(&member)
-            .map_or(0, |member| member.rooms.len());
-        if joined >= self.config.max_rooms_per_member {
+    fn check_place(
+        &self,
+        member: MemberId,
+        room: &str,
+        earlier: Option<MemberId>,
+    ) -> Result<(), ErrorCode> {
+        let state = self.members.get(&member);
+        let waits_here = self.waits_at(member, room);
+        let taken = state.map_or(0, |state| state.rooms.len() + state.waits_at.len());
+        if taken - usize::from(waits_here) >= self.config.max_rooms_per_member {
             return Err(ErrorCode::TooManyRooms);
         }
-        match self.rooms.get(room) {
-            None if self.rooms.len() >= self.config.max_rooms => Err(ErrorCode::ServerFull),
-            Some(scope) if scope.len() >= self.config.max_room_members => Err(ErrorCode::RoomFull),
-            _ => Ok(()),
+        let Some(kept) = self.rooms.get(room) else {
+            if self.rooms.len() >= self.config.max_rooms {
+                return Err(ErrorCode::ServerFull);
+            }
+            return Ok(());
+        };
+        if kept.access == Access::Locked && earlier.is_none() {
+            return Err(ErrorCode::RoomLocked);
         }
+        // A connection that is replaced gives its place up.
+        let gives_up = earlier.is_some_and(|earlier| kept.scope.has(earlier));
+        // Who knocks takes no place before it is let in.
+        let is_full = kept.scope.len() - usize::from(gives_up) >= self.config.max_room_members;
+        if is_full && (kept.access == Access::Open || earlier.is_some()) {
+            return Err(ErrorCode::RoomFull);
+        }
+        Ok(())
     }
 
-    fn enter_room(&mut self, member: MemberId, room: Arc<str>, wanted: &Name) {
+    pub(crate) fn enter_room(&mut self, member: MemberId, room: Arc<str>, wanted: &Name) {
         // Calls with members of the lobby end, unless both share a room.
         self.leave_lobby(member);
         self.end_lost_calls(member);
-        let scope = self.rooms.entry(room.clone()).or_default();
+        self.end_knock(member, &room);
+        let scope = &mut self.rooms.entry(room.clone()).or_default().scope;
         let name = scope.free_name(wanted, member, self.config.max_name_chars);
         scope.insert(member, Some(name.clone()));
         if let Some(state) = self.members.get_mut(&member) {
@@ -228,7 +307,7 @@ impl Hub {
         room: &str,
         name: &str,
     ) -> Result<(), ErrorCode> {
-        let readers = self.rooms.get(room).map_or(0, Scope::len);
+        let readers = self.scope_in(room).map_or(0, Scope::len);
         // The newcomer gets as many names as others get its own.
         let bytes = 3 * readers * (room.len() + name.len() + USER_BYTES);
         self.charge(origin, 2 * readers + 1, bytes)
@@ -243,7 +322,7 @@ impl Hub {
     ) -> Vec<(Arc<str>, Name)> {
         let max = self.config.max_name_chars;
         let name = |room: Arc<str>| {
-            let name = self.rooms.get(&room)?.free_name(wanted, member, max);
+            let name = self.scope_in(&room)?.free_name(wanted, member, max);
             Some((room, name))
         };
         rooms.into_iter().filter_map(name).collect()
@@ -256,44 +335,44 @@ impl Hub {
     ) -> Result<(), ErrorCode> {
         let (mut readers, mut bytes) = (0, 0);
         for (room, name) in names {
-            let there = self.rooms.get(room).map_or(0, Scope::len);
+            let there = self.scope_in(room).map_or(0, Scope::len);
             readers += there;
             bytes += there * (room.len() + name.as_str().len() + USER_BYTES);
         }
         self.charge(origin, readers, bytes)
     }
 
-    fn joined(&self, member: MemberId, room: &str, ice: &IceServerList) -> Reply {
-        let json = self
-            .rooms
-            .get(room)
-            .map(|scope| write::joined(room, scope, member, ice));
-        json.map_or(Reply::Ok, |json| Reply::Answer("joined", json))
-    }
-
-    fn leave_room(&mut self, member: MemberId, room: &Arc<str>, tell: bool) {
-        let Some(scope) = self.rooms.get_mut(room) else {
+    pub(crate) fn leave_room(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        room: &Arc<str>,
+        leaving: Leaving,
+    ) {
+        let Some(kept) = self.rooms.get_mut(room) else {
             return;
         };
-        let Some(name) = scope.remove(member) else {
+        let Some(name) = kept.scope.remove(member) else {
             return;
         };
-        let readers: Vec<MemberId> = scope.members().collect();
-        if readers.is_empty() {
-            // A room exists by its members alone, so made-up names leave nothing behind.
-            self.rooms.remove(room);
+        let readers: Vec<MemberId> = kept.scope.members().collect();
+        if let Some(name) = &name {
+            self.hold(now, member, room, name, leaving);
         }
         if let Some(state) = self.members.get_mut(&member) {
             state.rooms.retain(|joined| joined != room);
         }
         self.counters.left += 1;
         self.end_lost_calls(member);
-        let json = write::user_left(room, member, name.as_deref().unwrap_or_default()).into();
+        let name = name.as_ref().map_or("", Name::as_str);
+        let json = write::user_left(room, member, name).into();
         self.send_change(&readers, Some(room), "user-left", &json);
         self.caught_up(member, Some(room.clone()));
-        if tell {
+        if leaving == Leaving::Said {
             self.send(member, "user-left", json);
         }
+        // A room exists by its members alone, so made-up names leave nothing behind.
+        self.end_if_over(now, room);
     }
 
     fn return_to_lobby(&mut self, member: MemberId) {
@@ -308,9 +387,10 @@ impl Hub {
     }
 
     fn rename_in(&mut self, member: MemberId, room: &Arc<str>, wanted: &Name, name: Name) {
-        let Some(scope) = self.rooms.get_mut(room) else {
+        let Some(kept) = self.rooms.get_mut(room) else {
             return;
         };
+        let scope = &mut kept.scope;
         let is_new = scope.name_of(member) != Some(name.as_str());
         scope.rename(member, name.clone());
         self.notify_if_renamed(member, room, wanted, &name);
@@ -336,12 +416,14 @@ impl Hub {
         kind: &'static str,
         json: &Arc<str>,
     ) {
-        let readers = self.rooms.get(room).into_iter().flat_map(Scope::members);
+        let readers = self.scope_in(room).into_iter().flat_map(Scope::members);
         let readers: Vec<MemberId> = readers.filter(|reader| *reader != but).collect();
         self.send_change(&readers, Some(room), kind, json);
     }
 }
 
+/// How many joins a knock counts as.
+const KNOCK_COST: u32 = 10;
 /// What a message about one user has beside names, about.
 const USER_BYTES: usize = 80;
 /// The name of a member who gave none.

@@ -39,15 +39,20 @@
 //! | type | from | fields |
 //! |---|---|---|
 //! | `id` | server | `id`, a number: sent first |
-//! | `join` | client | `room`, `name?`, `token?` (for the [`Gate`]; without one it is ignored) |
-//! | `joined` | server | `room`, `self` (`name`, `id`), `users` (the others: `name`, `id`, `polite`), `iceServers`, `ttl` in seconds (0: for ever) |
+//! | `join` | client | `room`, `name?`, `token?` (for the [`Gate`]; without one it is ignored), `session?` |
+//! | `joined` | server | `room`, `self` (`name`, `id`), `users` (the others: `name`, `id`, `polite`), `access?`, `waiting?`, `iceServers`, `ttl` in seconds (0: for ever), `session?` |
+//! | `waiting` | server | `room`, `timeout` in seconds: the room has newcomers knock; `joined` follows, or an `error` with `re` `join` and the `room` |
+//! | `access` | both | `access` (`open`, `knock`, `locked`), `room?`; all members get it, with the `user` who said so |
+//! | `knock` | server | `room`, `user` (`name`, `id`): somebody waits to be let in |
+//! | `knock-ended` | server | `room`, `user`: and no longer does, for whatever reason |
+//! | `admit`, `refuse` | client | `target`, the `id` of one who waits; `room?` |
 //! | `user-joined` | server | `room`, `user` (`name`, `id`, `polite`) |
 //! | `user-left` | server | `room`, `user` (`name`, `id`); the member that leaves gets it, too |
 //! | `leave` | client | `room?`, needed if the sender is in several |
 //! | `user-renamed` | server | `room`, `user` (its new `name`, `id`) |
 //! | `username` | client | `name`: in the rooms the sender is in, or else in the lobby, which it enters by this |
 //! | `rejectusername` | server | `id`, `room?`, `name`: the name was taken, this is the one given |
-//! | `userlist` | both | asked for with `room?`; answered with `room` and `users` as in `joined`: all who are there |
+//! | `userlist` | both | asked for with `room?`; answered with `room`, `users`, `access?` and `waiting?` as in `joined`: all who are there |
 //! | `message` | both | `text` or `data`, `room?`, `target?`; without a target the whole room gets it, the sender too |
 //! | `video-offer`, `video-answer` | both | `target`, `sdp`, `room?` |
 //! | `new-ice-candidate` | both | `target`, `candidate`, `room?` |
@@ -72,6 +77,29 @@
 //!
 //! Joins count by network ([`joins_per_second`](HubConfig::joins_per_second)): a client that makes
 //! too many gets `rate-limited` and asks again later.
+//!
+//! # Doors
+//!
+//! A room is open unless a member says otherwise: `locked`, it takes nobody new (`room-locked`);
+//! with `knock`, a newcomer waits until a member admits or refuses it. Every member may do all of
+//! that, as rooms have no owner. `access` and `waiting` (`name` and `id` of each) are there in
+//! `joined` and `userlist` while a room is not open. Who waits is in no place of the room, gets no
+//! ICE servers, and waits for [`knock_timeout`](HubConfig::knock_timeout) at most
+//! (`knock-timeout`), with few others
+//! ([`max_waiting_per_room`](HubConfig::max_waiting_per_room), `too-many-waiting`). `leave` ends
+//! it. When a room is opened all of them come in. The room ends when its last member has left, and
+//! the lock with it.
+//!
+//! # Coming back
+//!
+//! A client whose `join` has a `session`, `null` at first, finds one in `joined`. By it another
+//! connection takes the earlier one's name and place in that room, whether the room is locked or
+//! not; an earlier connection that still seems alive is closed
+//! ([`Replaced`](CloseReason::Replaced)). What a lost connection did not `leave` is held for it:
+//! its name for [`name_hold`](HubConfig::name_hold), and in a room that is not open for
+//! [`place_hold`](HubConfig::place_hold). Everybody else who asks for the name gets another one. A
+//! `session` that fits nothing is as good as none. Clients that send none have no names held, which
+//! would keep them from their own.
 //!
 //! # The lobby
 //!
@@ -108,8 +136,10 @@
 mod config;
 mod counters;
 mod credentials;
+mod door;
 mod envelope;
 mod error;
+mod hold;
 mod hooks;
 mod hub;
 #[cfg(feature = "internals")]
@@ -121,7 +151,9 @@ mod member;
 mod name;
 mod output;
 mod relay;
+mod room;
 mod scope;
+mod session;
 mod skeleton;
 mod write;
 

@@ -33,6 +33,10 @@ pub(crate) struct Member {
     pub(crate) lobby: bool,
     /// In the order of joining.
     pub(crate) rooms: Vec<Arc<str>>,
+    /// The rooms at which it knocked and waits. They count as rooms that it is in.
+    pub(crate) waits_at: Vec<Arc<str>>,
+    /// Whether its client asked for a session, by which it can come back.
+    pub(crate) has_session: bool,
     /// The members with which it exchanged an offer or an answer and not yet a hang-up. Symmetric.
     pub(crate) calls: BTreeSet<MemberId>,
     pub(crate) bucket: TokenBucket,

@@ -61,6 +61,12 @@ pub enum Output {
         /// Why.
         why: CloseReason,
     },
+    /// No name is held any more for the owner of a connection that has ended: see
+    /// [`Hub::holds_names_of`](crate::Hub::holds_names_of).
+    NamesReleased {
+        /// The connection.
+        member: MemberId,
+    },
     /// Nothing more until an input comes, or until the given moment: then call
     /// [`Hub::handle_timeout`](crate::Hub::handle_timeout).
     Wait(Option<Instant>),
@@ -74,25 +80,30 @@ pub enum CloseReason {
     RateLimited,
     /// The hub has as many members as the configuration allows.
     ServerFull,
+    /// Another connection of the same client took its place, by the session.
+    Replaced,
 }
 
 impl CloseReason {
-    /// Returns the WebSocket close code: policy violation, or try again later
+    /// Returns the WebSocket close code: policy violation, try again later, or for a connection
+    /// that was replaced one of those for private use
     /// ([RFC 6455 §7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
     #[must_use]
     pub fn websocket_code(self) -> u16 {
         match self {
             Self::RateLimited => 1008,
             Self::ServerFull => 1013,
+            Self::Replaced => 4000,
         }
     }
 
-    /// Returns the reason in the words of the error that was sent before.
+    /// Returns the reason in the words of the error that was sent before, if one was.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RateLimited => "rate-limited",
             Self::ServerFull => "server-full",
+            Self::Replaced => "replaced",
         }
     }
 }

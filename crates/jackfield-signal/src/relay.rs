@@ -35,7 +35,7 @@ impl Hub {
                 if string(fields.text)?.is_none() && fields.data.is_none() {
                     return Err(ErrorCode::BadField);
                 }
-                let scope = self.rooms.get(&room).ok_or(ErrorCode::NotInRoom)?;
+                let scope = self.scope_in(&room).ok_or(ErrorCode::NotInRoom)?;
                 let to = match target {
                     None => scope.members().collect(),
                     Some(target) => vec![target.find(scope).ok_or(ErrorCode::NoSuchUser)?],
@@ -220,8 +220,7 @@ impl Hub {
             (Err(ErrorCode::RoomRequired), Some(target)) => {
                 let rooms = self.rooms_of(member);
                 let has_target = |room: &Arc<str>| {
-                    self.rooms
-                        .get(room)
+                    self.scope_in(room)
                         .is_some_and(|scope| target.find(scope).is_some())
                 };
                 let room = rooms.into_iter().find(has_target);
@@ -235,7 +234,7 @@ impl Hub {
     fn scope(&self, id: &ScopeId) -> Option<&Scope> {
         match id {
             ScopeId::Lobby => Some(&self.lobby),
-            ScopeId::Room(room) => self.rooms.get(room),
+            ScopeId::Room(room) => self.scope_in(room),
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Scope {
     names: BTreeMap<Arc<str>, MemberId>,
     /// How the names look.
     looks: BTreeMap<(bool, Arc<str>), MemberId>,
+    /// Names that are held for members that were lost. They are taken, and mean nobody.
+    held: BTreeMap<MemberId, Name>,
     arrivals: u64,
 }
 
@@ -81,12 +83,42 @@ impl Scope {
     }
 
     /// Takes a member out and returns whether it was in, with its name.
-    pub(crate) fn remove(&mut self, member: MemberId) -> Option<Option<Arc<str>>> {
+    pub(crate) fn remove(&mut self, member: MemberId) -> Option<Option<Name>> {
         let entry = self.entries.remove(&member)?;
         if let Some(name) = &entry.name {
             self.give_up_name(name);
         }
-        Some(entry.name.map(|name| name.shown()))
+        Some(entry.name)
+    }
+
+    /// Takes the name of a member that was lost, so that no other gets it.
+    pub(crate) fn hold(&mut self, member: MemberId, name: Name) {
+        for key in name.looks().keys() {
+            self.looks.insert(key, member);
+        }
+        self.held.insert(member, name);
+    }
+
+    /// Frees a name that is held.
+    pub(crate) fn release(&mut self, member: MemberId) -> Option<Name> {
+        let name = self.held.remove(&member)?;
+        for key in name.looks().keys() {
+            self.looks.remove(&key);
+        }
+        Some(name)
+    }
+
+    pub(crate) fn holds_name_of(&self, member: MemberId) -> bool {
+        self.held.contains_key(&member)
+    }
+
+    pub(crate) fn holds_names(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Returns the members whose names are held.
+    pub(crate) fn held(&self) -> impl Iterator<Item = MemberId> {
+        self.held.keys().copied()
     }
 
     /// Returns `wanted` if no other member's name looks like it, or else `wanted` with the lowest
@@ -97,7 +129,7 @@ impl Scope {
         }
         let mut stem = wanted.clone();
         // A name takes two forms, so one of these is free.
-        for number in 1..=2 * self.entries.len() {
+        for number in 1..=2 * (self.entries.len() + self.held.len()) {
             let suffix = number.to_string();
             let room = max_chars.saturating_sub(suffix.len());
             if let Some((end, _)) = stem.as_str().char_indices().nth(room) {
@@ -173,7 +205,7 @@ mod tests {
             "Ann"
         );
         scope.rename(MemberId(1), Name::of("Ann"));
-        assert_eq!(scope.remove(MemberId(1)), Some(Some("Ann".into())));
+        assert_eq!(scope.remove(MemberId(1)), Some(Some(Name::of("Ann"))));
         assert_eq!(scope.free_name(&Name::of("ann"), other, 64).as_str(), "ann");
     }
 
@@ -196,13 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_held_is_taken_and_means_nobody() {
+        let mut scope = Scope::default();
+        scope.hold(MemberId(1), Name::of("ann"));
+        assert_eq!(scope.find("ann"), None);
+        let other = MemberId(2);
+        assert_eq!(
+            scope.free_name(&Name::of("ANN"), other, 64).as_str(),
+            "ANN1"
+        );
+        assert_eq!(scope.release(other), None);
+        assert_eq!(scope.release(MemberId(1)), Some(Name::of("ann")));
+        assert_eq!(scope.free_name(&Name::of("ann"), other, 64).as_str(), "ann");
+    }
+
+    #[test]
     fn a_name_is_free_again_when_its_holder_is_renamed_or_leaves() {
         let mut scope = Scope::default();
         scope.insert(MemberId(1), Some(Name::of("ann")));
         scope.rename(MemberId(1), Name::of("anna"));
         assert_eq!(scope.find("ann"), None);
         assert_eq!(scope.find("anna"), Some(MemberId(1)));
-        assert_eq!(scope.remove(MemberId(1)), Some(Some("anna".into())));
+        assert_eq!(scope.remove(MemberId(1)), Some(Some(Name::of("anna"))));
         assert_eq!(scope.find("anna"), None);
         assert_eq!(scope.len(), 0);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::hooks::IceServerList;
+use crate::room::{Access, Room};
 use crate::scope::Scope;
 use crate::{ErrorCode, MemberId};
 
@@ -24,6 +25,13 @@ pub(crate) fn error(code: ErrorCode, re: &str) -> String {
         quoted(code.message()),
         quoted(re)
     )
+}
+
+/// An error about a room that comes when its cause is long past.
+pub(crate) fn error_in(room: &str, code: ErrorCode, re: &str) -> String {
+    let error = error(code, re);
+    let fields = error.strip_suffix('}').unwrap_or(&error);
+    format!(r#"{fields},"room":{}}}"#, quoted(room))
 }
 
 pub(crate) fn ok(re: &str) -> String {
@@ -52,21 +60,67 @@ pub(crate) fn lobby_list(lobby: &Scope) -> String {
     format!(r#"{{"type":"userlist","users":[{}]}}"#, names.join(","))
 }
 
-pub(crate) fn room_list(room: &str, scope: &Scope, reader: MemberId) -> String {
+pub(crate) fn room_list(room: &str, kept: &Room, reader: MemberId) -> String {
     format!(
-        r#"{{"type":"userlist","room":{},"users":{}}}"#,
+        r#"{{"type":"userlist","room":{},"users":{}{}}}"#,
         quoted(room),
-        others(scope, reader)
+        others(&kept.scope, reader),
+        door_fields(kept)
     )
 }
 
-pub(crate) fn joined(room: &str, scope: &Scope, reader: MemberId, ice: &IceServerList) -> String {
+pub(crate) fn joined(
+    room: &str,
+    kept: &Room,
+    reader: MemberId,
+    ice: &IceServerList,
+    session: Option<&str>,
+) -> String {
+    let session = session.map_or_else(String::new, |session| {
+        format!(r#","session":{}"#, quoted(session))
+    });
     format!(
-        r#"{{"type":"joined","room":{},"self":{},"users":{},{}}}"#,
+        r#"{{"type":"joined","room":{},"self":{},"users":{}{},{}{session}}}"#,
         quoted(room),
-        person(scope, reader),
-        others(scope, reader),
+        person(&kept.scope, reader),
+        others(&kept.scope, reader),
+        door_fields(kept),
         ice_fields(ice)
+    )
+}
+
+/// Tells the members who may come in from here on, and which of them says so.
+pub(crate) fn access(room: &str, access: Access, member: MemberId, name: &str) -> String {
+    format!(
+        r#"{{"type":"access","room":{},"access":"{}","user":{}}}"#,
+        quoted(room),
+        access.as_str(),
+        user(member, name)
+    )
+}
+
+/// Tells a newcomer that it waits, and for how long at most.
+pub(crate) fn waiting(room: &str, left: Duration) -> String {
+    let seconds = left.as_millis().div_ceil(1000);
+    format!(
+        r#"{{"type":"waiting","room":{},"timeout":{seconds}}}"#,
+        quoted(room)
+    )
+}
+
+pub(crate) fn knock(room: &str, member: MemberId, name: &str) -> String {
+    let user = user(member, name);
+    format!(
+        r#"{{"type":"knock","room":{},"user":{user}}}"#,
+        quoted(room)
+    )
+}
+
+pub(crate) fn knock_ended(room: &str, member: MemberId, name: &str) -> String {
+    let user = user(member, name);
+    format!(
+        r#"{{"type":"knock-ended","room":{},"user":{user}}}"#,
+        quoted(room)
     )
 }
 
@@ -80,19 +134,19 @@ pub(crate) fn user_joined(room: &str, user: MemberId, name: &str) -> String {
     )
 }
 
-pub(crate) fn user_renamed(room: &str, user: MemberId, name: &str) -> String {
+pub(crate) fn user_renamed(room: &str, member: MemberId, name: &str) -> String {
+    let user = user(member, name);
     format!(
-        r#"{{"type":"user-renamed","room":{},"user":{{"name":{},"id":{user}}}}}"#,
-        quoted(room),
-        quoted(name)
+        r#"{{"type":"user-renamed","room":{},"user":{user}}}"#,
+        quoted(room)
     )
 }
 
-pub(crate) fn user_left(room: &str, user: MemberId, name: &str) -> String {
+pub(crate) fn user_left(room: &str, member: MemberId, name: &str) -> String {
+    let user = user(member, name);
     format!(
-        r#"{{"type":"user-left","room":{},"user":{{"name":{},"id":{user}}}}}"#,
-        quoted(room),
-        quoted(name)
+        r#"{{"type":"user-left","room":{},"user":{user}}}"#,
+        quoted(room)
     )
 }
 
@@ -105,6 +159,23 @@ fn ice_fields(ice: &IceServerList) -> String {
         r#""iceServers":{},"ttl":{}"#,
         ice.json,
         whole_seconds(ice.ttl)
+    )
+}
+
+/// Who may come in and who waits; of a room that is open there is nothing to say.
+fn door_fields(kept: &Room) -> String {
+    if kept.access == Access::Open {
+        return String::new();
+    }
+    let waiting: Vec<String> = kept
+        .waiting
+        .iter()
+        .map(|(member, knock)| user(*member, &knock.shown))
+        .collect();
+    format!(
+        r#","access":"{}","waiting":[{}]"#,
+        kept.access.as_str(),
+        waiting.join(",")
     )
 }
 
@@ -121,9 +192,12 @@ fn others(scope: &Scope, reader: MemberId) -> String {
     format!("[{}]", people.join(","))
 }
 
-fn person(scope: &Scope, user: MemberId) -> String {
-    let name = quoted(scope.name_of(user).unwrap_or_default());
-    format!(r#"{{"name":{name},"id":{user}}}"#)
+fn person(scope: &Scope, member: MemberId) -> String {
+    user(member, scope.name_of(member).unwrap_or_default())
+}
+
+fn user(member: MemberId, name: &str) -> String {
+    format!(r#"{{"name":{},"id":{member}}}"#, quoted(name))
 }
 
 /// Another member, as `reader` sees it: `polite` is the part that the *reader* plays toward that

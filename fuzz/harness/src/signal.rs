@@ -70,6 +70,8 @@ struct Play {
     alive: Vec<MemberId>,
     /// By what the hub told the members themselves: their name in each room.
     entries: BTreeMap<(MemberId, String), String>,
+    /// The session that was given last to anybody.
+    session: String,
     acks: BTreeSet<u64>,
     asked: u64,
     waiting: Arc<Mutex<Waiting>>,
@@ -132,6 +134,9 @@ impl Play {
             message_burst: 60,
             messages_per_second: 10,
             max_message_bytes: 200,
+            max_waiting_per_room: 2,
+            max_held_names: 3,
+            max_held_names_per_network: 3,
             ..HubConfig::default()
         };
         let waiting = Arc::<Mutex<Waiting>>::default();
@@ -143,6 +148,7 @@ impl Play {
             now: epoch(),
             alive: Vec::new(),
             entries: BTreeMap::new(),
+            session: String::new(),
             acks: BTreeSet::new(),
             asked: 0,
         }
@@ -158,9 +164,10 @@ impl Play {
             2 => self.say(
                 pick,
                 &format!(
-                    r#"{{"type":"join","room":"{}","name":"{}"}}"#,
+                    r#"{{"type":"join","room":"{}","name":"{}"{}}}"#,
                     ROOMS[pick % 4],
-                    NAMES[pick / 4]
+                    NAMES[pick / 4],
+                    [r#","session":null"#, ""][pick % 2]
                 ),
             ),
             3 => self.say(
@@ -198,7 +205,17 @@ impl Play {
                 ),
             ),
             10 => self.pass(Duration::from_millis(1 << pick)),
+            11 if pick / 4 > 0 => self.say(
+                pick,
+                &format!(
+                    r#"{{"type":"access","access":"{}"}}"#,
+                    ["", "open", "knock", "locked"][pick / 4]
+                ),
+            ),
             11 => self.say(pick, r#"{"type":"userlist"}"#),
+            12 if pick / 4 == 1 => self.come_back(pick),
+            12 if pick / 4 == 2 => self.knock_at_door(pick, "admit"),
+            12 if pick / 4 == 3 => self.knock_at_door(pick, "refuse"),
             12 => self.say(pick, r#"{"type":"ice-servers"}"#),
             13 => {
                 self.ask(pick, "join", &text);
@@ -245,6 +262,22 @@ impl Play {
         }
     }
 
+    /// Joins by the last session that was given, whoever has it.
+    fn come_back(&mut self, pick: usize) {
+        let (room, session) = (ROOMS[pick % 2], self.session.clone());
+        self.say(
+            pick,
+            &format!(r#"{{"type":"join","room":"{room}","name":"ann","session":"{session}"}}"#),
+        );
+    }
+
+    /// Has a member answer for whoever was connected last.
+    fn knock_at_door(&mut self, pick: usize, answer: &str) {
+        if let Some(last) = self.alive.last().copied() {
+            self.say(pick, &format!(r#"{{"type":"{answer}","target":{last}}}"#));
+        }
+    }
+
     fn ask(&mut self, pick: usize, kind: &str, body: &str) {
         if let Some(member) = self.member(pick) {
             self.asked += 1;
@@ -279,6 +312,12 @@ impl Play {
             // the other steps.
             while !matches!(self.hub.poll_output(), Output::Wait(_)) {}
         }
+        // Names are held for a while, and their rooms with them.
+        self.now += Duration::from_secs(120);
+        self.hub.handle_timeout(self.now);
+        while let Output::NamesReleased { .. } = self.hub.poll_output() {}
+        assert_eq!(self.hub.held_name_count(), 0);
+        assert_eq!(self.hub.waiting_count(), 0);
         assert_eq!(self.hub.member_count(), 0);
         assert_eq!(self.hub.room_count(), 0);
         assert_eq!(self.hub.lobby_count(), 0);
@@ -319,6 +358,7 @@ impl Play {
                     }
                 }
                 Output::Close { member, .. } => self.gone(member),
+                Output::NamesReleased { member } => assert!(!self.alive.contains(&member)),
                 Output::Wait(at) => {
                     self.check();
                     return at;
@@ -351,6 +391,9 @@ impl Play {
             "joined" => {
                 let name = message["self"]["name"].as_str().unwrap().to_owned();
                 self.entries.insert(seat, name);
+                if let Some(session) = message["session"].as_str() {
+                    session.clone_into(&mut self.session);
+                }
             }
             "user-left" if message["user"]["id"] == to.number() => {
                 assert!(self.entries.remove(&seat).is_some());
@@ -360,7 +403,10 @@ impl Play {
                     *name = message["name"].as_str().unwrap().to_owned();
                 }
             }
-            "user-joined" | "user-left" | "user-renamed" | "userlist" if !room.is_empty() => {
+            "user-joined" | "user-left" | "user-renamed" | "userlist" | "access" | "knock"
+            | "knock-ended"
+                if !room.is_empty() =>
+            {
                 assert!(self.entries.contains_key(&seat), "{json} left its room");
             }
             "message" | "video-offer" | "video-answer" | "new-ice-candidate" | "hang-up"
@@ -381,13 +427,19 @@ impl Play {
     fn check(&self) {
         let mut seated = 0;
         for (room, count) in self.hub.rooms() {
-            assert!((1..=3).contains(&count));
+            assert!(count <= 3);
+            assert!(
+                count > 0 || self.hub.held_name_count() > 0,
+                "{room} is empty"
+            );
             seated += count;
             for (member, _) in self.hub.members_of(room) {
                 assert!(self.entries.contains_key(&(member, room.to_owned())));
             }
         }
         assert_eq!(seated, self.entries.len());
+        assert!(self.hub.held_name_count() <= 3);
+        assert!(self.hub.waiting_count() <= 2 * 2);
         assert!(self.hub.room_count() <= 2 && self.hub.lobby_count() <= 3);
         assert_eq!(self.hub.member_count(), self.alive.len());
         let refused = self.waiting.lock().unwrap().refused;

@@ -22,6 +22,8 @@ pub(crate) struct World {
     inbox: BTreeMap<MemberId, Vec<String>>,
     acks: BTreeMap<u64, String>,
     pub(crate) closed: Vec<(MemberId, CloseReason)>,
+    /// Connections for which no name is held any more.
+    pub(crate) released: Vec<MemberId>,
 }
 
 /// Mints credentials that hold the member, the host that was asked for, and a serial number.
@@ -66,6 +68,7 @@ impl World {
             inbox: BTreeMap::new(),
             acks: BTreeMap::new(),
             closed: Vec::new(),
+            released: Vec::new(),
         }
     }
 
@@ -104,6 +107,20 @@ impl World {
     pub(crate) fn join(&mut self, member: MemberId, room: &str, name: &str) {
         let json = serde_json::json!({ "type": "join", "room": room, "name": name });
         self.say(member, &json.to_string());
+    }
+
+    /// Has a new connection join a room as the SDK does, which wants to be able to come back;
+    /// returns it and what it was answered.
+    pub(crate) fn join_by(
+        &mut self,
+        room: &str,
+        name: &str,
+        session: Option<&str>,
+    ) -> (MemberId, Value) {
+        let member = self.connect();
+        let body = serde_json::json!({ "room": room, "name": name, "session": session });
+        let answer = self.ask(member, "join", &body.to_string());
+        (member, answer)
     }
 
     pub(crate) fn say(&mut self, member: MemberId, text: &str) {
@@ -196,6 +213,7 @@ impl World {
                     assert!(self.acks.insert(ack.0, json.to_string()).is_none());
                 }
                 Output::Close { member, why } => self.closed.push((member, why)),
+                Output::NamesReleased { member } => self.released.push(member),
                 Output::Wait(at) => return at,
             }
         }

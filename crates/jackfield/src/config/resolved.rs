@@ -365,6 +365,12 @@ fn signal(read: &Reader<'_>) -> Result<HubConfig, ConfigError> {
         max_members: read.one(&SIGNAL_MAX_MEMBERS)?,
         joins_per_second,
         join_burst: joins_per_second.saturating_mul(20),
+        max_waiting_per_room: read.one(&SIGNAL_MAX_WAITING_PER_ROOM)?,
+        knock_timeout: read.one(&SIGNAL_KNOCK_TIMEOUT)?,
+        name_hold: read.one(&SIGNAL_NAME_HOLD)?,
+        place_hold: read.one(&SIGNAL_PLACE_HOLD)?,
+        max_held_names: read.one(&SIGNAL_MAX_HELD_NAMES)?,
+        max_held_names_per_network: read.one(&SIGNAL_MAX_HELD_NAMES_PER_NETWORK)?,
         messages_per_second,
         message_burst: read
             .optional(&SIGNAL_MESSAGE_BURST)?

@@ -644,7 +644,43 @@ keys! {
             COUNT_OR_ZERO,
             value::count_or_none,
             "Joins of rooms a second that the clients of one network (/24 or /64) can keep making \
-             together, with twenty times as many at once; 0 for no limit.",
+             together, with twenty times as many at once; 0 for no limit. A knock counts as ten.",
+        );
+        SIGNAL_MAX_WAITING_PER_ROOM: usize = count(
+            "signal-max-waiting-per-room",
+            "16",
+            value::count,
+            "Newcomers that wait at one room to be let in. Where as many wait, one of the network \
+             of which most are waiting yields to a newcomer of another.",
+        );
+        SIGNAL_KNOCK_TIMEOUT: Duration = time(
+            "signal-knock-timeout",
+            "5min",
+            "How long a newcomer waits to be let into a room.",
+        );
+        SIGNAL_NAME_HOLD: Duration = time(
+            "signal-name-hold",
+            "10s",
+            "How long a room keeps the name of a member whose connection was lost, so that it can \
+             come back by its session and nobody else takes the name.",
+        );
+        SIGNAL_PLACE_HOLD: Duration = time(
+            "signal-place-hold",
+            "2min",
+            "How long it does so while it is locked or has newcomers knock: the member comes back \
+             in without being let in.",
+        );
+        SIGNAL_MAX_HELD_NAMES: usize = count(
+            "signal-max-held-names",
+            "10000",
+            value::count,
+            "Names that are held for members whose connections were lost.",
+        );
+        SIGNAL_MAX_HELD_NAMES_PER_NETWORK: usize = count(
+            "signal-max-held-names-per-network",
+            "250",
+            value::count,
+            "Names that are held for members of one network (/24 or /64).",
         );
         SIGNAL_MESSAGES_PER_SECOND: u32 = count(
             "signal-messages-per-second",

@@ -318,8 +318,18 @@ fn signaling(app: &App, families: &mut Families) {
     );
     families.gauge(
         "signal_rooms",
-        "Rooms with somebody in them",
+        "Rooms with somebody in them, or kept for those who were lost",
         counts.rooms as u64,
+    );
+    families.gauge(
+        "signal_waiting",
+        "Newcomers that wait to be let into a room",
+        counts.waiting as u64,
+    );
+    families.gauge(
+        "signal_names_held",
+        "Names held for members whose connections were lost",
+        counts.held_names as u64,
     );
     let hub = counts.hub;
     for (name, help, value) in [
@@ -362,6 +372,26 @@ fn signaling(app: &App, families: &mut Families) {
             "signal_joins_limited",
             "Joins refused as there were too many from the client's network",
             hub.joins_limited,
+        ),
+        (
+            "signal_knocks",
+            "Newcomers that knocked at a room",
+            hub.knocks,
+        ),
+        (
+            "signal_knocks_admitted",
+            "Newcomers let into a room after they had knocked",
+            hub.knocks_admitted,
+        ),
+        (
+            "signal_names_taken_back",
+            "Names that the owners of lost connections took back",
+            hub.names_taken_back,
+        ),
+        (
+            "signal_names_not_held",
+            "Names of lost connections that were free at once, as too many are held",
+            hub.names_not_held,
         ),
         (
             "signal_relayed",

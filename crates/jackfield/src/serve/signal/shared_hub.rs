@@ -1,11 +1,12 @@
 //! The signaling hub, shared by every shard, and the queue towards each of its members.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use jackfield_sansio::{Account, Budget, BudgetFull, Charge};
+use jackfield_sansio::{Account, Budget, BudgetFull, Charge, ClientNetwork};
 use jackfield_signal::{
     AckId, Hub, HubConfig, HubCounters, IceServers, MemberId, NewMember, Output,
 };
@@ -21,10 +22,18 @@ use super::queue::{Deliveries, Delivery, Overflow, QueueLimits, Queues};
 #[derive(Debug)]
 pub(in crate::serve) struct SharedHub {
     state: Mutex<State>,
-    /// Wakes the timer task when the hub's next deadline may have changed.
-    deadline: Notify,
+    timer: Arc<Timer>,
     queues: Queues,
     budget: Budget,
+}
+
+/// What the timer task is woken for.
+#[derive(Debug, Default)]
+struct Timer {
+    /// The hub's next deadline may have changed, or there is something in `evicted`.
+    wake: Notify,
+    /// Connections whose names are held no longer, as their networks hold too much.
+    evicted: Mutex<Vec<MemberId>>,
 }
 
 #[derive(Debug)]
@@ -32,6 +41,8 @@ struct State {
     hub: Hub,
     wait: Option<Instant>,
     overflows: u64,
+    /// What the names of lost connections are charged to while the hub holds them.
+    held: HashMap<MemberId, Account>,
 }
 
 /// One connection's membership of the hub; dropping it disconnects the member.
@@ -39,6 +50,7 @@ struct State {
 pub(super) struct Membership {
     hub: Arc<SharedHub>,
     member: MemberId,
+    network: Option<ClientNetwork>,
     deliveries: Deliveries,
     evicted: Arc<Notify>,
 }
@@ -52,6 +64,10 @@ pub(in crate::serve) struct HubCounts {
     pub(in crate::serve) members: usize,
     /// Rooms there are.
     pub(in crate::serve) rooms: usize,
+    /// Newcomers that wait to be let into a room.
+    pub(in crate::serve) waiting: usize,
+    /// Names that are held for the owners of lost connections.
+    pub(in crate::serve) held_names: usize,
     /// Members disconnected because they read too slowly.
     pub(in crate::serve) overflows: u64,
 }
@@ -73,8 +89,9 @@ impl SharedHub {
                 hub,
                 wait: None,
                 overflows: 0,
+                held: HashMap::new(),
             }),
-            deadline: Notify::new(),
+            timer: Arc::default(),
             queues,
             budget,
         }
@@ -86,7 +103,8 @@ impl SharedHub {
     /// When the memory for the connections of its network is used up.
     pub(super) fn connect(self: &Arc<Self>, member: NewMember) -> Result<Membership, BudgetFull> {
         let evicted = Arc::<Notify>::default();
-        let account = match member.network {
+        let network = member.network;
+        let account = match network {
             Some(network) => {
                 let evicted = Arc::clone(&evicted);
                 let evict = move || evicted.notify_one();
@@ -102,6 +120,7 @@ impl SharedHub {
         Ok(Membership {
             hub: Arc::clone(self),
             member,
+            network,
             deliveries,
             evicted,
         })
@@ -123,8 +142,40 @@ impl SharedHub {
                     state.hub.handle_timeout(Instant::now());
                     self.drain(state);
                 }
-                () = self.deadline.notified() => {}
+                () = self.timer.wake.notified() => self.release_evicted(),
             }
+        }
+    }
+
+    /// Frees the names of those whose networks hold too much.
+    fn release_evicted(&self) {
+        let evicted = std::mem::take(&mut *lock(&self.timer.evicted));
+        if evicted.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        for member in evicted {
+            state.hub.release_names_of(Instant::now(), member);
+        }
+        self.drain(state);
+    }
+
+    /// Charges the names that are held for a connection that has ended to its network; they are
+    /// free where that has no room for them.
+    fn charge_held_names(&self, state: &mut State, member: MemberId, network: ClientNetwork) {
+        if !state.hub.holds_names_of(member) {
+            return;
+        }
+        let timer = Arc::clone(&self.timer);
+        let evict = move || {
+            lock(&timer.evicted).push(member);
+            timer.wake.notify_one();
+        };
+        match self.budget.open(network, HELD_COST, evict) {
+            Ok(account) => {
+                state.held.insert(member, account);
+            }
+            Err(BudgetFull) => state.hub.release_names_of(Instant::now(), member),
         }
     }
 
@@ -134,12 +185,14 @@ impl SharedHub {
             hub: *state.hub.counters(),
             members: state.hub.member_count(),
             rooms: state.hub.room_count(),
+            waiting: state.hub.waiting_count(),
+            held_names: state.hub.held_name_count(),
             overflows: state.overflows,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Hands every output of the hub to the member it is for.
@@ -159,10 +212,15 @@ impl SharedHub {
                     self.queues.push_close(member, code, reason);
                     continue;
                 }
+                Output::NamesReleased { member } => {
+                    // One that was charged to no network has no account.
+                    let _free = state.held.remove(&member);
+                    continue;
+                }
                 Output::Wait(wait) => {
                     if state.wait != wait {
                         state.wait = wait;
-                        self.deadline.notify_one();
+                        self.timer.wake.notify_one();
                     }
                     break;
                 }
@@ -249,8 +307,15 @@ impl Drop for Membership {
         let mut state = self.hub.lock();
         self.hub.queues.close(self.member);
         state.hub.handle_disconnect(Instant::now(), self.member);
+        if let Some(network) = self.network {
+            self.hub.charge_held_names(&mut state, self.member, network);
+        }
         self.hub.drain(state);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A handle that passes the events of one member to the hub.
@@ -273,6 +338,8 @@ impl MemberInput {
 
 /// What a member takes by being there, in bytes.
 const MEMBER_COST: usize = 4 << 10;
+/// What the names of a lost connection take while they are held, in up to eight rooms.
+const HELD_COST: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -342,6 +409,81 @@ mod tests {
         drop((silent, honest, talker));
         assert_eq!(hub.budget.stats().held, 0);
         assert_eq!(hub.budget.stats().accounts, 0);
+    }
+
+    #[test]
+    fn a_name_that_is_held_is_charged_to_the_network_of_its_owner() {
+        let hub = hub(1 << 20);
+        let (member, session) = lost_member(&hub, "r", [192, 0, 2, 1]);
+        assert_eq!(held(&hub), (1, HELD_COST));
+        let back = hub.connect(NewMember::default()).unwrap();
+        back.message(&format!(
+            r#"{{"type":"join","room":"r","session":"{session}"}}"#
+        ));
+        assert_eq!(held(&hub), (0, 0));
+        assert_eq!(hub.counts().hub.names_taken_back, 1);
+        assert!(!hub.lock().hub.holds_names_of(member));
+    }
+
+    #[test]
+    fn a_name_is_free_at_once_where_its_network_holds_too_much_already() {
+        let hub = hub(1 << 20);
+        let network = ClientNetwork::of([192, 0, 2, 2].into());
+        let rest = (1 << 20) - MEMBER_COST;
+        let others: Vec<_> = (0..rest / HELD_COST)
+            .map(|_| hub.budget.open(network, HELD_COST, || ()).unwrap())
+            .collect();
+        lost_member(&hub, "r", [192, 0, 2, 1]);
+        assert_eq!(held(&hub), (0, others.len() * HELD_COST));
+        assert_eq!(hub.counts().rooms, 0);
+    }
+
+    #[test]
+    fn held_names_of_the_network_that_holds_most_go_when_memory_is_short() {
+        let hub = hub_of(1 << 20, 51 << 10);
+        for room in 0..5 {
+            lost_member(&hub, &format!("r{room}"), [192, 0, 2, 1]);
+        }
+        assert_eq!(held(&hub), (5, 5 * HELD_COST));
+        let others = [[198, 51, 100, 1], [203, 0, 113, 1]].map(|address| {
+            let network = ClientNetwork::of(address.into());
+            let account = hub.budget.open(network, 0, || ()).unwrap();
+            account.add(17 << 10);
+            account.settle();
+            account
+        });
+        hub.release_evicted();
+        assert!(!others.iter().any(Account::is_evicted));
+        assert_eq!(held(&hub), (4, 4 * HELD_COST + 2 * (17 << 10)));
+        assert_eq!(hub.counts().rooms, 4);
+    }
+
+    /// Returns how many names are held, and what all accounts come to.
+    fn held(hub: &SharedHub) -> (usize, usize) {
+        (hub.counts().held_names, hub.budget.stats().held)
+    }
+
+    /// Has a member be lost that can come back; returns it and its session.
+    fn lost_member(hub: &Arc<SharedHub>, room: &str, address: [u8; 4]) -> (MemberId, String) {
+        let mut member = hub
+            .connect(NewMember {
+                network: Some(ClientNetwork::of(address.into())),
+                ..NewMember::default()
+            })
+            .unwrap();
+        member.message(&format!(
+            r#"{{"type":"join","room":"{room}","name":"eve","session":null}}"#
+        ));
+        let mut session = None;
+        while let Some(delivery) = waiting(&mut member) {
+            if let Delivery::Message { kind, json, .. } = delivery
+                && kind == "joined"
+            {
+                let joined: serde_json::Value = serde_json::from_str(&json).unwrap();
+                session = joined["session"].as_str().map(ToOwned::to_owned);
+            }
+        }
+        (member.member, session.unwrap())
     }
 
     #[test]
@@ -528,6 +670,10 @@ mod tests {
 
     /// One sender may use a quarter of the queue.
     fn hub(max_queue: usize) -> Arc<SharedHub> {
+        hub_of(max_queue, 100 << 20)
+    }
+
+    fn hub_of(max_queue: usize, budget: usize) -> Arc<SharedHub> {
         Arc::new(SharedHub::new(
             HubConfig::default(),
             Box::new(NoIceServers),
@@ -537,7 +683,7 @@ mod tests {
                 per_sender: max_queue / 4,
             },
             Budget::new(BudgetLimits {
-                total: 100 << 20,
+                total: budget,
                 per_network: 1 << 20,
             }),
         ))
