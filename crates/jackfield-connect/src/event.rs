@@ -35,6 +35,8 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// Newcomers to the room knock: the program waits until a member lets it in.
+    Knocking,
     /// No member is connected; the program waits.
     Waiting,
     /// Somebody is there, and a connection is being made.

@@ -186,6 +186,10 @@ impl Session {
                 self.tell(Event::ServerLost { why });
                 Ok(None)
             }
+            RoomEvent::Knocking { .. } => {
+                self.tell(Event::Knocking);
+                Ok(None)
+            }
             RoomEvent::Refused { code, message } => Err(Error::NotLetIn { code, message }),
             RoomEvent::Found {
                 peer,

@@ -10,10 +10,14 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
+use super::actor::Actor;
+use super::member::Member;
+use super::preparing::Preparing;
 use super::queue::{CHANNEL, OF_MEMBERS, OF_SERVER};
 use super::*;
 use crate::channel::Message;
-use crate::connection::{Events, Preparation};
+use crate::connection::{Connection, ConnectionEvent, Events, Preparation};
+use crate::signaling::Incoming;
 
 #[tokio::test(start_paused = true)]
 async fn a_member_that_floods_waits_for_a_program_that_reads_nothing_and_loses_nothing() {
@@ -176,6 +180,143 @@ async fn other_ice_servers_are_prepared_while_the_earlier_ones_are_used() {
     assert_eq!(connector.0.lock().unwrap().used, used);
     resolved.add_permits(1);
     idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_back_on_another_connection_is_not_met_a_second_time() {
+    let mut room = enter(Fake::default(), async |actor| {
+        for message in [
+            joined("there"),
+            description(1, "answer", "mark"),
+            // Back before the server has noticed that the earlier connection is dead.
+            user_joined("there1"),
+            description(2, "offer", "mark"),
+            // The dead one is listed for a while.
+            list(&[1, 2]),
+            json!({
+                "type": "joined",
+                "room": "flood",
+                "self": { "id": 10, "name": "here" },
+                "users": [{ "id": 1, "name": "there" }, { "id": 2, "name": "there1" }],
+                "iceServers": [{ "urls": "stun:first" }],
+            }),
+            user_left(1, "there"),
+            list(&[2]),
+        ] {
+            take(actor, message).await;
+        }
+        let members: Vec<_> = actor.calls.values().map(|call| call.member.id).collect();
+        assert_eq!(members, [2]);
+        assert!(actor.replaced.is_empty(), "its end is known");
+    })
+    .await;
+    let mut heard = Vec::new();
+    for event in room.events.drain() {
+        match event {
+            RoomEvent::Found { name, .. } => heard.push(format!("found {name}")),
+            RoomEvent::Returned { peer, found_as } => {
+                heard.push(format!("{} returned as {}", peer.0, found_as.0));
+            }
+            RoomEvent::Left { name, .. } => heard.push(format!("left {name}")),
+            _ => {}
+        }
+    }
+    assert_eq!(heard, ["found there", "found there1", "0 returned as 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_left_out_of_lists_only_until_its_end_is_known() {
+    enter(Fake::default(), async |actor| {
+        for message in [
+            joined("there"),
+            description(1, "answer", "mark"),
+            user_joined("there1"),
+            description(2, "offer", "mark"),
+        ] {
+            take(actor, message).await;
+        }
+        assert!(actor.replaced.contains(&1));
+        take(actor, list(&[1, 2])).await;
+        assert_eq!(actor.calls.len(), 1);
+        take(actor, user_left(1, "there")).await;
+        take(actor, list(&[1, 2])).await;
+        assert_eq!(actor.calls.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_session_of_the_last_answer_goes_with_the_next_request_to_join() {
+    enter(Fake::default(), async |actor| {
+        assert_eq!(actor.join_message()["session"], Value::Null);
+        let mut answer = joined("there");
+        answer["session"] = "9-abc".into();
+        take(actor, answer).await;
+        assert_eq!(actor.join_message()["session"], "9-abc");
+        take(actor, joined("there")).await;
+        assert_eq!(actor.join_message()["session"], Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_knocks_hears_so_and_how_it_ends() {
+    let mut room = enter(Fake::default(), async |actor| {
+        let refused = |room: &str| {
+            json!({
+                "type": "error", "re": "join", "code": "not-admitted", "message": "No.", "room": room,
+            })
+        };
+        take(actor, json!({ "type": "waiting", "room": "flood", "timeout": 300 })).await;
+        take(actor, refused("another")).await;
+        assert!(!actor.is_over);
+        take(actor, refused("flood")).await;
+        assert!(actor.is_over);
+    })
+    .await;
+    let events = room.events.drain();
+    let [
+        RoomEvent::Knocking { within },
+        RoomEvent::Refused { code, .. },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(
+        (*within, &code[..]),
+        (Duration::from_secs(300), "not-admitted")
+    );
+}
+
+/// Has the room take a message of the server, with what has to be prepared for it done.
+async fn take(actor: &mut Actor<Fake>, message: Value) {
+    actor.handle_signaling(Incoming::Message(message)).await;
+    if actor.preparing.is_some() {
+        Preparing::done(&mut actor.preparing).await;
+        actor.finish_preparing().await;
+    }
+}
+
+fn description(id: u64, kind: &str, mark: &str) -> Value {
+    json!({
+        "type": format!("video-{kind}"),
+        "room": "flood",
+        "id": id,
+        "from": mark,
+        "sdp": { "type": kind, "sdp": "" },
+    })
+}
+
+fn list(ids: &[u64]) -> Value {
+    let users: Vec<_> = ids
+        .iter()
+        .map(|id| json!({ "id": id, "name": format!("there{id}") }))
+        .collect();
+    json!({ "type": "userlist", "room": "flood", "users": users })
+}
+
+fn user_left(id: u64, name: &str) -> Value {
+    json!({ "type": "user-left", "room": "flood", "user": { "id": id, "name": name } })
 }
 
 /// Enters a room whose server is out of reach, with one member that is there all the same.

@@ -146,6 +146,9 @@ impl Reporter {
                 OtherSide::Expected => format!("in room {room}"),
             },
             Event::ServerLost { why } => format!("{why}; calls go on, and it is tried again"),
+            Event::Knocking => {
+                "newcomers to the room knock; waiting to be let in (Ctrl+C stops)".to_owned()
+            }
             Event::Waiting => "waiting for the other side (Ctrl+C stops)".to_owned(),
             Event::Found { peer } => format!("{peer} is here; looking for a way there"),
             Event::Connected { peer } => format!("connected to {peer}"),
