@@ -341,15 +341,19 @@ fn probe_gap(context: &Context, pair: &Pair, longest: Duration) -> Duration {
         .unanswered
         .saturating_sub(timing.unanswered_probes)
         .min(8);
-    least.saturating_mul(1 << over).min(longest.max(least))
+    least
+        .saturating_mul(1 << over)
+        .min(longest.max(least))
+        .min(LONGEST_GAP)
 }
 
 /// The least mean time between consent checks: 0.8 times that is the 4 s of RFC 7675.
 const LEAST_CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The most time between two probes of a pair that does not answer, unless its round trip is
-/// longer.
+/// The most time between two probes of a pair that does not answer. The round trip of a stream that
+/// has stalled says nothing of the next one.
 const LONGEST_GAP: Duration = Duration::from_secs(3);
 
-/// The same for the pair that data takes, which waits for the path to come back.
+/// The same for the pair that data takes, which waits for the path to come back, unless three round
+/// trips take longer.
 const SELECTED_GAP: Duration = Duration::from_secs(1);
