@@ -232,6 +232,7 @@ pub fn request(data: &[u8]) {
     let options = Options {
         subprotocols: vec!["json".to_owned(), "chat".to_owned()],
         deflate: Some(deflate::DeflateConfig::default()),
+        any_subprotocol: false,
     };
     match accept(&method, version, &headers, &options) {
         Ok(accepted) => {
@@ -264,6 +265,7 @@ pub fn answer_head(data: &[u8]) {
     let options = Options {
         subprotocols: vec!["json".to_owned()],
         deflate: Some(deflate::DeflateConfig::default()),
+        any_subprotocol: false,
     };
     let request = http::Request::get("ws://localhost/").body(()).unwrap();
     let mut outcomes = Vec::new();
