@@ -65,7 +65,7 @@ pub enum RoomEvent {
     Purpose {
         /// The call.
         peer: PeerId,
-        /// A [purpose](RoomOptions::purpose), or `page` for a browser with the room's page.
+        /// A [purpose](crate::RoomOptions::purpose), or `page` for a browser with the room's page.
         purpose: String,
     },
     /// They have opened a channel.
