@@ -33,7 +33,6 @@ before(async () => {
 after(() => pion?.remove());
 
 const startOurs = () => new StdioPeer(driverExample('peer_stdio'), [ADDRESS]);
-const startNamed = () => new StdioPeer('env', ['ICE_NAMES=1', driverExample('peer_stdio'), ADDRESS]);
 
 const PEERS = {
   'ourselves': { start: startOurs, sizes: [...SIZES, MEBIBYTE] },
@@ -70,39 +69,6 @@ for (const [name, { start, sizes }] of Object.entries(PEERS)) {
     }
   });
 }
-
-/** Who hides addresses behind names, so that the other side has to ask for them by multicast DNS. */
-describe('with .local names', () => {
-  const hidden = () => BrowserPeer.start({ kind: 'chromium', names: true });
-  const shown = () => BrowserPeer.start({ kind: 'chromium' });
-  const cases = {
-    'of our own, two of ours meet': [startNamed, startNamed],
-    'on both sides, Chromium meets us': [startNamed, hidden],
-    'of its own, Chromium is found by us': [startOurs, hidden],
-    'of our own, we are found by Chromium': [startNamed, shown],
-  };
-  for (const [name, [startFirst, startSecond]] of Object.entries(cases)) {
-    it(name, async () => {
-      const first = startFirst();
-      let second;
-      try {
-        second = await startSecond();
-        const offer = await first.offer();
-        const answer = await second.answer(offer);
-        for (const [sdp, hides] of [[offer, startFirst !== startOurs], [answer, startSecond !== shown]]) {
-          const hosts = sdp.split('\r\n').filter((line) => / typ host/.test(line) && / udp /i.test(line));
-          assert.notEqual(hosts.length, 0, sdp);
-          if (hides) assert.ok(hosts.every((line) => line.includes('.local ') && !line.includes(ADDRESS)), sdp);
-        }
-        await first.accept(answer);
-        await Promise.all([first.exchange([2, 16_384]), second.exchange([2, 16_384])]);
-      } finally {
-        await second?.stop();
-        await first.stop();
-      }
-    });
-  }
-});
 
 /** By name, how a peer is started on a host of a lab, with its servers. */
 const LAB_PEERS = {

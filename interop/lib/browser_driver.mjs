@@ -10,6 +10,7 @@ import { keepConnections } from './room_page.mjs';
 const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
   '--disable-gpu',
   '--disable-sync',
   '--no-first-run',
@@ -23,12 +24,11 @@ const pages = [];
 let context;
 
 const orders = {
-  async launch({ origin, proxy, size, film, profile, names }) {
+  async launch({ origin, proxy, size, film, profile }) {
     context = await chromium.launchPersistentContext(profile, {
       executablePath: '/usr/bin/chromium',
       args: [
         ...FLAGS,
-        `--${names ? 'enable' : 'disable'}-features=WebRtcHideLocalIpsWithMdns`,
         ...(origin ? [`--unsafely-treat-insecure-origin-as-secure=${origin}`] : []),
         ...(film ? [`--use-file-for-fake-video-capture=${film}`] : []),
         ...(proxy ? [`--proxy-server=${proxy}`] : []),

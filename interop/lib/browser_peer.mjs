@@ -74,13 +74,13 @@ export class BrowserPeer {
   #server;
 
   /**
-   * Starts a browser, `chromium` or `firefox`; with `media` its offers have audio and video as well, and with `names` Chromium
-   * hides its addresses. In a `namespace` it opens `url`, the page of a server that it can reach there.
+   * Starts a browser, `chromium` or `firefox`; with `media` its offers have audio and video as well. In a `namespace` it opens
+   * `url`, the page of a server that it can reach there.
    */
-  static async start({ kind, media = false, names = false, namespace, url, iceServers = [] }) {
+  static async start({ kind, media = false, namespace, url, iceServers = [] }) {
     const peer = new BrowserPeer();
     try {
-      peer.#browser = await Browser.start({ kind, namespace, names });
+      peer.#browser = await Browser.start({ kind, namespace });
       peer.#page = await peer.#browser.open(url ?? (await peer.#serve()));
       await peer.#page.evaluate(install, { media, iceServers });
     } catch (error) {

@@ -15,8 +15,7 @@
 //! | `stats` | | the DTLS version, the state, and the kinds of the selected pair's candidates |
 //!
 //! `cargo run --example peer_stdio -- 192.0.2.5` has its socket at that address. The variable
-//! `ICE_SERVERS` has STUN and TURN servers, as JSON of WebRTC's `RTCIceServer`s. With `ICE_NAMES`
-//! in the environment, `.local` names hide its addresses.
+//! `ICE_SERVERS` has STUN and TURN servers, as JSON of WebRTC's `RTCIceServer`s.
 
 #![expect(
     clippy::indexing_slicing,
@@ -27,7 +26,6 @@ use std::error::Error;
 use std::io::BufRead;
 use std::sync::Arc;
 
-use jackfield_driver::ice::EndpointConfig;
 use jackfield_driver::peer::{
     ChannelConfig, DataChannel, Peer, PeerError, PeerEvent, PeerEvents, PeerOptions,
     ReceivedMessage, RtcIceServer, resolve_servers,
@@ -44,12 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .skip(1)
         .map(|text| text.parse())
         .collect::<Result<Vec<_>, _>>()?;
-    let network = EndpointConfig {
-        mdns: std::env::var_os("ICE_NAMES").is_some(),
-        ..EndpointConfig::default()
-    };
     let options = PeerOptions::new()
-        .network(network)
         .addresses(addresses)
         .servers(resolve_servers(&ice_servers()?).await)
         .max_message_size(LONGEST);
