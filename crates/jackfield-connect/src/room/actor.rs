@@ -175,11 +175,19 @@ impl<C: Connector> Actor<C> {
             "type": "join",
             "room": self.room(),
             "name": self.context.options.name,
-            // `null` asks for one.
-            "session": self.session,
         });
-        if let (Some(token), Some(join)) = (&self.context.options.token, join.as_object_mut()) {
-            join.insert("token".to_owned(), token.as_str().into());
+        let Some(fields) = join.as_object_mut() else {
+            return join;
+        };
+        if let Some(token) = &self.context.options.token {
+            fields.insert("token".to_owned(), token.as_str().into());
+        }
+        // Files go on when a program that was killed is started again, which has no session: the
+        // other side knows it by its name, so that must not be held for the one that is dead.
+        if !matches!(self.context.options.purpose, "send" | "receive") {
+            // `null` asks for one.
+            let session = self.session.as_deref().map_or(Value::Null, Value::from);
+            fields.insert("session".to_owned(), session);
         }
         join
     }
