@@ -94,7 +94,7 @@ pub fn random_name(random: [u8; 16]) -> MdnsName {
 }
 
 /// Returns a question for the addresses of a name, to be sent to the group from a port other than
-/// [`PORT`]: whoever has the name answers to that port alone (RFC 6762 §5.1).
+/// [`PORT`]. The host that has the name answers to that port alone (RFC 6762 §5.1).
 #[must_use]
 pub fn query(id: u16, name: &MdnsName) -> Vec<u8> {
     let mut message = header(id, 0, 2, 0);

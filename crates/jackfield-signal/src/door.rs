@@ -35,7 +35,7 @@ impl Hub {
         let name = kept.scope.name_of(origin.member).unwrap_or_default();
         let json = write::access(&room, access, origin.member, name);
         let readers: Vec<MemberId> = kept.scope.members().collect();
-        // Those who wait come in, or are turned away, and each of that is told to all.
+        // Each newcomer who waits comes in or is turned away, and every member is told.
         let messages = readers.len() * (1 + 2 * kept.waiting.len());
         self.charge(origin, messages, messages * json.len())?;
         if let Some(kept) = self.rooms.get_mut(&room) {

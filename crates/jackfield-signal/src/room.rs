@@ -36,7 +36,7 @@ pub(crate) enum Access {
 pub(crate) struct Knock {
     /// The name it asked for.
     pub(crate) wanted: Name,
-    /// What the members are told: a name that no member has. It is not reserved.
+    /// The name that members see. No member has it, but it is not reserved.
     pub(crate) shown: Arc<str>,
     pub(crate) network: Option<ClientNetwork>,
     /// When it has waited long enough.

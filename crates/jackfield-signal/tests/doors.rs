@@ -213,7 +213,7 @@ fn nobody_waits_for_ever() {
     let ann = knocking(&mut world);
     let eve = knock(&mut world, "eve");
     world.pass(Duration::from_secs(299));
-    // Who asks again is told how long is left, and disturbs no one.
+    // A newcomer that asks again learns how long is left, and the members hear nothing.
     world.forget_all();
     world.join(eve, "r", "eve");
     assert_eq!(world.heard_one(eve)["timeout"], 1);

@@ -17,7 +17,7 @@ use crate::binary::with_attachments;
 use crate::packet::{DecodeError, EncodeError, EventBody, read_args};
 
 pub(crate) use self::read::check_placeholders;
-pub(crate) use self::write::{Lead, write_args};
+pub(crate) use self::write::{Lead, check_written, write_args};
 
 /// The arguments that came with an event or an acknowledgement: JSON that is kept as it was sent,
 /// and its attachments.

@@ -246,6 +246,18 @@ async fn a_connection_is_left_out_of_lists_only_until_its_end_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_program_that_is_known_by_its_name_asks_for_no_session() {
+    enter(Fake::default(), async |actor| {
+        for (purpose, asks) in [("pipe", true), ("send", false), ("receive", false)] {
+            actor.context.options.purpose = purpose;
+            let join = actor.join_message();
+            assert_eq!(join.get("session").is_some(), asks, "{purpose}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_session_of_the_last_answer_goes_with_the_next_request_to_join() {
     enter(Fake::default(), async |actor| {
         assert_eq!(actor.join_message()["session"], Value::Null);

@@ -1,4 +1,4 @@
-//! The proxy that the environment names, or whoever asks: whether it leads to the server.
+//! Whether a proxy leads to the server: the one that was asked for, or that the environment names.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

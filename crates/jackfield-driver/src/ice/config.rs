@@ -31,9 +31,9 @@ pub struct EndpointConfig {
     pub tls: Option<Arc<ClientConfig>>,
     /// The proxy for connections to TURN servers; datagrams never go through one. Default: none.
     ///
-    /// Connections to the other side's candidates are made without it: whoever sends candidates
-    /// would have the proxy connect to hosts of its network that are not to be reached from here,
-    /// and most proxies allow port 443 alone, which is a relay's.
+    /// Connections to the other side's candidates are made without it. Otherwise the other side
+    /// could have the proxy connect to any host of the proxy's network, and most proxies allow
+    /// port 443 alone, which is a relay's.
     pub proxy: Option<Proxy>,
     /// The TURN servers that are connected to without the proxy. Default: none.
     pub no_proxy: NoProxy,

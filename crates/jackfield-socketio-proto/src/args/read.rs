@@ -114,8 +114,8 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Nth<T> {
 /// the JSON can be read.
 ///
 /// The walk ends at a number that no float holds, and at the 128th level of nesting. JavaScript
-/// writes both, so they are no reason to refuse a packet: whoever asks for such an argument gets an
-/// error, and a placeholder behind it is looked at again when it is asked for.
+/// writes both, so they are no reason to refuse a packet. A handler that asks for such an argument
+/// gets an error, and a placeholder behind it is checked again when it is asked for.
 pub(crate) fn check_placeholders(json: &str, attachments: usize) -> bool {
     let is_bad = Cell::new(false);
     let check = Check {

@@ -36,12 +36,6 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
         Shape::Several => spread(out, args),
     });
     written?;
-    if placeholders(out) > attachments.len() {
-        return Err(ser::Error::custom(
-            "the arguments hold the placeholder of an attachment that is not there: a value read \
-             without its attachments cannot be passed on (read Args or Binary instead)",
-        ));
-    }
     // A name without arguments has left its comma.
     if out.last() == Some(&b',') {
         out.pop();
@@ -50,11 +44,18 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
     Ok(attachments)
 }
 
-/// Returns how many placeholders of attachments there are in what was written.
-fn placeholders(json: &[u8]) -> usize {
-    let Ok(json) = std::str::from_utf8(json) else {
-        return 0;
-    };
+/// Checks that what was written has no placeholder beside those of its attachments.
+pub(crate) fn check_written(json: &str, attachments: usize) -> Result<(), serde_json::Error> {
+    if placeholders(json) <= attachments {
+        return Ok(());
+    }
+    Err(ser::Error::custom(
+        "the arguments hold the placeholder of an attachment that is not there: a value read \
+         without its attachments cannot be passed on (read Args or Binary instead)",
+    ))
+}
+
+fn placeholders(json: &str) -> usize {
     // In a string, the quotes would be escaped.
     json.match_indices(r#""_placeholder""#)
         .filter(|(at, key)| {
@@ -281,15 +282,16 @@ mod tests {
 
     /// Arguments of several types in one list.
     mod erased {
-        use super::{Lead, Serialize, write_args};
+        use super::Serialize;
+        use crate::packet::{EncodeError, EventBody};
 
         pub(super) trait Args {
-            fn write(&self) -> Result<(), serde_json::Error>;
+            fn write(&self) -> Result<(), EncodeError>;
         }
 
         impl<T: Serialize> Args for T {
-            fn write(&self) -> Result<(), serde_json::Error> {
-                write_args(&mut Vec::new(), Lead::Name("e"), self).map(drop)
+            fn write(&self) -> Result<(), EncodeError> {
+                EventBody::new("e", self).map(drop)
             }
         }
     }

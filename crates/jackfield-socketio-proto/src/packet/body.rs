@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::decode::read_event;
 use super::encode::{Encoded, prefix};
 use super::{DecodeError, EncodeError, EventPacket, is_reserved};
-use crate::args::{Lead, write_args};
+use crate::args::{Lead, check_written, write_args};
 
 /// The name and the arguments of an event, without the namespace and the acknowledgement id of one
 /// packet.
@@ -64,6 +64,7 @@ impl EventBody {
         let mut json = Vec::with_capacity(128);
         let attachments = write_args(&mut json, lead, args)?;
         let json = String::from_utf8(json).map_err(|_| not_utf8())?;
+        check_written(&json, attachments.len())?;
         let json = json.into();
         Ok(Self { json, attachments })
     }

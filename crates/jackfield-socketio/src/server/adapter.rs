@@ -53,7 +53,7 @@ use super::{Room, Socket, SocketId};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Sockets in any of these rooms; all sockets if neither rooms nor sockets are named. The name
-    /// of a room that is a socket's id means that socket, and whoever has joined a room so named.
+    /// of a room that is a socket's id means that socket, and the sockets that joined such a room.
     pub rooms: Vec<Room>,
     /// Sockets with any of these ids, and nobody who is in a room named so. The format of Node.js
     /// has no place for it: there, they are more of `rooms`.
